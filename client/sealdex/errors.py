@@ -1,0 +1,95 @@
+"""The error types of Sealdex: raised where a fact is known, turned into text and an exit code in one place.
+
+Each carries what happened (``str(error)``), what it happened to (``subject``), what was left untouched
+(``untouched``) and what helps (``hint``, usually a command). ``exit_code`` follows the table in DESIGN.md.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SealdexError(Exception):
+    """Base of all errors that a user can act on. Anything else that escapes is a bug.
+
+    Args:
+        message: what happened, one sentence without a trailing full stop.
+        subject: what it happened to: a plugin, a file, an address.
+        untouched: what stayed as it was ("nothing was installed").
+        hint: the command or edit that helps.
+    """
+
+    exit_code: ClassVar[int] = 1
+    code: ClassVar[str] = "failed"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        subject: str | None = None,
+        untouched: str | None = None,
+        hint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.subject = subject
+        self.untouched = untouched
+        self.hint = hint
+
+
+class UsageError(SealdexError):
+    """The call itself is wrong: an argument that does not parse, options that exclude each other."""
+
+    exit_code = 2
+    code = "usage"
+
+
+class ConfigError(SealdexError):
+    """A configuration file can't be read or says something impossible."""
+
+    code = "config"
+
+
+class NotFoundError(SealdexError):
+    """The thing asked for does not exist."""
+
+    exit_code = 3
+    code = "not-found"
+
+
+class NoMatchError(NotFoundError):
+    """Releases exist, but none fits the request on this host; the message says why each was passed over."""
+
+    code = "no-match"
+
+
+class VerificationError(SealdexError):
+    """Something is not what its signature or digest says. The output says SECURITY in capitals."""
+
+    exit_code = 4
+    code = "verification"
+
+
+class UnsafeArchiveError(VerificationError):
+    """An archive holds an entry that could write outside its folder, or is a bomb."""
+
+    code = "unsafe-archive"
+
+
+class UnavailableError(SealdexError):
+    """The network or the storage did not answer, or refused."""
+
+    exit_code = 5
+    code = "unavailable"
+
+
+class InstallError(SealdexError):
+    """Unpacking or switching failed for a local reason: disk full, permissions, a damaged archive."""
+
+    code = "install"
+
+
+class FormatTooNewError(SealdexError):
+    """A document states a newer major format than this client reads."""
+
+    code = "format-too-new"
