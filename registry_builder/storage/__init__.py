@@ -1,0 +1,30 @@
+"""Where a registry is published to: a local folder or an S3 bucket, behind one protocol."""
+
+from registry_builder.storage.headers import ObjectHeaders, headers_for
+from registry_builder.storage.opening import open_storage
+from registry_builder.storage.protocol import (
+    Body,
+    LostRaceError,
+    ObjectConflictError,
+    ObjectMissingError,
+    ObjectTooLargeError,
+    PutOutcome,
+    Storage,
+    StoredObject,
+    check_key,
+)
+
+__all__ = [
+    "Body",
+    "LostRaceError",
+    "ObjectConflictError",
+    "ObjectHeaders",
+    "ObjectMissingError",
+    "ObjectTooLargeError",
+    "PutOutcome",
+    "Storage",
+    "StoredObject",
+    "check_key",
+    "headers_for",
+    "open_storage",
+]

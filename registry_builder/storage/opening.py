@@ -1,0 +1,85 @@
+"""From the ``storage`` line of registry.toml to an open storage.
+
+folder:../published                                a folder, relative to the source tree
+s3://bucket/prefix                                 AWS; credentials and region as boto3 finds them
+s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any other S3 server
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from registry_builder.storage.protocol import check_key
+from sealdex.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry_builder.storage.protocol import Storage
+
+_S3_OPTIONS = frozenset({"endpoint_url", "region"})
+
+
+def open_storage(uri: str, *, base: Path) -> Storage:
+    """Open the storage that ``uri`` names; a relative folder is relative to ``base``, the source tree.
+
+    Nothing is contacted or created yet: that happens with the first read or write.
+
+    Raises:
+        ConfigError: the address isn't one this builder can publish to.
+
+    """
+    # Imported here so that a command that publishes to a folder doesn't pay for boto3.
+    if uri.startswith("folder:"):
+        from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above
+
+        path = uri.removeprefix("folder:")
+        if not path or "\x00" in path or path.startswith("//"):
+            raise _refused(uri, "it names no folder")
+        return FolderStorage(base / path)
+    if uri.startswith("s3://"):
+        from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
+
+        bucket, prefix, options = _parse_s3(uri)
+        return S3Storage(
+            bucket, prefix=prefix, endpoint_url=options.get("endpoint_url"), region=options.get("region")
+        )
+    raise _refused(uri, "its kind is unknown")
+
+
+def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
+    try:
+        parts = urlsplit(uri)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        bucket = parts.hostname if parts.hostname == parts.netloc else None
+    except ValueError as error:
+        raise _refused(uri, str(error)) from error
+    if not bucket:  # also 'user:password@bucket': credentials have no place in a file that is committed
+        raise _refused(
+            uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands"
+        )
+    options = dict(pairs)
+    if len(options) != len(pairs) or not _S3_OPTIONS.issuperset(options) or not all(options.values()):
+        raise _refused(
+            uri, f"its options may be {' and '.join(sorted(_S3_OPTIONS))}, each once, with a value"
+        )
+    if parts.fragment:
+        raise _refused(uri, "it has a '#' part")
+    prefix = unquote(parts.path).strip("/")
+    if prefix:
+        try:
+            check_key(prefix)
+        except UsageError as error:
+            raise _refused(uri, f"its prefix {prefix!r} is no relative path") from error
+    return bucket, prefix, options
+
+
+def _refused(uri: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"can't publish to {uri!r}: {reason}",
+        subject=uri,
+        untouched="nothing was written",
+        hint="write 'folder:PATH' or 's3://BUCKET/PREFIX?endpoint_url=URL&region=NAME' as the storage "
+        "in registry.toml; credentials come from the environment",
+    )

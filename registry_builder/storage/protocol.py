@@ -1,0 +1,239 @@
+"""What publishing asks of a place to publish to: conditional writes, one compare-and-swap, one flush.
+
+The transaction of DESIGN.md needs no more than this: immutable files are *created* (`Storage.put_new`), the
+one mutable trust file is *swapped* (`Storage.put_if_match`), pages that carry no trust are *replaced*
+(`Storage.put_mutable`). There is no listing and no deletion on purpose: the builder knows its state from
+signed metadata, never from what happens to lie in a bucket.
+
+Keys are relative POSIX paths in the published tree (``metadata/1.root.json``); `check_key` is the one rule.
+All methods may be called from several threads at once; a storage belongs to the process that opened it.
+"""
+
+from __future__ import annotations
+
+import enum
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sealdex.errors import NotFoundError, SealdexError, UsageError, VerificationError
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from pathlib import Path
+
+    from registry_builder.storage.headers import ObjectHeaders
+
+MAX_KEY_BYTES = 1024  # S3's limit
+MAX_PART_BYTES = 255  # of Linux, macOS and Windows file systems
+
+_HASH_CHUNK_BYTES = 1 << 20
+
+# Each part starts with something other than a dot, so neither '.' and '..' nor hidden files pass; no separator
+# of any system, no drive or stream colon, no control character.
+_PART = r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*"
+_KEY = re.compile(rf"{_PART}(?:/{_PART})*")
+
+
+class ObjectMissingError(NotFoundError):
+    """Nothing is stored under ``key``."""
+
+    code = "object-missing"
+
+    def __init__(self, key: str, storage: str) -> None:
+        super().__init__(f"{key} does not exist in {storage}", subject=key)
+        self.key = key
+
+
+class ObjectConflictError(SealdexError):
+    """``key`` is immutable and already holds other bytes than the ones to be published."""
+
+    code = "object-conflict"
+
+    def __init__(self, key: str, storage: str, *, hint: str | None = None) -> None:
+        super().__init__(
+            f"{key} already exists in {storage} with different bytes",
+            subject=key,
+            untouched="the stored file was not overwritten",
+            hint=hint or "published files never change: publish the new content under a new version",
+        )
+        self.key = key
+
+
+class LostRaceError(SealdexError):
+    """``key`` is no longer what it was when this publisher read it: another one was faster."""
+
+    code = "lost-race"
+
+    def __init__(self, key: str, storage: str) -> None:
+        super().__init__(
+            f"{key} in {storage} was changed by another publisher",
+            subject=key,
+            untouched="the other publisher's state stands",
+            hint="publish again: it starts from the new state",
+        )
+        self.key = key
+
+
+class ObjectTooLargeError(VerificationError):
+    """The stored object is larger than what the caller is willing to read."""
+
+    code = "object-too-large"
+
+    def __init__(self, key: str, storage: str, max_bytes: int) -> None:
+        super().__init__(
+            f"{key} in {storage} is larger than the {max_bytes} bytes it may have",
+            subject=key,
+            untouched="it was not read",
+        )
+        self.key = key
+        self.max_bytes = max_bytes
+
+
+class PutOutcome(enum.Enum):
+    """How `Storage.put_new` succeeded."""
+
+    CREATED = "created"
+    ALREADY_THERE = "already there"
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """The bytes under a key and the opaque tag that `Storage.put_if_match` swaps on."""
+
+    data: bytes
+    etag: str
+
+
+@dataclass(frozen=True)
+class Body:
+    """Bytes to store: in memory (``data``) or in a file that is streamed (``path``), never both.
+
+    ``size`` is in bytes, ``sha256`` in lower-case hex. Storages hold what they write to both, so a file that
+    changes between `of_file` and the put is refused instead of published.
+    """
+
+    data: bytes | None
+    path: Path | None
+    size: int
+    sha256: str
+    content_type: str
+    cache_control: str
+
+    @classmethod
+    def of_bytes(cls, data: bytes, headers: ObjectHeaders) -> Body:
+        """Make a body of bytes in memory, with ``headers`` from `headers_for`."""
+        digest = hashlib.sha256(data).hexdigest()
+        return cls(data, None, len(data), digest, headers.content_type, headers.cache_control)
+
+    @classmethod
+    def of_file(
+        cls, path: Path, headers: ObjectHeaders, *, size: int | None = None, sha256: str | None = None
+    ) -> Body:
+        """Make a body that is streamed from ``path``.
+
+        ``size`` and ``sha256`` (both or neither) save reading the file here when the caller knows them, from
+        a manifest for instance; the put still checks them.
+        """
+        if size is None or sha256 is None:
+            size, sha256 = _measure(path)
+        return cls(None, path, size, sha256, headers.content_type, headers.cache_control)
+
+
+class Storage(Protocol):
+    """A published tree that can be written to.
+
+    Errors besides those of each method: `sealdex.errors.UnavailableError` when the storage does not answer or
+    refuses, `sealdex.errors.UsageError` for a key that `check_key` refuses.
+    """
+
+    @property
+    def description(self) -> str:
+        """What messages call this storage: a path or an ``s3://`` address."""
+
+    @property
+    def requests(self) -> Counter[str]:
+        """How many requests were made so far, by HTTP verb: ``GET``, ``HEAD``, ``PUT``, ..."""
+
+    @property
+    def bytes_put(self) -> int:
+        """How many bytes of bodies were stored so far."""
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Read an object of at most ``max_bytes``.
+
+        Raises:
+            ObjectMissingError: there is none.
+            ObjectTooLargeError: it is larger; it was not read into memory.
+
+        """
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """Create an immutable object; identical bytes that are already there are a success.
+
+        Raises:
+            ObjectConflictError: other bytes are there; they stay.
+
+        """
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """Replace the object whose tag is ``etag`` (None: create it, it must not exist); return the new tag.
+
+        The write is durable on return. If the object already holds exactly these bytes that is a success too:
+        over a network a lost answer can't be told from a lost race.
+
+        Raises:
+            LostRaceError: the stored object has another tag, or exists, or is gone; it stays as it is.
+
+        """
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """Write unconditionally, for pages and the bundle, which carry no trust; say whether it was written.
+
+        ``only_if_changed`` first looks whether the same bytes are there already and then leaves them alone.
+        """
+
+    def flush(self) -> None:
+        """Make everything put so far durable: called before the commit point."""
+
+
+def check_key(key: str) -> str:
+    """Return ``key`` if it is a safe relative path in a published tree.
+
+    Raises:
+        UsageError: it is absolute, empty or too long, or a part is empty, starts with a dot (so ``..`` too)
+            or holds a backslash, a colon or a control character.
+
+    """
+    if _KEY.fullmatch(key) is None or not _fits(key):
+        raise UsageError(
+            f"{key!r} is no path of a published tree",
+            subject=key,
+            untouched="nothing was read or written",
+            hint="use a relative path without '..', hidden or empty parts, backslashes or colons",
+        )
+    return key
+
+
+def _fits(key: str) -> bool:
+    if key.isascii():
+        if len(key) <= MAX_PART_BYTES:
+            return True
+        encoded = key.encode()
+    else:
+        try:
+            encoded = key.encode()
+        except UnicodeEncodeError:  # a lone surrogate has no UTF-8 and so no name in S3
+            return False
+    return len(encoded) <= MAX_KEY_BYTES and all(len(part) <= MAX_PART_BYTES for part in encoded.split(b"/"))
+
+
+def _measure(path: Path) -> tuple[int, str]:
+    digest = hashlib.sha256()
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_HASH_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return size, digest.hexdigest()
