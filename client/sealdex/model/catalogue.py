@@ -1,0 +1,66 @@
+"""The catalogue: one row a plugin, in shards, which search reads. Signed by its own online role."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from sealdex.model.ids import IdentifierPart, PluginId
+
+CATALOGUE_FORMAT = 1
+MAX_SHARD_BYTES = 16 * 1024 * 1024
+
+
+class CatalogueRow(Struct, frozen=True, omit_defaults=True):
+    """What a list shows of a plugin.
+
+    Attributes:
+        latest: the newest version that isn't yanked: of ``stable`` where there is one, else of any channel.
+        labels: label key to the values that the latest release's artifacts are for; a key that is missing is
+            unconstrained.
+        tags: compatibility tags that some artifact of the latest release needs.
+        channels: channel to its newest version.
+        deprecated: the reason, while the plugin is deprecated; empty text when none was given.
+        use: the plugin to use instead.
+    """
+
+    namespace: IdentifierPart
+    name: IdentifierPart
+    type: str
+    summary: str
+    latest: str | None = None
+    updated_at: str | None = None
+    license: str | None = None
+    keywords: tuple[str, ...] = ()
+    labels: dict[str, tuple[str, ...]] = {}
+    tags: tuple[str, ...] = ()
+    channels: dict[str, str] = {}
+    releases: int = 0
+    deprecated: str | None = None
+    use: str | None = None
+
+    @property
+    def id(self) -> PluginId:
+        """``namespace/name``."""
+        return PluginId(self.namespace, self.name)
+
+
+class CatalogueShard(Struct, frozen=True):
+    """Shard number ``shard`` of ``shards``; rows sorted by id."""
+
+    format: Annotated[int, Meta(ge=1)]
+    shard: Annotated[int, Meta(ge=0)]
+    shards: Annotated[int, Meta(ge=1, le=4096)]
+    plugins: tuple[CatalogueRow, ...]
+
+
+def shard_target(shard: int) -> str:
+    """Return the TUF target path of a shard."""
+    return f"catalog/{shard:03x}.json"
+
+
+def shard_of(plugin: PluginId, shards: int) -> int:
+    """Return the shard a plugin's row is in: the first 4 bytes of SHA-256 of its id, modulo the number of shards."""
+    return int.from_bytes(hashlib.sha256(str(plugin).encode()).digest()[:4], "big") % shards

@@ -1,0 +1,57 @@
+"""The environment of a host: its labels, compatibility tags and host version; detection reads this process only."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from msgspec import Struct
+
+# What platform.machine() says, and what container and Go tooling (and so most plugin metadata) calls it.
+_ARCHITECTURES = {
+    "x86_64": "amd64",
+    "amd64": "amd64",
+    "aarch64": "arm64",
+    "arm64": "arm64",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "armv8l": "arm",
+    "i386": "386",
+    "i686": "386",
+    "ppc64le": "ppc64le",
+    "s390x": "s390x",
+    "riscv64": "riscv64",
+}
+
+
+class Environment(Struct, frozen=True, omit_defaults=True):
+    """Facts and labels of a host.
+
+    Attributes:
+        labels: label key to value; ``os`` and ``arch`` are detected, configuration adds the rest.
+        tags: compatibility tags the host offers, such as ``cuda-11.8``.
+        host_version: version of the host program that plugins load into; None when it doesn't say.
+    """
+
+    labels: dict[str, str] = {}
+    tags: frozenset[str] = frozenset()
+    host_version: str | None = None
+
+    def with_additions(
+        self, labels: dict[str, str], tags: frozenset[str] = frozenset(), host_version: str | None = None
+    ) -> Environment:
+        """Return a copy with labels overridden, tags added and the host version replaced when given."""
+        return Environment(
+            labels={**self.labels, **labels},
+            tags=self.tags | tags,
+            host_version=host_version or self.host_version,
+        )
+
+
+def detect_environment() -> Environment:
+    """Read ``os`` and ``arch`` of the running host, in the spelling that Go and OCI use."""
+    os_name = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}.get(
+        sys.platform, sys.platform
+    )
+    machine = platform.machine().lower()
+    return Environment(labels={"os": os_name, "arch": _ARCHITECTURES.get(machine, machine)})

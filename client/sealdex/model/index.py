@@ -1,0 +1,170 @@
+"""The index document: all releases of one plugin, signed, and everything that a client pins and resolves with.
+
+Read leniently: fields that this version doesn't know are ignored. Selectors are the exception: they are kept as plain
+values and read strictly when they are evaluated (`ReleaseEntry.conditions`), since to ignore a requirement would be
+to match too much. What one can't read doesn't match, and the reason is said.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sealdex.model.environment import Environment
+from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
+from sealdex.model.plugin import Mark, Owner
+from sealdex.model.selectors import Selector, mismatch
+from sealdex.model.versions import Version, VersionText, parse_version
+
+INDEX_FORMAT = 1
+MAX_INDEX_BYTES = 8 * 1024 * 1024
+
+
+class FilePin(Struct, frozen=True):
+    """Size in bytes and SHA-256 of a file under the release's folder."""
+
+    size: Annotated[int, Meta(ge=0)]
+    sha256: Sha256
+
+
+class Attachment(Struct, frozen=True, omit_defaults=True):
+    """A further file of a release: an evaluation report, an SBOM, a bundle."""
+
+    name: FileName
+    kind: str
+    size: Annotated[int, Meta(ge=0)]
+    sha256: Sha256
+
+
+class MappedFile(Struct, frozen=True, omit_defaults=True, rename={"source": "from"}):
+    """Which files of an archive are installed where."""
+
+    source: str
+    to: str = "."
+
+
+class ArtifactEntry(Struct, frozen=True, omit_defaults=True):
+    """One artifact as clients see it.
+
+    Attributes:
+        file: name under ``plugins/<namespace>/<name>/<version>/``, or of the download when `url` is set.
+        sha256, size: the pin; size is None only for an address whose length isn't known.
+        format: ``zip``, ``tar.gz``, ``tar.zst``, ``file`` or ``oci``.
+        url: where the file lies when it is not in the published tree; for ``oci`` the image reference.
+        selector, tags: conditions of this artifact.
+        bin, files: as in the manifest.
+    """
+
+    file: FileName
+    sha256: Sha256
+    format: str
+    size: Annotated[int, Meta(ge=0)] | None = None
+    url: str | None = None
+    selector: dict[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    bin: str | None = None
+    files: tuple[MappedFile, ...] = ()
+
+
+class ReleaseEntry(Struct, frozen=True, omit_defaults=True):
+    """One release as clients see it: what resolving needs, and pins for the rest."""
+
+    version: VersionText
+    manifest: FilePin
+    released_at: str | None = None
+    channels: tuple[str, ...] = ("stable",)
+    artifacts: tuple[ArtifactEntry, ...] = ()
+    selector: dict[str, Any] = {}
+    tags: tuple[str, ...] = ()
+    min_host_version: VersionText | None = None
+    dependencies: dict[str, str] = {}
+    yanked: Mark | None = None
+    rollout: int = 100
+    attachments: tuple[Attachment, ...] = ()
+
+    @property
+    def semver(self) -> Version:
+        """The version, parsed."""
+        return parse_version(self.version)
+
+
+class IndexDocument(Struct, frozen=True, omit_defaults=True):
+    """All releases of one plugin, newest version first."""
+
+    format: Annotated[int, Meta(ge=1)]
+    namespace: IdentifierPart
+    name: IdentifierPart
+    type: str
+    summary: str
+    releases: tuple[ReleaseEntry, ...]
+    description: str | None = None
+    license: str | None = None
+    keywords: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ()
+    homepage: str | None = None
+    repository: str | None = None
+    documentation: str | None = None
+    icon: str | None = None
+    links: dict[str, str] = {}
+    deprecated: Mark | None = None
+    readme: FilePin | None = None
+
+    @property
+    def id(self) -> PluginId:
+        """``namespace/name``."""
+        return PluginId(self.namespace, self.name)
+
+    def release(self, version: str) -> ReleaseEntry | None:
+        """Return the release of exactly that version, or None."""
+        return next((r for r in self.releases if r.version == version), None)
+
+
+def condition_problem(selector: dict[str, Any], tags: tuple[str, ...], environment: Environment) -> str | None:
+    """Say which condition the environment fails first, or None when selector and tags match.
+
+    A selector that this version can't read does not match.
+    """
+    try:
+        parsed = msgspec.convert(selector, Selector)
+    except msgspec.ValidationError:
+        return "its selector needs a newer sealdex"
+    if reason := mismatch(parsed, environment.labels):
+        return reason
+    missing = [tag for tag in tags if tag not in environment.tags]
+    if missing:
+        return f"needs tag {', '.join(missing)}"
+    return None
+
+
+def choose_artifact(release: ReleaseEntry, environment: Environment) -> tuple[ArtifactEntry | None, tuple[str, ...]]:
+    """Return the first artifact that fits the environment, and why the ones before it don't.
+
+    A release without artifacts (an application suite that only depends on others) fits with None and no reasons when
+    its own conditions hold; otherwise None comes with at least one reason.
+    """
+    if reason := condition_problem(release.selector, release.tags, environment):
+        return None, (reason,)
+    if release.min_host_version and environment.host_version:
+        needed, have = parse_version(release.min_host_version), parse_version(environment.host_version)
+        if have < needed:
+            return None, (f"needs host version {needed}, here {have}",)
+    reasons: list[str] = []
+    for artifact in release.artifacts:
+        reason = condition_problem(artifact.selector, artifact.tags, environment)
+        if reason is None:
+            return artifact, tuple(reasons)
+        if reason not in reasons:
+            reasons.append(reason)
+    return None, tuple(reasons)
+
+
+def index_target(plugin: PluginId) -> str:
+    """Return the TUF target path of a plugin's index document."""
+    return f"index/{plugin.namespace}/{plugin.name}.json"
+
+
+def release_folder(plugin: PluginId, version: str) -> str:
+    """Return the folder of a release in the published tree, as a storage key without trailing slash."""
+    return f"plugins/{plugin.namespace}/{plugin.name}/{version}"

@@ -1,0 +1,192 @@
+"""``registry.toml``: the registry's name, realms, roles, keys and policy, as strict structs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from sealdex.errors import ConfigError, NotFoundError
+from sealdex.model.decode import DocumentError, FieldProblem, read_values
+from sealdex.model.ids import IdentifierPart, PluginType, Sha256
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIG_NAME = "registry.toml"
+CONFIG_FORMAT = 1
+OFFLINE_ROLES = ("root", "targets")
+ONLINE_ROLES = ("packages", "catalog", "snapshot", "timestamp")
+ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
+
+Days = Annotated[int, Meta(ge=1, le=3650)]
+
+
+class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[registry]``.
+
+    Attributes:
+        name: short name, also of the folder that development keys are kept in.
+        id: random, so that two registries of one name don't share keys.
+        types: plugin types beyond the built-in ones.
+        max_artifact_size: bytes that an artifact of unknown length may have at most, and any artifact at all.
+        ingest: whether publish copies artifacts from addresses into the store.
+    """
+
+    name: IdentifierPart
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{8}$", extra={"expects": "8 hexadecimal digits"})]
+    title: str | None = None
+    description: str | None = None
+    types: tuple[PluginType, ...] = ()
+    max_artifact_size: Annotated[int, Meta(gt=0)] = 2 * 1024**3
+    ingest: bool = False
+
+
+class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[realms.NAME]``: one complete TUF repository; ``url`` is where clients read what ``storage`` holds."""
+
+    storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix"])]
+    url: str | None = None
+
+
+class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[roles.NAME]``: who signs, how many must, how long it holds and from when on it is signed anew."""
+
+    keys: tuple[str, ...]
+    threshold: Annotated[int, Meta(ge=1)] = 1
+    expiry_days: Days
+    signing_days: Days
+
+
+class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[keys.NAME]``: where the private key lives (a URI of securesystemslib's signers) and its public half.
+
+    A relative ``file2:`` path is looked up in the key folder, which is never inside the source tree.
+    """
+
+    uri: Annotated[str, Meta(pattern="^[a-z0-9]+:", extra={"expects": "a key URI such as file2:root-1.pem"})]
+    keyid: Sha256
+    keytype: str
+    scheme: str
+    public: str
+
+
+class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[policy]``: which warnings of ``validate`` are errors here."""
+
+    require_license: bool = False
+    require_readme: bool = False
+
+
+class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[site]``: what the browse pages show of the registry itself."""
+
+    title: str | None = None
+    description: str | None = None
+    links: dict[str, str] = {}
+
+
+class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """The whole of ``registry.toml``."""
+
+    format: Annotated[int, Meta(ge=1)] = CONFIG_FORMAT
+    registry: RegistrySection
+    realms: dict[IdentifierPart, RealmSection]
+    roles: dict[str, RoleSection]
+    keys: dict[str, KeySection] = {}
+    policy: PolicySection = field(default_factory=PolicySection)
+    site: SiteSection = field(default_factory=SiteSection)
+
+
+def find_tree(start: Path) -> Path:
+    """Return the nearest folder from ``start`` upwards that holds ``registry.toml``.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    for folder in (start.resolve(), *start.resolve().parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder
+    raise NotFoundError(
+        f"no {CONFIG_NAME} here or in any folder above",
+        subject=str(start),
+        hint="make a source tree with: sealdex-builder init DIR --dev-keys, or name one with --tree DIR",
+    )
+
+
+def read_config(tree: Path) -> RegistryConfig:
+    """Read and check ``registry.toml``.
+
+    Raises:
+        ConfigError: it can't be read or is wrong; every problem is named.
+    """
+    path = tree / CONFIG_NAME
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
+    try:
+        config = read_values(values, RegistryConfig)
+        problems = config_problems(config)
+    except DocumentError as error:
+        problems = error.problems
+    if problems:
+        raise ConfigError("; ".join(map(str, problems)), subject=str(path), untouched="nothing was changed")
+    return config
+
+
+def config_problems(config: RegistryConfig) -> list[FieldProblem]:
+    """Return what the types don't express: roles that miss, thresholds out of reach, keys that aren't named."""
+    problems: list[FieldProblem] = []
+    for role in ROLES:
+        if role not in config.roles:
+            problems.append(FieldProblem(f"roles.{role}", "is missing"))
+    for name, role_section in config.roles.items():
+        if name not in ROLES:
+            problems.append(FieldProblem(f"roles.{name}", f"is no role; roles are {', '.join(ROLES)}"))
+            continue
+        problems += [
+            FieldProblem(f"roles.{name}.keys", f"names key '{key}', but there is no [keys.{key}]")
+            for key in role_section.keys
+            if key not in config.keys
+        ]
+        distinct = {config.keys[k].keyid for k in role_section.keys if k in config.keys}
+        if config.keys and len(distinct) < role_section.threshold:
+            problems.append(
+                FieldProblem(
+                    f"roles.{name}.threshold",
+                    f"is {role_section.threshold}, but only {len(distinct)} different keys are named",
+                )
+            )
+        if name in OFFLINE_ROLES and role_section.threshold < 2:
+            problems.append(FieldProblem(f"roles.{name}.threshold", "must be at least 2: one stolen key must not do"))
+        if role_section.signing_days >= role_section.expiry_days:
+            problems.append(FieldProblem(f"roles.{name}.signing_days", "must be less than expiry_days"))
+    if not config.realms:
+        problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
+    return problems
+
+
+__all__ = [
+    "CONFIG_NAME",
+    "OFFLINE_ROLES",
+    "ONLINE_ROLES",
+    "ROLES",
+    "KeySection",
+    "PolicySection",
+    "RealmSection",
+    "RegistryConfig",
+    "RoleSection",
+    "SiteSection",
+    "config_problems",
+    "find_tree",
+    "read_config",
+]

@@ -1,0 +1,76 @@
+"""The loaded source tree as plain data: what lint, diff and compile work on."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from registry_builder.source.config import RegistryConfig
+from sealdex.model.ids import PluginId
+from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.release import Release
+
+
+class Severity(enum.Enum):
+    """An error stops publishing; a warning doesn't."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One finding of ``validate``: where, what is wrong and what to write.
+
+    Attributes:
+        file: path relative to the source tree, with forward slashes.
+        field: path inside the file such as ``artifacts[0].size``; empty for the whole file.
+        message: what is wrong and what to write.
+    """
+
+    file: str
+    field: str
+    message: str
+    severity: Severity = field(default=Severity.ERROR, compare=False)
+
+    def __str__(self) -> str:
+        where = f"{self.file}: {self.field}" if self.field else self.file
+        return f"{where}: {self.message}"
+
+
+@dataclass(frozen=True)
+class SourcePlugin:
+    """One plugin of the source tree.
+
+    Attributes:
+        releases: version to its manifest, as loaded; order is that of precedence, newest first.
+        files: version to the release file's path, relative to the tree.
+        readme: the README's path, or None.
+    """
+
+    id: PluginId
+    folder: Path
+    plugin: Plugin
+    status: PluginStatus
+    releases: dict[str, Release]
+    files: dict[str, str]
+    readme: Path | None
+
+
+@dataclass(frozen=True)
+class SourceTree:
+    """A source tree, or the part of it that was asked for.
+
+    Attributes:
+        root: the folder that holds ``registry.toml``.
+        plugins: those that loaded; one with errors in some files has the files that are right.
+        problems: what didn't load.
+        complete: whether all plugins were asked for, not just some.
+    """
+
+    root: Path
+    config: RegistryConfig
+    plugins: dict[PluginId, SourcePlugin]
+    problems: tuple[Problem, ...]
+    complete: bool
