@@ -1,7 +1,7 @@
 """Which Content-Type and Cache-Control a file of the published tree has, from its key alone. Pure.
 
 The S3 storage sends them with each object and the local web server with each answer, so that a folder, a
-bucket and a CDN before either behave alike. A folder keeps no headers, so everything must follow from the key.
+bucket and a CDN before either behave alike. A folder keeps no headers, so all must follow from the key.
 """
 
 from __future__ import annotations

@@ -42,9 +42,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
         from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
 
         bucket, prefix, options = _parse_s3(uri)
-        return S3Storage(
-            bucket, prefix=prefix, endpoint_url=options.get("endpoint_url"), region=options.get("region")
-        )
+        return S3Storage(bucket, prefix=prefix, endpoint_url=options.get("endpoint_url"), region=options.get("region"))
     raise _refused(uri, "its kind is unknown")
 
 
@@ -56,14 +54,10 @@ def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
     except ValueError as error:
         raise _refused(uri, str(error)) from error
     if not bucket:  # also 'user:password@bucket': credentials have no place in a file that is committed
-        raise _refused(
-            uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands"
-        )
+        raise _refused(uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands")
     options = dict(pairs)
     if len(options) != len(pairs) or not _S3_OPTIONS.issuperset(options) or not all(options.values()):
-        raise _refused(
-            uri, f"its options may be {' and '.join(sorted(_S3_OPTIONS))}, each once, with a value"
-        )
+        raise _refused(uri, f"its options may be {' and '.join(sorted(_S3_OPTIONS))}, each once, with a value")
     if parts.fragment:
         raise _refused(uri, "it has a '#' part")
     prefix = unquote(parts.path).strip("/")

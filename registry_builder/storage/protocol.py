@@ -21,6 +21,7 @@ from sealdex.errors import NotFoundError, SealdexError, UsageError, Verification
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Iterator
     from pathlib import Path
 
     from registry_builder.storage.headers import ObjectHeaders
@@ -30,8 +31,8 @@ MAX_PART_BYTES = 255  # of Linux, macOS and Windows file systems
 
 _HASH_CHUNK_BYTES = 1 << 20
 
-# Each part starts with something other than a dot, so neither '.' and '..' nor hidden files pass; no separator
-# of any system, no drive or stream colon, no control character.
+# Each part starts with something other than a dot, so neither '.' and '..' nor hidden files pass; there is no
+# separator of any system, no drive or stream colon, no control character.
 _PART = r"[^./\\:\x00-\x1f\x7f][^/\\:\x00-\x1f\x7f]*"
 _KEY = re.compile(rf"{_PART}(?:/{_PART})*")
 
@@ -91,6 +92,20 @@ class ObjectTooLargeError(VerificationError):
         self.max_bytes = max_bytes
 
 
+class FileChangedError(SealdexError):
+    """A file that is being published isn't what it was when its `Body` was made."""
+
+    code = "file-changed"
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} changed while it was being published: {reason}",
+            subject=str(path),
+            untouched="it was not published",
+            hint="leave the file alone and publish again",
+        )
+
+
 class PutOutcome(enum.Enum):
     """How `Storage.put_new` succeeded."""
 
@@ -128,9 +143,7 @@ class Body:
         return cls(data, None, len(data), digest, headers.content_type, headers.cache_control)
 
     @classmethod
-    def of_file(
-        cls, path: Path, headers: ObjectHeaders, *, size: int | None = None, sha256: str | None = None
-    ) -> Body:
+    def of_file(cls, path: Path, headers: ObjectHeaders, *, size: int | None = None, sha256: str | None = None) -> Body:
         """Make a body that is streamed from ``path``.
 
         ``size`` and ``sha256`` (both or neither) save reading the file here when the caller knows them, from
@@ -139,6 +152,29 @@ class Body:
         if size is None or sha256 is None:
             size, sha256 = _measure(path)
         return cls(None, path, size, sha256, headers.content_type, headers.cache_control)
+
+    def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
+        """Yield the bytes in pieces of ``chunk_bytes``, the last one shorter.
+
+        Raises:
+            FileChangedError: the file can't be read, or its bytes aren't those that `size` and `sha256` state.
+                That is known only at the end, so nothing may be final before this iterator is exhausted.
+
+        """
+        if self.data is not None:
+            for start in range(0, self.size, chunk_bytes):
+                yield self.data[start : start + chunk_bytes]
+        elif self.path is not None:
+            digest = hashlib.sha256()
+            try:
+                with self.path.open("rb") as file:
+                    while chunk := file.read(chunk_bytes):
+                        digest.update(chunk)
+                        yield chunk
+            except OSError as error:
+                raise FileChangedError(self.path, error.strerror or str(error)) from error
+            if digest.hexdigest() != self.sha256:
+                raise FileChangedError(self.path, "it has other bytes now")
 
 
 class Storage(Protocol):

@@ -1,0 +1,317 @@
+"""A local folder as storage, with the conditional writes of an object store.
+
+    <root>/<key>                       published files, each complete from the moment its name exists
+    <root>/.sealdex-tmp/lock           held for a compare-and-swap and for the start of a session
+    <root>/.sealdex-tmp/<id>.lock      held as long as the writer <id> lives
+    <root>/.sealdex-tmp/<id>/<n>       what writer <id> is writing just now
+
+A file is written under a temporary name and then *linked* to its own (which fails if that exists, like
+``If-None-Match: *``) or *renamed* over it. So a writer that is killed leaves nothing under a published name; the
+next one finds its lock free and removes what it left. Nothing is synced file by file, which would cost ten times
+the rest: `FolderStorage.flush` syncs the file system once, before the commit point.
+"""
+
+# ruff: noqa: PTH100, PTH102, PTH103, PTH108, PTH113, PTH120, PTH122, PTH123, PTH202, PTH208
+# str paths throughout: 100,000 files are written in a row, and pathlib would take as long as the kernel does
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import hashlib
+import itertools
+import os
+import secrets
+import shutil
+import threading
+import weakref
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from registry_builder.storage.protocol import (
+    LostRaceError,
+    ObjectConflictError,
+    ObjectMissingError,
+    ObjectTooLargeError,
+    PutOutcome,
+    StoredObject,
+    check_key,
+)
+from sealdex.errors import UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from registry_builder.storage.protocol import Body
+
+TEMPORARY_FOLDER = ".sealdex-tmp"
+
+_COPY_CHUNK_BYTES = 1 << 20
+_LOCK_TIMEOUT_S = 60.0  # a compare-and-swap takes milliseconds; whoever holds the lock this long hangs
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+class FolderStorage:
+    """`registry_builder.storage.Storage` in the folder ``root``, which is made by the first write."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = os.path.abspath(root)
+        self.description = self._root
+        self.requests: Counter[str] = Counter()
+        self.bytes_put = 0
+        self._guard = threading.Lock()  # for the counters and the start of the session
+        self._session: str | None = None
+        self._numbers = itertools.count()
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Read an object; see `Storage.get`. Its tag is the SHA-256 of its bytes."""
+        path = self._path(key)
+        self._count("GET")
+        with _unavailable(key, self._root):
+            try:
+                with open(path, "rb") as file:
+                    if os.fstat(file.fileno()).st_size > max_bytes:
+                        raise ObjectTooLargeError(key, self._root, max_bytes)
+                    data = file.read(max_bytes + 1)
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise ObjectMissingError(key, self._root) from error
+        if len(data) > max_bytes:  # it grew while it was read
+            raise ObjectTooLargeError(key, self._root, max_bytes)
+        return StoredObject(data, hashlib.sha256(data).hexdigest())
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """Create an immutable object; see `Storage.put_new`."""
+        path = self._path(key)
+        self._count("PUT")
+        with _unavailable(key, self._root):
+            # A large file that is there already need not be copied to find that out.
+            if body.path is not None and os.path.lexists(path):
+                return self._compare(key, path, body)
+            with self._temporary(body) as temporary:
+                try:
+                    _into_folder(os.link, temporary, path)
+                except FileExistsError:
+                    return self._compare(key, path, body)
+        self._count_bytes(body.size)
+        return PutOutcome.CREATED
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """Swap an object; see `Storage.put_if_match`."""
+        path = self._path(key)
+        self._count("PUT")
+        with _unavailable(key, self._root), self._temporary(body, durable=True) as temporary, self._locked():
+            stored = _digest_of(path)
+            if stored == body.sha256:
+                return body.sha256
+            if stored != etag:
+                raise LostRaceError(key, self._root)
+            _into_folder(os.replace, temporary, path)
+            _sync_folder(os.path.dirname(path))
+        self._count_bytes(body.size)
+        return body.sha256
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """Write unconditionally; see `Storage.put_mutable`."""
+        path = self._path(key)
+        with _unavailable(key, self._root):
+            if only_if_changed:
+                self._count("HEAD")
+                if _holds(path, body):
+                    return False
+            self._count("PUT")
+            with self._temporary(body) as temporary:
+                _into_folder(os.replace, temporary, path)
+        self._count_bytes(body.size)
+        return True
+
+    def flush(self) -> None:
+        """Sync the file system that the folder is on, if anything was written."""
+        if self._session is None:
+            return
+        with _unavailable(TEMPORARY_FOLDER, self._root):
+            _sync_file_system(self._root)
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{check_key(key)}"
+
+    def _count(self, verb: str) -> None:
+        with self._guard:
+            self.requests[verb] += 1
+
+    def _count_bytes(self, size: int) -> None:
+        with self._guard:
+            self.bytes_put += size
+
+    def _compare(self, key: str, path: str, body: Body) -> PutOutcome:
+        self._count("HEAD")
+        if _holds(path, body):
+            return PutOutcome.ALREADY_THERE
+        hint = None
+        if os.path.isfile(path) and not os.path.getsize(path):
+            # Names may reach the disk before contents do when the power fails ahead of a flush.
+            hint = f"the stored file is empty, as a power failure may leave it: delete {path} and publish again"
+        raise ObjectConflictError(key, self._root, hint=hint)
+
+    @contextlib.contextmanager
+    def _temporary(self, body: Body, *, durable: bool = False) -> Iterator[str]:
+        """Write ``body`` under a temporary name that is gone afterwards, whatever happens."""
+        session = self._session or self._start_session()
+        path = f"{session}/{next(self._numbers)}"
+        try:
+            _write(path, body, durable=durable)
+            yield path
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # a rename took it
+                os.unlink(path)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = FileLock(f"{self._root}/{TEMPORARY_FOLDER}/lock", timeout=_LOCK_TIMEOUT_S)
+        try:
+            with lock:
+                yield
+        except Timeout as error:
+            raise UnavailableError(
+                f"another publisher holds {lock.lock_file} for more than {_LOCK_TIMEOUT_S:.0f} s",
+                subject=self._root,
+                untouched="nothing was written",
+                hint="look for a sealdex-builder that hangs and end it",
+            ) from error
+
+    def _start_session(self) -> str:
+        """Make this writer's folder for temporary files and remove those of writers that died."""
+        folder = f"{self._root}/{TEMPORARY_FOLDER}"
+        with self._guard:
+            if self._session is None:
+                os.makedirs(folder, exist_ok=True)
+                with self._locked():
+                    _remove_stale_sessions(folder)
+                    name = secrets.token_hex(4)
+                    lock = FileLock(f"{folder}/{name}.lock")
+                    lock.acquire(blocking=False)
+                    os.mkdir(f"{folder}/{name}")
+                self._session = f"{folder}/{name}"
+                weakref.finalize(self, _end_session, self._session, lock, os.getpid())
+            return self._session
+
+
+def _remove_stale_sessions(folder: str) -> None:
+    for entry in os.listdir(folder):
+        name, extension = os.path.splitext(entry)
+        if extension != ".lock":
+            continue
+        lock = FileLock(f"{folder}/{entry}")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            continue  # its writer lives
+        _end_session(f"{folder}/{name}", lock, os.getpid())
+
+
+def _end_session(session: str, lock: FileLock, pid: int) -> None:
+    if pid != os.getpid():
+        return  # a forked child that exits must not clear the folder its parent still writes in
+    shutil.rmtree(session, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.unlink(f"{session}.lock")
+    lock.release()
+
+
+def _write(path: str, body: Body, *, durable: bool) -> None:
+    """Write ``body`` to the new file ``path``; bare system calls, since a buffer would only cost time."""
+    descriptor = os.open(path, _NEW_FILE, 0o666)  # the umask decides
+    try:
+        for chunk in body.chunks(_COPY_CHUNK_BYTES):
+            _write_all(descriptor, chunk)
+        if durable:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):  # a disk that fills up writes short before it refuses
+        written += os.write(descriptor, memoryview(data)[written:])
+
+
+def _into_folder(move: Callable[[str, str], None], source: str, target: str) -> None:
+    """Link or rename, and make the folder only when it turns out to be missing."""
+    try:
+        move(source, target)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        move(source, target)
+
+
+def _holds(path: str, body: Body) -> bool:
+    try:
+        return os.path.getsize(path) == body.size and _digest_of(path) == body.sha256
+    except FileNotFoundError:
+        return False
+
+
+def _digest_of(path: str) -> str | None:
+    """SHA-256 of a file; None if there is none."""
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(_COPY_CHUNK_BYTES):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
+
+
+def _sync_folder(path: str) -> None:
+    if os.name == "posix":  # elsewhere a folder can't be opened, and the rename is journalled
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sync_file_system(path: str) -> None:
+    """Sync the one file system that ``path`` is on where the C library can, else all of them."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
+    if syncfs is None:
+        if hasattr(os, "sync"):
+            os.sync()
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) != 0:  # Linux 5.8 and later report failed write-back here, which sync() never does
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
+    finally:
+        os.close(descriptor)
+
+
+_HINTS = {
+    errno.ENOSPC: "free some space and publish again; what is already there is kept",
+    errno.EDQUOT: "free some space and publish again; what is already there is kept",
+    errno.EACCES: "give the user who publishes the right to write there",
+    errno.EPERM: "give the user who publishes the right to write there, on a file system with hard links",
+    errno.EROFS: "mount it for writing",
+    errno.ENOTDIR: "a file stands where a folder has to be: remove it or publish to another folder",
+    errno.EXDEV: "the whole published folder has to be on one file system",
+}
+
+
+@contextlib.contextmanager
+def _unavailable(key: str, root: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UnavailableError(
+            f"the folder {root} refused {key}: {reason}",
+            subject=key,
+            untouched="no published file was changed",
+            hint=_HINTS.get(error.errno or 0),
+        ) from error
