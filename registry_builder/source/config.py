@@ -145,10 +145,7 @@ def read_config(tree: Path) -> RegistryConfig:
 
 def config_problems(config: RegistryConfig) -> list[FieldProblem]:
     """Return what the types don't express: roles that miss, thresholds out of reach, keys that aren't named."""
-    problems: list[FieldProblem] = []
-    for role in ROLES:
-        if role not in config.roles:
-            problems.append(FieldProblem(f"roles.{role}", "is missing"))
+    problems = [FieldProblem(f"roles.{role}", "is missing") for role in ROLES if role not in config.roles]
     for name, role_section in config.roles.items():
         if name not in ROLES:
             problems.append(FieldProblem(f"roles.{name}", f"is no role; roles are {', '.join(ROLES)}"))

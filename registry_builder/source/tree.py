@@ -25,18 +25,18 @@ class Problem:
 
     Attributes:
         file: path relative to the source tree, with forward slashes.
-        field: path inside the file such as ``artifacts[0].size``; empty for the whole file.
+        where: path inside the file such as ``artifacts[0].size``; empty for the whole file.
         message: what is wrong and what to write.
     """
 
     file: str
-    field: str
+    where: str
     message: str
     severity: Severity = field(default=Severity.ERROR, compare=False)
 
     def __str__(self) -> str:
-        where = f"{self.file}: {self.field}" if self.field else self.file
-        return f"{where}: {self.message}"
+        place = f"{self.file}: {self.where}" if self.where else self.file
+        return f"{place}: {self.message}"
 
 
 @dataclass(frozen=True)
