@@ -1,0 +1,57 @@
+"""JSON Schemas of the documents, generated from the structs, for editors and for other people's tools."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from sealdex.model.catalogue import CatalogueShard
+from sealdex.model.index import IndexDocument
+from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.release import PublishedManifest, Release
+
+DOCUMENTS: dict[str, tuple[type, str]] = {
+    "plugin": (Plugin, "plugin.yaml: what holds for all releases of a plugin"),
+    "release": (Release, "releases/<version>.json: the manifest of one release"),
+    "status": (PluginStatus, "status.json: what happened after publishing"),
+    "manifest": (PublishedManifest, "the full manifest of a release as it is published"),
+    "index": (IndexDocument, "the index document: all releases of one plugin"),
+    "catalogue": (CatalogueShard, "one shard of the catalogue"),
+}
+
+
+def json_schema(document: str) -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of one of `DOCUMENTS`.
+
+    Raises:
+        KeyError: no document of that name.
+    """
+    kind, title = DOCUMENTS[document]
+    schema = msgspec.json.schema(kind)
+    for definition in schema["$defs"].values():
+        _spread_description(definition)
+        if not document_is_authored(document):
+            definition.pop("additionalProperties", None)  # readers ignore what they don't know
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
+
+
+def document_is_authored(document: str) -> bool:
+    """Tell whether people write the document, so that unknown fields in it are refused."""
+    return document in {"plugin", "release", "status"}
+
+
+_ATTRIBUTES = re.compile(r"\n\s*Attributes:\n")
+_ATTRIBUTE = re.compile(r"^ {8}(?P<names>\w+(?:, \w+)*): (?P<text>.+(?:\n {12}.+)*)", re.MULTILINE)
+
+
+def _spread_description(definition: dict[str, Any]) -> None:
+    """Give each property its sentence from the docstring's Attributes section, where editors show it."""
+    head, *rest = _ATTRIBUTES.split(definition.get("description", ""), maxsplit=1)
+    if head:
+        definition["description"] = " ".join(head.split())
+    for match in _ATTRIBUTE.finditer(rest[0] if rest else ""):
+        for name in match["names"].split(", "):
+            if name in definition.get("properties", {}):
+                definition["properties"][name]["description"] = " ".join(match["text"].split())
