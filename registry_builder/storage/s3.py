@@ -1,0 +1,300 @@
+"""An S3 bucket, or a prefix in one, as storage: conditional writes by `IfNoneMatch` and `IfMatch`, through boto3.
+
+Every body goes with its SHA-256, so a server that checks it refuses what was damaged on the way. Files above
+`MULTIPART_BYTES` go in parts, and the condition is put on the completion, which is when an object comes to be.
+A publisher killed in the middle of that leaves an incomplete upload, which no reader sees; a lifecycle rule of the
+bucket (AbortIncompleteMultipartUpload) clears it away.
+
+Sources: the S3 API reference of PutObject, CompleteMultipartUpload and HeadObject; "Conditional requests" in the
+S3 user guide for the meaning of 409 and 412.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import os
+import random
+import threading
+import time
+from collections import Counter
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from registry_builder.storage.protocol import (
+    FileChangedError,
+    LostRaceError,
+    ObjectConflictError,
+    ObjectMissingError,
+    ObjectTooLargeError,
+    PutOutcome,
+    StoredObject,
+    check_key,
+)
+from registry_builder.storage.s3_errors import status_of, unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+
+    from registry_builder.storage.protocol import Body
+
+MULTIPART_BYTES = 64 << 20
+PART_BYTES = 16 << 20
+MAX_PARTS = 10_000  # S3's limit
+
+_PARTS_AT_ONCE = 4  # 64 MiB of parts in memory at most, for each file that is being put
+_READ_CHUNK_BYTES = 1 << 20
+_CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
+_CONFLICT_DELAY_S = 0.05
+_MAX_CONNECTIONS = 64
+
+
+class S3Storage:
+    """`registry_builder.storage.Storage` in ``bucket`` under ``prefix``.
+
+    Credentials come from where boto3 looks (environment, profile, instance role), never from an argument. With an
+    endpoint of one's own the bucket stands in the path, since other servers rarely have a name for each bucket.
+    """
+
+    def __init__(
+        self, bucket: str, *, prefix: str = "", endpoint_url: str | None = None, region: str | None = None
+    ) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix}/" if prefix else ""
+        self.description = f"s3://{bucket}/{prefix}".rstrip("/")
+        self.requests: Counter[str] = Counter()
+        self.bytes_put = 0
+        self._guard = threading.Lock()
+        with self._errors(""):
+            self._client = _client(endpoint_url, region)
+        # Each attempt on the wire counts, those that botocore makes again by itself too.
+        self._client.meta.events.register("before-send.s3", self._count)
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Read an object; see `Storage.get`."""
+        name = self._name(key)
+        with self._errors(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=name)
+            except ClientError as error:
+                if _is_missing(error):
+                    raise ObjectMissingError(key, self.description) from error
+                raise
+            with contextlib.closing(answer["Body"]) as stream:
+                if answer["ContentLength"] > max_bytes:
+                    raise ObjectTooLargeError(key, self.description, max_bytes)
+                return StoredObject(stream.read(), answer["ETag"])
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """Create an immutable object; see `Storage.put_new`."""
+        with self._errors(key):
+            if self._put(key, body, {"IfNoneMatch": "*"}) is not None:
+                return PutOutcome.CREATED
+            if self._holds(key, body):
+                return PutOutcome.ALREADY_THERE
+        raise ObjectConflictError(key, self.description)
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """Swap an object; see `Storage.put_if_match`."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        with self._errors(key):
+            new_etag = self._put(key, body, condition)
+            if new_etag is not None:
+                return new_etag
+            # A first attempt may have won and its answer been lost; then the second is refused by our own object.
+            stored_etag = self._etag_if_holds(key, body)
+            if stored_etag is not None:
+                return stored_etag
+        raise LostRaceError(key, self.description)
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """Write unconditionally; see `Storage.put_mutable`."""
+        with self._errors(key):
+            if only_if_changed and self._holds(key, body):
+                return False
+            self._put(key, body, {})
+        return True
+
+    def flush(self) -> None:
+        """Do nothing: S3 answers a put only once it is durable."""
+
+    def _name(self, key: str) -> str:
+        return self._prefix + check_key(key)
+
+    def _count(self, request: Any, **_: Any) -> None:
+        with self._guard:
+            self.requests[request.method] += 1
+
+    @contextlib.contextmanager
+    def _errors(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except (ClientError, BotoCoreError) as error:
+            raise unavailable(error, key=key, storage=self.description) from error
+
+    def _put(self, key: str, body: Body, condition: dict[str, str]) -> str | None:
+        """Write under ``condition``; return the new tag, or None if the condition didn't hold."""
+        put = self._put_whole if body.size <= MULTIPART_BYTES else self._put_parts
+        for attempt in range(_CONFLICT_ATTEMPTS):
+            try:
+                etag = put(self._name(key), body, condition)
+            except ClientError as error:  # noqa: PERF203  # the loop is the retry
+                # 412: the condition doesn't hold. 404 for a swap: there is nothing to swap with.
+                if status_of(error) == 412 or ("IfMatch" in condition and _is_missing(error)):
+                    return None
+                # Another write to the key is under way; who wins is known when it has ended.
+                if not _is_conflict(error) or attempt == _CONFLICT_ATTEMPTS - 1:
+                    raise
+                time.sleep(_CONFLICT_DELAY_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
+            else:
+                with self._guard:
+                    self.bytes_put += body.size
+                return etag
+        raise AssertionError  # the last attempt returned or raised
+
+    def _put_whole(self, name: str, body: Body, condition: dict[str, str]) -> str:
+        arguments: dict[str, Any] = {
+            "Bucket": self._bucket,
+            "Key": name,
+            "ContentLength": body.size,
+            "ContentType": body.content_type,
+            "CacheControl": body.cache_control,
+            "ChecksumSHA256": _base64(bytes.fromhex(body.sha256)),
+            **condition,
+        }
+        if body.path is None:
+            return self._client.put_object(Body=body.data or b"", **arguments)["ETag"]
+        # The server's check of the SHA-256 can't be relied on everywhere, so the file is read twice: a changed
+        # one must not be published even where the checksum is ignored.
+        for _ in body.chunks(_READ_CHUNK_BYTES):
+            pass
+        try:
+            with body.path.open("rb") as file:
+                return self._client.put_object(Body=file, **arguments)["ETag"]
+        except OSError as error:
+            raise FileChangedError(body.path, error.strerror or str(error)) from error
+
+    def _put_parts(self, name: str, body: Body, condition: dict[str, str]) -> str:
+        upload_id = self._client.create_multipart_upload(
+            Bucket=self._bucket,
+            Key=name,
+            ContentType=body.content_type,
+            CacheControl=body.cache_control,
+            ChecksumAlgorithm="SHA256",
+        )["UploadId"]
+        try:
+            parts = self._upload_parts(name, body, upload_id)
+            return self._client.complete_multipart_upload(
+                Bucket=self._bucket,
+                Key=name,
+                UploadId=upload_id,
+                MultipartUpload={"Parts": parts},
+                **condition,  # type: ignore[arg-type]  # the stubs want a TypedDict; these are str parameters
+            )["ETag"]
+        except BaseException:
+            # Parts that are never completed are paid for until somebody aborts them.
+            with contextlib.suppress(ClientError, BotoCoreError):
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
+            raise
+
+    def _upload_parts(self, name: str, body: Body, upload_id: str) -> list[CompletedPartTypeDef]:
+        """Send the parts, a few at a time; `Body.chunks` raises before completion if the file has changed."""
+        parts: list[CompletedPartTypeDef] = []
+        pending: set[Future[CompletedPartTypeDef]] = set()
+        with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+            for number, chunk in enumerate(body.chunks(part_bytes_for(body.size)), start=1):
+                if len(pending) == _PARTS_AT_ONCE:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    parts.extend(future.result() for future in done)
+                pending.add(pool.submit(self._upload_part, name, upload_id, number, chunk))
+            parts.extend(future.result() for future in pending)
+        return sorted(parts, key=lambda part: part["PartNumber"])
+
+    def _upload_part(self, name: str, upload_id: str, number: int, chunk: bytes) -> CompletedPartTypeDef:
+        checksum = _base64(hashlib.sha256(chunk).digest())
+        answer = self._client.upload_part(
+            Bucket=self._bucket,
+            Key=name,
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=chunk,
+            ChecksumSHA256=checksum,
+        )
+        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+
+    def _holds(self, key: str, body: Body) -> bool:
+        return self._etag_if_holds(key, body) is not None
+
+    def _etag_if_holds(self, key: str, body: Body) -> str | None:
+        """Return the tag of the stored object if its bytes are those of ``body``.
+
+        A whole-object SHA-256 that the server keeps answers that in one HEAD. That of a multipart upload is a
+        hash of hashes, and some servers keep none: then the object is read and hashed.
+        """
+        name = self._name(key)
+        try:
+            head = self._client.head_object(Bucket=self._bucket, Key=name, ChecksumMode="ENABLED")
+            if head["ContentLength"] != body.size:
+                return None
+            checksum = head.get("ChecksumSHA256", "")
+            if checksum and "-" not in checksum and head.get("ChecksumType") != "COMPOSITE":
+                return head["ETag"] if checksum == _base64(bytes.fromhex(body.sha256)) else None
+            answer = self._client.get_object(Bucket=self._bucket, Key=name)
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
+        digest = hashlib.sha256()
+        with contextlib.closing(answer["Body"]) as stream:
+            for chunk in stream.iter_chunks(_READ_CHUNK_BYTES):
+                digest.update(chunk)
+        return answer["ETag"] if digest.hexdigest() == body.sha256 else None
+
+
+def part_bytes_for(size: int) -> int:
+    """Return the length of each part of an upload of ``size`` bytes: whole MiB, at most `MAX_PARTS` of them."""
+    mebibyte = 1 << 20
+    return max(PART_BYTES, -(-size // (MAX_PARTS * mebibyte)) * mebibyte)
+
+
+def _client(endpoint_url: str | None, region: str | None) -> S3Client:
+    session = boto3.session.Session(region_name=region)
+    # boto3 reads these two by itself; here they only decide the defaults that suit other servers than AWS.
+    elsewhere = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return session.client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name=session.region_name or ("us-east-1" if elsewhere else None),
+        config=Config(
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": 4},
+            max_pool_connections=_MAX_CONNECTIONS,
+            s3={"addressing_style": "path" if elsewhere else "auto"},
+            # The checksums that matter are sent explicitly; more of them some servers don't know.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def _is_missing(error: ClientError) -> bool:
+    # A HEAD has no body to say why, so its code is the bare status.
+    return error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404", "NotFound"}
+
+
+def _is_conflict(error: ClientError) -> bool:
+    # An upload that is gone was completed by an attempt whose answer was lost; doing it again finds its object.
+    return status_of(error) == 409 or error.response.get("Error", {}).get("Code") == "NoSuchUpload"
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode("ascii")
