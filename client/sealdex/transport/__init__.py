@@ -1,0 +1,35 @@
+"""Fetches bytes from https://, http:// and file:// URLs, and says nothing about whether to trust them."""
+
+from sealdex.transport.fetch import Stream, Transport
+from sealdex.transport.retry import Attempts, Chance
+from sealdex.transport.types import (
+    CHUNK_BYTES,
+    Credentials,
+    Document,
+    HttpStatusError,
+    RedirectRefusedError,
+    RetryNotice,
+    TooLargeError,
+    TransientError,
+    TransportSettings,
+    public_url,
+    strong_etag,
+)
+
+__all__ = [
+    "CHUNK_BYTES",
+    "Attempts",
+    "Chance",
+    "Credentials",
+    "Document",
+    "HttpStatusError",
+    "RedirectRefusedError",
+    "RetryNotice",
+    "Stream",
+    "TooLargeError",
+    "TransientError",
+    "Transport",
+    "TransportSettings",
+    "public_url",
+    "strong_etag",
+]

@@ -1,0 +1,317 @@
+"""One GET over ``urllib3``: redirects, credentials, proxies and TLS; retries are the caller's.
+
+Invariants:
+
+* Certificates are always verified; there is no switch.
+* Credentials go to the origin (scheme, host, port) of the URL asked for and to no other: the first redirect that
+  leaves it ends them for the rest of the chain, even if the chain comes back.
+* A redirect never leads from https to http, nor to anything else than http and https.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+import threading
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    IncompleteRead,
+    LocationValueError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ReadTimeoutError,
+)
+
+from sealdex.errors import ConfigError, UnavailableError
+from sealdex.transport.types import Answer, RedirectRefusedError, TransientError, host_of, public_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealdex.transport.types import Credentials, TransportSettings
+
+MAX_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+_WITH_CONTENT = frozenset({200, 206})
+_DISCARD_READS = 4
+_DISCARD_BYTES = 16 << 10
+
+
+class HttpGetter:
+    """Connection pools, one a proxy; thread-safe."""
+
+    def __init__(self, settings: TransportSettings, credentials: Credentials | None) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
+        self._tls: ssl.SSLContext | None = None
+        self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Send one GET, follow its redirects, and return the answer whatever its status is.
+
+        Raises:
+            TransientError: no answer, for a reason that may pass.
+            RedirectRefusedError: see the module's invariants.
+            UnavailableError: no answer, for a reason that stays: a certificate that doesn't verify.
+        """
+        first_origin, trusted = _origin(url), True
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._send(url, headers, with_credentials=trusted)
+            location = response.headers.get("Location")
+            if response.status not in _REDIRECTS or location is None:
+                return _answer(response, url)
+            HttpBody(response).close()
+            target = _redirect_target(url, location)
+            trusted = trusted and _origin(target) == first_origin
+            url = target
+        raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
+
+    def close(self) -> None:
+        """Drop all idle connections."""
+        with self._lock:
+            for pool in self._pools.values():
+                pool.clear()
+            self._pools.clear()
+
+    def _send(self, url: str, headers: Mapping[str, str], *, with_credentials: bool) -> urllib3.BaseHTTPResponse:
+        sent = {"User-Agent": self._settings.user_agent}
+        if with_credentials and self._credentials is not None:
+            sent.update(self._credentials(url))
+        sent.update(headers)
+        try:
+            return self._pool_for(url).request(
+                "GET",
+                url,
+                headers=sent,
+                preload_content=False,
+                decode_content=False,
+                redirect=False,
+                retries=False,
+                timeout=self._timeout,
+            )
+        except LocationValueError as error:
+            raise ConfigError(f"{public_url(url)} is no address that can be asked", subject=public_url(url)) from error
+        except (HTTPError, OSError) as error:
+            raise _translated(error, url) from error
+
+    def _pool_for(self, url: str) -> urllib3.PoolManager:
+        key = scheme, proxy = urlsplit(url).scheme, _proxy_for(url)
+        with self._lock:
+            pool = self._pools.get(key)
+            if pool is None:
+                if self._tls is None and (scheme == "https" or (proxy or "").startswith("https:")):
+                    # One context for all connections: reading the system's authorities takes some 10 ms each time.
+                    self._tls = _tls_context(self._settings)
+                pool = self._pools[key] = self._new_pool(proxy)
+            return pool
+
+    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
+        # 16 keeps the connections of a prefetch and of a transfer in ranges; more are made and dropped on need.
+        if proxy is None:
+            return urllib3.PoolManager(maxsize=16, ssl_context=self._tls)
+        parts = urlsplit(proxy)
+        if parts.scheme not in _DEFAULT_PORTS:
+            raise ConfigError(
+                f"the proxy {public_url(proxy)} is not http:// or https://",
+                subject=public_url(proxy),
+                hint="correct HTTPS_PROXY or HTTP_PROXY, or name the host in NO_PROXY",
+            )
+        login = f"{parts.username}:{parts.password or ''}" if parts.username else None
+        return urllib3.ProxyManager(
+            proxy,
+            maxsize=16,
+            ssl_context=self._tls,
+            proxy_ssl_context=self._tls,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+        )
+
+
+class HttpBody:
+    """The body of one answer, undecoded."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+
+    def read_some(self, max_bytes: int) -> bytes:
+        """Return what has arrived, see ``Body``."""
+        try:
+            # read1 makes at most one system call, so a server that drips can't hold the thread in a loop.
+            return self._response.read1(max_bytes)
+        except (HTTPError, OSError, ValueError) as error:
+            # http.client reports a chunk header that is no number as ValueError.
+            raise TransientError(_reason(error)) from error
+
+    def abort(self) -> None:
+        """Wake a reader in another thread; harmless once the body has ended."""
+        try:
+            self._response.shutdown()
+        except (OSError, ValueError, RuntimeError):
+            return  # already closed, or given back to the pool: nobody waits
+
+    def close(self) -> None:
+        """Give the connection back for the next request, or drop it if the body wasn't read to its end."""
+        if self._response.status not in _WITH_CONTENT:
+            self._discard()
+        if self._response.closed:  # read to its end
+            self._response.release_conn()
+        else:
+            self._response.close()
+
+    def _discard(self) -> None:
+        # The root walk of every refresh ends with a 404: reading its page saves the next request a handshake.
+        # Few reads, so that a page that drips or never ends costs little.
+        try:
+            for _ in range(_DISCARD_READS):
+                if not self._response.read1(_DISCARD_BYTES):
+                    return
+        except (HTTPError, OSError, ValueError):
+            return  # the connection is of no more use, and close drops it
+
+
+def _tls_context(settings: TransportSettings) -> ssl.SSLContext:
+    try:
+        context = ssl.create_default_context(cafile=settings.ca_bundle)
+    except OSError as error:  # ssl.SSLError is one too
+        raise ConfigError(
+            f"the CA bundle {settings.ca_bundle} can't be read: {error}",
+            subject=str(settings.ca_bundle),
+            hint="name a PEM file of certificate authorities, or none for the system's",
+        ) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _proxy_for(url: str) -> str | None:
+    parts = urlsplit(url)
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
+
+
+def _redirect_target(url: str, location: str) -> str:
+    refused = f"{public_url(url)} redirects to "
+    try:
+        target = urljoin(url, location).partition("#")[0]
+        scheme, host, _ = _origin(target)
+        user = urlsplit(target).username
+    except ValueError as error:
+        raise RedirectRefusedError(f"{refused}what is no address", subject=public_url(url)) from error
+    if scheme not in _DEFAULT_PORTS or not host or user is not None:
+        raise RedirectRefusedError(f"{refused}what is no plain http(s) address", subject=public_url(url))
+    if scheme == "http" and urlsplit(url).scheme == "https":
+        raise RedirectRefusedError(
+            f"{refused}{public_url(target)}, out of encryption: refused",
+            subject=public_url(url),
+            hint="tell who runs the registry; its address must stay https",
+        )
+    return target
+
+
+def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
+    headers = response.headers
+    length = _number(headers.get("Content-Length"))
+    answer = Answer(
+        status=response.status,
+        body=HttpBody(response),
+        length=length,
+        etag=headers.get("ETag"),
+        encoding=(headers.get("Content-Encoding") or "identity").strip().lower(),
+        retry_after=_retry_after(headers),
+    )
+    if response.status == 200:
+        answer.total_size = length if answer.encoding == "identity" else None
+    elif response.status in {206, 416}:
+        match = _CONTENT_RANGE.fullmatch((headers.get("Content-Range") or "").strip())
+        if match is None and response.status == 206:
+            answer.body.close()
+            raise UnavailableError(
+                f"{host_of(url)} answers a part of {public_url(url)} without saying which",
+                subject=public_url(url),
+            )
+        if match is not None:
+            first, last, total = match.groups()
+            answer.total_size = _number(total)
+            if first is not None and response.status == 206:
+                answer.start = int(first)
+                answer.length = int(last) - int(first) + 1
+    return answer
+
+
+def _number(text: str | None) -> int | None:
+    # isdecimal alone lets other scripts' digits through, and int() would read them.
+    return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After in seconds; a date counts from the answer's own Date, so this host's clock is no matter."""
+    text = (headers.get("Retry-After") or "").strip()
+    if (seconds := _number(text)) is not None:
+        return float(seconds)
+    try:
+        asked, answered = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("Date") or "")
+        return max(0.0, (asked - answered).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def _translated(error: Exception, url: str) -> TransientError | UnavailableError:
+    """Tell failures that may pass from those that stay."""
+    certificate = _certificate_error(error)
+    if certificate is not None:
+        return UnavailableError(
+            f"the certificate of {host_of(url)} does not verify: {certificate.verify_message}",
+            subject=public_url(url),
+            untouched="nothing was read",
+            hint="if it is signed by an authority of your own, configure ca_bundle; check the host's clock too",
+        )
+    return TransientError(_reason(error))
+
+
+def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    # urllib3 wraps the error of the ssl module, once or (behind a proxy) twice, as an argument or as the context.
+    for _ in range(6):
+        if error is None or isinstance(error, ssl.SSLCertVerificationError):
+            return error
+        inner = error.args[-1] if error.args else None
+        error = inner if isinstance(inner, BaseException) else (error.__cause__ or error.__context__)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """Say in a few words why an attempt failed, without addresses: those may hold secrets."""
+    if isinstance(error, ProxyError):
+        return "the proxy did not let the request through"
+    if isinstance(error, NameResolutionError):
+        return "its name could not be resolved"
+    if isinstance(error, NewConnectionError):  # a ConnectTimeoutError too, so it comes first
+        inner = error.__cause__
+        return (inner.strerror or "no connection").lower() if isinstance(inner, OSError) else "no connection"
+    if isinstance(error, ConnectTimeoutError):
+        return "no connection within the time allowed"
+    if isinstance(error, ReadTimeoutError):
+        return "it fell silent"
+    if isinstance(error, IncompleteRead) or any(isinstance(arg, IncompleteRead) for arg in error.args):
+        return "the connection ended early"
+    if isinstance(error, ProtocolError):
+        return "the connection broke"
+    return "the transfer broke"

@@ -1,0 +1,145 @@
+"""Decides whether a failed transfer is tried again and after how long, and paces transfers to a byte rate.
+
+Retries are ended by a window without progress, not by a count: a transfer over a bad line that gains a
+little with each attempt goes on, one that gains nothing stops. Delays grow exponentially with full jitter
+(a random part of the whole, so that a thousand agents don't come back in step).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sealdex.errors import UnavailableError
+from sealdex.transport.types import HttpStatusError, RetryNotice, TransientError, host_of, public_url
+
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 10.0
+MIN_PROGRESS_BYTES = 1024
+"""Fewer new bytes than this in a window is no progress: a server that drips can't hold a client for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """Time and luck, injected so that tests neither wait nor guess: a clock (s), a sleep (s), a random in [0, 1)."""
+
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    random: Callable[[], float] = random.random
+
+
+class Attempts:
+    """The attempts at one transfer: tells progress from its absence and waits between attempts.
+
+    Not thread-safe; each thread of a transfer in several ranges has its own.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        window_s: float,
+        chance: Chance,
+        on_retry: Callable[[RetryNotice], None] | None = None,
+    ) -> None:
+        self._url = url
+        self._window_s = window_s
+        self._chance = chance
+        self._on_retry = on_retry
+        self._started_at = self._progress_at = chance.clock()
+        self._best = 0
+        self._failures = 0
+        self._failures_since_progress = 0
+
+    def reached(self, position: int) -> None:
+        """Note that the transfer holds ``position`` bytes; only a new best counts as progress."""
+        if position >= self._best + MIN_PROGRESS_BYTES:
+            self._best = position
+            self._progress_at = self._chance.clock()
+            self._failures_since_progress = 0
+
+    def failed(self, error: TransientError) -> None:
+        """Wait before the next attempt, or give up.
+
+        Raises:
+            UnavailableError: the window passed without progress, or the server asks to wait beyond it; an
+                ``HttpStatusError`` if the last attempt was answered with a status.
+        """
+        self._failures += 1
+        left_s = self._progress_at + self._window_s - self._chance.clock()
+        ceiling_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._failures_since_progress, 16))
+        self._failures_since_progress += 1
+        delay_s = self._chance.random() * ceiling_s
+        if error.retry_after is not None:
+            if error.retry_after > left_s:
+                raise self._give_up(error, f"; it asks to come back in {error.retry_after:.0f} s") from error
+            delay_s = max(delay_s, error.retry_after)
+        if left_s <= 0:
+            raise self._give_up(error, "") from error
+        delay_s = min(delay_s, left_s)
+        if self._on_retry is not None:
+            self._on_retry(RetryNotice(host_of(self._url), self._failures, error.reason, delay_s))
+        self._chance.sleep(delay_s)
+
+    def _give_up(self, error: TransientError, more: str) -> UnavailableError:
+        took_s = self._chance.clock() - self._started_at
+        tries = "1 attempt" if self._failures == 1 else f"{self._failures} attempts"
+        message = (
+            f"{host_of(self._url)} did not deliver {public_url(self._url)}: {error.reason} "
+            f"({tries} in {took_s:.0f} s{more})"
+        )
+        if error.status is not None:
+            return HttpStatusError(self._url, error.status, message)
+        return UnavailableError(
+            message,
+            subject=public_url(self._url),
+            hint="check the network and the address, then run the command again; it goes on where it stopped",
+        )
+
+
+class Drip:
+    """Notices a body that arrives, but so slowly that it will never end."""
+
+    def __init__(self, window_s: float, chance: Chance) -> None:
+        self._window_s = window_s
+        self._clock = chance.clock
+        self._since = chance.clock()
+        self._bytes = 0
+
+    def arrived(self, count: int) -> None:
+        """Note ``count`` more bytes.
+
+        Raises:
+            TransientError: fewer than ``MIN_PROGRESS_BYTES`` arrived in a whole window.
+        """
+        self._bytes += count
+        if self._bytes >= MIN_PROGRESS_BYTES:
+            self._bytes, self._since = 0, self._clock()
+        elif self._clock() - self._since > self._window_s:
+            raise TransientError(f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s")
+
+
+class Throttle:
+    """Keeps the transfers of a transport, all threads together, below a rate in bytes a second."""
+
+    def __init__(self, bytes_per_second: int, chance: Chance) -> None:
+        self._rate = bytes_per_second
+        self._chance = chance
+        self._lock = threading.Lock()
+        self._free_at = chance.clock()
+
+    @property
+    def chunk_bytes(self) -> int:
+        """A piece small enough that a wait for it stays near an eighth of a second."""
+        return max(1, self._rate // 8)
+
+    def took(self, count: int) -> None:
+        """Wait until ``count`` bytes that were just received fit the rate."""
+        with self._lock:
+            now = self._chance.clock()
+            self._free_at = max(self._free_at, now) + count / self._rate
+            wait_s = self._free_at - now
+        if wait_s > 0:
+            self._chance.sleep(wait_s)
