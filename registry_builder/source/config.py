@@ -38,7 +38,7 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """
 
     name: IdentifierPart
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{8}$", extra={"expects": "8 hexadecimal digits"})]
+    id: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}$(?!\n)", extra={"expects": "8 hexadecimal digits"})]
     title: str | None = None
     description: str | None = None
     types: tuple[PluginType, ...] = ()

@@ -2,6 +2,8 @@
 
 Everything that later becomes a path or part of an address is checked here first, so that a name from metadata can
 never leave its folder. The rules stand in ``docs/format.md``.
+
+Patterns end in ``$(?!\\n)``: in Python ``$`` also matches before a final line feed, in JSON Schema's dialect it doesn't.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _FILE_NAME_RE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+@=-]*")
 IdentifierPart = Annotated[
     str,
     Meta(
-        pattern=f"^{_PART}$",
+        pattern=rf"^{_PART}$(?!\n)",
         max_length=MAX_PART_LENGTH,
         extra={"expects": "lower-case letters and digits in groups joined by '.', '_' or '-', at most 64 characters"},
     ),
@@ -41,7 +43,7 @@ IdentifierPart = Annotated[
 PluginType = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$",
+        pattern=r"^[A-Za-z0-9]+([_-][A-Za-z0-9]+)*$(?!\n)",
         max_length=64,
         examples=["hal-driver", "notify", "service"],
         extra={"expects": "a plugin type such as 'notify' or 'hal-driver'"},
@@ -49,12 +51,12 @@ PluginType = Annotated[
 ]
 Sha256 = Annotated[
     str,
-    Meta(pattern="^[0-9a-f]{64}$", extra={"expects": "a SHA-256 digest: 64 lower-case hexadecimal digits"}),
+    Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", extra={"expects": "a SHA-256 digest: 64 lower-case hexadecimal digits"}),
 ]
 FileName = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@=-]*$",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9._+@=-]*$(?!\n)",
         max_length=200,
         extra={"expects": "a plain file name: letters, digits and '._+@=-', not starting with a dot"},
     ),
@@ -62,7 +64,7 @@ FileName = Annotated[
 Timestamp = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$",
+        pattern=r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\dZ$(?!\n)",
         examples=["2026-11-21T12:00:00Z"],
         extra={"expects": "a UTC time such as 2026-11-21T12:00:00Z"},
     ),

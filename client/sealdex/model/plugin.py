@@ -17,7 +17,7 @@ STATUS_FORMAT = 1
 Keyword = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]+([._+-][a-z0-9]+)*$",
+        pattern=r"^[a-z0-9]+([._+-][a-z0-9]+)*$(?!\n)",
         max_length=64,
         extra={"expects": "a keyword in lower case, such as 'speech' or 'ros-2'"},
     ),
@@ -25,7 +25,7 @@ Keyword = Annotated[
 WebAddress = Annotated[
     str,
     Meta(
-        pattern=r"^https?://[^\s]+$",
+        pattern=r"^https?://[^\s]+$(?!\n)",
         max_length=2048,
         extra={"expects": "an address such as https://example.com/"},
     ),

@@ -32,7 +32,7 @@ RelativePath = Annotated[
 Quantity = Annotated[
     str,
     Meta(
-        pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$",
+        pattern=r"^\d+(\.\d+)?(m|k|M|G|T|P|Ki|Mi|Gi|Ti|Pi)?$(?!\n)",
         examples=["100m", "128Mi", "4"],
         extra={"expects": "a Kubernetes quantity such as 100m, 4, 128Mi or 2Gi"},
     ),
@@ -40,7 +40,7 @@ Quantity = Annotated[
 Channel = Annotated[
     str,
     Meta(
-        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)",
         max_length=32,
         examples=["stable", "beta"],
         extra={"expects": "a channel name such as 'stable' or 'beta'"},
@@ -73,7 +73,7 @@ class Artifact(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
     source: Annotated[str, Meta(min_length=1, max_length=2048)]
     sha256: Sha256
     size: Annotated[int, Meta(ge=0)] | None = None
-    format: Annotated[str, Meta(pattern="^(zip|tar\\.gz|tar\\.zst|file|oci)$")] | None = None
+    format: Annotated[str, Meta(pattern=r"^(zip|tar\.gz|tar\.zst|file|oci)$(?!\n)")] | None = None
     file: FileName | None = None
     selector: Selector = Selector()
     tags: tuple[Tag, ...] = ()
@@ -96,7 +96,7 @@ class Runtime(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tru
     ``requires`` maps a tool or facility to a range or to ``optional`` (``{"python": ">=3.10", "cuda": "optional"}``).
     """
 
-    kind: Annotated[str, Meta(pattern="^[a-z0-9]+(-[a-z0-9]+)*$", max_length=32)]
+    kind: Annotated[str, Meta(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)", max_length=32)]
     requires: dict[str, str] = {}
 
 
@@ -113,7 +113,7 @@ class HealthCheck(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     """How to ask a running service whether it is well; ``timeout`` and ``interval`` are in seconds."""
 
     endpoint: Annotated[str, Meta(pattern="^/", max_length=1024, extra={"expects": "a path such as /health"})]
-    method: Annotated[str, Meta(pattern="^(GET|HEAD|POST)$")] = "GET"
+    method: Annotated[str, Meta(pattern=r"^(GET|HEAD|POST)$(?!\n)")] = "GET"
     port: Annotated[int, Meta(ge=1, le=65535)] | None = None
     timeout: Annotated[float, Meta(gt=0)] = 5.0
     interval: Annotated[float, Meta(gt=0)] = 1.0

@@ -16,8 +16,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$"
-LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._+-]*[A-Za-z0-9])?)?$"
+LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$(?!\n)"
+LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._+-]*[A-Za-z0-9])?)?$(?!\n)"
 LabelKey = Annotated[
     str,
     Meta(
@@ -33,7 +33,7 @@ LabelValue = Annotated[
 Tag = Annotated[
     str,
     Meta(
-        pattern=r"^[A-Za-z0-9]+([._+-][A-Za-z0-9]+)*$",
+        pattern=r"^[A-Za-z0-9]+([._+-][A-Za-z0-9]+)*$(?!\n)",
         max_length=64,
         examples=["cuda-11.8", "jetpack-5"],
         extra={"expects": "a compatibility tag such as cuda-11.8"},
