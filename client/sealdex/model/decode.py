@@ -45,7 +45,16 @@ def read_json(data: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise DocumentError(problems_in(msgspec.json.decode(data), kind) or [_from_msgspec(error)]) from error
+        first = error
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise DocumentError([FieldProblem("", f"is not valid JSON: {error}")]) from error
+    raise DocumentError(problems_in(_plain(data), kind) or [_from_msgspec(first)]) from first
+
+
+def _plain(data: bytes) -> Any:
+    """Decode to plain values. What fits no type may still fail here: the typed decoder stops before the end."""
+    try:
+        return msgspec.json.decode(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise DocumentError([FieldProblem("", f"is not valid JSON: {error}")]) from error
 
@@ -90,7 +99,7 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as first:
         try:
-            return msgspec.convert(_without_unknown(msgspec.json.decode(data), inspect.type_info(kind)), kind)
+            return msgspec.convert(_without_unknown(_plain(data), inspect.type_info(kind)), kind)
         except msgspec.ValidationError:
             raise DocumentError([_from_msgspec(first)]) from first
 

@@ -1,9 +1,9 @@
-"""Identifiers: namespaces, plugin names, file names, digests, and what none of them may be.
+r"""Identifiers: namespaces, plugin names, file names, digests, and what none of them may be.
 
 Everything that later becomes a path or part of an address is checked here first, so that a name from metadata can
 never leave its folder. The rules stand in ``docs/format.md``.
 
-Patterns end in ``$(?!\\n)``: in Python ``$`` also matches before a final line feed, in JSON Schema's dialect it doesn't.
+Patterns end in ``$(?!\n)``: in Python ``$`` also matches before a final line feed, in JSON Schema's dialect not.
 """
 
 from __future__ import annotations
