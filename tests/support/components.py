@@ -1,0 +1,33 @@
+"""Real parts that a test needs: in CI a missing one is a failure, on somebody's machine a skip that says why."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def missing(component: str, remedy: str) -> None:
+    """Fail in CI, skip elsewhere."""
+    message = f"{component} is missing: {remedy}"
+    if os.environ.get("CI"):
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def program(name: str, remedy: str) -> str:
+    """Return the path of a program, or see `missing`."""
+    found = shutil.which(name)
+    if found is None:
+        missing(name, remedy)
+    assert found is not None
+    return found
+
+
+def real_data() -> Path | None:
+    """Return the folder of real plugin metadata (``SEALDEX_DATA``), or None: a clone without it passes all the same."""
+    default = Path(__file__).parent.parent.parent.parent / "shared" / "data"
+    folder = Path(os.environ.get("SEALDEX_DATA", default))
+    return folder if folder.is_dir() else None
