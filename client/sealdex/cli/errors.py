@@ -1,0 +1,78 @@
+"""`run` wraps a command line: every error becomes text or JSON and an exit code, by the table in `sealdex.cli.advice`.
+
+The text is: what happened, to what, what was left untouched, the command that helps. In json mode it is one document
+on stdout: ``{"error": {"code", "message", "subject", "untouched", "hint", "exit_code"}}``. The table is imported only
+when something fails, since `sealdex list` counts its milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sealdex.cli.output import Output, mode_of
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+EXIT_READER_GONE = 141
+
+
+def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
+    """Write an error to the output and return the exit code.
+
+    In json mode the document goes to stdout, unless the command has answered already: then it is text on stderr, so
+    that stdout holds one document whatever happens.
+    """
+    from sealdex.cli.advice import DEBUG_VARIABLE, report  # noqa: PLC0415  # see the module's docstring
+
+    shown = report(error, prog)
+    if os.environ.get(DEBUG_VARIABLE):
+        import traceback  # noqa: PLC0415  # only for who asked
+
+        out.stderr.write("".join(traceback.format_exception(error)))
+    if out.mode == "json" and not out.answered:
+        out.result(shown.document())
+    else:
+        out.fail(shown.lines(), title="SECURITY" if shown.security else "error")
+    return shown.exit_code
+
+
+def run(
+    command: Callable[[list[str], Output], object], args: Sequence[str] | None = None, *, prog: str = "sealdex"
+) -> int:
+    """Run a command line to its end and return the exit code.
+
+    Args:
+        command: takes the arguments and the output to write to; returns an exit code or None. For click:
+            ``lambda args, out: group.main(args, prog_name=prog, standalone_mode=False, obj=out)``.
+        args: the arguments; those of the process when left out.
+        prog: the program's name, for advice.
+    """
+    given = sys.argv[1:] if args is None else list(args)
+    out = Output(mode_of(given))
+    try:
+        try:
+            code = command(given, out)
+            out.flush()
+        except BrokenPipeError:
+            raise
+        except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  # the one place where errors become text
+            code = show(error, out, prog)
+            out.flush()
+    except BrokenPipeError:
+        return _reader_gone(out)
+    return code if isinstance(code, int) else 0
+
+
+def _reader_gone(out: Output) -> int:
+    """``sealdex list | head -1``: say nothing, and keep the interpreter from complaining when it flushes at exit."""
+    from contextlib import suppress  # noqa: PLC0415  # see the module's docstring
+
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (out.stdout, out.stderr):
+        with suppress(OSError, ValueError):  # a stream without a descriptor has nothing to flush
+            os.dup2(null, stream.fileno())
+    os.close(null)
+    return EXIT_READER_GONE

@@ -1,0 +1,91 @@
+"""A click group whose commands are imported only when they run, and the options that all commands share.
+
+Used by both command lines. A mistyped command gets the nearest name; `--help` shows the one-line help that stands
+beside each command's address, so that it imports none of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, TypeVar
+
+import click
+
+from sealdex.cli.output import Output
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class LazyCommand(NamedTuple):
+    """Where a command lies (``package.module:attribute``) and its line in ``--help``."""
+
+    address: str
+    help: str
+
+
+class LazyGroup(click.Group):
+    """A group over a table of `LazyCommand`; a command of its own registered with ``add_command`` works as well."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand] | None = None, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._lazy = dict(lazy or {})
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names, in the order of the table: related commands stand together."""
+        return [*self._lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, or None when there is none of that name."""
+        entry = self._lazy.get(cmd_name)
+        if entry is None:
+            return super().get_command(ctx, cmd_name)
+        module, _, attribute = entry.address.partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.address} is no click command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, with the nearest name for a mistyped one."""
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(f"there is no command '{name}'{meant}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        rows = [(name, entry.help) for name, entry in self._lazy.items()]
+        for name in super().list_commands(ctx):
+            command = super().get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, command.get_short_help_str()))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def output_options(command: F) -> F:
+    """Add ``--json`` and ``--quiet``.
+
+    They set nothing here: `sealdex.cli.output.mode_of` reads them from the raw arguments, so that an error in the
+    arguments themselves already has the right form.
+    """
+    for option in (
+        click.option(
+            "-q", "--quiet", is_flag=True, expose_value=False, help="Answers only, without notes or progress."
+        ),
+        click.option("--json", "json", is_flag=True, expose_value=False, help="One JSON document on stdout."),
+    ):
+        command = option(command)
+    return command
+
+
+def output_of(ctx: click.Context) -> Output:
+    """Return the output that `sealdex.cli.errors.run` passed along."""
+    out = ctx.find_object(Output)
+    return out if out is not None else Output()

@@ -1,0 +1,224 @@
+"""The one output layer of the command lines: human, JSON and quiet modes, tables, colours and progress.
+
+Commands never print by themselves. Whatever is shown passes through `clean`, because summaries, owners and reasons come
+from whoever may publish: an escape sequence in a summary must not move the cursor, recolour or rename anything. JSON is
+written as pure ASCII, which escapes the same characters.
+
+| call       | human           | quiet                        | json                |
+| ---------- | --------------- | ---------------------------- | ------------------- |
+| `line`     | stdout          | -                            | -                   |
+| `answer`   | stdout          | stdout                       | -                   |
+| `block`    | stdout          | -                            | -                   |
+| `table`    | stdout, aligned | stdout, tabs and no headings | -                   |
+| `result`   | -               | -                            | stdout, exactly one |
+| `warn`     | stderr          | stderr                       | stderr              |
+| `note`     | stderr          | -                            | -                   |
+| `progress` | stderr, if a terminal | -                      | -                   |
+
+Imports are few and cheap: `sealdex list` must start in a fraction of the interpreter's own time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sealdex.cli.progress import Progress
+
+TYPE_CHECKING = False  # as type checkers read it; `typing` itself takes a third of the time that `list` has
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, Literal, TextIO
+
+    Mode = Literal["human", "json", "quiet"]
+    Style = Literal["bold", "dim", "green", "yellow", "red"]
+else:
+    Mode = Style = str
+
+_CODES: dict[str, str] = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31"}
+
+
+def clean(text: str) -> str:
+    """Return one line of text without escape sequences, control characters and direction overrides.
+
+    Breaks become spaces, so that a value can't pretend to be a line of its own.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    from sealdex.cli.controls import without_controls  # noqa: PLC0415  # compiled patterns, for the rare text
+
+    return without_controls(text)
+
+
+def clean_lines(text: str) -> list[str]:
+    """Like `clean` for text of several lines, such as caveats; tabs become spaces."""
+    return [clean(line) for line in text.expandtabs(4).splitlines()]
+
+
+def mode_of(args: Sequence[str]) -> Mode:
+    """Tell the output mode from the raw arguments, for errors that come before they are parsed."""
+    before = args[: args.index("--")] if "--" in args else args
+    if "--json" in before:
+        return "json"
+    return "quiet" if "--quiet" in before or "-q" in before else "human"
+
+
+class Output:
+    """Where a command says what it did.
+
+    Args:
+        mode: ``human``, ``json`` (one document on stdout) or ``quiet`` (answers only).
+        stdout, stderr: text streams; those of the process when left out.
+    """
+
+    def __init__(self, mode: Mode = "human", stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+        self.mode: Mode = mode
+        self.stdout = sys.stdout if stdout is None else stdout
+        self.stderr = sys.stderr if stderr is None else stderr
+        self.answered = False
+        """Whether the JSON document has been written."""
+
+    def line(self, text: str = "", *, style: Style | None = None) -> None:
+        """Say one thing that happened."""
+        if self.mode == "human":
+            self._write(self.stdout, clean(text), style)
+
+    def answer(self, text: str) -> None:
+        """Write what was asked for, such as a path; scripts read it, so quiet mode has it too."""
+        if self.mode != "json":
+            self._write(self.stdout, clean(text))
+
+    def block(self, text: str, *, indent: int = 2) -> None:
+        """Show text of several lines, indented, so that none of it can pass for a line of this program."""
+        if self.mode == "human":
+            for line in clean_lines(text):
+                self._write(self.stdout, (" " * indent + line).rstrip())
+
+    def warn(self, text: str) -> None:
+        """Say on stderr what the user should know although the command goes on, in every mode."""
+        self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
+
+    def note(self, text: str) -> None:
+        """Say on stderr what helps a person: the next command, what is being waited for."""
+        if self.mode == "human":
+            self._write(self.stderr, clean(text), "dim")
+
+    def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
+        """Write an error on stderr: the first line after the title, the others indented under it."""
+        self._write_parts(self.stderr, f"{title}: ", "red", clean(lines[0]))
+        for line in lines[1:]:
+            self._write(self.stderr, "  " + clean(line))
+
+    def result(self, document: Any) -> None:
+        """Write the one JSON document of json mode; other modes ignore it.
+
+        Args:
+            document: mappings, lists, text, numbers, msgspec structs; paths and sets are written as text and lists.
+        """
+        if self.mode != "json":
+            return
+        if self.answered:
+            raise RuntimeError("a command answers with exactly one JSON document")
+        self.answered = True
+        import json  # noqa: PLC0415  # only json mode pays for it
+
+        self.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+        self.stdout.flush()
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show rows in columns; on a terminal the last column is cut where the line would wrap."""
+        if self.mode == "json":
+            return
+        cells = [[clean(cell) for cell in row] for row in rows]
+        if self.mode == "quiet":
+            for row in cells:
+                self._write(self.stdout, "\t".join(row))
+            return
+        if not cells:
+            return
+        widths = [max(map(_width, column)) for column in zip(headers, *cells, strict=True)]
+        room = self._columns() - sum(widths[:-1]) - 2 * (len(widths) - 1)
+        for number, row in enumerate([list(headers), *cells]):
+            if room > 8:
+                row[-1] = _cut(row[-1], room)
+            padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+            self._write(self.stdout, "  ".join(padded).rstrip(), "bold" if number == 0 else None)
+
+    def progress(self, label: str) -> Progress:
+        """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""
+        visible = self.mode == "human" and _is_terminal(self.stderr)
+        return Progress(clean(label), self.stderr if visible else None)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system, so that a closed pipe is noticed here and not at exit."""
+        self.stdout.flush()
+        self.stderr.flush()
+
+    def _columns(self) -> int:
+        if not _is_terminal(self.stdout):
+            return sys.maxsize  # a pipe has no width: programs that read it want the whole
+        try:
+            return os.get_terminal_size(self.stdout.fileno()).columns
+        except (OSError, ValueError):
+            return 80
+
+    def _write(self, stream: TextIO, text: str, style: Style | None = None) -> None:
+        if style is not None and _has_colours(stream):
+            text = f"\x1b[{_CODES[style]}m{text}\x1b[0m"
+        stream.write(_encodable(text, stream) + "\n")
+
+    def _write_parts(self, stream: TextIO, title: str, style: Style, text: str) -> None:
+        if _has_colours(stream):
+            title = f"\x1b[{_CODES[style]}m{title}\x1b[0m"
+        self.stdout.flush()  # on a terminal, what was said before stands before
+        stream.write(_encodable(title + text, stream) + "\n")
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _has_colours(stream: TextIO) -> bool:
+    # no-color.org: any value but the empty one
+    return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _encodable(text: str, stream: TextIO) -> str:
+    """Replace what the stream's encoding lacks (``·`` in a Latin-2 log), since to fail over it would be absurd."""
+    if text.isascii():
+        return text
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415  # only for text beyond ASCII
+
+    return sum(
+        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in {"W", "F"} else 1 for c in text
+    )
+
+
+def _cut(text: str, columns: int) -> str:
+    if _width(text) <= columns:
+        return text
+    while _width(text) > columns - 1:
+        text = text[:-1]
+    return text + "…"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    import msgspec  # noqa: PLC0415  # only for structs
+
+    if isinstance(value, msgspec.Struct):
+        return msgspec.to_builtins(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

@@ -1,0 +1,104 @@
+"""A progress line on a terminal: label, share, amount and rate, redrawn in place; silent without a stream."""
+
+from __future__ import annotations
+
+import os
+import time
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from typing import TextIO
+
+_REDRAW_SECONDS = 0.1
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def in_bytes(size: int) -> str:
+    """Write a number of bytes as people read it: ``512 B``, ``1.5 MiB``."""
+    amount = float(size)
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    raise AssertionError("unreachable: the last unit takes everything")
+
+
+class Progress:
+    """One line that is redrawn at most ten times a second and wiped at the end.
+
+    Use as a context manager. `update` may be called from any thread: a redraw is one write.
+
+    Args:
+        label: what is being done, already free of control characters.
+        stream: a terminal, or None to stay silent.
+    """
+
+    def __init__(self, label: str, stream: TextIO | None) -> None:
+        self.label = label
+        self._stream = stream
+        self._started = time.monotonic()
+        self._drawn_at = float("-inf")
+        self._drawn_width = 0
+        self._retries = 0
+        self._first: int | None = None
+
+    @property
+    def visible(self) -> bool:
+        """Whether anybody sees it."""
+        return self._stream is not None
+
+    def __enter__(self) -> Progress:  # noqa: PYI034  # Self needs Python 3.11, and nothing derives from this
+        self._draw("")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wipe()
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """Show that ``done`` of ``total`` bytes are here; both count from the start of the file."""
+        if self._stream is None:
+            return
+        now = time.monotonic()
+        if self._first is None:
+            self._first, self._started = done, now  # what an earlier run left there says nothing of the rate
+        if now - self._drawn_at < _REDRAW_SECONDS and done != total:
+            return
+        seconds = now - self._started
+        rate = f"  {in_bytes(int((done - self._first) / seconds))}/s" if seconds > 0.5 else ""
+        share = f"{done * 100 // total:3d}%  " if total else ""
+        amount = f"{in_bytes(done)} of {in_bytes(total)}" if total else in_bytes(done)
+        self._draw(f"  {share}{amount}{rate}")
+
+    def step(self, text: str) -> None:
+        """Show in words what is being done now."""
+        self._draw(f"  {text}")
+
+    def retried(self, host: str, reason: str) -> None:
+        """Count one more failed attempt and show it."""
+        self._retries += 1
+        self._draw(f"  {host}: {reason}, trying again")
+
+    def _draw(self, text: str) -> None:
+        if self._stream is None:
+            return
+        again = f"  (retry {self._retries})" if self._retries else ""
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            columns = 80
+        shown = f"{self.label}{text}{again}"[: columns - 1]
+        self._drawn_at = time.monotonic()
+        self._put(shown)
+
+    def _put(self, shown: str) -> None:
+        if self._stream is not None:
+            # spaces over the rest of the old line: works on every terminal, escape sequences don't
+            self._stream.write("\r" + shown + " " * (self._drawn_width - len(shown)))
+            self._stream.flush()
+            self._drawn_width = len(shown)
+
+    def _wipe(self) -> None:
+        if self._stream is not None and self._drawn_width:
+            self._put("")
+            self._stream.write("\r")
+            self._stream.flush()
