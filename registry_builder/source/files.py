@@ -1,0 +1,196 @@
+"""Reading the files of a source tree: bounded in size, never through a link that leaves the tree, never a device."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from registry_builder.source.yaml12 import YamlError, read_yaml
+from sealdex.model.decode import DocumentError, FieldProblem, read_values
+
+T = TypeVar("T")
+
+MAX_MANIFEST_BYTES = 1024 * 1024  # plugin.yaml, a release, a README
+MAX_STATUS_BYTES = 8 * 1024 * 1024  # grows by an event at a time, for years
+MAX_VALUE_DEPTH = 64  # of free-form fields, so that no later walk over them runs out of stack
+
+
+class UnreadableError(Exception):
+    """A file can't be used as it is; the text says why and what to do."""
+
+
+class Found(NamedTuple):
+    """One entry of a folder of the tree, after its links were looked at."""
+
+    name: str
+    path: str
+    is_folder: bool
+
+
+class Inside:
+    """The tree's boundary: tells whether what a link points at is still inside.
+
+    Args:
+        root: the source tree, as given.
+    """
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.fspath(root)
+        self._real = os.path.realpath(self.root)
+
+    def relative(self, path: str) -> str:
+        """Return a path below the root as it is shown: relative, with forward slashes."""
+        return path[len(self.root) :].lstrip("/\\").replace(os.sep, "/")
+
+    def holds(self, path: str) -> bool:
+        """Tell whether the path, all links followed, lies inside the tree."""
+        real = os.path.realpath(path)
+        return real == self._real or real.startswith(self._real + os.sep)
+
+    def entry(self, entry: os.DirEntry[str]) -> Found:
+        """Classify one entry of a folder.
+
+        Raises:
+            UnreadableError: a link out of the tree or to nothing, a device, a pipe, a socket.
+        """
+        if entry.is_symlink():
+            if not self.holds(entry.path):
+                raise UnreadableError("is a link that leaves the source tree: put the file itself there")
+            if not os.path.exists(entry.path):  # noqa: PTH110  # strings throughout: this runs for 100,000 files
+                raise UnreadableError("is a link to nothing: put the file itself there or remove it")
+        is_folder = entry.is_dir()
+        if not is_folder and not entry.is_file():
+            raise UnreadableError("is no regular file: remove it")
+        return Found(entry.name, entry.path, is_folder)
+
+
+def read_bounded(path: str, max_bytes: int) -> bytes:
+    """Read a regular file of at most ``max_bytes``.
+
+    Raises:
+        UnreadableError: too large, not a file, or the system refuses.
+    """
+    try:
+        # O_NONBLOCK: a pipe put there after the folder was listed must not make this wait for ever
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise UnreadableError("is no regular file: remove it")
+            if status.st_size > max_bytes:
+                raise UnreadableError(f"has {status.st_size} bytes, at most {max_bytes} are read: shorten it")
+            data = os.read(descriptor, status.st_size + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise UnreadableError(f"can't be read: {error.strerror or error}") from error
+    if len(data) != status.st_size:
+        raise UnreadableError("changed while it was read: run the command again")
+    return data
+
+
+def decode_document(data: bytes, kind: type[T], *, is_json: bool) -> tuple[T, list[FieldProblem]]:
+    """Decode one authored document strictly.
+
+    Returns:
+        The document, and problems of its text that decoding alone doesn't see: control characters.
+
+    Raises:
+        DocumentError: it has not the form it must have; every place is named.
+    """
+    try:
+        values = _json_values(data) if is_json else read_yaml(data)
+    except YamlError as error:
+        raise DocumentError([FieldProblem("", str(error))]) from error
+    document = read_values(values, kind)
+    suspicious = not is_json or any(byte in data for byte in _BYTES_OF_CONTROLS)
+    return document, list(control_problems(values)) if suspicious else []
+
+
+def _json_values(data: bytes) -> Any:
+    """Decode JSON with duplicate keys refused: a reviewer reads the first of two, a parser takes the last.
+
+    What is written, without its white space, is nearly always what would be written for the values that were read;
+    then no key was dropped. Only when the two differ is the slow parser asked.
+    """
+    try:
+        values = msgspec.json.decode(data)
+        if msgspec.json.format(data, indent=-1) == msgspec.json.encode(values):
+            return values
+        return json.loads(data, object_pairs_hook=_distinct)
+    except (_DuplicateKeyError, ValueError, RecursionError) as error:  # ValueError: msgspec's errors, long numbers
+        said = str(error) if isinstance(error, _DuplicateKeyError) else f"is not valid JSON: {error}"
+        raise DocumentError([FieldProblem("", said)]) from error
+
+
+class _DuplicateKeyError(Exception):
+    pass
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in values if keys.count(key) > 1)
+        raise _DuplicateKeyError(f"has the key '{twice[:60]}' twice in one mapping: remove one")
+    return values
+
+
+# C0 (but tab and line ends), DEL, C1, and the marks that reorder what a reader sees (UTR 36, "Trojan Source").
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# No control character is in a JSON document without one of these: an escape, DEL, the lead bytes of C1 and U+2000.
+_BYTES_OF_CONTROLS = (b"\\", b"\x7f", b"\xc2", b"\xe2")
+
+
+def control_problems(values: Any, path: str = "", depth: int = 0) -> Iterator[FieldProblem]:
+    """Yield every text in plain values that holds a control character, and what is nested too deep."""
+    if isinstance(values, str):
+        if (found := _CONTROLS.search(values)) is not None:
+            code = f"U+{ord(found.group()):04X}"
+            yield FieldProblem(path, f"holds the control character {code} at character {found.start() + 1}: remove it")
+    elif depth > MAX_VALUE_DEPTH:
+        yield FieldProblem(path[:80], f"is nested more than {MAX_VALUE_DEPTH} levels deep")
+    elif isinstance(values, dict):
+        for key, value in values.items():
+            shown = key if str(key).isidentifier() else f'"{_CONTROLS.sub("?", str(key))[:60]}"'
+            if _CONTROLS.search(str(key)):
+                yield FieldProblem(path, f"has the key {shown}, which holds a control character: remove it")
+            yield from control_problems(value, f"{path}.{shown}" if path else shown, depth + 1)
+    elif isinstance(values, list):
+        for i, value in enumerate(values):
+            yield from control_problems(value, f"{path}[{i}]", depth + 1)
+
+
+def depth_of(values: Any, limit: int) -> int:
+    """Return how deep plain values are nested, at most ``limit + 1``; without recursion."""
+    level = [values]
+    depth = 0
+    while level and depth <= limit:
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        depth += 1
+    return depth
+
+
+__all__ = [
+    "MAX_MANIFEST_BYTES",
+    "MAX_STATUS_BYTES",
+    "MAX_VALUE_DEPTH",
+    "Found",
+    "Inside",
+    "UnreadableError",
+    "control_problems",
+    "decode_document",
+    "depth_of",
+    "read_bounded",
+]

@@ -1,0 +1,289 @@
+"""Loading a source tree: folders and files to plain data, every problem kept, nothing raised for content.
+
+    registry.toml
+    plugins/<namespace>/<name>/
+        plugin.yaml                      or plugin.yml or plugin.json
+        README.md
+        status.json                      what happened after publishing
+        releases/<version>.json          or .yaml, .yml
+        release.yaml  src/  dist/        the author's working copy: template, payload, archives
+
+A file with a problem is left out and the rest is kept, so that one run shows everything. Folders are listed with
+`os.scandir` and paths kept as text: a tree may hold 100,000 releases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from registry_builder.source.config import RegistryConfig, read_config
+from registry_builder.source.files import (
+    MAX_MANIFEST_BYTES,
+    MAX_STATUS_BYTES,
+    MAX_VALUE_DEPTH,
+    Found,
+    Inside,
+    UnreadableError,
+    decode_document,
+    depth_of,
+    read_bounded,
+)
+from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.model.decode import DocumentError
+from sealdex.model.ids import PluginId, namespace_problem, part_problem
+from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.release import Release, version_sort_key
+from sealdex.model.versions import version_problem
+
+T = TypeVar("T")
+
+PLUGINS_FOLDER = "plugins"
+PLUGIN_FILES = ("plugin.yaml", "plugin.yml", "plugin.json")
+RELEASE_SUFFIXES = (".json", ".yaml", ".yml")
+
+_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets"})
+_FILES = frozenset({*PLUGIN_FILES, "README.md", "status.json", "release.yaml"})
+_BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
+_FREE_FORM = ("config_schema", "params_schema", "default_config")
+
+
+def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> SourceTree:
+    """Load a source tree, or the named plugins of it.
+
+    Args:
+        root: the folder that holds ``registry.toml``.
+        only: the plugins to load; all when left out.
+
+    Returns:
+        What could be read; `SourceTree.problems` names what couldn't. Content never raises.
+
+    Raises:
+        ConfigError: ``registry.toml`` is missing or wrong.
+    """
+    config = read_config(root)
+    loader = _Loader(root, config)
+    with _collector_paused():
+        if only is None:
+            loader.load_all()
+        else:
+            for plugin in sorted(set(only)):
+                loader.load_named(plugin)
+    return SourceTree(
+        root=root,
+        config=config,
+        plugins=loader.plugins,
+        problems=tuple(sorted(loader.problems)),
+        complete=only is None,
+    )
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cycle collector from walking what was loaded so far again and again: none of it is garbage."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class _Loader:
+    def __init__(self, root: Path, config: RegistryConfig) -> None:
+        self._inside = Inside(root)
+        self._config = config
+        self._plugins_folder = os.path.join(self._inside.root, PLUGINS_FOLDER)  # noqa: PTH118  # text, see above
+        self.plugins: dict[PluginId, SourcePlugin] = {}
+        self.problems: list[Problem] = []
+
+    def load_all(self) -> None:
+        if not os.path.lexists(self._plugins_folder):
+            return  # a registry without plugins yet
+        for namespace in self._folders(self._plugins_folder, "namespace", namespace_problem):
+            for plugin in self._folders(namespace.path, "plugin", part_problem):
+                self._load_plugin(PluginId(namespace.name, plugin.name), plugin.path)
+
+    def load_named(self, plugin: PluginId) -> None:
+        path = os.path.join(self._plugins_folder, *plugin)  # noqa: PTH118  # text, see above
+        if namespace_problem(plugin.namespace) or part_problem(plugin.name) or not os.path.isdir(path):  # noqa: PTH112  # text, see above
+            self._error(path, "", f"there is no plugin {plugin} in the source tree")
+        elif not self._inside.holds(path):
+            self._error(path, "", "is a link that leaves the source tree: put the folder itself there")
+        else:
+            self._load_plugin(plugin, path)
+
+    # --- folders --------------------------------------------------------------------------------------------------
+
+    def _entries(self, folder: str) -> list[Found]:
+        found: list[Found] = []
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    try:
+                        found.append(self._inside.entry(entry))
+                    except UnreadableError as error:  # noqa: PERF203  # the entries after it are wanted
+                        self._error(entry.path, "", str(error))
+        except OSError as error:
+            self._error(folder, "", f"can't be listed: {error.strerror or error}")
+        found.sort()
+        return found
+
+    def _folders(self, folder: str, what: str, problem_of: Callable[[str], str | None]) -> Iterator[Found]:
+        for found in self._entries(folder):
+            if found.name.startswith("."):
+                continue
+            if not found.is_folder:
+                if not found.name.lower().startswith(("readme", "codeowners")):
+                    self._warning(found.path, f"is no {what} folder and is not read: move or remove it")
+            elif problem := problem_of(found.name):
+                self._error(found.path, "", f"folder name '{found.name}' {problem}: rename the folder")
+            else:
+                yield found
+
+    # --- one plugin -----------------------------------------------------------------------------------------------
+
+    def _load_plugin(self, plugin_id: PluginId, folder: str) -> None:
+        entries = {found.name: found for found in self._entries(folder)}
+        for found in entries.values():
+            self._check_known(found)
+        plugin = self._plugin(folder, entries)
+        status = PluginStatus()
+        if (file := entries.get("status.json")) is not None and not file.is_folder:
+            status = self._document(file.path, PluginStatus, MAX_STATUS_BYTES) or status
+        releases: dict[str, Release] = {}
+        files: dict[str, str] = {}
+        if (below := entries.get("releases")) is not None and below.is_folder:
+            releases, files = self._releases(below.path)
+        readme = entries.get("README.md")
+        if readme is not None and (readme.is_folder or self._too_large(readme)):
+            readme = None
+        if plugin is not None:
+            self.plugins[plugin_id] = SourcePlugin(
+                id=plugin_id,
+                folder=Path(folder),
+                plugin=plugin,
+                status=status,
+                releases=releases,
+                files=files,
+                readme=Path(readme.path) if readme is not None else None,
+            )
+
+    def _plugin(self, folder: str, entries: dict[str, Found]) -> Plugin | None:
+        present = [entries[name] for name in PLUGIN_FILES if name in entries and not entries[name].is_folder]
+        if not present:
+            if not any(
+                problem.file.startswith(self._inside.relative(folder) + "/plugin.") for problem in self.problems
+            ):
+                missing = os.path.join(folder, PLUGIN_FILES[0])  # noqa: PTH118  # text, see above
+                hint = "write it, or make the plugin with: sealdex-builder new TYPE NS/NAME"
+                self._error(missing, "", f"is missing: {hint}")
+            return None
+        for extra in present[1:]:
+            self._error(extra.path, "", f"stands beside {present[0].name}: keep one of them")
+        return self._document(present[0].path, Plugin, MAX_MANIFEST_BYTES)
+
+    def _check_known(self, found: Found) -> None:
+        name = found.name
+        if name.startswith("."):
+            return
+        if found.is_folder:
+            if name not in _FOLDERS:
+                self._warning(
+                    found.path, f"is not read; folders here are {', '.join(sorted(_FOLDERS))}: move or remove it"
+                )
+        elif name not in _FILES and not name.lower().startswith(_BESIDE):
+            hint = "move it into releases/" if name.endswith(RELEASE_SUFFIXES) else "move it into src/ or remove it"
+            if name.lower() in {known.lower() for known in _FILES}:
+                hint = f"rename it to {next(known for known in _FILES if known.lower() == name.lower())}"
+            self._warning(found.path, f"is not read: {hint}")
+
+    def _too_large(self, readme: Found) -> bool:
+        try:
+            size = os.stat(readme.path).st_size  # noqa: PTH116  # text, see above
+        except OSError as error:
+            self._error(readme.path, "", f"can't be read: {error.strerror or error}")
+            return True
+        if size > MAX_MANIFEST_BYTES:
+            self._error(readme.path, "", f"has {size} bytes, at most {MAX_MANIFEST_BYTES} are read: shorten it")
+            return True
+        return False
+
+    def _releases(self, folder: str) -> tuple[dict[str, Release], dict[str, str]]:
+        loaded: list[tuple[str, Release, str]] = []
+        by_precedence: dict[str, tuple[str, str]] = {}  # version without build metadata -> (version, file name)
+        for found in self._entries(folder):
+            version, suffix = os.path.splitext(found.name)  # noqa: PTH122  # text, see above
+            if found.name.startswith("."):
+                continue
+            if found.is_folder or suffix not in RELEASE_SUFFIXES:
+                self._warning(found.path, "is no release file (VERSION.json or VERSION.yaml): move or remove it")
+                continue
+            if problem := version_problem(version):
+                self._error(found.path, "", f"file name: '{version[:140]}' {problem} as the file's name")
+                continue
+            first = by_precedence.setdefault(version.partition("+")[0], (version, found.name))
+            if first[1] != found.name:
+                if first[0] == version:
+                    self._error(found.path, "", f"is a second file for version {version}, beside {first[1]}: keep one")
+                else:
+                    self._error(
+                        found.path,
+                        "version",
+                        f"'{version}' differs from '{first[0]}' ({first[1]}) only in build metadata, which has no part "
+                        "in precedence: raise the version",
+                    )
+                continue
+            release = self._document(found.path, Release, MAX_MANIFEST_BYTES)
+            if release is None:
+                continue
+            if release.version != version:
+                self._error(
+                    found.path,
+                    "version",
+                    f"is '{release.version}', but the file's name says '{version}': they must be the same",
+                )
+                continue
+            if self._free_form_is_shallow(found.path, release):
+                loaded.append((version, release, self._inside.relative(found.path)))
+        if len(loaded) > 1:
+            loaded.sort(key=lambda item: version_sort_key(item[0]), reverse=True)
+        return {v: release for v, release, _ in loaded}, {v: file for v, _, file in loaded}
+
+    def _free_form_is_shallow(self, path: str, release: Release) -> bool:
+        shallow = True
+        for name in _FREE_FORM:
+            values = getattr(release, name)
+            if values is not None and depth_of(values, MAX_VALUE_DEPTH) > MAX_VALUE_DEPTH:
+                self._error(path, name, f"is nested more than {MAX_VALUE_DEPTH} levels deep")
+                shallow = False
+        return shallow
+
+    def _document(self, path: str, kind: type[T], max_bytes: int) -> T | None:
+        try:
+            data = read_bounded(path, max_bytes)
+            document, problems = decode_document(data, kind, is_json=path.endswith(".json"))
+        except UnreadableError as error:
+            self._error(path, "", str(error))
+            return None
+        except DocumentError as error:
+            for problem in error.problems:
+                self._error(path, problem.path, problem.message)
+            return None
+        for problem in problems:
+            self._error(path, problem.path, problem.message)
+        return document
+
+    def _error(self, path: str, where: str, message: str) -> None:
+        self.problems.append(Problem(self._inside.relative(path), where, message))
+
+    def _warning(self, path: str, message: str) -> None:
+        self.problems.append(Problem(self._inside.relative(path), "", message, Severity.WARNING))
+
+
+__all__ = ["PLUGINS_FOLDER", "PLUGIN_FILES", "RELEASE_SUFFIXES", "load_tree"]

@@ -1,0 +1,167 @@
+"""YAML as people write it here: the core schema of YAML 1.2, bounded, with duplicate keys refused.
+
+libyaml (through PyYAML) only splits the text into events; what a plain scalar means is decided here by the core schema
+(YAML 1.2.2, section 10.3.2), since PyYAML's own loaders follow YAML 1.1, where ``no`` is false and ``12:30`` a number.
+A tree has tens of thousands of these files, and this reads one some twenty times faster than a pure YAML 1.2 parser.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import yaml
+
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+
+# the C parser where PyYAML was built with it (all wheels are), else the same events from Python
+_Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
+
+
+class YamlError(ValueError):
+    """The text is not YAML, or not of the kind that is read here; says the line."""
+
+
+def read_yaml(data: bytes) -> Any:
+    """Return the plain values of one YAML document: dict, list, str, int, float, bool, None.
+
+    Anchors and aliases are read, but what they expand to counts towards `MAX_NODES`, so that nine lines can't stand
+    for a billion values.
+
+    Raises:
+        YamlError: not UTF-8, not YAML, more than one document, a duplicate key, a key that is no text, a tag beyond
+            the core schema, or too deep or too large when expanded.
+    """
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise YamlError(f"is not UTF-8 (byte {error.start})") from error
+    loader = _Loader(data)
+    try:
+        return _Builder(loader.get_event).document()
+    except yaml.YAMLError as error:
+        raise YamlError(f"is not valid YAML: {_in_one_line(error)}") from error
+    finally:
+        loader.dispose()
+
+
+def _in_one_line(error: yaml.YAMLError) -> str:
+    if isinstance(error, yaml.MarkedYAMLError):
+        what = " ".join(filter(None, [error.context, error.problem]))
+        return f"{what}{_line(error.problem_mark or error.context_mark)}"
+    return " ".join(str(error).split())
+
+
+def _line(mark: Any) -> str:
+    return f" (line {mark.line + 1})" if mark is not None else ""
+
+
+class _Builder:
+    """Builds values from events; recursion is bounded by `MAX_DEPTH`, work by `MAX_NODES`."""
+
+    def __init__(self, next_event: Callable[[], Any]) -> None:
+        self._next = next_event
+        self._nodes = 0
+        self._anchors: dict[str, tuple[Any, int]] = {}
+
+    def document(self) -> Any:
+        self._next()  # the start of the stream
+        if isinstance(self._next(), yaml.StreamEndEvent):
+            return None
+        value = self._node(self._next(), 0)
+        self._next()  # the end of the document
+        following = self._next()
+        if not isinstance(following, yaml.StreamEndEvent):
+            raise YamlError(f"holds a second document{_line(following.start_mark)}: write one")
+        return value
+
+    def _node(self, event: Any, depth: int) -> Any:
+        self._nodes += 1
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise YamlError(f"alias '*{str(event.anchor)[:60]}' has no finished anchor{_line(event.start_mark)}")
+            value, nodes = self._anchors[event.anchor]
+            self._nodes += nodes
+            self._check_size(event)
+            return value
+        self._check_size(event)
+        if depth > MAX_DEPTH:
+            raise YamlError(f"is nested more than {MAX_DEPTH} levels deep{_line(event.start_mark)}")
+        before = self._nodes
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event)
+        elif event.tag not in {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}:
+            raise YamlError(f"has the tag '{event.tag[:60]}', which is not read here{_line(event.start_mark)}")
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._sequence(depth)
+        else:
+            value = self._mapping(depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (value, self._nodes - before)
+        return value
+
+    def _check_size(self, event: Any) -> None:
+        if self._nodes > MAX_NODES:
+            raise YamlError(f"expands to more than {MAX_NODES} values{_line(event.start_mark)}")
+
+    def _sequence(self, depth: int) -> list[Any]:
+        items: list[Any] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return items
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            if not isinstance(key, str):
+                raise YamlError(f"has a key that is no text{_line(event.start_mark)}: put it in quotes")
+            if key in values:
+                raise YamlError(f"has the key '{key[:60]}' twice in one mapping{_line(event.start_mark)}: remove one")
+            values[key] = self._node(self._next(), depth + 1)
+        return values
+
+
+# Plain scalars of the core schema, by their first character; whatever matches nothing is text.
+_NULL = re.compile(r"null|Null|NULL|~")
+_BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]{1,40}")
+_OCT = re.compile(r"0o[0-7]{1,40}")
+_HEX = re.compile(r"0x[0-9a-fA-F]{1,40}")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
+_NAN = re.compile(r"\.(nan|NaN|NAN)")
+_KINDS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
+    ("null", _NULL, lambda _: None),
+    ("bool", _BOOL, lambda text: text[0] in "tT"),
+    ("int", _INT, int),
+    ("int", _OCT, lambda text: int(text, 0)),
+    ("int", _HEX, lambda text: int(text, 0)),
+    ("float", _FLOAT, float),
+    ("float", _INFINITE, lambda text: -math.inf if text[0] == "-" else math.inf),
+    ("float", _NAN, lambda _: math.nan),
+)
+
+
+def _scalar(event: Any) -> Any:
+    text: str = event.value
+    plain, tag = event.implicit[0], event.tag
+    if tag in {"!", "tag:yaml.org,2002:str"} or (tag is None and not plain):
+        return text
+    if tag is not None:
+        kind = tag.removeprefix("tag:yaml.org,2002:")
+        for name, pattern, convert in _KINDS:
+            if name == kind and pattern.fullmatch(text):
+                return convert(text)
+        raise YamlError(f"has the tag '{tag[:60]}' on '{text[:40]}', which is not read here{_line(event.start_mark)}")
+    if not text:
+        return None
+    if text[0] not in "nN~tTfF0123456789+-.":  # most scalars are words
+        return text
+    for _, pattern, convert in _KINDS:
+        if pattern.fullmatch(text):
+            return convert(text)
+    return text
