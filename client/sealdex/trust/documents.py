@@ -1,0 +1,113 @@
+"""Signed files of a registry: from the cache if their digest still holds, else fetched, verified and cached."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from tuf.api.exceptions import LengthOrHashMismatchError
+from tuf.api.metadata import TargetFile
+
+from sealdex.errors import UnavailableError, VerificationError
+from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
+from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
+from sealdex.trust.fetcher import MAX_PARALLEL
+
+
+class DocumentStore:
+    """Reads targets whose length and hashes ngclient has verified. Needs no lock: each file is verified by itself.
+
+    Args:
+        registry: the registry's name, for messages.
+        url: where the targets lie, with trailing slash.
+        folder: the cache, one file a target path.
+        transport: fetches; None to use the cache only.
+    """
+
+    def __init__(self, registry: str, url: str, folder: Path, transport: Transport | None) -> None:
+        self._registry = registry
+        self._url = url
+        self._folder = folder
+        self._transport = transport
+
+    def read(self, infos: Iterable[TargetFile], max_bytes: int) -> dict[str, bytes]:
+        """Return the bytes of each target by path; what isn't cached is fetched in parallel.
+
+        Args:
+            infos: what is signed about each.
+            max_bytes: a target signed as longer is refused before it is asked for.
+
+        Raises:
+            VerificationError: too long, without a SHA-256 digest, or other bytes than the signed ones.
+            UnavailableError: the registry didn't answer, or it isn't cached and there is no transport.
+        """
+        wanted = list(infos)
+        found = {info.path: data for info in wanted if (data := self._cached(info)) is not None}
+        missing = [info for info in wanted if info.path not in found]
+        if len(missing) < 2 or self._transport is None:
+            return found | {info.path: self._fetched(info, max_bytes) for info in missing}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that one document needn't pay
+
+        with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+            fetched = list(pool.map(lambda info: self._fetched(info, max_bytes), missing))
+        return found | {info.path: data for info, data in zip(missing, fetched, strict=True)}
+
+    def _cached(self, info: TargetFile) -> bytes | None:
+        try:
+            with self._file(info.path).open("rb") as file:
+                data = file.read(info.length + 1)
+            info.verify_length_and_hashes(data)
+        except (OSError, LengthOrHashMismatchError):
+            return None
+        return data
+
+    def _fetched(self, info: TargetFile, max_bytes: int) -> bytes:
+        if info.length > max_bytes:
+            raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are read")
+        digest = info.hashes.get("sha256")
+        if digest is None:
+            raise self._refused(info, "is signed without a SHA-256 digest")
+        if self._transport is None:
+            raise UnavailableError(
+                f"{info.path} of registry '{self._registry}' is not cached, and this run is offline",
+                subject=info.path,
+                untouched=NOTHING_CHANGED,
+                hint="run the command once with the network",
+            )
+        folder, slash, name = info.path.rpartition("/")
+        url = f"{self._url}{folder}{slash}{digest}.{name}"
+        try:
+            data = self._transport.read(url, max_bytes=info.length).data
+            info.verify_length_and_hashes(data)
+        except HttpStatusError as error:
+            raise UnavailableError(
+                f"registry '{self._registry}' signs {info.path} but answers {error.status} for it",
+                subject=public_url(url),
+                untouched=NOTHING_CHANGED,
+                hint=error.hint or "the mirror is incomplete: tell its owners, or use another",
+            ) from error
+        except (LengthOrHashMismatchError, TooLargeError) as error:
+            raise self._refused(info, f"is not the file that was signed ({error})") from error
+        self._keep(info.path, data)
+        return data
+
+    def _refused(self, info: TargetFile, problem: str) -> VerificationError:
+        return mixed_up(self._registry, info.path, problem)
+
+    def _file(self, path: str) -> Path:
+        name = quote(path, safe="")
+        # File systems take 255 bytes; no path of a published tree comes near.
+        return self._folder / (name if len(name) <= 200 else hashlib.sha256(path.encode()).hexdigest())
+
+    def _keep(self, path: str, data: bytes) -> None:
+        """Cache a verified document; one that can't be written costs a request next time and nothing else."""
+        file = self._file(path)
+        # All writers share one name for the part: killed ones leave no growing pile, and a torn mix fails its digest.
+        part = file.with_name(f"{file.name}.part")
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(data)
+            part.replace(file)

@@ -1,0 +1,194 @@
+"""Where ``tuf.ngclient`` gets its bytes from: answers fetched ahead, the bundle, the transport, or only the cache.
+
+A fetcher decides how many rounds a look-up costs and nothing else. Whatever it hands over is verified by ngclient, so
+bytes from the wrong place can at worst be refused.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+from tuf.ngclient.fetcher import FetcherInterface
+
+from sealdex.bundle import MAX_BUNDLE_BYTES, Bundle
+from sealdex.errors import SealdexError, UnavailableError
+from sealdex.transport import HttpStatusError, TooLargeError, Transport
+
+BUNDLE_NAME = "recent.bundle"
+MAX_PARALLEL = 8
+"""Most requests in flight at once; object stores and proxies take that many connections from one client gladly."""
+
+_VERSIONED = re.compile(r"[1-9][0-9]*\.(?P<role>.+)\.json")
+
+
+class _SignedHead(msgspec.Struct):
+    version: int
+
+
+class _Envelope(msgspec.Struct):
+    signed: _SignedHead
+
+
+class CachedMetadata:
+    """The files that ngclient left in its folder, to look at before it loads and verifies them.
+
+    Args:
+        folder: ngclient's metadata folder: ``<role>.json`` and ``root_history/<N>.root.json``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self, role: str) -> bytes | None:
+        """Return the cached bytes of a role, unverified, or None."""
+        try:
+            return (self._folder / f"{quote(role, safe='')}.json").read_bytes()
+        except OSError:
+            return None
+
+    def version(self, role: str) -> int | None:
+        """Return the version that the cached file of a role states, unverified, or None."""
+        data = self.read(role)
+        try:
+            return msgspec.json.decode(data, type=_Envelope).signed.version if data is not None else None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+            return None
+
+    def newest_root(self, pinned: int) -> int:
+        """Return the version of the last root that ngclient will find by counting up from the pinned one."""
+        version = pinned
+        while (self._folder / "root_history" / f"{version + 1}.root.json").is_file():
+            version += 1
+        return version
+
+
+class OnlineFetcher(FetcherInterface):
+    """Answers ngclient from what was fetched ahead, then from the bundle, then from the network.
+
+    Attributes:
+        last: name and bytes of the file handed over last; expiry messages read their date from it.
+        companions: gives names of further metadata files that will be needed when one has to be asked for; all go out
+            in one round.
+    """
+
+    def __init__(self, transport: Transport, metadata_url: str, max_bytes: int) -> None:
+        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` bounds files asked for as companions."""
+        self._transport = transport
+        self._base = metadata_url
+        self._max_bytes = max_bytes
+        self._ahead: dict[str, bytes | DownloadError] = {}
+        self._bundle: Bundle | None = None
+        self._took_from_bundle = False
+        self.last: tuple[str, bytes] | None = None
+        self.companions: Callable[[], Iterable[str]] = tuple
+
+    def first_round(self, limits: Mapping[str, int], *, bundle: bool) -> None:
+        """Ask for several metadata files, and the bundle, at once.
+
+        Args:
+            limits: file name to the most bytes it may have.
+            bundle: whether the bundle is asked for as well.
+        """
+        wanted = {**limits, BUNDLE_NAME: MAX_BUNDLE_BYTES} if bundle else dict(limits)
+        answers = self._fetch_all(wanted)
+        packed = answers.pop(BUNDLE_NAME, None)
+        self._bundle = Bundle(packed) if isinstance(packed, bytes) else None
+        self._ahead.update(answers)
+
+    def drop_bundle(self) -> bool:
+        """Forget the bundle; tell whether anything was taken from it, so that asking again may help."""
+        took, self._took_from_bundle, self._bundle = self._took_from_bundle, False, None
+        return took
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Return the file at ``url``; see ``FetcherInterface`` for what is raised."""
+        name = url.removeprefix(self._base)
+        data = self._answer(name, max_length)
+        if len(data) > max_length:
+            raise DownloadLengthMismatchError(f"{name} is longer than the {max_length} bytes allowed for it")
+        self.last = (name, data)
+        return data
+
+    def _answer(self, name: str, max_bytes: int) -> bytes:
+        if name not in self._ahead and self._bundle is not None:
+            packed = self._bundle.member(name, max_bytes)
+            if packed is not None:
+                self._took_from_bundle = True
+                return packed
+        if name not in self._ahead:
+            limits = {} if name.endswith(".root.json") else dict.fromkeys(self.companions(), self._max_bytes)
+            self._ahead.update(self._fetch_all({**limits, name: max_bytes}))
+        answer = self._ahead.pop(name)
+        if isinstance(answer, DownloadError):
+            raise answer
+        return answer
+
+    def _fetch_all(self, limits: Mapping[str, int]) -> dict[str, bytes | DownloadError]:
+        if len(limits) == 1:
+            return {name: self._fetched(name, limit) for name, limit in limits.items()}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that a single request needn't pay
+
+        with ThreadPoolExecutor(MAX_PARALLEL) as pool:
+            return dict(zip(limits, pool.map(self._fetched, limits, limits.values()), strict=True))
+
+    def _fetched(self, name: str, max_bytes: int) -> bytes | DownloadError:
+        try:
+            return self._transport.read(self._base + name, max_bytes=max_bytes).data
+        except SealdexError as error:
+            return _as_download_error(error)
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        yield self.download_bytes(url, self._max_bytes)
+
+
+class OfflineFetcher(FetcherInterface):
+    """Answers ngclient from its own cache, so that the whole chain is verified again without a request.
+
+    To ngclient the cache looks like a repository whose newest state is the cached one: its timestamp, no newer root.
+    """
+
+    def __init__(self, cache: CachedMetadata, metadata_url: str) -> None:
+        """Answer for files below ``metadata_url`` (with trailing slash)."""
+        self._cache = cache
+        self._base = metadata_url
+        self.last: tuple[str, bytes] | None = None
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Return the cached file of that name and version; see ``FetcherInterface`` for what is raised."""
+        name = url.removeprefix(self._base)
+        versioned = _VERSIONED.fullmatch(name)
+        role = versioned["role"] if versioned else name.removesuffix(".json")
+        if role == "root":
+            raise DownloadHTTPError("no newer root is cached", 404)
+        data = self._cache.read(role)
+        if data is None or (versioned and name != f"{self._cache.version(role)}.{role}.json"):
+            raise _as_download_error(
+                UnavailableError(
+                    f"{name} is not among the cached metadata, and this run is offline",
+                    hint="run the command once with the network",
+                )
+            )
+        if len(data) > max_length:
+            raise DownloadLengthMismatchError(f"{name} is longer than the {max_length} bytes allowed for it")
+        self.last = (name, data)
+        return data
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        yield self.download_bytes(url, MAX_BUNDLE_BYTES)
+
+
+def _as_download_error(error: SealdexError) -> DownloadError:
+    """Wrap an error of the transport as ngclient knows it; the original stays reachable as ``__cause__``."""
+    if isinstance(error, HttpStatusError):
+        wrapped: DownloadError = DownloadHTTPError(str(error), error.status)
+    elif isinstance(error, TooLargeError):
+        wrapped = DownloadLengthMismatchError(str(error))
+    else:
+        wrapped = DownloadError(str(error))
+    wrapped.__cause__ = error
+    return wrapped

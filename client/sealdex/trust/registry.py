@@ -1,0 +1,309 @@
+"""Trust in one registry: from the pinned root to verified index documents, catalogue and other signed files.
+
+On disk, below the folder of one registry (``<store>/trust/<registry>/``):
+
+    lock                      held while metadata is read or written; the operating system frees it after a crash
+    metadata/                 ngclient's cache: <role>.json, root_history/<N>.root.json. Never an anchor: the pinned
+                              root is, on every run, and each file is verified again when it is loaded
+    documents/<target path>   the last verified bytes of index documents and catalogue shards, path percent-encoded;
+                              checked against the signed length and SHA-256 whenever they are read
+
+Rounds of requests of a cold look-up: 1. ``timestamp.json``, the next root and the bundle at once; 2. the bins;
+3. the index documents. Of a warm one where nothing changed: ``timestamp.json`` and the next root at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar
+
+from filelock import FileLock, Timeout
+from tuf.api.metadata import TargetFile
+
+from sealdex.errors import NotFoundError, SealdexError, UnavailableError
+from sealdex.model.catalogue import (
+    CATALOGUE_FORMAT,
+    MAX_SHARD_BYTES,
+    CatalogueRow,
+    CatalogueShard,
+    shard_of,
+    shard_target,
+)
+from sealdex.model.decode import DocumentError, read_wire
+from sealdex.model.ids import PluginId
+from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
+from sealdex.transport import Transport
+from sealdex.trust.documents import DocumentStore
+from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
+from sealdex.trust.roots import fingerprint
+from sealdex.trust.session import TrustSession
+
+LOCK_PATIENCE_S = 600.0
+"""How long another process may hold the lock. A transfer without progress ends long before that."""
+
+K = TypeVar("K")
+D = TypeVar("D", IndexDocument, CatalogueShard)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustState:
+    """What a refresh established.
+
+    Attributes:
+        registry: the registry's name in the configuration.
+        root_version: version of the newest verified root.
+        root_fingerprint: SHA-256 of the pinned root's bytes, from which all trust here starts.
+        timestamp_version, snapshot_version, targets_version: versions of the other top-level roles.
+        expires: UTC time at which each top-level role expires, by role name.
+        offline: True if nothing was asked for and the cached state was verified again.
+    """
+
+    registry: str
+    root_version: int
+    root_fingerprint: str
+    timestamp_version: int
+    snapshot_version: int
+    targets_version: int
+    expires: Mapping[str, datetime]
+    offline: bool
+
+    @property
+    def expires_first(self) -> tuple[str, datetime]:
+        """The top-level role that expires first, and when."""
+        return min(self.expires.items(), key=lambda item: item[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a repository and its cache lie when they don't have the published tree's layout; URLs end in a slash."""
+
+    metadata_url: str
+    targets_url: str
+    metadata_folder: Path
+
+
+class TrustedRegistry:
+    """A registry as far as its signatures reach. Safe for threads and, by a lock in its folder, for processes.
+
+    The first question refreshes; later ones use that state until its metadata expires or ``refresh`` is called.
+
+    Args:
+        name: the registry's name in the configuration, for messages.
+        url: the published tree's address, with or without trailing slash.
+        root: the pinned root metadata. It is the anchor on every run, whatever the cache holds.
+        folder: this registry's own trust folder, ``<store>/trust/<registry>``; created when needed.
+        transport: fetches the bytes.
+        offline: make no request; verify the cached chain again. Expired metadata is refused as ever.
+        on_wait: told once, in words, when another process holds the lock.
+        places: other addresses and folders than the published tree's.
+        fetch_ahead: ask for independent files at once and use the bundle; False makes ngclient's own requests only.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        root: bytes,
+        folder: Path,
+        transport: Transport,
+        *,
+        offline: bool = False,
+        on_wait: Callable[[str], None] | None = None,
+        places: Places | None = None,
+        fetch_ahead: bool = True,
+    ) -> None:
+        self.name = name
+        self.url = url if url.endswith("/") else f"{url}/"
+        self.folder = folder
+        self.offline = offline
+        self._root = root
+        self._transport = transport
+        self._on_wait = on_wait
+        self._fetch_ahead = fetch_ahead
+        self._places = places or Places(f"{self.url}metadata/", f"{self.url}targets/", folder / "metadata")
+        self._threads = threading.RLock()
+        self._lock = FileLock(folder / "lock", thread_local=False)
+        self._session: TrustSession | None = None
+        self._store = DocumentStore(
+            name, self._places.targets_url, folder / "documents", None if offline else transport
+        )
+
+    def refresh(self) -> TrustState:
+        """Bring the metadata up to date with the registry, or offline verify what is cached, and say what is trusted.
+
+        Raises:
+            VerificationError: a signature, version, hash or expiry is wrong; nothing unverified was kept.
+            UnavailableError: the registry didn't answer, or offline: nothing is cached.
+            ConfigError: the pinned root isn't one.
+        """
+        with self._locked():
+            return self._state(self._refreshed())
+
+    def index(self, plugin: PluginId) -> IndexDocument | None:
+        """Return the verified index document of a plugin, or None if the registry signs none.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`; or the document isn't what was signed or is another's.
+            FormatTooNewError: the document needs a newer sealdex.
+        """
+        return self.indexes([plugin])[plugin]
+
+    def indexes(self, plugins: Iterable[PluginId]) -> dict[PluginId, IndexDocument | None]:
+        """Return the index documents of several plugins, as `index` does, with what is missing fetched in parallel."""
+        paths = {plugin: index_target(plugin) for plugin in plugins}
+        documents = self._documents(paths, MAX_INDEX_BYTES)
+        return {
+            plugin: None if data is None else self._index_document(plugin, data) for plugin, data in documents.items()
+        }
+
+    def signed_by(self, plugin: PluginId) -> str | None:
+        """Return the role that speaks for a plugin: ``packages``, or a claimed namespace's; None if nobody does."""
+        path = index_target(plugin)
+        self._target_infos([path])
+        with self._threads:
+            return self._session.signer(path) if self._session else None
+
+    def catalogue(self) -> list[CatalogueRow]:
+        """Return the rows of all plugins, in the order of shards.
+
+        Raises:
+            NotFoundError: the registry publishes no catalogue.
+            VerificationError, UnavailableError, FormatTooNewError: as `index`.
+        """
+        first = self._shards([0])[0]
+        if first is None:
+            raise NotFoundError(
+                f"registry '{self.name}' publishes no catalogue, so it can't be searched",
+                hint="install by name: sealdex install NAMESPACE/NAME",
+            )
+        found = {0: first, **self._shards(range(1, first.shards))}
+        rows: list[CatalogueRow] = []
+        for number, shard in found.items():
+            if shard is None or shard.shard != number or shard.shards != first.shards:
+                raise mixed_up(self.name, shard_target(number), "is missing, or another shard stands in its place")
+            strangers = [row.id for row in shard.plugins if shard_of(row.id, shard.shards) != number]
+            if strangers:
+                raise mixed_up(self.name, shard_target(number), f"holds {strangers[0]}, which belongs to another shard")
+            rows += shard.plugins
+        return rows
+
+    def target_bytes(self, path: str, max_bytes: int) -> bytes | None:
+        """Return the verified bytes of any signed file, or None if nobody signed that path.
+
+        Args:
+            path: TUF target path, relative to the targets folder.
+            max_bytes: a longer file is refused before it is asked for.
+
+        Raises:
+            VerificationError, UnavailableError: as `index`.
+        """
+        return self._documents({path: path}, max_bytes)[path]
+
+    # --- metadata, under the lock --------------------------------------------------------------------------------
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with self._threads:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    self._lock.acquire(timeout=0)
+                except Timeout:
+                    if self._on_wait is not None:
+                        self._on_wait(
+                            f"another process is reading the metadata of registry '{self.name}': waiting for it"
+                        )
+                    self._lock.acquire(timeout=LOCK_PATIENCE_S)
+            except Timeout as error:
+                raise UnavailableError(
+                    f"another process has held the trust folder of registry '{self.name}' for {LOCK_PATIENCE_S:.0f} s",
+                    subject=str(self.folder),
+                    untouched=NOTHING_CHANGED,
+                    hint="look for a sealdex process that hangs, end it, and run the command again",
+                ) from error
+            except OSError as error:
+                raise SealdexError(
+                    f"the trust folder of registry '{self.name}' can't be used: {error.strerror or error}",
+                    subject=str(self.folder),
+                    hint="check its permissions and the free space",
+                ) from error
+            try:
+                yield
+            finally:
+                self._lock.release()
+
+    def _refreshed(self) -> TrustSession:
+        self._session = None
+        _sweep(self._places.metadata_folder)
+        session = TrustSession(
+            self.name,
+            self._places.metadata_url,
+            self._places.metadata_folder,
+            self._root,
+            None if self.offline else self._transport,
+            fetch_ahead=self._fetch_ahead,
+        )
+        session.refresh()
+        self._session = session
+        return session
+
+    def _state(self, session: TrustSession) -> TrustState:
+        roles = session.top_level
+        return TrustState(
+            registry=self.name,
+            root_version=roles["root"].version,
+            root_fingerprint=fingerprint(self._root),
+            timestamp_version=roles["timestamp"].version,
+            snapshot_version=roles["snapshot"].version,
+            targets_version=roles["targets"].version,
+            expires={role: signed.expires for role, signed in roles.items()},
+            offline=self.offline,
+        )
+
+    def _target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
+        with self._locked():
+            session = self._session
+            # A program that runs for weeks must not go on trusting what has expired meanwhile.
+            if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
+                session = self._refreshed()
+            return session.target_infos(paths)
+
+    def _documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
+        infos = self._target_infos(paths.values())
+        found = self._store.read([info for info in infos.values() if info is not None], max_bytes)
+        return {key: found.get(path) for key, path in paths.items()}
+
+    # --- what documents say ------------------------------------------------------------------------------------------
+
+    def _index_document(self, plugin: PluginId, data: bytes) -> IndexDocument:
+        document = self._decoded(data, IndexDocument, INDEX_FORMAT, index_target(plugin))
+        if document.id != plugin:
+            raise mixed_up(self.name, index_target(plugin), f"is the document of {document.id}")
+        return document
+
+    def _shards(self, numbers: Iterable[int]) -> dict[int, CatalogueShard | None]:
+        found = self._documents({n: shard_target(n) for n in numbers}, MAX_SHARD_BYTES)
+        return {
+            number: None
+            if data is None
+            else self._decoded(data, CatalogueShard, CATALOGUE_FORMAT, shard_target(number))
+            for number, data in found.items()
+        }
+
+    def _decoded(self, data: bytes, kind: type[D], newest_format: int, path: str) -> D:
+        try:
+            return read_wire(data, kind, newest_format=newest_format, what=path)
+        except DocumentError as error:
+            raise mixed_up(self.name, path, f"is signed, but unreadable: {error}") from error
+
+
+def _sweep(metadata_folder: Path) -> None:
+    """Remove what a killed ngclient left half-written; called under the lock, so nobody is writing now."""
+    for leftover in metadata_folder.glob("tmp*"):
+        with suppress(OSError):
+            leftover.unlink()

@@ -1,0 +1,196 @@
+"""One verified state of a registry: an unforked ``tuf.ngclient.Updater`` and what may be read from it afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar, cast
+from urllib.parse import quote
+
+from tuf.api import exceptions
+from tuf.api.metadata import Root, Signed, Snapshot, TargetFile, Targets, Timestamp
+from tuf.ngclient.config import UpdaterConfig
+from tuf.ngclient.updater import Updater
+
+from sealdex.errors import ConfigError
+from sealdex.transport import Transport
+from sealdex.trust.errors import as_sealdex_error
+from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
+
+T = TypeVar("T")
+
+
+class _Updater(Updater):
+    """ngclient's updater with its trusted set to look at: which role signed what, until when."""
+
+    @property
+    def trusted(self) -> Mapping[str, Signed]:
+        return cast("Mapping[str, Signed]", self._trusted_set)
+
+
+class TrustSession:
+    """Refreshes once, then tells which targets are signed. Not safe for threads; the caller holds the folder's lock.
+
+    Args:
+        registry: the registry's name, for messages.
+        metadata_url: where the metadata lies, with trailing slash.
+        metadata_folder: ngclient's folder; created.
+        root: the pinned root metadata, the only thing trusted beforehand.
+        transport: fetches; None to work from the cached metadata without any request.
+        fetch_ahead: ask for what a refresh needs at once. Without, requests are exactly ngclient's own, one by one.
+
+    Raises:
+        ConfigError: ``root`` is no root metadata that is signed by itself.
+    """
+
+    def __init__(
+        self,
+        registry: str,
+        metadata_url: str,
+        metadata_folder: Path,
+        root: bytes,
+        transport: Transport | None,
+        *,
+        fetch_ahead: bool = True,
+    ) -> None:
+        self._registry = registry
+        self._url = metadata_url
+        self._folder = metadata_folder
+        self._root = root
+        self._fetch_ahead = fetch_ahead
+        self._config = UpdaterConfig()
+        self._cache = CachedMetadata(metadata_folder)
+        self._fetcher: OnlineFetcher | OfflineFetcher = (
+            OfflineFetcher(self._cache, metadata_url)
+            if transport is None
+            else OnlineFetcher(transport, metadata_url, self._config.targets_max_length)
+        )
+        self._updater = self._new_updater()
+
+    def refresh(self) -> None:
+        """Bring root, timestamp, snapshot and targets up to date and verify them.
+
+        Raises:
+            VerificationError, UnavailableError: see ``sealdex.trust.errors``.
+        """
+        if self._fetch_ahead and isinstance(self._fetcher, OnlineFetcher):
+            next_root = self._cache.newest_root(self.root.version) + 1
+            self._fetcher.first_round(
+                {
+                    "timestamp.json": self._config.timestamp_max_length,
+                    f"{next_root}.root.json": self._config.root_max_length,
+                },
+                # With a snapshot at hand little is missing, and what is, is smaller than the bundle.
+                bundle=self._cache.read(Snapshot.type) is None,
+            )
+        self._verified(self._updater.refresh, again=self._start_over)
+
+    def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
+        """Return the signed length and hashes of targets by path; None for those that nobody signed.
+
+        The delegated metadata that is missing comes in one round a level of delegation, however many paths there are.
+        """
+        wanted = list(dict.fromkeys(paths))
+        with self._companions(wanted):
+            return {p: self._verified(lambda p=p: self._updater.get_targetinfo(p)) for p in wanted}  # type: ignore[misc]  # mypy can't infer a lambda with a default
+
+    def signer(self, path: str) -> str | None:
+        """Return the role that ``targets`` entrusted with the path and under which it is signed, or None.
+
+        For a hashed bin that is the role that delegates to the bins, for ``targets`` itself ``targets``. Asks nothing:
+        the path must have gone through ``target_infos``.
+        """
+        for role, top in _walk(self._updater.trusted, path):
+            targets = self._updater.trusted.get(role)
+            if isinstance(targets, Targets) and path in targets.targets:
+                return top
+        return None
+
+    @property
+    def root(self) -> Root:
+        """The newest verified root."""
+        return cast("Root", self._updater.trusted[Root.type])
+
+    @property
+    def top_level(self) -> Mapping[str, Signed]:
+        """Root, timestamp, snapshot and targets by name, as verified."""
+        return {r: self._updater.trusted[r] for r in (Root.type, Timestamp.type, Snapshot.type, Targets.type)}
+
+    def _new_updater(self) -> _Updater:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            return _Updater(
+                str(self._folder), self._url, fetcher=self._fetcher, config=self._config, bootstrap=self._root
+            )
+        except exceptions.RepositoryError as error:
+            raise ConfigError(
+                f"the trust root configured for registry '{self._registry}' is not signed by itself: {error}",
+                hint="get root.json again from the registry's owners, then: sealdex registry add NAME URL --root FILE",
+            ) from error
+
+    def _start_over(self) -> None:
+        self._updater = self._new_updater()
+        self._updater.refresh()
+
+    def _verified(self, action: Callable[[], T], again: Callable[[], T] | None = None) -> T:
+        """Run an action of ngclient; what a bad bundle spoilt is tried once more without it."""
+        try:
+            try:
+                return action()
+            except exceptions.RepositoryError:
+                if isinstance(self._fetcher, OfflineFetcher) or not self._fetcher.drop_bundle():
+                    raise
+                return (again or action)()
+        except (exceptions.RepositoryError, exceptions.DownloadError, OSError) as error:
+            raise as_sealdex_error(
+                error, registry=self._registry, trusted=self._updater.trusted, last=self._fetcher.last
+            ) from error
+
+    @contextmanager
+    def _companions(self, paths: list[str]) -> Iterator[None]:
+        if isinstance(self._fetcher, OfflineFetcher) or not self._fetch_ahead or len(paths) < 2:
+            yield
+            return
+        self._fetcher.companions = lambda: self._missing_files(paths)
+        try:
+            yield
+        finally:
+            self._fetcher.companions = tuple
+
+    def _missing_files(self, paths: list[str]) -> Iterator[str]:
+        """Names of the metadata files that the look-up of each path needs next and the cache doesn't have."""
+        trusted = self._updater.trusted
+        snapshot = trusted.get(Snapshot.type)
+        if not isinstance(snapshot, Snapshot):
+            return
+        needed = (next((role for role, _ in _walk(trusted, path) if role not in trusted), None) for path in paths)
+        for role in dict.fromkeys(needed):
+            meta = snapshot.meta.get(f"{role}.json")
+            if role is not None and meta is not None and self._cache.version(role) != meta.version:
+                yield f"{meta.version}.{quote(role, safe='')}.json"
+
+
+def _walk(trusted: Mapping[str, Signed], path: str) -> Iterator[tuple[str, str]]:
+    """Yield the roles responsible for a path, in TUF's order (preorder, depth first), with the top-level delegate.
+
+    Ends where a role isn't loaded, after yielding it: what it delegates to isn't known.
+    """
+    stack = [(Targets.type, Targets.type)]
+    visited: set[str] = set()
+    while stack:
+        role, top = stack.pop()
+        if role in visited:
+            continue
+        visited.add(role)
+        yield role, top
+        targets = trusted.get(role)
+        if not isinstance(targets, Targets):
+            return
+        children: list[tuple[str, str]] = []
+        for child, terminating in targets.delegations.get_roles_for_target(path) if targets.delegations else ():
+            children.append((child, child if role == Targets.type else top))
+            if terminating:
+                stack.clear()
+                break
+        stack.extend(reversed(children))
