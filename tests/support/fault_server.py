@@ -84,7 +84,7 @@ class Swap:
 class Replaced:
     """Serve this in place of the file, with ``etag`` or an honest one."""
 
-    data: bytes
+    data: bytes = field(repr=False)
     etag: str | None = None
 
 
@@ -97,7 +97,7 @@ class IgnoreRange:
 class IgnoreIfRange:
     """Answer the range although the file is another one now."""
 
-    data: bytes
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

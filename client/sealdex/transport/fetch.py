@@ -65,6 +65,9 @@ class Stream:
         received = 0
         while chunk := self._body.read_some(self._chunk_bytes):
             received += len(chunk)
+            if self.length is not None and received > self.length:
+                # Content-Range said less than Content-Length: what is too much must not be written over other parts.
+                raise TransientError("it sent more than it announced")
             if self._throttle is not None:
                 self._throttle.took(len(chunk))
             self._drip.arrived(len(chunk))

@@ -1,0 +1,1 @@
+"""What a host keeps: the cache of files, the installations, and their state."""
