@@ -4,6 +4,7 @@ from registry_builder.storage.headers import ObjectHeaders, headers_for
 from registry_builder.storage.opening import open_storage
 from registry_builder.storage.protocol import (
     Body,
+    FileChangedError,
     LostRaceError,
     ObjectConflictError,
     ObjectMissingError,
@@ -16,6 +17,7 @@ from registry_builder.storage.protocol import (
 
 __all__ = [
     "Body",
+    "FileChangedError",
     "LostRaceError",
     "ObjectConflictError",
     "ObjectHeaders",

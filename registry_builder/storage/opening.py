@@ -7,6 +7,7 @@ s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from registry_builder.storage.protocol import Storage
 
+_USER_INFO = re.compile(r"//[^/]*@")
 _S3_OPTIONS = frozenset({"endpoint_url", "region"})
 
 
@@ -70,9 +72,10 @@ def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
 
 
 def _refused(uri: str, reason: str) -> ConfigError:
+    shown = _USER_INFO.sub("//***@", uri)  # a secret that stands there by mistake must not reach a log as well
     return ConfigError(
-        f"can't publish to {uri!r}: {reason}",
-        subject=uri,
+        f"can't publish to {shown!r}: {reason}",
+        subject=shown,
         untouched="nothing was written",
         hint="write 'folder:PATH' or 's3://BUCKET/PREFIX?endpoint_url=URL&region=NAME' as the storage "
         "in registry.toml; credentials come from the environment",

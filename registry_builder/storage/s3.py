@@ -37,6 +37,7 @@ from registry_builder.storage.protocol import (
     check_key,
 )
 from registry_builder.storage.s3_errors import status_of, unavailable
+from sealdex.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,7 @@ _READ_CHUNK_BYTES = 1 << 20
 _CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
 _CONFLICT_DELAY_S = 0.05
 _MAX_CONNECTIONS = 64
+_ATTEMPTS = 4  # of one request, with up to 1, 2 and 4 s between them
 
 
 class S3Storage:
@@ -269,21 +271,29 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
     session = boto3.session.Session(region_name=region)
     # boto3 reads these two by itself; here they only decide the defaults that suit other servers than AWS.
     elsewhere = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return session.client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name=session.region_name or ("us-east-1" if elsewhere else None),
-        config=Config(
-            connect_timeout=10,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 4},
-            max_pool_connections=_MAX_CONNECTIONS,
-            s3={"addressing_style": "path" if elsewhere else "auto"},
-            # The checksums that matter are sent explicitly; more of them some servers don't know.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    try:
+        return session.client(
+            "s3",
+            endpoint_url=endpoint_url,
+            region_name=session.region_name or ("us-east-1" if elsewhere else None),
+            config=Config(
+                connect_timeout=10,
+                read_timeout=60,
+                retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                max_pool_connections=_MAX_CONNECTIONS,
+                s3={"addressing_style": "path" if elsewhere else "auto"},
+                # The checksums that matter are sent explicitly; more of them some servers don't know.
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+    except ValueError as error:  # what botocore says of an address that is none
+        raise ConfigError(
+            f"can't use the S3 endpoint {elsewhere!r}: {error}",
+            subject=elsewhere,
+            untouched="nothing was contacted",
+            hint="write endpoint_url (or AWS_ENDPOINT_URL_S3) as http://HOST:PORT or https://HOST",
+        ) from error
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
     PartialCredentialsError,
+    ProfileNotFound,
     SSLError,
     TokenRetrievalError,
 )
@@ -75,7 +76,7 @@ def status_of(error: ClientError) -> int:
 
 
 def _hint_of(error: BotoCoreError) -> str | None:
-    if isinstance(error, (NoCredentialsError, PartialCredentialsError, TokenRetrievalError)):
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound, TokenRetrievalError)):
         return _CREDENTIALS
     if isinstance(error, NoRegionError):
         return "add region=NAME to the storage address, or set AWS_REGION"

@@ -1,0 +1,71 @@
+"""Fixtures of the builder's tests: a real S3 server for the run, a bucket for each worker, and both storages."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+from support.s3_server import S3Server, WeedMissingError, shared_s3_server
+
+from registry_builder.storage import open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from registry_builder.storage import Storage
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A SeaweedFS server that all workers of a run share."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each worker has its own base in the run's
+    folder = folder / "s3-server"
+    folder.mkdir(exist_ok=True)
+    try:
+        with shared_s3_server(folder) as server:
+            yield server
+    except WeedMissingError as error:
+        if os.environ.get("CI"):
+            raise  # a run that is to prove something must not pass by leaving S3 out
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(s3_server: S3Server) -> str:
+    """A bucket of this worker that anonymous readers may read from, as a CDN would."""
+    bucket = f"public-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{secrets.token_hex(4)}"
+    s3_server.client().create_bucket(Bucket=bucket)
+    return bucket
+
+
+@pytest.fixture
+def s3_uri(s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The storage address of an empty prefix; credentials are in the environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{s3_bucket}/{secrets.token_hex(4)}?endpoint_url={s3_server.endpoint}&region=us-east-1"
+
+
+@pytest.fixture(params=["folder", "s3"])
+def storage_uri(request: pytest.FixtureRequest) -> str:
+    """The address of an empty storage, once of each kind."""
+    if request.param == "folder":
+        return "folder:published"
+    uri: str = request.getfixturevalue("s3_uri")
+    return uri
+
+
+@pytest.fixture
+def open_again(storage_uri: str, tmp_path: Path) -> Callable[[], Storage]:
+    """Open the test's storage as another publisher would."""
+    return lambda: open_storage(storage_uri, base=tmp_path)
+
+
+@pytest.fixture
+def storage(open_again: Callable[[], Storage]) -> Storage:
+    return open_again()
