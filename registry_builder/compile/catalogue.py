@@ -1,0 +1,99 @@
+"""The catalogue: one row a plugin, and the shards they lie in. Pure.
+
+A row follows from the plugin's index document alone, so that a publish of one plugin needs no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sealdex.model.catalogue import CATALOGUE_FORMAT, CatalogueRow, CatalogueShard, shard_of
+from sealdex.model.decode import encode_json
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument, ReleaseEntry
+
+_STABLE = "stable"
+
+
+def catalogue_row(document: IndexDocument) -> CatalogueRow:
+    """Return the row of a plugin; `CatalogueRow` says what each field means."""
+    channels: dict[str, str] = {}
+    latest: ReleaseEntry | None = None
+    for release in document.releases:  # newest first, so the first that is seen is the newest
+        if release.yanked is not None:
+            continue
+        for channel in release.channels:
+            if channel not in channels:
+                channels[channel] = release.version
+                if channel == _STABLE:
+                    latest = release
+        if latest is None:
+            latest = release
+    if _STABLE in channels:
+        latest = document.release(channels[_STABLE])
+    return CatalogueRow(
+        namespace=document.namespace,
+        name=document.name,
+        type=document.type,
+        summary=document.summary,
+        latest=latest.version if latest else None,
+        updated_at=max((r.released_at for r in document.releases if r.released_at), default=None),
+        license=document.license,
+        keywords=document.keywords,
+        labels=_labels(latest) if latest else {},
+        tags=_tags(latest) if latest else (),
+        channels=channels,
+        releases=len(document.releases),
+        deprecated=document.deprecated.why if document.deprecated else None,
+        use=document.deprecated.use if document.deprecated else None,
+    )
+
+
+def _labels(release: ReleaseEntry) -> dict[str, tuple[str, ...]]:
+    """Return label to the values that some artifact is for; a label that one of them leaves open is left out.
+
+    Only ``match_labels`` and ``In`` list values; the other operators leave a label open here.
+    """
+    shared = _allowed(release.selector)
+    each = [_intersect(shared, _allowed(a.selector)) for a in release.artifacts] or [shared]
+    keys = set(each[0]).intersection(*each[1:])
+    return {key: tuple(sorted(set().union(*(allowed[key] for allowed in each)))) for key in sorted(keys)}
+
+
+def _allowed(selector: Mapping[str, Any]) -> dict[str, set[str]]:
+    allowed: dict[str, set[str]] = {key: {value} for key, value in selector.get("match_labels", {}).items()}
+    for expression in selector.get("match_expressions", ()):
+        if expression.get("operator") == "In":
+            allowed = _intersect(allowed, {expression["key"]: set(expression["values"])})
+    return allowed
+
+
+def _intersect(a: dict[str, set[str]], b: dict[str, set[str]]) -> dict[str, set[str]]:
+    if not a or not b:
+        return a or b
+    return {key: a[key] & b[key] if key in a and key in b else a.get(key) or b[key] for key in {**a, **b}}
+
+
+def _tags(release: ReleaseEntry) -> tuple[str, ...]:
+    if not release.tags and not any(a.tags for a in release.artifacts):
+        return ()
+    return tuple(sorted({*release.tags, *(tag for a in release.artifacts for tag in a.tags)}))
+
+
+def shard_rows(rows: Iterable[CatalogueRow], shards: int) -> dict[int, list[CatalogueRow]]:
+    """Sort rows into all ``shards`` shards; empty shards are there too, since a client reads every one."""
+    sorted_in: dict[int, list[CatalogueRow]] = {number: [] for number in range(shards)}
+    for row in rows:
+        sorted_in[shard_of(row.id, shards)].append(row)
+    return sorted_in
+
+
+def shard_bytes(number: int, shards: int, rows: Iterable[CatalogueRow]) -> bytes:
+    """Return the bytes of one shard; the order of ``rows`` doesn't matter."""
+    ordered = tuple(sorted(rows, key=_row_id))
+    return encode_json(CatalogueShard(CATALOGUE_FORMAT, number, shards, ordered))
+
+
+def _row_id(row: CatalogueRow) -> PluginId:
+    return PluginId(row.namespace, row.name)

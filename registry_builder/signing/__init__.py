@@ -1,0 +1,1 @@
+"""Keys, the folder they live in, and the construction and signing of TUF roles."""

@@ -1,0 +1,83 @@
+"""Signing a role with the keys that its delegator trusts, and checking the signatures before anyone else does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from securesystemslib.signer import Signer
+from tuf.api.exceptions import UnsignedMetadataError
+from tuf.api.metadata import Metadata, Root, T, Targets
+from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
+
+from registry_builder.signing.signers import Keyring
+from sealdex.errors import ConfigError, SealdexError
+
+Delegator = Root | Targets
+
+
+@dataclass(frozen=True)
+class Authority:
+    """The keys on this machine that may sign a role, and the metadata that says so."""
+
+    delegator: Delegator
+    signers: tuple[Signer, ...]
+
+
+def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority:
+    """Load every key that ``delegator`` trusts for ``role`` and that can be reached here.
+
+    All of them, not just as many as are needed: while a key is being replaced, old and new both sign, and a
+    client that trusts either can read.
+
+    Raises:
+        ConfigError: fewer than the threshold can be reached; each is named with the reason.
+    """
+    wanted = delegator.get_delegated_role(role)
+    signers: list[Signer] = []
+    reasons: list[str] = []
+    for keyid in wanted.keyids:
+        try:
+            signer = keyring.signer_for(keyid)
+        except SealdexError as error:
+            reasons.append(error.message)
+            continue
+        if signer is None:
+            reasons.append(f"key {keyid[:12]} is not in registry.toml")
+        else:
+            signers.append(signer)
+    if len(signers) < wanted.threshold:
+        raise ConfigError(
+            f"{role} needs {wanted.threshold} signature(s), {len(signers)} can be made here: {'; '.join(reasons)}",
+            subject=role,
+            untouched="nothing was signed",
+            hint="sealdex-builder status shows which keys are where",
+        )
+    return Authority(delegator, tuple(signers))
+
+
+def sign_role(signed: T, role: str, authority: Authority) -> bytes:
+    """Sign metadata with all keys of ``authority`` and return the file.
+
+    The canonical form is made once for all signatures: for a role with many targets it costs more than they do.
+
+    Raises:
+        ConfigError: a signer failed, or the delegator doesn't accept what they signed.
+    """
+    payload = CanonicalJSONSerializer().serialize(signed)
+    signatures = {}
+    for signer in authority.signers:
+        try:
+            signature = signer.sign(payload)
+        except Exception as error:  # each signer raises its own library's errors, and documents none of them
+            raise ConfigError(f"a key of {role} failed to sign: {error}", subject=role) from error
+        signatures[signature.keyid] = signature
+    try:
+        authority.delegator.verify_delegate(role, payload, signatures)
+    except UnsignedMetadataError as error:
+        raise ConfigError(
+            f"{role} would not be trusted: {error}",
+            subject=role,
+            untouched="nothing was published",
+            hint="the key in registry.toml isn't the one that was signed for this role: see sealdex-builder status",
+        ) from error
+    return Metadata(signed, signatures).to_bytes(JSONSerializer(compact=True))

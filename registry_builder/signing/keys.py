@@ -1,0 +1,154 @@
+"""Making keys and writing their public halves into registry.toml, whose comments and order stay."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomlkit
+import tomlkit.exceptions
+from tomlkit.items import Table
+
+from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
+from registry_builder.source.config import CONFIG_NAME, KeySection, RegistryConfig
+from sealdex.errors import ConfigError, UsageError
+from sealdex.model.decode import DocumentError, read_values
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+KEY_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
+_RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, as the two others have
+
+_KEY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
+
+
+def create_key(
+    tree: Path, config: RegistryConfig, name: str, *, kind: str = "ed25519", passphrase: bytes | None
+) -> tuple[KeySection, Path]:
+    """Make a key pair: the private half as a PEM file in the key folder, the public half returned as a section.
+
+    Args:
+        tree: the source tree, which the key folder must not be in.
+        config: its configuration.
+        name: the key's name in registry.toml and of its file.
+        kind: one of `KEY_KINDS`.
+        passphrase: encrypts the file; None leaves it in the clear, which is for development keys.
+
+    Returns:
+        The section for registry.toml and the file that was written.
+
+    Raises:
+        UsageError: the name or kind isn't one, or the passphrase is empty.
+        ConfigError: the key exists already, or the key folder lies inside the tree.
+    """
+    if not _KEY_NAME.fullmatch(name):
+        raise UsageError(
+            f"'{name}' is no key name: write lower-case letters and digits in groups joined by '.', '_' or '-'"
+        )
+    if passphrase is not None and not passphrase:
+        raise UsageError("the passphrase is empty", untouched="no key was made")
+    if name in config.keys:
+        raise ConfigError(
+            f"there is a key '{name}' in {CONFIG_NAME} already",
+            subject=name,
+            untouched="no key was made",
+            hint="choose another name; a key is replaced by a ceremony, never overwritten",
+        )
+    private_key, scheme = _generate(kind)
+    uri = f"{FILE_SCHEME}{name}.pem"
+    path = key_file(uri, config, tree)
+    write_private_file(path, _pem(private_key, passphrase))
+    return _section(uri, private_key, scheme), path
+
+
+def _generate(kind: str) -> tuple[PrivateKeyTypes, str]:
+    # cryptography takes 50 ms to import, and most commands make no key
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415  # lazy, see above
+
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate(), "ed25519"
+    if kind == "ecdsa-p256":
+        return ec.generate_private_key(ec.SECP256R1()), "ecdsa-sha2-nistp256"
+    if kind == "rsa-pss":
+        return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS), "rsassa-pss-sha256"
+    raise UsageError(f"'{kind}' is no kind of key: write one of {', '.join(KEY_KINDS)}")
+
+
+def _pem(private_key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # lazy, see _generate
+
+    return private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption() if passphrase is None else serialization.BestAvailableEncryption(passphrase),
+    )
+
+
+def _section(uri: str, private_key: PrivateKeyTypes, scheme: str) -> KeySection:
+    from securesystemslib.signer import SSlibKey  # noqa: PLC0415  # it imports every cloud's library that is there
+
+    public = SSlibKey.from_crypto(private_key.public_key(), scheme=scheme)
+    return KeySection(
+        uri=uri, keyid=public.keyid, keytype=public.keytype, scheme=public.scheme, public=public.keyval["public"]
+    )
+
+
+def unchecked_config(tree: Path) -> RegistryConfig:
+    """Read registry.toml without asking whether every key that a role names exists: they are about to be made.
+
+    Raises:
+        ConfigError: it can't be read or doesn't have the form it must have.
+    """
+    path = tree / CONFIG_NAME
+    try:
+        return read_values(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap(), RegistryConfig)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
+        ) from error
+    except (OSError, UnicodeDecodeError, tomlkit.exceptions.TOMLKitError, DocumentError) as error:
+        raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
+
+
+def register_keys(
+    tree: Path, sections: Mapping[str, KeySection], roles: Mapping[str, Iterable[str]] | None = None
+) -> None:
+    """Write ``[keys.NAME]`` sections, and the keys of roles, into registry.toml; everything else stays as it is.
+
+    Args:
+        tree: the source tree.
+        sections: key name to section.
+        roles: role to the names of all its keys; roles that aren't named here stay as they are.
+    """
+    path = tree / CONFIG_NAME
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    keys: Any = document.setdefault("keys", tomlkit.table(is_super_table=True))
+    for name, section in sections.items():
+        keys[name] = _toml(section)
+    for role, names in (roles or {}).items():
+        role_table: Any = document.setdefault("roles", tomlkit.table(is_super_table=True)).setdefault(
+            role, tomlkit.table()
+        )
+        role_table["keys"] = list(names)
+    # beside and renamed: an interrupted write must not leave half a registry.toml
+    beside = path.with_name(f".{CONFIG_NAME}.{os.getpid()}")
+    beside.write_text(tomlkit.dumps(document), encoding="utf-8")
+    beside.replace(path)
+
+
+def _toml(section: KeySection) -> Table:
+    table = tomlkit.table()
+    table["uri"] = section.uri
+    table["keyid"] = section.keyid
+    table["keytype"] = section.keytype
+    table["scheme"] = section.scheme
+    table["public"] = tomlkit.string(section.public, multiline="\n" in section.public)
+    table.add(tomlkit.nl())
+    return table
+
+
+__all__ = ["KEY_KINDS", "create_key", "key_folder", "register_keys", "unchecked_config"]

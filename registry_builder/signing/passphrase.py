@@ -1,0 +1,44 @@
+"""Where the passphrase of an encrypted key comes from: a variable, a file or a prompt. Never an argument.
+
+An argument would stand in the process list and in the shell's history for all to read.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sealdex.errors import ConfigError
+
+PASSPHRASE_VARIABLE = "SEALDEX_KEY_PASSPHRASE"  # noqa: S105  # the variable's name
+PASSPHRASE_FILE_VARIABLE = "SEALDEX_KEY_PASSPHRASE_FILE"  # noqa: S105  # the variable's name
+
+Prompt = Callable[[str], str]
+"""Asks a person; gets the question, returns the answer. None where nobody can be asked."""
+
+
+def find_passphrase(key_name: str, prompt: Prompt | None) -> bytes:
+    """Return the passphrase of a key.
+
+    Raises:
+        ConfigError: neither variable is set and there is nobody to ask, or the file can't be read.
+    """
+    if (stated := os.environ.get(PASSPHRASE_VARIABLE)) is not None:
+        return stated.encode()
+    if file := os.environ.get(PASSPHRASE_FILE_VARIABLE):
+        try:
+            # editors end a file with a newline that is no part of what was typed
+            return Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+        except OSError as error:
+            raise ConfigError(
+                f"the passphrase file {file} can't be read: {error.strerror or error}", subject=file
+            ) from error
+    if prompt is not None:
+        return prompt(f"Passphrase of key {key_name}").encode()
+    raise ConfigError(
+        f"key {key_name} is encrypted and there is nobody to ask for its passphrase",
+        subject=key_name,
+        untouched="nothing was signed",
+        hint=f"set {PASSPHRASE_FILE_VARIABLE} to a file that holds it, or {PASSPHRASE_VARIABLE} to the passphrase",
+    )

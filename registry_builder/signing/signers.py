@@ -1,0 +1,171 @@
+"""Signers by URI: loaded on first use, each once, and held to the public halves that registry.toml states.
+
+``file2:`` keys are read here, because securesystemslib reads only unencrypted ones and cuts a path at ``#`` and
+``?``; every other URI (``hsm:``, ``awskms:``, ``gcpkms:``, ``azurekms:``, ``hv:`` ...) is its own business.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_file
+from registry_builder.signing.passphrase import Prompt, find_passphrase
+from registry_builder.source.config import KeySection, RegistryConfig
+from sealdex.errors import ConfigError, SealdexError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from securesystemslib.signer import Key, Signer
+
+
+class Reach(NamedTuple):
+    """Whether a key can sign on this machine, and if not, why."""
+
+    here: bool
+    reason: str = ""
+
+
+def public_key(section: KeySection) -> Key:
+    """Return the public half that registry.toml states.
+
+    Raises:
+        ConfigError: no such kind of key is known.
+    """
+    # imports every cloud's library that is installed, 100 to 400 ms, so only when something is signed
+    from securesystemslib.signer import Key  # noqa: PLC0415  # lazy, see above
+
+    values = {"keytype": section.keytype, "scheme": section.scheme, "keyval": {"public": section.public}}
+    try:
+        return Key.from_dict(section.keyid, values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"key {section.keyid[:12]} of registry.toml is of no known kind: {error}") from error
+
+
+def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt | None = None) -> Signer:
+    """Load the private half of a key.
+
+    Args:
+        config: the registry's configuration.
+        tree: the source tree, which private keys must not be in.
+        name: the key's name in registry.toml.
+        prompt: asks for a passphrase or PIN; None where nobody can be asked.
+
+    Raises:
+        ConfigError: there is no such key, it isn't here, can't be decrypted, or isn't the one in registry.toml.
+    """
+    from securesystemslib.signer import Signer  # noqa: PLC0415  # lazy, see public_key
+
+    section = config.keys.get(name)
+    if section is None:
+        raise ConfigError(f"there is no [keys.{name}] in registry.toml", subject=name)
+    public = public_key(section)
+    if section.uri.startswith(FILE_SCHEME):
+        return _file_signer(name, section, key_file(section.uri, config, tree), public, prompt)
+    handler = prompt or (lambda secret: find_passphrase(f"{name} ({secret})", None).decode())
+    try:
+        return Signer.from_priv_key_uri(section.uri, public, handler)
+    except SealdexError:
+        raise
+    except Exception as error:  # each signer raises its own library's errors, and documents none of them
+        raise _unusable(name, f"{section.uri}: {error or type(error).__name__}") from error
+
+
+def _file_signer(name: str, section: KeySection, path: Path, public: Key, prompt: Prompt | None) -> Signer:
+    from securesystemslib.exceptions import KeyMismatchError  # noqa: PLC0415  # lazy, see public_key
+    from securesystemslib.signer import CryptoSigner, SSlibKey  # noqa: PLC0415  # lazy, see public_key
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise _unusable(name, f"{path}: {error.strerror or error}") from error
+    if not isinstance(public, SSlibKey):
+        raise _unusable(name, f"a {FILE_SCHEME} URI doesn't go with a {section.keytype} key")
+    private = _decrypt(name, path, data, prompt)
+    try:
+        return CryptoSigner(private, public)
+    except (KeyMismatchError, ValueError) as error:
+        raise ConfigError(
+            f"{path} is not the private half of key '{name}' in registry.toml: {error}",
+            subject=name,
+            untouched="nothing was signed",
+            hint=f"look whether {KEYS_VARIABLE} names this registry's key folder",
+        ) from error
+
+
+def _decrypt(name: str, path: Path, data: bytes, prompt: Prompt | None) -> PrivateKeyTypes:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # lazy, see public_key
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # lazy, see public_key
+        load_pem_private_key,
+    )
+
+    passphrase = find_passphrase(name, prompt) if is_encrypted(data) else None
+    try:
+        return load_pem_private_key(data, passphrase)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        reason = "the passphrase is wrong, or the file is damaged" if passphrase is not None else str(error)
+        raise _unusable(name, f"{path}: {reason}") from error
+
+
+def is_encrypted(pem: bytes) -> bool:
+    """Tell whether a PEM file holds an encrypted key (PKCS #8, or the traditional form)."""
+    return b"ENCRYPTED" in pem
+
+
+def _unusable(name: str, reason: str) -> ConfigError:
+    return ConfigError(
+        f"key '{name}' can't sign here: {reason}",
+        subject=name,
+        untouched="nothing was signed",
+        hint=f"set {KEYS_VARIABLE} to the folder that holds it, or run this where the key is; "
+        "sealdex-builder keys list shows what is here",
+    )
+
+
+class Keyring:
+    """The keys of one registry on this machine; each signer is loaded at most once, so a person is asked once."""
+
+    def __init__(self, config: RegistryConfig, tree: Path, *, prompt: Prompt | None = None) -> None:
+        self._config = config
+        self._tree = tree
+        self._prompt = prompt
+        self._signers: dict[str, Signer] = {}
+
+    def signer(self, name: str) -> Signer:
+        """Return the signer of a key; see `load_signer`."""
+        if name not in self._signers:
+            self._signers[name] = load_signer(self._config, self._tree, name, prompt=self._prompt)
+        return self._signers[name]
+
+    def signer_for(self, keyid: str) -> Signer | None:
+        """Return the signer of the key with that id, or None when registry.toml names no such key.
+
+        Raises:
+            ConfigError: it is named, and can't sign here.
+        """
+        name = next((n for n, section in self._config.keys.items() if section.keyid == keyid), None)
+        return None if name is None else self.signer(name)
+
+    def name_of(self, keyid: str) -> str | None:
+        """Return the name of the key with that id."""
+        return next((n for n, section in self._config.keys.items() if section.keyid == keyid), None)
+
+    def reach(self, name: str) -> Reach:
+        """Say whether a key could sign here, without asking anyone for a passphrase."""
+        section = self._config.keys.get(name)
+        if section is None:
+            return Reach(here=False, reason="it is not in registry.toml")
+        try:
+            if not section.uri.startswith(FILE_SCHEME):
+                self.signer(name)
+                return Reach(here=True)
+            path = key_file(section.uri, self._config, self._tree)
+            encrypted = is_encrypted(path.read_bytes())
+        except SealdexError as error:
+            return Reach(here=False, reason=error.message)
+        except OSError as error:
+            return Reach(here=False, reason=f"{path}: {error.strerror or error}")
+        return Reach(here=True, reason="encrypted: its passphrase is needed" if encrypted else "")
+
+
+__all__ = ["Keyring", "Reach", "is_encrypted", "load_signer", "public_key"]
