@@ -1,0 +1,185 @@
+"""Lint of a whole source tree: every problem at once, each with its file, place, what is wrong and what to write.
+
+What a release that is published already can no longer be changed isn't looked at again, except whether it is still
+the same; so the cost of a run is that of what is new.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from registry_builder.source.lint_artifacts import ArtifactChecks
+from registry_builder.source.lint_dependencies import dependency_problems
+from registry_builder.source.lint_schemas import SchemaChecks
+from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.model.decode import encode_json
+from sealdex.model.ids import KNOWN_TYPES, PluginId, normalise_type, parse_plugin_id
+from sealdex.model.index import IndexDocument
+from sealdex.model.plugin import status_problems
+from sealdex.model.release import Release, published_manifest, release_problems
+
+
+def lint(
+    tree: SourceTree,
+    *,
+    published: Mapping[PluginId, IndexDocument] | None = None,
+    check_artifacts: bool = True,
+) -> list[Problem]:
+    """Return every problem of a source tree, those of loading included, sorted by file.
+
+    Reads the artifacts that lie in the tree and aren't published yet, nothing else; changes nothing.
+
+    Args:
+        tree: a loaded tree. When it isn't complete, dependencies on plugins outside it aren't judged.
+        published: the verified index documents of what is published, for immutability; None when that isn't known.
+        check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
+    """
+    problems = list(tree.problems)
+    problems += dependency_problems(tree)
+    problems += _missing_published(tree, published or {})
+    types = {*KNOWN_TYPES, *(normalise_type(t) for t in tree.config.registry.types)}
+    artifacts = ArtifactChecks(tree) if check_artifacts else None
+    schemas = SchemaChecks()
+    for plugin in tree.plugins.values():
+        problems += _plugin_problems(tree, plugin, types)
+        problems += _status_problems(tree, plugin)
+        problems += _releases_problems(plugin, (published or {}).get(plugin.id), artifacts, schemas)
+    problems += (Problem(file, where, message) for file, where, message in schemas.problems())
+    return sorted(set(problems))
+
+
+# --- the plugin ------------------------------------------------------------------------------------------------------
+
+
+def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) -> Iterator[Problem]:
+    about, policy, file = plugin.plugin, tree.config.policy, f"plugins/{plugin.id}/plugin.yaml"
+    if normalise_type(about.type) not in types:
+        close = difflib.get_close_matches(normalise_type(about.type), sorted(types), n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"types are {', '.join(sorted(types))}"
+        yield Problem(file, "type", f"'{about.type}' is no type of this registry; {hint} (registry.toml can add types)")
+    if about.realm not in tree.config.realms:
+        close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
+        yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}")
+    license_severity = Severity.ERROR if policy.require_license else Severity.WARNING
+    licenses = {"": about.license, **{plugin.files[v]: r.license for v, r in plugin.releases.items()}}
+    if about.license is None and not (plugin.releases and all(r.license for r in plugin.releases.values())):
+        yield Problem(file, "license", "is missing: write an SPDX expression such as Apache-2.0", license_severity)
+    for where, expression in licenses.items():
+        if expression is not None and (problem := license_problem(expression)):
+            yield Problem(where or file, "license", problem, license_severity)
+    if plugin.readme is None and not any(p.file == f"plugins/{plugin.id}/README.md" for p in tree.problems):
+        severity = Severity.ERROR if policy.require_readme else Severity.WARNING
+        yield Problem(
+            f"plugins/{plugin.id}/README.md", "", "is missing: say what the plugin does and how to use it", severity
+        )
+
+
+@lru_cache(maxsize=1024)
+def license_problem(expression: str) -> str | None:
+    """Say why a text is no SPDX licence expression, or None when it is one."""
+    try:
+        canonical = canonicalize_license_expression(expression)
+    except InvalidLicenseExpression:
+        return f"'{expression}' is no SPDX expression: write for example Apache-2.0, MIT OR Apache-2.0, LicenseRef-Acme"
+    return None if canonical == expression else f"'{expression}' is written '{canonical}' in SPDX"
+
+
+def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem]:
+    file = f"plugins/{plugin.id}/status.json"
+    for where, message in status_problems(plugin.status):
+        yield Problem(file, where, message)
+    for i, event in enumerate(plugin.status.events):
+        if (
+            event.version is not None
+            and event.version not in plugin.releases
+            and not _failed(tree, plugin, event.version)
+        ):
+            close = difflib.get_close_matches(event.version, plugin.releases, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            yield Problem(file, f"events[{i}].version", f"there is no release {event.version}{hint}")
+        if event.use is not None and tree.complete and (successor := _parsed_id(event.use)) is not None:
+            if successor == plugin.id:
+                yield Problem(file, f"events[{i}].use", "names the plugin itself")
+            elif successor not in tree.plugins:
+                message = f"there is no plugin {event.use} in this registry"
+                yield Problem(file, f"events[{i}].use", message, Severity.WARNING)
+
+
+def _parsed_id(text: str) -> PluginId | None:
+    try:
+        return parse_plugin_id(text)
+    except ValueError:
+        return None
+
+
+def _failed(tree: SourceTree, plugin: SourcePlugin, version: str) -> bool:
+    """Tell whether the release's file is there but didn't load, which is reported already."""
+    stem = f"plugins/{plugin.id}/releases/{version}."
+    return any(problem.file.startswith(stem) for problem in tree.problems)
+
+
+# --- releases --------------------------------------------------------------------------------------------------------
+
+
+def _releases_problems(
+    plugin: SourcePlugin, document: IndexDocument | None, artifacts: ArtifactChecks | None, schemas: SchemaChecks
+) -> Iterator[Problem]:
+    pins = {entry.version: entry.manifest.sha256 for entry in document.releases} if document is not None else {}
+    for version, release in plugin.releases.items():
+        file = plugin.files[version]
+        if (pin := pins.get(version)) is not None:
+            if manifest_sha256(plugin.id, release) != pin:
+                yield Problem(
+                    file,
+                    "",
+                    f"differs from {plugin.id} {version} as it is published, and a published release never changes: "
+                    "restore the file, and put the change into a new version",
+                )
+            continue
+        for where, message in release_problems(release):
+            yield Problem(file, where, message)
+        if not release.artifacts and not release.dependencies:
+            yield Problem(
+                file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING
+            )
+        if artifacts is not None:
+            for where, message in artifacts.problems(release):
+                yield Problem(file, where, message)
+        schemas.add(file, release)
+
+
+def manifest_sha256(plugin: PluginId, release: Release) -> str:
+    """Return the digest of a release's manifest in its published form."""
+    return hashlib.sha256(encode_json(published_manifest(plugin.namespace, plugin.name, release))).hexdigest()
+
+
+def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocument]) -> Iterator[Problem]:
+    for plugin_id, document in published.items():
+        folder = f"plugins/{plugin_id}"
+        plugin = tree.plugins.get(plugin_id)
+        if plugin is None:
+            if tree.complete and not any(problem.file.startswith(f"{folder}/") for problem in tree.problems):
+                yield Problem(
+                    folder,
+                    "",
+                    "is published but gone from the source tree: restore it; to retire it, use: "
+                    f"sealdex-builder deprecate {plugin_id}",
+                )
+            continue
+        for entry in document.releases:
+            if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
+                yield Problem(
+                    f"{folder}/releases/{entry.version}.json",
+                    "",
+                    "is published but gone from the source tree: restore it; to take it out of use, run: "
+                    f"sealdex-builder yank {plugin_id} {entry.version}",
+                )
+
+
+__all__ = ["license_problem", "lint", "manifest_sha256"]

@@ -1,0 +1,74 @@
+"""Lint of the artifacts that lie in the source tree: there, inside it, of the stated size and digest, and safe."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from registry_builder.source.files import Inside
+from registry_builder.source.tree import SourceTree
+from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
+
+_CHUNK_BYTES = 1 << 20
+
+
+class ArtifactChecks:
+    """Checks artifacts file by file and remembers digests, since one archive may serve several environments."""
+
+    def __init__(self, tree: SourceTree) -> None:
+        self._root = tree.root
+        self._inside = Inside(tree.root)
+        self._max_bytes = tree.config.registry.max_artifact_size
+        self._digests: dict[Path, str] = {}
+
+    def problems(self, release: Release) -> Iterator[tuple[str, str]]:
+        """Yield (field path, message) for the release's artifacts; ``release`` is one that isn't published yet."""
+        for i, artifact in enumerate(release.artifacts):
+            if artifact.size is not None and artifact.size > self._max_bytes:
+                yield (
+                    f"artifacts[{i}].size",
+                    f"is {artifact.size} bytes, at most {self._max_bytes} are allowed (registry.max_artifact_size)",
+                )
+            elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
+                for where, message in self._of_file(artifact):
+                    yield f"artifacts[{i}].{where}".rstrip("."), message
+
+    def _of_file(self, artifact: Artifact) -> Iterator[tuple[str, str]]:
+        path = self._root / artifact.source
+        if not os.path.lexists(path):
+            yield (
+                "source",
+                f"there is no file '{artifact.source}': put it there, or make it with: sealdex-builder pack DIR",
+            )
+            return
+        if not self._inside.holds(os.fspath(path)):
+            yield "source", f"'{artifact.source}' is a link that leaves the source tree: put the file itself there"
+            return
+        if not path.is_file():
+            yield "source", f"'{artifact.source}' is no regular file"
+            return
+        try:
+            size = path.stat().st_size
+            if artifact.size is not None and size != artifact.size:
+                yield "size", f"is {artifact.size}, but '{artifact.source}' has {size} bytes: {_RELEASE_AGAIN}"
+            elif (actual := self._sha256(path)) != artifact.sha256:
+                yield "sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}"
+        except OSError as error:
+            yield "source", f"'{artifact.source}' can't be read: {error.strerror or error}"
+
+    def _sha256(self, path: Path) -> str:
+        if path not in self._digests:
+            digest = hashlib.sha256()
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    digest.update(chunk)
+            self._digests[path] = digest.hexdigest()
+        return self._digests[path]
+
+
+_RELEASE_AGAIN = "remove this release file and write it anew with: sealdex-builder release ARCHIVE"
+
+
+__all__ = ["ArtifactChecks"]
