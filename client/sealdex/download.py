@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Protocol
 from sealdex.errors import InstallError, VerificationError
 from sealdex.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
 from sealdex.store.cache import hash_into, write_all
-from sealdex.transport import TooLargeError, TransientError, public_url
+from sealdex.transport import TooLargeError, TransientError, public_url, strong_etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,7 +177,7 @@ class _Download:
         else:
             self._position, self._is_unguarded = state.length, True
             # A mirror's file may be the same one, but its entity tags are its own.
-            self._etag = state.etag if state.url == self._origin else None
+            self._etag = strong_etag(state.etag) if state.url == self._origin else None
         with self._part.open() as file:
             yield file
 
@@ -230,6 +230,7 @@ class _Download:
             if stream.status == 416:
                 if size is None and self._hasher.hexdigest() == self._pin.sha256:
                     return True
+                self._may_split = False  # an empty file, too, has no range to give
                 raise _StartOverError("it has nothing beyond the bytes held so far")
             self._check_length(stream)
             self._join(file, stream)

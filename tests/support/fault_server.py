@@ -156,6 +156,8 @@ Fault = (
     | Gate
 )
 
+HONEST = "the ETag is made from the bytes"
+
 GATE_LIMIT_S = 60.0
 """A held body goes on after this even if no test opens its gate, so that a failing test ends."""
 
@@ -170,6 +172,7 @@ class FaultServer:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Request] = []
         self._files: dict[str, bytes] = {}
+        self._etags: dict[str, str | None] = {}
         self._queues: dict[str, deque[Fault | None]] = {}
         self._always: dict[str, Fault] = {}
         self._lock = threading.Lock()
@@ -195,9 +198,9 @@ class FaultServer:
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"{self._scheme}://{host}:{self.port}{path}"
 
-    def put(self, path: str, data: bytes) -> str:
-        """Serve ``data`` at ``path`` from now on; return its URL."""
-        self._files[path] = data
+    def put(self, path: str, data: bytes, etag: str | None = HONEST) -> str:
+        """Serve ``data`` at ``path`` from now on, under ``etag`` (``None`` for none); return its URL."""
+        self._files[path], self._etags[path] = data, etag
         return self.url(path)
 
     def script(self, path: str, *faults: Fault | None) -> None:
@@ -263,14 +266,15 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_file(data, fault, request)
 
     def _send_file(self, data: bytes, fault: Fault | None, request: Request) -> None:
-        etag: str | None = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+        etag = self.server_of_faults._etags[request.path.partition("?")[0]]
+        etag = _etag_of(data) if etag == HONEST else etag
         if isinstance(fault, Swap):
             changed = bytearray(data)
             for index in range(fault.at, min(fault.at + fault.length, len(data))):
                 changed[index] ^= 0xFF
             data = bytes(changed)
         elif isinstance(fault, Replaced):
-            data, etag = fault.data, fault.etag or f'"{hashlib.sha256(fault.data).hexdigest()[:16]}"'
+            data, etag = fault.data, fault.etag or _etag_of(fault.data)
         elif isinstance(fault, IgnoreIfRange):
             data = fault.data
             etag = request.headers.get("if-range", etag)
@@ -298,7 +302,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(206, headers, data[start:end], fault)
 
     def _send(self, code: int, headers: Mapping[str, str], body: bytes, fault: Fault | None = None) -> None:
-        self.send_response(code)
+        self.send_response_only(code)
         for name, value in headers.items():
             self.send_header(name, value)
         if isinstance(fault, EndsShort):
@@ -326,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _send_endless(self, fault: Endless) -> None:
-        self.send_response(200)
+        self.send_response_only(200)
         if fault.announce is None:
             self.send_header("Transfer-Encoding", "chunked")
         else:
@@ -341,3 +345,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
         except OSError:
             return  # the client has hung up, as it should
+
+
+def _etag_of(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()[:16]}"'
