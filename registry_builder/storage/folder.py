@@ -74,12 +74,10 @@ class FolderStorage:
         with _unavailable(key, self._root):
             try:
                 with open(path, "rb") as file:
-                    if os.fstat(file.fileno()).st_size > max_bytes:
-                        raise ObjectTooLargeError(key, self._root, max_bytes)
                     data = file.read(max_bytes + 1)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
                 raise ObjectMissingError(key, self._root) from error
-        if len(data) > max_bytes:  # it grew while it was read
+        if len(data) > max_bytes:
             raise ObjectTooLargeError(key, self._root, max_bytes)
         return StoredObject(data, hashlib.sha256(data).hexdigest())
 

@@ -86,7 +86,7 @@ class ObjectTooLargeError(VerificationError):
         super().__init__(
             f"{key} in {storage} is larger than the {max_bytes} bytes it may have",
             subject=key,
-            untouched="it was not read",
+            untouched="it was not used",
         )
         self.key = key
         self.max_bytes = max_bytes
@@ -201,7 +201,7 @@ class Storage(Protocol):
 
         Raises:
             ObjectMissingError: there is none.
-            ObjectTooLargeError: it is larger; it was not read into memory.
+            ObjectTooLargeError: it is larger; no more than one byte beyond was read.
 
         """
 

@@ -57,6 +57,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.mkfifo(folder / "pipe")
     outside.joinpath("published-too").mkdir()
     (outside / "published-too" / "secret.txt").write_bytes(SECRET)
+    (folder / "sibling").symlink_to(outside / "published-too")
     return folder
 
 
@@ -81,7 +82,7 @@ def ask(connection: http.client.HTTPConnection, path: str, *, method: str = "GET
 def ask_raw(base_url: str, target: str) -> bytes:
     """Send a request line as it is, which no HTTP client would, and read until the server closes."""
     host, port = urlsplit(base_url).netloc.split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode("latin-1"))
         reply = b""
         while chunk := connection.recv(1 << 16):
@@ -158,8 +159,8 @@ def test_what_is_missing_is_404_and_no_page(connection: http.client.HTTPConnecti
         "/acme/.%2e/.hidden",
         "/link.txt",
         "/linked/secret.txt",
+        "/sibling/secret.txt",
         "/loop",
-        "/pipe",
         "/index.html%00.txt",
         "/index.html/",
         "/index.html/x",
@@ -179,6 +180,15 @@ def test_nothing_but_published_files_is_served(base_url: str, root: Path, target
     assert reply.startswith((b"HTTP/1.1 404 ", b"HTTP/1.1 400 "))
     assert SECRET not in reply
     assert b"root:" not in reply
+
+
+def test_a_pipe_does_not_hold_the_server_up(base_url: str, root: Path) -> None:
+    """Attack: someone who can write to the folder puts a named pipe there; opening one waits for a writer."""
+    try:
+        assert ask_raw(base_url, "/pipe").startswith(b"HTTP/1.1 404 ")
+    except TimeoutError:
+        os.close(os.open(root / "pipe", os.O_RDWR))  # lets the server go, so that this test fails and doesn't hang
+        raise
 
 
 @pytest.mark.parametrize("target", ["/index.html", "/inner.txt"])
