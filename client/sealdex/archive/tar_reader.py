@@ -1,0 +1,239 @@
+"""Tar archives, plain, under gzip or zstd: read once from start to end, in bounded memory.
+
+`tarfile` parses the headers. It reads them through `_ForwardStream`, which bounds what a header may cost (pax headers
+and sparse maps are read whole into memory) and how much is decompressed in all. ``tarfile.data_filter`` is asked as
+well where this Python has it; the rules of `sealdex.archive.entries` hold without it.
+"""
+
+from __future__ import annotations
+
+import stat
+import sys
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from sealdex.archive.entries import (
+    FILE,
+    FOLDER,
+    HARDLINK,
+    SYMLINK,
+    ArchiveEntry,
+    DamagedArchiveError,
+    EntryProblem,
+    Listing,
+    RefusedArchiveError,
+    normal_path,
+)
+from sealdex.archive.limits import UnpackLimits
+from sealdex.archive.reading import CHUNK_BYTES, ArchiveFile
+
+_MAX_HEADER_BYTES = 1 << 20
+_MAX_TRAILING_BYTES = 1 << 20
+_HEADER_ROOM_BYTES = 2048  # header, pax header and padding of an ordinary entry
+_NOWHERE = "/nonexistent/sealdex"  # a destination to judge paths against; nothing is ever there
+
+
+class TarItem(NamedTuple):
+    """One entry and its content, which must be read before the next item is asked for, or not at all."""
+
+    entry: ArchiveEntry
+    problems: list[EntryProblem]
+    content: Iterator[bytes]
+
+
+def list_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Listing:
+    """Read all headers of a tar; ``compression`` is ``gz`` or ``zst``.
+
+    Raises:
+        DamagedArchiveError: it is no such archive, or cut short.
+        RefusedArchiveError: a bomb, found before its end was reached.
+    """
+    entries: list[ArchiveEntry] = []
+    problems: list[EntryProblem] = []
+    for item in read_tar(archive, compression, limits):
+        entries.append(item.entry)
+        problems += item.problems
+    return Listing(entries, problems)
+
+
+def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Iterator[TarItem]:
+    """Yield each entry with its content, in order; the root folder itself (``./``) is left out.
+
+    Raises:
+        DamagedArchiveError, RefusedArchiveError: as `list_tar`; also while content is read.
+    """
+    with _told_as_archive_errors(archive):
+        stream = _ForwardStream(archive, _decompressor(archive, compression, limits), limits)
+        with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:  # type: ignore[call-overload]  # a duck
+            count = 0
+            while (member := _next_member(tar, stream)) is not None:
+                count += 1
+                if count > limits.max_entries:
+                    raise RefusedArchiveError(
+                        archive.name, [EntryProblem("", f"has more than the {limits.max_entries} entries allowed")]
+                    )
+                if member.name in {".", "./", ""} and member.isdir():
+                    continue
+                entry, problems = _entry(member)
+                yield TarItem(entry, problems, stream.content(member.offset_data, entry.size))
+            stream.expect_end()
+
+
+def _next_member(tar: tarfile.TarFile, stream: _ForwardStream) -> tarfile.TarInfo | None:
+    stream.header_left = _MAX_HEADER_BYTES
+    member = tar.next()
+    stream.header_left = 0
+    tar.members.clear()  # type: ignore[attr-defined]  # kept for random access, which we never do: 1 KB an entry
+    return member
+
+
+def _entry(member: tarfile.TarInfo) -> tuple[ArchiveEntry, list[EntryProblem]]:
+    path = normal_path(member.name)
+    problems: list[EntryProblem] = []
+    if member.issparse():
+        problems.append(EntryProblem(path, "is a sparse file: make the archive without --sparse"))
+    if member.isreg():
+        kind = FILE
+    elif member.isdir():
+        kind = FOLDER
+    elif member.issym():
+        kind = SYMLINK
+    elif member.islnk():
+        kind = HARDLINK
+    else:
+        kind = "a device, pipe or socket"
+    target = member.linkname if kind == SYMLINK else normal_path(member.linkname) if kind == HARDLINK else None
+    if kind in {FILE, FOLDER, SYMLINK, HARDLINK} and (refusal := _standard_filter(member)):
+        problems.append(EntryProblem(path, f"is refused by tarfile's data filter: {refusal}"))
+    if member.size < 0:
+        problems.append(EntryProblem(path, "has a negative size"))
+    size = max(0, member.size) if kind == FILE else 0
+    return ArchiveEntry(path=path, kind=kind, size=size, mode=stat.S_IMODE(member.mode), target=target), problems
+
+
+def _standard_filter(member: tarfile.TarInfo) -> str | None:
+    data_filter = getattr(tarfile, "data_filter", None)  # missing before 3.10.12 and 3.11.4
+    if data_filter is None:
+        return None
+    try:
+        data_filter(member, _NOWHERE)
+    except tarfile.FilterError as error:
+        return type(error).__name__
+    except (ValueError, OSError) as error:  # NUL or surrogates in a name
+        return str(error)
+    return None
+
+
+class _ForwardStream:
+    """What `tarfile` reads from: a decompressor that only goes forward, with bounds on bytes.
+
+    ``header_left`` is how many bytes may be read, other than skipped, until it is set again; ``content`` reads on its
+    own account. ``max_bytes`` bounds the whole.
+    """
+
+    def __init__(self, archive: ArchiveFile, source: Any, limits: UnpackLimits) -> None:
+        self._archive = archive
+        self._source = source
+        self._position = 0
+        self._allowed = limits.allowed_bytes(archive.size)
+        self._max_bytes = self._allowed + limits.max_entries * _HEADER_ROOM_BYTES
+        self._last_block = b""
+        self.header_left = _MAX_HEADER_BYTES
+
+    def tell(self) -> int:
+        return self._position
+
+    def seek(self, position: int) -> int:
+        """Skip forward."""
+        if position < self._position:
+            raise DamagedArchiveError(self._archive.name, "its entries overlap")
+        while self._position < position:
+            if not self._take(min(CHUNK_BYTES, position - self._position)):
+                raise DamagedArchiveError(self._archive.name, "it is cut short")
+        return self._position
+
+    def read(self, size: int) -> bytes:
+        """Read for a header; one that is too long is refused before it is read."""
+        if size < 0 or size > self.header_left:
+            raise RefusedArchiveError(
+                self._archive.name, [EntryProblem("", f"has a header of more than {_MAX_HEADER_BYTES} bytes")]
+            )
+        self.header_left -= size
+        pieces = []
+        while size > 0 and (piece := self._take(size)):
+            pieces.append(piece)
+            size -= len(piece)
+        self._last_block = b"".join(pieces)
+        return self._last_block
+
+    def content(self, offset: int, size: int) -> Iterator[bytes]:
+        """Yield the content of the entry at hand, in pieces of at most `CHUNK_BYTES`."""
+        with _told_as_archive_errors(self._archive):
+            self.seek(offset)
+            while size > 0:
+                piece = self._take(min(CHUNK_BYTES, size))
+                if not piece:
+                    raise DamagedArchiveError(self._archive.name, "it is cut short")
+                size -= len(piece)
+                yield piece
+
+    def expect_end(self) -> None:
+        """Check that the archive ended where `tarfile` stopped.
+
+        It also stops, silently, at a header that is damaged. What follows the end is read so that the decompressor
+        compares its checksum.
+        """
+        if self._last_block.strip(b"\0"):
+            raise DamagedArchiveError(self._archive.name, "a header in it is damaged")
+        trailing = 0
+        while piece := self._take(CHUNK_BYTES):
+            trailing += len(piece)
+            if trailing > _MAX_TRAILING_BYTES:
+                raise DamagedArchiveError(self._archive.name, "it goes on after its end")
+
+    def _take(self, size: int) -> bytes:
+        piece: bytes = self._source.read(size)
+        self._position += len(piece)
+        if self._position > self._max_bytes:
+            raise RefusedArchiveError(
+                self._archive.name,
+                [EntryProblem("", f"unpacks to more than the {self._allowed} bytes allowed for its size")],
+            )
+        return piece
+
+
+def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Any:
+    if compression == "gz":
+        import gzip  # noqa: PLC0415  # only for this format
+
+        return gzip.GzipFile(fileobj=archive.stream(), mode="rb")
+    if sys.version_info >= (3, 14):
+        from compression import zstd  # noqa: PLC0415  # only for this format
+    else:
+        from backports import zstd  # noqa: PLC0415  # the same
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: limits.max_zstd_window_log}
+    return zstd.ZstdFile(archive.stream(), options=options)
+
+
+@contextmanager
+def _told_as_archive_errors(archive: ArchiveFile) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, zlib.error, EOFError, RecursionError, ValueError) as error:
+        raise DamagedArchiveError(archive.name, str(error) or type(error).__name__) from error
+    except OSError as error:
+        if error.errno is not None:
+            raise  # of the disk, not of the archive
+        raise DamagedArchiveError(archive.name, str(error)) from error  # gzip.BadGzipFile
+    except Exception as error:
+        if type(error).__name__ != "ZstdError":
+            raise
+        if "too much memory" in str(error):
+            problem = EntryProblem(
+                "", "needs a larger zstd window than is allowed: compress it without --long or --ultra"
+            )
+            raise RefusedArchiveError(archive.name, [problem]) from error
+        raise DamagedArchiveError(archive.name, str(error)) from error
