@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from registry_builder.source.archives import archive_problems
 from registry_builder.source.files import Inside
 from registry_builder.source.tree import SourceTree
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
@@ -15,9 +16,15 @@ _CHUNK_BYTES = 1 << 20
 
 
 class ArtifactChecks:
-    """Checks artifacts file by file and remembers digests, since one archive may serve several environments."""
+    """Checks artifacts file by file and remembers digests, since one archive may serve several environments.
 
-    def __init__(self, tree: SourceTree) -> None:
+    Args:
+        tree: the source tree.
+        origins: for files that are yet to be copied into the tree, where they are now.
+    """
+
+    def __init__(self, tree: SourceTree, origins: Mapping[Path, Path] | None = None) -> None:
+        self._origins = origins or {}
         self._root = tree.root
         self._inside = Inside(tree.root)
         self._max_bytes = tree.config.registry.max_artifact_size
@@ -37,6 +44,9 @@ class ArtifactChecks:
 
     def _of_file(self, artifact: Artifact) -> Iterator[tuple[str, str]]:
         path = self._root / artifact.source
+        if (origin := self._origins.get(path)) is not None:
+            yield from archive_problems(origin, artifact)
+            return
         if not os.path.lexists(path):
             yield (
                 "source",
@@ -55,6 +65,8 @@ class ArtifactChecks:
                 yield "size", f"is {artifact.size}, but '{artifact.source}' has {size} bytes: {_RELEASE_AGAIN}"
             elif (actual := self._sha256(path)) != artifact.sha256:
                 yield "sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}"
+            else:
+                yield from archive_problems(path, artifact)
         except OSError as error:
             yield "source", f"'{artifact.source}' can't be read: {error.strerror or error}"
 

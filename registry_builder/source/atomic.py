@@ -1,0 +1,46 @@
+"""Writing a file whole or not at all, under a name that must be free, or in place of an older one."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+_FILE_MODE = 0o644
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a file that doesn't exist yet; its folder is made.
+
+    Raises:
+        FileExistsError: the name is taken; that file is left alone.
+    """
+    part = _written(path, data)
+    try:
+        try:
+            os.link(part, path)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            with path.open("xb") as file:
+                file.write(data)
+    finally:
+        part.unlink()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in one step, in place of what may be there."""
+    _written(path, data).replace(path)
+
+
+def _written(path: Path, data: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+    part = Path(name)
+    part.chmod(_FILE_MODE)
+    return part
+
+
+__all__ = ["replace_file", "write_new"]

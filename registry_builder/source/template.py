@@ -1,0 +1,97 @@
+"""``release.yaml``: what the next release's manifest starts from, kept beside the payload in the working copy.
+
+It has the fields of a release file. Its ``artifacts`` say which archive is for what, before size and digest are known:
+
+    version: 1.2.0
+    entry_point: slack:Plugin
+    artifacts:
+      - match: "*-linux-amd64.zip"
+        selector: {match_labels: {os: linux, arch: amd64}}
+
+``release`` adds what only the archives can tell. Left out, ``artifacts`` stands for one archive for every host.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+
+from registry_builder.source.files import MAX_MANIFEST_BYTES, UnreadableError, control_problems, read_bounded
+from registry_builder.source.yaml12 import YamlError, read_yaml
+from sealdex.errors import ConfigError
+from sealdex.model.decode import DocumentError, FieldProblem, problems_in, read_values
+from sealdex.model.ids import FileName
+from sealdex.model.release import FileMapping, RelativePath, Release
+from sealdex.model.selectors import Selector, Tag
+
+TEMPLATE_NAME = "release.yaml"
+
+
+class ArtifactTemplate(Struct, forbid_unknown_fields=True, frozen=True):
+    """One archive to be: ``match`` is a shell pattern for its file name, the rest as in a release file."""
+
+    match: Annotated[str, Meta(min_length=1, max_length=200)] = "*"
+    format: Annotated[str, Meta(pattern="^(zip|tar\\.gz|tar\\.zst|file)$")] | None = None
+    file: FileName | None = None
+    selector: Selector = Selector()
+    tags: tuple[Tag, ...] = ()
+    bin: RelativePath | None = None
+    files: tuple[FileMapping, ...] = ()
+
+
+class _ArtifactTemplates(Struct, frozen=True):
+    artifacts: tuple[ArtifactTemplate, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleaseTemplate:
+    """A template as read.
+
+    Attributes:
+        path: the file.
+        release: its fields, without artifacts.
+        artifacts: what its archives are for; empty when it doesn't say.
+        states_channel: whether it names a channel, so that none is guessed.
+    """
+
+    path: Path
+    release: Release
+    artifacts: tuple[ArtifactTemplate, ...]
+    states_channel: bool
+
+
+def read_template(path: Path) -> ReleaseTemplate:
+    """Read a release template.
+
+    Raises:
+        ConfigError: it can't be read or is wrong; every problem is named.
+    """
+    try:
+        values = read_yaml(read_bounded(str(path), MAX_MANIFEST_BYTES))
+        release, artifacts = _split(values)
+    except (UnreadableError, YamlError) as error:
+        raise ConfigError(str(error), subject=str(path)) from error
+    except DocumentError as error:
+        raise ConfigError("; ".join(map(str, error.problems)), subject=str(path)) from error
+    return ReleaseTemplate(path, release, artifacts, states_channel="channel" in values)
+
+
+def _split(values: Any) -> tuple[Release, tuple[ArtifactTemplate, ...]]:
+    if not isinstance(values, dict):
+        raise DocumentError([FieldProblem("", "must be a mapping, such as 'version: 1.0.0'")])
+    about_artifacts = {name: value for name, value in values.items() if name == "artifacts"}
+    rest = {name: value for name, value in values.items() if name != "artifacts"}
+    problems = [
+        *problems_in(rest, Release),
+        *problems_in(about_artifacts, _ArtifactTemplates),
+        *control_problems(values),
+    ]
+    if problems:
+        raise DocumentError(problems)
+    return read_values(rest, Release), read_values(about_artifacts, _ArtifactTemplates).artifacts
+
+
+__all__ = ["TEMPLATE_NAME", "ArtifactTemplate", "ReleaseTemplate", "read_template"]
