@@ -40,6 +40,7 @@ from sealdex.model.catalogue import CatalogueRow, CatalogueShard, shard_of, shar
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry, index_target
+from sealdex.trust.marks import REALM_FIELD, ROLE_FIELD
 
 LONG = timedelta(days=30)
 BUNDLE = "metadata/recent.bundle"
@@ -84,9 +85,11 @@ class TufRepository:
 
     Args:
         bit_length: 2 to that power bins.
+        realm: what every role says of the realm it belongs to; None for a repository that isn't a builder's.
     """
 
-    def __init__(self, bit_length: int = 2) -> None:
+    def __init__(self, bit_length: int = 2, realm: str | None = "test/public") -> None:
+        self.realm = realm
         self.files: dict[str, bytes] = {}
         self.keys: dict[str, list[CryptoSigner]] = {
             "root": [new_key(), new_key()],
@@ -114,7 +117,17 @@ class TufRepository:
         self._delegate("packages", ["index/*/*"], terminating=True)
         self._delegate("catalog", ["catalog/*"], terminating=True)
         self._dirty = set(self.roles)
+        if realm is not None:
+            for name, signed in {**self.top_roles, **self.roles}.items():
+                self._mark(name, signed)
         self._write_root([])
+
+    @property
+    def top_roles(self) -> dict[str, Root | Timestamp | Snapshot]:
+        return {"root": self.root, "timestamp": self.timestamp, "snapshot": self.snapshot}
+
+    def _mark(self, role: str, signed: Signed) -> None:
+        signed.unrecognized_fields |= {REALM_FIELD: self.realm, ROLE_FIELD: role}
 
     @property
     def pinned_root(self) -> bytes:
@@ -133,7 +146,7 @@ class TufRepository:
         """The path of the current file of a role in the published tree."""
         if name == "timestamp":
             return "metadata/timestamp.json"
-        signed = {"root": self.root, "snapshot": self.snapshot, **self.roles}[name]
+        signed: Signed = {**self.top_roles, **self.roles}[name]
         return f"metadata/{signed.version}.{name}.json"
 
     def target_key(self, path: str) -> str:
@@ -167,6 +180,7 @@ class TufRepository:
         role = f"team-{namespace}"
         self.keys[role] = [new_key() for _ in range(threshold)]
         self.roles[role] = Targets(expires=in_future())
+        self._mark(role, self.roles[role])
         self._delegate(role, [f"index/{namespace}/*"], terminating=True, first=True, threshold=threshold)
         self._dirty |= {"targets", role}
 

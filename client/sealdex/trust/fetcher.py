@@ -12,12 +12,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
-from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError
+from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 
 from sealdex.bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.errors import SealdexError, UnavailableError
 from sealdex.transport import HttpStatusError, TooLargeError, Transport
+from sealdex.trust.marks import file_problem
 
 BUNDLE_NAME = "recent.bundle"
 MAX_PARALLEL = 8
@@ -59,6 +60,12 @@ class CachedMetadata:
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
 
+    def drop(self, role: str) -> None:
+        """Forget the cached file of a role (of root, all that were cached), so that the next run fetches it anew."""
+        for root in (self._folder / "root_history").glob("*.json") if role == "root" else ():
+            root.unlink(missing_ok=True)
+        (self._folder / f"{quote(role, safe='')}.json").unlink(missing_ok=True)
+
     def newest_root(self, pinned: int) -> int:
         """Return the version of the last root that ngclient will find by counting up from the pinned one."""
         version = pinned
@@ -76,11 +83,15 @@ class OnlineFetcher(FetcherInterface):
             in one round.
     """
 
-    def __init__(self, transport: Transport, metadata_url: str, max_bytes: int) -> None:
-        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` bounds files asked for as companions."""
+    def __init__(self, transport: Transport, metadata_url: str, max_bytes: int, realm: str | None) -> None:
+        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` bounds files asked for as companions.
+
+        ``realm`` is the pinned root's, see `sealdex.trust.marks`.
+        """
         self._transport = transport
         self._base = metadata_url
         self._max_bytes = max_bytes
+        self._realm = realm
         self._ahead: dict[str, bytes | DownloadError] = {}
         self._bundle: Bundle | None = None
         self._took_from_bundle = False
@@ -106,12 +117,19 @@ class OnlineFetcher(FetcherInterface):
         return took
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
-        """Return the file at ``url``; see ``FetcherInterface`` for what is raised."""
+        """Return the file at ``url``; see ``FetcherInterface`` for what is raised.
+
+        Raises:
+            RepositoryError: it says itself that it belongs elsewhere. It is refused here, since ngclient would put it
+                in the place of the file it remembers and so lose its memory of the newest versions.
+        """
         name = url.removeprefix(self._base)
         data = self._answer(name, max_length)
         if len(data) > max_length:
             raise DownloadLengthMismatchError(f"{name} is longer than the {max_length} bytes allowed for it")
         self.last = (name, data)
+        if problem := file_problem(name, data, self._realm):
+            raise RepositoryError(problem)
         return data
 
     def _answer(self, name: str, max_bytes: int) -> bytes:

@@ -271,7 +271,11 @@ class TrustedRegistry:
             # A program that runs for weeks must not go on trusting what has expired meanwhile.
             if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
                 session = self._refreshed()
-            return session.target_infos(paths)
+            try:
+                return session.target_infos(paths)
+            except SealdexError:
+                self._session = None  # it may have loaded what was then refused: the next question starts anew
+                raise
 
     def _documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
         infos = self._target_infos(paths.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,9 @@ from tuf.ngclient.updater import Updater
 
 from sealdex.errors import ConfigError
 from sealdex.transport import Transport
-from sealdex.trust.errors import as_sealdex_error
+from sealdex.trust.errors import as_sealdex_error, mixed_up
 from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
+from sealdex.trust.marks import REALM_FIELD, mark_problem
 
 T = TypeVar("T")
 
@@ -61,10 +63,11 @@ class TrustSession:
         self._fetch_ahead = fetch_ahead
         self._config = UpdaterConfig()
         self._cache = CachedMetadata(metadata_folder)
+        self._realm = _realm_of(root)
         self._fetcher: OnlineFetcher | OfflineFetcher = (
             OfflineFetcher(self._cache, metadata_url)
             if transport is None
-            else OnlineFetcher(transport, metadata_url, self._config.targets_max_length)
+            else OnlineFetcher(transport, metadata_url, self._config.targets_max_length, self._realm)
         )
         self._updater = self._new_updater()
 
@@ -85,6 +88,7 @@ class TrustSession:
                 bundle=self._cache.read(Snapshot.type) is None,
             )
         self._verified(self._updater.refresh, again=self._start_over)
+        self._check_marks(self.top_level)
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
         """Return the signed length and hashes of targets by path; None for those that nobody signed.
@@ -93,7 +97,10 @@ class TrustSession:
         """
         wanted = list(dict.fromkeys(paths))
         with self._companions(wanted):
-            return {p: self._verified(lambda p=p: self._updater.get_targetinfo(p)) for p in wanted}  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            infos = {p: self._verified(lambda p=p: self._updater.get_targetinfo(p)) for p in wanted}  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        trusted = self._updater.trusted
+        self._check_marks(dict.fromkeys(role for p in wanted for role, _ in _walk(trusted, p) if role in trusted))
+        return infos
 
     def signer(self, path: str) -> str | None:
         """Return the role that ``targets`` entrusted with the path and under which it is signed, or None.
@@ -147,6 +154,14 @@ class TrustSession:
                 error, registry=self._registry, trusted=self._updater.trusted, last=self._fetcher.last
             ) from error
 
+    def _check_marks(self, roles: Iterable[str]) -> None:
+        """Refuse what the cache holds under the name of another role; what was fetched is compared on its way in."""
+        for role in roles:
+            problem = mark_problem(self._updater.trusted[role].unrecognized_fields, role, self._realm)
+            if problem is not None:
+                self._cache.drop(role)
+                raise mixed_up(self._registry, f"{role}.json in the trust folder", f"is out of place: {problem}")
+
     @contextmanager
     def _companions(self, paths: list[str]) -> Iterator[None]:
         if isinstance(self._fetcher, OfflineFetcher) or not self._fetch_ahead or len(paths) < 2:
@@ -169,6 +184,14 @@ class TrustSession:
             meta = snapshot.meta.get(f"{role}.json")
             if role is not None and meta is not None and self._cache.version(role) != meta.version:
                 yield f"{meta.version}.{quote(role, safe='')}.json"
+
+
+def _realm_of(root: bytes) -> str | None:
+    try:
+        realm = json.loads(root)["signed"].get(REALM_FIELD)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None  # no root at all, which ngclient is about to say
+    return realm if isinstance(realm, str) else None
 
 
 def _walk(trusted: Mapping[str, Signed], path: str) -> Iterator[tuple[str, str]]:
