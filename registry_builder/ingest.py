@@ -1,0 +1,66 @@
+"""Copies artifacts from their addresses into the store: fetched, held to their digest, uploaded, forgotten, one by one.
+
+An artifact is never whole in memory, and no more than one a worker is on disk: the krew history alone is 300 GB.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from registry_builder.commit import Notice
+from registry_builder.plan import IngestedArtifact
+from registry_builder.storage import Body, Storage, headers_for
+from sealdex.download import Pin, download
+from sealdex.store.cache import ContentCache
+from sealdex.transport import Transport
+
+
+def ingest(
+    artifacts: Iterable[IngestedArtifact],
+    storage: Storage,
+    *,
+    max_bytes: int,
+    workers: int,
+    notice: Notice | None = None,
+) -> dict[str, int]:
+    """Copy artifacts into the store.
+
+    Args:
+        artifacts: what to copy and under which keys.
+        storage: where to.
+        max_bytes: the most that any of them may have.
+        workers: how many are copied at once.
+        notice: told after each: bytes so far, and again as the total, which isn't known.
+
+    Returns:
+        SHA-256 of each to its size in bytes.
+
+    Raises:
+        VerificationError: an address serves other bytes than its manifest states, or too many.
+        UnavailableError: an address or the storage doesn't answer.
+    """
+    wanted = list(artifacts)
+    sizes: dict[str, int] = {}
+    with Transport() as transport, tempfile.TemporaryDirectory(prefix="sealdex-ingest-") as folder:
+
+        def copy(numbered: tuple[int, IngestedArtifact]) -> tuple[str, int]:
+            number, artifact = numbered
+            place = Path(folder) / str(number)
+            pin = Pin(artifact.sha256, artifact.size, max_bytes)
+            path = download(transport, artifact.url, pin, ContentCache(place))
+            size = path.stat().st_size
+            headers = headers_for(artifact.key)
+            storage.put_new(artifact.key, Body.of_file(path, headers, size=size, sha256=artifact.sha256))
+            shutil.rmtree(place, ignore_errors=True)
+            return artifact.sha256, size
+
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            for done, (sha256, size) in enumerate(pool.map(copy, enumerate(wanted)), 1):
+                sizes[sha256] = size
+                if notice is not None:
+                    notice(f"artifact {done} of {len(wanted)} copied", done, len(wanted))
+    return sizes

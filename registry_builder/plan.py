@@ -1,0 +1,388 @@
+"""The publish plan: everything that a publish would write, as data. Pure.
+
+Made from the verified published state and a survey of the source tree; carried out by `registry_builder.commit`. What
+isn't in the plan isn't touched, so its size is that of the change and not that of the registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from tuf.api.metadata import Metadata, Role, Root
+
+from registry_builder.compile.catalogue import shard_bytes, shard_rows
+from registry_builder.compile.index import Ingestion, ReleaseChange, is_ingested, stored_names
+from registry_builder.compile.manifest import manifest_bytes, manifest_key, pin, readme_key
+from registry_builder.signing.roles import (
+    TargetPin,
+    bin_bits,
+    bin_names,
+    bin_of,
+    is_due,
+    role_keys,
+    same_authority,
+    shard_count,
+)
+from registry_builder.signing.trust import Trust
+from registry_builder.source.config import RegistryConfig
+from registry_builder.state import PublishedState
+from registry_builder.survey import PluginChange, Survey, target_pin
+from registry_builder.verified import target_key
+from sealdex.errors import SealdexError
+from sealdex.model.catalogue import shard_of, shard_target
+from sealdex.model.ids import PluginId
+from sealdex.model.index import index_target, release_folder
+from sealdex.model.release import Release, artifact_kind
+
+FIRST = "first publish"
+CHANGED = "changed"
+DUE = "within its signing window"
+NEW_KEYS = "its keys changed"
+
+
+class ManifestSource(NamedTuple):
+    """A manifest that is encoded when it is uploaded, since a full publish has a hundred thousand of them."""
+
+    plugin: PluginId
+    release: Release
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One immutable file to create; ``content`` is its bytes, the local file that holds them, or how to make them."""
+
+    key: str
+    size: int
+    sha256: str
+    content: bytes | Path | ManifestSource
+
+
+@dataclass(frozen=True)
+class IngestedArtifact:
+    """An artifact to copy from its address into the store; ``size`` is None while it is unknown."""
+
+    key: str
+    url: str
+    sha256: str
+    size: int | None
+
+
+@dataclass(frozen=True)
+class PublishPlan:
+    """What a publish of one realm would write, in the order in which it is written.
+
+    Attributes:
+        new_plugins, changed_plugins: whose index documents are written.
+        new_releases: plugin and version.
+        carried: plugins that stay published although the source tree doesn't have them.
+        kept: plugin and version of releases that stay published although the source tree doesn't have them.
+        violations: published releases that were changed; with any, nothing is published.
+        ingest: artifacts to copy into the store.
+        artifacts, manifests, readmes, indexes, shards: files to create.
+        bits: bit length of the succinct delegation.
+        bins: bins to sign, each with all of its targets.
+        catalog: all targets of ``catalog`` if that is to be signed.
+        reasons: role to why it is signed; ``packages``, ``catalog``, ``snapshot``, ``timestamp`` and bins.
+        roots, targets: offline metadata that the source tree has and the storage hasn't.
+        is_complete: whether all plugins of the realm were looked at.
+    """
+
+    realm: str
+    storage: str
+    is_complete: bool
+    bits: int
+    new_plugins: tuple[PluginId, ...] = ()
+    changed_plugins: tuple[PluginId, ...] = ()
+    new_releases: tuple[tuple[PluginId, str], ...] = ()
+    carried: tuple[PluginId, ...] = ()
+    kept: tuple[tuple[PluginId, str], ...] = ()
+    violations: tuple[ReleaseChange, ...] = ()
+    ingest: tuple[IngestedArtifact, ...] = ()
+    artifacts: tuple[Upload, ...] = ()
+    manifests: tuple[Upload, ...] = ()
+    readmes: tuple[Upload, ...] = ()
+    indexes: tuple[Upload, ...] = ()
+    shards: tuple[Upload, ...] = ()
+    bins: Mapping[str, Mapping[str, TargetPin]] = field(default_factory=dict)
+    catalog: Mapping[str, TargetPin] | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
+    roots: Mapping[int, bytes] = field(default_factory=dict)
+    targets: tuple[int, bytes] | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether everything is published already and nothing is due to be signed anew."""
+        return not self.reasons
+
+    @property
+    def uploads(self) -> Iterable[tuple[str, tuple[Upload, ...]]]:
+        """Kinds of files to create, in the order in which they are created."""
+        return (
+            ("artifacts", self.artifacts),
+            ("manifests", self.manifests),
+            ("readmes", self.readmes),
+            ("index documents", self.indexes),
+            ("catalogue shards", self.shards),
+        )
+
+
+def plan_publish(
+    config: RegistryConfig,
+    realm: str,
+    storage: str,
+    *,
+    trust: Trust,
+    state: PublishedState | None,
+    found: Survey,
+    root: Path,
+    ingestion: Ingestion,
+    now: datetime,
+    min_bits: int = 0,
+) -> PublishPlan:
+    """Plan the publish of a realm.
+
+    Args:
+        config: the registry's configuration.
+        realm: the realm.
+        storage: its storage's description, for people.
+        trust: its offline metadata.
+        state: the verified published state; None when nothing is published.
+        found: how the source tree differs from it.
+        root: the source tree's folder, which artifact paths are relative to.
+        ingestion: whether URL artifacts are copied into the store.
+        now: the time that signing windows are judged by.
+        min_bits: bit length of the succinct delegation at least, for registries that are known to grow.
+
+    Raises:
+        SealdexError: the offline metadata of the source tree is older than what is published, or keys changed and
+            only some plugins are to be published.
+    """
+    bits = _bits(state, found, min_bits)
+    reasons: dict[str, str] = {}
+    bins = _bins(config, state, found.changes, bits, now, reasons)
+    catalog, shards = _catalog(config, trust, state, found, bits, now, reasons)
+    if (reason := _packages_reason(config, trust, state, bits, now)) is not None:
+        reasons["packages"] = reason
+    targets = _newer_targets(trust, state)
+    roots = {n: data for n, data in trust.roots.items() if state is None or n > state.root_version}
+    _top_reasons(config, trust, state, now, reasons, offline_changed=bool(roots) or targets is not None)
+    manifests, artifacts, ingest = _release_files(found.changes, root, ingestion)
+    return PublishPlan(
+        realm=realm,
+        storage=storage,
+        is_complete=found.is_complete,
+        bits=bits,
+        new_plugins=tuple(change.source.id for change in found.changes if change.is_new),
+        changed_plugins=tuple(change.source.id for change in found.changes if not change.is_new),
+        new_releases=tuple((change.source.id, version) for change in found.changes for version in change.new),
+        carried=found.carried,
+        kept=tuple((change.source.id, version) for change in found.changes for version in change.kept),
+        violations=found.violations,
+        ingest=ingest,
+        artifacts=artifacts,
+        manifests=manifests,
+        readmes=tuple(_readmes(found.changes)),
+        indexes=tuple(
+            Upload(target_key(index_target(c.source.id), c.pin.sha256), c.pin.size, c.pin.sha256, c.data)
+            for c in found.changes
+        ),
+        shards=shards,
+        bins=bins,
+        catalog=catalog,
+        reasons=reasons,
+        roots=roots,
+        targets=targets,
+    )
+
+
+def _bits(state: PublishedState | None, found: Survey, min_bits: int) -> int:
+    """Follow the number of plugins up, never down, and only when all of them are looked at."""
+    if state is not None and not found.is_complete:
+        return state.bits
+    return max(state.bits if state else 0, bin_bits(len(found.rows) + len(found.carried)), min_bits)
+
+
+# --- files of plugins and releases --------------------------------------------------------------------------------
+
+
+def _release_files(
+    changes: Iterable[PluginChange], root: Path, ingestion: Ingestion
+) -> tuple[tuple[Upload, ...], tuple[Upload, ...], tuple[IngestedArtifact, ...]]:
+    manifests: list[Upload] = []
+    artifacts: dict[str, Upload] = {}  # by key: one archive may serve several environments
+    ingest: dict[str, IngestedArtifact] = {}
+    for change in changes:
+        for version in change.new:
+            release = change.source.releases[version]
+            manifest = pin(manifest_bytes(change.source.id, release))
+            source = ManifestSource(change.source.id, release)
+            manifests.append(Upload(manifest_key(change.source.id, version), manifest.size, manifest.sha256, source))
+            folder = release_folder(change.source.id, version)
+            for artifact, name in zip(release.artifacts, stored_names(release.artifacts, ingestion), strict=True):
+                key = f"{folder}/{name}"
+                if is_ingested(artifact, ingestion):
+                    size = artifact.size if artifact.size is not None else ingestion.sizes.get(artifact.sha256)
+                    ingest[key] = IngestedArtifact(key, artifact.source, artifact.sha256, size)
+                elif artifact_kind(artifact.source) == "path":
+                    path = root / artifact.source
+                    artifacts[key] = Upload(key, artifact.size or 0, artifact.sha256, path)
+    return tuple(manifests), tuple(artifacts.values()), tuple(ingest.values())
+
+
+def _readmes(changes: Iterable[PluginChange]) -> Iterable[Upload]:
+    for change in changes:
+        if change.readme is not None and change.source.readme is not None:
+            key = readme_key(change.source.id, change.readme.sha256)
+            yield Upload(key, change.readme.size, change.readme.sha256, change.source.readme)
+
+
+# --- roles --------------------------------------------------------------------------------------------------------
+
+
+def _bins(
+    config: RegistryConfig,
+    state: PublishedState | None,
+    changes: Iterable[PluginChange],
+    bits: int,
+    now: datetime,
+    reasons: dict[str, str],
+) -> dict[str, dict[str, TargetPin]]:
+    new = {index_target(change.source.id): change.pin for change in changes}
+    if state is None or state.bits != bits:
+        before = {target: p for role in state.bins.values() for target, p in role.pins.items()} if state else {}
+        sorted_in: dict[str, dict[str, TargetPin]] = {name: {} for name in bin_names(bits)}
+        for target, target_pin_ in {**before, **new}.items():
+            sorted_in[bin_of(target, bits)][target] = target_pin_
+        reasons |= dict.fromkeys(sorted_in, FIRST if state is None else CHANGED)
+        return sorted_in
+    everywhere = None if _same_bin_keys(config, state) else NEW_KEYS
+    if everywhere and len(state.bins) < 1 << bits:
+        raise _needs_all("the keys of packages changed")
+    to_sign: dict[str, dict[str, TargetPin]] = {}
+    for target, target_pin_ in new.items():
+        name = bin_of(target, bits)
+        to_sign.setdefault(name, dict(state.bins[name].pins))[target] = target_pin_
+        reasons[name] = CHANGED
+    for name, role in state.bins.items():
+        reason = everywhere or (DUE if is_due(role.expires, config.roles["packages"], now) else None)
+        if name not in to_sign and reason is not None:
+            to_sign[name] = dict(role.pins)
+            reasons[name] = reason
+    return to_sign
+
+
+def _same_bin_keys(config: RegistryConfig, state: PublishedState) -> bool:
+    delegations = state.packages_role.delegations
+    keys = role_keys(config, "packages")
+    wanted = Role(list(keys), config.roles["packages"].threshold)
+    return delegations is not None and same_authority(delegations.succinct_roles, wanted)
+
+
+def _catalog(
+    config: RegistryConfig,
+    trust: Trust,
+    state: PublishedState | None,
+    found: Survey,
+    bits: int,
+    now: datetime,
+    reasons: dict[str, str],
+) -> tuple[dict[str, TargetPin] | None, tuple[Upload, ...]]:
+    shards = shard_count(bits)
+    rows = {row.id: row for shard in found.shards.values() for row in shard}
+    if found.is_complete:
+        carried = {plugin: rows[plugin] for plugin in found.carried if plugin in rows}
+        written = shard_rows([*found.rows.values(), *carried.values()], shards)
+    else:
+        rows |= {change.source.id: found.rows[change.source.id] for change in found.changes}
+        numbers = {shard_of(change.source.id, shards) for change in found.changes}
+        sorted_in = shard_rows(rows.values(), shards)
+        written = {number: sorted_in[number] for number in numbers}
+    before = dict(state.catalog.pins) if state is not None and state.bits == bits else {}
+    pins, uploads = dict(before), []
+    for number, shard in sorted(written.items()):
+        data = shard_bytes(number, shards, shard)
+        target, own = shard_target(number), target_pin(data)
+        if before.get(target) != own:
+            pins[target] = own
+            uploads.append(Upload(target_key(target, own.sha256), own.size, own.sha256, data))
+    if state is None:
+        reasons["catalog"] = FIRST
+    elif uploads or pins != dict(state.catalog.pins):
+        reasons["catalog"] = CHANGED
+    elif not same_authority(_delegated(state.targets_role, "catalog"), _delegated(trust.targets_role, "catalog")):
+        reasons["catalog"] = NEW_KEYS
+    elif is_due(state.catalog.expires, config.roles["catalog"], now):
+        reasons["catalog"] = DUE
+    return (pins if "catalog" in reasons else None), tuple(uploads)
+
+
+def _packages_reason(
+    config: RegistryConfig, trust: Trust, state: PublishedState | None, bits: int, now: datetime
+) -> str | None:
+    if state is None:
+        return FIRST
+    if state.bits != bits:
+        return CHANGED
+    same = same_authority(_delegated(state.targets_role, "packages"), _delegated(trust.targets_role, "packages"))
+    if not same or not _same_bin_keys(config, state):
+        return NEW_KEYS
+    return DUE if is_due(state.packages.expires, config.roles["packages"], now) else None
+
+
+def _newer_targets(trust: Trust, state: PublishedState | None) -> tuple[int, bytes] | None:
+    newest = max(trust.targets)
+    published = state.targets.version if state else 0
+    if newest < published or (
+        state is not None and newest == published and trust.targets[newest] != state.targets.data
+    ):
+        raise SealdexError(
+            f"version {published} of targets.json is published, and trust/ of the source tree has "
+            + (f"only {newest}" if newest < published else "another file of that version"),
+            subject=f"{newest}.targets.json",
+            untouched="nothing was written",
+            hint="bring the source tree up to date: git pull",
+        )
+    return (newest, trust.targets[newest]) if newest > published else None
+
+
+def _top_reasons(
+    config: RegistryConfig,
+    trust: Trust,
+    state: PublishedState | None,
+    now: datetime,
+    reasons: dict[str, str],
+    *,
+    offline_changed: bool,
+) -> None:
+    """Add why snapshot and timestamp are signed, if they are: the snapshot for any role, the timestamp for that."""
+    if state is None:
+        reasons |= {"snapshot": FIRST, "timestamp": FIRST}
+        return
+    before = Metadata[Root].from_bytes(trust.roots[state.root_version]).signed
+    for role, file in (("snapshot", state.snapshot), ("timestamp", state.timestamp)):
+        if reasons or offline_changed:
+            reasons[role] = CHANGED
+        elif not same_authority(before.roles[role], trust.root.roles[role]):
+            reasons[role] = NEW_KEYS
+        elif is_due(file.expires, config.roles[role], now):
+            reasons[role] = DUE
+
+
+def _delegated(delegator: object, role: str) -> Role | None:
+    delegations = getattr(delegator, "delegations", None)
+    return delegations.roles.get(role) if delegations is not None and delegations.roles is not None else None
+
+
+def _needs_all(why: str) -> SealdexError:
+    return SealdexError(
+        f"{why}, so every bin has to be signed anew",
+        untouched="nothing was written",
+        hint="publish everything once, without --only",
+    )
+
+
+__all__ = ["IngestedArtifact", "ManifestSource", "PublishPlan", "Upload", "plan_publish"]

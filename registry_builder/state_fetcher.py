@@ -1,0 +1,64 @@
+"""Answers ngclient's requests for metadata from a storage, and remembers what it was asked for last."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
+
+from tuf.api.exceptions import DownloadHTTPError, DownloadLengthMismatchError
+from tuf.ngclient import FetcherInterface
+
+from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage, StoredObject
+from sealdex.errors import SealdexError
+
+TIMESTAMP_KEY = "metadata/timestamp.json"
+MAX_METADATA_BYTES = 5_000_000  # ngclient's own limit for targets metadata, the largest there is
+
+
+class StorageFetcher(FetcherInterface):
+    """Answers ngclient from a storage."""
+
+    def __init__(self, storage: Storage, workers: int) -> None:
+        self._storage = storage
+        self._workers = workers
+        self._ready: dict[str, StoredObject] = {}
+        self._asked: set[str] = set()
+        self.last_key = ""
+        self.timestamp = StoredObject(b"", "")
+
+    def prefetch(self, keys: Iterable[str]) -> None:
+        """Read files that will be asked for at once; what fails here fails again, and is told, when it is asked for."""
+        missing = [key for key in keys if key not in self._asked]
+        if self._workers > 1 and len(missing) > 1:
+            with ThreadPoolExecutor(self._workers) as pool:
+                self._ready |= {
+                    k: o for k, o in zip(missing, pool.map(self._try, missing), strict=True) if o is not None
+                }
+
+    def _try(self, key: str) -> StoredObject | None:
+        try:
+            return self._storage.get(key, max_bytes=MAX_METADATA_BYTES)
+        except SealdexError:
+            return None
+
+    def download_bytes(self, url: str, max_length: int) -> bytes:
+        """Return a file; ngclient asks for all metadata in this way."""
+        key = unquote(url)
+        self.last_key = key
+        self._asked.add(key)
+        stored = self._ready.pop(key, None)
+        if stored is None or len(stored.data) > max_length:
+            try:
+                stored = self._storage.get(key, max_bytes=max_length)
+            except ObjectMissingError as error:
+                raise DownloadHTTPError(error.message, 404) from error
+            except ObjectTooLargeError as error:
+                raise DownloadLengthMismatchError(error.message) from error
+        if key == TIMESTAMP_KEY:
+            self.timestamp = stored
+        return stored.data
+
+    def _fetch(self, url: str) -> Iterator[bytes]:
+        """Serve what ngclient's own ``download_bytes`` would ask for; it is overridden above, to bound what is read."""
+        yield self.download_bytes(url, MAX_METADATA_BYTES)
