@@ -1,0 +1,134 @@
+"""Whether one release fits: range, pre-release, channel, yanked, environment; each reason with the flag that helps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from sealdex.model.environment import Environment
+from sealdex.model.ids import parse_plugin_id
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
+from sealdex.model.ranges import parse_range
+from sealdex.model.versions import parse_version
+from sealdex.resolve.requests import Want
+
+STABLE = "stable"
+
+ReasonKind = Literal["range", "prerelease", "channel", "yanked", "environment", "unreadable"]
+
+
+class Policy(Struct, frozen=True):
+    """What may be chosen.
+
+    Attributes:
+        channel: where requested plugins come from; dependencies come from there or from ``stable``.
+        prereleases: admit pre-releases wherever a range doesn't name them.
+        yanked: admit yanked releases.
+    """
+
+    channel: str = STABLE
+    prereleases: bool = False
+    yanked: bool = False
+
+
+class Reason(Struct, frozen=True, omit_defaults=True):
+    """One reason to pass a release over, in words, and the flag that would admit it, if there is one."""
+
+    kind: ReasonKind
+    words: str
+    flag: str | None = None
+
+
+class Verdict(NamedTuple):
+    """What became of a release: it fits when there are no reasons against it."""
+
+    artifact: ArtifactEntry | None
+    reasons: tuple[Reason, ...]
+
+    @property
+    def fits(self) -> bool:
+        """Whether the release may be chosen."""
+        return not self.reasons
+
+
+def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environment: Environment) -> Verdict:
+    """Decide whether a release fits everything that is wanted of its plugin, with all reasons when it doesn't.
+
+    Args:
+        release: the candidate.
+        wants: every demand on the plugin; one by the user makes it a requested plugin.
+        policy: channel and what else is admitted.
+        environment: the host.
+    """
+    pinned = any(want.is_pin for want in wants)
+    requested = any(want.by is None for want in wants)
+    # who names one pre-release by its version has asked for it, whatever else depends on the plugin
+    reasons = [*_range_reasons(release, wants, admit_prereleases=policy.prereleases or pinned)]
+    if not pinned:
+        channels = (policy.channel,) if requested else (policy.channel, STABLE)
+        if not any(channel in release.channels for channel in channels):
+            reasons.append(_channel_reason(release, policy))
+        if release.yanked is not None and not policy.yanked:
+            why = f": {release.yanked.why}" if release.yanked.why else ""
+            reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
+    reasons += _unreadable_dependencies(release)
+    artifact, mismatches = choose_artifact(release, environment)
+    if artifact is None and mismatches:
+        shown = " or ".join(mismatches[:4]) + (f" or {len(mismatches) - 4} more" if len(mismatches) > 4 else "")
+        reasons.append(Reason("environment", shown))
+    return Verdict(artifact, tuple(reasons))
+
+
+def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prereleases: bool) -> Iterable[Reason]:
+    version = release.semver
+    outside = [want for want in wants if not want.parsed.contains(version, include_prereleases=True)]
+    if outside:
+        yield Reason("range", "not in " + " nor in ".join(dict.fromkeys(want.range for want in outside)))
+    elif not all(want.parsed.contains(version, include_prereleases=admit_prereleases) for want in wants):
+        yield Reason("prerelease", "pre-release", "--pre")
+
+
+def _channel_reason(release: ReleaseEntry, policy: Policy) -> Reason:
+    if not release.channels:
+        return Reason("channel", "in no channel")
+    listed = ", ".join(release.channels)
+    words = f"only in channel {listed}" if len(release.channels) == 1 else f"only in channels {listed}"
+    return Reason("channel", f"{words}, not {policy.channel}", f"--channel {release.channels[0]}")
+
+
+def _unreadable_dependencies(release: ReleaseEntry) -> Iterable[Reason]:
+    for name, wanted in release.dependencies.items():
+        if problem := _dependency_problem(name, wanted):
+            yield Reason("unreadable", f"has a dependency that this sealdex can't read ({problem})")
+
+
+def _dependency_problem(name: str, wanted: str) -> str | None:
+    try:
+        parse_plugin_id(name)
+        parse_range(wanted)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def newest_first(document: IndexDocument) -> list[ReleaseEntry]:
+    """Return the releases by descending precedence, whatever the order in the document."""
+    return sorted(document.releases, key=lambda release: (precedence(release.version), release.version), reverse=True)
+
+
+@lru_cache(maxsize=65536)
+def precedence(version: str) -> tuple[object, ...]:
+    """Return a key that sorts versions by SemVer's precedence (section 11), without comparing pair by pair."""
+    parsed = parse_version(version)
+    identifiers = parsed.prerelease.split(".") if parsed.prerelease else ()
+    return (
+        parsed.major,
+        parsed.minor,
+        parsed.patch,
+        parsed.prerelease is None,  # a pre-release is lower than its release
+        # numeric identifiers compare as numbers and are lower than the others
+        tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in identifiers),
+    )

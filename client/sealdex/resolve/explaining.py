@@ -1,0 +1,172 @@
+"""Why nothing fits: data first (what exists, why each release was passed over, which flag helps), text second."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sealdex.errors import NoMatchError, NotFoundError
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument
+from sealdex.resolve.choosing import Policy, Reason, judge, newest_first
+from sealdex.resolve.requests import ANY_RANGE, Want
+
+_MAX_GROUPS = 12
+_MAX_VERSIONS = 6
+
+
+class PassedOver(Struct, frozen=True, omit_defaults=True):
+    """A release that exists and doesn't fit."""
+
+    version: str
+    reasons: tuple[Reason, ...]
+
+
+class Explanation(Struct, frozen=True):
+    """Why one plugin can't be resolved.
+
+    Attributes:
+        plugin: the plugin.
+        wants: everything asked of it; several that exclude each other are a conflict.
+        exists: whether the registry has it at all.
+        passed_over: its releases, newest first, each with what speaks against it.
+        hints: what would help, as flags or ranges with what they lead to.
+    """
+
+    plugin: PluginId
+    wants: tuple[Want, ...]
+    exists: bool
+    passed_over: tuple[PassedOver, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+class UnknownPluginError(NotFoundError):
+    """A requested plugin that its registry doesn't have; whoever has a catalogue adds the nearest names."""
+
+    def __init__(self, plugin: PluginId, registry: str | None = None, near: Sequence[PluginId] = ()) -> None:
+        where = f" in registry '{registry}'" if registry else ""
+        meant = f"; did you mean {' or '.join(map(str, near))}?" if near else ""
+        super().__init__(
+            f"there is no plugin {plugin}{where}{meant}",
+            subject=str(plugin),
+            untouched="nothing was installed",
+            hint=f"sealdex search {plugin.name}",
+        )
+        self.plugin = plugin
+        self.near = tuple(near)
+
+    @property
+    def details(self) -> Any:
+        """The nearest names, for json mode."""
+        return {"near": [str(plugin) for plugin in self.near]}
+
+
+class NothingFitsError(NoMatchError):
+    """Releases exist and none fits, or demands exclude each other; ``explanations`` has all of it as data."""
+
+    def __init__(self, explanations: Sequence[Explanation]) -> None:
+        self.explanations = tuple(explanations)
+        hints = [hint for explanation in self.explanations for hint in explanation.hints]
+        super().__init__(
+            "\n".join(line for explanation in self.explanations for line in describe(explanation)),
+            subject=", ".join(str(explanation.plugin) for explanation in self.explanations),
+            untouched="nothing was installed",
+            hint="; or ".join(hints[:3]) or f"sealdex info {self.explanations[0].plugin}",
+        )
+
+    @property
+    def details(self) -> Any:
+        """The explanations as plain values, for json mode."""
+        shown = msgspec.to_builtins(self.explanations)
+        for plain, explanation in zip(shown, self.explanations, strict=True):
+            plain["plugin"] = str(explanation.plugin)
+            for want in plain["wants"]:
+                want["plugin"] = str(explanation.plugin)
+        return {"explanations": shown}
+
+
+def explain(
+    plugin: PluginId,
+    document: IndexDocument | None,
+    wants: Sequence[Want],
+    policy: Policy,
+    environment: Environment,
+) -> Explanation:
+    """Say why nothing of a plugin fits all that is wanted of it."""
+    if document is None:
+        return Explanation(plugin, tuple(wants), exists=False)
+    judged = [(r, judge(r, wants, policy, environment)) for r in newest_first(document)]
+    passed = tuple(PassedOver(release.version, verdict.reasons) for release, verdict in judged if verdict.reasons)
+    return Explanation(plugin, tuple(wants), exists=True, passed_over=passed, hints=tuple(_hints(passed, wants)))
+
+
+def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable[str]:
+    """Yield what would admit a release by itself, newest release first, each set of flags once."""
+    seen: set[tuple[str, ...]] = set()
+    by_user = all(want.by is None for want in wants)
+    for release in passed_over:
+        flags = tuple(reason.flag or "" for reason in release.reasons)
+        if flags and all(flags) and flags not in seen:
+            seen.add(flags)
+            yield f"{' '.join(flags)} would choose {release.version}"
+    if by_user and any(want.range != ANY_RANGE for want in wants):
+        outside = next((r for r in passed_over if [reason.kind for reason in r.reasons] == ["range"]), None)
+        if outside is not None:
+            yield f"without the range, {outside.version} would be chosen"
+    if any(reason.kind == "environment" for release in passed_over for reason in release.reasons):
+        yield "sealdex env shows what this host says of itself; [environment] in config.toml adds to it"
+
+
+def describe(explanation: Explanation) -> list[str]:
+    """Write an explanation as lines: what was wanted, then what exists, grouped by the reasons against it."""
+    lines = [_headline(explanation)]
+    if len(explanation.wants) > 1 or any(want.by for want in explanation.wants):
+        lines += [f"  {_want_in_words(want)}" for want in explanation.wants]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for release in explanation.passed_over:
+        groups.setdefault(tuple(reason.words for reason in release.reasons), []).append(release.version)
+    shown = list(groups.items())[:_MAX_GROUPS]
+    lines += [f"  {_versions(versions)}: {'; '.join(words)}" for words, versions in shown]
+    rest = sum(len(versions) for versions in list(groups.values())[_MAX_GROUPS:])
+    if rest:
+        lines.append(f"  and {rest} more releases, each for a reason of its own")
+    return lines
+
+
+def _headline(explanation: Explanation) -> str:
+    plugin = explanation.plugin
+    if not explanation.exists:
+        return f"there is no plugin {plugin}, which is needed"
+    if not explanation.passed_over:
+        return f"{plugin} has no releases"
+    if len({want.range for want in explanation.wants}) > 1:
+        return f"no release of {plugin} fits everything that is asked of it"
+    wanted = explanation.wants[0].range if explanation.wants else ANY_RANGE
+    return f"no release of {plugin} fits" + ("" if wanted == ANY_RANGE else f" {wanted}") + " here"
+
+
+def _want_in_words(want: Want) -> str:
+    if want.by is None:
+        return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
+    through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
+    return f"{want.by} needs {want.plugin} {want.range}{through}"
+
+
+def _versions(versions: Sequence[str]) -> str:
+    if len(versions) <= _MAX_VERSIONS:
+        return ", ".join(versions)
+    return f"{versions[0]}, {versions[1]} ... {versions[-1]} ({len(versions)} releases)"
+
+
+def nearest(wanted: PluginId, known: Iterable[PluginId], count: int = 3) -> list[PluginId]:
+    """Return the names that are most like a mistyped one: the same name elsewhere first, then by similarity."""
+    ids = list(known)
+    same_name = sorted(plugin for plugin in ids if plugin.name == wanted.name)[:count]
+    texts = {str(plugin): plugin for plugin in ids}
+    close = difflib.get_close_matches(str(wanted), texts, n=count, cutoff=0.7)
+    return list(dict.fromkeys([*same_name, *(texts[text] for text in close)]))[:count]

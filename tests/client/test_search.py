@@ -1,0 +1,82 @@
+"""Search: what matches, in which order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sealdex.model.catalogue import CatalogueRow
+from sealdex.search import Query, search
+
+ROWS = [
+    CatalogueRow("acme", "slack", "notify", "Sends messages", keywords=("chat",), latest="1.2.0"),
+    CatalogueRow("acme", "slack-threads", "notify", "Threads", keywords=("chat",)),
+    CatalogueRow("acme", "slack-old", "notify", "The old one", deprecated="", use="acme/slack"),
+    CatalogueRow("other", "notify-slack", "notify", "Also sends"),
+    CatalogueRow("zeta", "mail", "notify", "Mail instead of Slack", labels={"os": ("linux",)}, tags=("cuda-11.8",)),
+    CatalogueRow("zeta", "slackline", "HAL_DRIVER", "A sport", labels={"os": ("windows", "darwin")}),
+]
+
+
+def ids(query: Query) -> list[str]:
+    return [str(hit.row.id) for hit in search(ROWS, query)]
+
+
+def test_exact_name_then_prefix_then_word_then_the_rest_and_deprecated_last() -> None:
+    assert ids(Query(("Slack",))) == [
+        "acme/slack",
+        "acme/slack-threads",
+        "zeta/slackline",
+        "zeta/mail",
+        "other/notify-slack",
+        "acme/slack-old",
+    ]
+
+
+def test_all_words_must_match_anywhere() -> None:
+    assert ids(Query(("sends", "slack"))) == ["acme/slack", "other/notify-slack"]
+    assert ids(Query(("acme/slack chat",))) == ["acme/slack", "acme/slack-threads"]
+    assert ids(Query(("slack", "nowhere"))) == []
+
+
+@pytest.mark.parametrize("typo", ["slcak", "slak", "slackk", "slick", "salck", "sslack"])
+def test_one_typo_is_forgiven_when_nothing_else_matches(typo: str) -> None:
+    assert ids(Query((typo,)))[0] == "acme/slack"
+
+
+def test_two_typos_and_short_words_are_not_forgiven() -> None:
+    assert ids(Query(("slucc",))) == []
+    assert ids(Query(("cat",))) == []
+
+
+def test_filters_hold_together() -> None:
+    assert ids(Query(type="hal-driver")) == ["zeta/slackline"]
+    assert ids(Query(type="NOTIFY", keywords=("Chat",))) == ["acme/slack", "acme/slack-threads"]
+    assert ids(Query(tags=("cuda-11.8",))) == ["zeta/mail"]
+    # a plugin that doesn't constrain os is for every os
+    assert ids(Query(labels={"os": "linux"}, words=("zeta",))) == ["zeta/mail"]
+    assert "acme/slack" in ids(Query(labels={"os": "linux"}))
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_a_query(text: str) -> None:
+    hits = search(ROWS, Query((text,)))
+    assert len({hit.row.id for hit in hits}) == len(hits)
+
+
+edits = st.sampled_from(["insert", "delete", "substitute", "swap"])
+
+
+@given(st.text("abcdxyz", min_size=4, max_size=10), edits, st.integers(0, 9), st.sampled_from("abcdq"), st.booleans())
+def test_every_single_edit_is_found(name: str, edit: str, at: int, letter: str, as_keyword: bool) -> None:
+    at %= len(name)
+    edited = {
+        "insert": name[:at] + letter + name[at:],
+        "delete": name[:at] + name[at + 1 :],
+        "substitute": name[:at] + letter + name[at + 1 :],
+        "swap": name[:at] + name[at + 1 : at + 2] + name[at : at + 1] + name[at + 2 :],
+    }[edit]
+    row = CatalogueRow("n", "zzzzzzzzzzzzzz" if as_keyword else name, "t", "", keywords=(name,) if as_keyword else ())
+    found = search([row], Query((edited,)))
+    assert len(edited) < 4 or [hit.row for hit in found] == [row]
