@@ -70,13 +70,17 @@ class ArchiveFile:
         """Return an independent reader from the start of the file."""
         return SequentialReader(self)
 
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
     def __enter__(self) -> ArchiveFile:  # noqa: PYI034  # typing.Self needs Python 3.11
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
+        self.close()
 
 
 class SequentialReader(io.RawIOBase):

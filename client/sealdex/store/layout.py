@@ -1,0 +1,113 @@
+"""The store: a host's folder of caches and installations. Paths only; nothing is read or written here.
+
+    <store>/
+        trust/<registry>/                    TUF metadata (sealdex.trust)
+        cache/sha256/ab/<digest>             downloaded files (sealdex.store.cache)
+        plugins/<namespace>/<name>/
+            <version>/                       one installation; whole, or not there
+                .sealdex/installation.json   its receipt: what it is, from where, by whom signed
+                .sealdex/files.json          each file with mode, size and SHA-256
+                ...                          the plugin's own files, 0644 or 0755
+            current -> <version>             what is in use; a text file where links can't be made
+        staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
+        staging/<random>.lock                held by the process at work
+        locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
+        builtin/                             preinstalled plugins
+        state.db                             enabled, disabled, pins, history
+
+The store belongs to one user and is written by nobody else: who may write to it can change what was installed, and
+no check made before helps against that.
+
+Paths are strings and imports are few, because `sealdex list` and `sealdex ensure` have about 16 ms for all of their
+imports, of which `pathlib` or `typing` would take a third.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    Plugin = tuple[str, str]  # (namespace, name); a PluginId is one
+
+RECEIPT_FOLDER = ".sealdex"
+RECEIPT_NAME = "installation.json"
+FILES_NAME = "files.json"
+CURRENT_NAME = "current"
+
+# What can stand as one part of a path on any platform and mean nothing but itself. Identifiers and versions are
+# narrower and were checked when they were read; this is what keeps a path inside the store whoever calls.
+_PART_RE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9_+-])?")
+
+
+class Store:
+    """Paths of one store.
+
+    Raises:
+        ValueError: each method, for an identifier or version that can't be a folder's name.
+    """
+
+    __slots__ = ("root",)
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = os.path.abspath(root)  # noqa: PTH100  # see the module's docstring
+
+    def __repr__(self) -> str:
+        return f"Store({self.root!r})"
+
+    @property
+    def plugins_folder(self) -> str:
+        """All installations."""
+        return self._join("plugins")
+
+    @property
+    def cache_folder(self) -> str:
+        """Downloaded files."""
+        return self._join("cache")
+
+    @property
+    def staging_folder(self) -> str:
+        """What is being made or thrown away."""
+        return self._join("staging")
+
+    @property
+    def builtin_folder(self) -> str:
+        """Preinstalled plugins."""
+        return self._join("builtin")
+
+    @property
+    def state_file(self) -> str:
+        """The database of states and history."""
+        return self._join("state.db")
+
+    def trust_folder(self, registry: str) -> str:
+        """Trusted metadata of a registry."""
+        return self._join("trust", _part(registry))
+
+    def plugin_folder(self, plugin: Plugin) -> str:
+        """All versions of a plugin, and what is current."""
+        return self._join("plugins", _part(plugin[0]), _part(plugin[1]))
+
+    def version_folder(self, plugin: Plugin, version: str) -> str:
+        """One installation."""
+        if version == CURRENT_NAME:
+            raise ValueError(f"{version!r} is no version")
+        return os.path.join(self.plugin_folder(plugin), _part(version))  # noqa: PTH118  # see above
+
+    def current_link(self, plugin: Plugin) -> str:
+        """Link (or text file) that names the version in use."""
+        return os.path.join(self.plugin_folder(plugin), CURRENT_NAME)  # noqa: PTH118  # see above
+
+    def lock_file(self, plugin: Plugin) -> str:
+        """Held while installations of a plugin change."""
+        return self._join("locks", _part(plugin[0]), _part(plugin[1]) + ".lock")
+
+    def _join(self, *parts: str) -> str:
+        return os.path.join(self.root, *parts)  # noqa: PTH118  # see above
+
+
+def _part(text: str) -> str:
+    if not _PART_RE.fullmatch(text):
+        raise ValueError(f"{text!a} can't be the name of a folder in the store")
+    return text

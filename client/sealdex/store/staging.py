@@ -1,0 +1,73 @@
+"""Folders for what is being made or thrown away, recognisable as stale once the process that made them is gone.
+
+    <store>/staging/
+        guard            held for the moment in which a folder is made or stale ones are looked for
+        <random>.lock    held as long as the process works on the folder; the system lets go of it when that dies
+        <random>/        the folder
+
+The lock file comes before the folder and goes after it, so a folder whose lock nobody holds is left over.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sealdex.store.layout import Store
+
+
+@contextmanager
+def staging_folder(store: Store) -> Iterator[Path]:
+    """Make a new folder on the store's file system; whatever is left in it at the end is deleted.
+
+    Raises:
+        OSError: it can't be made.
+    """
+    staging = Path(store.staging_folder)
+    staging.mkdir(parents=True, exist_ok=True)
+    folder = staging / secrets.token_hex(8)
+    lock = FileLock(_lock_path(folder))
+    with _guard(staging):
+        lock.acquire()
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            _lock_path(folder).unlink(missing_ok=True)
+        lock.release()
+
+
+def remove_stale(store: Store) -> list[str]:
+    """Delete what killed processes left in the staging folder; return the names of the folders deleted."""
+    staging = Path(store.staging_folder)
+    if not staging.is_dir():
+        return []
+    stale: list[tuple[Path, FileLock]] = []
+    with _guard(staging):
+        names = {path.name.removesuffix(".lock") for path in staging.iterdir()} - {"guard"}
+        for name in names:
+            lock = FileLock(_lock_path(staging / name))
+            with suppress(Timeout):
+                lock.acquire(timeout=0)
+                stale.append((staging / name, lock))
+    for folder, lock in stale:  # ours now, so this may take its time without holding anybody up
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            _lock_path(folder).unlink(missing_ok=True)
+        lock.release()
+    return sorted(folder.name for folder, _ in stale)
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def _guard(staging: Path) -> FileLock:
+    return FileLock(staging / "guard")

@@ -1,0 +1,150 @@
+"""Comparing an installation with the list of files written when it was unpacked.
+
+This finds accidents: a rotten disk, a deleted or edited file. Who may write to the store could change the list as
+well; against that stands the receipt's artifact digest, which the signed index pins.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from sealdex.archive.writing import UnpackedFile
+from sealdex.store.installations import Installation, files_list_path
+from sealdex.store.layout import RECEIPT_FOLDER
+
+_CHUNK_BYTES = 1 << 20
+_HAS_MODES = os.name != "nt"
+
+MISSING, CHANGED, MODE, EXTRA = "missing", "changed", "mode", "extra"
+
+
+class Finding(NamedTuple):
+    """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (a file nobody unpacked)."""
+
+    path: str
+    kind: str
+    detail: str
+
+    def __str__(self) -> str:
+        return f"{self.path!a} {self.detail}"
+
+
+def verify_installation(installation: Installation, *, quick: bool = False) -> list[Finding]:
+    """Return all differences between an installation and its list of files; an empty list when it is as it was.
+
+    Args:
+        installation: read from its receipt.
+        quick: compare kinds, sizes and modes only, without reading the files.
+    """
+    folder = Path(installation.path)
+    data = _read_bytes(Path(files_list_path(installation)))
+    if data is None:
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", MISSING, "is missing, so the files can't be compared")]
+    if hashlib.sha256(data).hexdigest() != installation.files_sha256:
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not the one written at installation")]
+    return list(compare_tree(folder, read_files_list(data), quick=quick))
+
+
+def write_files_list(files: Iterable[UnpackedFile]) -> bytes:
+    """Return the list of files as it is kept: JSON."""
+    return msgspec.json.encode(list(files)) + b"\n"
+
+
+def read_files_list(data: bytes) -> list[UnpackedFile]:
+    """Decode what `write_files_list` made.
+
+    Raises:
+        msgspec.ValidationError: it is something else.
+    """
+    return msgspec.json.decode(data, type=list[UnpackedFile])
+
+
+def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) -> Iterator[Finding]:
+    """Yield how a folder differs from what it should hold; its receipt folder and empty folders don't count."""
+    found = {path: info for path, info in _walk(folder) if path.split("/", 1)[0] != RECEIPT_FOLDER}
+    for file in files:
+        info = found.pop(file.path, None)
+        if info is None:
+            yield Finding(file.path, MISSING, "is missing")
+        else:
+            yield from _differences(folder / file.path, file, info, quick=quick)
+    for path in sorted(found):
+        yield Finding(path, EXTRA, "was not installed with the plugin")
+
+
+def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick: bool) -> Iterator[Finding]:
+    if file.target is not None:
+        if not stat.S_ISLNK(info.st_mode):
+            yield Finding(file.path, CHANGED, "is no link any more")
+        elif (target := str(place.readlink())) != file.target:
+            yield Finding(file.path, CHANGED, f"is a link to {target!a}, not to {file.target!a}")
+        return
+    if not stat.S_ISREG(info.st_mode):
+        yield Finding(file.path, CHANGED, "is no file any more")
+    elif info.st_size != file.size:
+        yield Finding(file.path, CHANGED, f"has {info.st_size} bytes, not {file.size}")
+    elif not quick and _sha256(place) != file.sha256:
+        yield Finding(file.path, CHANGED, "has other content")
+    elif _HAS_MODES and (mode := stat.S_IMODE(info.st_mode)) != file.mode:
+        yield Finding(file.path, MODE, f"has mode {mode:04o}, not {file.mode:04o}")
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
+    pending = [""]
+    while pending:
+        above = pending.pop()
+        try:
+            with os.scandir(folder / above) as entries:
+                for entry in entries:
+                    path = f"{above}/{entry.name}" if above else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(path)
+                    else:
+                        yield path, entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            continue  # the folder itself, or one that goes while we look: its files are reported as missing
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return None
+    digest = hashlib.sha256()
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _read_bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def worse_than_extra(findings: Iterable[Finding]) -> list[Finding]:
+    """Return the findings that mean damage: a file too many may well be one the plugin wrote itself."""
+    return [finding for finding in findings if finding.kind != EXTRA]
+
+
+__all__ = [
+    "CHANGED",
+    "EXTRA",
+    "MISSING",
+    "MODE",
+    "Finding",
+    "compare_tree",
+    "read_files_list",
+    "verify_installation",
+    "worse_than_extra",
+    "write_files_list",
+]
