@@ -176,7 +176,7 @@ class _Commit:
             return name, self._put_role(
                 name,
                 lambda version: sign_role(
-                    build_target_role(self._config, plan.realm, "packages", pins, version=version, now=self._now),
+                    build_target_role(self._config, plan.realm, name, pins, version=version, now=self._now),
                     name,
                     authorities["bins"],
                 ),

@@ -23,7 +23,7 @@ from tuf.api.metadata import Metadata, Signed, Snapshot, T, Targets, Timestamp
 from tuf.ngclient import Updater
 
 from registry_builder.memory import Memory, Seen
-from registry_builder.signing.roles import REALM_FIELD, TargetPin, bin_of
+from registry_builder.signing.roles import TargetPin, bin_of
 from registry_builder.signing.trust import Trust
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY, StorageFetcher
 from registry_builder.storage import ObjectMissingError, Storage
@@ -115,10 +115,9 @@ class PublishedReader:
     ) -> None:
         self._storage = storage
         self._trust = trust
-        self._marker = marker
         self._time = _NO_EXPIRY if allow_expired else now
         self._memory = memory
-        self._fetcher = StorageFetcher(storage, workers)
+        self._fetcher = StorageFetcher(storage, workers, marker)
         self.documents = DocumentReader(storage, workers)
         self._anchor_is_published = False
         self._temporary = tempfile.TemporaryDirectory(prefix="sealdex-state-")
@@ -263,15 +262,10 @@ class PublishedReader:
                 self._updater.get_targetinfo(target)
 
     def _signed(self, role: str, kind: type[T]) -> T:
-        """Return what ngclient accepted for a role, from its local copy, and check where it belongs."""
+        """Return what ngclient accepted for a role, from its local copy."""
         signed = Metadata[T].from_bytes((self._folder / f"{role}.json").read_bytes()).signed
         if not isinstance(signed, kind):
             raise tampered(self._storage, f"metadata/{role}", f"it is {signed.type} metadata")
-        stated = signed.unrecognized_fields.get(REALM_FIELD)
-        if stated != self._marker:
-            raise tampered(
-                self._storage, f"metadata/{role}", f"it was signed for {stated or 'no realm'}, not for {self._marker}"
-            )
         return signed
 
     def _role_file(self, role: str, signed: Signed) -> RoleFile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
@@ -10,16 +11,19 @@ from tuf.api.exceptions import DownloadHTTPError, DownloadLengthMismatchError
 from tuf.ngclient import FetcherInterface
 
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage, StoredObject
+from registry_builder.verified import tampered
 from sealdex.errors import SealdexError
+from sealdex.trust.marks import file_problem
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
 MAX_METADATA_BYTES = 5_000_000  # ngclient's own limit for targets metadata, the largest there is
 
 
 class StorageFetcher(FetcherInterface):
-    """Answers ngclient from a storage."""
+    """Answers ngclient from a storage, with metadata of the realm that ``marker`` names and no other."""
 
-    def __init__(self, storage: Storage, workers: int) -> None:
+    def __init__(self, storage: Storage, workers: int, marker: str) -> None:
+        self._marker = marker
         self._storage = storage
         self._workers = workers
         self._ready: dict[str, StoredObject] = {}
@@ -55,6 +59,9 @@ class StorageFetcher(FetcherInterface):
                 raise DownloadHTTPError(error.message, 404) from error
             except ObjectTooLargeError as error:
                 raise DownloadLengthMismatchError(error.message) from error
+        # before ngclient keeps it: its signature holds for every realm and bin that shares the key
+        if problem := file_problem(posixpath.basename(key), stored.data, self._marker):
+            raise tampered(self._storage, key, problem)
         if key == TIMESTAMP_KEY:
             self.timestamp = stored
         return stored.data

@@ -6,8 +6,8 @@
           └─ timestamp     version of the snapshot
 
 Both delegations are terminating, so no role that may be added after them can speak for what they don't list. Every
-role says in `REALM_FIELD` which registry and realm it was signed for: realms share keys, and without it a
-storage could serve one realm's files, validly signed, as another's.
+role is marked with its registry, realm and name (`sealdex.trust.marks`): realms share keys and so do bins, and
+without the marks a storage could serve one realm's or bin's files, validly signed, as another's.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from tuf.api.metadata import (
 
 from registry_builder.signing.signers import public_key
 from registry_builder.source.config import RegistryConfig, RoleSection
+from sealdex.trust.marks import REALM_FIELD, ROLE_FIELD
 
 BIN_PREFIX = "bin"
-REALM_FIELD = "x-sealdex-realm"
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 PACKAGES_PATHS = ("index/*/*",)
 CATALOG_PATHS = ("catalog/*",)
@@ -61,6 +61,10 @@ def utc_now() -> datetime:
 def realm_marker(config: RegistryConfig, realm: str) -> str:
     """Return what a realm's metadata says of where it belongs: ``<name>-<id>/<realm>``."""
     return f"{config.registry.name}-{config.registry.id}/{realm}"
+
+
+def _marks(config: RegistryConfig, realm: str, role: str) -> dict[str, str]:
+    return {REALM_FIELD: realm_marker(config, realm), ROLE_FIELD: role}
 
 
 def expiry(role: RoleSection, now: datetime) -> datetime:
@@ -125,7 +129,7 @@ def build_root(config: RegistryConfig, realm: str, *, version: int, now: datetim
         keys=keys,
         roles=roles,
         consistent_snapshot=True,
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, "root"),
     )
 
 
@@ -144,7 +148,7 @@ def build_targets(config: RegistryConfig, realm: str, *, version: int, now: date
         version=version,
         expires=expiry(config.roles["targets"], now),
         delegations=Delegations(packages | catalog, {role.name: role for role in delegated}),
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, "targets"),
     )
 
 
@@ -156,19 +160,20 @@ def build_packages(config: RegistryConfig, realm: str, *, bits: int, version: in
         version=version,
         expires=expiry(config.roles["packages"], now),
         delegations=Delegations(keys, succinct_roles=succinct),
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, "packages"),
     )
 
 
 def build_target_role(
-    config: RegistryConfig, realm: str, role: str, pins: Mapping[str, TargetPin], *, version: int, now: datetime
+    config: RegistryConfig, realm: str, name: str, pins: Mapping[str, TargetPin], *, version: int, now: datetime
 ) -> Targets:
-    """Return the metadata of a bin (``role`` is ``packages``) or of ``catalog``: targets by path."""
+    """Return the metadata of a bin or of ``catalog``: targets by path. Bins live as long as ``packages`` does."""
+    role = config.roles["catalog" if name == "catalog" else "packages"]
     return Targets(
         version=version,
-        expires=expiry(config.roles[role], now),
+        expires=expiry(role, now),
         targets={path: TargetFile(pin.size, {"sha256": pin.sha256}, path) for path, pin in pins.items()},
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, name),
     )
 
 
@@ -180,7 +185,7 @@ def build_snapshot(
         version=version,
         expires=expiry(config.roles["snapshot"], now),
         meta={f"{role}.json": MetaFile(number) for role, number in versions.items()},
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, "snapshot"),
     )
 
 
@@ -192,7 +197,7 @@ def build_timestamp(
         version=version,
         expires=expiry(config.roles["timestamp"], now),
         snapshot_meta=MetaFile(snapshot_version),
-        unrecognized_fields={REALM_FIELD: realm_marker(config, realm)},
+        unrecognized_fields=_marks(config, realm, "timestamp"),
     )
 
 

@@ -15,8 +15,8 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
-from registry_builder.signing.roles import REALM_FIELD
 from sealdex.errors import ConfigError, VerificationError
+from sealdex.trust.marks import mark_problem
 
 TRUST_FOLDER = "trust"
 
@@ -118,9 +118,8 @@ def _check(path: Path, delegator: Root, role: str, metadata: Metadata[Root] | Me
         delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
         raise _untrusted(path, str(error)) from error
-    stated = metadata.signed.unrecognized_fields.get(REALM_FIELD)
-    if stated != marker:
-        raise _untrusted(path, f"it was signed for {stated or 'no realm'}, not for {marker}")
+    if problem := mark_problem(metadata.signed.unrecognized_fields, role, marker):
+        raise _untrusted(path, problem)
 
 
 def _untrusted(path: Path, reason: str) -> VerificationError:

@@ -1,0 +1,122 @@
+"""Which plugins a realm publishes, and what may not leave it. Pure, but for reading plugins outside a partial tree.
+
+Each realm is a whole TUF repository with readers of its own. A plugin goes to the realm that its plugin.yaml names and
+to no other, and a name from a realm that isn't public may not stand in what another realm publishes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from registry_builder.source.config import RegistryConfig
+from registry_builder.source.tree import Severity, SourcePlugin, SourceTree
+from sealdex.errors import ConfigError, NotFoundError, SealdexError
+from sealdex.model.ids import PluginId, parse_plugin_id
+
+PUBLIC_REALM = "public"
+
+_UNTOUCHED = "nothing was published"
+
+
+def check_realm(config: RegistryConfig, realm: str) -> None:
+    """Refuse a realm that isn't configured, or whose storage another realm has as well.
+
+    Raises:
+        NotFoundError: there is no such realm.
+        ConfigError: two realms would be published into one another.
+    """
+    if realm not in config.realms:
+        raise NotFoundError(
+            f"there is no realm '{realm}' in registry.toml; realms are {', '.join(config.realms)}",
+            subject=realm,
+            untouched=_UNTOUCHED,
+        )
+    storage = config.realms[realm].storage.rstrip("/")
+    shared = [name for name, other in config.realms.items() if other.storage.rstrip("/") == storage]
+    if len(shared) > 1:
+        raise ConfigError(
+            f"realms {' and '.join(shared)} have the same storage {storage}",
+            subject=realm,
+            untouched=_UNTOUCHED,
+            hint="give each realm a bucket, prefix or folder of its own",
+        )
+
+
+def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) -> dict[PluginId, SourcePlugin]:
+    """Return the plugins that a publish of ``realm`` is about.
+
+    Args:
+        tree: the source tree, or a part of it.
+        realm: the realm.
+        only: these plugins; those of other realms among them are left out. None for all that the tree has.
+
+    Raises:
+        NotFoundError: one of ``only`` is not in the tree.
+        ConfigError: a plugin names a realm that isn't configured.
+        SealdexError: the tree has errors: what didn't load must not look as if it weren't there.
+    """
+    errors = [problem for problem in tree.problems if problem.severity is Severity.ERROR]
+    if errors:
+        more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
+        raise SealdexError(
+            f"the source tree has errors: {errors[0]}{more}",
+            subject=errors[0].file,
+            untouched=_UNTOUCHED,
+            hint="sealdex-builder validate shows all of them",
+        )
+    wanted = tree.plugins if only is None else {plugin: tree.plugins.get(plugin) for plugin in sorted(set(only))}
+    chosen: dict[PluginId, SourcePlugin] = {}
+    for plugin, source in wanted.items():
+        if source is None:
+            raise NotFoundError(f"there is no plugin {plugin} in the source tree", subject=str(plugin))
+        if source.plugin.realm not in tree.config.realms:
+            raise ConfigError(
+                f"{plugin} is for realm '{source.plugin.realm}', which registry.toml doesn't have",
+                subject=str(plugin),
+                untouched=_UNTOUCHED,
+                hint=f"add [realms.{source.plugin.realm}] to registry.toml, or correct plugin.yaml",
+            )
+        if source.plugin.realm == realm:
+            chosen[plugin] = source
+    return chosen
+
+
+def check_leaks(tree: SourceTree, realm: str, plugins: Collection[SourcePlugin]) -> None:
+    """Refuse to publish what names a plugin of another realm, unless that is the public one.
+
+    Raises:
+        SealdexError: a dependency or a successor would tell the readers of ``realm`` a name they may not know.
+    """
+    mentions = [(source.id, where, named) for source in plugins for where, named in _mentions(source)]
+    outside = {named for _, _, named in mentions if named not in tree.plugins}
+    known = dict(tree.plugins)
+    if outside and not tree.complete:
+        from registry_builder.source.load import load_tree  # noqa: PLC0415  # load imports much of the YAML reader
+
+        known |= load_tree(tree.root, only=outside).plugins
+    for plugin, where, named in mentions:
+        target = known.get(named)
+        if target is not None and target.plugin.realm not in {realm, PUBLIC_REALM}:
+            raise SealdexError(
+                f"{plugin} in realm {realm} names a plugin of realm {target.plugin.realm} ({where}): "
+                "publishing it would tell that name to readers who may not know it",
+                subject=str(plugin),
+                untouched=_UNTOUCHED,
+                hint="move one of them to the other's realm, or remove the mention",
+            )
+
+
+def _mentions(source: SourcePlugin) -> Iterator[tuple[str, PluginId]]:
+    for version, release in source.releases.items():
+        for named in release.dependencies:
+            yield from _parsed(f"dependencies of {version}", named)
+    for event in source.status.events:
+        if event.use is not None:
+            yield from _parsed("status.json", event.use)
+
+
+def _parsed(where: str, text: str) -> Iterator[tuple[str, PluginId]]:
+    try:
+        yield where, parse_plugin_id(text)
+    except ValueError:
+        return  # validate says what is wrong with it
