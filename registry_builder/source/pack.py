@@ -16,7 +16,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -138,13 +138,21 @@ def _add_link(path: Path, name: str, found: list[PackedFile], problems: list[str
         found.append(PackedFile(name, 0o777, target.encode(), is_link=True))
 
 
-def pack(folder: Path, target: Path, *, added: Mapping[str, bytes] | None = None, checksums: bool = False) -> Packed:
+def pack(
+    folder: Path,
+    target: Path,
+    *,
+    added: Mapping[str, bytes] | None = None,
+    checksums: bool = False,
+    accept: Callable[[str], None] | None = None,
+) -> Packed:
     """Write a folder's files to a zip, which appears under its name only when it is whole.
 
     Args:
         folder: what is packed.
         target: the zip; an existing one is replaced.
         added: entries beyond the folder's files, by name; they stand for a file of that name.
+        accept: called with the archive's SHA-256 before it gets its name; raises to refuse it.
         checksums: whether to add ``checksum.sha256``, one line a file in the form that ``sha256sum -c`` reads.
 
     Raises:
@@ -169,6 +177,8 @@ def pack(folder: Path, target: Path, *, added: Mapping[str, bytes] | None = None
                 for file in files:
                     _write(archive, file)
             size, sha256 = stream.seek(0, os.SEEK_END), _digest_of(stream)
+        if accept is not None:
+            accept(sha256)
         Path(part).chmod(0o644)
         Path(part).replace(target)
     except BaseException:

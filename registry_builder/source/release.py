@@ -250,17 +250,19 @@ def _artifacts(
 
 
 def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Artifact:
-    return Artifact(
+    selector = archive.selector if archive.selector is not None else template.selector
+    artifact = Artifact(
         source=placed,
         sha256=_sha256(archive.path),
         size=archive.path.stat().st_size,
         format=template.format,
         file=template.file,
-        selector=archive.selector if archive.selector is not None else template.selector,
         tags=archive.tags or template.tags,
         bin=template.bin,
         files=template.files,
     )
+    # an empty selector is written only when it isn't the default instance
+    return msgspec.structs.replace(artifact, selector=selector) if selector else artifact
 
 
 def _check_free(origin: Path, target: Path) -> None:

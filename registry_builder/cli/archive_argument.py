@@ -1,0 +1,50 @@
+"""An archive as it is given on the command line: ``PATH`` or ``PATH:os=linux,arch=amd64|arm64,+cuda-11.8``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from registry_builder.source.release import Archive
+from sealdex.errors import UsageError
+from sealdex.model.decode import DocumentError, read_values
+from sealdex.model.selectors import Selector
+
+# The labels begin at the last colon that is followed by KEY= or +TAG, so that C:\dist\x.zip stays a path.
+_ARGUMENT = re.compile(
+    r"(?P<path>.+?)(?::(?P<labels>(?:[A-Za-z0-9][^=:,/\\]*(?:/[^=:,/\\]+)?=|\+)[^:\\]*))?", re.DOTALL
+)
+
+
+def parse_archive(text: str) -> Archive:
+    """Parse one argument.
+
+    Raises:
+        UsageError: a label is no ``key=value``, or one that labels can't have.
+    """
+    match = _ARGUMENT.fullmatch(text)
+    if match is None:
+        raise UsageError("an archive's name is empty")
+    if match["labels"] is None:
+        return Archive(Path(text))
+    labels: dict[str, str] = {}
+    expressions: list[dict[str, object]] = []
+    tags: list[str] = []
+    for part in match["labels"].split(","):
+        key, equals, value = part.partition("=")
+        if part.startswith("+"):
+            tags.append(part[1:])
+        elif not equals or key in labels or any(e["key"] == key for e in expressions):
+            raise UsageError(f"'{part}' in '{text}' is no label of its own", hint="write key=value, each key once")
+        elif "|" in value:
+            expressions.append({"key": key, "operator": "In", "values": value.split("|")})
+        else:
+            labels[key] = value
+    try:
+        selector = read_values({"match_labels": labels, "match_expressions": expressions}, Selector)
+    except DocumentError as error:
+        raise UsageError(f"'{text}': {error}", hint="write ARCHIVE:os=linux,arch=amd64") from error
+    return Archive(Path(match["path"]), selector or None, tuple(tags))
+
+
+__all__ = ["parse_archive"]

@@ -1,0 +1,213 @@
+"""The commands of authors: init, new, pack, release and validate. They say what was written and what comes next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.archive_argument import parse_archive
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import shown, tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import UsageError
+from sealdex.model.ids import PluginId, parse_plugin_id
+
+
+class PluginIdParam(click.ParamType[PluginId]):
+    """``namespace/name``, checked."""
+
+    name = "ns/name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> PluginId:
+        """Parse, or fail with what is wrong."""
+        if isinstance(value, PluginId):
+            return value
+        try:
+            return parse_plugin_id(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PLUGIN_ID = PluginIdParam()
+
+
+@click.command(epilog=example("sealdex-builder init my-registry --dev-keys"))
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--name", help="The registry's name; made from the folder's when left out.")
+@click.option("--dev-keys", is_flag=True, help="Make unencrypted development keys, so that publish works at once.")
+@output_options
+@click.pass_context
+def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool) -> None:
+    """Make a source tree in FOLDER: registry.toml, .gitignore, README.md, plugins/.
+
+    Files that are there already are left alone. Keys are never made inside the tree: development keys go to
+    $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and a production registry makes its keys with `keys create`.
+    """
+    from registry_builder.source.scaffold import init_tree  # noqa: PLC0415  # keeps --help of the others fast
+
+    out = output_of(ctx)
+    made = init_tree(folder, name=name)
+    for path in made.written:
+        out.line(f"wrote {shown(path)}")
+    for path in made.kept:
+        out.warn(f"{shown(path)} was there and is left as it is")
+    keys: Path | None = None
+    if dev_keys:
+        from registry_builder.signing.dev import make_dev_trust  # noqa: PLC0415  # needs cryptography
+
+        keys = make_dev_trust(folder)
+        out.line(f"made development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
+        out.note(
+            "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"
+        )
+    out.note(f"next: cd {shown(folder)} && sealdex-builder new notify acme/slack")
+    out.result({"tree": folder, "written": made.written, "kept": made.kept, "keys": keys})
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder new notify acme/slack",
+        'sealdex-builder new application-suite acme/cell --depends "acme/driver@^1.2"',
+    )
+)
+@click.argument("plugin_type", metavar="TYPE")
+@click.argument("plugin", metavar="NS/NAME", type=PLUGIN_ID)
+@click.option("--summary", help="One line for lists.")
+@click.option("--realm", default="public", show_default=True, help="The realm it is published to.")
+@click.option("--depends", multiple=True, metavar="NS/NAME@RANGE", help="For an application-suite: what it needs.")
+@output_options
+@click.pass_context
+def new(
+    ctx: click.Context, plugin_type: str, plugin: PluginId, summary: str | None, realm: str, depends: tuple[str, ...]
+) -> None:
+    """Make plugin NS/NAME of TYPE with a payload that runs, ready for pack and release.
+
+    Types: hal-driver, acr-algorithm, training-script, application-suite, notify, build, service, model, and those
+    that registry.toml adds. An application-suite depends on what --depends names, else on the released plugins of its
+    namespace.
+    """
+    from registry_builder.source.scaffold import new_plugin  # noqa: PLC0415  # needs Jinja2
+
+    out = output_of(ctx)
+    wanted = dict(map(_parse_dependency, depends)) if depends else None
+    made = new_plugin(tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted)
+    for path in made.written:
+        out.line(f"wrote {shown(path)}")
+    out.note(f"next: edit src/, then: sealdex-builder pack {shown(made.folder)}")
+    out.result({"plugin": str(plugin), "folder": made.folder, "written": made.written})
+
+
+def _parse_dependency(text: str) -> tuple[str, str]:
+    plugin, _, wanted = text.partition("@")
+    try:
+        return str(parse_plugin_id(plugin)), wanted or "*"
+    except ValueError as error:
+        raise UsageError(
+            str(error), hint="write --depends NS/NAME@RANGE, such as --depends 'acme/base@^1.2'"
+        ) from error
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder pack plugins/acme/slack",
+        "sealdex-builder pack build/linux-arm64 -o tool-1.2.0-linux-arm64.zip",
+    )
+)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The zip to write.")
+@output_options
+@click.pass_context
+def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
+    """Pack FOLDER into a zip whose bytes depend on the files' names, contents and executable bits alone.
+
+    FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as release.yaml says, or any
+    other folder. Left out are .git, caches and what .sealdexignore names (as in .gitignore). A service gets
+    service.json and checksum.sha256.
+    """
+    from registry_builder.source.packing import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
+
+    out = output_of(ctx)
+    packed = pack_folder(folder, output)
+    out.line(f"wrote {shown(packed.path)}: {len(packed.files)} files, {packed.size} bytes")
+    out.line(f"sha256 {packed.sha256}")
+    out.note(f"next: sealdex-builder release {shown(packed.path)}")
+    out.result({"path": packed.path, "size": packed.size, "sha256": packed.sha256, "files": packed.files})
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder release plugins/acme/slack/dist/1.2.0/slack-1.2.0.zip",
+        "sealdex-builder release --plugin acme/tool --version 1.2.0 \\",
+        '  out/linux.zip:os=linux,arch=amd64 "out/mac.zip:os=darwin,arch=amd64|arm64"',
+    )
+)
+@click.argument("archives", nargs=-1, metavar="[ARCHIVE[:LABELS]]...")
+@click.option("--plugin", type=PLUGIN_ID, help="Told by where the first archive lies when left out.")
+@click.option("--version", help="That of release.yaml when left out.")
+@click.option("--channel", help="That of release.yaml, else beta for a pre-release, else stable.")
+@click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; now when left out.")
+@output_options
+@click.pass_context
+def release(
+    ctx: click.Context,
+    archives: tuple[str, ...],
+    plugin: PluginId | None,
+    version: str | None,
+    channel: str | None,
+    released_at: str | None,
+) -> None:
+    """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
+
+    What the release says comes from the plugin's release.yaml. What an archive is for comes from there as well, or from
+    LABELS: `os=linux,arch=arm64`, with `|` for one of several values and `+TAG` for a compatibility tag. Archives from
+    outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
+    under the same version is refused.
+    """
+    from registry_builder.source.release import release as write_release  # noqa: PLC0415  # as above
+
+    out = output_of(ctx)
+    tree = tree_of(ctx)
+    plan = write_release(
+        tree,
+        [parse_archive(text) for text in archives],
+        plugin=plugin,
+        version=version,
+        channel=channel,
+        released_at=released_at,
+    )
+    for _, target in plan.copies:
+        out.line(f"copied to {shown(target)}")
+    made = plan.release
+    what = f"{plan.plugin} {made.version}"
+    if plan.exists:
+        out.line(f"{what} is released already, and is the same: {shown(plan.file)}")
+    else:
+        out.line(f"released {what} on channel {made.channel}: {shown(plan.file)}")
+        out.note("next: commit it, then: sealdex-builder validate && sealdex-builder publish")
+    out.result(
+        {
+            "plugin": str(plan.plugin),
+            "version": made.version,
+            "channel": made.channel,
+            "file": plan.file,
+            "written": not plan.exists,
+            "artifacts": [{"source": a.source, "size": a.size, "sha256": a.sha256} for a in made.artifacts],
+        }
+    )
+
+
+@click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
+@click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
+@click.option("--offline", is_flag=True, help="Don't compare with what is published.")
+@output_options
+@click.pass_context
+def validate(ctx: click.Context, plugins: tuple[PluginId, ...], offline: bool) -> int:
+    """Show every problem of the source tree, or of the named plugins, at once.
+
+    Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
+    are compared with what is published, so that a changed one is found before it is refused.
+    """
+    from registry_builder.cli.validating import validate_tree  # noqa: PLC0415  # needs jsonschema and more
+
+    return validate_tree(output_of(ctx), tree_of(ctx), plugins, offline=offline)

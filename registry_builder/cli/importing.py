@@ -1,0 +1,96 @@
+"""The ``import`` commands: what was read, what was written, and what couldn't be represented, with its reason."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.cli.output import Output
+from sealdex.errors import UsageError
+from sealdex.model.ids import namespace_problem
+
+
+@click.group(name="import")
+def import_group() -> None:
+    """Import the metadata of another registry into the source tree."""
+
+
+@import_group.command(
+    epilog=example("sealdex-builder import krew krew-history.jsonl.xz --skip-invalid"),
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--namespace", default="krew", show_default=True, help="Namespace of the imported plugins.")
+@click.option("--type", "plugin_type", default="kubectl-plugin", show_default=True, help="Their type.")
+@click.option("--skip-invalid", is_flag=True, help="Import the rest of what can't be represented altogether.")
+@output_options
+@click.pass_context
+def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_invalid: bool) -> int:
+    """Import kubectl plugins from FILE, JSON lines of {"published": TIME, "manifest": {...}}, plain or .xz.
+
+    Every version becomes a release whose artifacts stay at their addresses, pinned by SHA-256. Entries that can't be a
+    release, and fields that have no place in one, are listed with their reason. With any of these nothing is written
+    and the exit code is 1, unless --skip-invalid is given. The same import again changes nothing. A type that the
+    registry doesn't know is added to registry.toml.
+    """
+    from registry_builder.importers.krew import read_history, register_type, write_import  # noqa: PLC0415  # as needed
+
+    out = output_of(ctx)
+    if problem := namespace_problem(namespace):
+        raise UsageError(f"namespace '{namespace}' {problem}", untouched="nothing was imported")
+    tree = tree_of(ctx)
+    history = read_history(file, plugin_type=plugin_type)
+    for entry in history.not_imported:
+        place = f"{file.name}:{entry.line}: " if entry.line else ""
+        out.answer(
+            f"{'left out' if entry.whole else 'field left out'}: {place}{entry.name} {entry.version}: {entry.reason}"
+        )
+    releases = sum(len(plugin.releases) for plugin in history.plugins.values())
+    whole = sum(entry.whole for entry in history.not_imported)
+    fields = len(history.not_imported) - whole
+    found = (
+        f"{history.entries} entries: {releases} releases of {len(history.plugins)} plugins; "
+        f"{whole} entries and {fields} fields can't be represented"
+    )
+    document = {
+        "entries": history.entries,
+        "plugins": len(history.plugins),
+        "releases": releases,
+        "not_imported": [
+            {"file": str(file), "line": e.line or None, "name": e.name, "version": e.version, "reason": e.reason,
+             "whole": e.whole}
+            for e in history.not_imported
+        ],
+    }  # fmt: skip
+    if history.not_imported and not skip_invalid:
+        out.result({**document, "written": None})
+        out.line(found)
+        out.warn("nothing was written; --skip-invalid imports the rest")
+        return 1
+    added = register_type(tree, plugin_type)
+    written = write_import(tree, history, namespace=namespace)
+    _say(out, found, plugin_type if added else None)
+    for plugin, version, why in written.conflicts:
+        out.warn(f"{plugin} {version} was left as it is: {why}")
+    out.line(
+        f"wrote {written.plugins} plugins and {written.releases} releases to plugins/{namespace}/; "
+        f"{written.unchanged} were there already"
+    )
+    out.result(
+        {
+            **document,
+            "written": {"plugins": written.plugins, "releases": written.releases, "unchanged": written.unchanged},
+            "type_added": plugin_type if added else None,
+            "conflicts": [{"plugin": str(p), "version": v, "reason": why} for p, v, why in written.conflicts],
+        }
+    )
+    return 1 if written.conflicts else 0
+
+
+def _say(out: Output, found: str, added_type: str | None) -> None:
+    out.line(found)
+    if added_type is not None:
+        out.line(f"added the type '{added_type}' to registry.toml")

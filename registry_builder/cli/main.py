@@ -1,0 +1,71 @@
+"""``sealdex-builder``: the table of its commands, which are imported only when they run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.examples import example
+from sealdex.cli.errors import run
+from sealdex.cli.group import LazyCommand, LazyGroup, output_options
+from sealdex.cli.output import Output
+
+PROGRAM = "sealdex-builder"
+
+_AUTHORING = "registry_builder.cli.authoring"
+_PUBLISHING = "registry_builder.cli.publishing"
+
+COMMANDS = {
+    "init": LazyCommand(f"{_AUTHORING}:init", "Make a source tree for a new registry."),
+    "new": LazyCommand(f"{_AUTHORING}:new", "Make a plugin that works, to start from."),
+    "pack": LazyCommand(f"{_AUTHORING}:pack", "Pack a folder into a zip, reproducibly."),
+    "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
+    "import": LazyCommand("registry_builder.cli.importing:import_group", "Import other registries' metadata."),
+    "validate": LazyCommand(f"{_AUTHORING}:validate", "Show every problem of the source tree."),
+    "diff": LazyCommand(f"{_PUBLISHING}:diff", "Show what publishing would change."),
+    "publish": LazyCommand(f"{_PUBLISHING}:publish", "Publish what changed, signed, in one step."),
+    "refresh": LazyCommand(f"{_PUBLISHING}:refresh", "Sign anew what is about to expire."),
+    "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),
+    "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
+    "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
+    "keys": LazyCommand(f"{_PUBLISHING}:keys", "Make and list signing keys."),
+}
+
+
+_EXAMPLE = example(
+    "sealdex-builder init my-registry --dev-keys",
+    "cd my-registry",
+    "sealdex-builder new notify acme/slack",
+    "sealdex-builder pack plugins/acme/slack",
+    "sealdex-builder release plugins/acme/slack/dist/0.1.0/slack-0.1.0.zip",
+    "sealdex-builder validate",
+    "sealdex-builder publish",
+)
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS, epilog=_EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--tree",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The source tree; the nearest one from here upwards when left out.",
+)
+@output_options
+@click.version_option(package_name="sealdex-builder", prog_name=PROGRAM)
+@click.pass_context
+def group(ctx: click.Context, tree: Path | None) -> None:
+    """Build a plugin registry: from a folder of plugins to signed, static files."""
+    ctx.meta["registry_builder.tree"] = tree
+
+
+def _main(args: list[str], out: Output) -> object:
+    return group.main(args, prog_name=PROGRAM, standalone_mode=False, obj=out)
+
+
+def main() -> None:
+    """Run the command line of this process and exit with its code."""
+    sys.exit(run(_main, prog=PROGRAM))
+
+
+__all__ = ["COMMANDS", "PROGRAM", "group", "main"]

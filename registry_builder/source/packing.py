@@ -1,0 +1,95 @@
+"""Packing a plugin's payload: which folder, under which name, and what a service package has besides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from registry_builder.source.config import CONFIG_NAME
+from registry_builder.source.load import load_tree
+from registry_builder.source.pack import Packed, list_files, pack
+from registry_builder.source.service_package import SERVICE_FILE, service_document, stated_version
+from registry_builder.source.template import TEMPLATE_NAME, ReleaseTemplate, read_template
+from registry_builder.source.tree import SourcePlugin
+from sealdex.errors import ConfigError
+from sealdex.model.ids import PluginId, namespace_problem, normalise_type, part_problem
+
+SERVICE_TYPE = "service"
+
+
+def pack_folder(folder: Path, output: Path | None = None) -> Packed:
+    """Pack a plugin's folder (its ``src/``), its ``src/`` itself, or any other folder.
+
+    Args:
+        folder: what is packed.
+        output: the zip; ``dist/<version>/<name>-<version>.zip`` in the plugin's folder when left out, and
+            ``<folder>.zip`` here for a folder that belongs to no plugin.
+
+    Raises:
+        ConfigError: release.yaml or plugin.yaml is wrong; the version is released with other bytes.
+        UnpackableError: the folder holds what can't be packed.
+    """
+    home = next((f for f in (folder, folder.parent) if (f / TEMPLATE_NAME).is_file()), None)
+    source = _plugin_at(home) if home is not None else None
+    if home is None or source is None:
+        own = folder / SERVICE_FILE
+        return pack(folder, output or Path(f"{folder.resolve().name}.zip"), checksums=own.is_file())
+    template = read_template(home / TEMPLATE_NAME)
+    payload = folder / "src" if folder == home and (folder / "src").is_dir() else folder
+    version = template.release.version
+    target = output or home / "dist" / version / f"{source.id.name}-{version}.zip"
+    is_service = normalise_type(source.plugin.type) == SERVICE_TYPE
+    added = _service_entries(payload, source, template) if is_service else {}
+    return pack(
+        payload,
+        target,
+        added=added,
+        checksums=is_service,
+        accept=lambda sha256: _refuse_released(source, version, target, sha256),
+    )
+
+
+def _plugin_at(home: Path) -> SourcePlugin | None:
+    """Return the plugin whose folder this is, or None when it isn't in a source tree."""
+    resolved = home.resolve()
+    if len(resolved.parents) < 3:
+        return None
+    root, plugin = resolved.parents[2], PluginId(resolved.parent.name, resolved.name)
+    if resolved.parents[1].name != "plugins" or not (root / CONFIG_NAME).is_file():
+        return None
+    if namespace_problem(plugin.namespace) or part_problem(plugin.name):
+        return None
+    tree = load_tree(root, only=[plugin])
+    if plugin not in tree.plugins:
+        raise ConfigError("; ".join(map(str, tree.problems)), untouched="no archive was written")
+    return tree.plugins[plugin]
+
+
+def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTemplate) -> dict[str, bytes]:
+    own = next((file.content for file in list_files(payload) if file.name == SERVICE_FILE and not file.is_link), None)
+    if not isinstance(own, Path):
+        return {SERVICE_FILE: service_document(source.id, source.plugin, template.release)}
+    stated = stated_version(own.read_bytes())
+    if stated != template.release.version:
+        raise ConfigError(
+            f"{SERVICE_FILE} states version {stated}, {TEMPLATE_NAME} {template.release.version}",
+            subject=str(own),
+            untouched="no archive was written",
+            hint=f"write the same version in both, or remove {SERVICE_FILE}: it is made from {TEMPLATE_NAME}",
+        )
+    return {}
+
+
+def _refuse_released(source: SourcePlugin, version: str, target: Path, sha256: str) -> None:
+    """Keep an archive that a release names by another digest: to replace it would break that release."""
+    release = source.releases.get(version)
+    pinned = {a.sha256 for a in release.artifacts if a.source.endswith(f"/{target.name}")} if release else set()
+    if pinned and sha256 not in pinned:
+        raise ConfigError(
+            f"version {version} of {source.id} is released already, with other bytes",
+            subject=str(target),
+            untouched="the archive is as it was",
+            hint=f"raise the version in {TEMPLATE_NAME}",
+        )
+
+
+__all__ = ["pack_folder"]
