@@ -100,6 +100,7 @@ def plan_files(
     planned: dict[str, PlannedFile] = {}
     content_at: dict[str, str] = {}  # entry whose content is written -> where
     originals = {entry.path: entry.target for entry in entries if entry.kind == HARDLINK and entry.target}
+    sizes = {entry.path: entry.size for entry in entries}
     rules = TreeRules()
     for entry in entries:
         path = paths.get(entry.path)
@@ -114,7 +115,7 @@ def plan_files(
         planned[path] = PlannedFile(
             path=path,
             kind=kind,
-            size=0 if kind != FILE else entry.size,
+            size=sizes[source] if kind == FILE else 0,
             # names of one file share its mode as well
             mode=planned[first].mode if kind == HARDLINK else _mode(entry),
             source=first if kind == HARDLINK else source,
