@@ -7,6 +7,7 @@ the client's trust folder between two runs. Neither may change an answer.
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,15 +147,22 @@ def test_a_broken_bundle_costs_requests_and_nothing_else(
     assert all(data in scene.repository.files.values() for data in scene.kept().values())
 
 
-def test_a_member_is_inflated_no_further_than_it_may_be_long() -> None:
-    """A bomb that lies about its size: the directory says 2 bytes, the data goes on for 30 MB."""
-    packed = zipped({"1.snapshot.json": b" " * 30_000_000})
-    assert Bundle(packed).member("1.snapshot.json", 1000) is None
-    for name, field_offset in (b"PK\x01\x02", 24), (b"PK\x03\x04", 22):
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@pytest.mark.parametrize("lies", [False, True])
+def test_a_bomb_is_not_inflated_into_memory(method: int, lies: bool) -> None:
+    """Puts 30 MB of blanks into a member; or says in the zip's directory that it has 2 bytes."""
+    packed = zipped({"1.snapshot.json": b" " * 30_000_000}, method)
+    for name, field_offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)) if lies else ():
         at = packed.index(name) + field_offset
         packed = packed[:at] + struct.pack("<I", 2) + packed[at + 4 :]
-    member = Bundle(packed).member("1.snapshot.json", 1000)
+    tracemalloc.start()
+    try:
+        member = Bundle(packed).member("1.snapshot.json", 1000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
     assert member is None or len(member) <= 1000
+    assert peak < 5_000_000
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.trust_scene import OTHER, SLACK, Scene, scene_in
-from support.tuf_repository import BUNDLE, LONG, TufRepository, document
+from support.tuf_repository import BUNDLE, LONG, document, signed_bytes
 
 from sealdex.errors import ConfigError, NotFoundError, SealdexError, UnavailableError, UsageError, VerificationError
 from sealdex.model.catalogue import CatalogueRow, shard_target
@@ -179,15 +179,18 @@ def test_a_plugin_that_nobody_signed_is_none(scene: Scene) -> None:
 def test_a_claimed_namespace_is_signed_by_its_team_and_by_nobody_else(scene: Scene) -> None:
     repository = scene.repository
     repository.claim("team")
-    mine, packages_says = PluginId("team", "tool"), PluginId("team", "other")
+    mine = PluginId("team", "tool")
+    names = (PluginId("team", f"tool-{n}") for n in range(1000))
+    packages_says = next(plugin for plugin in names if repository.bin_of(plugin) == repository.bin_of(SLACK))
     repository.add(mine, "1.0.0", role="team-team")
     repository.add(packages_says, "6.6.6")  # the online key speaks for a namespace that isn't its own
     repository.publish()
     registry = scene.registry()
+    assert registry.signed_by(SLACK) == "packages"
     assert registry.index(mine) == document(mine, "1.0.0")
     assert registry.signed_by(mine) == "team-team"
     assert registry.index(packages_says) is None
-    assert registry.signed_by(SLACK) == "packages"
+    assert registry.signed_by(packages_says) is None
 
 
 def test_the_catalogue_is_all_shards_the_rest_in_one_round(scene: Scene) -> None:
@@ -435,7 +438,9 @@ def test_an_address_without_roots_is_unavailable(scene: Scene) -> None:
         fetch_root_by_fingerprint(scene.server.url + "/elsewhere", "0" * 64, Transport())
 
 
-def test_check_root_refuses_what_is_no_root(scene: Scene) -> None:
-    for data in (b"<html>", b"", scene.repository.files[TIMESTAMP], TufRepository().pinned_root[:-20]):
+def test_check_root_refuses_what_is_no_root_or_not_signed_by_itself(scene: Scene) -> None:
+    repository = scene.repository
+    half_signed = signed_bytes(repository.root, repository.keys["root"][:1])
+    for data in (b"<html>", b"", repository.files[TIMESTAMP], repository.pinned_root[:-20], half_signed):
         with pytest.raises(VerificationError, match="no root metadata"):
             check_root(data)

@@ -117,9 +117,8 @@ class TufRepository:
         self._delegate("packages", ["index/*/*"], terminating=True)
         self._delegate("catalog", ["catalog/*"], terminating=True)
         self._dirty = set(self.roles)
-        if realm is not None:
-            for name, signed in {**self.top_roles, **self.roles}.items():
-                self._mark(name, signed)
+        for name, signed in {**self.top_roles, **self.roles}.items():
+            self._mark(name, signed)
         self._write_root([])
 
     @property
@@ -127,7 +126,8 @@ class TufRepository:
         return {"root": self.root, "timestamp": self.timestamp, "snapshot": self.snapshot}
 
     def _mark(self, role: str, signed: Signed) -> None:
-        signed.unrecognized_fields |= {REALM_FIELD: self.realm, ROLE_FIELD: role}
+        if self.realm is not None:
+            signed.unrecognized_fields |= {REALM_FIELD: self.realm, ROLE_FIELD: role}
 
     @property
     def pinned_root(self) -> bytes:
@@ -152,8 +152,8 @@ class TufRepository:
     def target_key(self, path: str) -> str:
         """The path of a target's current bytes in the published tree."""
         info = next(r.targets[path] for r in self.roles.values() if path in r.targets)
-        folder, _, name = path.rpartition("/")
-        return f"targets/{folder}/{info.hashes['sha256']}.{name}"
+        folder, slash, name = path.rpartition("/")
+        return f"targets/{folder}{slash}{info.hashes['sha256']}.{name}"
 
     # --- what the registry's people do ----------------------------------------------------------------------------
 

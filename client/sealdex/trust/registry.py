@@ -85,6 +85,7 @@ class Places:
     metadata_url: str
     targets_url: str
     metadata_folder: Path
+    documents_folder: Path
 
 
 class TrustedRegistry:
@@ -125,12 +126,14 @@ class TrustedRegistry:
         self._transport = transport
         self._on_wait = on_wait
         self._fetch_ahead = fetch_ahead
-        self._places = places or Places(f"{self.url}metadata/", f"{self.url}targets/", folder / "metadata")
+        self._places = places or Places(
+            f"{self.url}metadata/", f"{self.url}targets/", folder / "metadata", folder / "documents"
+        )
         self._threads = threading.RLock()
         self._lock = FileLock(folder / "lock", thread_local=False)
         self._session: TrustSession | None = None
         self._store = DocumentStore(
-            name, self._places.targets_url, folder / "documents", None if offline else transport
+            name, self._places.targets_url, self._places.documents_folder, None if offline else transport
         )
 
     def refresh(self) -> TrustState:
