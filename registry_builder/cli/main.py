@@ -24,7 +24,7 @@ COMMANDS = {
     "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
     "import": LazyCommand("registry_builder.cli.importing:import_group", "Import other registries' metadata."),
     "validate": LazyCommand(f"{_AUTHORING}:validate", "Show every problem of the source tree."),
-    "diff": LazyCommand(f"{_PUBLISHING}:diff", "Show what publishing would change."),
+    "diff": LazyCommand("registry_builder.cli.diffing:diff", "Show what publishing would change."),
     "publish": LazyCommand(f"{_PUBLISHING}:publish", "Publish what changed, signed, in one step."),
     "refresh": LazyCommand(f"{_PUBLISHING}:refresh", "Sign anew what is about to expire."),
     "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),

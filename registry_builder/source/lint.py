@@ -160,26 +160,25 @@ def manifest_sha256(plugin: PluginId, release: Release) -> str:
 
 
 def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocument]) -> Iterator[Problem]:
+    """Yield what is published and gone from the tree: it stays published, so this is a warning."""
     for plugin_id, document in published.items():
         folder = f"plugins/{plugin_id}"
         plugin = tree.plugins.get(plugin_id)
         if plugin is None:
             if tree.complete and not any(problem.file.startswith(f"{folder}/") for problem in tree.problems):
-                yield Problem(
-                    folder,
-                    "",
-                    "is published but gone from the source tree: restore it; to retire it, use: "
-                    f"sealdex-builder deprecate {plugin_id}",
+                message = (
+                    "is published, and stays so, but is gone from the source tree: restore it; to retire it, run: "
+                    f"sealdex-builder deprecate {plugin_id}"
                 )
+                yield Problem(folder, "", message, Severity.WARNING)
             continue
         for entry in document.releases:
             if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
-                yield Problem(
-                    f"{folder}/releases/{entry.version}.json",
-                    "",
-                    "is published but gone from the source tree: restore it; to take it out of use, run: "
-                    f"sealdex-builder yank {plugin_id} {entry.version}",
+                message = (
+                    "is published, and stays so, but is gone from the source tree: restore it; to take it out of use, "
+                    f"run: sealdex-builder yank {plugin_id} {entry.version}"
                 )
+                yield Problem(f"{folder}/releases/{entry.version}.json", "", message, Severity.WARNING)
 
 
 __all__ = ["license_problem", "lint", "manifest_sha256"]
