@@ -204,8 +204,10 @@ def unpack(
 
 
 def _inspect(archive: ArchiveFile, archive_format: str, limits: UnpackLimits) -> list[ArchiveEntry]:
-    entries, problems = _listing(archive, archive_format, limits)
-    refuse_if(archive.name, [*problems, *entry_problems(entries, limits, archive.size)])
+    entries, found, second_opinions = _listing(archive, archive_format, limits)
+    problems = [*found, *entry_problems(entries, limits, archive.size)]
+    told = {problem.name for problem in problems}
+    refuse_if(archive.name, [*problems, *(problem for problem in second_opinions if problem.name not in told)])
     return entries
 
 

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import tarfile
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
@@ -35,7 +36,8 @@ def make_zip(
     path: Path, entries: Iterable[tuple[zipfile.ZipInfo | str, bytes]], method: int = zipfile.ZIP_DEFLATED
 ) -> Path:
     """Write a zip of exactly these entries, in this order."""
-    with zipfile.ZipFile(path, "w", method) as archive:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", method) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # a name twice: some attacks want that
         for info, content in entries:
             head = zip_info(info) if isinstance(info, str) else info
             archive.writestr(head, content, compress_type=method)

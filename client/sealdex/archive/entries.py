@@ -99,10 +99,17 @@ class EntryProblem(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What a reader found: the entries in the order of the archive, and what it refuses of them by itself."""
+    """What a reader found.
+
+    Attributes:
+        entries: in the order of the archive.
+        problems: what the reader itself refuses.
+        second_opinions: what somebody else's rules refuse; told for entries that ours let through.
+    """
 
     entries: list[ArchiveEntry]
     problems: list[EntryProblem]
+    second_opinions: Sequence[EntryProblem] = ()
 
 
 class RefusedArchiveError(UnsafeArchiveError):

@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from sealdex.archive.entries import (
     FILE,
@@ -32,7 +32,8 @@ from sealdex.archive.reading import CHUNK_BYTES, ArchiveFile
 
 _MAX_HEADER_BYTES = 1 << 20
 _MAX_TRAILING_BYTES = 1 << 20
-_HEADER_ROOM_BYTES = 2048  # header, pax header and padding of an ordinary entry
+_HEADER_ROOM_BYTES = 2048  # header and pax header of an ordinary entry
+_BLOCK_BYTES = 512
 _NOWHERE = "/nonexistent/sealdex"  # a destination to judge paths against; nothing is ever there
 
 
@@ -41,6 +42,7 @@ class TarItem(NamedTuple):
 
     entry: ArchiveEntry
     problems: list[EntryProblem]
+    second_opinions: list[EntryProblem]
     content: Iterator[bytes]
 
 
@@ -53,10 +55,12 @@ def list_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Li
     """
     entries: list[ArchiveEntry] = []
     problems: list[EntryProblem] = []
+    second_opinions: list[EntryProblem] = []
     for item in read_tar(archive, compression, limits):
         entries.append(item.entry)
         problems += item.problems
-    return Listing(entries, problems)
+        second_opinions += item.second_opinions
+    return Listing(entries, problems, second_opinions)
 
 
 def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Iterator[TarItem]:
@@ -78,14 +82,15 @@ def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> It
                 if member.name in {".", "./", ""} and member.isdir():
                     continue
                 entry, problems = _entry(member)
-                yield TarItem(entry, problems, stream.content(member.offset_data, entry.size))
+                yield TarItem(
+                    entry, problems, _standard_filter(member, entry), stream.content(member.offset_data, entry.size)
+                )
             stream.expect_end()
 
 
 def _next_member(tar: tarfile.TarFile, stream: _ForwardStream) -> tarfile.TarInfo | None:
-    stream.header_left = _MAX_HEADER_BYTES
+    stream.begin_header()
     member = tar.next()
-    stream.header_left = 0
     tar.members.clear()  # type: ignore[attr-defined]  # kept for random access, which we never do: 1 KB an entry
     return member
 
@@ -106,32 +111,30 @@ def _entry(member: tarfile.TarInfo) -> tuple[ArchiveEntry, list[EntryProblem]]:
     else:
         kind = "a device, pipe or socket"
     target = member.linkname if kind == SYMLINK else normal_path(member.linkname) if kind == HARDLINK else None
-    if kind in {FILE, FOLDER, SYMLINK, HARDLINK} and (refusal := _standard_filter(member)):
-        problems.append(EntryProblem(path, f"is refused by tarfile's data filter: {refusal}"))
     if member.size < 0:
         problems.append(EntryProblem(path, "has a negative size"))
     size = max(0, member.size) if kind == FILE else 0
     return ArchiveEntry(path=path, kind=kind, size=size, mode=stat.S_IMODE(member.mode), target=target), problems
 
 
-def _standard_filter(member: tarfile.TarInfo) -> str | None:
+def _standard_filter(member: tarfile.TarInfo, entry: ArchiveEntry) -> list[EntryProblem]:
     data_filter = getattr(tarfile, "data_filter", None)  # missing before 3.10.12 and 3.11.4
     if data_filter is None:
-        return None
+        return []
     try:
         data_filter(member, _NOWHERE)
     except tarfile.FilterError as error:
-        return type(error).__name__
+        return [EntryProblem(entry.path, f"is refused by tarfile's data filter: {type(error).__name__}")]
     except (ValueError, OSError) as error:  # NUL or surrogates in a name
-        return str(error)
-    return None
+        return [EntryProblem(entry.path, f"is refused by tarfile's data filter: {error}")]
+    return []
 
 
 class _ForwardStream:
     """What `tarfile` reads from: a decompressor that only goes forward, with bounds on bytes.
 
-    ``header_left`` is how many bytes may be read, other than skipped, until it is set again; ``content`` reads on its
-    own account. ``max_bytes`` bounds the whole.
+    What is read for one header (until `begin_header` is called again) is bounded, and for all of them together; what
+    is skipped or read as content is bounded by what the archive may unpack to.
     """
 
     def __init__(self, archive: ArchiveFile, source: Any, limits: UnpackLimits) -> None:
@@ -139,9 +142,15 @@ class _ForwardStream:
         self._source = source
         self._position = 0
         self._allowed = limits.allowed_bytes(archive.size)
-        self._max_bytes = self._allowed + limits.max_entries * _HEADER_ROOM_BYTES
+        self._content_left = self._allowed + _BLOCK_BYTES
+        self._all_headers_left = limits.max_entries * _HEADER_ROOM_BYTES + _MAX_HEADER_BYTES
+        self._header_left = _MAX_HEADER_BYTES
         self._last_block = b""
-        self.header_left = _MAX_HEADER_BYTES
+
+    def begin_header(self) -> None:
+        """Allow one more header, and the padding before it."""
+        self._header_left = _MAX_HEADER_BYTES
+        self._content_left += _BLOCK_BYTES
 
     def tell(self) -> int:
         return self._position
@@ -151,17 +160,18 @@ class _ForwardStream:
         if position < self._position:
             raise DamagedArchiveError(self._archive.name, "its entries overlap")
         while self._position < position:
-            if not self._take(min(CHUNK_BYTES, position - self._position)):
+            if not self._take_content(position - self._position):
                 raise DamagedArchiveError(self._archive.name, "it is cut short")
         return self._position
 
     def read(self, size: int) -> bytes:
         """Read for a header; one that is too long is refused before it is read."""
-        if size < 0 or size > self.header_left:
-            raise RefusedArchiveError(
-                self._archive.name, [EntryProblem("", f"has a header of more than {_MAX_HEADER_BYTES} bytes")]
-            )
-        self.header_left -= size
+        if size < 0 or size > self._header_left:
+            self._refuse(f"has a header of more than {_MAX_HEADER_BYTES} bytes")
+        self._header_left -= size
+        self._all_headers_left -= size
+        if self._all_headers_left < 0:
+            self._refuse("has headers that are much larger than its entries need")
         pieces = []
         while size > 0 and (piece := self._take(size)):
             pieces.append(piece)
@@ -174,7 +184,7 @@ class _ForwardStream:
         with _told_as_archive_errors(self._archive):
             self.seek(offset)
             while size > 0:
-                piece = self._take(min(CHUNK_BYTES, size))
+                piece = self._take_content(size)
                 if not piece:
                     raise DamagedArchiveError(self._archive.name, "it is cut short")
                 size -= len(piece)
@@ -194,15 +204,20 @@ class _ForwardStream:
             if trailing > _MAX_TRAILING_BYTES:
                 raise DamagedArchiveError(self._archive.name, "it goes on after its end")
 
+    def _take_content(self, size: int) -> bytes:
+        piece = self._take(min(CHUNK_BYTES, size))
+        self._content_left -= len(piece)
+        if self._content_left < 0:
+            self._refuse(f"unpacks to more than the {self._allowed} bytes allowed for its size")
+        return piece
+
     def _take(self, size: int) -> bytes:
         piece: bytes = self._source.read(size)
         self._position += len(piece)
-        if self._position > self._max_bytes:
-            raise RefusedArchiveError(
-                self._archive.name,
-                [EntryProblem("", f"unpacks to more than the {self._allowed} bytes allowed for its size")],
-            )
         return piece
+
+    def _refuse(self, message: str) -> NoReturn:
+        raise RefusedArchiveError(self._archive.name, [EntryProblem("", message)])
 
 
 def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Any:
