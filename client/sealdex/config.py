@@ -42,6 +42,7 @@ from sealdex.model.ids import IdentifierPart
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.model.versions import VersionText
 from sealdex.places import config_file, store_folder
+from sealdex.transport.types import TransportSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -137,6 +138,18 @@ class Config:
         """The detected environment with the configured additions."""
         added = self.document.environment
         return detect_environment().with_additions(added.labels, frozenset(added.tags), added.host_version)
+
+    @property
+    def transport_settings(self) -> TransportSettings:
+        """How patient and how greedy requests are."""
+        limits = self.document.download
+        return TransportSettings(
+            connect_timeout=limits.connect_timeout,
+            read_timeout=limits.timeout,
+            no_progress_window=limits.no_progress_window,
+            max_bytes_per_second=limits.max_bytes_per_second,
+            ca_bundle=self.path.parent / limits.ca_bundle if limits.ca_bundle is not None else None,
+        )
 
     def registry_for(self, namespace: str) -> str:
         """Return the one registry that a namespace is looked up in.

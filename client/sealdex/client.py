@@ -1,0 +1,371 @@
+"""The client as a Python object: search, look up, resolve, install, fetch, verify.
+
+    from sealdex import Client
+
+    with Client() as client:
+        for installed in client.install("acme/slack@^1.2"):
+            print(installed.installation, installed.trust)
+
+Everything is verified before it is returned or written; see `sealdex.trust` and `sealdex.download` for how. Each
+registry is refreshed once, at the first question to it; a program that lives on calls `Client.refresh`. A client may be
+shared by threads; processes are kept apart by locks in the store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+
+from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url, image_reference
+from sealdex.config import Config, load_config
+from sealdex.copying import copy_verified
+from sealdex.download import Pin, download
+from sealdex.errors import NotFoundError, UsageError, VerificationError
+from sealdex.install import InstallRequest, install, needs_archive
+from sealdex.model.decode import DocumentError, read_wire
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
+from sealdex.observing import Observer
+from sealdex.registries import Registries
+from sealdex.resolve import Choice, Policy, Request, Resolution, UnknownPluginError, nearest, parse_request, resolve
+from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo
+from sealdex.search import Query, search
+from sealdex.store.cache import ContentCache
+from sealdex.store.changes import remove, require_installed
+from sealdex.store.installations import Installation, current, installations, installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.verify import verify_installation
+from sealdex.transport import Transport
+from sealdex.trust import TrustState
+
+_MAX_MANIFEST_BYTES = 4 * 1024 * 1024
+
+
+class Client:
+    """A host's view of its registries and its store.
+
+    Args:
+        config: a configuration, or the path of ``config.toml``; the user's own when left out.
+        store: another store than the configuration's; ignored when `config` is a `Config`.
+        observer: told of waits, retries and progress.
+    """
+
+    def __init__(
+        self,
+        config: Config | Path | str | None = None,
+        *,
+        store: Path | str | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.config = config if isinstance(config, Config) else load_config(config, store)
+        self.observer = observer or Observer()
+        self._store = Store(self.config.store)
+        self._cache = ContentCache(Path(self._store.cache_folder))
+        self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
+        self._registries = Registries(self.config, self._store, self._transport, self.observer)
+
+    def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._transport.close()
+
+    @property
+    def environment(self) -> Environment:
+        """The facts and labels of this host, as selectors see them."""
+        return self.config.environment
+
+    def refresh(self, name: str) -> TrustState:
+        """Bring a registry's metadata up to date, and say what is trusted now.
+
+        Raises:
+            NotFoundError: no such registry is configured.
+            VerificationError, UnavailableError: as `sealdex.trust.TrustedRegistry.refresh`.
+        """
+        return self._registries.refresh(name)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
+        """Search the catalogues, best match first.
+
+        A registry's rows count only for the namespaces that are looked up there, so that none can show a stranger under
+        a name that belongs to another.
+
+        Args:
+            query: words, or words and filters.
+            registry: search only this one.
+
+        Raises:
+            NotFoundError: no such registry, none at all, or it publishes no catalogue.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = Query(tuple(query.split())) if isinstance(query, str) else query
+        names = [registry] if registry is not None else list(self.config.registries)
+        if not names:
+            self.config.registry_for("any")  # raises, with the advice to add one
+        found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self._registries.rows(n), asked)]
+        return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
+
+    def info(self, plugin: PluginId | str) -> PluginInfo:
+        """Return all that is signed of a plugin.
+
+        Raises:
+            NotFoundError: its registry doesn't have it; the nearest names are given.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = _plugin(plugin)
+        document = self._registries.documents([asked])[asked]
+        if document is None:
+            raise self._registries.unknown(asked)
+        return PluginInfo(document, self._registries.trust(asked))
+
+    def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
+        """Return the full manifest of a release, as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin or release.
+            VerificationError, UnavailableError: as `refresh`; or the manifest isn't the pinned one.
+        """
+        asked = _plugin(plugin)
+        document = self.info(asked).document
+        release = document.release(version)
+        if release is None:
+            raise NotFoundError(
+                f"{asked} has no release {version}",
+                subject=str(asked),
+                hint=f"sealdex info {asked} lists its releases",
+            )
+        url = file_url(self._registries.url_of(asked), asked, version, MANIFEST_NAME)
+        pin = Pin(release.manifest.sha256, release.manifest.size, _MAX_MANIFEST_BYTES)
+        data = download(self._transport, url, pin, self._cache).read_bytes()
+        what = f"the manifest of {asked} {version}"
+        if hashlib.sha256(data).hexdigest() != pin.sha256:
+            raise VerificationError(f"{what} changed in the cache while it was read", subject=str(self._cache.root))
+        try:
+            manifest = read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=what)
+        except DocumentError as error:
+            raise VerificationError(f"{what} is signed, but unreadable: {error}", subject=url) from error
+        if (manifest.namespace, manifest.name, manifest.version) != (*asked, version):
+            raise VerificationError(f"{what} is that of another release", subject=url)
+        return manifest
+
+    def resolve(self, *requests: Request | str, policy: Policy | None = None) -> Resolution:
+        """Choose releases for what is asked and everything that depends on, for this host's environment.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            policy: channel, pre-releases, yanked releases.
+
+        Raises:
+            NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        try:
+            return resolve(asked, self._registries.documents, self.environment, policy)
+        except UnknownPluginError as error:
+            raise self._registries.unknown(error.plugin) from error
+
+    # --- downloads and installations ---------------------------------------------------------------------------------
+
+    def install(
+        self,
+        *requests: Request | str,
+        policy: Policy | None = None,
+        make_current: bool = True,
+        on_resolved: Callable[[Resolution], None] | None = None,
+    ) -> list[Installed]:
+        """Install releases and what they depend on, dependencies first.
+
+        All artifacts are downloaded and verified before the first is unpacked. What is installed already and whole is
+        kept; what is damaged is replaced. A container image is pinned and named, and nothing is pulled: that is the
+        container runtime's to do. A release without artifacts brings its dependencies only.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            policy: channel, pre-releases, yanked releases.
+            make_current: switch ``current`` of what was asked for and of its dependencies to these versions.
+            on_resolved: told what will be installed, before anything is downloaded.
+
+        Raises:
+            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
+            InstallError: no room, no permission, another artifact under the same version.
+        """
+        resolution = self.resolve(*requests, policy=policy)
+        if on_resolved is not None:
+            on_resolved(resolution)
+        plans = [(choice, self._install_request(choice)) for choice in resolution]
+        missing = [choice for choice, request in plans if request is not None and needs_archive(self._store, request)]
+        archives = self._download(missing)
+        return [self._installed(choice, request, archives, make_current=make_current) for choice, request in plans]
+
+    def _install_request(self, choice: Choice) -> InstallRequest | None:
+        if choice.artifact is None or choice.artifact.format == "oci":
+            return None
+        trust = self._registries.trust(choice.plugin)
+        return InstallRequest(
+            plugin=choice.plugin,
+            version=choice.release.version,
+            artifact=choice.artifact,
+            registry=trust.registry,
+            manifest_sha256=choice.release.manifest.sha256,
+            signed_by=trust.signed_by,
+            root_version=trust.root_version,
+        )
+
+    def _installed(
+        self,
+        choice: Choice,
+        request: InstallRequest | None,
+        archives: Mapping[str, Path],
+        *,
+        make_current: bool,
+    ) -> Installed:
+        trust = self._registries.trust(choice.plugin)
+        if request is None:
+            if choice.artifact is None:
+                return Installed(choice, trust, "nothing")
+            image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+            return Installed(choice, trust, "image", image=image)
+        result = install(
+            self._store,
+            request,
+            archives.get(request.artifact.sha256),
+            make_current=make_current,
+            on_progress=lambda done, total: self.observer.unpacking(choice, done, total),
+        )
+        before = result.previous.version if result.previous is not None else None
+        previous = before if before != request.version and result.is_current else None
+        return Installed(choice, trust, result.action, result.installation, previous)
+
+    def fetch(
+        self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
+    ) -> list[Fetched]:
+        """Download the artifacts of releases for this environment, verified, without installing them.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            to: the folder to put them in; only into the cache when left out.
+            policy: channel, pre-releases, yanked releases.
+            dependencies: what the releases depend on as well.
+
+        Raises:
+            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was written.
+            InstallError: a different file of that name is there, or no room.
+        """
+        resolution = self.resolve(*requests, policy=policy)
+        chosen = [choice for choice in resolution if dependencies or choice.requested]
+        archives = self._download(chosen)
+        fetched: list[Fetched] = []
+        for choice in chosen:
+            trust = self._registries.trust(choice.plugin)
+            if choice.artifact is None:
+                continue
+            if choice.artifact.format == "oci":
+                image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+                fetched.append(Fetched(choice, trust, image=image))
+                continue
+            path = archives[choice.artifact.sha256]
+            fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
+        return fetched
+
+    def _download(self, choices: Iterable[Choice]) -> dict[str, Path]:
+        """Download artifacts into the cache, several at once; return their paths by digest."""
+        wanted = {
+            choice.artifact.sha256: choice
+            for choice in choices
+            if choice.artifact is not None and choice.artifact.format != "oci"
+        }
+        if len(wanted) < 2 or self.config.document.download.concurrent == 1:
+            return {digest: self._download_one(choice) for digest, choice in wanted.items()}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
+
+        with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
+            return dict(zip(wanted, pool.map(self._download_one, wanted.values()), strict=True))
+
+    def _download_one(self, choice: Choice) -> Path:
+        artifact = choice.artifact
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are downloaded")
+        return download(
+            self._transport,
+            artifact_url(self._registries.url_of(choice.plugin), choice.plugin, choice.release.version, artifact),
+            artifact_pin(artifact, self.config.document.download.max_plugin_size),
+            self._cache,
+            progress=self.observer.downloading(choice),
+            on_wait=lambda: self.observer.waiting(f"another process is downloading {artifact.file}: waiting for it"),
+        )
+
+    def uninstall(self, plugin: PluginId | str, version: str | None = None) -> list[Installation]:
+        """Remove one version of a plugin, or all of them; return what was removed.
+
+        Raises:
+            NotFoundError: it isn't installed.
+            InstallError: the file system refuses.
+        """
+        found = self._installed_of(plugin, version)
+        for installation in found:
+            remove(self._store, installation.id, installation.version)
+        return found
+
+    def current(self, plugin: PluginId | str) -> Installation | None:
+        """Return the installation in use, or None."""
+        return current(self._store, _plugin(plugin))
+
+    def path(self, plugin: PluginId | str, version: str | None = None) -> Path:
+        """Return the folder of an installation: the one in use, or that of a version.
+
+        Raises:
+            NotFoundError: it isn't installed.
+        """
+        if version is None and (found := self.current(plugin)) is not None:
+            return Path(found.path)
+        return Path(self._installed_of(plugin, version)[-1].path)
+
+    def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
+        """Hash installations again and compare them with what was installed.
+
+        Raises:
+            NotFoundError: the plugin or version isn't installed.
+        """
+        found = installations(self._store) if plugin is None else self._installed_of(plugin, version)
+        return [Checked(installation, tuple(verify_installation(installation))) for installation in found]
+
+    def _installed_of(self, plugin: PluginId | str, version: str | None) -> list[Installation]:
+        asked = _plugin(plugin)
+        if version is not None:
+            return [require_installed(self._store, asked, version)]
+        found = installed_versions(self._store, asked)
+        if found:
+            return found
+        near = nearest(asked, {PluginId(*installation.id) for installation in installations(self._store)})
+        raise NotFoundError(
+            f"{asked} is not installed" + (f"; did you mean {' or '.join(map(str, near))}?" if near else ""),
+            subject=str(asked),
+            untouched="nothing was changed",
+            hint=f"sealdex list shows what is; sealdex install {asked} installs it",
+        )
+
+    # last, because below it `list` in an annotation would mean this
+    def list(self) -> list[Installation]:
+        """Return what is installed, by name and version."""
+        return installations(self._store)
+
+
+def _plugin(plugin: PluginId | str) -> PluginId:
+    if isinstance(plugin, PluginId):
+        return plugin
+    try:
+        return parse_plugin_id(plugin)
+    except ValueError as error:
+        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error

@@ -1,0 +1,27 @@
+"""How a caller follows long work: a class whose methods do nothing, to override what is of interest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sealdex.download import Progress
+    from sealdex.resolve import Choice
+    from sealdex.transport import RetryNotice
+
+
+class Observer:
+    """Told of waits, retries, downloads and unpacking; methods may be called from several threads."""
+
+    def waiting(self, why: str) -> None:
+        """Take note that another process does something that this one has to wait for."""
+
+    def retrying(self, notice: RetryNotice) -> None:
+        """Take note that a request failed and is tried again."""
+
+    def downloading(self, choice: Choice) -> Progress | None:  # noqa: ARG002  # for who overrides it
+        """Return what to tell of the bytes of this download, or None."""
+        return None
+
+    def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
+        """Take note that so much of a release is on the disk."""

@@ -1,0 +1,99 @@
+"""What the client's questions are answered with: plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.index import IndexDocument
+from sealdex.resolve import Choice
+from sealdex.store.installations import Installation
+from sealdex.store.verify import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """On whose word something is believed.
+
+    Attributes:
+        registry: the registry's name in the configuration.
+        signed_by: the role that signed the index document: ``packages``, or that of a claimed namespace.
+        root_version: version of the trust root under which it verified.
+    """
+
+    registry: str
+    signed_by: str | None
+    root_version: int
+
+    def __str__(self) -> str:
+        return f"signed by {self.signed_by or 'nobody'}, root v{self.root_version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One row of a search and the registry it is from; ``rank`` 0 is best."""
+
+    row: CatalogueRow
+    registry: str
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """All that is signed of one plugin."""
+
+    document: IndexDocument
+    trust: Trust
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What became of one release.
+
+    Attributes:
+        choice: the release, as resolved.
+        trust: who signed it.
+        action: ``unpack``, ``repair``, ``keep``; ``image`` for a container image and ``nothing`` for a release without
+            files, neither of which puts anything into the store.
+        installation: what is in the store now; None for the last two.
+        previous: the version that was current before, if another one was.
+        image: the pinned reference of a container image.
+    """
+
+    choice: Choice
+    trust: Trust
+    action: str
+    installation: Installation | None = None
+    previous: str | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A downloaded and verified artifact.
+
+    Attributes:
+        choice: the release, as resolved.
+        trust: who signed it.
+        path: its place in the folder asked for, or in the cache; None for a container image, which isn't downloaded.
+        image: the pinned reference of a container image.
+    """
+
+    choice: Choice
+    trust: Trust
+    path: Path | None = None
+    image: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """An installation that was hashed again, and what differs from what was installed."""
+
+    installation: Installation
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all files are as they were installed; a file too many, which the plugin may have written, is none."""
+        return all(finding.kind == "extra" for finding in self.findings)
