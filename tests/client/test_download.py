@@ -307,6 +307,25 @@ class TestResume:
         server._always.clear()
         assert client.get(url, plan=later).read_bytes() == DATA
 
+    def test_of_ranges_that_failed_keeps_nothing_after_a_gap(self, server: FaultServer, client: Client) -> None:
+        """The first block stands still while six after it arrive; then the server goes away."""
+        url = server.put("/f", DATA)
+        client.interrupt(server, "/f", Cut(8_000))
+        gate = Gate()
+        server.script("/f", gate, *[None] * 6)
+        server.always("/f", Status(410))
+        try:
+            with pytest.raises(HttpStatusError):
+                client.get(url, plan=SPLIT)
+        finally:
+            gate.opened.set()
+        part = client.cache.partial(DIGEST)
+        assert part.load().length == part.path.stat().st_size == 8_000
+        server._always.clear()
+        server.requests.clear()
+        assert client.get(url).read_bytes() == DATA
+        assert len(server.requests) == 1
+
 
 class TestRangesThatBreak:
     @pytest.mark.parametrize(
@@ -319,6 +338,14 @@ class TestRangesThatBreak:
         assert client.get(server.put("/f", DATA), plan=SPLIT, progress=steps).read_bytes() == DATA
         assert steps.done == len(DATA)
         assert client.leftovers() == ["", ".lock"]
+
+    def test_by_a_server_that_has_another_file_of_that_size_are_not_joined(
+        self, server: FaultServer, client: Client
+    ) -> None:
+        """Half of a cluster may still serve the file of yesterday, whatever If-Range says."""
+        server.script("/f", None, None, IgnoreIfRange(OTHER, etag='"yesterday"'))
+        assert client.get(server.put("/f", DATA), plan=SPLIT).read_bytes() == DATA
+        assert all(request.headers.get("range") != "bytes=0-" for request in server.requests)
 
     def test_when_the_file_changes_half_way_it_comes_anew(self, server: FaultServer, client: Client) -> None:
         server.put("/f", DATA)
@@ -377,6 +404,16 @@ class TestAttacks:
         finally:
             gate.opened.set()
         assert len(server.requests) == 1
+
+    def test_a_file_of_unknown_size_that_is_announced_too_long_is_refused_before_the_body(
+        self, server: FaultServer, client: Client
+    ) -> None:
+        gate = Gate()
+        server.always("/f", gate)
+        try:
+            self.refused(client, server.put("/f", bytes(100_001)), OPEN_PIN)
+        finally:
+            gate.opened.set()
 
     @pytest.mark.parametrize("plan", [WHOLE, SPLIT])
     def test_nothing_at_all(self, server: FaultServer, client: Client, plan: RangePlan) -> None:
@@ -481,13 +518,16 @@ class TestDisk:
     def test_that_fills_up_half_way_keeps_no_half_file(
         self, server: FaultServer, client: Client, monkeypatch: pytest.MonkeyPatch, plan: RangePlan
     ) -> None:
+        server.put("/f", DATA)
+        client.interrupt(server, "/f", Cut(20_000))
+
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr("sealdex.ranges.write_all", full)
         monkeypatch.setattr("sealdex.download.write_all", full)
         with pytest.raises(InstallError, match="is full") as caught:
-            client.get(server.put("/f", DATA), plan=plan)
+            client.get(server.url("/f"), plan=plan)
         assert caught.value.hint is not None
         client.assert_refused()
         monkeypatch.undo()
