@@ -59,8 +59,10 @@ if [ "$what" != demo ]; then
     command -v unzip >/dev/null || apt unzip || true
 fi
 if [ "$what" = bench ]; then
-    command -v nginx >/dev/null || apt nginx-light
+    # the peers; Debian keeps nginx where ordinary users don't look
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light
     command -v curl >/dev/null || apt curl
+    command -v unzip >/dev/null || apt unzip
+    command -v createrepo_c >/dev/null || apt createrepo-c
     command -v apt-ftparchive >/dev/null || apt apt-utils
-    command -v dpkg-deb >/dev/null || apt dpkg
 fi

@@ -1,0 +1,77 @@
+"""The command line: ``python -m benchmarks [NAME...] [--quick | --full] [--write] [--keep]``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import shutil
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.bench import Bench
+from benchmarks.harness import Row, table
+from benchmarks.report import write_report
+
+HERE = Path(__file__).parent
+MODULES = {
+    "build": "benchmarks.publish_all",
+    "publish-one": "benchmarks.publish_one",
+    "install": "benchmarks.install",
+    "start": "benchmarks.start",
+    "look-up": "benchmarks.look_up",
+}
+KREW_VARIABLE = "SEALDEX_BENCH_KREW"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules["benchmarks"].__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run: {', '.join(MODULES)} (all)")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="smaller data and fewer rounds; not the figures to publish")
+    size.add_argument("--full", action="store_true", help="the largest registries too (needs an hour and 30 GB)")
+    parser.add_argument("--rounds", type=int, help="how often each side is run (5; 3 with --quick)")
+    parser.add_argument("--krew", type=Path, help=f"krew-history.jsonl.xz, or ${KREW_VARIABLE}: adds the rows on it")
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    parser.add_argument("--keep", action="store_true", help="leave benchmarks/work/ as it is afterwards")
+    options = parser.parse_args()
+    if unknown := set(options.names) - set(MODULES):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}; there are {', '.join(MODULES)}")
+    krew = options.krew or (Path(os.environ[KREW_VARIABLE]) if os.environ.get(KREW_VARIABLE) else None)
+    bench = Bench(
+        work=HERE / "work",
+        rounds=options.rounds or (3 if options.quick else 5),
+        quick=options.quick,
+        full=options.full,
+        krew=krew.resolve() if krew else None,
+    )
+    if krew is None:
+        bench.say(f"without the kubectl plugin index: name krew-history.jsonl.xz with --krew or ${KREW_VARIABLE}")
+    names = options.names or list(MODULES)
+    rows: dict[str, list[Row]] = {}
+    try:
+        for name in names:
+            bench.say(f"{name} ...")
+            rows[name] = importlib.import_module(MODULES[name]).measure(bench)
+    except peers.PeerMissingError as error:
+        bench.say(str(error))
+        return 1
+    finally:
+        if not options.keep:
+            shutil.rmtree(bench.work, ignore_errors=True)
+    arguments = [argument for argument in sys.argv[1:] if argument != "--write" and not argument.startswith("--krew")]
+    heading = (
+        f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
+        f"{bench.rounds} rounds, sides in turn: `{' '.join(['python -m benchmarks', *arguments])}`"
+    )
+    text = f"{heading}\n\n{table([row for part in rows.values() for row in part])}\n"
+    print(text)
+    if options.write:
+        write_report(HERE / "README.md", text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""What the project asks of itself, once: every budget that a benchmark here measures. Ratios are ours to the peer's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A limit on a figure, or (``on_ratio``) on the ratio of ours to the peer's.
+
+    Attributes:
+        limit: the limit, in ``unit``.
+        strict: the limit itself is too much ("under", "faster than").
+    """
+
+    limit: float
+    unit: str
+    strict: bool = False
+
+    @property
+    def on_ratio(self) -> bool:
+        """Whether the limit is on the ratio."""
+        return self.unit == "ratio"
+
+    def allows(self, value: float) -> bool:
+        """Tell whether a figure keeps the budget."""
+        return value < self.limit if self.strict else value <= self.limit
+
+    def __str__(self) -> str:
+        unit = "" if self.on_ratio else f" {self.unit}"
+        return f"{'<' if self.strict else '≤'} {self.limit:g}{unit}"
+
+
+INSTALL_WALL = Budget(1.0, "ratio")
+"""Install a 1 GiB package from a local nginx: no slower than curl + sha256sum + unzip."""
+INSTALL_RSS = Budget(80, "MiB")
+"""The same: peak memory of the client."""
+
+LOOKUP_ROUNDS = Budget(4, "rounds")
+"""Look up one plugin cold among 1,000,000: sequential round trips."""
+LOOKUP_BYTES = Budget(200, "KB")
+"""The same: bytes on the wire (1 KB is 1,000 bytes)."""
+LOOKUP_RSS = Budget(100, "MiB")
+"""The same: peak memory."""
+
+START_WALL = Budget(3.0, "ratio", strict=True)
+"""`ensure` of installed, locked plugins: under 3 times ``python -c pass``; `list` is held to the same."""
+
+PUBLISH_ONE_PUTS = Budget(12, "PUTs")
+"""Publish one release into 100,000 plugins / 1,000,000 releases: requests that write."""
+PUBLISH_ONE_CPU = Budget(3.0, "s", strict=True)
+"""The same: CPU time."""
+
+BUILD_PER_PACKAGE = Budget(1.0, "ratio", strict=True)
+"""Build the whole of 20,000 plugins / 100,000 releases: faster than createrepo_c and apt-ftparchive a package."""
+
+ALL = {
+    "install: wall": INSTALL_WALL,
+    "install: memory": INSTALL_RSS,
+    "look-up: rounds": LOOKUP_ROUNDS,
+    "look-up: bytes": LOOKUP_BYTES,
+    "look-up: memory": LOOKUP_RSS,
+    "start: wall": START_WALL,
+    "publish one: PUTs": PUBLISH_ONE_PUTS,
+    "publish one: CPU": PUBLISH_ONE_CPU,
+    "build: time a package": BUILD_PER_PACKAGE,
+}

@@ -1,0 +1,98 @@
+"""Publishing all of a registry to an empty folder, against createrepo_c and apt-ftparchive indexing as many packages.
+
+A release of ours is set against a package of theirs, although it has about four artifacts, one a platform, each of
+which would be a package there; the time an artifact is given as well. The peers have to read and hash each package, so
+what they take depends on its size: they are given as many packages of 1 KB, the least that they can take, and some of
+1 MiB, a small program. Ours reads no artifact: they are addresses with digests, as written down when they were
+released. It writes a manifest a release and an index document a plugin, and signs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.bench import Bench
+from benchmarks.budgets import BUILD_PER_PACKAGE
+from benchmarks.harness import Row, Sample, Series, Side, alternate, cpu, rss, run, wall
+from benchmarks.scene import Registry, listing, make_registry, releases_in
+from benchmarks.synthetic import write_plugins
+
+LARGE_PACKAGES = 1_000
+RELEASE_FILES = "plugins/*/*/releases/*"
+PEER_NAMES = {"rpm": "createrepo_c", "deb": "apt-ftparchive"}
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Return the rows of the krew registry, if its history is there, and of the synthetic one."""
+    peers.need("createrepo_c", "apt-ftparchive")
+    rows: list[Row] = []
+    if bench.krew is not None:
+        krew = bench.krew
+
+        def import_krew(registry: Registry) -> None:
+            run(registry.command("import", "krew", str(krew), "--skip-invalid"))
+
+        rows += _rows(bench, "kubectl plugin index", import_krew, rounds=bench.rounds)
+    plugins, releases = (2_000, 10_000) if bench.quick else (20_000, 100_000)
+    rows += _rows(
+        bench,
+        f"synthetic, {plugins:,} plugins",
+        lambda registry: write_plugins(registry.folder, plugins, releases),
+        rounds=min(3, bench.rounds),
+    )
+    return rows
+
+
+def _rows(bench: Bench, what: str, fill: Callable[[Registry], None], *, rounds: int) -> list[Row]:
+    folder = bench.folder("build")
+    registry = make_registry(folder / "tree")
+    bench.say(f"build: making the source tree ({what})")
+    fill(registry)
+    run(registry.command("publish"))
+    releases = releases_in(listing(registry.published))
+    artifacts = sum(path.read_bytes().count(b'"sha256":') for path in registry.folder.glob(RELEASE_FILES))
+    contents = {"1 KB": (releases, peers.SMALL_BYTES), "1 MiB": (min(releases, LARGE_PACKAGES), 1 << 20)}
+    sides = [Side(lambda _: registry.command("publish"), before=lambda _: registry.forget_published())]
+    indexed: list[tuple[str, int]] = []
+    for size, (count, content_bytes) in contents.items():
+        for kind, name in PEER_NAMES.items():
+            bench.say(f"build: making {count:,} packages of {size} for {name}")
+            packages = folder / size.replace(" ", "") / kind
+            peers.write_packages(packages, count, kind=kind, content_bytes=content_bytes)
+            sides.append(_peer(packages, kind, count))
+            indexed.append((f"{name}, {count:,} packages of {size}", count))
+    bench.say(f"build: {rounds} rounds")
+    ours, *others = alternate(sides, rounds)
+    if releases_in(listing(registry.published)) != releases:
+        raise RuntimeError("the last publish wrote another number of releases than the first")
+    shutil.rmtree(folder)
+    work = f"publish all: {what}, {releases:,} releases, {artifacts:,} artifacts"
+    rows = [Row(f"{work}: wall", wall(ours)), Row(f"{work}: CPU", cpu(ours)), Row(f"{work}: peak memory", rss(ours))]
+    per_release, per_artifact = f"{work}; a release against a package", f"{work}; an artifact against a package"
+    for (name, count), theirs in zip(indexed, others, strict=True):
+        rows += [
+            Row(f"{per_release}: wall", _per(wall, ours, releases), _per(wall, theirs, count), name, BUILD_PER_PACKAGE),
+            Row(f"{per_release}: CPU", _per(cpu, ours, releases), _per(cpu, theirs, count), name),
+            Row(f"{per_artifact}: wall", _per(wall, ours, artifacts), _per(wall, theirs, count), name),
+        ]
+    return rows
+
+
+def _per(time: Callable[..., Series], samples: Sequence[Sample], count: int) -> Series:
+    return time(samples, per=count, unit="µs")
+
+
+def _peer(folder: Path, kind: str, count: int) -> Side:
+    def before(_: int) -> None:
+        shutil.rmtree(folder / "repodata", ignore_errors=True)
+        (folder.parent / "Packages").unlink(missing_ok=True)
+
+    def after(_number: int, _sample: Sample) -> None:
+        if (found := peers.indexed(folder, kind=kind)) != count:
+            raise RuntimeError(f"{PEER_NAMES[kind]} indexed {found} of {count} packages")
+
+    command = peers.createrepo(folder) if kind == "rpm" else peers.ftparchive(folder)
+    return Side(lambda _: command, before, after)

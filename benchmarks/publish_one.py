@@ -1,0 +1,120 @@
+"""Publishing one release more into a registry that is published already, against updating an index of as many packages.
+
+PUTs and bytes are counted from outside, by comparing the published folder before and after.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.bench import Bench
+from benchmarks.budgets import PUBLISH_ONE_CPU, PUBLISH_ONE_PUTS
+from benchmarks.harness import Row, Sample, Series, Side, alternate, cpu, rss, run, wall
+from benchmarks.publish_all import PEER_NAMES
+from benchmarks.scene import Listing, Registry, Written, listing, make_registry, written
+from benchmarks.synthetic import write_next_release, write_plugins
+
+RELEASES_PER_PLUGIN = 5
+RELEASES_PER_PLUGIN_FULL = 10
+MOST_PEER_PACKAGES = 100_000
+FIRST_PLUGIN, STEP = 7, 13  # which plugins get a release more: no two of one run
+
+
+def measure(bench: Bench) -> list[Row]:
+    """Return the rows of each size."""
+    peers.need("createrepo_c", "apt-ftparchive")
+    sizes = [(1_000, 5_000)] if bench.quick else [(1_000, 5_000), (20_000, 100_000)]
+    if bench.full:
+        sizes.append((100_000, 1_000_000))
+    return [row for plugins, releases in sizes for row in _rows(bench, plugins, releases)]
+
+
+@dataclass
+class _Publishes:
+    """Our side: adds a release before each round and counts what publishing it wrote."""
+
+    registry: Registry
+    only: bool
+    first: int
+    plugin: str = ""
+    version: str = ""
+    before_it: Listing = field(default_factory=dict)
+    writes: list[Written] = field(default_factory=list)
+
+    def side(self) -> Side:
+        def command_arguments() -> list[str]:
+            return ["publish", "--only", self.plugin] if self.only else ["publish"]
+
+        return Side(lambda _: self.registry.command(*command_arguments()), self.before, self.after)
+
+    def before(self, number: int) -> None:
+        self.plugin, self.version = write_next_release(self.registry.folder, self.first + number * STEP)
+        self.before_it = listing(self.registry.published)
+
+    def after(self, _number: int, _sample: Sample) -> None:
+        wrote = written(self.before_it, listing(self.registry.published))
+        manifest = f"plugins/{self.plugin}/{self.version}/manifest.json"
+        if manifest not in wrote.files or "metadata/timestamp.json" not in wrote.files:
+            raise RuntimeError(f"{self.plugin} {self.version} was not published: {wrote.files}")
+        self.writes.append(wrote)
+
+
+def _rows(bench: Bench, plugins: int, releases: int) -> list[Row]:
+    folder = bench.folder("publish-one")
+    registry = make_registry(folder / "tree")
+    bench.say(f"publish-one: publishing {plugins:,} plugins, {releases:,} releases")
+    write_plugins(registry.folder, plugins, releases)
+    run(registry.command("publish"))
+    named = _Publishes(registry, only=True, first=FIRST_PLUGIN)
+    found = _Publishes(registry, only=False, first=FIRST_PLUGIN + 1)
+    packages = min(releases, MOST_PEER_PACKAGES)
+    bench.say(f"publish-one: making and indexing {packages:,} packages of each kind")
+    sides = [named.side(), found.side()]
+    for kind in PEER_NAMES:
+        peers.write_packages(folder / kind, packages, kind=kind)
+        sides.append(_peer(folder / kind, kind, packages))
+    bench.say(f"publish-one: {bench.rounds} rounds")
+    by_name, by_search, *others = alternate(sides, bench.rounds)
+    shutil.rmtree(folder)
+    size = f"{plugins:,} plugins, {releases:,} releases"
+    work = f"publish one more into {size}"
+    rows = [
+        Row(f"{work}: PUTs", _series(named, "PUTs"), budget=PUBLISH_ONE_PUTS),
+        Row(f"{work}: bytes written", _series(named, "KB")),
+        Row(f"{work}: peak memory", rss(by_name)),
+        Row(f"{work}: CPU", cpu(by_name), budget=PUBLISH_ONE_CPU),
+        Row(f"{work}, found by looking at all of them: CPU", cpu(by_search)),
+        Row(f"{work}, found by looking at all of them: peak memory", rss(by_search)),
+    ]
+    for name, theirs in zip(PEER_NAMES.values(), others, strict=True):
+        indexed = f"{name} of {packages:,} packages"
+        rows.append(Row(f"{work}: wall", wall(by_name), wall(theirs), indexed))
+        rows.append(Row(f"{work}: CPU", cpu(by_name), cpu(theirs), indexed))
+        rows.append(Row(f"{work}, found by looking at all of them: wall", wall(by_search), wall(theirs), indexed))
+    return rows
+
+
+def _series(publishes: _Publishes, unit: str) -> Series:
+    counts = {
+        "PUTs": [float(len(wrote.files)) for wrote in publishes.writes],
+        "KB": [wrote.size / 1000 for wrote in publishes.writes],
+    }
+    return Series(tuple(counts[unit]), unit)
+
+
+def _peer(folder: Path, kind: str, count: int) -> Side:
+    cache = folder.with_suffix(".db")
+    command = peers.createrepo(folder, update=True) if kind == "rpm" else peers.ftparchive(folder, cache=cache)
+    run(command)  # with nothing to go on yet: indexes all
+
+    def before(number: int) -> None:
+        peers.write_package(folder, FIRST_PLUGIN + number * STEP, count, kind=kind, version="9.0.0")
+
+    def after(number: int, _: Sample) -> None:
+        if (found := peers.indexed(folder, kind=kind)) != count + number + 1:
+            raise RuntimeError(f"{PEER_NAMES[kind]} indexed {found} of {count + number + 1} packages")
+
+    return Side(lambda _: command, before, after)

@@ -1,0 +1,183 @@
+"""The arithmetic of the benchmarks, and that budgets are declared once. Nothing depends on how long anything takes."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))  # benchmarks are a folder of the checkout, not an installed package
+
+from benchmarks import budgets  # noqa: E402  # needs the path above
+from benchmarks.budgets import Budget  # noqa: E402  # the same
+from benchmarks.harness import (  # noqa: E402  # the same
+    Command,
+    CommandFailedError,
+    Row,
+    Sample,
+    Series,
+    Side,
+    alternate,
+    cpu,
+    figure,
+    rss,
+    run,
+    table,
+    wall,
+)
+from benchmarks.report import BEGIN, END, replaced  # noqa: E402  # the same
+from benchmarks.slow_server import Served, sequential_rounds  # noqa: E402  # the same
+from benchmarks.synthetic import plugin_name, release_counts, release_values, version_name  # noqa: E402  # the same
+
+MIB = 2**20
+
+
+def test_a_series_is_its_median_and_its_extremes() -> None:
+    assert Series((3.0, 1.0, 2.0), "s").median == 2.0
+    assert str(Series((3.0, 1.0, 2.0), "s")) == "2 s (1 to 3)"
+    assert str(Series((4.0, 2.0), "s")) == "3 s (2 to 4)"
+    assert str(Series((7.0, 7.0), "PUTs")) == "7 PUTs"
+
+
+def test_samples_become_series_per_thing_handled() -> None:
+    samples = [Sample(2.0, 1.0, 10 * MIB), Sample(4.0, 3.0, 30 * MIB)]
+    assert wall(samples, per=1000, unit="ms").values == (2.0, 4.0)
+    assert cpu(samples).values == (1.0, 3.0)
+    assert rss(samples).median == 20.0
+
+
+def test_the_ratio_is_that_of_medians_and_its_range_that_of_rounds() -> None:
+    row = Row("work", Series((1.0, 2.0, 9.0), "s"), Series((2.0, 4.0, 3.0), "s"), "peer")
+    assert row.ratio == pytest.approx(2 / 3)
+    assert row.ratios == (0.5, 0.5, 3.0)
+    assert row.within is None
+
+
+@pytest.mark.parametrize(
+    ("budget", "ours", "within"),
+    [
+        (Budget(1.0, "ratio"), 2.0, True),
+        (Budget(1.0, "ratio", strict=True), 2.0, False),
+        (Budget(1.0, "ratio"), 2.1, False),
+        (Budget(2.0, "s"), 2.0, True),
+        (Budget(2.0, "s", strict=True), 2.0, False),
+    ],
+)
+def test_a_budget_is_kept_or_not(budget: Budget, ours: float, within: bool) -> None:
+    assert Row("work", Series((ours,), "s"), Series((2.0,), "s"), "peer", budget).within is within
+
+
+def test_a_budget_in_another_unit_or_without_its_peer_is_refused() -> None:
+    with pytest.raises(ValueError, match="the budget is in MiB"):
+        Row("work", Series((1.0,), "s"), budget=Budget(1, "MiB"))
+    with pytest.raises(ValueError, match="needs a peer"):
+        Row("work", Series((1.0,), "s"), budget=Budget(1, "ratio"))
+    with pytest.raises(ValueError, match="can't be compared"):
+        Row("work", Series((1.0,), "s"), Series((1.0,), "ms"), "peer")
+
+
+def test_the_table_is_markdown_with_one_line_a_row() -> None:
+    rows = [
+        Row("a | b", Series((1.0,), "s"), Series((2.0,), "s"), "tar", Budget(1, "ratio")),
+        Row("memory", Series((90.0,), "MiB"), budget=Budget(80, "MiB")),
+    ]
+    lines = table(rows).splitlines()
+    assert lines[2] == r"| a \| b | 1 s | tar: 2 s | 0.5 (0.5 to 0.5) | ≤ 1 | yes |"
+    assert lines[3] == "| memory | 90 MiB |  |  | ≤ 80 MiB | **no** |"
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in lines} == {7}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (0.000012345, "0.000012"), (0.1234, "0.123"), (12.34, "12.3"), (1234.5, "1,234")]
+)
+def test_figures_have_three_digits(value: float, text: str) -> None:
+    assert figure(value) == text
+
+
+def test_sides_are_run_in_turn_and_prepared_each_time(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def side(name: str) -> Side:
+        return Side(
+            command=lambda number: Command([sys.executable, "-c", f"print('{name}{number}')"], tmp_path),
+            before=lambda number: order.append(f"before {name}{number}"),
+            after=lambda _number, sample: order.append(sample.output.strip()),
+        )
+
+    samples = alternate([side("A"), side("B")], 2)
+    assert order == ["before A0", "A0", "before B0", "B0", "before A1", "A1", "before B1", "B1"]
+    assert [len(kept) for kept in samples] == [2, 2]
+
+
+def test_a_run_counts_descendants_and_reports_failure(tmp_path: Path) -> None:
+    eats = "b = bytearray(64 << 20)\nfor i in range(0, len(b), 4096): b[i] = 1"
+    sample = run(Command(["sh", "-c", f"{sys.executable} -c '{eats}'; true"], tmp_path))
+    assert sample.rss_bytes > 64 * MIB  # of the grandchild
+    assert sample.wall_s > 0
+    with pytest.raises(CommandFailedError, match=r"exited with 3:\nwhat went wrong"):
+        run(Command(["sh", "-c", "echo what went wrong >&2; exit 3"], tmp_path))
+
+
+def test_requests_that_overlap_are_one_round() -> None:
+    def served(start: float, end: float) -> Served:
+        return Served("/", 200, start, end, 1)
+
+    assert sequential_rounds([]) == 0
+    assert sequential_rounds([served(0, 1), served(0.1, 1.1), served(0.2, 1.2)]) == 1
+    assert sequential_rounds([served(0, 1), served(1, 2), served(1.1, 2.1), served(2.2, 3)]) == 3
+    # a slow one beside two in turn takes nothing away
+    assert sequential_rounds([served(0, 5), served(0, 1), served(1, 2)]) == 2
+
+
+def test_a_synthetic_registry_adds_up_and_is_the_same_each_time() -> None:
+    counts = release_counts(400, 2000)
+    assert sum(counts) == 2000
+    assert min(counts) >= 1
+    assert max(counts) > 20  # few plugins have many releases, as in the index it is modelled on
+    assert counts == release_counts(400, 2000)
+    assert len({plugin_name(number) for number in range(50_000)}) == 50_000
+    assert len({version_name(number) for number in range(2000)}) == 2000
+    assert release_values(3, 1) == release_values(3, 1)
+    with pytest.raises(ValueError, match="at least"):
+        release_counts(10, 9)
+
+
+def test_a_report_replaces_what_stood_between_the_markers() -> None:
+    page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
+    assert replaced(page, "new\n") == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"
+    assert replaced(replaced(page, "x"), "new\n") == replaced(page, "new\n")
+    with pytest.raises(ValueError, match="markers"):
+        replaced("no markers", "new")
+
+
+def test_every_budget_that_is_measured_is_declared_once() -> None:
+    declared = [value for value in vars(budgets).values() if isinstance(value, Budget)]
+    assert len(declared) == len(budgets.ALL)
+    assert {id(budget) for budget in declared} == {id(budget) for budget in budgets.ALL.values()}
+    # the design's table of budgets, as far as there is a benchmark for it
+    assert {name: dataclasses.astuple(budget) for name, budget in budgets.ALL.items()} == {
+        "install: wall": (1.0, "ratio", False),
+        "install: memory": (80, "MiB", False),
+        "look-up: rounds": (4, "rounds", False),
+        "look-up: bytes": (200, "KB", False),
+        "look-up: memory": (100, "MiB", False),
+        "start: wall": (3.0, "ratio", True),
+        "publish one: PUTs": (12, "PUTs", False),
+        "publish one: CPU": (3.0, "s", True),
+        "build: time a package": (1.0, "ratio", True),
+    }
+
+
+def test_no_benchmark_declares_a_budget_of_its_own_and_none_is_left_unmeasured() -> None:
+    names = {name for name, value in vars(budgets).items() if isinstance(value, Budget)}
+    used: set[str] = set()
+    for path in (ROOT / "benchmarks").glob("*.py"):
+        text = path.read_text()
+        if path.name != "budgets.py":
+            assert "Budget(" not in text, f"{path.name}: budgets belong into budgets.py"
+            used |= {name for name in names if re.search(rf"\b{name}\b", text)}
+    assert used == names
