@@ -12,23 +12,18 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
-from registry_builder.commit import Committed, Notice, commit
-from registry_builder.compile.bundle import bundle_bytes
+from registry_builder.commit import Committed
 from registry_builder.compile.index import Ingestion
 from registry_builder.ingest import ingest
-from registry_builder.memory import Memory, Seen, memory_of
-from registry_builder.plan import PublishPlan, plan_publish
-from registry_builder.realms import check_leaks, check_realm, plugins_of
-from registry_builder.signing.roles import realm_marker, utc_now
-from registry_builder.signing.signers import Keyring
-from registry_builder.signing.trust import Trust, load_trust
+from registry_builder.plan import IngestedArtifact, PublishPlan
+from registry_builder.prepublish import check_new_releases
+from registry_builder.publisher import Publisher, open_publisher
+from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site import render_index
-from registry_builder.source.tree import SourceTree
 from registry_builder.state import PublishedReader, PublishedState
-from registry_builder.storage import Body, LostRaceError, Storage, headers_for, open_storage
-from registry_builder.storage.folder import FolderStorage
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage import Body, LostRaceError, Storage, headers_for
 from registry_builder.survey import Sources, Survey, survey
 from sealdex.errors import SealdexError
 from sealdex.model.catalogue import CatalogueRow
@@ -37,8 +32,9 @@ from sealdex.model.index import index_target
 
 PAGE_KEY = "index.html"
 
+_R = TypeVar("_R")
+
 _RACES = 60  # of twenty publishers that start at once the last has lost nineteen times, if all goes as badly as it can
-_REMOTE_WORKERS = 16
 
 
 class ReleaseChangedError(SealdexError):
@@ -70,149 +66,6 @@ class PublishResult:
     warnings: list[str] = field(default_factory=list)
 
 
-@dataclass
-class Publisher:
-    """Everything that the attempts of one publish or refresh share.
-
-    Attributes:
-        tree: the source tree, or a part of it.
-        realm: the realm that is published.
-        storage: where it is published.
-        trust: its verified offline metadata.
-        keyring: the keys that can sign here.
-        memory: what was last seen of it on this machine; None to do without.
-        clock: gives the time, in UTC.
-        workers: how many requests to the storage go on at once.
-        allow_expired: whether published metadata may have expired.
-        min_bits: bit length of the succinct delegation at least.
-        notice: told of progress.
-    """
-
-    tree: SourceTree
-    realm: str
-    storage: Storage
-    trust: Trust
-    keyring: Keyring
-    memory: Memory | None
-    clock: Callable[[], datetime] = utc_now
-    workers: int = 1
-    allow_expired: bool = False
-    min_bits: int = 0
-    notice: Notice | None = None
-
-    def reader(self, now: datetime) -> PublishedReader:
-        """Return a reader of the published state as of ``now``."""
-        return PublishedReader(
-            self.storage,
-            self.trust,
-            realm_marker(self.tree.config, self.realm),
-            now=now,
-            memory=self.memory,
-            workers=self.workers,
-            allow_expired=self.allow_expired,
-        )
-
-    def plan(self, state: PublishedState | None, found: Survey, ingestion: Ingestion, now: datetime) -> PublishPlan:
-        """Plan what ``found`` asks for on top of ``state``."""
-        return plan_publish(
-            self.tree.config,
-            self.realm,
-            self.storage.description,
-            trust=self.trust,
-            state=state,
-            found=found,
-            root=self.tree.root,
-            ingestion=ingestion,
-            now=now,
-            min_bits=self.min_bits,
-        )
-
-    def commit(self, plan: PublishPlan, state: PublishedState | None, now: datetime) -> Committed:
-        """Write and commit ``plan``, and remember the new state."""
-        committed = commit(
-            plan,
-            state,
-            storage=self.storage,
-            config=self.tree.config,
-            trust=self.trust,
-            keyring=self.keyring,
-            now=now,
-            workers=self.workers,
-            notice=self.notice,
-        )
-        self.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
-        return committed
-
-    def remember(self, timestamp_version: int, timestamp: bytes, snapshot: bytes) -> None:
-        """Remember a verified state for the next publish from this machine."""
-        if self.memory is not None:
-            self.memory.save(Seen(max(self.trust.roots), timestamp_version, timestamp.decode(), snapshot.decode()))
-
-    def put_bundle(self, state: PublishedState | None, committed: Committed | None) -> bool:
-        """Write the bundle of the newest state if it isn't there already; say whether it was written."""
-        files = dict(committed.files) if committed else {}
-        versions = committed.versions if committed else {}
-        if state is not None:
-            kept = {"packages": state.packages, "snapshot": state.snapshot}
-            for role, file in kept.items():
-                if versions.get(role, file.version) == file.version:
-                    files[f"{file.version}.{role}.json"] = file.data
-        newest = max(self.trust.targets)
-        files[f"{newest}.targets.json"] = self.trust.targets[newest]
-        data = bundle_bytes(dict(sorted(files.items())), self.trust.roots)
-        body = Body.of_bytes(data, headers_for(BUNDLE_KEY))
-        return self.storage.put_mutable(BUNDLE_KEY, body, only_if_changed=committed is None)
-
-
-def open_publisher(
-    tree: SourceTree,
-    realm: str,
-    *,
-    storage: Storage | None = None,
-    keyring: Keyring | None = None,
-    use_memory: bool = True,
-    clock: Callable[[], datetime] = utc_now,
-    workers: int | None = None,
-    allow_expired: bool = False,
-    min_bits: int = 0,
-    notice: Notice | None = None,
-) -> Publisher:
-    """Open a realm for publishing: its storage, its verified trust material, its keys.
-
-    Args:
-        tree: the source tree, or a part of it.
-        realm: a realm of registry.toml.
-        storage: in place of the one that registry.toml names.
-        keyring: in place of the keys in this machine's key folder, asking nobody for passphrases.
-        use_memory: whether to hold the storage to what was last seen from this machine.
-        clock: gives the time, in UTC and whole seconds.
-        workers: how many requests go on at once; by the kind of storage when left out.
-        allow_expired: accept published metadata that has expired.
-        min_bits: bit length of the succinct delegation at least.
-        notice: told of progress.
-
-    Raises:
-        ConfigError: registry.toml or the trust material is wrong.
-        VerificationError: the trust material of the source tree isn't signed as it must be.
-    """
-    check_realm(tree.config, realm)
-    place = storage or open_storage(tree.config.realms[realm].storage, base=tree.root)
-    return Publisher(
-        tree=tree,
-        realm=realm,
-        storage=place,
-        trust=load_trust(tree.root, realm, realm_marker(tree.config, realm)),
-        keyring=keyring or Keyring(tree.config, tree.root),
-        memory=memory_of(tree.config, realm, place.description) if use_memory else None,
-        clock=clock,
-        # a local disk answers at once, and what remains is computing, which threads only make slower
-        workers=workers or (1 if isinstance(place, FolderStorage) else _REMOTE_WORKERS),
-        allow_expired=allow_expired,
-        min_bits=min_bits,
-        notice=notice,
-    )
-
-
 def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, dry_run: bool = False) -> PublishResult:
     """Publish a realm of a source tree.
 
@@ -223,6 +76,7 @@ def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, d
 
     Raises:
         ReleaseChangedError: a published release was changed; nothing was written.
+        InvalidReleasesError: a new release has errors; nothing was written.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ObjectConflictError, FileChangedError: a file to be published isn't what it must be; nothing was committed.
         LostRaceError: others were faster so many times that it was given up; nothing was committed.
@@ -236,56 +90,80 @@ def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, d
         is_complete=tree.complete and only is None,
         ingestion=Ingestion(enabled=config.registry.ingest),
     )
-    before = _counted(publisher.storage)
-    copied: set[str] = set()  # keys: what lies in the store is never fetched again, whatever race is lost later on
-    attempts = 0
+    before = Counter(publisher.storage.requests), publisher.storage.bytes_put
+    job = _Job(publisher, sources, dry_run=dry_run)
+    result, attempts = retry_races(job.attempt)
+    result.attempts = attempts
+    result.requests, result.bytes_put = spent(publisher.storage, before)
+    return result
+
+
+def retry_races(attempt: Callable[[], _R]) -> tuple[_R, int]:
+    """Call ``attempt`` until it isn't beaten by another publisher; return what it returns and how often it ran.
+
+    Raises:
+        LostRaceError: the last of `_RACES` attempts was beaten too.
+    """
+    number = 1
     while True:
-        attempts += 1
         try:
-            result = _attempt(publisher, sources, copied, dry_run=dry_run)
-        except _CopiedError as done:
-            attempts -= 1
-            copied |= done.keys
-            sources = sources.with_sizes({**sources.ingestion.sizes, **done.sizes})
+            return attempt(), number
         except LostRaceError:
-            if attempts == _RACES:
+            if number == _RACES:
                 raise
-            time.sleep(random.uniform(0, min(2.0, 0.02 * 1.5**attempts)))  # noqa: S311  # jitter, no secret
-        else:
-            result.attempts = attempts
-            result.requests, result.bytes_put = _spent(publisher.storage, before)
-            return result
+        time.sleep(random.uniform(0, min(2.0, 0.02 * 1.5**number)))  # noqa: S311  # jitter, no secret
+        number += 1
 
 
-class _CopiedError(Exception):
-    """Artifacts were copied into the store, and the plan has to be made again with their sizes."""
-
-    def __init__(self, keys: set[str], sizes: dict[str, int]) -> None:
-        super().__init__()
-        self.keys = keys
-        self.sizes = sizes
+def spent(storage: Storage, before: tuple[Counter[str], int]) -> tuple[Counter[str], int]:
+    """Return requests and bytes that a storage counted since ``before``, its two counts at that time."""
+    return Counter(storage.requests) - before[0], storage.bytes_put - before[1]
 
 
-def _attempt(publisher: Publisher, sources: Sources, copied: set[str], *, dry_run: bool) -> PublishResult:
-    now = publisher.clock()
-    with publisher.reader(now) as reader:
-        probe = next((index_target(plugin) for plugin in sources.plugins), "index/-/0")
-        state = reader.open(probe)
-        found = survey(sources, state, reader)
-        plan = publisher.plan(state, found, sources.ingestion, now)
-    if plan.violations:
-        raise changed_release(plan)
-    result = PublishResult(plan)
-    if dry_run:
+class _Job:
+    """One publish over all its attempts, and what needn't be done again in the next one."""
+
+    def __init__(self, publisher: Publisher, sources: Sources, *, dry_run: bool) -> None:
+        self._publisher = publisher
+        self._sources = sources
+        self._dry_run = dry_run
+        self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
+        self._checked: set[tuple[PluginId, str]] = set()
+
+    def attempt(self) -> PublishResult:
+        """Publish on top of the state as it is now."""
+        publisher, now = self._publisher, self._publisher.clock()
+        with publisher.reader(now) as reader:
+            state = reader.open(next((index_target(plugin) for plugin in self._sources.plugins), "index/-/0"))
+            found, plan = self._plan(state, reader, now)
+            if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
+                self._ingest(to_copy)
+                found, plan = self._plan(state, reader, now)
+        result = PublishResult(plan)
+        if not self._dry_run:
+            _finish(publisher, plan, state, found, now, result)
         return result
-    if to_copy := [artifact for artifact in plan.ingest if artifact.key not in copied]:
+
+    def _plan(self, state: PublishedState | None, reader: PublishedReader, now: datetime) -> tuple[Survey, PublishPlan]:
+        publisher = self._publisher
+        found = survey(self._sources, state, reader)
+        plan = publisher.plan(state, found, self._sources.ingestion, now)
+        if plan.violations:
+            raise changed_release(plan)
+        if publisher.validate and not self._checked.issuperset(plan.new_releases):
+            check_new_releases(publisher.tree, plan)
+            self._checked.update(plan.new_releases)
+        return found, plan
+
+    def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
+        """Copy artifacts into the store, after which their sizes are known."""
+        publisher = self._publisher
         max_bytes = publisher.tree.config.registry.max_artifact_size
         sizes = ingest(
-            to_copy, publisher.storage, max_bytes=max_bytes, workers=publisher.workers, notice=publisher.notice
+            artifacts, publisher.storage, max_bytes=max_bytes, workers=publisher.workers, notice=publisher.notice
         )
-        raise _CopiedError({artifact.key for artifact in to_copy}, sizes)
-    _finish(publisher, plan, state, found, now, result)
-    return result
+        self._copied |= {artifact.key for artifact in artifacts}
+        self._sources = self._sources.with_sizes({**self._sources.ingestion.sizes, **sizes})
 
 
 def _finish(
@@ -306,7 +184,7 @@ def _finish(
         ]
     elif state is not None:
         publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
-    result.versions = _versions(state, committed)
+    result.versions = versions_after(state, committed)
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         publisher.put_bundle(state, committed)
@@ -347,7 +225,8 @@ def changed_release(plan: PublishPlan) -> ReleaseChangedError:
     )
 
 
-def _versions(state: PublishedState | None, committed: Committed | None) -> dict[str, int]:
+def versions_after(state: PublishedState | None, committed: Committed | None) -> dict[str, int]:
+    """Return the versions of timestamp, snapshot and targets that are published now."""
     if committed is not None:
         return {role: committed.versions[role] for role in ("timestamp", "snapshot", "targets")}
     if state is None:
@@ -357,14 +236,6 @@ def _versions(state: PublishedState | None, committed: Committed | None) -> dict
         "snapshot": state.snapshot.version,
         "targets": state.targets.version,
     }
-
-
-def _counted(storage: Storage) -> tuple[Counter[str], int]:
-    return Counter(storage.requests), storage.bytes_put
-
-
-def _spent(storage: Storage, before: tuple[Counter[str], int]) -> tuple[Counter[str], int]:
-    return Counter(storage.requests) - before[0], storage.bytes_put - before[1]
 
 
 __all__ = ["PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]

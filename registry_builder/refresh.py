@@ -1,0 +1,142 @@
+"""Signs anew what is within its signing window, so that a registry in which nothing happens doesn't expire.
+
+Online roles are refreshed in the storage, by the same transaction as a publish. Root and targets are refreshed in
+``trust/<realm>/`` of the source tree, where enough of their keys are at hand, and then published; where they aren't,
+that is reported and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.metadata import T
+
+from registry_builder.commit import Committed
+from registry_builder.compile.index import Ingestion
+from registry_builder.plan import PublishPlan
+from registry_builder.publish import retry_races, spent, versions_after
+from registry_builder.publisher import Publisher
+from registry_builder.signing.authority import authority_of, sign_role
+from registry_builder.signing.roles import bin_names, expiry, is_due, realm_marker
+from registry_builder.signing.trust import load_trust, trust_folder
+from registry_builder.survey import Survey
+from sealdex.errors import NotFoundError, SealdexError
+
+
+@dataclass(frozen=True)
+class OfflineRefresh:
+    """What became of an offline role that is due.
+
+    Attributes:
+        role: ``root`` or ``targets``.
+        expires: when the present version expires.
+        written: the new file in the source tree, to be committed there; None when it couldn't be signed.
+        reason: why not.
+    """
+
+    role: str
+    expires: datetime
+    written: Path | None
+    reason: str = ""
+
+
+@dataclass
+class RefreshResult:
+    """What a refresh did; see `PublishResult` for the fields that it has as well."""
+
+    plan: PublishPlan
+    committed: bool = False
+    versions: dict[str, int] = field(default_factory=dict)
+    offline: list[OfflineRefresh] = field(default_factory=list)
+    attempts: int = 1
+    requests: Counter[str] = field(default_factory=Counter)
+    bytes_put: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was due is signed anew."""
+        return all(each.written is not None for each in self.offline)
+
+
+def refresh(publisher: Publisher, *, dry_run: bool = False) -> RefreshResult:
+    """Sign anew what is due in a realm, and publish it.
+
+    Args:
+        publisher: see `open_publisher`; ``allow_expired`` revives a registry that was not refreshed in time.
+        dry_run: say what is due, and write nothing.
+
+    Raises:
+        NotFoundError: nothing is published yet.
+        VerificationError: the published state isn't what the trust root vouches for; nothing was written.
+        ConfigError: an online role is due and can't be signed here.
+    """
+    before = Counter(publisher.storage.requests), publisher.storage.bytes_put
+    offline = [] if dry_run else _refresh_offline(publisher)
+    if any(each.written for each in offline):
+        config, root = publisher.tree.config, publisher.tree.root
+        trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
+        publisher = replace(publisher, trust=trust)
+    result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run))
+    result.offline = offline
+    result.attempts = attempts
+    result.requests, result.bytes_put = spent(publisher.storage, before)
+    return result
+
+
+def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
+    now = publisher.clock()
+    with publisher.reader(now) as reader:
+        state = reader.open()
+        if state is None:
+            raise NotFoundError(
+                f"nothing is published in {publisher.storage.description} yet",
+                subject=publisher.realm,
+                untouched="nothing was written",
+                hint="sealdex-builder publish",
+            )
+        reader.load_bins(bin_names(state.bits))
+    plan = publisher.plan(state, Survey(), Ingestion(), now)
+    result = RefreshResult(plan)
+    committed: Committed | None = None
+    if not plan.is_empty and not dry_run:
+        committed = publisher.commit(plan, state, now)
+        result.committed = True
+        try:
+            publisher.put_bundle(state, committed)
+        except SealdexError as error:
+            result.warnings.append(f"refreshed, but the bundle could not be written: {error.message}")
+    result.versions = versions_after(state, committed)
+    return result
+
+
+def _refresh_offline(publisher: Publisher) -> list[OfflineRefresh]:
+    trust, config, now = publisher.trust, publisher.tree.config, publisher.clock()
+    folder = trust_folder(publisher.tree.root, publisher.realm)
+    done: list[OfflineRefresh] = []
+    if is_due(trust.root.expires, config.roles["root"], now):
+        done.append(_renew(publisher, folder, "root", trust.root, now))
+    if is_due(trust.targets_role.expires, config.roles["targets"], now):
+        done.append(_renew(publisher, folder, "targets", trust.targets_role, now))
+    return done
+
+
+def _renew(publisher: Publisher, folder: Path, role: str, signed: T, now: datetime) -> OfflineRefresh:
+    """Sign the next version of an offline role: the same keys, the same content, a later expiry."""
+    renewed = copy.deepcopy(signed)
+    renewed.version += 1
+    renewed.expires = expiry(publisher.tree.config.roles[role], now)
+    try:
+        data = sign_role(renewed, role, authority_of(publisher.trust.root, role, publisher.keyring))
+    except SealdexError as error:
+        return OfflineRefresh(role, signed.expires, None, error.message)
+    path = folder / f"{renewed.version}.{role}.json"
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(data)
+    beside.replace(path)
+    return OfflineRefresh(role, signed.expires, path)
