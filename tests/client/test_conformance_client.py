@@ -152,3 +152,16 @@ def test_names_of_roles_are_quoted_in_addresses_and_files(host: Host) -> None:
     assert host.download("nothing") == 1
     assert [r for r in host.server.requests if "%" in r] == [f"metadata/1.{name}.json" for name in quoted.values()]
     assert len(host.trusted()) == 4 + len(quoted)
+
+
+def test_a_repository_without_consistent_snapshots_has_plain_names(host: Host) -> None:
+    repository = host.repository
+    repository.root.consistent_snapshot = False
+    host.root.write_bytes(signed_bytes(repository.root, repository.keys["root"]))
+    for role in ("snapshot", "targets"):
+        repository.files[f"metadata/{role}.json"] = repository.files.pop(repository.key(role))
+    repository.files[f"targets/{PATH}"] = repository.files.pop(repository.target_key(PATH))
+    assert host.init() == 0
+    assert host.download(PATH) == 0
+    assert host.downloaded() == [b"artifact"]
+    assert host.server.requests[2:] == ["metadata/snapshot.json", "metadata/targets.json", f"targets/{PATH}"]

@@ -33,12 +33,13 @@ class DocumentStore:
         self._folder = folder
         self._transport = transport
 
-    def read(self, infos: Iterable[TargetFile], max_bytes: int) -> dict[str, bytes]:
+    def read(self, infos: Iterable[TargetFile], max_bytes: int, *, digest_in_name: bool) -> dict[str, bytes]:
         """Return the bytes of each target by path; what isn't cached is fetched in parallel.
 
         Args:
             infos: what is signed about each.
             max_bytes: a target signed as longer is refused before it is asked for.
+            digest_in_name: whether the published files carry their digest in their name (TUF's consistent snapshots).
 
         Raises:
             VerificationError: too long, without a SHA-256 digest, or other bytes than the signed ones.
@@ -48,11 +49,11 @@ class DocumentStore:
         found = {info.path: data for info in wanted if (data := self._cached(info)) is not None}
         missing = [info for info in wanted if info.path not in found]
         if len(missing) < 2 or self._transport is None:
-            return found | {info.path: self._fetched(info, max_bytes) for info in missing}
+            return found | {info.path: self._fetched(info, max_bytes, digest_in_name) for info in missing}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that one document needn't pay
 
         with ThreadPoolExecutor(MAX_PARALLEL) as pool:
-            fetched = list(pool.map(lambda info: self._fetched(info, max_bytes), missing))
+            fetched = list(pool.map(lambda info: self._fetched(info, max_bytes, digest_in_name), missing))
         return found | {info.path: data for info, data in zip(missing, fetched, strict=True)}
 
     def _cached(self, info: TargetFile) -> bytes | None:
@@ -64,7 +65,7 @@ class DocumentStore:
             return None
         return data
 
-    def _fetched(self, info: TargetFile, max_bytes: int) -> bytes:
+    def _fetched(self, info: TargetFile, max_bytes: int, digest_in_name: bool) -> bytes:
         if info.length > max_bytes:
             raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are read")
         digest = info.hashes.get("sha256")
@@ -78,7 +79,7 @@ class DocumentStore:
                 hint="run the command once with the network",
             )
         folder, slash, name = info.path.rpartition("/")
-        url = f"{self._url}{folder}{slash}{digest}.{name}"
+        url = f"{self._url}{folder}{slash}{digest}.{name}" if digest_in_name else f"{self._url}{info.path}"
         try:
             data = self._transport.read(url, max_bytes=info.length).data
             info.verify_length_and_hashes(data)

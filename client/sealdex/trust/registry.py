@@ -268,21 +268,23 @@ class TrustedRegistry:
             offline=self.offline,
         )
 
-    def _target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
+    def _target_infos(self, paths: Iterable[str]) -> tuple[dict[str, TargetFile | None], bool]:
+        """Return what is signed about each path, and whether published targets carry their digest in their name."""
         with self._locked():
             session = self._session
             # A program that runs for weeks must not go on trusting what has expired meanwhile.
             if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
                 session = self._refreshed()
             try:
-                return session.target_infos(paths)
+                return session.target_infos(paths), session.root.consistent_snapshot is True
             except SealdexError:
                 self._session = None  # it may have loaded what was then refused: the next question starts anew
                 raise
 
     def _documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
-        infos = self._target_infos(paths.values())
-        found = self._store.read([info for info in infos.values() if info is not None], max_bytes)
+        infos, digest_in_name = self._target_infos(paths.values())
+        signed = [info for info in infos.values() if info is not None]
+        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name)
         return {key: found.get(path) for key, path in paths.items()}
 
     # --- what documents say ------------------------------------------------------------------------------------------
