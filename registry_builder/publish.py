@@ -22,6 +22,7 @@ from registry_builder.prepublish import check_new_releases
 from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site import render_index
+from registry_builder.source.tree import SourceTree
 from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import Body, LostRaceError, Storage, headers_for
 from registry_builder.survey import Sources, Survey, survey
@@ -201,6 +202,17 @@ def page_rows(found: Survey) -> list[CatalogueRow]:
         *found.rows.values(),
         *(row for shard in found.shards.values() for row in shard if row.id in carried),
     ]
+
+
+def tree_rows(tree: SourceTree, realm: str) -> list[CatalogueRow]:
+    """Return the rows of a realm's plugins as the source tree has them, published or not.
+
+    Raises:
+        SealdexError: the tree has errors.
+    """
+    plugins = plugins_of(tree, realm, None)
+    sources = Sources(plugins, is_complete=True, ingestion=Ingestion(enabled=tree.config.registry.ingest))
+    return [sources.own(plugin)[1] for plugin in plugins]
 
 
 def put_page(publisher: Publisher, rows: list[CatalogueRow]) -> None:
