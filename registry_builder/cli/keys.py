@@ -1,0 +1,170 @@
+"""``keys create|list|show``: signing keys, whose private halves stay in the key folder, outside the source tree."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from registry_builder.source.config import KeySection, RegistryConfig
+
+_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
+
+
+def prompt_for_passphrase() -> Callable[[str], str] | None:
+    """Return a prompt that doesn't echo, or None where nobody sits at a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+
+
+@click.group(epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
+@output_options
+def keys() -> None:
+    """Make and list signing keys.
+
+    A private key is a file in $SEALDEX_KEYS, or in ~/.local/share/sealdex-builder/keys/NAME-ID/, never in the source
+    tree. registry.toml holds the public halves, and for each key a URI that says where its private half lives.
+    """
+
+
+@keys.command(
+    epilog=example(
+        "sealdex-builder keys create root-3",
+        "SEALDEX_KEY_PASSPHRASE_FILE=pass.txt sealdex-builder keys create online-2 --kind ecdsa-p256",
+    )
+)
+@click.argument("name")
+@click.option("--kind", type=click.Choice(_KINDS), default="ed25519", show_default=True)
+@click.option("--unencrypted", is_flag=True, help="Without a passphrase: for development keys only.")
+@output_options
+@click.pass_context
+def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
+    """Make key NAME and write its public half into registry.toml.
+
+    The private half is encrypted with a passphrase, from a prompt, from the file that $SEALDEX_KEY_PASSPHRASE_FILE
+    names, or from $SEALDEX_KEY_PASSPHRASE; it is never an argument. No role trusts the key by this alone.
+    """
+    from registry_builder.signing.keys import create_key, register_keys  # noqa: PLC0415  # needs tomlkit
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    config = read_config(tree)
+    passphrase = None if unencrypted else _new_passphrase(name)
+    section, path = create_key(tree, config, name, kind=kind, passphrase=passphrase)
+    register_keys(tree, {name: section})
+    out.line(f"made key {name}: {path}")
+    out.line(f"wrote [keys.{name}] to registry.toml: commit it")
+    out.note("no role trusts it yet: that takes new root or targets metadata, signed by the present keys")
+    out.result({"name": name, "file": path, **_public(section)})
+
+
+@keys.command(name="list", epilog=example("sealdex-builder keys list", "sealdex-builder keys list --json"))
+@output_options
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List the keys of registry.toml: the roles they are for, and whether they can sign on this machine."""
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    config = read_config(tree)
+    keyring = Keyring(config, tree)
+    documents = []
+    for name, section in config.keys.items():
+        reach = keyring.reach(name)
+        documents.append(
+            {
+                "name": name,
+                "roles": _roles(config, name),
+                "here": reach.here,
+                "reason": reach.reason,
+                **_public(section),
+            }
+        )
+    out.table(
+        ("key", "roles", "kind", "here", "keyid"),
+        [
+            (d["name"], ", ".join(d["roles"]) or "-", d["scheme"], "yes" if d["here"] else "no", d["keyid"][:16])
+            for d in documents
+        ],
+    )
+    out.result({"keys": documents})
+
+
+@keys.command(epilog=example("sealdex-builder keys show root-1"))
+@click.argument("name")
+@output_options
+@click.pass_context
+def show(ctx: click.Context, name: str) -> None:
+    """Show the public half of key NAME, and where its private half is looked for."""
+    from registry_builder.signing.keystore import FILE_SCHEME, key_file  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    config = read_config(tree)
+    section = config.keys.get(name)
+    if section is None:
+        raise NotFoundError(
+            f"there is no key '{name}' in registry.toml; keys are {', '.join(config.keys) or 'none'}", subject=name
+        )
+    reach = Keyring(config, tree).reach(name)
+    path = key_file(section.uri, config, tree) if section.uri.startswith(FILE_SCHEME) else None
+    here = "yes" if reach.here else "no"
+    out.line(f"key {name}: {section.scheme}, for {', '.join(_roles(config, name)) or 'no role'}")
+    out.line(f"keyid {section.keyid}")
+    out.line(f"uri {section.uri}" + (f" ({path})" if path else ""))
+    out.line(f"can sign here: {here}" + (f" ({reach.reason})" if reach.reason else ""))
+    out.block(section.public)
+    out.result(
+        {
+            "name": name,
+            "roles": _roles(config, name),
+            "file": path,
+            "here": reach.here,
+            "reason": reach.reason,
+            **_public(section),
+        }
+    )
+
+
+def _new_passphrase(name: str) -> bytes:
+    from registry_builder.signing.passphrase import find_passphrase  # noqa: PLC0415  # --help needs none of it
+
+    def twice(question: str) -> str:
+        return str(click.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
+
+    passphrase = find_passphrase(name, twice if sys.stdin.isatty() else None)
+    if not passphrase:
+        raise UsageError(
+            "the passphrase is empty",
+            untouched="no key was made",
+            hint="a development key may go without: --unencrypted",
+        )
+    return passphrase
+
+
+def _roles(config: RegistryConfig, name: str) -> list[str]:
+    return [role for role, section in config.roles.items() if name in section.keys]
+
+
+def _public(section: KeySection) -> dict[str, Any]:
+    return {
+        "uri": section.uri,
+        "keyid": section.keyid,
+        "keytype": section.keytype,
+        "scheme": section.scheme,
+        "public": section.public,
+    }
+
+
+__all__ = ["keys", "prompt_for_passphrase"]

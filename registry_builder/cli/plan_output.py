@@ -1,0 +1,107 @@
+"""What a publish plan looks like, for people and for programs; the same for --dry-run and publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from registry_builder.plan import PublishPlan, Upload
+from sealdex.cli.output import Output
+from sealdex.cli.progress import in_bytes
+
+_SHOWN = 20
+
+
+def plan_document(plan: PublishPlan) -> dict[str, Any]:
+    """Return a plan as plain values: what changes, and every file that is written."""
+    return {
+        "realm": plan.realm,
+        "storage": plan.storage,
+        "changes": not plan.is_empty,
+        "new_plugins": [str(plugin) for plugin in plan.new_plugins],
+        "changed_plugins": [str(plugin) for plugin in plan.changed_plugins],
+        "new_releases": [f"{plugin}@{version}" for plugin, version in plan.new_releases],
+        "not_in_tree": {
+            "plugins": [str(plugin) for plugin in plan.carried],
+            "releases": [f"{plugin}@{version}" for plugin, version in plan.kept],
+        },
+        "uploads": {
+            kind: [{"key": u.key, "size": u.size, "sha256": u.sha256} for u in uploads]
+            for kind, uploads in plan.uploads
+        },
+        "ingest": [{"key": a.key, "url": a.url, "size": a.size, "sha256": a.sha256} for a in plan.ingest],
+        "sign": dict(plan.reasons),
+        "offline": [
+            *(f"{version}.root.json" for version in sorted(plan.roots)),
+            *([f"{plan.targets[0]}.targets.json"] if plan.targets else []),
+        ],
+        "bins": 1 << plan.bits,
+        "files": file_count(plan),
+        "bytes": byte_count(plan),
+    }
+
+
+def file_count(plan: PublishPlan) -> int:
+    """Return how many files the plan writes, without bundle and page."""
+    uploads = sum(len(uploads) for _, uploads in plan.uploads)
+    return uploads + len(plan.ingest) + len(plan.reasons) + len(plan.roots) + (plan.targets is not None)
+
+
+def byte_count(plan: PublishPlan) -> int:
+    """Return the bytes of files that are known before signing; artifacts of unknown length count as none."""
+    uploads = sum(upload.size for _, uploads in plan.uploads for upload in uploads)
+    return uploads + sum(artifact.size or 0 for artifact in plan.ingest)
+
+
+def show_plan(out: Output, plan: PublishPlan) -> None:
+    """Write what a plan changes, for people; long lists are cut, the document has all of them."""
+    if plan.is_empty:
+        out.line(f"realm {plan.realm}: {plan.storage} is up to date")
+    else:
+        out.line(f"realm {plan.realm}: {plan.storage}", style="bold")
+        new = {*plan.new_plugins}
+        releases = [f"  + {plugin} {version}" for plugin, version in plan.new_releases]
+        touched = {plugin for plugin, _ in plan.new_releases}
+        others = [f"  ~ {plugin}" for plugin in plan.changed_plugins if plugin not in touched]
+        empty = [f"  + {plugin} (no release yet)" for plugin in new if plugin not in touched]
+        _lines(out, [*releases, *sorted(empty), *others])
+        for kind, uploads in plan.uploads:
+            if uploads:
+                out.line(f"  upload {len(uploads)} {kind}, {in_bytes(_bytes(uploads))}")
+        if plan.ingest:
+            out.line(f"  copy {len(plan.ingest)} artifacts from their addresses into the store")
+        offline = [
+            *(f"{v}.root.json" for v in sorted(plan.roots)),
+            *([f"{plan.targets[0]}.targets.json"] if plan.targets else []),
+        ]
+        if offline:
+            out.line(f"  publish {', '.join(offline)} from trust/{plan.realm}/")
+        out.line(f"  sign {_signed(plan)}")
+    for plugin in plan.carried[:_SHOWN]:
+        out.warn(f"{plugin} is published and not in the source tree: it stays published")
+    if len(plan.carried) > _SHOWN:
+        out.warn(f"and {len(plan.carried) - _SHOWN} more plugins that are not in the source tree")
+    for plugin, version in plan.kept[:_SHOWN]:
+        out.warn(f"{plugin} {version} is published and not in the source tree: it stays published")
+
+
+def _lines(out: Output, lines: list[str]) -> None:
+    for line in lines[:_SHOWN]:
+        out.line(line)
+    if len(lines) > _SHOWN:
+        out.line(f"  ... and {len(lines) - _SHOWN} more")
+
+
+def _signed(plan: PublishPlan) -> str:
+    bins = [role for role in plan.reasons if role in plan.bins]
+    others = [role for role in plan.reasons if role not in plan.bins]
+    reasons = sorted(set(plan.reasons.values()))
+    counted = [f"{len(bins)} of {1 << plan.bits} bins"] if bins else []
+    return f"{', '.join([*counted, *others])} ({', '.join(reasons)})"
+
+
+def _bytes(uploads: Iterable[Upload]) -> int:
+    return sum(upload.size for upload in uploads)
+
+
+__all__ = ["byte_count", "file_count", "plan_document", "show_plan"]

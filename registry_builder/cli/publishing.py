@@ -1,0 +1,327 @@
+"""The commands of publishers: publish, refresh, status, serve, site, keys. Thin: the work is done elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry_builder.cli.authoring import PLUGIN_ID
+from registry_builder.cli.examples import example
+from registry_builder.cli.keys import keys, prompt_for_passphrase
+from registry_builder.cli.tree import shown, tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import NotFoundError, UsageError
+from sealdex.model.ids import PluginId
+
+if TYPE_CHECKING:
+    from registry_builder.publish import PublishResult
+    from registry_builder.publisher import Publisher
+    from registry_builder.source.tree import SourceTree
+    from registry_builder.status import RealmStatus, RoleStatus
+    from sealdex.cli.output import Output
+    from sealdex.cli.progress import Progress
+
+_REALM = click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
+_ONLY = click.option(
+    "--only", multiple=True, metavar="NS/NAME", type=PLUGIN_ID, help="Only this plugin; may be given more than once."
+)
+_WINDOW = "within its signing window"
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder publish",
+        "sealdex-builder publish --only acme/slack",
+        "sealdex-builder publish --dry-run --json",
+    )
+)
+@_REALM
+@_ONLY
+@click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
+@output_options
+@click.pass_context
+def publish(ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], dry_run: bool) -> None:
+    """Publish what changed, signed, in one step that readers see whole or not at all.
+
+    What is published already is read and verified first, and nothing is signed on top of what doesn't verify. A publish
+    that was interrupted is taken up by the next one. With --only the cost doesn't depend on the size of the registry;
+    index.html is left as it is.
+    """
+    out = output_of(ctx)
+    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run)
+    out.result({"dry_run": dry_run, "realms": [_document(result) for result in results]})
+
+
+@click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
+@_REALM
+@click.option("--dry-run", is_flag=True, help="Say what is due; sign nothing.")
+@click.option("--allow-expired", is_flag=True, help="Revive a registry that was not refreshed in time.")
+@output_options
+@click.pass_context
+def refresh(ctx: click.Context, realm: str | None, dry_run: bool, allow_expired: bool) -> int:
+    """Sign anew what is within its signing window. Run it every day, from a schedule.
+
+    Root and targets are signed too where enough of their keys are at hand, and written to trust/; commit them. Where
+    they aren't, that is said, the rest is refreshed, and the exit code is 1.
+    """
+    from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.refresh import refresh as refresh_realm  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # see _publish_realms
+
+    out, root = output_of(ctx), tree_of(ctx)
+    # plugins are no part of this
+    tree = SourceTree(root, read_config(root), {}, problems=(), complete=False)
+    documents: list[dict[str, Any]] = []
+    complete = True
+    for name in _realms(tree, realm):
+        with out.progress(f"refreshing {name}") as progress:
+            result = refresh_realm(_publisher(tree, name, progress, allow_expired=allow_expired), dry_run=dry_run)
+        show_plan(out, result.plan)
+        for warning in result.warnings:
+            out.warn(warning)
+        for each in result.offline:
+            if each.written is not None:
+                out.line(f"  wrote {shown(each.written)}: commit it")
+            else:
+                out.warn(f"{each.role} of realm {name} expires on {each.expires:%Y-%m-%d}: {each.reason}")
+        complete &= result.is_complete
+        offline = [
+            {"role": each.role, "expires": each.expires.isoformat(), "written": each.written, "reason": each.reason}
+            for each in result.offline
+        ]
+        documents.append(
+            {
+                **plan_document(result.plan),
+                "committed": result.committed,
+                "versions": result.versions,
+                "offline_roles": offline,
+            }
+        )
+    out.result({"dry_run": dry_run, "realms": documents})
+    return 0 if complete else 1
+
+
+@click.command(epilog=example("sealdex-builder status", "sealdex-builder status --json"))
+@_REALM
+@output_options
+@click.pass_context
+def status(ctx: click.Context, realm: str | None) -> int:
+    """Show what is published, until when it holds, who signs it and which keys are here.
+
+    Exits 1 when a role is within its signing window: time for refresh, or for the people who hold its keys.
+    """
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.status import realm_status  # noqa: PLC0415  # see _publish_realms
+
+    out, root = output_of(ctx), tree_of(ctx)
+    tree = SourceTree(root, read_config(root), {}, problems=(), complete=False)
+    found: list[RealmStatus] = []
+    for name in _realms(tree, realm):
+        with out.progress(f"reading {name}") as progress:
+            found.append(realm_status(_publisher(tree, name, progress, allow_expired=True)))
+    for each in found:
+        _show_status(out, each)
+    out.result(
+        {"needs_signing": any(each.needs_signing for each in found), "realms": list(map(_status_document, found))}
+    )
+    return 1 if any(each.needs_signing for each in found) else 0
+
+
+@click.command(epilog=example("sealdex-builder serve", "sealdex-builder serve published --port 8080"))
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@_REALM
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@output_options
+@click.pass_context
+def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str, port: int) -> None:
+    """Serve a published FOLDER on this machine, with the headers that a store and its CDN would send.
+
+    Without FOLDER, the one that registry.toml names as the storage of the realm (public when left out). Ends with
+    Ctrl-C.
+    """
+    from registry_builder.serve import serve as serve_folder  # noqa: PLC0415  # needs uvicorn
+
+    out = output_of(ctx)
+    place = folder or _storage_folder(tree_of(ctx), realm or "public")
+
+    def on_ready(url: str) -> None:
+        out.answer(url)
+        out.note("Ctrl-C ends it")
+        out.result({"url": url, "folder": place})
+        out.flush()
+
+    serve_folder(place, host=host, port=port, on_ready=on_ready)
+
+
+@click.command(epilog=example("sealdex-builder site --output site"))
+@click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write.")
+@click.option("--realm", default="public", show_default=True, help="The realm whose plugins it shows.")
+@output_options
+@click.pass_context
+def site(ctx: click.Context, output: Path, realm: str) -> None:
+    """Write the browse page of the source tree to a folder, to look at before it is published."""
+    from registry_builder.publish import tree_rows  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.site import render_index  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # see _publish_realms
+
+    out = output_of(ctx)
+    tree = load_tree(tree_of(ctx))
+    publisher = _publisher(tree, realm, None)
+    rows = tree_rows(tree, realm)
+    output.mkdir(parents=True, exist_ok=True)
+    page = output / "index.html"
+    page.write_bytes(render_index(tree.config, realm, rows, publisher.trust))
+    out.line(f"wrote {shown(page)}: {len(rows)} plugins")
+    out.result({"files": [page], "plugins": len(rows)})
+
+
+# --- what they share --------------------------------------------------------------------------------------------------
+
+
+def _publish_realms(
+    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool
+) -> list[PublishResult]:
+    # imported here and in the commands, so that --help of one costs nothing of another
+    from registry_builder.cli.plan_output import show_plan  # noqa: PLC0415  # see above
+    from registry_builder.publish import publish as publish_realm  # noqa: PLC0415  # see above
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # see above
+
+    tree = load_tree(root, only=only or None)
+    results = []
+    for name in _realms(tree, realm, only):
+        with out.progress(f"publishing {name}") as progress:
+            result = publish_realm(_publisher(tree, name, progress), only=only or None, dry_run=dry_run)
+        results.append(result)
+        show_plan(out, result.plan)
+        for warning in result.warnings:
+            out.warn(warning)
+        if result.committed:
+            versions = ", ".join(f"{role} {version}" for role, version in result.versions.items())
+            races = f", after losing {result.attempts - 1} races" if result.attempts > 1 else ""
+            out.line(f"published realm {name}: {versions}{races}", style="green")
+    if not results:
+        raise NotFoundError(f"none of {', '.join(map(str, only))} is in realm {realm}", untouched="nothing was written")
+    return results
+
+
+def _realms(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:
+    if realm is not None:
+        if realm not in tree.config.realms:
+            raise UsageError(f"there is no realm '{realm}'; realms are {', '.join(tree.config.realms)}")
+        named = [realm]
+    else:
+        named = list(tree.config.realms)
+    if not only:
+        return named
+    # an unknown plugin is left to publish, which says so
+    known = [source.plugin.realm for source in tree.plugins.values()]
+    return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
+
+
+def _publisher(tree: SourceTree, realm: str, progress: Progress | None, *, allow_expired: bool = False) -> Publisher:
+    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # see _publish_realms
+
+    def notice(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress.step(f"{what} {done * 100 // total if total else 100}%")
+
+    return open_publisher(
+        tree,
+        realm,
+        keyring=Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
+        allow_expired=allow_expired,
+        notice=notice,
+    )
+
+
+def _document(result: PublishResult) -> dict[str, Any]:
+    from registry_builder.cli.plan_output import plan_document  # noqa: PLC0415  # see _publish_realms
+
+    return {
+        **plan_document(result.plan),
+        "committed": result.committed,
+        "versions": result.versions,
+        "attempts": result.attempts,
+        "requests": dict(result.requests),
+        "bytes_put": result.bytes_put,
+        "warnings": result.warnings,
+    }
+
+
+def _show_status(out: Output, status_: RealmStatus) -> None:
+    published = f"{status_.plugins} plugins" if status_.is_published else "nothing is published yet"
+    out.line(f"realm {status_.realm}: {status_.storage}, {published}", style="bold")
+    rows = [
+        (
+            role.role if role.count == 1 else f"{role.count} {role.role}",
+            "-" if role.version is None else str(role.version),
+            f"{role.expires:%Y-%m-%d}" if role.expires else "-",
+            f"{role.threshold} of {len(role.keys)}",
+            ", ".join(_key(key.name, key.here) for key in role.keys),
+            _WINDOW if role.due else "",
+        )
+        for role in status_.roles
+    ]
+    out.table(("role", "version", "expires", "signed by", "keys (here: *)", ""), rows)
+    first, newest = status_.first_root, status_.newest_root
+    out.line(f"root {first[0]}: SHA-256 {first[1]}")
+    if newest != first:
+        out.line(f"root {newest[0]}: SHA-256 {newest[1]}")
+    for note in status_.notes:
+        out.note(note)
+
+
+def _key(name: str, here: bool) -> str:
+    return f"{name}*" if here else name
+
+
+def _status_document(status_: RealmStatus) -> dict[str, Any]:
+    return {
+        "realm": status_.realm,
+        "storage": status_.storage,
+        "published": status_.is_published,
+        "published_root": status_.published_root,
+        "plugins": status_.plugins,
+        "needs_signing": status_.needs_signing,
+        "roots": [{"version": v, "sha256": d} for v, d in dict([status_.first_root, status_.newest_root]).items()],
+        "roles": [_role_document(role) for role in status_.roles],
+        "notes": status_.notes,
+    }
+
+
+def _role_document(role: RoleStatus) -> dict[str, Any]:
+    return {
+        "role": role.role,
+        "files": role.count,
+        "version": role.version,
+        "expires": role.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if role.expires else None,
+        "due": role.due,
+        "threshold": role.threshold,
+        "can_sign_here": role.can_sign,
+        "keys": [{"name": k.name, "keyid": k.keyid, "here": k.here, "reason": k.reason} for k in role.keys],
+    }
+
+
+def _storage_folder(root: Path, realm: str) -> Path:
+    from registry_builder.realms import check_realm  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
+
+    config = read_config(root)
+    check_realm(config, realm)
+    storage = config.realms[realm].storage
+    if not storage.startswith("folder:"):
+        raise UsageError(
+            f"realm {realm} is published to {storage}, which is no folder",
+            hint="name a folder: sealdex-builder serve FOLDER",
+        )
+    return root / storage.removeprefix("folder:")
+
+
+__all__ = ["keys", "publish", "refresh", "serve", "site", "status"]
