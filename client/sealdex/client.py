@@ -65,7 +65,7 @@ class Client:
         self._store = Store(self.config.store)
         self._cache = ContentCache(Path(self._store.cache_folder))
         self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
-        self._registries = Registries(self.config, self._store, self._transport, self.observer)
+        self._registries = Registries(self.config, self._transport, self.observer)
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self

@@ -42,6 +42,7 @@ from sealdex.model.ids import IdentifierPart
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.model.versions import VersionText
 from sealdex.places import config_file, store_folder
+from sealdex.store.layout import Store
 from sealdex.transport.types import TransportSettings
 
 if sys.version_info >= (3, 11):
@@ -138,6 +139,10 @@ class Config:
         """The detected environment with the configured additions."""
         added = self.document.environment
         return detect_environment().with_additions(added.labels, frozenset(added.tags), added.host_version)
+
+    def trust_folder(self, name: str) -> Path:
+        """Return where a registry's verified metadata is cached; it is never an anchor of trust."""
+        return Path(Store(self.store).trust_folder(name))
 
     @property
     def transport_settings(self) -> TransportSettings:

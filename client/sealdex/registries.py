@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from sealdex.config import Config
 from sealdex.errors import NotFoundError, SealdexError
@@ -15,7 +14,6 @@ from sealdex.model.index import IndexDocument
 from sealdex.observing import Observer
 from sealdex.resolve import UnknownPluginError, nearest
 from sealdex.results import Trust
-from sealdex.store.layout import Store
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
 
@@ -23,9 +21,8 @@ from sealdex.trust import TrustedRegistry, TrustState
 class Registries:
     """Opens registries when they are first asked and refreshes each once. Safe for threads."""
 
-    def __init__(self, config: Config, store: Store, transport: Transport, observer: Observer) -> None:
+    def __init__(self, config: Config, transport: Transport, observer: Observer) -> None:
         self._config = config
-        self._store = store
         self._transport = transport
         self._observer = observer
         self._open: dict[str, TrustedRegistry] = {}
@@ -40,7 +37,7 @@ class Registries:
                     name,
                     self._config.section(name).url,
                     self._config.root_bytes(name),
-                    Path(self._store.trust_folder(name)),
+                    self._config.trust_folder(name),
                     self._transport,
                     on_wait=self._observer.waiting,
                 )

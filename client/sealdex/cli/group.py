@@ -69,6 +69,12 @@ class LazyGroup(click.Group):
             formatter.write_dl(rows)
 
 
+def examples(*lines: str) -> str:
+    """Return an epilog for ``--help`` that shows these command lines as they are."""
+    # click takes a line that is one backspace as "don't wrap this paragraph"
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
 def output_options(command: F) -> F:
     """Add ``--json`` and ``--quiet``.
 

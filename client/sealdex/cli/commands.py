@@ -1,0 +1,55 @@
+"""All commands of ``sealdex``, by name: imported one by one when they run."""
+
+from __future__ import annotations
+
+import click
+
+from sealdex import __version__
+from sealdex.cli.group import LazyCommand, LazyGroup
+
+COMMANDS = {
+    "registry": LazyCommand("sealdex.cli.registry_commands:registry", "Add, list and remove registries."),
+    "search": LazyCommand("sealdex.cli.look_commands:search", "Search the catalogues."),
+    "info": LazyCommand("sealdex.cli.look_commands:info", "Show a plugin's releases, or one release's manifest."),
+    "install": LazyCommand("sealdex.cli.install_commands:install", "Install plugins and what they depend on."),
+    "uninstall": LazyCommand("sealdex.cli.install_commands:uninstall", "Remove installed plugins."),
+    "list": LazyCommand("sealdex.cli.host_commands:list_", "List what is installed."),
+    "path": LazyCommand("sealdex.cli.host_commands:path", "Print the folder of an installed plugin."),
+    "fetch": LazyCommand("sealdex.cli.install_commands:fetch", "Download artifacts, verified, without installing."),
+    "verify": LazyCommand("sealdex.cli.host_commands:verify", "Hash again what is installed."),
+    "env": LazyCommand("sealdex.cli.host_commands:env", "Show what this host says of itself."),
+    "completion": LazyCommand("sealdex.cli.host_commands:completion", "Print a completion script for a shell."),
+}
+
+_HELP = """Find, verify and install plugins from registries without a server.
+
+Every byte is checked against signed metadata before it is used; trust starts from the root that you add a registry
+with.
+
+\b
+  sealdex registry add public https://plugins.example.org/ --root root.json
+  sealdex search slack
+  sealdex install acme/slack
+  sealdex path acme/slack
+
+\b
+Exit codes: 0 done · 1 failed · 2 usage · 3 not found or nothing matches ·
+4 verification failed · 5 network or storage unavailable
+"""
+
+cli = LazyGroup(name="sealdex", lazy=COMMANDS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+cli.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        help="Print the version.",
+        callback=lambda ctx, _param, value: _print_version(ctx) if value else None,
+    )
+)
+
+
+def _print_version(ctx: click.Context) -> None:
+    click.echo(f"sealdex {__version__}")
+    ctx.exit()

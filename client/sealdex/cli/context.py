@@ -1,0 +1,148 @@
+"""What every command of the client is given: its output, the configuration and a client that shows progress."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealdex.cli.group import output_of, output_options
+from sealdex.cli.output import Output
+from sealdex.cli.progress import Progress
+from sealdex.observing import Observer
+
+if TYPE_CHECKING:
+    from sealdex.client import Client
+    from sealdex.config import Config
+    from sealdex.resolve import Choice
+    from sealdex.transport import RetryNotice
+
+
+class Context:
+    """One run of a command.
+
+    Args:
+        out: where it speaks.
+        config_path, store: as given by ``--config`` and ``--store``.
+    """
+
+    def __init__(self, out: Output, config_path: Path | None, store: Path | None) -> None:
+        self.out = out
+        self.store = store
+        self._config_path = config_path
+
+    def config(self) -> Config:
+        """Read the configuration."""
+        from sealdex.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
+
+        return load_config(self._config_path, self.store)
+
+    @contextmanager
+    def client(self, doing: str) -> Iterator[Client]:
+        """Open a client whose waits, retries and transfers are shown while the block runs."""
+        from sealdex.client import Client  # noqa: PLC0415  # tuf and its cryptography
+
+        with self.out.progress(doing) as progress:
+            observer = ConsoleObserver(self.out, progress)
+            with Client(self.config(), observer=observer) as client:
+                yield client
+
+
+def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a click callback a `Context` as its first argument, and the options that all commands have."""
+
+    @click.option(
+        "--config",
+        "config_path",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Another config.toml than the user's own ($SEALDEX_CONFIG).",
+    )
+    @click.option(
+        "--store",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        help="Another store than the user's own ($SEALDEX_STORE).",
+    )
+    @output_options
+    @click.pass_context
+    @functools.wraps(command)
+    def with_context(
+        ctx: click.Context, /, *args: Any, config_path: Path | None, store: Path | None, **options: Any
+    ) -> Any:
+        return command(Context(output_of(ctx), config_path, store), *args, **options)  # fmt: skip
+
+    return with_context
+
+
+class ConsoleObserver(Observer):
+    """Shows all transfers on one progress line, and waits and retries as notes where there is no such line."""
+
+    def __init__(self, out: Output, progress: Progress) -> None:
+        self._out = out
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._done = 0
+        self._total: int | None = 0
+
+    def waiting(self, why: str) -> None:
+        """Say what is being waited for."""
+        with self._lock:
+            if self._progress.visible:
+                self._progress.step(why)
+            else:
+                self._out.note(why)
+
+    def retrying(self, notice: RetryNotice) -> None:
+        """Count a failed attempt."""
+        with self._lock:
+            if self._progress.visible:
+                self._progress.retried(notice.host, notice.reason)
+            else:
+                self._out.note(
+                    f"{notice.host}: {notice.reason}, attempt {notice.attempt}, again in {notice.delay_s:.1f} s"
+                )
+
+    def downloading(self, choice: Choice) -> _Transfer:
+        """Count the bytes of one of perhaps several downloads."""
+        return _Transfer(self, str(choice))
+
+    def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
+        """Show how much of a release is on the disk."""
+        with self._lock:
+            self._progress.label = f"unpacking {choice}"
+            self._progress.update(done_bytes, total_bytes)
+
+    def started(self, name: str, total: int | None) -> None:
+        """Add a download to the line."""
+        with self._lock:
+            self._progress.label = f"downloading {name}" if not self._done else "downloading"
+            self._total = None if total is None or self._total is None else self._total + total
+
+    def moved(self, count: int) -> None:
+        """Count bytes of any download."""
+        with self._lock:
+            self._done += count
+            self._progress.update(self._done, self._total)
+
+
+class _Transfer:
+    """One download, as `sealdex.download` reports it."""
+
+    def __init__(self, observer: ConsoleObserver, name: str) -> None:
+        self._observer = observer
+        self._name = name
+
+    def start(self, total: int | None) -> None:
+        self._observer.started(self._name, total)
+
+    def advance(self, n: int) -> None:
+        self._observer.moved(n)
+
+    def finish(self) -> None:
+        """Leave the line to the others."""

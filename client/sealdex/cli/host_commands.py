@@ -1,0 +1,121 @@
+"""Commands about this host alone, which ask no registry: list, path, verify, env, completion."""
+
+from __future__ import annotations
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples, output_of, output_options
+from sealdex.cli.installed import show_list, show_path
+from sealdex.errors import VerificationError
+
+
+@click.command("list", epilog=examples("sealdex list", "sealdex list --json"))
+@client_command
+def list_(context: Context) -> None:
+    """List what is installed, and on whose word."""
+    show_list(context.out, context.store)
+
+
+@click.command(epilog=examples("sealdex path acme/slack", 'cd "$(sealdex path acme/slack@1.2.0)"'))
+@click.argument("plugin", metavar="NS/NAME[@VERSION]")
+@client_command
+def path(context: Context, plugin: str) -> None:
+    """Print the folder of an installed plugin: of the version in use, or of the one named."""
+    show_path(context.out, context.store, plugin)
+
+
+@click.command(epilog=examples("sealdex verify", "sealdex verify acme/slack"))
+@click.argument("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
+@client_command
+def verify(context: Context, plugins: tuple[str, ...]) -> None:
+    """Hash again what is installed (everything, or what is named) and compare it with what was installed.
+
+    Changed, missing and unreadable files fail with exit code 4. Files that nobody installed are named and don't fail:
+    the plugin may have written them.
+    """
+    out = context.out
+    with context.client("verifying") as client:
+        named = [plugin.partition("@") for plugin in plugins] or [("", "", "")]
+        checked = [c for name, _, version in named for c in client.verify(name or None, version or None)]
+    damaged = [check for check in checked if not check.is_whole]
+    rows = []
+    for check in checked:
+        installation = check.installation
+        plugin = f"{installation.namespace}/{installation.name}"
+        rows.append({
+            "plugin": plugin,
+            "version": installation.version,
+            "path": installation.path,
+            "whole": check.is_whole,
+            "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
+        })  # fmt: skip
+        state = f"{installation.file_count} files as installed" if check.is_whole else "DAMAGED"
+        out.line(f"{plugin} {installation.version}: {state}", style=None if check.is_whole else "red")
+        for finding in check.findings:
+            out.line(f"  {finding}")
+    if not damaged:
+        out.result({"verified": rows})
+        out.note(f"{len(checked)} installations verified")
+        return
+    names = [f"{d.installation.namespace}/{d.installation.name}@{d.installation.version}" for d in damaged]
+    error = VerificationError(
+        f"{len(damaged)} of {len(checked)} installations are not what was installed: {', '.join(names)}",
+        subject=", ".join(names),
+        untouched="nothing was changed",
+        hint=f"find out who changed them; to put them right: sealdex install {' '.join(names)}",
+    )
+    error.details = {"verified": rows}  # type: ignore[attr-defined]  # `sealdex.cli.advice` shows it in json mode
+    raise error
+
+
+@click.command(epilog=examples("sealdex env", "sealdex env --json"))
+@client_command
+def env(context: Context) -> None:
+    """Show what this host says of itself: labels, tags, host version; and where configuration and store lie.
+
+    Selectors of releases are matched against these. `[environment]` in config.toml adds to what is detected.
+    """
+    config = context.config()
+    environment = config.environment
+    out = context.out
+    out.result({
+        "labels": environment.labels,
+        "tags": environment.tags,
+        "host_version": environment.host_version,
+        "config": config.path,
+        "store": config.store,
+        "registries": list(config.registries),
+    })  # fmt: skip
+    rows = [[f"label {key}", value] for key, value in sorted(environment.labels.items())]
+    rows += [["tag", tag] for tag in sorted(environment.tags)]
+    rows += [
+        ["host version", environment.host_version or "not stated"],
+        ["config", str(config.path)],
+        ["store", str(config.store)],
+    ]
+    out.table(["", ""], rows)
+
+
+@click.command(
+    epilog=examples(
+        "sealdex completion bash > ~/.local/share/bash-completion/completions/sealdex",
+        'sealdex completion zsh > "${fpath[1]}/_sealdex"',
+        "sealdex completion fish > ~/.config/fish/completions/sealdex.fish",
+    )
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@output_options
+@click.pass_context
+def completion(ctx: click.Context, shell: str) -> None:
+    """Print a completion script for a shell."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415  # only here
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.UsageError(f"click has no completion for {shell}", ctx)
+    script = made(ctx.find_root().command, {}, "sealdex", "_SEALDEX_COMPLETE").source()
+    out = output_of(ctx)
+    for line in script.splitlines():
+        out.answer(line.replace("\t", "    "))
+    out.result({"shell": shell, "script": script})

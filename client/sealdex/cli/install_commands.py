@@ -1,0 +1,187 @@
+"""Commands that bring plugins to the host or take them away: install, uninstall, fetch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples
+from sealdex.cli.output import Output
+from sealdex.cli.progress import in_bytes
+
+if TYPE_CHECKING:
+    from sealdex.resolve import Choice, Policy, Resolution
+    from sealdex.results import Fetched, Installed
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_VERBS = {"unpack": "installed", "repair": "repaired", "keep": "is installed already:"}
+
+
+def _policy_options(command: F) -> F:
+    for option in (
+        click.option("--yanked", is_flag=True, help="Admit yanked releases; an exact version admits one as well."),
+        click.option("--pre", is_flag=True, help="Admit pre-releases."),
+        click.option("--channel", default="stable", show_default=True, help="The channel of what is asked for."),
+    ):
+        command = option(command)
+    return command
+
+
+def _policy(channel: str, pre: bool, yanked: bool) -> Policy:
+    from sealdex.resolve import Policy  # noqa: PLC0415  # a command imports when it runs
+
+    return Policy(channel=channel, prereleases=pre, yanked=yanked)
+
+
+@click.command(
+    epilog=examples(
+        "sealdex install acme/slack",
+        "sealdex install 'acme/slack@^1.2' acme/mail@2.0.0",
+        "sealdex install acme/slack --channel beta --json",
+    )
+)
+@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
+@_policy_options
+@client_command
+def install(context: Context, plugins: tuple[str, ...], channel: str, pre: bool, yanked: bool) -> None:
+    """Install plugins and what they depend on: the newest releases that fit this host.
+
+    Everything is downloaded and verified before the first file is put in place; each release then appears as a whole. A
+    container image is not pulled: it is named with the digest that the registry signs, for your container runtime.
+    """  # fmt: skip
+    out = context.out
+    with context.client("resolving") as client:
+        done = client.install(
+            *plugins, policy=_policy(channel, pre, yanked), on_resolved=lambda resolution: _say(out, resolution)
+        )
+    out.result({"installed": [_installed_plain(each) for each in done]})
+    for each in done:
+        out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
+
+
+def _say(out: Output, resolution: Resolution) -> None:
+    """Warn of what people should know of the releases that were chosen, before anything is downloaded."""
+    for choice in resolution:
+        mark = choice.document.deprecated
+        if mark is not None:
+            why = f": {mark.why}" if mark.why else ""
+            use = f"; use {mark.use} instead" if mark.use else ""
+            out.warn(f"{choice.plugin} is deprecated{why}{use}")
+        if choice.release.yanked is not None:
+            why = f": {choice.release.yanked.why}" if choice.release.yanked.why else ""
+            out.warn(f"{choice} was yanked by {choice.release.yanked.by}{why}")
+        if choice.requested and choice.newer:
+            newest = choice.newer[0]
+            reasons = "; ".join(reason.words for reason in newest.reasons) or "what it depends on doesn't fit"
+            out.note(f"{choice.plugin} {newest.version} is newer and was passed over: {reasons}")
+
+
+def _in_words(each: Installed) -> str:
+    choice = each.choice
+    if each.action == "image":
+        return f"{choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
+    if each.action == "nothing":
+        return f"{choice} has no files of its own, only {len(choice.dependencies)} dependencies · {each.trust}"
+    if each.action == "keep":
+        return f"{choice} is installed already · {each.trust}"
+    was = f" (was {each.previous})" if each.previous else ""
+    return f"{_VERBS[each.action]} {choice}{was} · {each.trust}"
+
+
+def _choice_plain(choice: Choice) -> dict[str, Any]:
+    mark = choice.document.deprecated
+    return {
+        "plugin": str(choice.plugin),
+        "version": choice.release.version,
+        "requested": choice.requested,
+        "sha256": choice.artifact.sha256 if choice.artifact is not None else None,
+        "yanked": choice.release.yanked is not None,
+        "deprecated": mark is not None,
+    }
+
+
+def _installed_plain(each: Installed) -> dict[str, Any]:
+    return {
+        **_choice_plain(each.choice),
+        "action": each.action,
+        "path": each.installation.path if each.installation is not None else None,
+        "previous": each.previous,
+        "image": each.image,
+        "registry": each.trust.registry,
+        "signed_by": each.trust.signed_by,
+        "root_version": each.trust.root_version,
+    }
+
+
+@click.command(epilog=examples("sealdex uninstall acme/slack", "sealdex uninstall acme/slack@1.2.0"))
+@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@VERSION]...")
+@client_command
+def uninstall(context: Context, plugins: tuple[str, ...]) -> None:
+    """Remove installed plugins: all versions, or the one named."""
+    out = context.out
+    removed: list[dict[str, Any]] = []
+    with context.client("uninstalling") as client:
+        for asked in plugins:
+            name, _, version = asked.partition("@")
+            for installation in client.uninstall(name, version or None):
+                removed.append({"plugin": name, "version": installation.version, "path": installation.path})
+                out.line(f"uninstalled {name} {installation.version}")
+            left = client.current(name)
+            if left is not None:
+                out.line(f"  {left.version} is in use now")
+    out.result({"uninstalled": removed})
+
+
+@click.command(
+    epilog=examples(
+        "sealdex fetch acme/slack",
+        "sealdex fetch acme/slack@1.2.0 --to downloads --dependencies",
+        "sealdex fetch acme/slack --cache-only",
+    )
+)
+@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
+@click.option(
+    "--to",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    metavar="DIR",
+    help="Where to put the files; the current folder when left out.",
+)
+@click.option("--cache-only", is_flag=True, help="Only into the cache, so that a later install needs no download.")
+@click.option("--dependencies", is_flag=True, help="What the plugins depend on as well.")
+@_policy_options
+@client_command
+def fetch(
+    context: Context,
+    plugins: tuple[str, ...],
+    to: Path,
+    cache_only: bool,
+    dependencies: bool,
+    channel: str,
+    pre: bool,
+    yanked: bool,
+) -> None:
+    """Download the artifacts for this host, verified, without installing them."""
+    out = context.out
+    with context.client("resolving") as client:
+        fetched = client.fetch(
+            *plugins, to=None if cache_only else to, policy=_policy(channel, pre, yanked), dependencies=dependencies
+        )
+    out.result({"fetched": [{**_choice_plain(f.choice), "path": f.path, "image": f.image} for f in fetched]})
+    for each in fetched:
+        out.line(_fetched_in_words(each))
+        if out.mode == "quiet" and each.path is not None:
+            out.answer(str(each.path))
+    if not fetched:
+        out.note("these releases have no files of their own; --dependencies fetches what they depend on")
+
+
+def _fetched_in_words(each: Fetched) -> str:
+    if each.path is None:
+        return f"{each.choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
+    return f"fetched {each.choice} · {in_bytes(each.path.stat().st_size)} · {each.path} · {each.trust}"

@@ -1,0 +1,98 @@
+"""What ``list`` and ``path`` show, read from the store without importing much (see `sealdex.cli.quick`)."""
+
+from __future__ import annotations
+
+from sealdex.cli.output import Output
+from sealdex.places import store_folder
+from sealdex.store.installations import (
+    current,
+    current_version_named,
+    find_installation,
+    installations,
+    installed_versions,
+)
+from sealdex.store.layout import Store
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from sealdex.store.installations import Installation
+
+
+def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
+    """Show what is installed: in quiet mode names, versions and paths."""
+    place = Store(store or store_folder())
+    found = installations(place)
+    in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
+    out.result({"installed": [as_plain(i, is_current=in_use[i.id] == i.version) for i in found]})
+    if out.mode == "quiet":
+        out.table([], [[f"{i.namespace}/{i.name}", i.version, i.path] for i in found])
+        return
+    out.table(
+        ["PLUGIN", "VERSION", "REGISTRY", "TRUST"],
+        [
+            [
+                f"{i.namespace}/{i.name}",
+                i.version + (" (current)" if in_use[i.id] == i.version else ""),
+                i.registry,
+                "unsigned" if i.signed_by is None else f"signed by {i.signed_by}, root v{i.root_version}",
+            ]
+            for i in found
+        ],
+    )
+    if not found:
+        out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
+
+
+def as_plain(installation: Installation, *, is_current: bool) -> dict[str, Any]:
+    """Return an installation as json mode shows it."""
+    plugin = f"{installation.namespace}/{installation.name}"
+    return {"plugin": plugin, **installation.as_dict(), "current": is_current}
+
+
+def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> None:
+    """Show the folder of an installation: the one in use, or that of a version.
+
+    Raises:
+        UsageError: ``asked`` is no ``NAMESPACE/NAME[@VERSION]``.
+        NotFoundError: it isn't installed.
+    """
+    place = Store(store or store_folder())
+    plugin, _, version = asked.partition("@")
+    try:
+        namespace, name = plugin.split("/")
+        asked_for = (namespace, name)
+        found = find_installation(place, asked_for, version) if version else current(place, asked_for)
+    except ValueError as error:
+        from sealdex.errors import UsageError  # noqa: PLC0415  # only when it fails
+
+        raise UsageError(
+            f"'{asked}' is not of the form NAMESPACE/NAME or NAMESPACE/NAME@VERSION",
+            hint="sealdex list shows what is installed",
+        ) from error
+    if found is None:
+        raise _not_installed(place, (namespace, name), version)
+    out.answer(found.path)
+    out.result(as_plain(found, is_current=current_version_named(place, found.id) == found.version))
+
+
+def _not_installed(place: Store, plugin: tuple[str, str], version: str) -> Exception:
+    import difflib  # noqa: PLC0415  # only when it fails
+
+    from sealdex.errors import NotFoundError  # noqa: PLC0415  # the same
+
+    name = "/".join(plugin)
+    others = [i.version for i in installed_versions(place, plugin)]
+    near = difflib.get_close_matches(name, {f"{i.namespace}/{i.name}" for i in installations(place)}, n=1)
+    also = f"; did you mean {near[0]}?" if near and not others else ""
+    if others:
+        also = f"; installed: {', '.join(others)}"
+    wanted = f"{name}@{version}" if version else name
+    return NotFoundError(
+        f"{wanted} is not installed{also}",
+        subject=wanted,
+        untouched="nothing was changed",
+        hint=f"sealdex install {wanted}",
+    )

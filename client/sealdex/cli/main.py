@@ -1,0 +1,28 @@
+"""The command ``sealdex``: the quick way for what is asked in loops, click for everything else."""
+
+from __future__ import annotations
+
+from sealdex.cli.errors import run
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealdex.cli.output import Output
+
+PROG = "sealdex"
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; `sealdex.cli.errors` says what each one means."""
+    return run(_command, args, prog=PROG)
+
+
+def _command(args: list[str], out: Output) -> object:
+    from sealdex.cli.quick import run_quickly  # noqa: PLC0415  # imports are counted here, see that module
+
+    if run_quickly(args, out):
+        return 0
+    from sealdex.cli.commands import cli  # noqa: PLC0415  # click and all of its own
+
+    return cli.main(args, prog_name=PROG, standalone_mode=False, obj=out)
