@@ -53,15 +53,6 @@ RELEASES: list[tuple[list[list[str]], list[str]]] = [
     ([], ["--plugin", "robotics/pick-and-place"]),
 ]
 
-TRY_THE_FILTER = """\
-import random, sys
-sys.path.insert(0, sys.argv[1])
-from kalman import Filter
-rng, kalman = random.Random(7), Filter()
-noisy = [20 + rng.gauss(0, 1) for _ in range(200)]
-print(f"200 measurements of 20 with noise: last {noisy[-1]:.2f}, estimate {[kalman.update(m) for m in noisy][-1]:.2f}")
-"""
-
 
 def environment() -> dict[str, str]:
     """Return the environment of all commands: everything they keep is kept under demo/."""
@@ -125,14 +116,14 @@ def make_registry() -> None:
 def agent(address: str) -> None:
     """Do what an agent does, then meet a forged artifact."""
     say("an agent on another host: it has the address and the root, nothing else")
-    root = TREE / "trust" / "public" / "1.root.json"
-    run("sealdex", "registry", "add", "demo", address, "--root", str(root))
+    run("sealdex", "registry", "add", "demo", address, "--root", "trust/public/1.root.json")
     run("sealdex", "search", "filter")
     run("sealdex", "info", "robotics/kalman")
     run("sealdex", "install", "acme/console-notify", "acme/shell-step", "robotics/kalman@^1.0")
     run("sealdex", "list")
-    kalman = DEMO / "agent" / "store" / "plugins" / "robotics" / "kalman" / "current"
-    run(sys.executable, "-c", TRY_THE_FILTER, str(kalman))
+    run("sealdex", "path", "robotics/kalman")
+    kalman = DEMO / "agent" / "store" / "plugins" / "robotics" / "kalman" / "current" / "kalman.py"
+    run("python3", str(kalman.relative_to(DEMO)), cwd=DEMO)
 
     say("somebody who can write to the store swaps an artifact for one of the same length")
     victim = next((TREE / "published" / "plugins" / "speech" / "echo-service").rglob("*.zip"))
@@ -160,7 +151,9 @@ def main() -> None:
         agent(address)
     say(f"done in {time.monotonic() - began:.0f} s. To browse it and install from it:")
     sys.stdout.write(f"  {BIN.relative_to(HERE)}/sealdex-builder --tree {TREE.relative_to(HERE)} serve --port 8000\n")
-    sys.stdout.write("  then open http://127.0.0.1:8000/\n")
+    sys.stdout.write("  then open http://127.0.0.1:8000/, or in another terminal:\n")
+    root = (TREE / "trust" / "public" / "1.root.json").relative_to(HERE)
+    sys.stdout.write(f"  {BIN.relative_to(HERE)}/sealdex registry add demo http://127.0.0.1:8000/ --root {root}\n")
 
 
 if __name__ == "__main__":

@@ -9,9 +9,7 @@ CENTRES = {"red": (0.0, 0.0), "green": (4.0, 0.0), "blue": (0.0, 4.0)}
 
 def sample(rng, count):
     """Return `count` (label, x, y) points around each centre."""
-    return [
-        (label, rng.gauss(x, 1.0), rng.gauss(y, 1.0)) for label, (x, y) in CENTRES.items() for _ in range(count)
-    ]
+    return [(label, rng.gauss(x, 1.0), rng.gauss(y, 1.0)) for label, (x, y) in CENTRES.items() for _ in range(count)]
 
 
 def classify(centroids, x, y):

@@ -30,3 +30,13 @@ class Filter:
         self.v += k1 * error
         self.p = [[(1 - k0) * p00, (1 - k0) * p01], [p10 - k1 * p00, p11 - k1 * p01]]
         return self.x
+
+
+if __name__ == "__main__":
+    import random
+
+    rng = random.Random(7)
+    noisy = [20 + rng.gauss(0, 1) for _ in range(200)]
+    kalman = Filter({"process_noise": 1e-6, "measurement_noise": 1.0})
+    estimate = [kalman.update(measurement) for measurement in noisy][-1]
+    print(f"200 noisy measurements of 20: the last is {noisy[-1]:.2f}, the estimate {estimate:.2f}")
