@@ -1,0 +1,263 @@
+"""Releasing: what is written, that the same again is the same, and that nothing half-done or wrong is written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.authoring import Bare, errors, zip_of
+
+from registry_builder.cli.archive_argument import parse_archive
+from registry_builder.source.packing import pack_folder
+from registry_builder.source.release import Archive, release
+from registry_builder.source.scaffold import new_plugin
+from sealdex.errors import ConfigError, NotFoundError, UsageError
+from sealdex.model.ids import PluginId
+from sealdex.model.selectors import Selector, matches
+
+TOOL = PluginId("acme", "tool")
+TIME = "2026-11-21T12:00:00Z"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Bare:
+    tree = Bare(tmp_path / "registry")
+    tree.plugin("acme/tool")
+    return tree
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where a build outside the tree leaves its archives."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for system in ("linux", "darwin"):
+        (folder / f"tool-{system}.zip").write_bytes(zip_of("tool", data=system.encode()))
+    return folder
+
+
+def written(tree: Bare, version: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((tree.root / f"plugins/acme/tool/releases/{version}.json").read_text())
+    return document
+
+
+def test_archives_from_outside_are_copied_and_pinned(tree: Bare, out: Path) -> None:
+    archives = [
+        parse_archive(f"{out}/tool-linux.zip:os=linux,arch=amd64|arm64,+cuda-11.8"),
+        parse_archive(f"{out}/tool-darwin.zip:os=darwin"),
+    ]
+    plan = release(tree.root, archives, plugin=TOOL, version="1.2.0", released_at=TIME)
+    assert not plan.exists
+    document = written(tree, "1.2.0")
+    linux, darwin = document["artifacts"]
+    assert linux["source"] == "plugins/acme/tool/dist/1.2.0/tool-linux.zip"
+    assert (tree.root / linux["source"]).read_bytes() == (out / "tool-linux.zip").read_bytes()
+    assert linux["tags"] == ["cuda-11.8"]
+    assert linux["selector"] == {
+        "match_labels": {"os": "linux"},
+        "match_expressions": [{"key": "arch", "operator": "In", "values": ["amd64", "arm64"]}],
+    }
+    assert darwin["selector"] == {"match_labels": {"os": "darwin"}}
+    assert document["released_at"] == TIME
+    assert document["version"] == "1.2.0"
+    assert tree.lint() == []
+
+
+def test_the_same_again_changes_nothing(tree: Bare, out: Path) -> None:
+    archives = [Archive(out / "tool-linux.zip")]
+    first = release(tree.root, archives, plugin=TOOL, version="1.0.0")
+    before = first.file.read_bytes()
+    again = release(tree.root, archives, plugin=TOOL, version="1.0.0")  # later, so that now is another time
+    assert again.exists
+    assert again.release == first.release
+    assert first.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("change", ["bytes", "selector", "channel", "released_at"])
+def test_another_release_under_the_same_version_is_refused(tree: Bare, out: Path, change: str) -> None:
+    path = out / "tool-linux.zip"
+    first = release(tree.root, [Archive(path)], plugin=TOOL, version="1.0.0", released_at=TIME)
+    before = first.file.read_bytes()
+    archive = Archive(path)
+    options: dict[str, Any] = {"released_at": TIME}
+    if change == "bytes":
+        path = out / "other"
+        path.mkdir()
+        archive = Archive(path / "tool-linux.zip")
+        archive.path.write_bytes(zip_of("tool", data=b"other"))
+    elif change == "selector":
+        archive = Archive(path, Selector(match_labels={"os": "linux"}))
+    else:
+        options[change] = {"channel": "beta", "released_at": "2027-01-01T00:00:00Z"}[change]
+    with pytest.raises(ConfigError) as caught:
+        release(tree.root, [archive], plugin=TOOL, version="1.0.0", **options)
+    assert caught.value.untouched == "no release was written"
+    assert first.file.read_bytes() == before
+    assert errors(tree.lint()) == []
+
+
+def test_versions_do_not_differ_in_build_metadata_alone(tree: Bare, out: Path) -> None:
+    release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+a")
+    with pytest.raises(ConfigError, match="only in build metadata"):
+        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+b")
+
+
+TEMPLATE = """
+version: 1.1.0-rc.1
+description: From the template
+artifacts:
+  - {match: "*-linux.zip", selector: {match_labels: {os: linux}}, bin: tool}
+  - {match: "*-darwin.zip", selector: {match_labels: {os: darwin}}}
+"""
+
+
+def test_a_template_says_what_archives_are_for(tree: Bare, out: Path) -> None:
+    tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
+    archives = [Archive(out / "tool-darwin.zip"), Archive(out / "tool-linux.zip")]
+    release(tree.root, archives, plugin=TOOL)
+    document = written(tree, "1.1.0-rc.1")
+    assert [a["selector"]["match_labels"]["os"] for a in document["artifacts"]] == ["darwin", "linux"]
+    assert document["artifacts"][1]["bin"] == "tool"
+    assert document["description"] == "From the template"
+    assert document["channel"] == "beta"  # a pre-release that doesn't say otherwise
+
+
+def test_a_template_beside_the_archive_wins(tree: Bare, out: Path) -> None:
+    tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
+    (out / "release.yaml").write_text("version: 3.0.0\nchannel: stable\n")
+    assert release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL).release.version == "3.0.0"
+
+
+def test_a_release_is_whole_or_not_at_all(tree: Bare, out: Path) -> None:
+    tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
+    with pytest.raises(ConfigError, match=r"no archive matches: '\*-darwin\.zip'"):
+        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+    (out / "tool-plan9.zip").write_bytes(zip_of("tool"))
+    with pytest.raises(ConfigError, match="matches none of the artifacts"):
+        release(tree.root, [Archive(out / "tool-plan9.zip")], plugin=TOOL)
+    assert not (tree.root / "plugins/acme/tool/releases").exists()
+    assert not (tree.root / "plugins/acme/tool/dist").exists()
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("version: 1.0\n", "version: must be a semantic version"),
+        ("version: 1.0.0\nartifacts: [{mtch: x}]\ndescripton: x\n", r"descripton: .*artifacts\[0\]\.mtch"),
+        ("- version\n", "must be a mapping"),
+        ('version: 1.0.0\ndescription: "a\\e[31m"\n', "control character"),
+        ("{", "is not valid YAML"),
+    ],
+)
+def test_a_wrong_template_is_named(tree: Bare, out: Path, template: str, message: str) -> None:
+    tree.write("plugins/acme/tool/release.yaml", template)
+    with pytest.raises(ConfigError, match=message):
+        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        ("bin: tol", "artifacts.0..bin"),
+        ("files: [{from: gone}]", "artifacts.0..files"),
+        ("bin: ../tool", "must not contain '..'"),
+        ("tags: [a]\nconfig_schema: {type: strin}", "config_schema.type"),
+    ],
+)
+def test_what_validate_would_refuse_is_never_written(tree: Bare, out: Path, extra: str, message: str) -> None:
+    artifact, _, rest = extra.partition("\n")
+    tree.write("plugins/acme/tool/release.yaml", f"version: 1.0.0\nartifacts:\n  - {{{artifact}}}\n{rest}\n")
+    with pytest.raises(ConfigError, match=message):
+        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+    assert not (tree.root / "plugins/acme/tool/releases").exists()
+    assert not (tree.root / "plugins/acme/tool/dist").exists()
+
+
+def test_overlapping_archives_are_refused(tree: Bare, out: Path) -> None:
+    archives = [Archive(out / "tool-linux.zip"), Archive(out / "tool-darwin.zip")]
+    with pytest.raises(ConfigError, match="overlaps with"):
+        release(tree.root, archives, plugin=TOOL, version="1.0.0")
+
+
+def test_an_attack_archive_is_refused_before_it_is_copied(tree: Bare, out: Path) -> None:
+    """Attacker: made the archive. Change: an entry that leaves its folder. Refusal: an error that names the entry;
+    neither manifest nor copy is left.
+    """
+    (out / "evil.zip").write_bytes(zip_of("../evil"))
+    with pytest.raises(ConfigError, match="would be refused by every client"):
+        release(tree.root, [Archive(out / "evil.zip")], plugin=TOOL, version="1.0.0")
+    assert not (tree.root / "plugins/acme/tool/dist").exists()
+
+
+def test_who_and_what_must_be_known(tree: Bare, out: Path) -> None:
+    archive = Archive(out / "tool-linux.zip")
+    with pytest.raises(UsageError, match="plugin can't be told"):
+        release(tree.root, [archive], version="1.0.0")
+    with pytest.raises(UsageError, match="version can't be told"):
+        release(tree.root, [archive], plugin=TOOL)
+    with pytest.raises(UsageError, match=r"write 1\.0\.0"):
+        release(tree.root, [archive], plugin=TOOL, version="v1.0.0")
+    with pytest.raises(NotFoundError, match="no plugin acme/gone"):
+        release(tree.root, [archive], plugin=PluginId("acme", "gone"), version="1.0.0")
+    with pytest.raises(NotFoundError, match="no such archive"):
+        release(tree.root, [Archive(out / "gone.zip")], plugin=TOOL, version="1.0.0")
+
+
+def test_a_release_may_have_dependencies_only(tree: Bare) -> None:
+    tree.write("plugins/acme/tool/release.yaml", 'version: 1.0.0\ndependencies: {acme/base: "*"}\n')
+    assert release(tree.root, [], plugin=TOOL).release.artifacts == ()
+
+
+def test_source_date_epoch_is_the_time(tree: Bare, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    plan = release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0")
+    assert plan.release.released_at == "2001-09-09T01:46:40Z"
+
+
+def test_a_released_archive_is_not_packed_over(tmp_path: Path) -> None:
+    tree = Bare(tmp_path / "registry")
+    folder = new_plugin(tree.root, "notify", PluginId("acme", "slack")).folder
+    packed = pack_folder(folder)
+    release(tree.root, [Archive(packed.path)])
+    before = packed.path.read_bytes()
+    assert pack_folder(folder).sha256 == packed.sha256
+    (folder / "src/notify.py").write_text("other")
+    with pytest.raises(ConfigError, match="released already, with other bytes"):
+        pack_folder(folder)
+    assert packed.path.read_bytes() == before
+    assert errors(tree.lint()) == []
+
+
+# --- the command line's way to say what an archive is for ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "labels"),
+    [
+        ("a.zip", "a.zip", {}),
+        ("a.zip:os=linux", "a.zip", {"os": "linux"}),
+        (r"C:\dist\a.zip", r"C:\dist\a.zip", {}),
+        (r"C:\dist\a.zip:os=windows,arch=amd64", r"C:\dist\a.zip", {"os": "windows", "arch": "amd64"}),
+        ("/a:b/c.zip", "/a:b/c.zip", {}),
+        ("/a:b/c.zip:acme.example/gpu=yes", "/a:b/c.zip", {"acme.example/gpu": "yes"}),
+    ],
+)
+def test_archive_arguments(text: str, path: str, labels: dict[str, str]) -> None:
+    archive = parse_archive(text)
+    assert archive.path == Path(path)
+    assert archive.selector is None if not labels else archive.selector == Selector(match_labels=labels)
+
+
+def test_one_of_several_values_and_tags() -> None:
+    archive = parse_archive("a.zip:os=linux|darwin,+cuda-12,+avx2")
+    assert archive.selector is not None
+    assert [matches(archive.selector, {"os": os}) for os in ("linux", "darwin", "windows")] == [True, True, False]
+    assert archive.tags == ("cuda-12", "avx2")
+
+
+@pytest.mark.parametrize("text", ["a.zip:os=linux,arch", "a.zip:os=linux,os=darwin", "a.zip:os=li nux"])
+def test_wrong_labels_are_named(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse_archive(text)
