@@ -203,8 +203,7 @@ def install(
                     installation = _commit(store, request, plan, files, archive.size, staging, durable=durable)
                 if plan.switch_to is not None:
                     point_current(store, request.plugin, plan.switch_to, staging)
-                else:
-                    settle_current(store, request.plugin, staging)
+            settle_current(store, request.plugin)
             if installation is None:
                 raise RuntimeError(f"plan {plan.action} gave no installation")  # no plan is both
             is_current = current_version_named(store, request.plugin) == request.version

@@ -42,7 +42,7 @@ class TarItem(NamedTuple):
 
     entry: ArchiveEntry
     problems: list[EntryProblem]
-    second_opinions: list[EntryProblem]
+    member: tarfile.TarInfo
     content: Iterator[bytes]
 
 
@@ -59,7 +59,7 @@ def list_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Li
     for item in read_tar(archive, compression, limits):
         entries.append(item.entry)
         problems += item.problems
-        second_opinions += item.second_opinions
+        second_opinions += _standard_filter(item)
     return Listing(entries, problems, second_opinions)
 
 
@@ -82,9 +82,7 @@ def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> It
                 if member.name in {".", "./", ""} and member.isdir():
                     continue
                 entry, problems = _entry(member)
-                yield TarItem(
-                    entry, problems, _standard_filter(member, entry), stream.content(member.offset_data, entry.size)
-                )
+                yield TarItem(entry, problems, member, stream.content(member.offset_data, entry.size))
             stream.expect_end()
 
 
@@ -117,16 +115,16 @@ def _entry(member: tarfile.TarInfo) -> tuple[ArchiveEntry, list[EntryProblem]]:
     return ArchiveEntry(path=path, kind=kind, size=size, mode=stat.S_IMODE(member.mode), target=target), problems
 
 
-def _standard_filter(member: tarfile.TarInfo, entry: ArchiveEntry) -> list[EntryProblem]:
+def _standard_filter(item: TarItem) -> list[EntryProblem]:
     data_filter = getattr(tarfile, "data_filter", None)  # missing before 3.10.12 and 3.11.4
     if data_filter is None:
         return []
     try:
-        data_filter(member, _NOWHERE)
+        data_filter(item.member, _NOWHERE)
     except tarfile.FilterError as error:
-        return [EntryProblem(entry.path, f"is refused by tarfile's data filter: {type(error).__name__}")]
+        return [EntryProblem(item.entry.path, f"is refused by tarfile's data filter: {type(error).__name__}")]
     except (ValueError, OSError) as error:  # NUL or surrogates in a name
-        return [EntryProblem(entry.path, f"is refused by tarfile's data filter: {error}")]
+        return [EntryProblem(item.entry.path, f"is refused by tarfile's data filter: {error}")]
     return []
 
 

@@ -17,6 +17,7 @@ from sealdex.archive.writing import sync_path
 from sealdex.errors import InstallError, NotFoundError
 from sealdex.store.installations import (
     Installation,
+    current,
     current_version_named,
     find_installation,
     installed_versions,
@@ -63,13 +64,16 @@ def switch(
         NotFoundError: that version isn't installed.
         InstallError: the file system refuses, or somebody else holds the plugin.
     """
-    with _told_as_install_error(plugin), plugin_lock(store, plugin, timeout_s=timeout_s):
-        require_installed(store, plugin, version)
-        before = current_version_named(store, plugin)
-        if before != version:
-            with staging_folder(store) as staging:
-                point_current(store, plugin, version, staging)
-        return None if before is None else find_installation(store, plugin, before)
+    with _told_as_install_error(plugin):
+        remove_stale(store)
+        with plugin_lock(store, plugin, timeout_s=timeout_s):
+            settle_current(store, plugin)
+            require_installed(store, plugin, version)
+            before = current_version_named(store, plugin)
+            if before != version:
+                with staging_folder(store) as staging:
+                    point_current(store, plugin, version, staging)
+            return None if before is None else find_installation(store, plugin, before)
 
 
 def remove(
@@ -84,12 +88,15 @@ def remove(
     with _told_as_install_error(plugin):
         remove_stale(store)
         with plugin_lock(store, plugin, timeout_s=timeout_s):
-            require_installed(store, plugin, version)
+            settle_current(store, plugin)
+            folder = store.version_folder(plugin, version)
+            if not os.path.lexists(folder):  # a damaged one can't be read, and can be removed
+                require_installed(store, plugin, version)
             with staging_folder(store) as staging:
-                Path(store.version_folder(plugin, version)).rename(staging / "removed")  # the commit point
-                now_current = settle_current(store, plugin, staging)
+                Path(folder).rename(staging / "removed")  # the commit point
+                settle_current(store, plugin)
             sync_path(Path(store.plugins_folder))
-            return now_current
+            return current(store, plugin)
 
 
 def require_installed(store: Store, plugin: tuple[str, str], version: str) -> Installation:
@@ -111,27 +118,25 @@ def require_installed(store: Store, plugin: tuple[str, str], version: str) -> In
     return found
 
 
-def settle_current(store: Store, plugin: tuple[str, str], staging: Path) -> Installation | None:
-    """Bring ``current`` in line with what is there, and return what it names then.
+def settle_current(store: Store, plugin: tuple[str, str]) -> None:
+    """Bring ``current`` in line with what is there, after a removal, or one that was killed.
 
-    Named and gone: the newest version that is left takes over. Nothing left: the plugin's folder goes. The caller
-    holds the plugin.
+    Where the version it names is gone, the newest that is left takes over; with nothing left the plugin's folder goes.
+    The caller holds the plugin.
     """
     named = current_version_named(store, plugin)
     left = installed_versions(store, plugin)
-    kept = next((i for i in left if i.version == named), None)
-    if kept is not None or (named is None and left):
-        return kept
-    if left:
-        point_current(store, plugin, left[-1].version, staging)
-        return left[-1]
-    link = Path(store.current_link(plugin))
-    with suppress(FileNotFoundError):
-        link.rename(staging / "current-removed")
-    with suppress(OSError):  # something else is in there, or another plugin of the namespace
-        link.parent.rmdir()
-        link.parent.parent.rmdir()
-    return None
+    if named is not None and named not in {i.version for i in left}:
+        with staging_folder(store) as staging:
+            if left:
+                point_current(store, plugin, left[-1].version, staging)
+            else:
+                Path(store.current_link(plugin)).rename(staging / "current-removed")
+    if not left:
+        folder = Path(store.plugin_folder(plugin))
+        with suppress(OSError):  # it isn't there, something else is in it, or another plugin of the namespace
+            folder.rmdir()
+            folder.parent.rmdir()
 
 
 def point_current(store: Store, plugin: tuple[str, str], version: str, staging: Path) -> None:
