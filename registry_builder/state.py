@@ -172,6 +172,7 @@ class PublishedReader:
         self._check_tree_is_newest()
         if seen is not None:
             self._check_same_timestamp(seen)
+            self._check_same_snapshot(seen)
         self._state = self._read_state(probe)
         return self._state
 
@@ -227,6 +228,19 @@ class PublishedReader:
             raise self._rolled_back(
                 f"version {seen.timestamp_version} of timestamp.json was another file when last seen"
             )
+
+    def _check_same_snapshot(self, seen: Seen) -> None:
+        # ngclient had no need to ask for the snapshot that it was given; readers have, so it must be there and intact
+        version = Metadata[Timestamp].from_bytes(self._fetcher.timestamp.data).signed.snapshot_meta.version
+        key = f"metadata/{version}.snapshot.json"
+        if self._fetcher.was_asked(key):
+            return
+        try:
+            stored = self._storage.get(key, max_bytes=MAX_METADATA_BYTES).data
+        except ObjectMissingError:
+            raise tampered(self._storage, key, "it is missing, but signed metadata names it") from None
+        if stored != seen.snapshot.encode():
+            raise tampered(self._storage, key, "it was another file when last seen from here")
 
     def _read_state(self, probe: str) -> PublishedState:
         snapshot = self._signed("snapshot", Snapshot)
@@ -297,8 +311,6 @@ class PublishedReader:
                 self._storage, self._fetcher.last_key, "it is missing, but signed metadata names it"
             ) from error
         except (RepositoryError, DownloadError) as error:
-            if isinstance(error.__cause__, SealdexError):
-                raise error.__cause__ from error
             raise tampered(self._storage, self._fetcher.last_key, str(error)) from error
 
     def _rolled_back(self, reason: str) -> VerificationError:

@@ -46,6 +46,10 @@ class StorageFetcher(FetcherInterface):
         except SealdexError:
             return None
 
+    def was_asked(self, key: str) -> bool:
+        """Tell whether ngclient asked for a file."""
+        return key in self._asked
+
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """Return a file; ngclient asks for all metadata in this way."""
         key = unquote(url)

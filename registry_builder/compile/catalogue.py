@@ -19,19 +19,17 @@ _STABLE = "stable"
 def catalogue_row(document: IndexDocument) -> CatalogueRow:
     """Return the row of a plugin; `CatalogueRow` says what each field means."""
     channels: dict[str, str] = {}
-    latest: ReleaseEntry | None = None
+    newest: ReleaseEntry | None = None
+    stable: ReleaseEntry | None = None
     for release in document.releases:  # newest first, so the first that is seen is the newest
         if release.yanked is not None:
             continue
+        newest = newest or release
         for channel in release.channels:
-            if channel not in channels:
-                channels[channel] = release.version
-                if channel == _STABLE:
-                    latest = release
-        if latest is None:
-            latest = release
-    if _STABLE in channels:
-        latest = document.release(channels[_STABLE])
+            channels.setdefault(channel, release.version)
+        if stable is None and _STABLE in release.channels:
+            stable = release
+    latest = stable or newest
     return CatalogueRow(
         namespace=document.namespace,
         name=document.name,
@@ -70,9 +68,9 @@ def _allowed(selector: Mapping[str, Any]) -> dict[str, set[str]]:
 
 
 def _intersect(a: dict[str, set[str]], b: dict[str, set[str]]) -> dict[str, set[str]]:
-    if not a or not b:
-        return a or b
-    return {key: a[key] & b[key] if key in a and key in b else a.get(key) or b[key] for key in {**a, **b}}
+    """Return what both allow; a label that only one of them limits is as that one says."""
+    both = {key: a[key] & values if key in a else values for key, values in b.items()}
+    return {**a, **both}
 
 
 def _tags(release: ReleaseEntry) -> tuple[str, ...]:
