@@ -14,9 +14,11 @@ shared by threads; processes are kept apart by locks in the store.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url, image_reference
 from sealdex.config import Config, load_config
@@ -29,7 +31,6 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
 from sealdex.observing import Observer
-from sealdex.registries import Registries
 from sealdex.resolve import Choice, Policy, Request, Resolution, UnknownPluginError, nearest, parse_request, resolve
 from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo
 from sealdex.search import Query, search
@@ -39,7 +40,10 @@ from sealdex.store.installations import Installation, current, installations, in
 from sealdex.store.layout import Store
 from sealdex.store.verify import verify_installation
 from sealdex.transport import Transport
-from sealdex.trust import TrustState
+
+if TYPE_CHECKING:
+    from sealdex.registries import Registries
+    from sealdex.trust import TrustState
 
 _MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
@@ -65,7 +69,8 @@ class Client:
         self._store = Store(self.config.store)
         self._cache = ContentCache(Path(self._store.cache_folder))
         self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
-        self._registries = Registries(self.config, self._transport, self.observer)
+        self._opened: Registries | None = None
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self
@@ -78,6 +83,15 @@ class Client:
     def close(self) -> None:
         """Give the connections back."""
         self._transport.close()
+
+    @property
+    def _registries(self) -> Registries:
+        with self._lock:
+            if self._opened is None:
+                from sealdex.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
+
+                self._opened = Registries(self.config, self._transport, self.observer)
+            return self._opened
 
     @property
     def environment(self) -> Environment:

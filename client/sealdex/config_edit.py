@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from sealdex.config import Config, ConfigDocument, RegistrySection, parse_config
+from sealdex.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
 from sealdex.errors import ConfigError, UsageError
 
 _LOCK_SECONDS = 10
@@ -33,6 +33,13 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
             f"there is a registry '{name}' already, at {before.registries[name].url}",
             untouched="the configuration is as it was",
             hint=f"choose another name, or first: sealdex registry remove {name}",
+        )
+    taken = next((n for n, other in before.registries.items() if _takes_all(other)), None)
+    if taken is not None and _takes_all(section):
+        raise ConfigError(
+            f"two registries can't both take every namespace, and '{taken}' does already",
+            untouched="the configuration is as it was",
+            hint=f"say what '{name}' is for: --namespace NAMESPACE (may be repeated, 'team-*' works)",
         )
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"[registries.{_key(name)}]", f"url = {_string(section.url)}", f"root = {_string(section.root)}"]
@@ -78,16 +85,14 @@ def _checked(edited: str, meant: ConfigDocument, name: str) -> str:
     try:
         got = parse_config(edited)
     except ConfigError as error:
-        if "takes every namespace already" in error.message:
-            raise ConfigError(
-                f"two registries can't both take every namespace: {error.message}",
-                untouched="the configuration is as it was",
-                hint=f"say what '{name}' is for: --namespace NAMESPACE (may be repeated, 'team-*' works)",
-            ) from error
         raise _by_hand(name) from error
     if got != meant or list(got.registries) != list(meant.registries):
         raise _by_hand(name)
     return edited
+
+
+def _takes_all(section: RegistrySection) -> bool:
+    return any(not pattern.strip(CATCH_ALL) for pattern in section.namespaces)
 
 
 def _by_hand(name: str) -> ConfigError:

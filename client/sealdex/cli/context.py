@@ -47,10 +47,14 @@ class Context:
         """Open a client whose waits, retries and transfers are shown while the block runs."""
         from sealdex.client import Client  # noqa: PLC0415  # tuf and its cryptography
 
+        with self.observer(doing) as observer, Client(self.config(), observer=observer) as client:
+            yield client
+
+    @contextmanager
+    def observer(self, doing: str) -> Iterator[ConsoleObserver]:
+        """Show waits, retries and transfers while the block runs."""
         with self.out.progress(doing) as progress:
-            observer = ConsoleObserver(self.out, progress)
-            with Client(self.config(), observer=observer) as client:
-                yield client
+            yield ConsoleObserver(self.out, progress)
 
 
 def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +93,7 @@ class ConsoleObserver(Observer):
         self._lock = threading.Lock()
         self._done = 0
         self._total: int | None = 0
+        self._failures: dict[str, int] = {}
 
     def waiting(self, why: str) -> None:
         """Say what is being waited for."""
@@ -101,12 +106,11 @@ class ConsoleObserver(Observer):
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""
         with self._lock:
+            count = self._failures[notice.host] = self._failures.get(notice.host, 0) + 1
             if self._progress.visible:
                 self._progress.retried(notice.host, notice.reason)
-            else:
-                self._out.note(
-                    f"{notice.host}: {notice.reason}, attempt {notice.attempt}, again in {notice.delay_s:.1f} s"
-                )
+            elif count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a log needs no more
+                self._out.note(f"{notice.host}: {notice.reason}, trying again (failed attempts: {count})")
 
     def downloading(self, choice: Choice) -> _Transfer:
         """Count the bytes of one of perhaps several downloads."""

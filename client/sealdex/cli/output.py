@@ -126,7 +126,10 @@ class Output:
         self.stdout.flush()
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show rows in columns; on a terminal the last column is cut where the line would wrap."""
+        """Show rows in columns, under headers unless those are empty.
+
+        On a terminal the last column is cut where the line would wrap.
+        """
         if self.mode == "json":
             return
         cells = [[clean(cell) for cell in row] for row in rows]
@@ -139,6 +142,8 @@ class Output:
         widths = [max(map(_width, column)) for column in zip(headers, *cells, strict=True)]
         room = self._columns() - sum(widths[:-1]) - 2 * (len(widths) - 1)
         for number, row in enumerate([list(headers), *cells]):
+            if not any(row):
+                continue
             if room > 8:
                 row[-1] = _cut(row[-1], room)
             padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]

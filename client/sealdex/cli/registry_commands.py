@@ -11,11 +11,12 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
-from sealdex.errors import SealdexError, UsageError
+from sealdex.errors import SealdexError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from sealdex.config import Config
-    from sealdex.trust import TrustState
+    from sealdex.config import RegistrySection
+    from sealdex.transport import Transport
+    from sealdex.trust import TrustedRegistry, TrustState
 
 registry = LazyGroup(name="registry", help="Add, list and remove registries.")
 
@@ -61,7 +62,8 @@ def add(
     is asked and its metadata verified with that root.
     """  # fmt: skip
     from sealdex.config_edit import add_registry, with_registry  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.trust import check_root  # noqa: PLC0415  # the same
+    from sealdex.transport import Transport  # noqa: PLC0415  # the same
+    from sealdex.trust import TrustedRegistry, check_root  # noqa: PLC0415  # the same
 
     out, config = context.out, context.config()
     if (root is None) == (fingerprint is None):
@@ -74,10 +76,15 @@ def add(
     address = _address(name, url)
     section = _section(name, address, namespaces)
     with_registry(config.path.read_text(encoding="utf-8") if config.path.exists() else "", name, section)  # or raise
-    with out.progress(f"asking {address}"):
-        data = _root_bytes(config, address, root, fingerprint)
+    with (
+        context.observer(f"asking {address}") as observer,
+        Transport(config.transport_settings, on_retry=observer.retrying) as transport,
+    ):
+        data = _root_bytes(transport, address, root, fingerprint)
         version = check_root(data)
-        state = None if no_check else _checked(config, name, address, data)
+        state = (
+            None if no_check else _checked(TrustedRegistry(name, address, data, config.trust_folder(name), transport))
+        )
     add_registry(config, name, address, namespaces, data)
     digest = hashlib.sha256(data).hexdigest()
     out.result({
@@ -151,8 +158,8 @@ def _address(name: str, url: str) -> str:
     return url
 
 
-def _section(name: str, url: str, namespaces: tuple[str, ...]) -> Any:
-    from sealdex.config import ConfigDocument, RegistrySection  # noqa: PLC0415  # a command imports when it runs
+def _section(name: str, url: str, namespaces: tuple[str, ...]) -> RegistrySection:
+    from sealdex.config import ConfigDocument  # noqa: PLC0415  # a command imports when it runs
     from sealdex.model.decode import DocumentError, read_values  # noqa: PLC0415  # the same
 
     section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
@@ -167,37 +174,29 @@ def _section(name: str, url: str, namespaces: tuple[str, ...]) -> Any:
             untouched="no registry was added",
             hint="sealdex registry add --help",
         ) from error
-    found: RegistrySection = document.registries[name]
-    return found
+    return document.registries[name]
 
 
-def _root_bytes(config: Config, url: str, root: Path | None, fingerprint: str | None) -> bytes:
+def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:
     from sealdex.config import MAX_ROOT_BYTES  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.transport import Transport  # noqa: PLC0415  # the same
     from sealdex.trust import fetch_root_by_fingerprint  # noqa: PLC0415  # the same
 
-    if root is not None:
-        with root.open("rb") as file:
-            return file.read(MAX_ROOT_BYTES)
-    with Transport(config.transport_settings) as transport:
+    if root is None:
         return fetch_root_by_fingerprint(url, fingerprint or "", transport)
+    with root.open("rb") as file:
+        return file.read(MAX_ROOT_BYTES)
 
 
-def _checked(config: Config, name: str, url: str, root: bytes) -> TrustState:
+def _checked(registry: TrustedRegistry) -> TrustState:
     """Ask the registry and verify what it answers, before anything is written into the configuration."""
-    from sealdex.transport import Transport  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.trust import TrustedRegistry  # noqa: PLC0415  # the same
-
-    folder = config.trust_folder(name)
-    was_there = folder.exists()
+    was_there = registry.folder.exists()
     try:
-        with Transport(config.transport_settings) as transport:
-            return TrustedRegistry(name, url, root, folder, transport).refresh()
+        return registry.refresh()
     except SealdexError as error:
         if not was_there:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(registry.folder, ignore_errors=True)
         error.untouched = "no registry was added"
-        if error.exit_code == 5:
+        if isinstance(error, UnavailableError):
             error.hint = "check the address; to add it without asking: --no-check"
         raise
 
