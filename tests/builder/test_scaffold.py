@@ -36,7 +36,7 @@ def test_a_new_registry_is_valid_and_keeps_keys_out(tmp_path: Path) -> None:
         365, 365, 90, 90, 7,
     ]  # fmt: skip
     ignored = (made.folder / ".gitignore").read_text().splitlines()
-    assert {"*.pem", "*.key", "keys/", "/published/"} <= set(ignored)
+    assert {"*.pem", "*.key", "/keys/", "/published/"} <= set(ignored)
     assert find_tree(made.folder / "plugins") == made.folder.resolve()
     assert made.kept == ()
 
