@@ -8,7 +8,7 @@ import msgspec
 
 from registry_builder.compile.index import Ingestion, same_manifest
 from registry_builder.compile.manifest import manifest_bytes, manifest_key, pin
-from registry_builder.publish import Publisher
+from registry_builder.publisher import Publisher
 from registry_builder.signing.roles import TargetPin, bin_names, bin_of
 from registry_builder.source.tree import SourcePlugin
 from registry_builder.state import PublishedReader, PublishedState

@@ -30,7 +30,7 @@ COMMANDS = {
     "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
-    "keys": LazyCommand(f"{_PUBLISHING}:keys", "Make and list signing keys."),
+    "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
 }
 
 

@@ -48,8 +48,8 @@ def validate_tree(out: Output, root: Path, plugins: Collection[PluginId], *, off
 
 def _published(out: Output, tree: SourceTree) -> dict[str, dict[PluginId, IndexDocument]]:
     """Read what is published, realm by realm; what can't be reached is said and does without."""
-    from registry_builder.publish import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
     from registry_builder.published import published_documents  # noqa: PLC0415  # as above
+    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
     from registry_builder.signing.trust import trust_folder  # noqa: PLC0415  # as above
 
     found: dict[str, dict[PluginId, IndexDocument]] = {}

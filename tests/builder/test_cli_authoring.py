@@ -146,14 +146,15 @@ def test_diff_names_plugins_and_releases(tmp_path: Path, capsys: pytest.CaptureF
     capsys.readouterr()
     assert builder("--tree", tree.root, "--json", "diff") == 0
     (realm,) = json.loads(capsys.readouterr().out)["realms"]
-    assert realm["new_releases"] == ["acme/slack 1.0.0"]
+    assert realm["new_releases"] == ["acme/slack@1.0.0"]
     assert builder("--tree", tree.root, "diff") == 0
-    assert "  + acme/slack: new 1.0.0" in capsys.readouterr().out
+    assert "  + acme/slack 1.0.0" in capsys.readouterr().out
     assert not (tree.root / "published").exists()
 
 
 def test_validate_compares_with_what_is_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from registry_builder.publish import open_publisher, publish  # noqa: PLC0415  # only this test publishes
+    from registry_builder.publish import publish  # noqa: PLC0415  # only this test publishes
+    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # as above
 
     assert builder("-q", "init", tmp_path / "reg", "--dev-keys") == 0
     tree = Bare.__new__(Bare)
