@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.plugin_registry import YANKED, PluginRegistry, sha256
 from support.tree_server import TreeServer
@@ -16,12 +17,14 @@ from sealdex import (
     InstallError,
     NoMatchError,
     NotFoundError,
+    PluginId,
     Policy,
     Query,
     UnavailableError,
     UsageError,
     VerificationError,
 )
+from sealdex.artifacts import file_url
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.model.index import ArtifactEntry
 
@@ -384,3 +387,45 @@ def test_public_names_are_there_and_few() -> None:
     assert set(sealdex.__all__) <= set(dir(sealdex))
     with pytest.raises(AttributeError):
         _ = sealdex.nothing
+
+
+# --- what changes under our hands ------------------------------------------------------------------------------------
+
+
+def test_attack_a_cached_file_that_changes_between_check_and_use(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attacker: another user who may write to a shared cache. Change: swaps a file right after it was verified.
+    Refused: what is read or copied is hashed once more; no copy is left.
+    """
+    (tmp_path / "swapped").write_bytes(b"evil")
+    monkeypatch.setattr("sealdex.client.download", lambda *_args, **_options: tmp_path / "swapped")
+    with pytest.raises(VerificationError):
+        client.manifest("acme/slack", "1.1.0")
+    with pytest.raises(VerificationError):
+        client.fetch("acme/slack", to=tmp_path / "d")
+    assert list((tmp_path / "d").iterdir()) == []
+
+
+def test_attack_a_manifest_of_another_release(tmp_path: Path) -> None:
+    """Attacker: signs an index document. Change: pins another plugin's manifest. Refused: it says whose it is."""
+    registry = PluginRegistry()
+    registry.release("acme/good", "1.0.0")
+    registry.release("acme/evil", "1.0.0")
+    good = registry.documents[PluginId("acme", "good")].releases[0]
+    evil = registry.documents[PluginId("acme", "evil")]
+    registry.plugin("acme/evil", releases=(msgspec.structs.replace(evil.releases[0], manifest=good.manifest),))
+    registry.files["plugins/acme/evil/1.0.0/manifest.json"] = registry.files["plugins/acme/good/1.0.0/manifest.json"]
+    registry.publish()
+    section = RegistrySection(url=registry.write(tmp_path / "published"), root="roots/p")
+    with Client(config_for(tmp_path, {"p": registry.root}, {"p": section})) as client:
+        assert client.manifest("acme/good", "1.0.0").name == "good"
+        with pytest.raises(VerificationError):
+            client.manifest("acme/evil", "1.0.0")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".x", "x.", "", "con.zip", "a\\b", "a%2fb"])
+def test_attack_file_names_never_become_addresses_unchecked(name: str) -> None:
+    """Attacker: signs an index document that an older or newer reader let through. Refused here once more."""
+    with pytest.raises(VerificationError):
+        file_url("https://example.org", PluginId("acme", "x"), "1.0.0", name)
