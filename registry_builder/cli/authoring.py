@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +15,13 @@ from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
 
 
-class PluginIdParam(click.ParamType[PluginId]):
+if TYPE_CHECKING:
+    _PluginIdType = click.ParamType[PluginId]
+else:
+    _PluginIdType = click.ParamType  # not generic in older releases of click
+
+
+class PluginIdParam(_PluginIdType):
     """``namespace/name``, checked."""
 
     name = "ns/name"
