@@ -1,12 +1,13 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
-.PHONY: help demo test lint bench schema clean
+.PHONY: help demo test lint bench schema vendor clean
 
 help:
 	@echo "make demo    the whole way, from a folder of plugins to a verified install, on this machine"
 	@echo "make test    ruff, mypy --strict and pytest"
 	@echo "make bench   the budgets: ratios against peers, measured in one run (minutes)"
 	@echo "make schema  write docs/schema/ anew from the structs"
+	@echo "make vendor  bring the JavaScript of others that the site carries, with npm"
 	@echo "make clean   remove what the others made"
 
 demo:
@@ -30,6 +31,9 @@ bench:
 schema:
 	@scripts/setup.sh demo
 	.venv/bin/python scripts/write_schemas.py
+
+vendor:
+	@scripts/vendor.sh
 
 clean:
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/work

@@ -1,0 +1,386 @@
+// The search page. Everything it shows is made here, inside
+//
+//   <div data-search data-catalogue="catalogue.json" data-worker="../assets/search-worker.js"
+//        data-engine="../assets/minisearch.js" data-root="../"> ...what people without JavaScript read... </div>
+//
+// whose addresses are relative to the page. The worker searches; this module keeps three things in step: what is asked
+// (`asked`), the address (?q=words&type=build&os=linux&sort=name), and the page. Text from the catalogue only ever
+// becomes text nodes and encoded path segments.
+
+const PAGE_OF_RESULTS = 40;
+const ADDRESS_DELAY_MS = 300; // browsers refuse to change the address more often than some 100 times in 30 s
+
+const FACETS = {
+  type: "Type",
+  os: "Operating system",
+  arch: "Architecture",
+  tag: "Tag",
+  channel: "Channel",
+  licence: "Licence",
+  deprecated: "Deprecated",
+  namespace: "Namespace",
+  keyword: "Keyword",
+};
+const SORTS = { relevance: "Relevance", recent: "Recently released", name: "Name" };
+
+const root = document.querySelector("[data-search]");
+const title = document.title;
+const address = (name) => new URL(root.dataset[name], document.baseURI).href;
+const asked = fromAddress();
+let shown = PAGE_OF_RESULTS;
+const wide = new Set(); // facets listed in full
+
+// ---- the worker: one query at a time, and of those that wait only the newest counts -----------------------------
+
+const worker = new Worker(address("worker"), { type: "module" });
+let answering = false;
+let waiting = false;
+worker.onmessage = ({ data }) => answers[data.did](data);
+worker.onerror = () => answers.failed({ reason: "the search program didn't load" });
+worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine") });
+
+const answers = {
+  progress({ read, shards }) {
+    page.progress.max = shards;
+    page.progress.value = read;
+  },
+  ready() {
+    page.progress.remove();
+  },
+  query(answer) {
+    answering = false;
+    show(answer);
+    if (waiting) ask();
+  },
+  failed({ reason }) {
+    page.status.textContent = `Search doesn't work now: ${reason}. Reload the page, or go through the lists.`;
+    page.progress.remove();
+    root.dataset.state = "failed";
+  },
+};
+
+function ask() {
+  waiting = answering;
+  if (answering) return;
+  answering = true;
+  root.dataset.state = "asking";
+  const facets = Object.fromEntries(Object.entries(asked.facets).map(([key, values]) => [key, [...values]]));
+  const sort = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
+  worker.postMessage({ do: "query", text: asked.text, facets, sort, count: shown, wide: [...wide] });
+}
+
+function changed() {
+  shown = PAGE_OF_RESULTS;
+  clearTimeout(toAddress.timer);
+  toAddress.timer = setTimeout(toAddress, ADDRESS_DELAY_MS);
+  ask();
+}
+
+// ---- the address ------------------------------------------------------------------------------------------------
+
+function fromAddress() {
+  const parameters = new URLSearchParams(location.search);
+  const sort = parameters.get("sort");
+  return {
+    text: parameters.get("q") ?? "",
+    facets: Object.fromEntries(Object.keys(FACETS).map((key) => [key, new Set(parameters.getAll(key))])),
+    sort: Object.hasOwn(SORTS, sort ?? "") ? sort : null,
+  };
+}
+
+function toAddress() {
+  clearTimeout(toAddress.timer);
+  const parameters = new URLSearchParams();
+  if (asked.text.trim()) parameters.set("q", asked.text.trim());
+  for (const [key, values] of Object.entries(asked.facets)) for (const value of values) parameters.append(key, value);
+  if (asked.sort) parameters.set("sort", asked.sort);
+  const text = parameters.toString();
+  history.replaceState(null, "", text ? `?${text}` : location.pathname);
+  document.title = asked.text.trim() ? `${asked.text.trim()} · ${title}` : title;
+}
+
+// ---- the page ---------------------------------------------------------------------------------------------------
+
+/** Make an element; attributes that are false or undefined are left out. */
+function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== false && value !== undefined) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children);
+  return made;
+}
+
+const page = {
+  field: element("input", {
+    type: "search",
+    id: "search-text",
+    name: "q",
+    placeholder: "Name, keyword or what it does",
+    autocomplete: "off",
+    autocapitalize: "off",
+    spellcheck: "false",
+    enterkeyhint: "search",
+    "aria-describedby": "search-keys",
+    oninput: () => {
+      asked.text = page.field.value;
+      changed();
+    },
+  }),
+  sort: element(
+    "select",
+    {
+      id: "search-sort",
+      onchange: () => {
+        asked.sort = page.sort.value;
+        changed();
+      },
+    },
+    ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
+  ),
+  status: element("p", { class: "search-status", role: "status" }, "Reading the catalogue"),
+  progress: element("progress", { "aria-label": "Reading the catalogue" }),
+  chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
+  results: element("ol", { class: "search-results", "aria-label": "Results" }),
+  more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, "Show more"),
+  filters: element("div", { class: "search-facets" }),
+};
+
+page.field.value = asked.text;
+root.replaceChildren(
+  element(
+    "form",
+    { class: "search-form", role: "search", action: location.pathname, onsubmit: (event) => event.preventDefault() },
+    element("label", { for: "search-text", class: "visually-hidden" }, "Search plugins"),
+    page.field,
+    element(
+      "p",
+      { class: "search-keys", id: "search-keys" },
+      ...["/", " search · ", "↓", " ", "↑", " through the results · ", "Enter", " open · ", "Esc", " clear"].map(
+        (part) => (part.startsWith(" ") ? part : element("kbd", {}, part)),
+      ),
+    ),
+  ),
+  element(
+    "div",
+    { class: "search-columns" },
+    element(
+      "details",
+      { class: "search-filters", open: matchMedia("(min-width: 56rem)").matches },
+      element("summary", {}, "Filters"),
+      page.filters,
+    ),
+    element(
+      "div",
+      { class: "search-found" },
+      element(
+        "div",
+        { class: "search-bar" },
+        page.status,
+        page.progress,
+        element("label", { class: "search-sort" }, element("span", {}, "Sort by"), " ", page.sort),
+      ),
+      page.chips,
+      page.results,
+      page.more,
+    ),
+  ),
+);
+root.addEventListener("keydown", walk);
+root.addEventListener("change", ({ target }) => {
+  if (target.dataset.facet) choose(target.dataset.facet, target.value, target.checked);
+});
+addEventListener("popstate", () => {
+  Object.assign(asked, fromAddress());
+  page.field.value = asked.text;
+  shown = PAGE_OF_RESULTS;
+  ask();
+});
+addEventListener("pagehide", toAddress);
+page.results.addEventListener("click", toAddress); // so that "back" finds what was asked
+ask();
+
+function show({ total, rows, facets }) {
+  root.dataset.state = "answered";
+  page.status.textContent = total === 1 ? "1 plugin" : `${total.toLocaleString("en")} plugins`;
+  page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
+  page.results.replaceChildren(...rows.map(result));
+  page.more.hidden = rows.length >= total;
+  const focused = document.activeElement?.dataset.key;
+  page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key])));
+  page.chips.replaceChildren(...chips());
+  if (total === 0) page.results.replaceChildren(nothing());
+  if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+}
+
+function showMore() {
+  const at = page.results.children.length;
+  shown += PAGE_OF_RESULTS;
+  ask();
+  const arrived = new MutationObserver(() => {
+    arrived.disconnect();
+    page.results.children[at]?.querySelector("a").focus();
+  });
+  arrived.observe(page.results, { childList: true });
+}
+
+function result(row) {
+  const facts = [
+    row.type,
+    row.license,
+    row.labels?.os?.join(", "),
+    row.tags?.join(", "),
+    row.updated_at && element("time", { datetime: row.updated_at }, row.updated_at.slice(0, 10)),
+  ].filter(Boolean);
+  return element(
+    "li",
+    { class: "search-result" },
+    element(
+      "h2",
+      {},
+      element(
+        "a",
+        { href: new URL(`${encodeURIComponent(row.namespace)}/${encodeURIComponent(row.name)}/`, address("root")).href },
+        element("span", { class: "search-namespace" }, ...marked(row.namespace, row.terms), "/"),
+        ...marked(row.name, row.terms),
+      ),
+      row.latest ? element("span", { class: "search-version" }, row.latest) : "",
+    ),
+    element("p", { class: "search-summary" }, ...marked(row.summary, row.terms)),
+    element("ul", { class: "search-facts" }, ...facts.map((fact) => element("li", {}, fact))),
+    ...notes(row).map((note) => element("p", { class: "search-note" }, note)),
+  );
+}
+
+function notes(row) {
+  const all = [];
+  if (row.deprecated !== undefined) {
+    const why = row.deprecated ? `: ${row.deprecated}` : "";
+    all.push(`Deprecated${why}${row.use ? `. Use ${row.use} instead` : ""}`);
+  }
+  if (!row.latest) all.push(row.releases ? "All releases are yanked" : "Nothing is released yet");
+  return all;
+}
+
+/** Split a text so that its words among `terms`, what the index found, stand out. */
+function marked(text, terms) {
+  if (!terms.length) return [text];
+  const plain = (word) => word.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  return text
+    .split(/([^\p{Z}\p{P}]+)/u)
+    .filter(Boolean)
+    .map((part) => (terms.includes(plain(part)) ? element("mark", {}, part) : part));
+}
+
+function nothing() {
+  const chosen = Object.values(asked.facets).some((values) => values.size);
+  return element(
+    "li",
+    { class: "search-nothing" },
+    element("p", {}, `No plugin matches${asked.text.trim() ? ` “${asked.text.trim()}”` : ""}${chosen ? " with these filters" : ""}.`),
+    element("button", { type: "button", onclick: () => clear(chosen) }, chosen ? "Clear the filters" : "Clear the search"),
+  );
+}
+
+function filter(key, { values, more }) {
+  if (!values.length || (key === "deprecated" && values.length === 1 && !asked.facets[key].size)) return "";
+  return element(
+    "fieldset",
+    { class: "search-facet" },
+    element("legend", {}, FACETS[key]),
+    ...values.map(([value, count]) => {
+      const box = element("input", {
+        type: "checkbox",
+        value,
+        "data-facet": key,
+        "data-key": `${key} ${value}`,
+      });
+      box.checked = asked.facets[key].has(value);
+      return element(
+        "label",
+        {},
+        box,
+        element("span", { class: "search-value" }, value),
+        " ",
+        element("span", { class: "search-count" }, count.toLocaleString("en")),
+      );
+    }),
+    more || wide.has(key)
+      ? element(
+          "button",
+          { type: "button", class: "search-all", "data-key": `all ${key}`, onclick: () => widen(key) },
+          wide.has(key) ? "Show fewer" : `Show ${more.toLocaleString("en")} more`,
+          element("span", { class: "visually-hidden" }, ` values of ${FACETS[key].toLowerCase()}`),
+        )
+      : "",
+  );
+}
+
+function chips() {
+  const chosen = Object.entries(asked.facets).flatMap(([key, values]) => [...values].map((value) => [key, value]));
+  const made = chosen.map(([key, value]) =>
+    element(
+      "li",
+      {},
+      element(
+        "button",
+        { type: "button", "aria-label": `Remove the filter ${FACETS[key]}: ${value}`, onclick: () => unchoose(key, value) },
+        `${FACETS[key]}: ${value} `,
+        element("span", { "aria-hidden": "true" }, "×"),
+      ),
+    ),
+  );
+  if (chosen.length > 1) made.push(element("li", {}, element("button", { type: "button", onclick: () => clear(true) }, "Clear all")));
+  return made;
+}
+
+// ---- what people do ---------------------------------------------------------------------------------------------
+
+function choose(key, value, chosen) {
+  if (chosen) asked.facets[key].add(value);
+  else asked.facets[key].delete(value);
+  changed();
+}
+
+function unchoose(key, value) {
+  page.field.focus();
+  choose(key, value, false);
+}
+
+function widen(key) {
+  if (!wide.delete(key)) wide.add(key);
+  ask();
+}
+
+/** Clear the filters, or else the words. */
+function clear(filters) {
+  page.field.focus();
+  if (filters) for (const values of Object.values(asked.facets)) values.clear();
+  else asked.text = page.field.value = "";
+  changed();
+}
+
+/** Arrows go from the field through the results and back; Escape clears and returns to the field. */
+function walk(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const links = [...page.results.querySelectorAll("h2 a")];
+  const at = links.indexOf(document.activeElement);
+  const inField = document.activeElement === page.field;
+  let target;
+  if (event.key === "Escape" && (inField || at !== -1)) {
+    page.field.focus();
+    asked.text = page.field.value = "";
+    event.preventDefault();
+    changed();
+    return;
+  }
+  if (event.key === "Enter" && inField) target = links[0]; // a second Enter opens it
+  else if (event.key === "ArrowDown" && (inField || at !== -1)) target = links[at + 1] ?? links[at];
+  else if (event.key === "ArrowUp" && at !== -1) target = links[at - 1] ?? page.field;
+  else if (event.key === "Home" && at !== -1) target = links[0];
+  else if (event.key === "End" && at !== -1) target = links.at(-1);
+  if (!target) return;
+  event.preventDefault();
+  target.focus();
+}
