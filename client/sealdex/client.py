@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -26,10 +27,11 @@ from sealdex.copying import copy_verified
 from sealdex.download import Pin, download
 from sealdex.errors import NotFoundError, UsageError, VerificationError
 from sealdex.install import InstallRequest, install, needs_archive
-from sealdex.model.decode import DocumentError, read_wire
+from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
+from sealdex.model.index import ReleaseEntry
+from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
 from sealdex.resolve import Choice, Policy, Request, Resolution, UnknownPluginError, nearest, parse_request, resolve
 from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo
@@ -44,8 +46,6 @@ from sealdex.transport import Transport
 if TYPE_CHECKING:
     from sealdex.registries import Registries
     from sealdex.trust import TrustState
-
-_MAX_MANIFEST_BYTES = 4 * 1024 * 1024
 
 
 class Client:
@@ -159,19 +159,18 @@ class Client:
                 subject=str(asked),
                 hint=f"sealdex info {asked} lists its releases",
             )
-        url = file_url(self._registries.url_of(asked), asked, version, MANIFEST_NAME)
-        pin = Pin(release.manifest.sha256, release.manifest.size, _MAX_MANIFEST_BYTES)
+        return read_manifest(self._manifest_bytes(asked, release), asked, version)
+
+    def _manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
+        url = file_url(self._registries.url_of(plugin), plugin, release.version, MANIFEST_NAME)
+        pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
         data = download(self._transport, url, pin, self._cache).read_bytes()
-        what = f"the manifest of {asked} {version}"
         if hashlib.sha256(data).hexdigest() != pin.sha256:
-            raise VerificationError(f"{what} changed in the cache while it was read", subject=str(self._cache.root))
-        try:
-            manifest = read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=what)
-        except DocumentError as error:
-            raise VerificationError(f"{what} is signed, but unreadable: {error}", subject=url) from error
-        if (manifest.namespace, manifest.name, manifest.version) != (*asked, version):
-            raise VerificationError(f"{what} is that of another release", subject=url)
-        return manifest
+            raise VerificationError(
+                f"the manifest of {plugin} {release.version} changed in the cache while it was read",
+                subject=str(self._cache.root),
+            )
+        return data
 
     def resolve(self, *requests: Request | str, policy: Policy | None = None) -> Resolution:
         """Choose releases for what is asked and everything that depends on, for this host's environment.
@@ -220,8 +219,16 @@ class Client:
             on_resolved(resolution)
         plans = [(choice, self._install_request(choice)) for choice in resolution]
         missing = [choice for choice, request in plans if request is not None and needs_archive(self._store, request)]
-        archives = self._download(missing)
-        return [self._installed(choice, request, archives, make_current=make_current) for choice, request in plans]
+        archives, manifests = self._download_with_manifests(missing)
+        return [
+            self._installed(
+                choice,
+                request and replace(request, manifest=manifests.get(request.manifest_sha256)),
+                archives,
+                make_current=make_current,
+            )
+            for choice, request in plans
+        ]
 
     def _install_request(self, choice: Choice) -> InstallRequest | None:
         if choice.artifact is None or choice.artifact.format == "oci":
@@ -292,6 +299,17 @@ class Client:
             path = archives[choice.artifact.sha256]
             fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
         return fetched
+
+    def _download_with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, Path], dict[str, bytes]]:
+        """Download artifacts and, at the same time, the manifests of their releases; both by digest."""
+        if not choices:
+            return {}, {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
+
+        with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
+            pins = {choice.release.manifest.sha256: choice for choice in choices}
+            manifests = pool.map(lambda choice: self._manifest_bytes(choice.plugin, choice.release), pins.values())
+            return self._download(choices), dict(zip(pins, manifests, strict=True))
 
     def _download(self, choices: Iterable[Choice]) -> dict[str, Path]:
         """Download artifacts into the cache, several at once; return their paths by digest."""

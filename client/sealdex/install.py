@@ -40,7 +40,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.store.changes import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
 from sealdex.store.installations import Installation, current, current_version_named, find_installation
-from sealdex.store.layout import FILES_NAME, RECEIPT_NAME, Store
+from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
 from sealdex.store.staging import remove_stale, staging_folder
 from sealdex.store.verify import Finding, compare_tree, verify_installation, worse_than_extra, write_files_list
 from sealdex.unpack import ArchiveFile, Progress, UnpackPlan, carry_out, plan_unpack
@@ -71,6 +71,7 @@ class InstallRequest:
         manifest_sha256: of the release's manifest.
         signed_by: role that signed the index document; None for a local archive without signature.
         root_version: of the trust root; None as above.
+        manifest: the bytes of the release's manifest, kept beside the receipt; None keeps none.
     """
 
     plugin: PluginId
@@ -80,6 +81,7 @@ class InstallRequest:
     manifest_sha256: str
     signed_by: str | None
     root_version: int | None
+    manifest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,12 @@ def install(
         VerificationError: the file isn't the one that is pinned, or the archive is unsafe (`RefusedArchiveError`).
         InstallError: no room, no permission, a damaged archive, another artifact under this version.
     """
+    if request.manifest is not None and hashlib.sha256(request.manifest).hexdigest() != request.manifest_sha256:
+        raise VerificationError(
+            f"the manifest of {request.plugin} {request.version} is not the one that {request.registry} pins",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+        )
     try:
         remove_stale(store)
         with plugin_lock(store, request.plugin, timeout_s=lock_timeout_s), ExitStack() as stack:
@@ -346,8 +354,10 @@ def _write_receipt(
     folder.mkdir()
     (folder / FILES_NAME).write_bytes(files_list)
     (folder / RECEIPT_NAME).write_bytes(installation.receipt())
+    if request.manifest is not None:
+        (folder / MANIFEST_NAME).write_bytes(request.manifest)
     if durable:
-        for path in (folder / FILES_NAME, folder / RECEIPT_NAME, folder, made):
+        for path in (*sorted(folder.iterdir()), folder, made):
             sync_path(path)
     return installation
 

@@ -63,9 +63,13 @@ class PluginRegistry:
         *,
         artifact: Mapping[str, Any] | None = None,
         caveats: str | None = None,
+        manifest: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> bytes:
-        """Add a release with a zip of these files; return the zip. ``artifact`` replaces fields of its entry."""
+        """Add a release with a zip of these files; return the zip.
+
+        ``artifact`` replaces fields of its entry, ``manifest`` those of its full manifest.
+        """
         plugin = parse_plugin_id(name)
         self.plugin(name)
         data = zip_of(files if files is not None else {"plugin.py": f"VERSION = {version!r}\n".encode()})
@@ -73,11 +77,10 @@ class PluginRegistry:
         entry = ArtifactEntry(f"{plugin.name}.zip", sha256(data), "zip", len(data))
         entry = msgspec.structs.replace(entry, **(artifact or {}))
         self.files[f"{folder}/{entry.file}".replace("+", "%2B")] = data  # as a client asks for it
-        manifest = encode_json(
-            PublishedManifest(format=1, namespace=plugin.namespace, name=plugin.name, version=version, caveats=caveats)
-        )
-        self.files[f"{folder}/manifest.json".replace("+", "%2B")] = manifest
-        pin = FilePin(len(manifest), sha256(manifest))
+        identity = {"format": 1, "namespace": plugin.namespace, "name": plugin.name, "version": version}
+        full = encode_json(msgspec.convert({**identity, "caveats": caveats, **(manifest or {})}, PublishedManifest))
+        self.files[f"{folder}/manifest.json".replace("+", "%2B")] = full
+        pin = FilePin(len(full), sha256(full))
         fields.setdefault("artifacts", (entry,))
         self.add_entry(name, ReleaseEntry(version, pin, **fields))
         return data

@@ -7,12 +7,15 @@
             <version>/                       one installation; whole, or not there
                 .sealdex/installation.json   its receipt: what it is, from where, by whom signed
                 .sealdex/files.json          each file with mode, size and SHA-256
+                .sealdex/manifest.json       the release's full manifest, as its index document pins it
                 ...                          the plugin's own files, 0644 or 0755
             current -> <version>             what is in use; a text file where links can't be made
         staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
         staging/<random>.lock                held by the process at work
         locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
         builtin/                             preinstalled plugins
+        run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.service_state)
+        envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
         state.db                             enabled, disabled, pins, history
 
 The store belongs to one user and is written by nobody else: who may write to it can change what was installed, and
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 RECEIPT_FOLDER = ".sealdex"
 RECEIPT_NAME = "installation.json"
 FILES_NAME = "files.json"
+MANIFEST_NAME = "manifest.json"
 CURRENT_NAME = "current"
 
 # What can stand as one part of a path on any platform and mean nothing but itself. Identifiers and versions are
@@ -80,6 +84,14 @@ class Store:
     def state_file(self) -> str:
         """The database of states and history."""
         return self._join("state.db")
+
+    def run_folder(self, plugin: Plugin) -> str:
+        """State and log of a plugin that runs as a service."""
+        return self._join("run", _part(plugin[0]), _part(plugin[1]))
+
+    def environment_folder(self, plugin: Plugin, version: str) -> str:
+        """Virtual environments of one release, one for each list of requirements."""
+        return self._join("envs", _part(plugin[0]), _part(plugin[1]), _part(version))
 
     def trust_folder(self, registry: str) -> str:
         """Trusted metadata of a registry."""
