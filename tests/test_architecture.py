@@ -1,0 +1,98 @@
+"""The walls of the house: which way imports run, what the wire format may not touch, how thin the client is."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+REPOSITORY = Path(__file__).parent.parent
+CLIENT = REPOSITORY / "client" / "sealdex"
+MAX_CLIENT_PACKAGES = 14
+
+# what reading and writing files, sockets or clocks begins with
+IO_MODULES = {"os", "io", "pathlib", "socket", "subprocess", "shutil", "tempfile", "time", "urllib3", "requests", "tuf"}
+
+
+def imports_of(file: Path) -> Iterator[str]:
+    """Yield the full name of every module that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def test_the_client_never_imports_the_builder() -> None:
+    offenders = [
+        f"{file.relative_to(REPOSITORY)}: {module}"
+        for file in CLIENT.rglob("*.py")
+        for module in imports_of(file)
+        if module.split(".")[0] == "registry_builder"
+    ]
+    assert offenders == []
+
+
+def test_the_wire_format_does_no_io_and_knows_nothing_of_the_rest() -> None:
+    offenders = []
+    for file in (CLIENT / "model").rglob("*.py"):
+        for module in imports_of(file):
+            inside = module.startswith("sealdex.model") or module == "sealdex.errors"
+            if module.split(".")[0] in IO_MODULES or (module.startswith("sealdex") and not inside):
+                offenders.append(f"{file.name}: {module}")
+    assert offenders == []
+
+
+def closure(distribution: str, environment: dict[str, str]) -> set[str]:
+    """Return all distributions that one needs, without extras of its own, in an environment described by markers."""
+    found: set[str] = set()
+    queue: list[tuple[str, frozenset[str]]] = [(distribution, frozenset())]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while queue:
+        name, extras = queue.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        try:
+            requirements = metadata.requires(name) or []
+        except metadata.PackageNotFoundError:
+            continue  # for another Python only: a leaf as far as can be told here, and counted all the same
+        for line in requirements:
+            requirement = Requirement(line)
+            wanted = requirement.marker is None or any(
+                requirement.marker.evaluate({**environment, "extra": extra}) for extra in ("", *extras)
+            )
+            if wanted:
+                found.add(canonicalize_name(requirement.name))
+                queue.append((canonicalize_name(requirement.name), frozenset(requirement.extras)))
+    return found
+
+
+@pytest.mark.parametrize("python", ["3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_the_client_needs_few_packages_on_every_python(python: str) -> None:
+    environment = {"python_version": python, "python_full_version": f"{python}.0", "sys_platform": "linux"}
+    needed = closure("sealdex", environment)
+    assert {"tuf", "securesystemslib", "cryptography", "msgspec", "click"} <= needed
+    assert len(needed) <= MAX_CLIENT_PACKAGES, sorted(needed)
+
+
+@pytest.mark.parametrize("command", [["list"], ["path", "acme/slack"]])
+def test_light_commands_load_nothing_heavy(command: list[str], tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        f"sys.argv = ['sealdex', *{command!r}]\n"
+        "from sealdex.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(' '.join(sorted(sys.modules)))"
+    )
+    environment = {"SEALDEX_STORE": str(tmp_path), "SEALDEX_CONFIG": str(tmp_path / "c.toml"), "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert loaded & {"tuf", "urllib3", "sqlite3", "cryptography", "boto3", "resolvelib", "ssl"} == set()
