@@ -128,6 +128,7 @@ class Catalogue {
     const scores = new Map();
     const terms = new Map();
     const whole = plain(text.trim());
+    if (whole.length === 1) return { found: this.#starting(whole) }; // most texts have a word that starts with it
     for (const hit of this.index.search(text)) {
       const row = this.rows[hit.id];
       let score = row.deprecated === undefined ? hit.score : hit.score / 4;
@@ -136,6 +137,11 @@ class Catalogue {
       terms.set(hit.id, hit.terms);
     }
     return { found: scores.keys(), scores, terms };
+  }
+
+  /** Rows whose name starts with a letter. */
+  #starting(letter) {
+    return [...this.rows.keys()].filter((row) => this.rows[row].name.startsWith(letter));
   }
 
   /** -1: all facets let the row pass; the number of the only one that doesn't; null: several don't. */
