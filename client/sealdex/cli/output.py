@@ -23,7 +23,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sealdex.cli.progress import Progress
+from sealdex.cli.progress import Progress, columns_of
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` itself takes a third of the time that `list` has
 if TYPE_CHECKING:
@@ -162,10 +162,7 @@ class Output:
     def _columns(self) -> int:
         if not _is_terminal(self.stdout):
             return sys.maxsize  # a pipe has no width: programs that read it want the whole
-        try:
-            return os.get_terminal_size(self.stdout.fileno()).columns
-        except (OSError, ValueError):
-            return 80
+        return columns_of(self.stdout)
 
     def _write(self, stream: TextIO, text: str, style: Style | None = None) -> None:
         if style is not None and _has_colours(stream):

@@ -23,6 +23,14 @@ def in_bytes(size: int) -> str:
     raise AssertionError("unreachable: the last unit takes everything")
 
 
+def columns_of(terminal: TextIO) -> int:
+    """Return the width of a terminal; 80 where it has none or doesn't say (0, as pseudo-terminals may)."""
+    try:
+        return os.get_terminal_size(terminal.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
+
+
 class Progress:
     """One line that is redrawn at most ten times a second and wiped at the end.
 
@@ -82,11 +90,7 @@ class Progress:
         if self._stream is None:
             return
         again = f"  (retry {self._retries})" if self._retries else ""
-        try:
-            columns = os.get_terminal_size(self._stream.fileno()).columns
-        except (OSError, ValueError):
-            columns = 80
-        shown = f"{self.label}{text}{again}"[: columns - 1]
+        shown = f"{self.label}{text}{again}"[: columns_of(self._stream) - 1]
         self._drawn_at = time.monotonic()
         self._put(shown)
 
