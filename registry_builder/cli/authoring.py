@@ -14,7 +14,6 @@ from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
 
-
 if TYPE_CHECKING:
     _PluginIdType = click.ParamType[PluginId]
 else:
