@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.bench import Bench
-from benchmarks.harness import Row, table
+from benchmarks.harness import Section
 from benchmarks.report import write_report
 
 HERE = Path(__file__).parent
@@ -50,11 +50,11 @@ def main() -> int:
     if krew is None:
         bench.say(f"without the kubectl plugin index: name krew-history.jsonl.xz with --krew or ${KREW_VARIABLE}")
     names = options.names or list(MODULES)
-    rows: dict[str, list[Row]] = {}
+    sections: list[Section] = []
     try:
         for name in names:
             bench.say(f"{name} ...")
-            rows[name] = importlib.import_module(MODULES[name]).measure(bench)
+            sections += importlib.import_module(MODULES[name]).measure(bench)
     except peers.PeerMissingError as error:
         bench.say(str(error))
         return 1
@@ -66,7 +66,7 @@ def main() -> int:
         f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
         f"{bench.rounds} rounds, sides in turn: `{' '.join(['python -m benchmarks', *arguments])}`"
     )
-    text = f"{heading}\n\n{table([row for part in rows.values() for row in part])}\n"
+    text = "\n\n".join([heading, *map(str, sections)]) + "\n"
     print(text)
     if options.write:
         write_report(HERE / "README.md", text)

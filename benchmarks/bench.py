@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
+import itertools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+
+def put_aside(path: Path) -> None:
+    """Rename a file or folder, if it is there, to a name beside it that is free."""
+    if path.exists():
+        free = (path.with_name(f"{path.name}.aside{number}") for number in itertools.count())
+        path.rename(next(target for target in free if not target.exists()))
 
 
 @dataclass(frozen=True)
@@ -27,10 +34,13 @@ class Bench:
     krew: Path | None = None
 
     def folder(self, name: str) -> Path:
-        """Return an empty folder for temporary data, made anew."""
+        """Return an empty folder for temporary data; what an earlier run left under that name is put aside.
+
+        Nothing is deleted before the whole run is over: ext4 passes over inodes that were freed a short while ago one
+        by one, so that whoever creates files next would pay for it.
+        """
         folder = self.work / name
-        if folder.exists():
-            shutil.rmtree(folder)
+        put_aside(folder)
         folder.mkdir(parents=True)
         return folder
 

@@ -145,7 +145,7 @@ class Row:
     """One line of the table: a figure of ours, and beside it a peer's, a budget, or both.
 
     Attributes:
-        work: what was done.
+        work: what was measured.
         ours: our figure.
         peer: the peer's, in the same unit.
         peer_name: what the peer is.
@@ -194,6 +194,17 @@ class Row:
         peer = f"{self.peer_name}: {self.peer}" if self.peer is not None else ""
         within = {None: "", True: "yes", False: "**no**"}[self.within]
         return (self.work, str(self.ours), peer, ratio, str(self.budget or ""), within)
+
+
+@dataclass(frozen=True)
+class Section:
+    """The rows of one piece of work."""
+
+    title: str
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        return f"### {self.title}\n\n{table(self.rows)}"
 
 
 HEADINGS = (

@@ -6,13 +6,12 @@ hashes every file it writes, and makes all of it durable before the switch.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, put_aside
 from benchmarks.budgets import INSTALL_RSS, INSTALL_WALL
-from benchmarks.harness import Command, Row, Sample, Series, Side, alternate, cpu, rss, run, wall
+from benchmarks.harness import Command, Row, Sample, Section, Series, Side, alternate, cpu, rss, run, wall
 from benchmarks.nginx import nginx
 from benchmarks.payload import FILES, write_payload
 from benchmarks.scene import add_packed, make_registry
@@ -26,15 +25,14 @@ _BY_HAND = (
 )
 
 
-def measure(bench: Bench) -> list[Row]:
-    """Return the rows of wall time, CPU time and memory."""
+def measure(bench: Bench) -> list[Section]:
+    """Return the figures of wall time, CPU time and memory."""
     peers.need("nginx", "curl", "unzip", "sha256sum")
     folder = bench.folder("install")
     registry = make_registry(folder / "tree")
     bench.say("install: making the package")
     write_payload(folder / "payload", UNPACKED_BYTES // QUICK_SHARE if bench.quick else UNPACKED_BYTES)
     packed = add_packed(registry, PLUGIN, VERSION, folder / "payload")
-    shutil.rmtree(folder / "payload")
     run(registry.command("publish"))
     by_hand, files = folder / "by-hand", len(packed.files)
     with nginx(registry.published, folder / "nginx") as url:
@@ -57,15 +55,15 @@ def measure(bench: Bench) -> list[Row]:
             ],
             bench.rounds,
         )
-    shutil.rmtree(folder)
-    size = f"{packed.size / 2**20:,.0f} MiB of {FILES:,} files"
-    work, peer = f"install {size} from nginx", "curl + sha256sum + unzip"
-    return [
-        Row(f"{work}: wall", wall(ours), wall(theirs), peer, INSTALL_WALL),
-        Row(f"{work}: CPU", cpu(ours), cpu(theirs), peer),
-        Row(f"{work}: peak memory", rss(ours), rss(theirs), peer, INSTALL_RSS),
-        Row(f"{work}: MiB a second", _rate(ours, packed.size), _rate(theirs, packed.size), peer),
-    ]
+    peer = "curl + sha256sum + unzip"
+    rows = (
+        Row("wall", wall(ours), wall(theirs), peer, INSTALL_WALL),
+        Row("CPU", cpu(ours), cpu(theirs), peer),
+        Row("peak memory", rss(ours), rss(theirs), peer, INSTALL_RSS),
+        Row("package bytes a second", _rate(ours, packed.size), _rate(theirs, packed.size), peer),
+    )
+    title = f"Install a package of {packed.size / 2**20:,.0f} MiB, {FILES:,} files, from nginx"
+    return [Section(title, rows)]
 
 
 def _rate(samples: list[Sample], size: int) -> Series:
@@ -73,7 +71,7 @@ def _rate(samples: list[Sample], size: int) -> Series:
 
 
 def _empty(folder: Path) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    put_aside(folder)
     folder.mkdir()
 
 

@@ -7,14 +7,13 @@ time that the delay costs, divided by the delay. Connecting (TCP, TLS) isn't cou
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.budgets import LOOKUP_BYTES, LOOKUP_ROUNDS, LOOKUP_RSS
-from benchmarks.harness import Command, Row, Sample, Series, Side, alternate, rss, run, wall
+from benchmarks.harness import Command, Row, Sample, Section, Series, Side, alternate, rss, run, wall
 from benchmarks.scene import Registry, check_prints, make_registry
 from benchmarks.slow_server import Served, SlowServer, sequential_rounds, slow_server
 from benchmarks.synthetic import plugin_name, write_plugins
@@ -25,13 +24,13 @@ REAL_PLUGINS = 1_000
 LOOKED_UP = 500  # a plugin in the middle
 
 
-def measure(bench: Bench) -> list[Row]:
-    """Return the rows of each size."""
+def measure(bench: Bench) -> list[Section]:
+    """Return the figures of each size."""
     sizes = [1_000, 100_000] if bench.quick else [1_000, 100_000, 1_000_000]
-    return [row for plugins in sizes for row in _rows(bench, plugins)]
+    return [_section(bench, plugins) for plugins in sizes]
 
 
-def _rows(bench: Bench, plugins: int) -> list[Row]:
+def _section(bench: Bench, plugins: int) -> Section:
     folder = bench.folder("look-up")
     registry = make_registry(folder / "tree")
     bench.say(f"look-up: publishing {plugins:,} plugins")
@@ -44,18 +43,17 @@ def _rows(bench: Bench, plugins: int) -> list[Row]:
     with slow_server(registry.published, DELAY_S) as slow, slow_server(registry.published, 0) as fast:
         delayed, undelayed = _LookUps(registry, folder / "a", slow), _LookUps(registry, folder / "b", fast)
         slowly, quickly = alternate([delayed.side(), undelayed.side()], bench.rounds)
-    shutil.rmtree(folder)
-    made = "" if plugins == REAL_PLUGINS else " (index documents of most only named)"
-    work = f"cold look-up among {plugins:,} plugins{made}"
     by_clock = [(a.wall_s - b.wall_s) / DELAY_S for a, b in zip(slowly, quickly, strict=True)]
-    return [
-        Row(f"{work}: sequential rounds", delayed.series(sequential_rounds, "rounds"), budget=LOOKUP_ROUNDS),
-        Row(f"{work}: rounds by the clock", Series(tuple(by_clock), "rounds")),
-        Row(f"{work}: requests", delayed.series(len, "requests")),
-        Row(f"{work}: bytes on the wire", delayed.series(_kilobytes, "KB"), budget=LOOKUP_BYTES),
-        Row(f"{work}: peak memory", rss(slowly), budget=LOOKUP_RSS),
-        Row(f"{work}: wall without delay", wall(quickly)),
-    ]
+    rows = (
+        Row("sequential rounds", delayed.series(sequential_rounds, "rounds"), budget=LOOKUP_ROUNDS),
+        Row("rounds by the clock", Series(tuple(by_clock), "rounds")),
+        Row("requests", delayed.series(len, "requests")),
+        Row("bytes on the wire", delayed.series(_kilobytes, "KB"), budget=LOOKUP_BYTES),
+        Row("peak memory", rss(slowly), budget=LOOKUP_RSS),
+        Row("wall without delay", wall(quickly)),
+    )
+    made = "" if plugins == REAL_PLUGINS else " (index documents of most only named)"
+    return Section(f"Look up one plugin cold among {plugins:,}{made}", rows)
 
 
 class _LookUps:

@@ -9,14 +9,13 @@ released. It writes a manifest a release and an index document a plugin, and sig
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, put_aside
 from benchmarks.budgets import BUILD_PER_PACKAGE
-from benchmarks.harness import Row, Sample, Series, Side, alternate, cpu, rss, run, wall
+from benchmarks.harness import Row, Sample, Section, Series, Side, alternate, cpu, rss, run, wall
 from benchmarks.scene import Registry, listing, make_registry, releases_in
 from benchmarks.synthetic import write_plugins
 
@@ -25,28 +24,30 @@ RELEASE_FILES = "plugins/*/*/releases/*"
 PEER_NAMES = {"rpm": "createrepo_c", "deb": "apt-ftparchive"}
 
 
-def measure(bench: Bench) -> list[Row]:
-    """Return the rows of the krew registry, if its history is there, and of the synthetic one."""
+def measure(bench: Bench) -> list[Section]:
+    """Return the figures of the krew registry, if its history is there, and of the synthetic one."""
     peers.need("createrepo_c", "apt-ftparchive")
-    rows: list[Row] = []
+    sections: list[Section] = []
     if bench.krew is not None:
         krew = bench.krew
 
         def import_krew(registry: Registry) -> None:
             run(registry.command("import", "krew", str(krew), "--skip-invalid"))
 
-        rows += _rows(bench, "kubectl plugin index", import_krew, rounds=bench.rounds)
+        sections.append(_section(bench, "kubectl plugin index", import_krew, rounds=bench.rounds))
     plugins, releases = (2_000, 10_000) if bench.quick else (20_000, 100_000)
-    rows += _rows(
-        bench,
-        f"synthetic, {plugins:,} plugins",
-        lambda registry: write_plugins(registry.folder, plugins, releases),
-        rounds=min(3, bench.rounds),
+    sections.append(
+        _section(
+            bench,
+            f"synthetic, {plugins:,} plugins",
+            lambda registry: write_plugins(registry.folder, plugins, releases),
+            rounds=min(3, bench.rounds),
+        )
     )
-    return rows
+    return sections
 
 
-def _rows(bench: Bench, what: str, fill: Callable[[Registry], None], *, rounds: int) -> list[Row]:
+def _section(bench: Bench, what: str, fill: Callable[[Registry], None], *, rounds: int) -> Section:
     folder = bench.folder("build")
     registry = make_registry(folder / "tree")
     bench.say(f"build: making the source tree ({what})")
@@ -68,17 +69,20 @@ def _rows(bench: Bench, what: str, fill: Callable[[Registry], None], *, rounds: 
     ours, *others = alternate(sides, rounds)
     if releases_in(listing(registry.published)) != releases:
         raise RuntimeError("the last publish wrote another number of releases than the first")
-    shutil.rmtree(folder)
-    work = f"publish all: {what}, {releases:,} releases, {artifacts:,} artifacts"
-    rows = [Row(f"{work}: wall", wall(ours)), Row(f"{work}: CPU", cpu(ours)), Row(f"{work}: peak memory", rss(ours))]
-    per_release, per_artifact = f"{work}; a release against a package", f"{work}; an artifact against a package"
+    rows = [Row("wall", wall(ours)), Row("CPU", cpu(ours)), Row("peak memory", rss(ours))]
     for (name, count), theirs in zip(indexed, others, strict=True):
         rows += [
-            Row(f"{per_release}: wall", _per(wall, ours, releases), _per(wall, theirs, count), name, BUILD_PER_PACKAGE),
-            Row(f"{per_release}: CPU", _per(cpu, ours, releases), _per(cpu, theirs, count), name),
-            Row(f"{per_artifact}: wall", _per(wall, ours, artifacts), _per(wall, theirs, count), name),
+            Row(
+                "wall a release or package",
+                _per(wall, ours, releases),
+                _per(wall, theirs, count),
+                name,
+                BUILD_PER_PACKAGE,
+            ),
+            Row("CPU a release or package", _per(cpu, ours, releases), _per(cpu, theirs, count), name),
+            Row("wall an artifact or package", _per(wall, ours, artifacts), _per(wall, theirs, count), name),
         ]
-    return rows
+    return Section(f"Publish all: {what}, {releases:,} releases, {artifacts:,} artifacts", tuple(rows))
 
 
 def _per(time: Callable[..., Series], samples: Sequence[Sample], count: int) -> Series:
@@ -87,8 +91,8 @@ def _per(time: Callable[..., Series], samples: Sequence[Sample], count: int) -> 
 
 def _peer(folder: Path, kind: str, count: int) -> Side:
     def before(_: int) -> None:
-        shutil.rmtree(folder / "repodata", ignore_errors=True)
-        (folder.parent / "Packages").unlink(missing_ok=True)
+        put_aside(folder / "repodata")
+        put_aside(folder.parent / "Packages")
 
     def after(_number: int, _sample: Sample) -> None:
         if (found := peers.indexed(folder, kind=kind)) != count:

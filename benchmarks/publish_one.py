@@ -5,14 +5,13 @@ PUTs and bytes are counted from outside, by comparing the published folder befor
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import peers
 from benchmarks.bench import Bench
 from benchmarks.budgets import PUBLISH_ONE_CPU, PUBLISH_ONE_PUTS
-from benchmarks.harness import Row, Sample, Series, Side, alternate, cpu, rss, run, wall
+from benchmarks.harness import Row, Sample, Section, Series, Side, alternate, cpu, rss, run, wall
 from benchmarks.publish_all import PEER_NAMES
 from benchmarks.scene import Listing, Registry, Written, listing, make_registry, written
 from benchmarks.synthetic import write_next_release, write_plugins
@@ -23,13 +22,13 @@ MOST_PEER_PACKAGES = 100_000
 FIRST_PLUGIN, STEP = 7, 13  # which plugins get a release more: no two of one run
 
 
-def measure(bench: Bench) -> list[Row]:
-    """Return the rows of each size."""
+def measure(bench: Bench) -> list[Section]:
+    """Return the figures of each size."""
     peers.need("createrepo_c", "apt-ftparchive")
     sizes = [(1_000, 5_000)] if bench.quick else [(1_000, 5_000), (20_000, 100_000)]
     if bench.full:
         sizes.append((100_000, 1_000_000))
-    return [row for plugins, releases in sizes for row in _rows(bench, plugins, releases)]
+    return [_section(bench, plugins, releases) for plugins, releases in sizes]
 
 
 @dataclass
@@ -62,7 +61,7 @@ class _Publishes:
         self.writes.append(wrote)
 
 
-def _rows(bench: Bench, plugins: int, releases: int) -> list[Row]:
+def _section(bench: Bench, plugins: int, releases: int) -> Section:
     folder = bench.folder("publish-one")
     registry = make_registry(folder / "tree")
     bench.say(f"publish-one: publishing {plugins:,} plugins, {releases:,} releases")
@@ -78,23 +77,20 @@ def _rows(bench: Bench, plugins: int, releases: int) -> list[Row]:
         sides.append(_peer(folder / kind, kind, packages))
     bench.say(f"publish-one: {bench.rounds} rounds")
     by_name, by_search, *others = alternate(sides, bench.rounds)
-    shutil.rmtree(folder)
-    size = f"{plugins:,} plugins, {releases:,} releases"
-    work = f"publish one more into {size}"
     rows = [
-        Row(f"{work}: PUTs", _series(named, "PUTs"), budget=PUBLISH_ONE_PUTS),
-        Row(f"{work}: bytes written", _series(named, "KB")),
-        Row(f"{work}: peak memory", rss(by_name)),
-        Row(f"{work}: CPU", cpu(by_name), budget=PUBLISH_ONE_CPU),
-        Row(f"{work}, found by looking at all of them: CPU", cpu(by_search)),
-        Row(f"{work}, found by looking at all of them: peak memory", rss(by_search)),
+        Row("PUTs", _series(named, "PUTs"), budget=PUBLISH_ONE_PUTS),
+        Row("bytes written", _series(named, "KB")),
+        Row("CPU", cpu(by_name), budget=PUBLISH_ONE_CPU),
+        Row("peak memory", rss(by_name)),
+        Row("comparing all: CPU", cpu(by_search)),
+        Row("comparing all: peak memory", rss(by_search)),
     ]
     for name, theirs in zip(PEER_NAMES.values(), others, strict=True):
-        indexed = f"{name} of {packages:,} packages"
-        rows.append(Row(f"{work}: wall", wall(by_name), wall(theirs), indexed))
-        rows.append(Row(f"{work}: CPU", cpu(by_name), cpu(theirs), indexed))
-        rows.append(Row(f"{work}, found by looking at all of them: wall", wall(by_search), wall(theirs), indexed))
-    return rows
+        rows.append(Row("wall", wall(by_name), wall(theirs), name))
+        rows.append(Row("comparing all: wall", wall(by_search), wall(theirs), name))
+    against = "as many packages" if packages == releases else f"{packages:,} packages"
+    title = f"Publish one release more into {plugins:,} plugins, {releases:,} releases (peers: update of {against})"
+    return Section(title, tuple(rows))
 
 
 def _series(publishes: _Publishes, unit: str) -> Series:

@@ -7,7 +7,6 @@ is read or written.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.bench import put_aside
 from benchmarks.harness import Command, Sample, run
 from registry_builder.source.pack import Packed, pack
 
@@ -38,8 +38,8 @@ class Client:
         return self.folder / "store"
 
     def forget(self) -> None:
-        """Remove the store: trust, cache and installations."""
-        shutil.rmtree(self.store, ignore_errors=True)
+        """Be as a host without a store: no trust, no cache, no installations."""
+        put_aside(self.store)
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class Registry:
         return self.folder / "trust" / "public" / "1.root.json"
 
     def forget_published(self) -> None:
-        """Remove the published tree and the memory of it, as if nothing had been published."""
-        shutil.rmtree(self.published, ignore_errors=True)
-        shutil.rmtree(self.state / "state", ignore_errors=True)
+        """Be as before the first publish: no published tree, no memory of one."""
+        put_aside(self.published)
+        put_aside(self.state / "state")
 
     def client(self, folder: Path, url: str) -> Client:
         """Make a host that knows this registry, published at ``url``."""

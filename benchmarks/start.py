@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 
 from benchmarks.bench import Bench
 from benchmarks.budgets import START_WALL
-from benchmarks.harness import Command, Row, Side, alternate, cpu, rss, run, wall
+from benchmarks.harness import Command, Row, Section, Side, alternate, cpu, rss, run, wall
 from benchmarks.scene import add_packed, check_prints, make_registry
 
 INSTALLATIONS = 20
 ROUNDS_FACTOR = 8  # each takes milliseconds, so there can be many
 
 
-def measure(bench: Bench) -> list[Row]:
-    """Return the rows of wall time, CPU time and memory."""
+def measure(bench: Bench) -> list[Section]:
+    """Return the figures of wall time, CPU time and memory."""
     folder = bench.folder("start")
     registry = make_registry(folder / "tree")
     plugins = [f"bench/tool-{number:02d}" for number in range(INSTALLATIONS)]
@@ -34,10 +33,10 @@ def measure(bench: Bench) -> list[Row]:
     ours, theirs = alternate(
         [Side(lambda _: client.command("list")), Side(lambda _: nothing)], bench.rounds * ROUNDS_FACTOR
     )
-    shutil.rmtree(folder)
-    work, peer = f"sealdex list, {INSTALLATIONS} installations", "python -c pass"
-    return [
-        Row(f"{work}: wall", wall(ours, unit="ms"), wall(theirs, unit="ms"), peer, START_WALL),
-        Row(f"{work}: CPU", cpu(ours, unit="ms"), cpu(theirs, unit="ms"), peer),
-        Row(f"{work}: peak memory", rss(ours), rss(theirs), peer),
-    ]
+    peer = "python -c pass"
+    rows = (
+        Row("wall", wall(ours, unit="ms"), wall(theirs, unit="ms"), peer, START_WALL),
+        Row("CPU", cpu(ours, unit="ms"), cpu(theirs, unit="ms"), peer),
+        Row("peak memory", rss(ours), rss(theirs), peer),
+    )
+    return [Section(f"Start: sealdex list with {INSTALLATIONS} installations", rows)]
