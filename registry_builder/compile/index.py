@@ -25,6 +25,7 @@ from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId, normalise_type
 from sealdex.model.index import INDEX_FORMAT, ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry
 from sealdex.model.plugin import FoldedStatus, fold_status
+from sealdex.model.precedence import version_sort_key
 from sealdex.model.release import (
     Artifact,
     PublishedManifest,
@@ -33,7 +34,6 @@ from sealdex.model.release import (
     artifact_format,
     artifact_kind,
     published_manifest,
-    version_sort_key,
 )
 from sealdex.model.selectors import Selector
 

@@ -37,7 +37,8 @@ from registry_builder.source.tree import Problem, Severity, SourcePlugin, Source
 from sealdex.model.decode import DocumentError
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
 from sealdex.model.plugin import Plugin, PluginStatus
-from sealdex.model.release import Release, version_sort_key
+from sealdex.model.precedence import version_sort_key
+from sealdex.model.release import Release
 from sealdex.model.versions import version_problem
 
 T = TypeVar("T")

@@ -18,6 +18,7 @@ from support.installing import FILES, PLUGIN, make_release, state, whole
 from sealdex.errors import InstallError, NotFoundError
 from sealdex.install import install
 from sealdex.model.ids import PluginId
+from sealdex.model.precedence import version_sort_key
 from sealdex.store.changes import plugin_lock, remove, switch
 from sealdex.store.installations import (
     current,
@@ -25,7 +26,6 @@ from sealdex.store.installations import (
     find_installation,
     installations,
     installed_versions,
-    version_order,
 )
 from sealdex.store.layout import Store
 from sealdex.store.staging import remove_stale, staging_folder
@@ -94,7 +94,7 @@ VERSIONS = st.builds(
 
 @given(VERSIONS, VERSIONS)
 def test_our_order_is_that_of_the_semver_library(a: str, b: str) -> None:
-    ours = (version_order(a) > version_order(b)) - (version_order(a) < version_order(b))
+    ours = (version_sort_key(a) > version_sort_key(b)) - (version_sort_key(a) < version_sort_key(b))
     assert ours == Version.parse(a).compare(b)
 
 
@@ -159,7 +159,7 @@ def test_where_links_cannot_be_made_a_text_file_names_the_current(
         raise OSError(1, "Operation not permitted")
 
     put(store, "1.0.0")
-    monkeypatch.setattr(os, "symlink", no_links)
+    monkeypatch.setattr(Path, "symlink_to", no_links)
     put(store, "2.0.0")
     assert Path(store.current_link(PLUGIN)).read_text(encoding="ascii") == "2.0.0\n"
     assert state(store)["current"] == "2.0.0"

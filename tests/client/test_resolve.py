@@ -17,6 +17,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.plugin import Mark
+from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version
 from sealdex.resolve import (
@@ -28,7 +29,6 @@ from sealdex.resolve import (
     parse_request,
     resolve,
 )
-from sealdex.resolve.choosing import precedence
 
 HOST = Environment(labels={"os": "linux", "arch": "amd64"}, tags=frozenset({"cuda-11.8"}), host_version="2.0.0")
 PIN = FilePin(1, "0" * 64)
@@ -439,11 +439,11 @@ def _all_solutions(
 
 @given(versions, versions)
 def test_precedence_is_that_of_semver(a: str, b: str) -> None:
-    assert (precedence(a) < precedence(b)) == (parse_version(a) < parse_version(b))
+    assert (version_sort_key(a) < version_sort_key(b)) == (parse_version(a) < parse_version(b))
 
 
 @given(st.lists(st.from_regex(r"\A(0|[1-9][0-9]?|[a-z-][a-z0-9-]?)\Z"), min_size=1, max_size=3), st.data())
 def test_precedence_of_prereleases_is_that_of_semver(parts: list[str], data: st.DataObject) -> None:
     other = data.draw(st.permutations(parts))[: data.draw(st.integers(1, len(parts)))]
     a, b = f"1.0.0-{'.'.join(parts)}", f"1.0.0-{'.'.join(other)}"
-    assert (precedence(a) < precedence(b)) == (parse_version(a) < parse_version(b))
+    assert (version_sort_key(a) < version_sort_key(b)) == (parse_version(a) < parse_version(b))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
 
+from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version, version_problem
 
@@ -153,3 +154,9 @@ def test_any_text_is_a_range_or_a_clear_refusal(text: str) -> None:
         parse_range(text).contains(Version(1, 2, 3))
     except ValueError as error:
         assert text.split("||", maxsplit=1)[0] in str(error) or "range" in str(error)  # noqa: PT017  # either outcome is right
+
+
+@given(versions, versions)
+def test_the_sort_key_orders_as_the_library_compares(a: Version, b: Version) -> None:
+    by_key = version_sort_key(str(a)) < version_sort_key(str(b))
+    assert by_key == ((a < b) if a != b else False)

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct, field
 from sealdex.model.ids import FileName, PluginType, Sha256, Timestamp, file_name_problem, parse_plugin_id
 from sealdex.model.ranges import RangeText, parse_range
 from sealdex.model.selectors import Selector, Tag, overlap, selector_problems
-from sealdex.model.versions import VersionText, parse_version, version_problem
+from sealdex.model.versions import VersionText, version_problem
 
 MANIFEST_FORMAT = 1
 ARCHIVE_FORMATS = ("zip", "tar.gz", "tar.zst")
@@ -49,7 +49,7 @@ Channel = Annotated[
 
 
 class FileMapping(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, rename={"source": "from"}):
-    """Which files of an archive are installed where (``from`` may end in ``/*`` or use ``*`` in its last part)."""
+    """Which files of an archive go where: parts of ``from`` may hold ``*``, ``/*`` ends a whole folder."""
 
     source: Annotated[str, Meta(min_length=1, max_length=1024)]
     to: Annotated[str, Meta(max_length=1024)] = "."
@@ -337,12 +337,6 @@ def published_manifest(namespace: str, name: str, release: Release) -> Published
     return PublishedManifest(format=release.format, namespace=namespace, name=name, **shared)
 
 
-def version_sort_key(version: str) -> Any:
-    """Key that sorts version texts by precedence, ties (build metadata) by text so that order is total."""
-    parsed = parse_version(version)
-    return (parsed, version)
-
-
 __all__ = [
     "ARCHIVE_FORMATS",
     "ARTIFACT_FORMATS",
@@ -364,5 +358,4 @@ __all__ = [
     "published_manifest",
     "relative_path_problem",
     "release_problems",
-    "version_sort_key",
 ]

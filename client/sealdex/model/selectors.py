@@ -271,6 +271,8 @@ def overlap(a: Selector, b: Selector) -> dict[str, str] | None:
 
     Requirements on different keys are independent, so it is enough that each key on its own can be satisfied.
     """
+    if any(b.match_labels.get(key, value) != value for key, value in a.match_labels.items()):
+        return None  # the usual case, such as two values of os, without building domains
     found = _domains_of(a, b)
     if found is None:
         return None

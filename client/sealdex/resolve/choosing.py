@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -11,8 +10,8 @@ from msgspec import Struct
 from sealdex.model.environment import Environment
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
+from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
-from sealdex.model.versions import parse_version
 from sealdex.resolve.requests import Want
 
 STABLE = "stable"
@@ -116,19 +115,4 @@ def _dependency_problem(name: str, wanted: str) -> str | None:
 
 def newest_first(document: IndexDocument) -> list[ReleaseEntry]:
     """Return the releases by descending precedence, whatever the order in the document."""
-    return sorted(document.releases, key=lambda release: (precedence(release.version), release.version), reverse=True)
-
-
-@lru_cache(maxsize=65536)
-def precedence(version: str) -> tuple[object, ...]:
-    """Return a key that sorts versions by SemVer's precedence (section 11), without comparing pair by pair."""
-    parsed = parse_version(version)
-    identifiers = parsed.prerelease.split(".") if parsed.prerelease else ()
-    return (
-        parsed.major,
-        parsed.minor,
-        parsed.patch,
-        parsed.prerelease is None,  # a pre-release is lower than its release
-        # numeric identifiers compare as numbers and are lower than the others
-        tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in identifiers),
-    )
+    return sorted(document.releases, key=lambda release: version_sort_key(release.version), reverse=True)

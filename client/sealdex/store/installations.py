@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 
+from sealdex.model.precedence import version_sort_key
 from sealdex.store.layout import CURRENT_NAME, FILES_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
@@ -127,14 +128,14 @@ def installations(store: Store) -> list[Installation]:
         installation = _read(plugin, version, path)
         if installation is not None:
             found.append(installation)
-    return sorted(found, key=lambda i: (i.namespace, i.name, version_order(i.version)))
+    return sorted(found, key=lambda i: (i.namespace, i.name, version_sort_key(i.version)))
 
 
 def installed_versions(store: Store, plugin: Plugin) -> list[Installation]:
     """Return the installations of one plugin, oldest version first."""
     folder = store.plugin_folder(plugin)
     read = (_read(plugin, version, os.path.join(folder, version)) for version in _folders_in(folder))  # noqa: PTH118  # see layout
-    return sorted((i for i in read if i is not None), key=lambda i: version_order(i.version))
+    return sorted((i for i in read if i is not None), key=lambda i: version_sort_key(i.version))
 
 
 def find_installation(store: Store, plugin: Plugin, version: str) -> Installation | None:
@@ -178,17 +179,6 @@ def current_version_named(store: Store, plugin: Plugin) -> str | None:
     except ValueError:
         return None  # it names something else than a version beside it; nothing is looked up there
     return version
-
-
-def version_order(version: str) -> tuple[object, ...]:
-    """Return a key that sorts versions by SemVer 2.0.0 precedence (section 11), ties by text.
-
-    The `semver` library says the same and takes as long to import as `list` has altogether.
-    """
-    core, _, pre_release = version.partition("+")[0].partition("-")
-    numbers = tuple(int(part) if part.isdecimal() else 0 for part in core.split("."))
-    parts = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in pre_release.split("."))
-    return (numbers, not pre_release, parts, version)
 
 
 def _version_folders(store: Store) -> Iterator[tuple[Plugin, str, str]]:
