@@ -16,7 +16,7 @@ from tuf.api.metadata import Metadata, Role, Root
 
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion, ReleaseChange, is_ingested, stored_names
-from registry_builder.compile.manifest import manifest_bytes, manifest_key, pin, readme_key
+from registry_builder.compile.manifest import manifest_key, readme_key
 from registry_builder.signing.roles import (
     TargetPin,
     bin_bits,
@@ -216,9 +216,8 @@ def _release_files(
     artifacts: dict[str, Upload] = {}  # by key: one archive may serve several environments
     ingest: dict[str, IngestedArtifact] = {}
     for change in changes:
-        for version in change.new:
+        for version, manifest in change.new.items():
             release = change.source.releases[version]
-            manifest = pin(manifest_bytes(change.source.id, release))
             source = ManifestSource(change.source.id, release)
             manifests.append(Upload(manifest_key(change.source.id, version), manifest.size, manifest.sha256, source))
             folder = release_folder(change.source.id, version)

@@ -32,7 +32,7 @@ class PluginChange:
         source: the plugin.
         data, pin: the new index document.
         is_new: whether nothing is published of it yet.
-        new: versions that are not published yet, newest first.
+        new: versions that are not published yet, newest first, and the pins of their manifests.
         kept: versions that are published and no longer in the source tree; they stay.
         readme: its README, where that isn't published yet.
     """
@@ -41,7 +41,7 @@ class PluginChange:
     data: bytes
     pin: TargetPin
     is_new: bool
-    new: tuple[str, ...]
+    new: Mapping[str, FilePin]
     kept: tuple[str, ...]
     readme: FilePin | None
 
@@ -178,13 +178,13 @@ def _first_survey(sources: Sources) -> Survey:
 
 
 def _change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocument | None) -> PluginChange:
-    readme = compiled.document.readme
+    readme, new = compiled.document.readme, {*compiled.new}
     return PluginChange(
         source=source,
         data=compiled.data,
         pin=target_pin(compiled.data),
         is_new=published is None,
-        new=compiled.new,
+        new={entry.version: entry.manifest for entry in compiled.document.releases if entry.version in new},
         kept=compiled.kept,
         readme=readme if published is None or published.readme != readme else None,
     )
