@@ -1,7 +1,7 @@
 // The search page. Everything it shows is made here, inside
 //
-//   <div data-search data-catalogue="catalogue.json" data-worker="../assets/search-worker.js"
-//        data-engine="../assets/minisearch.js" data-root="../"> ...what people without JavaScript read... </div>
+//   <div data-search data-catalogue="search/catalogue.json" data-worker="assets/search-worker.js"
+//        data-engine="assets/minisearch.js" data-root="./"> ...what people without JavaScript read... </div>
 //
 // whose addresses are relative to the page. The worker searches; this module keeps three things in step: what is asked
 // (`asked`), the address (?q=words&type=build&os=linux&sort=name), and the page. Text from the catalogue only ever
@@ -241,7 +241,7 @@ function result(row) {
       {},
       element(
         "a",
-        { href: new URL(`${encodeURIComponent(row.namespace)}/${encodeURIComponent(row.name)}/`, address("root")).href },
+        { href: new URL(folder(row), address("root")).href },
         element("span", { class: "search-namespace" }, ...marked(row.namespace, row.terms), "/"),
         ...marked(row.name, row.terms),
       ),
@@ -251,6 +251,12 @@ function result(row) {
     element("ul", { class: "search-facts" }, ...facts.map((fact) => element("li", {}, fact))),
     ...notes(row).map((note) => element("p", { class: "search-note" }, note)),
   );
+}
+
+/** The folder of a plugin's page; where its namespace's page lies, a plugin called index.html can't have one. */
+function folder({ namespace, name }) {
+  const [first, second] = [encodeURIComponent(namespace), encodeURIComponent(name)];
+  return name === "index.html" ? `namespaces/${first}/plugins/${second}/` : `${first}/${second}/`;
 }
 
 function notes(row) {
