@@ -22,6 +22,7 @@ MODULES = {
     "install": "benchmarks.install",
     "start": "benchmarks.start",
     "look-up": "benchmarks.look_up",
+    "search-page": "benchmarks.search_page",
 }
 KREW_VARIABLE = "SEALDEX_BENCH_KREW"
 

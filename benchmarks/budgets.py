@@ -55,6 +55,9 @@ PUBLISH_ONE_CPU = Budget(3.0, "s", strict=True)
 BUILD_PER_PACKAGE = Budget(1.0, "ratio", strict=True)
 """Build the whole of 20,000 plugins / 100,000 releases: faster than createrepo_c and apt-ftparchive a package."""
 
+SEARCH_QUERY = Budget(100, "ms", strict=True)
+"""Search 20,000 plugins in the browser: a query, once loaded."""
+
 ALL = {
     "install: wall": INSTALL_WALL,
     "install: memory": INSTALL_RSS,
@@ -65,4 +68,5 @@ ALL = {
     "publish one: PUTs": PUBLISH_ONE_PUTS,
     "publish one: CPU": PUBLISH_ONE_CPU,
     "build: time a package": BUILD_PER_PACKAGE,
+    "search page: a query": SEARCH_QUERY,
 }
