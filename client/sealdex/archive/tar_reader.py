@@ -88,7 +88,7 @@ def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> It
 
 def _next_member(tar: tarfile.TarFile, stream: _ForwardStream) -> tarfile.TarInfo | None:
     stream.begin_header()
-    if tar.offset == 0 and stream.tell() > 0:  # type: ignore[attr-defined]  # typeshed leaves it out
+    if tar.offset == 0 and stream.tell() > 0:
         return None  # an empty archive, for whose end Python 3.10 would go back
     member = tar.next()
     tar.members.clear()  # type: ignore[attr-defined]  # kept for random access, which we never do: 1 KB an entry
