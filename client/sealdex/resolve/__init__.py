@@ -3,15 +3,17 @@
 Pure: documents come through a callback, and nothing here touches a network or a file.
 """
 
-from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first
+from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first, reached
 from sealdex.resolve.explaining import Explanation, NothingFitsError, PassedOver, UnknownPluginError, nearest
-from sealdex.resolve.requests import Request, Want, parse_request
-from sealdex.resolve.solving import Choice, Documents, Resolution, resolve
+from sealdex.resolve.requests import PINNED, Request, Want, parse_request
+from sealdex.resolve.solving import Choice, Documents, Keeping, Resolution, resolve
 
 __all__ = [
+    "PINNED",
     "Choice",
     "Documents",
     "Explanation",
+    "Keeping",
     "NothingFitsError",
     "PassedOver",
     "Policy",
@@ -25,5 +27,6 @@ __all__ = [
     "nearest",
     "newest_first",
     "parse_request",
+    "reached",
     "resolve",
 ]

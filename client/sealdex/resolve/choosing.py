@@ -1,14 +1,15 @@
-"""Whether one release fits: range, pre-release, channel, yanked, environment; each reason with the flag that helps."""
+"""Whether one release fits: range, pre-release, channel, yanked, rollout, environment; each reason with its flag."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
 from sealdex.model.environment import Environment
-from sealdex.model.ids import parse_plugin_id
+from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
@@ -16,7 +17,7 @@ from sealdex.resolve.requests import Want
 
 STABLE = "stable"
 
-ReasonKind = Literal["range", "prerelease", "channel", "yanked", "environment", "unreadable"]
+ReasonKind = Literal["range", "prerelease", "channel", "yanked", "rollout", "environment", "unreadable"]
 
 
 class Policy(Struct, frozen=True):
@@ -26,11 +27,13 @@ class Policy(Struct, frozen=True):
         channel: where requested plugins come from; dependencies come from there or from ``stable``.
         prereleases: admit pre-releases wherever a range doesn't name them.
         yanked: admit yanked releases.
+        host: the random id that decides whether a staged rollout reaches this host; None admits all.
     """
 
     channel: str = STABLE
     prereleases: bool = False
     yanked: bool = False
+    host: str | None = None
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -65,20 +68,47 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
     pinned = any(want.is_pin for want in wants)
     requested = any(want.by is None for want in wants)
     # who names one pre-release by its version has asked for it, whatever else depends on the plugin
-    reasons = [*_range_reasons(release, wants, admit_prereleases=policy.prereleases or pinned)]
+    prereleases = policy.prereleases or pinned or any(want.prereleases for want in wants)
+    reasons = [*_range_reasons(release, wants, admit_prereleases=prereleases)]
     if not pinned:
-        channels = (policy.channel,) if requested else (policy.channel, STABLE)
-        if not any(channel in release.channels for channel in channels):
-            reasons.append(_channel_reason(release, policy))
+        channel = next((want.channel for want in wants if want.channel), policy.channel)
+        if not any(name in release.channels for name in ((channel,) if requested else (channel, STABLE))):
+            reasons.append(_channel_reason(release, channel))
         if release.yanked is not None and not policy.yanked:
             why = f": {release.yanked.why}" if release.yanked.why else ""
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
+        if policy.host is not None and wants and not reached(policy.host, wants[0].plugin, release):
+            words = f"rolled out to {release.rollout}% of hosts, and this is none of them"
+            reasons.append(Reason("rollout", words, "--ignore-rollout"))
     reasons += _unreadable_dependencies(release)
     artifact, mismatches = choose_artifact(release, environment)
     if artifact is None and mismatches:
         shown = " or ".join(mismatches[:4]) + (f" or {len(mismatches) - 4} more" if len(mismatches) > 4 else "")
         reasons.append(Reason("environment", shown))
     return Verdict(artifact, tuple(reasons))
+
+
+def judge_everywhere(
+    release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environments: Sequence[Environment]
+) -> Verdict:
+    """Judge for the host, which is the first environment, and say of each further one what doesn't fit there."""
+    here, *others = (judge(release, wants, policy, environment) for environment in environments)
+    reasons = list(here.reasons)
+    for environment, verdict in zip(environments[1:], others, strict=True):
+        where = ", ".join(f"{key}={value}" for key, value in sorted(environment.labels.items()))
+        reasons += [Reason(r.kind, f"on {where}: {r.words}") for r in verdict.reasons if r.kind == "environment"]
+    return Verdict(here.artifact, tuple(reasons))
+
+
+def reached(host: str, plugin: PluginId, release: ReleaseEntry) -> bool:
+    """Say whether a staged rollout has reached a host; pure, and it stays so as the share grows.
+
+    The first eight bytes of the SHA-256 of host id, plugin and version, as a share of all that eight bytes can be.
+    """
+    if release.rollout >= 100:
+        return True
+    digest = hashlib.sha256(f"{host}\n{plugin}\n{release.version}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") * 100 < release.rollout << 64
 
 
 def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prereleases: bool) -> Iterable[Reason]:
@@ -90,12 +120,12 @@ def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prerel
         yield Reason("prerelease", "pre-release", "--pre")
 
 
-def _channel_reason(release: ReleaseEntry, policy: Policy) -> Reason:
+def _channel_reason(release: ReleaseEntry, channel: str) -> Reason:
     if not release.channels:
         return Reason("channel", "in no channel")
     listed = ", ".join(release.channels)
     words = f"only in channel {listed}" if len(release.channels) == 1 else f"only in channels {listed}"
-    return Reason("channel", f"{words}, not {policy.channel}", f"--channel {release.channels[0]}")
+    return Reason("channel", f"{words}, not {channel}", f"--channel {release.channels[0]}")
 
 
 def _unreadable_dependencies(release: ReleaseEntry) -> Iterable[Reason]:

@@ -13,11 +13,12 @@ from sealdex.errors import NoMatchError, NotFoundError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
-from sealdex.resolve.choosing import Policy, Reason, judge, newest_first
-from sealdex.resolve.requests import ANY_RANGE, Want
+from sealdex.resolve.choosing import Policy, Reason, judge_everywhere, newest_first
+from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
 
 _MAX_GROUPS = 12
 _MAX_VERSIONS = 6
+_NEEDS_TAG = "needs tag "  # as `sealdex.model.index.condition_problem` says it
 
 
 class PassedOver(Struct, frozen=True, omit_defaults=True):
@@ -95,12 +96,12 @@ def explain(
     document: IndexDocument | None,
     wants: Sequence[Want],
     policy: Policy,
-    environment: Environment,
+    environments: Sequence[Environment],
 ) -> Explanation:
-    """Say why nothing of a plugin fits all that is wanted of it."""
+    """Say why nothing of a plugin fits all that is wanted of it; the first environment is the host's."""
     if document is None:
         return Explanation(plugin, tuple(wants), exists=False)
-    judged = [(r, judge(r, wants, policy, environment)) for r in newest_first(document)]
+    judged = [(r, judge_everywhere(r, wants, policy, environments)) for r in newest_first(document)]
     passed = tuple(PassedOver(release.version, verdict.reasons) for release, verdict in judged if verdict.reasons)
     return Explanation(plugin, tuple(wants), exists=True, passed_over=passed, hints=tuple(_hints(passed, wants)))
 
@@ -118,8 +119,24 @@ def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable
         outside = next((r for r in passed_over if [reason.kind for reason in r.reasons] == ["range"]), None)
         if outside is not None:
             yield f"without the range, {outside.version} would be chosen"
+    if any(want.by == PINNED for want in wants):
+        yield f"--unpin takes the pin of {wants[0].plugin} away"
+    if tags := _missing_tags(passed_over):
+        yield f"if this host has {', '.join(tags)}: tags = [...] under [environment] in config.toml says so"
     if any(reason.kind == "environment" for release in passed_over for reason in release.reasons):
         yield "sealdex env shows what this host says of itself; [environment] in config.toml adds to it"
+
+
+def _missing_tags(passed_over: Sequence[PassedOver]) -> list[str]:
+    """Return the tags that would admit a release by themselves, of the newest such release."""
+    for release in passed_over:
+        if all(reason.kind == "environment" and reason.words.startswith(_NEEDS_TAG) for reason in release.reasons):
+            return [tag for reason in release.reasons for tag in _tags_in(reason.words)]
+    return []
+
+
+def _tags_in(words: str) -> list[str]:
+    return words.split(" or ", 1)[0].removeprefix(_NEEDS_TAG).split(", ")
 
 
 def describe(explanation: Explanation) -> list[str]:
@@ -153,6 +170,8 @@ def _headline(explanation: Explanation) -> str:
 def _want_in_words(want: Want) -> str:
     if want.by is None:
         return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
+    if want.by == PINNED:
+        return f"{PINNED} keeps {want.plugin} at {want.range.removeprefix('=')}"
     through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
     return f"{want.by} needs {want.plugin} {want.range}{through}"
 

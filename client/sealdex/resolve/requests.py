@@ -11,11 +11,23 @@ from sealdex.model.ranges import VersionRange, parse_range
 ANY_RANGE = "*"
 
 
+PINNED = "the pin on this host"
+"""Who asks for the one version that a pinned plugin stays at."""
+
+
 class Request(Struct, frozen=True):
-    """One plugin that somebody asks for, and the range its version must be in."""
+    """One plugin that somebody asks for, and the range its version must be in.
+
+    Attributes:
+        plugin, range: the two.
+        channel: where it comes from; None: as the policy says.
+        prereleases: admit those of this plugin.
+    """
 
     plugin: PluginId
     range: str = ANY_RANGE
+    channel: str | None = None
+    prereleases: bool = False
 
     def __str__(self) -> str:
         return str(self.plugin) if self.range == ANY_RANGE else f"{self.plugin}@{self.range}"
@@ -29,12 +41,15 @@ class Want(Struct, frozen=True):
         range: the range its version must be in.
         by: the release that depends on it, as ``namespace/name version``; None: the user asks for it.
         chain: the releases from a requested one down to `by`, as text.
+        channel, prereleases: as the request says.
     """
 
     plugin: PluginId
     range: str
     by: str | None = None
     chain: tuple[str, ...] = ()
+    channel: str | None = None
+    prereleases: bool = False
 
     @property
     def parsed(self) -> VersionRange:
@@ -43,9 +58,9 @@ class Want(Struct, frozen=True):
 
     @property
     def is_pin(self) -> bool:
-        """Whether the user names exactly one version: then its channel doesn't matter, nor that it was yanked."""
+        """Whether the user names exactly one version: then channel and rollout don't matter, nor that it was yanked."""
         sets = self.parsed.sets
-        return self.by is None and len(sets) == 1 and len(sets[0]) == 1 and sets[0][0].operator == "="
+        return self.by in {None, PINNED} and len(sets) == 1 and len(sets[0]) == 1 and sets[0][0].operator == "="
 
 
 def parse_request(text: str) -> Request:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from msgspec import Struct
 from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible
 from resolvelib.resolvers import Resolution as Search
@@ -22,9 +23,9 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
 from sealdex.model.versions import parse_version
-from sealdex.resolve.choosing import Policy, Verdict, judge, newest_first
+from sealdex.resolve.choosing import Policy, Verdict, judge_everywhere, newest_first
 from sealdex.resolve.explaining import NothingFitsError, PassedOver, UnknownPluginError, explain
-from sealdex.resolve.requests import Request, Want
+from sealdex.resolve.requests import PINNED, Request, Want
 
 if TYPE_CHECKING:
     from resolvelib.structs import RequirementInformation  # not where older versions have it
@@ -72,8 +73,26 @@ class Resolution(Struct, frozen=True):
         return tuple(choice for choice in self.choices if choice.requested)
 
 
+class Keeping(Struct, frozen=True):
+    """What an earlier decision has to say.
+
+    Attributes:
+        pinned: versions that plugins stay at, whatever else is asked: no other is chosen.
+        preferred: versions that are taken as long as they fit, though newer ones exist, or they were yanked since.
+    """
+
+    pinned: Mapping[PluginId, str] = {}
+    preferred: Mapping[PluginId, str] = {}
+
+
 def resolve(
-    requests: Sequence[Request], documents: Documents, environment: Environment, policy: Policy | None = None
+    requests: Sequence[Request],
+    documents: Documents,
+    environment: Environment,
+    policy: Policy | None = None,
+    *,
+    keeping: Keeping | None = None,
+    platforms: Sequence[Environment] = (),
 ) -> Resolution:
     """Choose releases for the requests and everything they depend on.
 
@@ -81,14 +100,17 @@ def resolve(
         requests: what is asked for; a plugin may be named more than once, and then every range must hold.
         documents: gives index documents; asked in bulk.
         environment: the host that the releases must fit.
-        policy: channel, pre-releases, yanked.
+        policy: channel, pre-releases, yanked, rollout.
+        keeping: pins, and what a lock says.
+        platforms: further environments that each release must fit as well.
 
     Raises:
         UnknownPluginError: a requested plugin doesn't exist.
         NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
     """
-    wants = [Want(request.plugin, request.range) for request in requests]
-    provider = _Provider(wants, documents, environment, policy or Policy())
+    wants = [Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases) for r in requests]
+    environments = (environment, *platforms)
+    provider = _Provider(wants, documents, environments, policy or Policy(), keeping or Keeping())
     provider.prefetch(wants)
     for want in wants:
         if provider.document(want.plugin) is None:
@@ -120,12 +142,22 @@ class _Candidate(NamedTuple):
 class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
     """Tells resolvelib what the candidates are; remembers documents and how each plugin was reached."""
 
-    def __init__(self, wants: Sequence[Want], documents: Documents, environment: Environment, policy: Policy) -> None:
+    def __init__(
+        self,
+        wants: Sequence[Want],
+        documents: Documents,
+        environments: Sequence[Environment],
+        policy: Policy,
+        keeping: Keeping,
+    ) -> None:
         self._ask = documents
-        self._environment = environment
+        self._environments = environments
         self._policy = policy
+        self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
+        self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
+        self._preferred = keeping.preferred
         self._order = {want.plugin: number for number, want in reversed(list(enumerate(wants)))}
-        self._pinned = {want.plugin for want in wants if want.is_pin}
+        self._pinned = {want.plugin for want in wants if want.is_pin or want.prereleases} | set(self._held)
         self._documents: dict[PluginId, IndexDocument | None] = {}
         self._sorted: dict[PluginId, list[ReleaseEntry]] = {}
         self._chains: dict[PluginId, tuple[str, ...]] = {}
@@ -145,7 +177,7 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
             following: list[Want] = []
             for want in level:
                 seen.add(want.plugin)
-                best = next((r for r in self._releases(want.plugin) if self._judge(r, [want]).fits), None)
+                best = next((r for r in self._candidates(want.plugin) if self._judge(r, [want]).fits), None)
                 if best is not None:
                     following += self._wants_of(_Candidate(want.plugin, best.version))
             level = [want for want in following if want.plugin not in seen]
@@ -165,8 +197,19 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
     def _release(self, candidate: _Candidate) -> ReleaseEntry:
         return next(r for r in self._releases(candidate.plugin) if r.version == candidate.version)
 
+    def _candidates(self, plugin: PluginId) -> list[ReleaseEntry]:
+        """Return the releases in the order in which they are tried: what is preferred, then the newest first."""
+        preferred = self._preferred.get(plugin)
+        return sorted(self._releases(plugin), key=lambda release: release.version != preferred)
+
     def _judge(self, release: ReleaseEntry, wants: Sequence[Want]) -> Verdict:
-        return judge(release, wants, self._policy, self._environment)
+        """Judge for the host and each further platform; the artifact is the host's."""
+        plugin = wants[0].plugin
+        policy = self._admitting if release.version == self._preferred.get(plugin) else self._policy
+        return judge_everywhere(release, self._all(plugin, wants), policy, self._environments)
+
+    def _all(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
+        return [*wants, self._held[plugin]] if plugin in self._held else list(wants)
 
     def _wants_of(self, candidate: _Candidate) -> list[Want]:
         """Return what a candidate depends on, and note how its dependencies were first reached."""
@@ -208,7 +251,7 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
         excluded = {candidate.version for candidate in incompatibilities[identifier]}
 
         def fitting() -> Iterator[_Candidate]:
-            for release in self._releases(identifier):
+            for release in self._candidates(identifier):
                 if release.version not in excluded and self._judge(release, wants).fits:
                     yield _Candidate(identifier, release.version)
 
@@ -233,7 +276,7 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
             if cause.requirement not in wants.setdefault(cause.requirement.plugin, []):
                 wants[cause.requirement.plugin].append(cause.requirement)
         return NothingFitsError([
-            explain(plugin, self.document(plugin), asked, self._policy, self._environment)
+            explain(plugin, self.document(plugin), self._all(plugin, asked), self._policy, self._environments)
             for plugin, asked in wants.items()
         ])  # fmt: skip
 
