@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sealdex.download import Progress
+    from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
     from sealdex.transport import RetryNotice
 
@@ -25,3 +26,12 @@ class Observer:
 
     def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
         """Take note that so much of a release is on the disk."""
+
+    def downloaded(self, choice: Choice, seconds: float, *, is_well: bool) -> None:
+        """Take note that a download ended, well or not; a cached file is one that took no time."""
+
+    def installed(self, choice: Choice, action: str, seconds: float) -> None:
+        """Take note that a release is in the store; ``action`` is ``unpack``, ``repair`` or ``keep``."""
+
+    def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
+        """Take note that a plugin was loaded or initialised in this process, or failed to."""

@@ -1,0 +1,53 @@
+"""Running what is installed: plugins in a Python host, plugins of any language, services and jobs.
+
+    from sealdex.runtime import PluginManager
+
+    with PluginManager() as plugins:
+        plugins.register("acme/console-notify", config={"prefix": "[build]"})
+        plugins.init()
+        plugins.watch()                       # a later `sealdex update` takes effect here, without a restart
+        plugins.call("acme/console-notify", "send", "hello")
+
+``docs/runtime.md`` says what a plugin may expect, ``docs/process-protocol.md`` how one of another language talks. Names
+are imported when they are first used.
+"""
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.runtime.errors import PluginError, PluginTimeoutError
+    from sealdex.runtime.manager import PluginManager
+    from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
+    from sealdex.runtime.watching import Watcher
+
+_HOMES = {
+    "errors": ("PluginError", "PluginTimeoutError"),
+    "manager": ("PluginManager",),
+    "plugin": ("PluginContext", "PluginState", "PluginStatus"),
+    "watching": ("Watcher",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "PluginContext",
+    "PluginError",
+    "PluginManager",
+    "PluginState",
+    "PluginStatus",
+    "PluginTimeoutError",
+    "Watcher",
+]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'sealdex.runtime' has no attribute '{name}'")
+    from importlib import import_module  # noqa: PLC0415  # so that a service needn't wait for jobs, nor a job for services
+
+    value: object = getattr(import_module(f"sealdex.runtime.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,66 @@
+"""A plugin's configuration: the host's values over ``default_config``, checked against ``config_schema``."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from sealdex.errors import ConfigError
+from sealdex.model.release import PublishedManifest
+
+_MOST_SHOWN = 10
+
+
+def plugin_config(manifest: PublishedManifest, given: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the configuration that a release is given.
+
+    Raises:
+        ConfigError: it doesn't fit the release's ``config_schema``, with every place that doesn't; or there is a schema
+            and `jsonschema`, which checks it, isn't installed.
+    """
+    config = merged(manifest.default_config or {}, given or {})
+    if manifest.config_schema is not None:
+        _check(config, manifest.config_schema, f"{manifest.namespace}/{manifest.name} {manifest.version}")
+    return config
+
+
+def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``defaults`` overridden by ``given``: objects key by key, all other values (lists too) as a whole."""
+    result = copy.deepcopy(dict(defaults))
+    for key, value in given.items():
+        below = result.get(key)
+        if isinstance(below, dict) and isinstance(value, Mapping):
+            result[key] = merged(below, value)
+        else:
+            result[key] = copy.deepcopy(value)
+    return result
+
+
+def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
+    try:
+        import jsonschema  # noqa: PLC0415  # an extra: only plugins with a schema need it
+        import referencing  # noqa: PLC0415  # comes with it
+    except ImportError as error:
+        raise ConfigError(
+            f"{name} has a config_schema, and jsonschema, which checks it, is not installed",
+            subject=name,
+            untouched="nothing of it was run",
+            hint="pip install 'sealdex[runtime]'",
+        ) from error
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+        # a registry of its own, without which a "$ref" to an address would be fetched
+        validator = kind(schema, registry=referencing.Registry())
+        problems = sorted(validator.iter_errors(config), key=lambda problem: problem.json_path)
+    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
+        raise ConfigError(f"the config_schema of {name} can't be used: {error}", subject=name) from error
+    if problems:
+        shown = [f"{problem.json_path}: {problem.message}" for problem in problems[:_MOST_SHOWN]]
+        raise ConfigError(
+            f"the configuration of {name} does not fit its config_schema:\n" + "\n".join(shown),
+            subject=name,
+            untouched="nothing of it was run",
+            hint=f"sealdex info {name.replace(' ', '@')} shows the schema",
+        )

@@ -1,0 +1,17 @@
+"""What goes wrong when a plugin is loaded or used."""
+
+from __future__ import annotations
+
+from sealdex.errors import SealdexError
+
+
+class PluginError(SealdexError):
+    """A plugin can't be loaded, or failed while it was used."""
+
+    code = "plugin"
+
+
+class PluginTimeoutError(PluginError):
+    """A plugin took longer than it may."""
+
+    code = "plugin-timeout"

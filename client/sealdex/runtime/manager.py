@@ -1,0 +1,446 @@
+"""`PluginManager`: the plugins of a host process, whatever they are written in.
+
+A reload loads the new version beside the old, and only when it is initialised does it take over; the old one is closed
+when its last use ends. Whatever fails sets the status to ERROR with the reason and leaves the old version serving.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from sealdex.errors import NotFoundError, SealdexError, UsageError
+from sealdex.manifests import installed_manifest
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.observing import Observer
+from sealdex.places import store_folder
+from sealdex.runtime.configuration import plugin_config
+from sealdex.runtime.errors import PluginError
+from sealdex.runtime.plugin import (
+    LoadedPlugin,
+    PluginContext,
+    PluginState,
+    PluginStatus,
+    StatusKeeper,
+    failure_text,
+    plugin_logger,
+)
+from sealdex.runtime.process_plugin import CALL_TIMEOUT_S, ProcessPlugin
+from sealdex.runtime.python_plugin import PythonPlugin
+from sealdex.runtime.watching import Watcher
+from sealdex.store.changes import require_installed
+from sealdex.store.installations import Installation, current
+from sealdex.store.layout import Store
+
+LOAD_TIMEOUT_S = 30.0
+
+
+@dataclass
+class _Serving:
+    """A version that is loaded, and by how many it is being used."""
+
+    loaded: LoadedPlugin
+    context: PluginContext
+    seconds: float
+    is_initialised: bool = False
+    uses: int = 0
+    is_retired: bool = False
+
+
+@dataclass
+class _Entry:
+    name: str
+    plugin: PluginId
+    pinned: str | None
+    given: dict[str, Any]
+    serving: _Serving | None = None
+    status: PluginStatus = PluginStatus.ENABLED
+    error: str | None = None
+    changing: threading.RLock = field(default_factory=threading.RLock)
+    """Held while a version is loaded or taken away, so that two reloads of one plugin come one after the other."""
+
+    def state(self) -> PluginState:
+        serving = self.serving
+        return PluginState(
+            name=self.name,
+            plugin=self.plugin,
+            version=serving.context.version if serving else None,
+            status=self.status,
+            error=self.error,
+            kind=serving.loaded.kind if serving else None,
+            load_seconds=serving.seconds if serving else None,
+        )
+
+
+class PluginManager:
+    """The plugins of this process. Safe for threads.
+
+    Args:
+        store: the folder that plugins are installed in; the user's own when left out.
+        load_timeout: seconds that importing or starting a plugin may take, and initialising it again; None: no limit,
+            and Python plugins are then loaded in the caller's thread.
+        call_timeout: seconds that a call of a process plugin may take.
+        keeper: knows what is disabled and keeps statuses, such as the store's ``state.db``; only in memory without one.
+        observer: told how long plugins took to load and what failed.
+    """
+
+    def __init__(
+        self,
+        store: Store | Path | str | None = None,
+        *,
+        load_timeout: float | None = LOAD_TIMEOUT_S,
+        call_timeout: float = CALL_TIMEOUT_S,
+        keeper: StatusKeeper | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.store = store if isinstance(store, Store) else Store(os.fspath(store or store_folder()))
+        self._load_timeout = load_timeout
+        self._call_timeout = call_timeout
+        self._keeper = keeper
+        self._observer = observer or Observer()
+        self._entries: dict[str, _Entry] = {}
+        self._watchers: list[Watcher] = []
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> PluginManager:  # noqa: PYI034  # typing.Self came with Python 3.11
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def register(
+        self,
+        plugin: PluginId | str,
+        *,
+        version: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        name: str | None = None,
+    ) -> PluginState:
+        """Load an installed plugin.
+
+        Args:
+            plugin: ``NS/NAME``.
+            version: this one for good; the one in use, and later whatever `reload` or a watcher finds, when left out.
+            config: merged over ``default_config`` and checked against ``config_schema``.
+            name: what to call it here; ``NS/NAME`` when left out. Two versions at once need two names.
+
+        Raises:
+            UsageError: the name is taken. NotFoundError: it isn't installed.
+            ConfigError: the configuration doesn't fit. PluginError: it is disabled, or loading it failed. After
+            these the name stays registered, so that `reload` or a watcher can put it right.
+        """
+        asked = plugin if isinstance(plugin, PluginId) else _parsed(plugin)
+        entry = _Entry(name or str(asked), asked, version, dict(config or {}))
+        with entry.changing:
+            with self._lock:
+                if entry.name in self._entries:
+                    raise UsageError(f"'{entry.name}' is registered already", hint="reload it, or give it another name")
+                installation = self._installation(entry)
+                self._entries[entry.name] = entry
+            self._require_enabled(entry)
+            with self._noting(entry, installation.version):
+                entry.serving = self._load(entry, installation)
+            return entry.state()
+
+    def init(self, name: str | None = None) -> None:
+        """Initialise what was registered since the last call, or one plugin.
+
+        Raises:
+            PluginError: one or more failed; each has status ERROR, the others are ready.
+        """
+        entries = [self._entry(name)] if name is not None else self._all()
+        failures: list[SealdexError] = []
+        for entry in entries:
+            try:
+                self._init(entry)
+            except SealdexError as error:  # noqa: PERF203  # one that fails doesn't keep the others from starting
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        if failures:
+            raise PluginError("\n".join(map(str, failures)), untouched="the other plugins are ready")
+
+    def get(self, name: str) -> Any:
+        """Return a plugin's object: for a Python plugin what its entry point gave, for a process what calls it.
+
+        Ask again for each use: who keeps the object keeps an old version after a reload. `using` also keeps the version
+        from being closed under one's hands.
+
+        Raises:
+            NotFoundError: nothing is registered under that name.
+            PluginError: it failed, is disabled or not initialised.
+        """
+        with self._lock:
+            return self._ready(self._entry(name)).loaded.target
+
+    @contextmanager
+    def using(self, name: str) -> Iterator[Any]:
+        """Give a plugin's object for the length of a block; a version that was replaced meanwhile is closed after it.
+
+        Raises:
+            NotFoundError, PluginError: as `get`.
+        """
+        with self._used(name) as serving:
+            yield serving.loaded.target
+
+    def call(self, name: str, method: str, *params: Any, **named: Any) -> Any:
+        """Call a method of a plugin of either kind.
+
+        Raises:
+            NotFoundError, PluginError: as `get`; and whatever the method raises.
+        """
+        with self._used(name) as serving:
+            return serving.loaded.call(method, params, named)
+
+    def reload(self, name: str, *, version: str | None = None, config: Mapping[str, Any] | None = None) -> PluginState:
+        """Load and initialise the version in use now (or one named, or with another configuration), then switch to it.
+
+        Raises:
+            NotFoundError: nothing is registered under that name, or the version isn't installed.
+            ConfigError, PluginError: it failed; the old version goes on serving, with status ERROR.
+        """
+        entry = self._entry(name)
+        with entry.changing:
+            before = entry.given, entry.pinned
+            entry.given = dict(config) if config is not None else entry.given
+            entry.pinned = version or entry.pinned
+            try:
+                self._replace(entry)
+            except BaseException:
+                entry.given, entry.pinned = before
+                raise
+            return entry.state()
+
+    def unregister(self, name: str) -> None:
+        """Close a plugin after its last use and forget it.
+
+        Raises:
+            NotFoundError: nothing is registered under that name.
+        """
+        entry = self._entry(name)
+        with entry.changing:
+            with self._lock:
+                self._entries.pop(name, None)
+                serving, entry.serving = entry.serving, None
+            self._retire(serving)
+
+    def state(self, name: str) -> PluginState:
+        """Return how a plugin is.
+
+        Raises:
+            NotFoundError: nothing is registered under that name.
+        """
+        return self._entry(name).state()
+
+    def states(self) -> list[PluginState]:
+        """Return how all are, by name."""
+        return [entry.state() for entry in self._all()]
+
+    def watch(
+        self, interval: float = 1.0, *, on_change: Callable[[PluginState], None] | None = None, start: bool = True
+    ) -> Watcher:
+        """Reload plugins when another version of them becomes the one in use, until `close`.
+
+        Args:
+            interval: seconds between looks; a look reads one link a plugin.
+            on_change: told after each reload, that it was done or why not.
+            start: look in a thread; otherwise only when `Watcher.look` is called.
+        """
+        watcher = Watcher(self, interval, on_change)
+        self._watchers.append(watcher)
+        if start:
+            watcher.start()
+        return watcher
+
+    def close(self) -> None:
+        """Stop watching and unregister everything."""
+        for watcher in self._watchers:
+            watcher.stop()
+        for entry in self._all():
+            self.unregister(entry.name)
+
+    # --- for watchers ------------------------------------------------------------------------------------------------
+
+    def followed(self) -> list[tuple[str, PluginId]]:
+        """Return name and plugin of what follows the version in use."""
+        return [
+            (entry.name, entry.plugin)
+            for entry in self._all()
+            if entry.pinned is None and entry.status is not PluginStatus.DISABLED
+        ]
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _replace(self, entry: _Entry) -> None:
+        installation = self._installation(entry)
+        self._require_enabled(entry)
+        with self._noting(entry, installation.version):
+            made = self._load(entry, installation)
+            try:
+                made.loaded.init(made.context)
+            except BaseException:
+                self._close(made)
+                raise
+            made.is_initialised = True
+            with self._lock:
+                old, entry.serving = entry.serving, made
+        self._retire(old)
+
+    def _load(self, entry: _Entry, installation: Installation) -> _Serving:
+        began = time.monotonic()
+        manifest = installed_manifest(installation)
+        config = plugin_config(manifest, entry.given)
+        kind = manifest.runtime.kind if manifest.runtime is not None else "python"
+        loaded: LoadedPlugin
+        if kind == "python":
+            loaded = PythonPlugin(installation, config, self._load_timeout)
+        elif kind == "process":
+            loaded = ProcessPlugin(
+                installation,
+                config,
+                self._load_timeout,
+                call_timeout_s=self._call_timeout,
+                on_end=lambda why: self._crashed(entry, installation.version, why),
+            )
+        else:
+            name = f"{entry.plugin} {installation.version}"
+            raise PluginError(
+                f"{name} is of runtime kind '{kind}', which no host process loads: those are python and process",
+                subject=name,
+                hint=f"sealdex run {entry.plugin} starts services",
+            )
+        context = PluginContext(
+            entry.plugin, installation.version, Path(installation.path), config, plugin_logger(entry.plugin)
+        )
+        return _Serving(loaded, context, time.monotonic() - began)
+
+    def _init(self, entry: _Entry) -> None:
+        with entry.changing:
+            serving = entry.serving
+            if serving is None or serving.is_initialised:
+                return
+            with self._noting(entry, serving.context.version):
+                began = time.monotonic()
+                try:
+                    serving.loaded.init(serving.context)
+                except BaseException:
+                    entry.serving = None
+                    self._close(serving)
+                    raise
+                serving.seconds += time.monotonic() - began
+                serving.is_initialised = True
+
+    @contextmanager
+    def _noting(self, entry: _Entry, version: str) -> Iterator[None]:
+        """Make what happens in the block the entry's status."""
+        began = time.monotonic()
+        try:
+            yield
+        except SealdexError as error:
+            self._note(entry, version, PluginStatus.ERROR, f"{version}: {error}")
+            self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=False)
+            raise
+        self._note(entry, version, PluginStatus.ENABLED, None)
+        self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=True)
+
+    def _note(self, entry: _Entry, version: str, status: PluginStatus, error: str | None) -> None:
+        entry.status, entry.error = status, error
+        if self._keeper is not None:
+            self._keeper.note(entry.plugin, version, status, error)
+
+    def _crashed(self, entry: _Entry, version: str, why: str) -> None:
+        serving = entry.serving
+        if serving is not None and serving.context.version == version:
+            self._note(entry, version, PluginStatus.ERROR, f"{version}: {why}")
+
+    def _require_enabled(self, entry: _Entry) -> None:
+        if self._keeper is not None and not self._keeper.is_enabled(entry.plugin):
+            entry.status, entry.error = PluginStatus.DISABLED, None
+            raise PluginError(
+                f"{entry.plugin} is disabled",
+                subject=str(entry.plugin),
+                untouched="nothing of it was run",
+                hint=f"sealdex enable {entry.plugin}",
+            )
+
+    def _installation(self, entry: _Entry) -> Installation:
+        if entry.pinned is not None:
+            return require_installed(self.store, entry.plugin, entry.pinned)
+        found = current(self.store, entry.plugin)
+        if found is None:
+            raise NotFoundError(
+                f"{entry.plugin} is not installed",
+                subject=str(entry.plugin),
+                hint=f"sealdex install {entry.plugin}",
+            )
+        return found
+
+    def _all(self) -> list[_Entry]:
+        with self._lock:
+            return [self._entries[name] for name in sorted(self._entries)]
+
+    def _entry(self, name: str) -> _Entry:
+        with self._lock:
+            entry = self._entries.get(name)
+            if entry is None:
+                raise NotFoundError(
+                    f"no plugin is registered as '{name}'",
+                    subject=name,
+                    hint=f"registered are: {', '.join(sorted(self._entries)) or 'none'}",
+                )
+            return entry
+
+    def _ready(self, entry: _Entry) -> _Serving:
+        serving = entry.serving
+        if serving is not None and serving.is_initialised:
+            return serving
+        if entry.status is PluginStatus.DISABLED:
+            raise PluginError(f"{entry.name} is disabled", subject=entry.name, hint=f"sealdex enable {entry.plugin}")
+        if serving is not None:
+            raise PluginError(f"{entry.name} is not initialised yet", subject=entry.name, hint="call init() first")
+        raise PluginError(f"{entry.name} can't be used: {entry.error or 'it was not loaded'}", subject=entry.name)
+
+    @contextmanager
+    def _used(self, name: str) -> Iterator[_Serving]:
+        with self._lock:
+            serving = self._ready(self._entry(name))
+            serving.uses += 1
+        try:
+            yield serving
+        finally:
+            with self._lock:
+                serving.uses -= 1
+                is_last = serving.is_retired and serving.uses == 0
+            if is_last:
+                self._close(serving)
+
+    def _retire(self, serving: _Serving | None) -> None:
+        if serving is None:
+            return
+        with self._lock:
+            serving.is_retired = True
+            is_unused = serving.uses == 0
+        if is_unused:
+            self._close(serving)
+
+    def _close(self, serving: _Serving) -> None:
+        try:
+            serving.loaded.close()
+        except Exception as error:  # noqa: BLE001  # what ends badly must not keep the new version from serving
+            serving.context.logger.warning("%s did not close well: %s", serving.context.plugin, failure_text(error))
+
+
+def _parsed(plugin: str) -> PluginId:
+    try:
+        return parse_plugin_id(plugin)
+    except ValueError as error:
+        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error

@@ -1,0 +1,123 @@
+"""Starting a program in a process group of its own, and ending the whole group: SIGTERM, then SIGKILL.
+
+The leader is left unreaped until its group was signalled for the last time: its id can't be given to anybody else until
+then, so no stranger is ever hit. Children that outlive the leader end with it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+_POLL_S = 0.01
+_HAS_GROUPS = hasattr(os, "killpg")
+_CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
+
+
+class ProcessGroup:
+    """A running program and all it starts.
+
+    Args:
+        command: program and arguments; no shell.
+        folder: where it runs.
+        env: its whole environment.
+        stdin, stdout, stderr: as for `subprocess.Popen`.
+
+    Raises:
+        OSError: there is no such program, or it can't be started.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        folder: Path,
+        env: Mapping[str, str],
+        stdin: int | IO[bytes] = subprocess.DEVNULL,
+        stdout: int | IO[bytes] | None = None,
+        stderr: int | IO[bytes] | None = None,
+    ) -> None:
+        self.process = subprocess.Popen(
+            list(command),
+            cwd=folder,
+            env=dict(env),
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            bufsize=0,
+            start_new_session=_HAS_GROUPS,
+        )
+        self._reaping = threading.Lock()
+
+    @property
+    def pid(self) -> int:
+        """Id of the leader, and of the group."""
+        return self.process.pid
+
+    def wait(self, timeout_s: float | None = None) -> int | None:
+        """Wait for the leader to end and end what it left behind; return its exit code, or None after the time.
+
+        A negative code is the number of the signal that ended it.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not self._has_ended():
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            time.sleep(_POLL_S)
+        return self._finish()
+
+    def stop(self, grace_s: float) -> int:
+        """End the group: ask, wait up to ``grace_s``, insist. Return the leader's exit code."""
+        if self.process.returncode is None:
+            self._signal(signal.SIGTERM)
+        code = self.wait(grace_s)
+        return self._finish() if code is None else code
+
+    def _has_ended(self) -> bool:
+        if self.process.returncode is not None:
+            return True
+        if not _CAN_PEEK or sys.platform == "win32":
+            return self.process.poll() is not None
+        with self._reaping:
+            if self.process.returncode is not None:
+                return True
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
+
+    def _finish(self) -> int:
+        with self._reaping:
+            if self.process.returncode is None:
+                self._signal(signal.SIGKILL if _HAS_GROUPS else signal.SIGTERM)
+            return self.process.wait()
+
+    def _signal(self, number: int) -> None:
+        if sys.platform == "win32":
+            self.process.terminate()
+            return
+        with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
+            os.killpg(self.pid, number)
+
+
+def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:
+    """Read a stream to its end and hand over each line as text; a longer one comes in pieces."""
+    held = b""
+    while chunk := stream.read(65536):
+        *lines, held = (held + chunk).split(b"\n")
+        for each in lines:
+            line(_text(each))
+        while len(held) >= max_line_bytes:
+            line(_text(held[:max_line_bytes]))
+            held = held[max_line_bytes:]
+    if held:
+        line(_text(held))
+
+
+def _text(data: bytes) -> str:
+    return data.rstrip(b"\r").decode("utf-8", "replace")

@@ -1,0 +1,88 @@
+"""The process protocol, without I/O: JSON-RPC 2.0, one message a line (``docs/process-protocol.md``).
+
+What the host writes is compact ASCII with its members always in the order ``jsonrpc``, ``id``, ``method``, ``params``,
+so that a shell script can take ``id`` and ``method`` out by a pattern.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+PROTOCOL = 1
+MAX_MESSAGE_BYTES = 1024 * 1024
+METHOD_NOT_FOUND = -32601
+
+
+class ProtocolError(Exception):
+    """The other side doesn't keep to the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a request: a result, or an error with code and message."""
+
+    id: int
+    result: Any = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A request or notification from the plugin; ``id`` is None for a notification."""
+
+    method: str
+    params: Any
+    id: Any = None
+
+
+def request(number: int | None, method: str, params: Any) -> bytes:
+    """Return a request, or a notification when there is no number, as a line.
+
+    Raises:
+        ValueError, TypeError: the parameters are no JSON; ProtocolError: the message is too long.
+    """
+    message: dict[str, Any] = {"jsonrpc": "2.0"}
+    if number is not None:
+        message["id"] = number
+    message["method"] = method
+    if params not in ((), [], {}, None):
+        message["params"] = params
+    return _line(message)
+
+
+def refusal(number: Any, code: int, text: str) -> bytes:
+    """Return an answer that says no, as a line."""
+    return _line({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
+
+
+def read(line: bytes) -> Response | Notice:
+    """Read one line from the plugin.
+
+    Raises:
+        ProtocolError: it is no JSON-RPC 2.0 message; the text says why.
+    """
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise ProtocolError(f"it wrote a line that is no JSON: {line[:80]!r}") from None
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        raise ProtocolError(f"it wrote a line that is no JSON-RPC 2.0 message: {line[:80]!r}")
+    number, method = message.get("id"), message.get("method")
+    if isinstance(method, str):
+        return Notice(method, message.get("params"), number)
+    if type(number) is not int or ("result" in message) == ("error" in message):
+        raise ProtocolError(f"it wrote an answer that has no number, or not one of result and error: {line[:80]!r}")
+    if "result" in message:
+        return Response(number, message["result"])
+    error = message["error"]
+    text = error.get("message") if isinstance(error, dict) else None
+    return Response(number, error=str(text if text is not None else error)[:2000] or "unknown error")
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    data = json.dumps(message, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ProtocolError(f"a message of {len(data)} bytes is longer than {MAX_MESSAGE_BYTES}")
+    return data

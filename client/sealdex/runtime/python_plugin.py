@@ -1,0 +1,135 @@
+"""Plugins that are Python code in the host's process: ``entry_point: module:attribute``.
+
+The attribute, if it can be called, is called with the configuration and gives the plugin's object; otherwise it is the
+object. ``init(context)`` and ``close()`` are called if the object has them.
+
+Python can't stop a thread. So where loading takes longer than it may, the thread is left behind with a closed
+namespace, in which it can't import any more, and whatever it ends up with is dropped. A plugin that may hang belongs
+into a process of its own (``runtime: {kind: process}``), which can be killed.
+"""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sealdex.errors import SealdexError
+from sealdex.manifests import installed_manifest
+from sealdex.runtime.errors import PluginError, PluginTimeoutError
+from sealdex.runtime.namespaces import PluginNamespace
+from sealdex.runtime.plugin import PluginContext, failure_text
+from sealdex.store.installations import Installation
+
+T = TypeVar("T")
+
+
+class PythonPlugin:
+    """One load of one version; imports and calls the entry point when it is made.
+
+    Args:
+        installation: what to load.
+        config: handed to the entry point.
+        timeout_s: for loading, and again for `init`; None runs both in the caller's thread for as long as they take.
+
+    Raises:
+        PluginError: no such module or attribute, or it raised; PluginTimeoutError: it took too long.
+    """
+
+    kind = "python"
+
+    def __init__(self, installation: Installation, config: dict[str, Any], timeout_s: float | None) -> None:
+        self._name = f"{installation.namespace}/{installation.name} {installation.version}"
+        self._timeout_s = timeout_s
+        entry_point = installed_manifest(installation).entry_point or ""
+        module, colon, attribute = entry_point.partition(":")
+        if not (module and colon and attribute):
+            raise PluginError(
+                f"the entry point of {self._name} is '{entry_point}', not 'module:attribute'",
+                subject=self._name,
+                hint="a host can load plugins that name one; a service is started with: sealdex run",
+            )
+        self._namespace = PluginNamespace(Path(installation.path), self._name)
+
+        def load() -> Any:
+            found = operator.attrgetter(attribute)(self._namespace.load(module))
+            return found(config) if callable(found) else found
+
+        try:
+            self._object = self._bounded("loading", load)
+        except BaseException:
+            self._namespace.close()
+            raise
+
+    @property
+    def target(self) -> Any:
+        """The plugin's object."""
+        return self._object
+
+    def init(self, context: PluginContext) -> None:
+        """Call the object's ``init(context)``, if it has one."""
+        init = getattr(self._object, "init", None)
+        if callable(init):
+            self._bounded("initialising", lambda: init(context))
+
+    def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        """Call a method of the object; what it raises is the caller's."""
+        return getattr(self._object, method)(*params, **named)
+
+    def close(self) -> None:
+        """Call the object's ``close()``, if it has one, and let the modules go.
+
+        Raises:
+            PluginError: ``close()`` raised; the modules are gone all the same.
+        """
+        target, self._object = self._object, None
+        try:
+            close = getattr(target, "close", None)
+            if callable(close):
+                self._bounded("closing", close)
+        finally:
+            self._namespace.close()
+
+    def _bounded(self, doing: str, work: Callable[[], T]) -> T:
+        if self._timeout_s is None:
+            return self._told(doing, work)
+        results: list[T] = []
+        failures: list[SealdexError] = []
+        is_late = threading.Event()
+
+        def run() -> None:
+            try:
+                results.append(self._told(doing, work))
+            except SealdexError as error:
+                failures.append(error.with_traceback(None))  # its frames would keep the plugin's code alive
+            if is_late.is_set():
+                results.clear()
+                self._namespace.close()
+
+        thread = threading.Thread(target=run, name=f"{doing} {self._name}", daemon=True)
+        thread.start()
+        thread.join(self._timeout_s)
+        if thread.is_alive():
+            is_late.set()
+            self._namespace.close()
+            raise PluginTimeoutError(
+                f"{doing} {self._name} took longer than {self._timeout_s:g} s and was given up",
+                subject=self._name,
+                untouched="its thread is left behind; a version that was loaded before goes on",
+                hint="allow more with load_timeout, or let it run in a process of its own (runtime kind: process)",
+            )
+        if failures:
+            raise failures[0]
+        return results[0]
+
+    def _told(self, doing: str, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except (SealdexError, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  # SystemExit from a plugin may not end the host
+            why = failure_text(error)
+        # not inside `except`, where the plugin's exception and frames would hang on this one
+        raise PluginError(f"{doing} {self._name} failed: {why}", subject=self._name)

@@ -1,0 +1,87 @@
+"""Following `current`: reloading a plugin when another version of it becomes the one in use.
+
+By polling: a look costs one ``readlink`` a plugin, works on every file system, and needs no watch descriptors, of which
+hosts have few. A version that failed to load is not tried again until `current` names another one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from sealdex.errors import SealdexError
+from sealdex.runtime.plugin import PluginState
+from sealdex.store.installations import current_version_named
+
+if TYPE_CHECKING:
+    from sealdex.runtime.manager import PluginManager
+
+_log = logging.getLogger("sealdex.runtime")
+
+
+class Watcher:
+    """Made by `PluginManager.watch`.
+
+    Args:
+        manager: whose plugins are followed.
+        interval_s: seconds between looks.
+        on_change: told after each reload.
+    """
+
+    def __init__(
+        self, manager: PluginManager, interval_s: float, on_change: Callable[[PluginState], None] | None = None
+    ) -> None:
+        self._manager = manager
+        self._interval_s = interval_s
+        self._on_change = on_change
+        self._tried: dict[str, str] = {}
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Look at intervals, in a thread, until `stop`."""
+        self._thread = threading.Thread(target=self._run, name="sealdex plugin watcher", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; a reload that is under way is waited for."""
+        self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def look(self) -> list[PluginState]:
+        """Look once, reload what was switched, and return the states of that."""
+        changed: list[PluginState] = []
+        for name, plugin in self._manager.followed():
+            try:
+                named = current_version_named(self._manager.store, plugin)
+                before = self._manager.state(name).version
+                if named == before:
+                    self._tried.pop(name, None)
+                if named is None or named in {before, self._tried.get(name)}:
+                    continue
+                self._tried[name] = named
+                changed.append(self._reload(name))
+            except SealdexError:  # unregistered while we looked
+                continue
+        return changed
+
+    def _reload(self, name: str) -> PluginState:
+        try:
+            state = self._manager.reload(name)
+            _log.info("reloaded %s: %s serves now", name, state.version)
+        except SealdexError as error:
+            state = self._manager.state(name)
+            _log.warning("%s was not reloaded, %s goes on: %s", name, state.version or "nothing", error)
+        if self._on_change is not None:
+            self._on_change(state)
+        return state
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval_s):
+            try:
+                self.look()
+            except Exception:  # noqa: BLE001, PERF203  # a store that is being moved, say: the next look may fare better
+                _log.exception("looking for switched plugins failed")
