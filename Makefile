@@ -1,11 +1,12 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
-.PHONY: help demo test lint bench schema vendor clean
+.PHONY: help demo test lint bench schema vendor lighthouse clean
 
 help:
 	@echo "make demo    the whole way, from a folder of plugins to a verified install, on this machine"
 	@echo "make test    ruff, mypy --strict and pytest"
 	@echo "make bench   the budgets: ratios against peers, measured in one run (minutes)"
+	@echo "make lighthouse KREW=krew-history.jsonl.xz    the browse site's scores (minutes)"
 	@echo "make schema  write docs/schema/ anew from the structs"
 	@echo "make vendor  bring the JavaScript of others that the site carries, with npm"
 	@echo "make clean   remove what the others made"
@@ -27,6 +28,10 @@ bench:
 	@scripts/setup.sh test
 	@scripts/setup.sh bench
 	@.venv/bin/python -m benchmarks $(BENCH)
+
+lighthouse:
+	@scripts/setup.sh test
+	@.venv/bin/python -m benchmarks.lighthouse $(KREW) $(BENCH)
 
 schema:
 	@scripts/setup.sh demo

@@ -8,23 +8,23 @@ BEGIN = "<!-- begin: written by python -m benchmarks --write -->"
 END = "<!-- end -->"
 
 
-def write_report(page: Path, text: str) -> None:
+def write_report(page: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
     """Replace what stands between the markers of a page.
 
     Raises:
         ValueError: the page lacks a marker.
     """
-    page.write_text(replaced(page.read_text(), text))
+    page.write_text(replaced(page.read_text(), text, begin=begin, end=end))
 
 
-def replaced(page: str, text: str) -> str:
+def replaced(page: str, text: str, *, begin: str = BEGIN, end: str = END) -> str:
     """Return the page with ``text`` between its markers.
 
     Raises:
         ValueError: the page lacks a marker.
     """
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"the page lacks the markers {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{after}"
+    before, found_begin, rest = page.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"the page lacks the markers {begin} and {end}")
+    return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"

@@ -77,9 +77,8 @@ def measure(bench: Bench) -> list[Section]:
     return sections
 
 
-@contextlib.contextmanager
-def started_browser() -> Iterator[Browser]:
-    """Run the browser.
+def chromium() -> str:
+    """Return the path of the browser.
 
     Raises:
         PeerMissingError: there is none.
@@ -87,8 +86,14 @@ def started_browser() -> Iterator[Browser]:
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     if program is None:
         raise peers.PeerMissingError("chromium is missing: apt-get install chromium")
+    return program
+
+
+@contextlib.contextmanager
+def started_browser() -> Iterator[Browser]:
+    """Run the browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
         yield browser
         browser.close()
 

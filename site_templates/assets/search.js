@@ -143,7 +143,7 @@ const page = {
   status: element("p", { class: "search-status", role: "status" }, "Reading the catalogue"),
   progress: element("progress", { "aria-label": "Reading the catalogue" }),
   chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
-  results: element("ol", { class: "search-results", "aria-label": "Results" }),
+  results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
   more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, "Show more"),
   filters: element("div", { class: "search-facets" }),
 };
@@ -239,18 +239,19 @@ function result(row) {
     { class: "search-result" },
     element(
       "h2",
-      {},
+      { class: "plugin-name" },
       element(
         "a",
         { href: new URL(folder(row), address("root")).href },
-        element("span", { class: "search-namespace" }, ...marked(row.namespace, row.terms), "/"),
+        element("span", { class: "of" }, ...marked(row.namespace, row.terms), "/"),
         ...marked(row.name, row.terms),
       ),
-      row.latest ? element("span", { class: "search-version" }, row.latest) : "",
+      ...(row.latest ? [" ", element("span", { class: "version" }, row.latest)] : []),
+      ...states(row).flatMap(([kind, text]) => [" ", element("span", { class: `tag ${kind}` }, text)]),
     ),
-    element("p", { class: "search-summary" }, ...marked(row.summary, row.terms)),
-    element("ul", { class: "search-facts" }, ...facts.map((fact) => element("li", {}, fact))),
-    ...notes(row).map((note) => element("p", { class: "search-note" }, note)),
+    element("p", { class: "plugin-summary" }, ...marked(row.summary, row.terms)),
+    element("p", { class: "plugin-facts" }, ...facts.flatMap((fact) => [" · ", fact]).slice(1)),
+    ...(row.deprecated || row.use ? [element("p", { class: "search-note" }, instead(row))] : []),
   );
 }
 
@@ -260,14 +261,15 @@ function folder({ namespace, name }) {
   return name === "index.html" ? `namespaces/${first}/plugins/${second}/` : `${first}/${second}/`;
 }
 
-function notes(row) {
+function states(row) {
   const all = [];
-  if (row.deprecated !== undefined) {
-    const why = row.deprecated ? `: ${row.deprecated}` : "";
-    all.push(`Deprecated${why}${row.use ? `. Use ${row.use} instead` : ""}`);
-  }
-  if (!row.latest) all.push(row.releases ? "All releases are yanked" : "Nothing is released yet");
+  if (row.deprecated !== undefined) all.push(["warn", "deprecated"]);
+  if (!row.latest) all.push(row.releases ? ["stop", "all releases yanked"] : ["", "nothing released yet"]);
   return all;
+}
+
+function instead(row) {
+  return [row.deprecated, row.use && `Use ${row.use} instead.`].filter(Boolean).join(" ");
 }
 
 /** Split a text so that its words among `terms`, what the index found, stand out. */

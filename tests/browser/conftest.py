@@ -38,8 +38,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def site(published: Path) -> Iterator[str]:
-    """The site's address, with a slash at its end. Below a prefix, where only relative links work."""
+    """The site's address, with a slash at its end."""
+    with running_server(published) as address:
+        yield f"{address}/"
+
+
+@pytest.fixture
+def prefixed(published: Path, watch: Watch) -> Iterator[str]:
+    """The address of the same site below a prefix, where only relative links work."""
     with running_server(published.parent) as address:
+        watch.origins.append(address)
         yield f"{address}/{published.name}/"
 
 
@@ -56,7 +64,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def watch(site: str) -> Iterator[Watch]:
     """What happened on the test's pages; trouble that the test doesn't take out fails it."""
-    watched = Watch(site)
+    watched = Watch([site])
     yield watched
     assert watched.trouble == []
 

@@ -19,6 +19,31 @@ REPOSITORY = Path(__file__).parent.parent.parent
 GENERATED = 120
 NAMESPACE = "many"
 
+PAGES = {
+    "home": "",
+    "search": "search.html",
+    "types": "types/build/",
+    "namespaces": "namespaces/",
+    "namespace": f"{NAMESPACE}/",
+    "keywords": "keywords/",
+    "keyword": "keywords/generated/",
+    "plugin": "robotics/kalman/",
+    "suite": "robotics/pick-and-place/",
+    "two artifacts": "robotics/hal-motor/",
+    "full": "edge/full/",
+    "wide": "edge/wide/",
+    "deprecated": "edge/old-slack/",
+    "all yanked": "edge/withdrawn/",
+    "attacks": "edge/attacks/",
+    "release": "edge/full/1.0.0/",
+    "yanked release": "edge/withdrawn/1.0.0/",
+    "service release": "speech/echo-service/1.0.0/",
+    "verify": "verify/",
+    "documents": "docs/",
+    "not found": "404.html",
+}
+"""Kind of page to its address below the site."""
+
 ATTACKS = """\
 # Attacks <script>window.pwned = "heading"</script>
 
@@ -115,7 +140,7 @@ def _edges(tree: Tree) -> None:
     tree.release("edge/attacks", "1.0.0", description=HOSTILE, changelog=f"{HOSTILE}\n\n{ATTACKS}")
     tree.plugin("edge/old-slack", summary="Messages to a place that is no more", keywords=["chat"])
     tree.release("edge/old-slack", "1.0.0")
-    tree.status("edge/old-slack", _event("deprecate", why="The service was shut down", use="acme/console-notify"))
+    tree.status("edge/old-slack", _event("deprecate", why="The service was shut down.", use="acme/console-notify"))
     tree.plugin("edge/withdrawn", summary="Whose releases are all yanked")
     tree.release("edge/withdrawn", "1.0.0")
     tree.release("edge/withdrawn", "1.1.0")

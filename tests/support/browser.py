@@ -32,10 +32,8 @@ def chromium() -> str:
 class Watch:
     """What went wrong on the pages of a context."""
 
-    origin: str
+    origins: list[str]
     trouble: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-    allowed: tuple[str, ...] = ()
 
     def over(self, context: BrowserContext) -> None:
         """Watch all pages and workers of a context."""
@@ -49,8 +47,7 @@ class Watch:
             self.trouble.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Request) -> None:
-        self.requests.append(request.url)
-        if not request.url.startswith((self.origin, "data:image/svg+xml", "blob:null")):
+        if not request.url.startswith(tuple(self.origins)):
             self.trouble.append(f"request off the origin: {request.url}")
 
     def _response(self, response: Response) -> None:
