@@ -13,7 +13,7 @@ without the marks a storage could serve one realm's or bin's files, validly sign
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple
 
@@ -206,8 +206,3 @@ def same_authority(a: Role | None, b: Role | None) -> bool:
     if a is None or b is None:
         return False
     return set(a.keyids) == set(b.keyids) and a.threshold == b.threshold
-
-
-def keyids_of(roles: Iterable[Role]) -> set[str]:
-    """Return the ids of all keys that some of the roles trust."""
-    return {keyid for role in roles for keyid in role.keyids}

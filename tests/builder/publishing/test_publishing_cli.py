@@ -10,6 +10,7 @@ import pytest
 from support.source_trees import Tree
 
 from registry_builder.cli.main import group
+from registry_builder.signing.keys import KEY_KINDS
 from sealdex.cli.errors import run as run_cli
 from sealdex.cli.output import Output
 
@@ -102,6 +103,12 @@ def test_keys(tree: Tree, capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     assert call(tree, "keys", "show", "none") == 3
     monkeypatch.delenv("SEALDEX_KEY_PASSPHRASE")
     assert call(tree, "keys", "create", "root-4") == 1  # nobody to ask, and not asked to go without
+
+
+def test_the_help_names_every_kind_of_key(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    # the command states them itself, so that --help needn't import what makes keys
+    assert call(tree, "keys", "create", "--help") == 0
+    assert f"[{'|'.join(KEY_KINDS)}]" in capsys.readouterr().out
 
 
 def test_a_passphrase_is_never_an_option(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
