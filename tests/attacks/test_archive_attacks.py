@@ -41,10 +41,18 @@ from support.archives import (
     zip_info,
 )
 
-from sealdex.archive.entries import symlink_problem
+from sealdex.archive.entries import ArchiveEntry, entry_problems, symlink_problem
 from sealdex.archive.writing import TreeWriter
+from sealdex.archive.zip_reader import zip_content
 from sealdex.errors import InstallError, UnsafeArchiveError
-from sealdex.unpack import RefusedArchiveError, UnpackLimits, archive_problems, unpack
+from sealdex.unpack import (
+    ArchiveFile,
+    RefusedArchiveError,
+    UnpackLimits,
+    archive_problems,
+    inspect_archive,
+    unpack,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -382,6 +390,13 @@ def test_the_default_bounds_the_number_of_entries(scene: Scene) -> None:
     scene.refused("zip", "has 100001 entries")
 
 
+def test_the_rules_bound_the_number_by_themselves() -> None:
+    """Power: a reader that lets more entries through than it should. The pure rules refuse as well."""
+    entries = [ArchiveEntry(path=f"f{i}", kind="file") for i in range(11)]
+    problems = entry_problems(entries, UnpackLimits(max_entries=10), 1000)
+    assert [problem.message for problem in problems] == ["has 11 entries, at most 10 are allowed"]
+
+
 def test_headers_that_together_are_too_large(scene: Scene) -> None:
     """Power: pax headers. Change: each below the bound for one, together more than the archive's content."""
     info = tar_info("PaxHeader/x", tarfile.XHDTYPE)
@@ -404,6 +419,19 @@ def test_forged_sizes(scene: Scene, said: int) -> None:
     with pytest.raises(InstallError, match=r"is (longer|shorter) than the"):
         unpack(scene.archive, "zip", scene.destination)
     scene.unharmed()
+
+
+def test_a_forged_size_stops_the_bytes_not_just_the_result(scene: Scene) -> None:
+    """Power: as above. Change: five bytes said, five million inflated; not one of them gets to the disk."""
+    make_zip(scene.archive, [("a", bytes(5 * 10**6))])
+    data = scene.archive.read_bytes()
+    scene.archive.write_bytes(data.replace(struct.pack("<L", 5 * 10**6), struct.pack("<L", 5)))
+    (entry,) = inspect_archive(scene.archive, "zip")
+    given_out = 0
+    with ArchiveFile(scene.archive) as archive, pytest.raises(InstallError, match="is longer than the 5 bytes"):
+        for piece in zip_content(archive, entry):
+            given_out += len(piece)
+    assert given_out <= 5
 
 
 def test_entries_that_share_their_bytes(scene: Scene) -> None:
@@ -651,6 +679,15 @@ def test_without_tarfile_filters_the_rules_hold(scene: Scene, monkeypatch: pytes
     scene.refused("tar.gz", "leads out of its folder", "leads out of the archive", "is a hard link to", "device")
 
 
+def leads_inside(path: Path, folder: Path) -> bool:
+    """Say whether a path, with all links followed, lies in a folder; a loop of links leads nowhere."""
+    try:
+        real = path.resolve()
+    except (RuntimeError, OSError):
+        return True
+    return folder in [real, *real.parents]
+
+
 NASTY = st.lists(
     st.sampled_from(["..", ".", "", "a", "b", "victim", "C:", "\\", "/", "a\\b", "\u2025", "NUL", " ", "...", "~"]),
     min_size=1, max_size=6,
@@ -694,7 +731,7 @@ def test_nothing_is_ever_written_outside(names: list[tuple[str, str, str]], arch
             return
         inside = scene.destination.resolve()
         for path in scene.destination.rglob("*"):
-            assert inside in [path.resolve(), *path.resolve().parents], path
+            assert leads_inside(path, inside), path
         assert (scene.outside / "victim").read_bytes() == b"as it was"
         assert {p.name for p in scene.outside.iterdir()} == {"inner", "victim"}
         assert [p.name for p in scene.destination.parent.iterdir()] == ["destination"]
@@ -718,8 +755,4 @@ def test_no_chain_of_accepted_links_leads_out(links: dict[str, str]) -> None:
             if not place.exists():
                 place.symlink_to(accepted[link])
         for path in root.rglob("*"):
-            try:
-                real = path.resolve()
-            except (RuntimeError, OSError):  # a loop leads nowhere
-                continue
-            assert root in [real, *real.parents]
+            assert leads_inside(path, root), path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import os
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.archives import make_archive, tree
 from support.installing import FILES, PLUGIN, make_release, request_for, state, whole
@@ -60,12 +62,20 @@ def test_install_without_making_it_current(store: Store, archives: Path) -> None
     assert state(store)["current"] == "1.0.0"
 
 
+def test_installing_beside_settles_what_a_killed_removal_left(store: Store, archives: Path) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        archive, request = make_release(archives, version)
+        install(store, request, archive)
+    Path(store.version_folder(PLUGIN, "2.0.0")).rename(archives / "gone")
+    assert state(store) == {**whole(["1.0.0"], "1.0.0"), "named": "2.0.0"}
+    archive, request = make_release(archives, "0.9.0")
+    install(store, request, archive, make_current=False)
+    assert state(store) == whole(["0.9.0", "1.0.0"], "1.0.0")
+
+
 def test_a_size_that_is_not_known_is_learnt(store: Store, archives: Path) -> None:
     archive, request = make_release(archives, "1.0.0")
-    unsized = request_for(archive, "1.0.0")
-    object.__setattr__(
-        unsized, "artifact", type(request.artifact)(file="t.zip", sha256=request.artifact.sha256, format="zip")
-    )
+    unsized = dataclasses.replace(request, artifact=msgspec.structs.replace(request.artifact, size=None))
     assert install(store, unsized, archive).installation.artifact_size == archive.stat().st_size
 
 
@@ -85,6 +95,15 @@ def test_a_file_that_is_not_the_pinned_one(store: Store, archives: Path) -> None
     (_, request), (other, _) = make_release(archives, "1.0.0"), make_release(archives, "1.0.1")
     with pytest.raises(VerificationError, match="is not the file that main pins"):
         install(store, request, other)
+    assert state(store) == whole([], None)
+
+
+def test_a_signed_size_that_is_not_the_size(store: Store, archives: Path) -> None:
+    """Power: the index document. Change: the digest is right and the size isn't; one of the two is a lie."""
+    archive, request = make_release(archives, "1.0.0")
+    artifact = msgspec.structs.replace(request.artifact, size=archive.stat().st_size + 1)
+    with pytest.raises(VerificationError, match="is not the file that main pins"):
+        install(store, dataclasses.replace(request, artifact=artifact), archive)
     assert state(store) == whole([], None)
 
 
