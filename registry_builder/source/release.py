@@ -25,7 +25,7 @@ from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
-from registry_builder.source.tree import SourcePlugin, SourceTree
+from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId, file_name_problem, namespace_problem, part_problem
@@ -128,6 +128,7 @@ def plan_release(
     artifacts, copies = _artifacts(source_tree, source, number, archives, template)
     planned = msgspec.structs.replace(
         base,
+        schema=base.schema or _schema_line(tree),
         version=number,
         channel=channel or guessed,
         released_at=released_at or base.released_at or _now(),
@@ -167,6 +168,12 @@ def carry_out(plan: ReleasePlan) -> None:
                 untouched=_UNTOUCHED,
                 hint="run the same command again to compare",
             ) from error
+
+
+def _schema_line(tree: Path) -> str | None:
+    """Return what a release file's ``$schema`` is, where the tree has the schema that `init` writes."""
+    name = f"{SCHEMA_FOLDER}/release.schema.json"
+    return f"../../../../{name}" if (tree / name).is_file() else None
 
 
 def _plugin_at(tree: Path, archives: Sequence[Archive]) -> PluginId:

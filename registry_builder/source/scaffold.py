@@ -26,9 +26,12 @@ import jinja2
 from registry_builder.source.atomic import write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.tree import SCHEMA_FOLDER
 from sealdex.errors import ConfigError, UsageError
+from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import KNOWN_TYPES, MAX_PART_LENGTH, PluginId, normalise_type, part_problem
 from sealdex.model.ranges import parse_range
+from sealdex.model.schema import AUTHORED, json_schema
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".j2"
@@ -54,7 +57,7 @@ class Made:
 
 
 def init_tree(folder: Path, *, name: str | None = None) -> Made:
-    """Make a source tree: registry.toml, .gitignore, README.md and an empty plugins folder.
+    """Make a source tree: registry.toml, .gitignore, README.md, JSON Schemas for editors and an empty plugins folder.
 
     Files that are there are left alone, so an existing git repository can become a registry.
 
@@ -82,6 +85,7 @@ def init_tree(folder: Path, *, name: str | None = None) -> Made:
         ".gitignore": _render("registry/gitignore.j2", values),
         "README.md": _render("registry/README.md.j2", values),
         "plugins/.gitkeep": "",
+        **{f"{SCHEMA_FOLDER}/{d}.schema.json": encode_pretty(json_schema(d)).decode() for d in AUTHORED},
         CONFIG_NAME: _render("registry/registry.toml.j2", values),
     }
     written: list[Path] = []

@@ -11,6 +11,8 @@ from sealdex.model.ids import PluginId
 from sealdex.model.plugin import Plugin, PluginStatus
 from sealdex.model.release import Release
 
+SCHEMA_FOLDER = "schema"  # JSON Schemas that `init` writes, for editors
+
 
 class Severity(enum.Enum):
     """An error stops publishing; a warning doesn't."""

@@ -20,6 +20,7 @@ DOCUMENTS: dict[str, tuple[type, str]] = {
     "index": (IndexDocument, "the index document: all releases of one plugin"),
     "catalogue": (CatalogueShard, "one shard of the catalogue"),
 }
+AUTHORED = ("plugin", "release", "status")  # what people write, in which unknown fields are refused
 
 
 def json_schema(document: str) -> dict[str, Any]:
@@ -32,14 +33,9 @@ def json_schema(document: str) -> dict[str, Any]:
     schema = msgspec.json.schema(kind)
     for definition in schema["$defs"].values():
         _spread_description(definition)
-        if not document_is_authored(document):
+        if document not in AUTHORED:
             definition.pop("additionalProperties", None)  # readers ignore what they don't know
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
-
-
-def document_is_authored(document: str) -> bool:
-    """Tell whether people write the document, so that unknown fields in it are refused."""
-    return document in {"plugin", "release", "status"}
 
 
 _ATTRIBUTES = re.compile(r"\n\s*Attributes:\n")
