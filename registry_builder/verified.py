@@ -92,6 +92,14 @@ class DocumentReader:
 
         return dict(zip(pins, self._each(read, pins), strict=True))
 
+    def file(self, key: str, pin: TargetPin) -> bytes:
+        """Read a pinned file and verify it.
+
+        Raises:
+            VerificationError: it is missing or has other bytes.
+        """
+        return self._verified_bytes(key, pin)
+
     def _target_bytes(self, target: str, pin: TargetPin, max_bytes: int) -> bytes:
         if pin.size > max_bytes:
             raise tampered(self._storage, target, f"it has {pin.size} bytes, more than the {max_bytes} it may have")

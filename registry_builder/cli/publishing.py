@@ -165,20 +165,22 @@ def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str,
 @output_options
 @click.pass_context
 def site(ctx: click.Context, output: Path, realm: str) -> None:
-    """Write the browse page of the source tree to a folder, to look at before it is published."""
-    from registry_builder.publish import tree_rows  # noqa: PLC0415  # see _publish_realms
-    from registry_builder.site import render_index  # noqa: PLC0415  # see _publish_realms
+    """Write all pages of the browse site to a folder, from the source tree alone: nothing need be published.
+
+    A file that is there already with the same bytes is left alone. Links to signed documents and artifacts lead
+    nowhere until the registry is published into the same folder.
+    """
+    from registry_builder.site.from_tree import site_from_tree  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.site.write import write_pages  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # see _publish_realms
 
     out = output_of(ctx)
-    tree = load_tree(tree_of(ctx))
-    publisher = _publisher(tree, realm, None)
-    rows = tree_rows(tree, realm)
-    output.mkdir(parents=True, exist_ok=True)
-    page = output / "index.html"
-    page.write_bytes(render_index(tree.config, realm, rows, publisher.trust))
-    out.line(f"wrote {shown(page)}: {len(rows)} plugins")
-    out.result({"files": [page], "plugins": len(rows)})
+    with out.progress("reading the source tree") as progress:
+        tree = load_tree(tree_of(ctx))
+        trust = _publisher(tree, realm, None).trust
+        result = write_pages(site_from_tree(tree, realm, trust), output, progress.step)
+    out.line(f"{shown(output)}: {result.pages} files, of which {len(result.written)} were written")
+    out.result({"folder": output, "files": result.pages, "written": result.written})
 
 
 # --- what they share --------------------------------------------------------------------------------------------------

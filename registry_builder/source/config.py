@@ -10,7 +10,7 @@ from msgspec import Meta, Struct, field
 
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
-from sealdex.model.ids import IdentifierPart, PluginType, Sha256
+from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,6 +24,7 @@ ONLINE_ROLES = ("packages", "catalog", "snapshot", "timestamp")
 ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
 
 Days = Annotated[int, Meta(ge=1, le=3650)]
+Colour = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$(?!\n)", extra={"expects": "a colour such as #8c2f1b"})]
 
 
 class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -83,11 +84,20 @@ class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 
 class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[site]``: what the browse pages show of the registry itself."""
+    """``[site]``: what the browse pages show of the registry itself.
+
+    Attributes:
+        title, description, links: name, one line about it, and addresses by label.
+        logo: an image in the source tree's ``site/`` folder, shown beside the name.
+        accent, accent_dark: the colour of links and marks on light and on dark paper, as ``#rrggbb``.
+    """
 
     title: str | None = None
     description: str | None = None
     links: dict[str, str] = {}
+    logo: FileName | None = None
+    accent: Colour | None = None
+    accent_dark: Colour | None = None
 
 
 class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -90,7 +90,7 @@ def _page_row(row: CatalogueRow) -> PageRow:
 @lru_cache(maxsize=1)
 def _templates() -> tuple[Environment, str]:
     # beside the package in a checkout, inside it when installed
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parent.parent
     folder = next(f for f in (here / "site_templates", here.parent / "site_templates") if f.is_dir())
     environment = Environment(
         loader=FileSystemLoader(folder),

@@ -1,0 +1,111 @@
+"""Where each page lies in the published tree, and the relative links between them. Pure.
+
+    index.html  search.html  404.html  feed.xml  robots.txt  sitemap.xml  sitemap/<shard>.xml
+    search/catalogue.json                              the catalogue's shards, and which snapshot the pages show
+    verify/  docs/                                     how to verify what one sees; the JSON documents
+    namespaces/  keywords/                             indexes; namespaces/<namespace>/feed.xml
+    types/<type>/  keywords/<keyword>/  <namespace>/   lists, each page with an index.json beside it
+    <list>/from/...                                    the further pages of a list
+    <namespace>/<name>/                                plugin: index.html feed.xml version.svg platforms.svg
+    <namespace>/<name>/<version>/                      release
+
+Links are relative, so that the site works under any prefix, on a mirror and from another host.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from sealdex.model.ids import PluginId
+
+HOME = "index.html"
+SEARCH = "search.html"
+NOT_FOUND = "404.html"
+FEED = "feed.xml"
+ROBOTS = "robots.txt"
+SITEMAP = "sitemap.xml"
+CATALOGUE = "search/catalogue.json"
+VERIFY = "verify/index.html"
+DOCUMENTS = "docs/index.html"
+
+_INDEX = "index.html"
+
+
+class ListName(NamedTuple):
+    """A list of plugins: ``kind`` is ``type``, ``keyword`` or ``namespace``."""
+
+    kind: str
+    value: str
+
+
+def plugin_folder(plugin: PluginId) -> str:
+    """Return the folder of a plugin's pages.
+
+    A plugin may be called ``index.html``; where its namespace's page lies it can't have a folder.
+    """
+    if plugin.name == _INDEX:
+        return f"namespaces/{plugin.namespace}/plugins/{plugin.name}"
+    return f"{plugin.namespace}/{plugin.name}"
+
+
+def plugin_page(plugin: PluginId) -> str:
+    """Return the key of a plugin's page."""
+    return f"{plugin_folder(plugin)}/{_INDEX}"
+
+
+def release_page(plugin: PluginId, version: str) -> str:
+    """Return the key of a release's page."""
+    return f"{plugin_folder(plugin)}/{version}/{_INDEX}"
+
+
+def plugin_file(plugin: PluginId, name: str) -> str:
+    """Return the key of a file beside a plugin's page: ``feed.xml``, a badge, ``dependents.json``."""
+    return f"{plugin_folder(plugin)}/{name}"
+
+
+def namespace_feed(namespace: str) -> str:
+    """Return the key of a namespace's feed. Not in the namespace's own folder: a plugin may be called feed.xml."""
+    return f"namespaces/{namespace}/{FEED}"
+
+
+def list_page(name: ListName, first: PluginId | None = None) -> str:
+    """Return the key of a page of a list; ``first`` is what a page other than the first begins with."""
+    folder = {"type": "types/", "keyword": "keywords/", "namespace": ""}[name.kind] + name.value
+    if first is None:
+        return f"{folder}/{_INDEX}"
+    if name.kind == "namespace":
+        return f"namespaces/{name.value}/from/{first.name}/{_INDEX}"
+    return f"{folder}/from/{first.namespace}/{first.name}/{_INDEX}"
+
+
+def list_document(page: str) -> str:
+    """Return the key of the JSON document beside a page of a list.
+
+    That of a namespace lies elsewhere, since a plugin may be called index.json.
+    """
+    folder = page.removesuffix(f"/{_INDEX}")
+    return f"{folder}/index.json" if "/" in folder else f"namespaces/{folder}/index.json"
+
+
+def index_page(kind: str, first: str | None = None) -> str:
+    """Return the key of a page of the index of all ``namespaces`` or ``keywords``."""
+    # `from` is no folder of its own here: there may be a keyword of that name
+    return f"{kind}/{_INDEX}" if first is None else f"docs/{kind}/{first}/{_INDEX}"
+
+
+def sitemap_page(shard: int) -> str:
+    """Return the key of a part of the sitemap."""
+    return f"sitemap/{shard:03x}.xml"
+
+
+def address(key: str) -> str:
+    """Return the address of a published file below the site's root, percent-encoded; a page is its folder."""
+    folder, _, name = key.rpartition("/")
+    path = (f"{folder}/" if folder else "") if name == _INDEX else key
+    return quote(path, safe="/~@=")
+
+
+def link(key: str, *, page: str) -> str:
+    """Return the relative link from ``page`` to ``key``."""
+    return "../" * page.count("/") + address(key) or "./"

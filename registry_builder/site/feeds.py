@@ -1,0 +1,76 @@
+"""Atom feeds (RFC 4287) of releases: of the registry, a namespace, a plugin. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from registry_builder.site.addresses import address, release_page
+from registry_builder.site.frame import Frame
+from registry_builder.site.shelf import Dated
+from sealdex.cli.output import clean
+from sealdex.model.ids import PluginId
+
+_NEVER = "1970-01-01T00:00:00Z"  # of a feed without entries: Atom wants a time, and pages have no clock
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One release in a feed."""
+
+    id: str
+    title: str
+    updated: str
+    key: str
+    address: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class Feed:
+    """A feed: ``key`` is where it lies, ``html`` the page it goes with."""
+
+    id: str
+    title: str
+    updated: str
+    key: str
+    address: str
+    html: str
+    html_address: str
+    entries: tuple[Entry, ...]
+
+
+def feed_of(
+    frame: Frame, releases: Iterable[Dated], summary: Callable[[PluginId], str], *, key: str, html: str, title: str
+) -> Feed:
+    """Return a feed of releases, newest first.
+
+    Args:
+        frame: the registry.
+        releases: newest first.
+        summary: a plugin's summary.
+        key: where the feed lies.
+        html: the page it goes with.
+        title: what it is called.
+    """
+    entries = tuple(
+        Entry(
+            id=frame.id_of("release", str(each.plugin), each.version),
+            title=f"{each.plugin} {each.version}",
+            updated=each.released_at,
+            key=release_page(each.plugin, each.version),
+            address=address(release_page(each.plugin, each.version)),
+            summary=clean(summary(each.plugin)),
+        )
+        for each in releases
+    )
+    return Feed(
+        id=frame.id_of("feed", key),
+        title=title,
+        updated=entries[0].updated if entries else _NEVER,
+        key=key,
+        address=address(key),
+        html=html,
+        html_address=address(html),
+        entries=entries,
+    )

@@ -1,0 +1,52 @@
+"""The whole site from a source tree alone, without anything being published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from registry_builder.compile.catalogue import shard_bytes, shard_rows
+from registry_builder.compile.index import Ingestion
+from registry_builder.realms import plugins_of
+from registry_builder.signing.roles import bin_bits, shard_count
+from registry_builder.signing.trust import Trust
+from registry_builder.site.addresses import CATALOGUE
+from registry_builder.site.build import Builder, Page
+from registry_builder.site.catalogue_file import catalogue_file
+from registry_builder.site.changes import everything
+from registry_builder.site.frame import frame_of, trust_box
+from registry_builder.site.overview import overview_of
+from registry_builder.site.shelf import Shelf
+from registry_builder.site.templates import Templates
+from registry_builder.source.tree import SourceTree
+from registry_builder.survey import Sources, target_pin
+from registry_builder.verified import target_key
+from sealdex.model.catalogue import shard_target
+
+
+def site_from_tree(tree: SourceTree, realm: str, trust: Trust) -> Iterator[Page]:
+    """Yield all files of the site, with the catalogue's shards, which search reads.
+
+    Raises:
+        SealdexError: the tree has errors, or a template has.
+        ConfigError: the logo is missing.
+    """
+    plugins = plugins_of(tree, realm, None)
+    sources = Sources(plugins, is_complete=True, ingestion=Ingestion(enabled=tree.config.registry.ingest))
+    shelf = Shelf(sources)
+    bits = bin_bits(len(plugins))
+    builder = Builder(Templates(tree.root, tree.config.site), frame_of(tree.config, realm), bits)
+    overview = overview_of(shelf)
+    yield from builder.assets()
+    yield from builder.pages(
+        shelf,
+        overview,
+        trust_box(tree.config, trust, {}),
+        everything(overview.rows, overview.dependents),
+    )
+    shards = shard_count(bits)
+    keys = []
+    for number, rows in shard_rows(overview.rows.values(), shards).items():
+        data = shard_bytes(number, shards, rows)
+        keys.append(target_key(shard_target(number), target_pin(data).sha256))
+        yield Page(keys[-1], data)
+    yield Page(CATALOGUE, catalogue_file(keys, None))

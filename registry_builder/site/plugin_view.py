@@ -1,0 +1,254 @@
+"""What a plugin's page shows. Pure: from its index document to plain data; templates only lay it out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from registry_builder.compile.catalogue import catalogue_row
+from registry_builder.compile.manifest import readme_key
+from registry_builder.signing.roles import bin_of
+from registry_builder.site.addresses import plugin_page
+from registry_builder.site.matrix import Matrix, platform_matrix
+from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
+from sealdex.cli.output import clean
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import IndexDocument, ReleaseEntry, index_target, release_folder
+from sealdex.model.plugin import Mark
+from sealdex.model.versions import parse_version
+
+WEB = ("https://", "http://")
+_STABLE = "stable"
+
+
+@dataclass(frozen=True)
+class MarkView:
+    """A yank or deprecation in words; ``use`` is the successor, with the key of its page where there is one."""
+
+    date: str
+    by: str
+    why: str
+    use: str | None = None
+    use_page: str | None = None
+
+
+@dataclass(frozen=True)
+class LinkedPlugin:
+    """A plugin that is named, with the key of its page where this registry has one."""
+
+    id: str
+    page: str | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class AttachmentView:
+    """An evaluation, attestation or other file of a release."""
+
+    name: str
+    kind: str
+    size: str
+    sha256: str
+    key: str
+
+
+@dataclass(frozen=True)
+class ReleaseLine:
+    """One line of a plugin's table of releases."""
+
+    version: str
+    date: str
+    timestamp: str
+    channels: tuple[str, ...]
+    size: str
+    prerelease: bool
+    yanked: MarkView | None
+
+
+@dataclass(frozen=True)
+class PluginView:
+    """What a plugin's page shows.
+
+    Attributes:
+        state: ``released``, ``all-yanked``, ``unreleased``; deprecation comes on top of each.
+        latest: the version that is offered first.
+        install: what to type; None when there is nothing to install.
+        document: key of the signed index document, the JSON beside this page.
+        role: the metadata role that signs it.
+    """
+
+    id: str
+    plugin: PluginId
+    type: str
+    summary: str
+    description: str
+    license: str
+    keywords: tuple[str, ...]
+    owners: tuple[tuple[str, str | None], ...]
+    links: tuple[tuple[str, str], ...]
+    state: str
+    deprecated: MarkView | None
+    latest: ReleaseLine | None
+    channels: tuple[tuple[str, str], ...]
+    releases: tuple[ReleaseLine, ...]
+    matrix: Matrix | None
+    conditions: str
+    tags: tuple[str, ...]
+    min_host_version: str | None
+    dependencies: tuple[LinkedPlugin, ...]
+    dependents: tuple[LinkedPlugin, ...]
+    readme: Markup | None
+    readme_key: str | None
+    evaluations: tuple[tuple[str, AttachmentView], ...]
+    document: str
+    role: str
+
+
+def plugin_view(
+    document: IndexDocument,
+    *,
+    sha256: str,
+    bits: int,
+    readme: Markup | None,
+    dependents: Collection[PluginId],
+    known: Collection[PluginId],
+) -> PluginView:
+    """Return what a plugin's page shows.
+
+    Args:
+        document: its index document.
+        sha256: the document's digest, which its address holds.
+        bits: bit length of the succinct delegation, for the role that signs it.
+        readme: its README as safe HTML.
+        dependents: the plugins whose latest release needs it.
+        known: plugins that have a page here; others are named and not linked.
+    """
+    plugin = document.id
+    row = catalogue_row(document)
+    latest = document.release(row.latest) if row.latest else None
+    state = "released" if latest else "all-yanked" if document.releases else "unreleased"
+    shown = latest or (document.releases[0] if document.releases else None)
+    target = index_target(plugin)
+    return PluginView(
+        id=str(plugin),
+        plugin=plugin,
+        type=document.type,
+        summary=clean(document.summary),
+        description=(document.description or "").strip(),
+        license=clean(document.license or ""),
+        keywords=document.keywords,
+        owners=tuple((clean(owner.name), _owner_address(owner.github)) for owner in document.owners),
+        links=_links(document),
+        state=state,
+        deprecated=mark_view(document.deprecated, known),
+        latest=_line(latest) if latest else None,
+        channels=tuple(sorted(row.channels.items(), key=lambda item: (item[0] != _STABLE, item[0]))),
+        releases=tuple(map(_line, document.releases)),
+        matrix=platform_matrix(shown) if shown else None,
+        conditions=selector_in_words(shown.selector, shown.tags) if shown and (shown.selector or shown.tags) else "",
+        tags=row.tags,
+        min_host_version=shown.min_host_version if shown else None,
+        dependencies=named_plugins(shown.dependencies, known) if shown else (),
+        dependents=tuple(LinkedPlugin(str(each), plugin_page(each)) for each in sorted(dependents)),
+        readme=readme,
+        readme_key=readme_key(plugin, document.readme.sha256) if document.readme else None,
+        evaluations=tuple(
+            (release.version, view)
+            for release in document.releases
+            for view in attachments_of(plugin, release)
+            if view.kind == "evaluation"
+        ),
+        document=f"targets/index/{plugin.namespace}/{sha256}.{plugin.name}.json",
+        role=bin_of(target, bits),
+    )
+
+
+def dependencies_of(document: IndexDocument) -> frozenset[PluginId]:
+    """Return the plugins that a plugin's latest release needs: on whose pages it stands as a dependent."""
+    latest = catalogue_row(document).latest
+    release = document.release(latest) if latest else None
+    return frozenset(filter(None, map(_parsed, release.dependencies))) if release else frozenset()
+
+
+def mentioned(document: IndexDocument) -> set[PluginId]:
+    """Return all plugins that the pages of a plugin name: dependencies of each release, and the successor."""
+    named = {plugin for release in document.releases for plugin in map(_parsed, release.dependencies) if plugin}
+    successor = _parsed(document.deprecated.use) if document.deprecated and document.deprecated.use else None
+    return named | ({successor} if successor else set())
+
+
+def web_links(links: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return those links that lead to the web: no ``javascript:`` or ``data:`` address becomes a link."""
+    return tuple((clean(label), url) for label, url in links.items() if url.lower().startswith(WEB))
+
+
+def _parsed(text: str) -> PluginId | None:
+    try:
+        return parse_plugin_id(text)
+    except ValueError:
+        return None
+
+
+def named_plugins(dependencies: Mapping[str, str], known: Collection[PluginId]) -> tuple[LinkedPlugin, ...]:
+    """Return dependencies for display, linked where the plugin has a page."""
+    named = []
+    for text, wanted in sorted(dependencies.items()):
+        plugin = _parsed(text)
+        page = plugin_page(plugin) if plugin is not None and plugin in known else None
+        named.append(LinkedPlugin(clean(text), page, clean(wanted)))
+    return tuple(named)
+
+
+def mark_view(mark: Mark | None, known: Collection[PluginId]) -> MarkView | None:
+    """Return a yank or deprecation for display."""
+    if mark is None:
+        return None
+    successor = _parsed(mark.use) if mark.use else None
+    return MarkView(
+        date=date_in_words(mark.at),
+        by=clean(mark.by),
+        why=clean(mark.why),
+        use=clean(mark.use) if mark.use else None,
+        use_page=plugin_page(successor) if successor is not None and successor in known else None,
+    )
+
+
+def _owner_address(github: str | None) -> str | None:
+    # a name that is no plain account name is no part of an address
+    return f"https://github.com/{github}" if github and github.replace("-", "").isalnum() and github.isascii() else None
+
+
+def _links(document: IndexDocument) -> tuple[tuple[str, str], ...]:
+    named = {"Homepage": document.homepage, "Source": document.repository, "Documentation": document.documentation}
+    return web_links({**{label: url for label, url in named.items() if url}, **document.links})
+
+
+def _line(release: ReleaseEntry) -> ReleaseLine:
+    return ReleaseLine(
+        version=release.version,
+        date=date_in_words(release.released_at),
+        timestamp=release.released_at or "",
+        channels=release.channels,
+        size=_size_range(release),
+        prerelease=parse_version(release.version).prerelease is not None,
+        yanked=mark_view(release.yanked, ()),
+    )
+
+
+def _size_range(release: ReleaseEntry) -> str:
+    sizes = sorted({artifact.size for artifact in release.artifacts if artifact.size is not None})
+    if not sizes:
+        return ""
+    low, high = size_in_words(sizes[0]), size_in_words(sizes[-1])
+    return low if low == high else f"{low} to {high}"
+
+
+def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentView, ...]:
+    """Return the further files of a release."""
+    folder = release_folder(plugin, release.version)
+    return tuple(
+        AttachmentView(each.name, clean(each.kind), size_in_words(each.size), each.sha256, f"{folder}/{each.name}")
+        for each in release.attachments
+    )

@@ -1,0 +1,175 @@
+"""What a release's page shows. Pure.
+
+It follows from the release's index entry and manifest alone, so that a new release leaves the pages of the older ones
+as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from registry_builder.compile.manifest import manifest_key
+from registry_builder.signing.roles import bin_of
+from registry_builder.site.plugin_view import (
+    WEB,
+    AttachmentView,
+    LinkedPlugin,
+    MarkView,
+    attachments_of,
+    mark_view,
+    named_plugins,
+)
+from registry_builder.site.schema_table import SettingRow, setting_rows
+from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
+from sealdex.cli.output import clean
+from sealdex.model.decode import encode_json
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, index_target, release_folder
+from sealdex.model.release import PublishedManifest
+from sealdex.model.versions import parse_version
+
+
+@dataclass(frozen=True)
+class ArtifactView:
+    """One artifact of a release: ``key`` in the published tree, or ``url`` elsewhere."""
+
+    file: str
+    format: str
+    size: str
+    bytes: int | None
+    sha256: str
+    conditions: str
+    key: str | None
+    url: str | None
+    image: str | None
+    bin: str | None
+    files: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class ReleaseView:
+    """What a release's page shows; ``manifest`` is the published manifest, for what needs no words of its own."""
+
+    id: str
+    plugin: PluginId
+    version: str
+    type: str
+    date: str
+    timestamp: str
+    channels: tuple[str, ...]
+    prerelease: bool
+    yanked: MarkView | None
+    rollout: int
+    artifacts: tuple[ArtifactView, ...]
+    conditions: str
+    facts: tuple[tuple[str, str], ...]
+    dependencies: tuple[LinkedPlugin, ...]
+    config: tuple[SettingRow, ...]
+    params: tuple[SettingRow, ...]
+    default_config: str | None
+    service: tuple[tuple[str, str], ...]
+    models: tuple[tuple[str, str, str, str], ...]
+    description: str
+    changelog: str
+    caveats: str
+    attachments: tuple[AttachmentView, ...]
+    manifest_key: str
+    manifest_size: str
+    manifest_sha256: str
+    role: str
+
+
+def release_view(
+    document: IndexDocument,
+    release: ReleaseEntry,
+    manifest: PublishedManifest,
+    *,
+    bits: int,
+    known: Collection[PluginId],
+) -> ReleaseView:
+    """Return what a release's page shows; of ``document`` only what no later release changes."""
+    plugin = document.id
+    return ReleaseView(
+        id=str(plugin),
+        plugin=plugin,
+        version=release.version,
+        type=document.type,
+        date=date_in_words(release.released_at),
+        timestamp=release.released_at or "",
+        channels=release.channels,
+        prerelease=parse_version(release.version).prerelease is not None,
+        yanked=mark_view(release.yanked, ()),
+        rollout=release.rollout,
+        artifacts=tuple(_artifact(plugin, release, each) for each in release.artifacts),
+        conditions=selector_in_words(release.selector, release.tags),
+        facts=tuple(_facts(manifest)),
+        dependencies=named_plugins(release.dependencies, known),
+        config=setting_rows(manifest.config_schema, manifest.default_config),
+        params=setting_rows(manifest.params_schema),
+        default_config=_pretty(manifest.default_config) if manifest.default_config else None,
+        service=tuple(_service(manifest)),
+        models=tuple((m.model_id, m.model_type or "", m.version or "", m.path) for m in manifest.models),
+        description=(manifest.description or "").strip(),
+        changelog=(manifest.changelog or "").strip(),
+        caveats=(manifest.caveats or "").strip(),
+        attachments=attachments_of(plugin, release),
+        manifest_key=manifest_key(plugin, release.version),
+        manifest_size=size_in_words(release.manifest.size),
+        manifest_sha256=release.manifest.sha256,
+        role=bin_of(index_target(plugin), bits),
+    )
+
+
+def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry) -> ArtifactView:
+    is_image = artifact.format == "oci"
+    elsewhere = artifact.url is not None
+    url = artifact.url if artifact.url and not is_image and artifact.url.lower().startswith(WEB) else None
+    return ArtifactView(
+        file=artifact.file,
+        format=artifact.format,
+        size=size_in_words(artifact.size),
+        bytes=artifact.size,
+        sha256=artifact.sha256,
+        conditions=selector_in_words(artifact.selector, artifact.tags),
+        key=None if elsewhere or is_image else f"{release_folder(plugin, release.version)}/{artifact.file}",
+        url=url,
+        image=clean(artifact.url or "") if is_image else None,
+        bin=artifact.bin,
+        files=tuple((mapped.source, mapped.to) for mapped in artifact.files),
+    )
+
+
+def _facts(manifest: PublishedManifest) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str | None]] = [("Entry point", manifest.entry_point)]
+    if manifest.runtime is not None:
+        needs = ", ".join(f"{name} {wanted}" for name, wanted in sorted(manifest.runtime.requires.items()))
+        facts.append(("Runtime", f"{manifest.runtime.kind} ({needs})" if needs else manifest.runtime.kind))
+    facts.append(("Minimum host version", manifest.min_host_version))
+    if manifest.resources is not None:
+        asked = {name: getattr(manifest.resources, name) for name in ("cpu", "memory", "disk", "gpu")}
+        facts.append(("Resources", ", ".join(f"{name} {value}" for name, value in asked.items() if value)))
+    facts += [("Licence", manifest.license), ("Authors", ", ".join(manifest.authors))]
+    return [(label, clean(value)) for label, value in facts if value]
+
+
+def _service(manifest: PublishedManifest) -> list[tuple[str, str]]:
+    service = manifest.service
+    if service is None:
+        return []
+    facts = [("Command", " ".join(service.command))]
+    if service.port is not None:
+        facts.append(("Port", str(service.port)))
+    if (health := service.health_check) is not None:
+        port = f" on port {health.port}" if health.port is not None else ""
+        pace = f"every {health.interval:g} s, gives up after {health.timeout:g} s"
+        facts.append(("Health check", f"{health.method} {health.endpoint}{port}, {pace}"))
+    facts += [(f"Environment {name}", value) for name, value in sorted(service.env.items())]
+    return [(clean(label), clean(value)) for label, value in facts]
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(encode_json(value), indent=2).decode()

@@ -1,0 +1,108 @@
+"""A JSON Schema of settings as the rows of a table that people read. Pure.
+
+Not all of JSON Schema fits a table; what doesn't is in the manifest, which the page links. Depth and number of rows are
+bounded: a schema may be as large as its author likes, a page may not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+_MAX_DEPTH = 6
+_MAX_ROWS = 300
+_MAX_VALUE = 200
+_MISSING = object()
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting: where it is, what it may be, what it is when nothing is said, what it is for."""
+
+    path: str
+    kind: str
+    required: bool
+    default: str | None
+    limits: tuple[str, ...]
+    about: str
+
+
+def setting_rows(schema: Mapping[str, Any] | None, defaults: Any = None) -> tuple[SettingRow, ...]:
+    """Return a row for each property, children after their parent with a dotted path.
+
+    Args:
+        schema: a JSON Schema of an object.
+        defaults: the default configuration, which wins over ``default`` of the schema.
+    """
+    return tuple(islice(_rows(schema, defaults, "", 0), _MAX_ROWS)) if schema else ()
+
+
+def value_text(value: Any) -> str:
+    """Return a value as compact JSON, cut where it becomes unreadable."""
+    text = msgspec.json.encode(value, order="deterministic").decode()
+    return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"
+
+
+def _rows(schema: Mapping[str, Any], defaults: Any, prefix: str, depth: int) -> Iterator[SettingRow]:
+    properties = schema.get("properties")
+    if not isinstance(properties, Mapping) or depth > _MAX_DEPTH:
+        return
+    required = schema.get("required")
+    required = set(map(str, required)) if isinstance(required, list) else set()
+    for name, each in properties.items():
+        about = each if isinstance(each, Mapping) else {}
+        given = defaults.get(name, _MISSING) if isinstance(defaults, Mapping) else _MISSING
+        default = about.get("default", _MISSING) if given is _MISSING else given
+        children = about if "properties" in about else about.get("items")
+        nested = isinstance(children, Mapping) and "properties" in children
+        path = f"{prefix}{name}"
+        yield SettingRow(
+            path=path,
+            kind=_kind(about),
+            required=name in required,
+            default=None if default is _MISSING or (nested and isinstance(default, Mapping)) else value_text(default),
+            limits=tuple(_limits(about)),
+            about=str(about.get("description") or about.get("title") or ""),
+        )
+        if nested and isinstance(children, Mapping):
+            below = f"{path}." if children is about else f"{path}[]."
+            yield from _rows(children, given if children is about else None, below, depth + 1)
+
+
+def _kind(about: Mapping[str, Any]) -> str:
+    kind = about.get("type")
+    if isinstance(kind, list):
+        return " or ".join(map(str, kind))
+    if kind == "array":
+        items = about.get("items")
+        return f"list of {_kind(items)}" if isinstance(items, Mapping) and items else "list"
+    if kind is not None:
+        return str(kind)
+    return "one of" if "enum" in about or "const" in about else "any"
+
+
+def _limits(about: Mapping[str, Any]) -> Iterator[str]:
+    for key, words in (
+        ("minimum", "at least {}"),
+        ("exclusiveMinimum", "more than {}"),
+        ("maximum", "at most {}"),
+        ("exclusiveMaximum", "less than {}"),
+        ("minLength", "at least {} characters"),
+        ("maxLength", "at most {} characters"),
+        ("minItems", "at least {} items"),
+        ("maxItems", "at most {} items"),
+        ("multipleOf", "a multiple of {}"),
+        ("pattern", "matches {}"),
+        ("format", "format {}"),
+        ("const", "always {}"),
+    ):
+        if key in about:
+            value = about[key]
+            yield words.format(value if isinstance(value, str) else value_text(value))
+    choices = about.get("enum")
+    if isinstance(choices, list):
+        yield ", ".join(choice if isinstance(choice, str) else value_text(choice) for choice in choices)
