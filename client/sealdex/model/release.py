@@ -187,14 +187,17 @@ class PublishedManifest(_ReleaseFields, forbid_unknown_fields=True, omit_default
 
 # --- meaning: what the types alone don't say -------------------------------------------------------------------------
 
+_ANY_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 _OCI_RE = re.compile(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 
 
 def artifact_kind(source: str) -> str:
     """Return ``oci``, ``url`` or ``path``: where the source of an artifact lies."""
+    if source.startswith(("https://", "http://")):
+        return "url"  # nearly all of them, told without the pattern
     if source.startswith("oci:"):
         return "oci"
-    return "url" if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", source) else "path"
+    return "url" if _ANY_SCHEME.match(source) else "path"
 
 
 def artifact_file_name(artifact: Artifact) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -38,13 +39,14 @@ def json_schema(document: str) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
 
 
-_ATTRIBUTES = re.compile(r"\n\s*Attributes:\n")
-_ATTRIBUTE = re.compile(r"^ {8}(?P<names>\w+(?:, \w+)*): (?P<text>.+(?:\n {12}.+)*)", re.MULTILINE)
+_ATTRIBUTES = re.compile(r"\nAttributes:\n")
+_ATTRIBUTE = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)*): (?P<text>.+(?:\n {8}.+)*)", re.MULTILINE)
 
 
 def _spread_description(definition: dict[str, Any]) -> None:
     """Give each property its sentence from the docstring's Attributes section, where editors show it."""
-    head, *rest = _ATTRIBUTES.split(definition.get("description", ""), maxsplit=1)
+    # cleandoc: from 3.13 on Python itself takes the indentation off docstrings
+    head, *rest = _ATTRIBUTES.split(cleandoc(definition.get("description", "")), maxsplit=1)
     if head:
         definition["description"] = " ".join(head.split())
     for match in _ATTRIBUTE.finditer(rest[0] if rest else ""):
