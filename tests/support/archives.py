@@ -114,6 +114,15 @@ def raw_deflate(data: bytes, level: int = 9) -> bytes:
     return deflater.compress(data) + deflater.flush()
 
 
+def pax_record(key: str, value: str) -> bytes:
+    """Return one record of a pax header: its own length in digits, then key and value."""
+    body = f" {key}={value}\n".encode()
+    length = len(body) + 1
+    while len(str(length)) + len(body) != length:
+        length += 1
+    return str(length).encode() + body
+
+
 def tree(folder: Path) -> dict[str, bytes | str]:
     """Return all below a folder: path -> content, of a link its target (text)."""
     return {
