@@ -6,7 +6,9 @@ Each carries what happened (``str(error)``), what it happened to (``subject``), 
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False  # as type checkers read it; typing itself takes as long to import as a light command may
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class SealdexError(Exception):
