@@ -28,6 +28,7 @@ from registry_builder.signing.roles import (
     shard_count,
 )
 from registry_builder.signing.trust import Trust
+from registry_builder.source.attachments import attachment_path
 from registry_builder.source.config import RegistryConfig
 from registry_builder.state import PublishedState
 from registry_builder.survey import PluginChange, Survey, target_pin
@@ -82,7 +83,7 @@ class PublishPlan:
         kept: plugin and version of releases that stay published although the source tree doesn't have them.
         violations: published releases that were changed; with any, nothing is published.
         ingest: artifacts to copy into the store.
-        artifacts, manifests, readmes, indexes, shards: files to create.
+        artifacts, manifests, readmes, attachments, indexes, shards: files to create.
         bits: bit length of the succinct delegation.
         bins: bins to sign, each with all of its targets.
         catalog: all targets of ``catalog`` if that is to be signed.
@@ -105,6 +106,7 @@ class PublishPlan:
     artifacts: tuple[Upload, ...] = ()
     manifests: tuple[Upload, ...] = ()
     readmes: tuple[Upload, ...] = ()
+    attachments: tuple[Upload, ...] = ()
     indexes: tuple[Upload, ...] = ()
     shards: tuple[Upload, ...] = ()
     bins: Mapping[str, Mapping[str, TargetPin]] = field(default_factory=dict)
@@ -125,6 +127,7 @@ class PublishPlan:
             ("artifacts", self.artifacts),
             ("manifests", self.manifests),
             ("readmes", self.readmes),
+            ("attachments", self.attachments),
             ("index documents", self.indexes),
             ("catalogue shards", self.shards),
         )
@@ -186,6 +189,7 @@ def plan_publish(
         artifacts=artifacts,
         manifests=manifests,
         readmes=tuple(_readmes(found.changes)),
+        attachments=tuple(_attachments(found.changes)),
         indexes=tuple(
             Upload(target_key(index_target(c.source.id), c.pin.sha256), c.pin.size, c.pin.sha256, c.data)
             for c in found.changes
@@ -237,6 +241,14 @@ def _readmes(changes: Iterable[PluginChange]) -> Iterable[Upload]:
         if change.readme is not None and change.source.readme is not None:
             key = readme_key(change.source.id, change.readme.sha256)
             yield Upload(key, change.readme.size, change.readme.sha256, change.source.readme)
+
+
+def _attachments(changes: Iterable[PluginChange]) -> Iterable[Upload]:
+    for change in changes:
+        for version, file in change.attachments:
+            if file.url is None:
+                path = attachment_path(change.source.folder, version, file.name)
+                yield Upload(f"{release_folder(change.source.id, version)}/{file.name}", file.size, file.sha256, path)
 
 
 # --- roles --------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from registry_builder.plan import PublishPlan
+from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.lint import lint
 from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.errors import SealdexError
@@ -51,3 +52,19 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
     if errors := [problem for problem in lint(part) if problem.severity is Severity.ERROR]:
         raise InvalidReleasesError(errors)
+
+
+def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
+    """Look at the attachments that the plan would publish: plain files inside the tree, as their events state them.
+
+    Raises:
+        InvalidReleasesError: one of them isn't.
+    """
+    problems = []
+    for upload in plan.attachments:
+        _, namespace, name, version, file = upload.key.split("/")
+        folder = tree.plugins[PluginId(namespace, name)].folder
+        if problem := stored_attachment_problem(tree.root, folder, version, file, upload.sha256):
+            problems.append(Problem(f"plugins/{namespace}/{name}/status.json", "", problem))
+    if problems:
+        raise InvalidReleasesError(problems)

@@ -18,20 +18,16 @@ from registry_builder.commit import Committed
 from registry_builder.compile.index import Ingestion
 from registry_builder.ingest import ingest
 from registry_builder.plan import IngestedArtifact, PublishPlan
-from registry_builder.prepublish import check_new_releases
+from registry_builder.prepublish import check_attachments, check_new_releases
 from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
-from registry_builder.site import render_index
-from registry_builder.source.tree import SourceTree
+from registry_builder.site.publishing import Published, put_site
 from registry_builder.state import PublishedReader, PublishedState
-from registry_builder.storage import Body, LostRaceError, Storage, headers_for
+from registry_builder.storage import LostRaceError, Storage
 from registry_builder.survey import Sources, Survey, survey
 from sealdex.errors import SealdexError
-from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
-
-PAGE_KEY = "index.html"
 
 _R = TypeVar("_R")
 
@@ -55,6 +51,7 @@ class PublishResult:
         attempts: 1, and one more for each race that was lost.
         requests: requests to the storage by verb; with a dry run reads only.
         bytes_put: bytes of bodies that were stored.
+        pages: keys of the site's pages that were written.
         warnings: what the user should know although it is done.
     """
 
@@ -64,6 +61,7 @@ class PublishResult:
     attempts: int = 1
     requests: Counter[str] = field(default_factory=Counter)
     bytes_put: int = 0
+    pages: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -140,9 +138,9 @@ class _Job:
             if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
                 self._ingest(to_copy)
                 found, plan = self._plan(state, reader, now)
-        result = PublishResult(plan)
-        if not self._dry_run:
-            _finish(publisher, plan, state, found, now, result)
+            result = PublishResult(plan)
+            if not self._dry_run:
+                _finish(publisher, reader, self._sources, plan, state, found, now, result)
         return result
 
     def _plan(self, state: PublishedState | None, reader: PublishedReader, now: datetime) -> tuple[Survey, PublishPlan]:
@@ -154,6 +152,8 @@ class _Job:
         if publisher.validate and not self._checked.issuperset(plan.new_releases):
             check_new_releases(publisher.tree, plan)
             self._checked.update(plan.new_releases)
+        if publisher.validate:
+            check_attachments(publisher.tree, plan)
         return found, plan
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
@@ -169,6 +169,8 @@ class _Job:
 
 def _finish(
     publisher: Publisher,
+    reader: PublishedReader,
+    sources: Sources,
     plan: PublishPlan,
     state: PublishedState | None,
     found: Survey,
@@ -189,36 +191,10 @@ def _finish(
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         publisher.put_bundle(state, committed)
-        if found.is_complete:
-            put_page(publisher, page_rows(found))
+        published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
+        result.pages = put_site(publisher, published).written
     except SealdexError as error:
-        result.warnings.append(f"published, but bundle or page could not be written: {error.message}")
-
-
-def page_rows(found: Survey) -> list[CatalogueRow]:
-    """Return the rows of all plugins of a realm, from a complete survey."""
-    carried = set(found.carried)
-    return [
-        *found.rows.values(),
-        *(row for shard in found.shards.values() for row in shard if row.id in carried),
-    ]
-
-
-def tree_rows(tree: SourceTree, realm: str) -> list[CatalogueRow]:
-    """Return the rows of a realm's plugins as the source tree has them, published or not.
-
-    Raises:
-        SealdexError: the tree has errors.
-    """
-    plugins = plugins_of(tree, realm, None)
-    sources = Sources(plugins, is_complete=True, ingestion=Ingestion(enabled=tree.config.registry.ingest))
-    return [sources.own(plugin)[1] for plugin in plugins]
-
-
-def put_page(publisher: Publisher, rows: list[CatalogueRow]) -> None:
-    """Write the realm's page if it isn't there already."""
-    page = render_index(publisher.tree.config, publisher.realm, rows, publisher.trust)
-    publisher.storage.put_mutable(PAGE_KEY, Body.of_bytes(page, headers_for(PAGE_KEY)), only_if_changed=True)
+        result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
 
 
 def changed_release(plan: PublishPlan) -> ReleaseChangedError:

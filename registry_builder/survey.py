@@ -22,6 +22,7 @@ from sealdex.model.catalogue import CatalogueRow, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, index_target
+from sealdex.model.plugin import Attachment
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class PluginChange:
         new: versions that are not published yet, newest first, and the pins of their manifests.
         kept: versions that are published and no longer in the source tree; they stay.
         readme: its README, where that isn't published yet.
+        attachments: version and file of what is attached to releases and isn't published yet.
     """
 
     source: SourcePlugin
@@ -44,6 +46,7 @@ class PluginChange:
     new: Mapping[str, FilePin]
     kept: tuple[str, ...]
     readme: FilePin | None
+    attachments: tuple[tuple[str, Attachment], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ def _first_survey(sources: Sources) -> Survey:
 
 def _change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocument | None) -> PluginChange:
     readme, new = compiled.document.readme, {*compiled.new}
+    attached = {r.version: r.attachments for r in published.releases} if published else {}
     return PluginChange(
         source=source,
         data=compiled.data,
@@ -187,6 +191,12 @@ def _change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocum
         new={entry.version: entry.manifest for entry in compiled.document.releases if entry.version in new},
         kept=compiled.kept,
         readme=readme if published is None or published.readme != readme else None,
+        attachments=tuple(
+            (entry.version, attachment)
+            for entry in compiled.document.releases
+            for attachment in entry.attachments
+            if attachment not in attached.get(entry.version, ())
+        ),
     )
 
 

@@ -9,6 +9,7 @@ from sealdex.download import Pin
 from sealdex.errors import VerificationError
 from sealdex.model.ids import PluginId, file_name_problem
 from sealdex.model.index import ArtifactEntry, release_folder
+from sealdex.model.plugin import Attachment
 
 _IMAGE = re.compile(r"[a-z0-9]+([._:/-][A-Za-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 MANIFEST_NAME = "manifest.json"
@@ -22,16 +23,27 @@ def artifact_url(registry_url: str, plugin: PluginId, version: str, artifact: Ar
     """
     if artifact.url is None:
         return file_url(registry_url, plugin, version, artifact.file)
+    return _outside_url(artifact.url, plugin, version)
+
+
+def attachment_url(registry_url: str, plugin: PluginId, version: str, attachment: Attachment) -> str:
+    """Return where to read an attachment; as `artifact_url`."""
+    if attachment.url is None:
+        return file_url(registry_url, plugin, version, attachment.name)
+    return _outside_url(attachment.url, plugin, version)
+
+
+def _outside_url(url: str, plugin: PluginId, version: str) -> str:
     # a signed index may still not make this host read its own files, or send what it has in netrc somewhere
-    parts = urlsplit(artifact.url)
+    parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc:
         raise VerificationError(
-            f"{plugin} {version} lies at an address that is not read: {artifact.url[:200]}",
+            f"{plugin} {version} lies at an address that is not read: {url[:200]}",
             subject=f"{plugin} {version}",
             untouched="nothing was downloaded or installed",
             hint="only http:// and https:// without user are; tell the plugin's owners",
         )
-    return artifact.url
+    return url
 
 
 def file_url(registry_url: str, plugin: PluginId, version: str, name: str) -> str:

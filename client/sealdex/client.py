@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url, image_reference
+from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, attachment_url, file_url, image_reference
 from sealdex.config import Config, load_config
 from sealdex.copying import copy_verified
 from sealdex.download import Pin, download
@@ -160,6 +160,30 @@ class Client:
                 hint=f"sealdex info {asked} lists its releases",
             )
         return read_manifest(self._manifest_bytes(asked, release), asked, version)
+
+    def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
+        """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin, release or attachment; those that there are are named.
+            VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
+        """
+        asked = _plugin(plugin)
+        release = self.info(asked).document.release(version)
+        attached = {each.name: each for each in release.attachments} if release is not None else {}
+        if name not in attached:
+            raise NotFoundError(
+                f"{asked} {version} has no attachment '{name}'; it has {', '.join(attached) or 'none'}",
+                subject=str(asked),
+                hint=f"sealdex info {asked}@{version}",
+            )
+        file = attached[name]
+        url = attachment_url(self._registries.url_of(asked), asked, version, file)
+        pin = Pin(file.sha256, file.size, file.size)
+        data = download(self._transport, url, pin, self._cache).read_bytes()
+        if hashlib.sha256(data).hexdigest() != pin.sha256:
+            raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self._cache.root))
+        return data
 
     def _manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
         url = file_url(self._registries.url_of(plugin), plugin, release.version, MANIFEST_NAME)

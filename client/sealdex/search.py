@@ -30,6 +30,8 @@ class Query(Struct, frozen=True):
         type: a plugin type, in either spelling.
         keywords, tags: each must be among the plugin's.
         labels: label key to value; a plugin that doesn't constrain the key matches.
+        min_metrics, max_metrics: metric to the least (most) that the latest release was measured with; a plugin that
+            wasn't measured doesn't match.
     """
 
     words: tuple[str, ...] = ()
@@ -37,6 +39,8 @@ class Query(Struct, frozen=True):
     keywords: tuple[str, ...] = ()
     labels: Mapping[str, str] = {}
     tags: tuple[str, ...] = ()
+    min_metrics: Mapping[str, float] = {}
+    max_metrics: Mapping[str, float] = {}
 
 
 class Hit(NamedTuple):
@@ -76,6 +80,10 @@ def _passes(row: CatalogueRow, query: Query) -> bool:
     if any(keyword.lower() not in row.keywords for keyword in query.keywords):
         return False
     if any(tag not in row.tags for tag in query.tags):
+        return False
+    if any(name not in row.metrics or row.metrics[name] < least for name, least in query.min_metrics.items()):
+        return False
+    if any(name not in row.metrics or row.metrics[name] > most for name, most in query.max_metrics.items()):
         return False
     return all(value in row.labels.get(key, (value,)) for key, value in query.labels.items())
 

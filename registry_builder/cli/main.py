@@ -16,12 +16,21 @@ PROGRAM = "sealdex-builder"
 
 _AUTHORING = "registry_builder.cli.authoring"
 _PUBLISHING = "registry_builder.cli.publishing"
+_LIFECYCLE = "registry_builder.cli.lifecycle"
 
 COMMANDS = {
     "init": LazyCommand(f"{_AUTHORING}:init", "Make a source tree for a new registry."),
     "new": LazyCommand(f"{_AUTHORING}:new", "Make a plugin that works, to start from."),
     "pack": LazyCommand(f"{_AUTHORING}:pack", "Pack a folder into a zip, reproducibly."),
     "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
+    "yank": LazyCommand(f"{_LIFECYCLE}:yank", "Mark a release as not to be chosen any more."),
+    "unyank": LazyCommand(f"{_LIFECYCLE}:unyank", "Take a yank back."),
+    "deprecate": LazyCommand(f"{_LIFECYCLE}:deprecate", "Mark a plugin as superseded."),
+    "undeprecate": LazyCommand(f"{_LIFECYCLE}:undeprecate", "Take a deprecation back."),
+    "promote": LazyCommand(f"{_LIFECYCLE}:promote", "Put a release on one more channel."),
+    "demote": LazyCommand(f"{_LIFECYCLE}:demote", "Take a release off a channel."),
+    "evaluate": LazyCommand(f"{_LIFECYCLE}:evaluate", "Link evaluation results to a release."),
+    "attest": LazyCommand(f"{_LIFECYCLE}:attest", "Attach an SBOM, statement or bundle to a release."),
     "import": LazyCommand("registry_builder.cli.importing:import_group", "Import other registries' metadata."),
     "validate": LazyCommand(f"{_AUTHORING}:validate", "Show every problem of the source tree."),
     "diff": LazyCommand("registry_builder.cli.diffing:diff", "Show what publishing would change."),

@@ -45,7 +45,12 @@ def catalogue_row(document: IndexDocument) -> CatalogueRow:
         releases=len(document.releases),
         deprecated=document.deprecated.why if document.deprecated else None,
         use=document.deprecated.use if document.deprecated else None,
+        metrics=_metrics(latest) if latest else {},
     )
+
+
+def _metrics(release: ReleaseEntry) -> dict[str, float]:
+    return {name: value for evaluation in release.evaluations for name, value in evaluation.metrics.items()}
 
 
 def _labels(release: ReleaseEntry) -> dict[str, tuple[str, ...]]:

@@ -3,7 +3,7 @@
 The rules, in order:
 
 1. A release that is published keeps its published entry: its pins, its artifacts, where they lie. Only what
-   ``status.json`` adds up to (channels, yanked) is written anew.
+   ``status.json`` adds up to (channels, yanked, attachments, evaluations) is written anew.
 2. A release whose manifest isn't the published one is reported as a `ReleaseChange`, with both pins. Whether it was
    really changed, or is only encoded differently by another version of this program, is for the caller to find out
    from the published manifest (`same_manifest`).
@@ -106,11 +106,24 @@ def compile_index(
         if old.manifest != own:
             changed.append(ReleaseChange(source.id, version, old.manifest, own))
         entries.append(
-            msgspec.structs.replace(old, channels=_channels(release, status), yanked=status.yanked.get(version))
+            msgspec.structs.replace(
+                old,
+                channels=_channels(release, status),
+                yanked=status.yanked.get(version),
+                attachments=status.attachments.get(version, ()),
+                evaluations=status.evaluations.get(version, ()),
+            )
         )
     for version, old in before.items():
         # its status.json may have gone with it, which must not take a mark away
-        entries.append(msgspec.structs.replace(old, yanked=status.yanked.get(version) or old.yanked))
+        entries.append(
+            msgspec.structs.replace(
+                old,
+                yanked=status.yanked.get(version) or old.yanked,
+                attachments=status.attachments.get(version) or old.attachments,
+                evaluations=status.evaluations.get(version) or old.evaluations,
+            )
+        )
     if before and len(entries) > 1:
         entries.sort(key=lambda entry: version_sort_key(entry.version), reverse=True)
     plugin = source.plugin
@@ -157,6 +170,8 @@ def compile_release(release: Release, manifest: FilePin, status: FoldedStatus, i
         dependencies=release.dependencies,
         yanked=status.yanked.get(release.version),
         rollout=release.rollout,
+        attachments=status.attachments.get(release.version, ()),
+        evaluations=status.evaluations.get(release.version, ()),
     )
 
 

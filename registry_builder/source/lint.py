@@ -13,12 +13,13 @@ from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.model.decode import encode_json
-from sealdex.model.ids import KNOWN_TYPES, PluginId, normalise_type, parse_plugin_id
+from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import status_problems
 from sealdex.model.release import Release, published_manifest, release_problems
@@ -48,6 +49,7 @@ def lint(
     for plugin in tree.plugins.values():
         problems += _plugin_problems(tree, plugin, types)
         problems += _status_problems(tree, plugin)
+        problems += _attachment_problems(tree, plugin, (published or {}).get(plugin.id))
         problems += _releases_problems(plugin, (published or {}).get(plugin.id), artifacts, schemas)
     problems += (Problem(file, where, message) for file, where, message in schemas.problems())
     return sorted(set(problems))
@@ -109,6 +111,19 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
             elif successor not in tree.plugins:
                 message = f"there is no plugin {event.use} in this registry"
                 yield Problem(file, f"events[{i}].use", message, Severity.WARNING)
+
+
+def _attachment_problems(tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None) -> Iterator[Problem]:
+    """Yield attachments that aren't published yet and don't lie in the tree as status.json states them."""
+    there = {(r.version, a.name): a.sha256 for r in document.releases for a in r.attachments} if document else {}
+    for i, event in enumerate(plugin.status.events):
+        if event.name is None or event.version is None or event.url is not None or event.sha256 is None:
+            continue
+        if there.get((event.version, event.name)) == event.sha256 or file_name_problem(event.name):
+            continue
+        problem = stored_attachment_problem(tree.root, plugin.folder, event.version, event.name, event.sha256)
+        if problem is not None:
+            yield Problem(f"plugins/{plugin.id}/status.json", f"events[{i}].name", problem)
 
 
 def _parsed_id(text: str) -> PluginId | None:

@@ -5,6 +5,7 @@
         plugin.yaml                      or plugin.yml or plugin.json
         README.md
         status.json                      what happened after publishing
+        attachments/<version>/<file>     reports, SBOMs and statements that status.json names
         releases/<version>.json          or .yaml, .yml
         release.yaml  src/  dist/        the author's working copy: template, payload, archives
 
@@ -47,7 +48,7 @@ PLUGINS_FOLDER = "plugins"
 PLUGIN_FILES = ("plugin.yaml", "plugin.yml", "plugin.json")
 RELEASE_SUFFIXES = (".json", ".yaml", ".yml")
 
-_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets"})
+_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments"})
 _FILES = frozenset({*PLUGIN_FILES, "README.md", "status.json", "release.yaml"})
 _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
 _FREE_FORM = ("config_schema", "params_schema", "default_config")

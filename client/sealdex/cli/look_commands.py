@@ -27,6 +27,7 @@ _MAX_PLATFORMS = 6
         "sealdex search slack",
         "sealdex search chat bot --type notify --label os=linux",
         "sealdex search --keyword speech --tag cuda-11.8 --json",
+        "sealdex search --type model --min-metric top1=0.8",
     )
 )
 @click.argument("words", nargs=-1)
@@ -36,6 +37,12 @@ _MAX_PLATFORMS = 6
     "--label", "labels", multiple=True, metavar="K=V", help="Only what runs where this label holds; may be repeated."
 )
 @click.option("--tag", "tags", multiple=True, help="Only plugins for this compatibility tag; may be repeated.")
+@click.option(
+    "--min-metric", "least", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or more."
+)
+@click.option(
+    "--max-metric", "most", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or less."
+)
 @click.option("--registry", metavar="NAME", help="Search only this registry.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Most rows shown; 0 for all.")
 @client_command
@@ -46,13 +53,23 @@ def search(
     keywords: tuple[str, ...],
     labels: tuple[str, ...],
     tags: tuple[str, ...],
+    least: tuple[str, ...],
+    most: tuple[str, ...],
     registry: str | None,
     limit: int,
 ) -> None:
     """Search the signed catalogues: all words must match name, keywords or summary; best match first."""
     from sealdex.search import Query  # noqa: PLC0415  # a command imports when it runs
 
-    query = Query(words, plugin_type, keywords, dict(map(_label, labels)), tags)
+    query = Query(
+        words,
+        plugin_type,
+        keywords,
+        dict(map(_label, labels)),
+        tags,
+        min_metrics=dict(map(_metric, least)),
+        max_metrics=dict(map(_metric, most)),
+    )
     with context.client("searching") as client:
         found = client.search(query, registry=registry)
     if not found:
@@ -63,10 +80,18 @@ def search(
     shown = found[:limit] if limit else found
     context.out.result({"plugins": [_found_plain(hit) for hit in shown], "total": len(found)})
     several = len({hit.registry for hit in found}) > 1
+    metrics = list(dict.fromkeys([*query.min_metrics, *query.max_metrics]))
     context.out.table(
-        ["PLUGIN", "VERSION", "TYPE", *(["REGISTRY"] if several else []), "SUMMARY"],
+        ["PLUGIN", "VERSION", "TYPE", *metrics, *(["REGISTRY"] if several else []), "SUMMARY"],
         [
-            [str(hit.row.id), hit.row.latest or "-", hit.row.type, *([hit.registry] if several else []), _summary(hit)]
+            [
+                str(hit.row.id),
+                hit.row.latest or "-",
+                hit.row.type,
+                *(f"{hit.row.metrics[name]:g}" for name in metrics),
+                *([hit.registry] if several else []),
+                _summary(hit),
+            ]
             for hit in shown
         ],
     )
@@ -79,6 +104,16 @@ def _label(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(f"'{text}' is no label: write KEY=VALUE", hint="for example: --label os=linux")
     return key, value
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is no metric: write NAME=NUMBER", hint="for example: --min-metric top1=0.8"
+        ) from None
 
 
 def _summary(hit: Found) -> str:
@@ -145,6 +180,8 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
     ):
         if value:
             out.line(f"  {label}: {value}")
+    if newest := next((r for r in releases if r.evaluations and r.yanked is None), None):
+        _show_evaluations(out, newest)
     if here is not None:
         size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
         out.line(f"  for this host: {here.release.version}{size}", style="green")
@@ -157,6 +194,14 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
     )
     if limit is not None and len(releases) > limit:
         out.note(f"{len(releases) - limit} older releases; --all shows them")
+
+
+def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
+    for each in release.evaluations:
+        measured = ", ".join(f"{name} {value:g}" for name, value in each.metrics.items())
+        on = f" on {each.dataset}" if each.dataset else ""
+        by = f", by {each.evaluator or each.by} at {each.at}"
+        out.line(f"  measured of {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
 
 
 def _release_cells(release: ReleaseEntry) -> list[str]:
@@ -208,11 +253,18 @@ def _show_manifest(out: Output, found: PluginInfo, manifest: PublishedManifest) 
         "signed_by": found.trust.signed_by,
         "root_version": found.trust.root_version,
         "yanked": entry is not None and entry.yanked is not None,
+        "attachments": msgspec.to_builtins(entry.attachments) if entry is not None else [],
+        "evaluations": msgspec.to_builtins(entry.evaluations) if entry is not None else [],
         "manifest": msgspec.to_builtins(manifest),
     })  # fmt: skip
     out.line(f"{found.document.id} {manifest.version} · {found.trust}", style="bold")
     if entry is not None and entry.yanked is not None:
         out.line(f"  YANKED by {entry.yanked.by}{': ' + entry.yanked.why if entry.yanked.why else ''}", style="yellow")
+    if entry is not None:
+        _show_evaluations(out, entry)
+        for attached in entry.attachments:
+            where = f" at {attached.url}" if attached.url else ""
+            out.line(f"  attached {attached.kind}: {attached.name}{where}, {attached.size} bytes, {attached.sha256}")
     # the manifest as it was verified: any summary of it would leave out what somebody looks for
     out.block(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode())
     if manifest.caveats:

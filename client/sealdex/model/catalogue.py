@@ -24,6 +24,7 @@ class CatalogueRow(Struct, frozen=True, omit_defaults=True):
         channels: channel to its newest version.
         deprecated: the reason, while the plugin is deprecated; empty text when none was given.
         use: the plugin to use instead.
+        metrics: what was measured of the latest release; of two evaluations with one metric the later one counts.
     """
 
     namespace: IdentifierPart
@@ -40,6 +41,7 @@ class CatalogueRow(Struct, frozen=True, omit_defaults=True):
     releases: int = 0
     deprecated: str | None = None
     use: str | None = None
+    metrics: dict[str, float] = {}
 
     @property
     def id(self) -> PluginId:

@@ -14,7 +14,7 @@ from msgspec import Meta, Struct
 
 from sealdex.model.environment import Environment
 from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
-from sealdex.model.plugin import Mark, Owner
+from sealdex.model.plugin import Attachment, Evaluation, Mark, Owner
 from sealdex.model.selectors import Selector, mismatch
 from sealdex.model.versions import Version, VersionText, parse_version
 
@@ -25,15 +25,6 @@ MAX_INDEX_BYTES = 8 * 1024 * 1024
 class FilePin(Struct, frozen=True):
     """Size in bytes and SHA-256 of a file under the release's folder."""
 
-    size: Annotated[int, Meta(ge=0)]
-    sha256: Sha256
-
-
-class Attachment(Struct, frozen=True, omit_defaults=True):
-    """A further file of a release: an evaluation report, an SBOM, a bundle."""
-
-    name: FileName
-    kind: str
     size: Annotated[int, Meta(ge=0)]
     sha256: Sha256
 
@@ -83,6 +74,7 @@ class ReleaseEntry(Struct, frozen=True, omit_defaults=True):
     yanked: Mark | None = None
     rollout: int = 100
     attachments: tuple[Attachment, ...] = ()
+    evaluations: tuple[Evaluation, ...] = ()
 
     @property
     def semver(self) -> Version:

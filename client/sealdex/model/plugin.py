@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
-from sealdex.model.ids import IdentifierPart, PluginType, Sha256, Timestamp, parse_plugin_id
+from sealdex.model.ids import (
+    FileName,
+    IdentifierPart,
+    PluginType,
+    Sha256,
+    Timestamp,
+    file_name_problem,
+    parse_plugin_id,
+)
 from sealdex.model.release import Channel
 from sealdex.model.versions import VersionText
 
@@ -30,6 +38,26 @@ WebAddress = Annotated[
         extra={"expects": "an address such as https://example.com/"},
     ),
 ]
+AttachmentKind = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)",
+        max_length=32,
+        examples=["evaluation", "in-toto", "cyclonedx", "spdx", "sigstore-bundle"],
+        extra={"expects": "a kind such as 'in-toto' or 'cyclonedx'"},
+    ),
+]
+MetricName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]+([._@/-][A-Za-z0-9]+)*$(?!\n)",
+        max_length=64,
+        examples=["top1", "mAP@0.5"],
+        extra={"expects": "a metric's name such as top1 or latency-ms"},
+    ),
+]
+EVALUATION = "evaluation"
+"""The kind of an attachment that is an evaluation's report."""
 
 
 class Owner(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -76,7 +104,11 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         version: the release it is about; None for the plugin as a whole (``deprecate``).
         channel: the channel, for ``promote`` and ``demote``.
         use: the plugin to use instead, for ``deprecate``.
-        name, sha256, size, metrics, dataset: what an evaluation or attachment brings.
+        name, sha256, size: the attached file, which lies in ``attachments/<version>/`` beside the releases.
+        url: where it lies instead, when it is elsewhere.
+        kind: what an attested file is, such as ``in-toto`` or ``cyclonedx``.
+        metrics: what an evaluation measured, by name.
+        dataset, evaluator: what it measured with, and who or what did.
     """
 
     action: Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest"]
@@ -86,11 +118,14 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     version: VersionText | None = None
     channel: Channel | None = None
     use: str | None = None
-    name: str | None = None
+    name: FileName | None = None
     sha256: Sha256 | None = None
     size: Annotated[int, Meta(ge=0)] | None = None
-    metrics: dict[str, float] = {}
-    dataset: str | None = None
+    url: WebAddress | None = None
+    kind: AttachmentKind | None = None
+    metrics: dict[MetricName, float] = {}
+    dataset: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    evaluator: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
 class PluginStatus(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -110,6 +145,28 @@ class Mark(Struct, omit_defaults=True, frozen=True):
     use: str | None = None
 
 
+class Attachment(Struct, frozen=True, omit_defaults=True):
+    """A further file of a release: an evaluation report, an SBOM, a statement; ``url`` when it lies elsewhere."""
+
+    name: FileName
+    kind: str
+    size: Annotated[int, Meta(ge=0)]
+    sha256: Sha256
+    url: str | None = None
+
+
+class Evaluation(Struct, omit_defaults=True, frozen=True):
+    """What somebody measured of a release; ``report`` names the attachment with all of it."""
+
+    at: str
+    by: str
+    metrics: dict[str, float] = {}
+    dataset: str | None = None
+    evaluator: str | None = None
+    report: str | None = None
+    why: str = ""
+
+
 class FoldedStatus(Struct, frozen=True):
     """The state that the events add up to.
 
@@ -117,11 +174,14 @@ class FoldedStatus(Struct, frozen=True):
         deprecated: set while the plugin is deprecated.
         yanked: version to mark, for releases yanked now.
         channels: version to the channels it was promoted to (beyond its own).
+        attachments, evaluations: version to what was attached and measured, in the order of the events.
     """
 
     deprecated: Mark | None
     yanked: dict[str, Mark]
     channels: dict[str, tuple[str, ...]]
+    attachments: dict[str, tuple[Attachment, ...]] = {}
+    evaluations: dict[str, tuple[Evaluation, ...]] = {}
 
 
 def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
@@ -129,6 +189,8 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
     deprecated: Mark | None = None
     yanked: dict[str, Mark] = {}
     channels: dict[str, list[str]] = {}
+    attachments: dict[str, dict[str, Attachment]] = {}
+    evaluations: dict[str, list[Evaluation]] = {}
     for event in events:
         mark = Mark(at=event.at, by=event.by, why=event.why, use=event.use)
         version = event.version or ""
@@ -145,11 +207,42 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
                 channels[version].append(event.channel)
         elif event.action == "demote" and event.channel in channels.get(version, []):
             channels[version].remove(event.channel)
-    return FoldedStatus(deprecated=deprecated, yanked=yanked, channels={v: tuple(c) for v, c in channels.items() if c})
+        elif event.action in {"evaluate", "attest"}:
+            if (attachment := _attachment(event)) is not None:
+                attachments.setdefault(version, {}).setdefault(attachment.name, attachment)
+            if event.action == "evaluate":
+                evaluations.setdefault(version, []).append(_evaluation(event))
+    return FoldedStatus(
+        deprecated=deprecated,
+        yanked=yanked,
+        channels={v: tuple(c) for v, c in channels.items() if c},
+        attachments={v: tuple(a.values()) for v, a in attachments.items()},
+        evaluations={v: tuple(e) for v, e in evaluations.items()},
+    )
+
+
+def _attachment(event: StatusEvent) -> Attachment | None:
+    if event.name is None or event.sha256 is None or event.size is None:
+        return None
+    kind = EVALUATION if event.action == "evaluate" else event.kind or "other"
+    return Attachment(name=event.name, kind=kind, size=event.size, sha256=event.sha256, url=event.url)
+
+
+def _evaluation(event: StatusEvent) -> Evaluation:
+    return Evaluation(
+        at=event.at,
+        by=event.by,
+        metrics=event.metrics,
+        dataset=event.dataset,
+        evaluator=event.evaluator,
+        report=event.name,
+        why=event.why,
+    )
 
 
 def status_problems(status: PluginStatus) -> Iterator[tuple[str, str]]:
     """Yield (field path, problem) for events that lack what their action needs."""
+    names: dict[tuple[str | None, str], str | None] = {}
     for i, event in enumerate(status.events):
         where = f"events[{i}]"
         about_release = event.action not in {"deprecate", "undeprecate"}
@@ -157,8 +250,22 @@ def status_problems(status: PluginStatus) -> Iterator[tuple[str, str]]:
             yield f"{where}.version", f"is missing: '{event.action}' is about one release"
         if event.action in {"promote", "demote"} and event.channel is None:
             yield f"{where}.channel", f"is missing: '{event.action}' needs a channel"
+        for name in _missing_of_file(event):
+            yield f"{where}.{name}", f"is missing: a file of '{event.action}' has name, sha256 and size"
+        if event.name is not None:
+            if problem := file_name_problem(event.name):
+                yield f"{where}.name", f"'{event.name}' {problem}"
+            # case matters to few stores and not to every disk
+            if names.setdefault((event.version, event.name.lower()), event.sha256) != event.sha256:
+                yield f"{where}.name", f"'{event.name}' is another file of this release already: take another name"
         if event.use is not None:
             try:
                 parse_plugin_id(event.use)
             except ValueError as error:
                 yield f"{where}.use", str(error)
+
+
+def _missing_of_file(event: StatusEvent) -> Iterator[str]:
+    file = {"name": event.name, "sha256": event.sha256, "size": event.size}
+    if event.action == "attest" or any(value is not None for value in (*file.values(), event.url)):
+        yield from (name for name, value in file.items() if value is None)

@@ -1,0 +1,240 @@
+"""Attachments of releases: where they lie in the source tree, what they are, and whether they are about the release.
+
+    plugins/<ns>/<name>/attachments/<version>/<file>     named, with size and digest, by an event in status.json
+
+The kind is told from the content, so that nobody has to name it, and what is recognised is checked as far as its
+structure goes. Signatures inside are another matter: `registry_builder.attestations`.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from registry_builder.source.files import Inside, UnreadableError, read_bounded
+from sealdex.errors import ConfigError
+
+ATTACHMENTS_FOLDER = "attachments"
+MAX_ATTACHMENT_BYTES = 64 * 1024 * 1024  # SBOMs of large images have tens of megabytes
+
+IN_TOTO = "in-toto"
+CYCLONEDX = "cyclonedx"
+SPDX = "spdx"
+SIGSTORE = "sigstore-bundle"
+KINDS = (IN_TOTO, CYCLONEDX, SPDX, SIGSTORE)
+
+_STATEMENT = re.compile(r"https://in-toto\.io/Statement/v(0\.1|1)")
+_DSSE_PAYLOAD = "application/vnd.in-toto+json"
+_BUNDLE = re.compile(r"application/vnd\.dev\.sigstore\.bundle(\+json;version=0\.[1-9]|\.v0\.[1-9]\+json)")
+
+
+def attachment_path(plugin_folder: Path, version: str, name: str) -> Path:
+    """Return where an attachment lies in the source tree."""
+    return plugin_folder / ATTACHMENTS_FOLDER / version / name
+
+
+def read_attachment(path: Path) -> bytes:
+    """Return the bytes of a file that is to be attached.
+
+    Raises:
+        ConfigError: it can't be read, or is too large.
+    """
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= MAX_ATTACHMENT_BYTES else b""
+    except OSError as error:
+        raise ConfigError(
+            f"{path} can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was attached"
+        ) from error
+    if size > MAX_ATTACHMENT_BYTES:
+        raise ConfigError(
+            f"{path} has {size} bytes, an attachment at most {MAX_ATTACHMENT_BYTES}",
+            subject=str(path),
+            untouched="nothing was attached",
+            hint="upload it elsewhere and attach its address",
+        )
+    return data
+
+
+def stored_attachment_problem(tree: Path, plugin_folder: Path, version: str, name: str, sha256: str) -> str | None:
+    """Say why an attachment in the source tree can't be published, or None when it can.
+
+    A pull request brings these files, so what is no plain file inside the tree isn't even opened.
+    """
+    path = attachment_path(plugin_folder, version, name)
+    shown = f"{ATTACHMENTS_FOLDER}/{version}/{name}"
+    if path.exists() and not Inside(tree).holds(str(path)):
+        return f"{shown} is a link that leaves the source tree: put the file itself there"
+    try:
+        data = read_bounded(str(path), MAX_ATTACHMENT_BYTES)
+    except UnreadableError as error:
+        return f"{shown} {error}"
+    if hashlib.sha256(data).hexdigest() != sha256:
+        return f"{shown} isn't the file that this event states: restore it"
+    return None
+
+
+def kind_of(data: bytes) -> str | None:
+    """Return which of `KINDS` a file is, or None when it is none of them."""
+    document = _json(data)
+    if document is None:
+        return None
+    if _BUNDLE.fullmatch(str(document.get("mediaType", ""))):
+        return SIGSTORE
+    if document.get("bomFormat") == "CycloneDX":
+        return CYCLONEDX
+    if "spdxVersion" in document or "spdx.org" in str(document.get("@context", "")):
+        return SPDX
+    if "payloadType" in document or _STATEMENT.fullmatch(str(document.get("_type", ""))):
+        return IN_TOTO
+    return None
+
+
+def attachment_problems(kind: str, data: bytes, digests: Collection[str]) -> list[str]:
+    """Return what is wrong with an attestation; nothing for kinds that aren't among `KINDS`.
+
+    Args:
+        kind: what it is said to be.
+        data: its bytes.
+        digests: SHA-256 of the release's artifacts: a statement must be about one of them.
+    """
+    check = _CHECKS.get(kind)
+    if check is None:
+        return []
+    document = _json(data)
+    if document is None:
+        return ["is no JSON object"]
+    return list(check(document, digests))
+
+
+def statement_of(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the in-toto statement in a document: itself, or the payload of a DSSE envelope or Sigstore bundle.
+
+    Formats: https://github.com/in-toto/attestation/tree/main/spec/v1 and https://github.com/secure-systems-lab/dsse
+    """
+    envelope = document.get("dsseEnvelope", document)
+    if not isinstance(envelope, dict) or "payloadType" not in envelope:
+        return document if "_type" in document else None
+    if envelope["payloadType"] != _DSSE_PAYLOAD:
+        return None
+    try:
+        return _json(base64.b64decode(str(envelope.get("payload", "")), validate=True))
+    except (ValueError, binascii.Error):
+        return None
+
+
+# --- one check a kind -------------------------------------------------------------------------------------------------
+
+
+def _in_toto(document: Mapping[str, Any], digests: Collection[str]) -> Iterator[str]:
+    if "payloadType" in document and not _filled_list(document, "signatures"):
+        yield "signatures: is missing or empty: a DSSE envelope is signed"
+    statement = statement_of(document)
+    if statement is None:
+        yield f"payload: is no in-toto statement: payloadType must be {_DSSE_PAYLOAD}, payload its JSON in base64"
+        return
+    yield from _statement(statement, digests)
+
+
+def _statement(statement: Mapping[str, Any], digests: Collection[str]) -> Iterator[str]:
+    if not _STATEMENT.fullmatch(str(statement.get("_type", ""))):
+        yield "_type: is not https://in-toto.io/Statement/v1"
+    if not isinstance(statement.get("predicateType"), str) or not statement["predicateType"]:
+        yield "predicateType: is missing"
+    subjects = statement.get("subject")
+    if not _filled_list(statement, "subject") or not isinstance(subjects, list):
+        yield "subject: is missing or empty"
+        return
+    named = {
+        str(subject["digest"].get("sha256", ""))
+        for subject in subjects
+        if isinstance(subject, dict) and isinstance(subject.get("digest"), dict)
+    }
+    if not named & set(digests):
+        yield "subject: names no artifact of this release by its SHA-256, so it says nothing about it"
+
+
+def _sigstore(document: Mapping[str, Any], digests: Collection[str]) -> Iterator[str]:
+    if not isinstance(document.get("verificationMaterial"), dict):
+        yield "verificationMaterial: is missing"
+    if "dsseEnvelope" in document:
+        statement = statement_of(document)
+        if statement is None:
+            yield "dsseEnvelope: holds no in-toto statement"
+        else:
+            yield from _statement(statement, digests)
+        return
+    message = document.get("messageSignature")
+    digest = message.get("messageDigest") if isinstance(message, dict) else None
+    if not isinstance(digest, dict):
+        yield "messageSignature: is missing, and there is no dsseEnvelope either"
+        return
+    try:
+        stated = base64.b64decode(str(digest.get("digest", "")), validate=True).hex()
+    except (ValueError, binascii.Error):
+        stated = ""
+    if stated not in digests:
+        yield "messageSignature: is over no artifact of this release"
+
+
+def _cyclonedx(document: Mapping[str, Any], _digests: Collection[str]) -> Iterator[str]:
+    if not re.fullmatch(r"1\.[0-9]+", str(document.get("specVersion", ""))):
+        yield "specVersion: is missing: CycloneDX 1.x is read"
+    if not isinstance(document.get("version", 1), int):
+        yield "version: is no number"
+    if not isinstance(document.get("components", []), list):
+        yield "components: is no list"
+
+
+def _spdx(document: Mapping[str, Any], _digests: Collection[str]) -> Iterator[str]:
+    if "@context" in document:  # SPDX 3 is JSON-LD
+        if not _filled_list(document, "@graph"):
+            yield "@graph: is missing or empty"
+        return
+    if not re.fullmatch(r"SPDX-2\.[0-9]+", str(document.get("spdxVersion", ""))):
+        yield "spdxVersion: is neither SPDX-2.x nor the context of SPDX 3"
+    for name in ("SPDXID", "name", "documentNamespace", "dataLicense"):
+        if not isinstance(document.get(name), str):
+            yield f"{name}: is missing"
+    if not isinstance(document.get("creationInfo"), dict):
+        yield "creationInfo: is missing"
+
+
+_Check = Callable[[Mapping[str, Any], Collection[str]], Iterator[str]]
+_CHECKS: dict[str, _Check] = {IN_TOTO: _in_toto, SIGSTORE: _sigstore, CYCLONEDX: _cyclonedx, SPDX: _spdx}
+
+
+def _filled_list(document: Mapping[str, Any], name: str) -> bool:
+    value = document.get(name)
+    return isinstance(value, list) and bool(value)
+
+
+def _json(data: bytes) -> dict[str, Any] | None:
+    try:
+        document = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+__all__ = [
+    "ATTACHMENTS_FOLDER",
+    "CYCLONEDX",
+    "IN_TOTO",
+    "KINDS",
+    "SIGSTORE",
+    "SPDX",
+    "attachment_path",
+    "attachment_problems",
+    "kind_of",
+    "read_attachment",
+    "statement_of",
+    "stored_attachment_problem",
+]
