@@ -61,6 +61,7 @@ def environment() -> dict[str, str]:
         "SEALDEX_CONFIG": DEMO / "agent" / "config.toml",
         "SEALDEX_STORE": DEMO / "agent" / "store",
         "XDG_STATE_HOME": DEMO / "state",
+        "PYTHONUNBUFFERED": "1",  # notes on stderr stay where they belong between the lines
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
     }
     return {**os.environ, **{name: str(value) for name, value in places.items()}}
