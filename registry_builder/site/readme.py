@@ -65,8 +65,9 @@ def render_readme(source: bytes, name: str) -> Markup:
         link_rel="nofollow noopener noreferrer",
         attribute_filter=_attribute,
     )
+    html = html.replace('<a rel="nofollow noopener noreferrer">', "<a>")  # links whose address was refused
     # a wide table or code block scrolls by itself, also with the keyboard
-    html = html.replace("<table>", '<div class="scroll" tabindex="0" role="region" aria-label="Table"><table>')
+    html = html.replace("<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
     return Markup(html)  # noqa: S704  # sanitised two lines above
 
@@ -90,7 +91,7 @@ def _adjust(tokens: list[Token]) -> None:
     """Shift headings below the page's own without leaving a level out, name them, and turn images into links."""
     open_levels: list[int] = []
     seen: dict[str, int] = {}
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.type == "heading_open" and following is not None:
             level = int(token.tag[1])
             while open_levels and open_levels[-1] >= level:
