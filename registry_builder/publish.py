@@ -7,12 +7,14 @@ prompt, and the same call again is a success that writes nothing.
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from registry_builder.commit import Committed
 from registry_builder.compile.index import Ingestion
@@ -224,6 +226,18 @@ def versions_after(state: PublishedState | None, committed: Committed | None) ->
         "snapshot": state.snapshot.version,
         "targets": state.targets.version,
     }
+
+
+class _CallableModule(ModuleType):
+    """This module: `registry_builder.publish` is its name and that of a function for programs, and both must work."""
+
+    def __call__(self, *args: Any, **options: Any) -> list[PublishResult]:
+        from registry_builder import pipeline  # noqa: PLC0415  # it imports this module
+
+        return pipeline.publish(*args, **options)
+
+
+sys.modules[__name__].__class__ = _CallableModule
 
 
 __all__ = ["PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]

@@ -47,8 +47,8 @@ def publish(ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], d
     """Publish what changed, signed, in one step that readers see whole or not at all.
 
     What is published already is read and verified first, and nothing is signed on top of what doesn't verify. A publish
-    that was interrupted is taken up by the next one. With --only the cost doesn't depend on the size of the registry;
-    index.html is left as it is.
+    that was interrupted is taken up by the next one. With --only the cost doesn't depend on the size of the registry:
+    of the browse site it writes the pages of the plugins it names, and the next publish of everything the rest.
     """
     out = output_of(ctx)
     results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run)
@@ -253,6 +253,7 @@ def _document(result: PublishResult) -> dict[str, Any]:
         "attempts": result.attempts,
         "requests": dict(result.requests),
         "bytes_put": result.bytes_put,
+        "pages": result.pages,
         "warnings": result.warnings,
     }
 

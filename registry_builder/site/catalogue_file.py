@@ -6,7 +6,7 @@ isn't that of the registry as found, pages were left behind, and are caught up w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import msgspec
 from msgspec import Struct
@@ -36,7 +36,7 @@ class _File(Struct):
     pages: Shown | None = None
 
 
-def catalogue_file(shards: Sequence[str], shown: Shown | None) -> bytes:
+def catalogue_file(shards: Iterable[str], shown: Shown | None) -> bytes:
     """Return the file's bytes.
 
     Args:
