@@ -15,31 +15,47 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, attachment_url, file_url, image_reference
 from sealdex.config import Config, load_config
 from sealdex.copying import copy_verified
+from sealdex.deploying import Deployed, Job, deploy, finish_killed, pins
 from sealdex.download import Pin, download
-from sealdex.errors import NotFoundError, UsageError, VerificationError
-from sealdex.install import InstallRequest, install, needs_archive
+from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
+from sealdex.fallback import fall_back
+from sealdex.install import InstallRequest, needs_archive
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
-from sealdex.resolve import Choice, Policy, Request, Resolution, UnknownPluginError, nearest, parse_request, resolve
-from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo
+from sealdex.resolve import (
+    Choice,
+    Keeping,
+    Policy,
+    Request,
+    Resolution,
+    UnknownPluginError,
+    nearest,
+    parse_request,
+    resolve,
+)
+from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
 from sealdex.search import Query, search
 from sealdex.store.cache import ContentCache
-from sealdex.store.changes import remove, require_installed
+from sealdex.store.changes import require_installed
+from sealdex.store.host import host_id
 from sealdex.store.installations import Installation, current, installations, installed_versions
 from sealdex.store.layout import Store
+from sealdex.store.set_change import remove_versions
 from sealdex.store.verify import verify_installation
 from sealdex.transport import Transport
 
@@ -196,20 +212,32 @@ class Client:
             )
         return data
 
-    def resolve(self, *requests: Request | str, policy: Policy | None = None) -> Resolution:
+    def resolve(
+        self,
+        *requests: Request | str,
+        policy: Policy | None = None,
+        keeping: Keeping | None = None,
+        platforms: Sequence[Environment] = (),
+    ) -> Resolution:
         """Choose releases for what is asked and everything that depends on, for this host's environment.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
-            policy: channel, pre-releases, yanked releases.
+            policy: channel, pre-releases, yanked releases, staged rollouts.
+            keeping: pins, and what a lock says.
+            platforms: the environments to choose for in place of this host's.
 
         Raises:
             NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        policy = policy or Policy()
+        if policy.host is None:
+            policy = msgspec.structs.replace(policy, host=host_id(self._store))
+        here, *others = platforms or (self.environment,)
         try:
-            return resolve(asked, self._registries.documents, self.environment, policy)
+            return resolve(asked, self._registries.documents, here, policy, keeping=keeping, platforms=others)
         except UnknownPluginError as error:
             raise self._registries.unknown(error.plugin) from error
 
@@ -220,78 +248,93 @@ class Client:
         *requests: Request | str,
         policy: Policy | None = None,
         make_current: bool = True,
+        pin: bool | None = None,
+        fallback: bool = True,
         on_resolved: Callable[[Resolution], None] | None = None,
     ) -> list[Installed]:
-        """Install releases and what they depend on, dependencies first.
+        """Install releases and what they depend on, dependencies first: all of them, or nothing.
 
-        All artifacts are downloaded and verified before the first is unpacked. What is installed already and whole is
-        kept; what is damaged is replaced. A container image is pinned and named, and nothing is pulled: that is the
-        container runtime's to do. A release without artifacts brings its dependencies only.
+        All artifacts are downloaded and verified before the first is unpacked, and all are unpacked before the first is
+        switched to. What is installed already and whole is kept; what is damaged is replaced. Pinned plugins stay at
+        their version. A container image is pinned and named, and nothing is pulled: that is the container runtime's to
+        do. A release without artifacts brings its dependencies only.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
-            policy: channel, pre-releases, yanked releases.
+            policy: channel, pre-releases, yanked releases, staged rollouts.
             make_current: switch ``current`` of what was asked for and of its dependencies to these versions.
+            pin: pin what was asked for to these versions (True), or take its pins away (False).
+            fallback: where the registry can't be reached, be content with installed versions that satisfy the requests;
+                their action is ``fallback``.
             on_resolved: told what will be installed, before anything is downloaded.
 
         Raises:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
             InstallError: no room, no permission, another artifact under the same version.
         """
-        resolution = self.resolve(*requests, policy=policy)
-        if on_resolved is not None:
-            on_resolved(resolution)
-        plans = [(choice, self._install_request(choice)) for choice in resolution]
-        missing = [choice for choice, request in plans if request is not None and needs_archive(self._store, request)]
-        archives, manifests = self._download_with_manifests(missing)
-        return [
-            self._installed(
-                choice,
-                request and replace(request, manifest=manifests.get(request.manifest_sha256)),
-                archives,
-                make_current=make_current,
+        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        finish_killed(self._store)
+        held = pins(self._store)
+        if pin is not None:
+            held = {plugin: version for plugin, version in held.items() if plugin not in {r.plugin for r in asked}}
+        command = f"install {' '.join(map(str, asked))}"
+        try:
+            resolution = self.resolve(*asked, policy=policy, keeping=Keeping(pinned=held))
+            if on_resolved is not None:
+                on_resolved(resolution)
+            return self.install_choices(
+                resolution.choices, self._registries.trust, command=command, make_current=make_current, pin=pin
             )
-            for choice, request in plans
-        ]
+        except UnavailableError as error:
+            if not fallback:
+                raise
+            return fall_back(self._store, asked, error, command=command, make_current=make_current)
 
-    def _install_request(self, choice: Choice) -> InstallRequest | None:
-        if choice.artifact is None or choice.artifact.format == "oci":
-            return None
-        trust = self._registries.trust(choice.plugin)
-        return InstallRequest(
-            plugin=choice.plugin,
-            version=choice.release.version,
-            artifact=choice.artifact,
-            registry=trust.registry,
-            manifest_sha256=choice.release.manifest.sha256,
-            signed_by=trust.signed_by,
-            root_version=trust.root_version,
-        )
-
-    def _installed(
+    def install_choices(
         self,
-        choice: Choice,
-        request: InstallRequest | None,
-        archives: Mapping[str, Path],
+        choices: Sequence[Choice],
+        trust_of: Callable[[PluginId], Trust],
         *,
-        make_current: bool,
-    ) -> Installed:
-        trust = self._registries.trust(choice.plugin)
-        if request is None:
-            if choice.artifact is None:
-                return Installed(choice, trust, "nothing")
-            image = image_reference(choice.plugin, choice.release.version, choice.artifact)
-            return Installed(choice, trust, "image", image=image)
-        result = install(
-            self._store,
-            request,
-            archives.get(request.artifact.sha256),
-            make_current=make_current,
-            on_progress=lambda done, total: self.observer.unpacking(choice, done, total),
-        )
-        before = result.previous.version if result.previous is not None else None
-        previous = before if before != request.version and result.is_current else None
-        return Installed(choice, trust, result.action, result.installation, previous)
+        command: str,
+        make_current: bool = True,
+        pin: bool | None = None,
+    ) -> list[Installed]:
+        """Install releases that were chosen, as one change; `install` and a project's ``ensure`` end here.
+
+        Args:
+            choices: what, dependencies first.
+            trust_of: on whose word each plugin's pins are believed; for the receipts.
+            command: what was asked for, in words, for the history.
+            make_current: as `install`.
+            pin: as `install`.
+
+        Raises:
+            VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
+        """
+        trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
+        requests = {choice.plugin: _install_request(choice, trusts[choice.plugin]) for choice in choices}
+        missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(self._store, r)]
+        archives, manifests = self._download_with_manifests(missing)
+        jobs = [
+            Job(
+                replace(request, manifest=manifests.get(request.manifest_sha256)),
+                archives.get(request.artifact.sha256),
+                pin if choice.requested else None,
+                lambda done, total, choice=choice: self.observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            )
+            for choice in choices
+            if (request := requests[choice.plugin]) is not None
+        ]
+        deployed = {
+            job.request.plugin: done
+            for job, done in zip(
+                jobs, deploy(self._store, jobs, command=command, make_current=make_current), strict=True
+            )
+        }
+        return [
+            _installed(choice, trusts[choice.plugin], deployed.get(choice.plugin), make_current=make_current)
+            for choice in choices
+        ]
 
     def fetch(
         self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
@@ -369,9 +412,10 @@ class Client:
             NotFoundError: it isn't installed.
             InstallError: the file system refuses.
         """
+        finish_killed(self._store)
         found = self._installed_of(plugin, version)
-        for installation in found:
-            remove(self._store, installation.id, installation.version)
+        versions = {_plugin(plugin): tuple(installation.version for installation in found)}
+        remove_versions(self._store, f"uninstall {plugin}" + (f"@{version}" if version else ""), versions)
         return found
 
     def current(self, plugin: PluginId | str) -> Installation | None:
@@ -416,6 +460,30 @@ class Client:
     def list(self) -> list[Installation]:
         """Return what is installed, by name and version."""
         return installations(self._store)
+
+
+def _install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
+    if choice.artifact is None or choice.artifact.format == "oci":
+        return None
+    return InstallRequest(
+        plugin=choice.plugin,
+        version=choice.release.version,
+        artifact=choice.artifact,
+        registry=trust.registry,
+        manifest_sha256=choice.release.manifest.sha256,
+        signed_by=trust.signed_by,
+        root_version=trust.root_version,
+    )
+
+
+def _installed(choice: Choice, trust: Trust, done: Deployed | None, *, make_current: bool) -> Installed:
+    if done is None:
+        if choice.artifact is None:
+            return Installed(choice, trust, "nothing")
+        image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+        return Installed(choice, trust, "image", image=image)
+    previous = done.before if make_current and done.before != choice.release.version else None
+    return Installed(choice, trust, done.result.action, done.result.installation, previous)
 
 
 def _plugin(plugin: PluginId | str) -> PluginId:

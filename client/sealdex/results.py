@@ -8,7 +8,7 @@ from pathlib import Path
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import Choice
-from sealdex.store.installations import Installation
+from sealdex.store.installations import Installation, trust_in_words
 from sealdex.store.verify import Finding
 
 
@@ -18,16 +18,17 @@ class Trust:
 
     Attributes:
         registry: the registry's name in the configuration.
-        signed_by: the role that signed the index document: ``packages``, or that of a claimed namespace.
-        root_version: version of the trust root under which it verified.
+        signed_by: the role that signed the index document: ``packages``, or that of a claimed namespace;
+            ``sealdex.lock`` where only a lock's digests vouch for it; None for an archive that nobody signed.
+        root_version: version of the trust root under which it verified; None for the last two.
     """
 
     registry: str
     signed_by: str | None
-    root_version: int
+    root_version: int | None
 
     def __str__(self) -> str:
-        return f"signed by {self.signed_by or 'nobody'}, root v{self.root_version}"
+        return trust_in_words(self.signed_by, self.root_version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +55,13 @@ class Installed:
     Attributes:
         choice: the release, as resolved.
         trust: who signed it.
-        action: ``unpack``, ``repair``, ``keep``; ``image`` for a container image and ``nothing`` for a release without
-            files, neither of which puts anything into the store.
+        action: ``unpack``, ``repair``, ``keep``; ``fallback`` for an installed version that serves since the registry
+            can't be reached; ``image`` for a container image and ``nothing`` for a release without files, neither of
+            which puts anything into the store.
         installation: what is in the store now; None for the last two.
         previous: the version that was current before, if another one was.
         image: the pinned reference of a container image.
+        unreachable: of a fallback: why the registry couldn't be asked.
     """
 
     choice: Choice
@@ -67,6 +70,7 @@ class Installed:
     installation: Installation | None = None
     previous: str | None = None
     image: str | None = None
+    unreachable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

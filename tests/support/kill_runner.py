@@ -3,9 +3,10 @@
     python kill_runner.py SCENARIO FOLDER
 
 A step is a change to the file system, as the interpreter's audit events announce it (create, write-open, rename,
-link, unlink, mkdir, rmdir, chmod). For each number N a child process is forked that sends itself SIGKILL when its Nth
-step is announced; the parent looks at the store, runs the operation again and looks once more. One line of JSON a
-kill; the last line is of the child that had fewer than N steps and ran through.
+link, unlink, mkdir, rmdir, chmod), or a transaction of the store's database, which opens it. For each number N a child
+process is forked that sends itself SIGKILL when its Nth step is announced; the parent looks at the store, runs the
+operation again and looks once more. One line of JSON a kill; the last line is of the child that had fewer than N steps
+and ran through.
 """
 
 from __future__ import annotations
@@ -27,7 +28,17 @@ from sealdex.install import install
 from sealdex.store.changes import remove, switch
 from sealdex.store.layout import Store
 
-_STEPS = {"os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.symlink", "os.link", "os.chmod", "os.truncate"}
+_STEPS = {
+    "os.rename",
+    "os.mkdir",
+    "os.rmdir",
+    "os.remove",
+    "os.symlink",
+    "os.link",
+    "os.chmod",
+    "os.truncate",
+    "sqlite3.connect",
+}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 

@@ -10,6 +10,7 @@ from sealdex.store.installations import (
     find_installation,
     installations,
     installed_versions,
+    trust_in_words,
 )
 from sealdex.store.layout import Store
 
@@ -37,7 +38,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
                 f"{i.namespace}/{i.name}",
                 i.version + (" (current)" if in_use[i.id] == i.version else ""),
                 i.registry,
-                "unsigned" if i.signed_by is None else f"signed by {i.signed_by}, root v{i.root_version}",
+                trust_in_words(i.signed_by, i.root_version),
             ]
             for i in found
         ],

@@ -27,12 +27,14 @@ class Policy(Struct, frozen=True):
         channel: where requested plugins come from; dependencies come from there or from ``stable``.
         prereleases: admit pre-releases wherever a range doesn't name them.
         yanked: admit yanked releases.
-        host: the random id that decides whether a staged rollout reaches this host; None admits all.
+        ignore_rollout: admit releases that a staged rollout hasn't brought to this host.
+        host: the random id that decides about that; None admits all.
     """
 
     channel: str = STABLE
     prereleases: bool = False
     yanked: bool = False
+    ignore_rollout: bool = False
     host: str | None = None
 
 
@@ -77,7 +79,8 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
         if release.yanked is not None and not policy.yanked:
             why = f": {release.yanked.why}" if release.yanked.why else ""
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
-        if policy.host is not None and wants and not reached(policy.host, wants[0].plugin, release):
+        host = None if policy.ignore_rollout else policy.host
+        if host is not None and not reached(host, wants[0].plugin, release):
             words = f"rolled out to {release.rollout}% of hosts, and this is none of them"
             reasons.append(Reason("rollout", words, "--ignore-rollout"))
     reasons += _unreadable_dependencies(release)

@@ -154,6 +154,20 @@ def point_current(store: Store, plugin: tuple[str, str], version: str, staging: 
     sync_path(link.parent)
 
 
+def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    """Have no version of a plugin in use, whatever is installed of it.
+
+    Raises:
+        InstallError: the file system refuses, or somebody else holds the plugin.
+    """
+    with _told_as_install_error(plugin):
+        remove_stale(store)
+        with plugin_lock(store, plugin, timeout_s=timeout_s), staging_folder(store) as staging:
+            with suppress(FileNotFoundError):
+                Path(store.current_link(plugin)).rename(staging / "current-removed")
+            settle_current(store, plugin)
+
+
 def rename_into(made: Path, final: Path) -> None:
     """Rename a folder to its final place, making the folders above it.
 
@@ -189,6 +203,7 @@ def _told_as_install_error(plugin: tuple[str, str]) -> Iterator[None]:
 
 __all__ = [
     "LOCK_TIMEOUT_S",
+    "clear_current",
     "plugin_lock",
     "point_current",
     "remove",

@@ -32,7 +32,8 @@ class Installation:
         registry: name of the registry it came from.
         artifact: file name, format, size in bytes and SHA-256 of what was unpacked.
         manifest_sha256: of the release's full manifest.
-        signed_by: the role that signed the index document; None for an unsigned local archive.
+        signed_by: the role that signed the index document; ``sealdex.lock`` where a lock alone vouched for it; None
+            for an unsigned local archive.
         root_version: version of the trust root it was verified under; None as above.
         installed_at: UTC time, such as ``2026-11-21T12:00:00Z``.
         bin: path of its program inside, or None.
@@ -119,6 +120,13 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
     "root_version": (int, type(None)),
 }
 del _FIELD_TYPES["path"]
+
+
+def trust_in_words(signed_by: str | None, root_version: int | None) -> str:
+    """Say on whose word an installation is believed."""
+    if signed_by is None:
+        return "unsigned"
+    return f"pinned by {signed_by}" if root_version is None else f"signed by {signed_by}, root v{root_version}"
 
 
 def installations(store: Store) -> list[Installation]:

@@ -13,6 +13,9 @@
         staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
         staging/<random>.lock                held by the process at work
         locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
+        locks/.change                        held while a set of plugins changes (sealdex.store.set_change)
+        host-id                              random; decides about staged rollouts (sealdex.store.host)
+        ensured/<number>.json                what `ensure` found in place (sealdex.project.stamp)
         builtin/                             preinstalled plugins
         run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.service_state)
         envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
@@ -114,6 +117,21 @@ class Store:
     def lock_file(self, plugin: Plugin) -> str:
         """Held while installations of a plugin change."""
         return self._join("locks", _part(plugin[0]), _part(plugin[1]) + ".lock")
+
+    @property
+    def change_lock(self) -> str:
+        """Held while a set of plugins changes; no namespace begins with a dot."""
+        return self._join("locks", ".change")
+
+    @property
+    def host_id_file(self) -> str:
+        """Random id of this host."""
+        return self._join("host-id")
+
+    @property
+    def ensured_folder(self) -> str:
+        """What `ensure` found in place, a file for each project."""
+        return self._join("ensured")
 
     def _join(self, *parts: str) -> str:
         return os.path.join(self.root, *parts)  # noqa: PTH118  # see above

@@ -1,0 +1,47 @@
+"""The host's random id, kept in the store: it decides which staged rollouts reach this host, and is sent to nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+from sealdex.store.layout import Store
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def host_id(store: Store) -> str:
+    """Return the id, made at the first call; where the store can't be written, one for this run only.
+
+    Several processes may ask first at once: all get the id of the one that was quickest.
+    """
+    path = Path(store.host_id_file)
+    try:
+        if (found := _read(path)) is not None:
+            return found
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        draft.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
+        try:
+            # a link fails where the name is taken; a rename would replace the id that others have read
+            os.link(draft, path)
+        except FileExistsError:
+            if _read(path) is None:  # there, and no id: a power cut may have emptied it
+                draft.replace(path)
+        except OSError:  # a file system without hard links
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return _read(path) or secrets.token_hex(16)
+    except OSError:
+        return secrets.token_hex(16)
+
+
+def _read(path: Path) -> str | None:
+    try:
+        text = path.read_text(encoding="ascii", errors="replace").strip()
+    except FileNotFoundError:
+        return None
+    return text if _ID.fullmatch(text) else None

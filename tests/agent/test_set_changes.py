@@ -1,0 +1,245 @@
+"""A set of plugins changes as one: killed, failing or rolled back, it is all of it or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.installing import make_release
+from support.kill_sets import PLUGINS, jobs, state
+
+from sealdex.deploying import deploy, finish_killed, pins
+from sealdex.errors import FormatTooNewError, NotFoundError, UsageError, VerificationError
+from sealdex.model.ids import PluginId
+from sealdex.store.installations import current_version_named, installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.set_change import change_facts, changing, facts_of, not_taken_back, remove_versions, roll_back
+from sealdex.store.state import (
+    DISABLED,
+    DONE,
+    ENABLED,
+    FAILED,
+    Change,
+    Facts,
+    Member,
+    PluginRow,
+    State,
+    StoredStatus,
+)
+
+APP, BASE = PLUGINS
+TESTS = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def in_use(store: Store) -> list[str | None]:
+    return [current_version_named(store, plugin) for plugin in PLUGINS]
+
+
+# --- killed ----------------------------------------------------------------------------------------------------------
+
+ONE, TWO = ["1.0.0"] * 2, ["2.0.0"] * 2
+VERSIONS_OF_ONE = [f"{plugin} 1.0.0" for plugin in PLUGINS]
+VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in ("1.0.0", "2.0.0")]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "before", "done"),
+    [
+        ("first", ([None] * 2, [], [], []), (ONE, VERSIONS_OF_ONE, [], ["one"])),
+        ("upgrade", (ONE, VERSIONS_OF_ONE, [], ["one"]), (TWO, VERSIONS_OF_BOTH, TWO, ["two", "one"])),
+        (
+            "rollback",
+            (TWO, VERSIONS_OF_BOTH, TWO, ["two", "one"]),
+            (ONE, VERSIONS_OF_ONE, [], ["rollback --to 1", "two", "one"]),
+        ),
+    ],
+)
+def test_a_set_that_is_killed_at_any_step(scenario: str, before: Any, done: Any, tmp_path: Path) -> None:
+    """What the next run makes of it is the old state or the new one, of all plugins at once."""
+    ran = subprocess.run(
+        [sys.executable, str(TESTS / "support/kill_sets.py"), scenario, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
+    )
+    assert ran.returncode == 0, ran.stderr
+    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert len(lines) > 20
+    assert [line["died"] for line in lines] == [True] * (len(lines) - 1) + [False]
+    outcomes = []
+    for line in lines:
+        settled, again = line["settled"], line["again"]
+        found = (settled["current"], settled["installed"], settled["pins"], settled["history"])
+        assert found in (before, done), line
+        outcomes.append(found == done)
+        assert (settled["damaged"], settled["unfinished"]) == ([], []), line
+        assert (again["current"], again["installed"], again["pins"], again["history"]) == done, line
+        assert (again["damaged"], again["unfinished"], again["staging"]) == ([], [], []), line
+        if line["after"]["unfinished"] == ["preparing"]:
+            assert line["after"]["current"] == before[0], line
+    assert outcomes == sorted(outcomes)  # once it is done it stays done, and both were seen
+    assert len(set(outcomes)) == 2
+
+
+# --- failing ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_fails_at_the_last_leaves_nothing_of_the_first(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0"), command="one")
+    before = state(store)
+    good, other = jobs(tmp_path, "2.0.0")
+    wrong, _ = make_release(tmp_path / "wrong", "2.0.0", {"bin/tool": b"other"})
+    with pytest.raises(VerificationError, match="is not the file"):
+        deploy(store, [good, replace(other, archive=wrong)], command="two")
+    assert state(store) == before
+
+
+def test_a_change_that_changes_nothing_is_not_remembered(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0"), command="one")
+    deploy(store, jobs(tmp_path, "1.0.0"), command="again")
+    assert [change.command for change in State(store).history()] == ["one"]
+
+
+# --- switching and rolling back --------------------------------------------------------------------------------------
+
+
+def test_rollback_goes_back_step_by_step(store: Store, tmp_path: Path) -> None:
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        deploy(store, jobs(tmp_path, version), command=version)
+    roll_back(store)
+    assert in_use(store) == TWO
+    assert [i.version for i in installed_versions(store, APP)] == ["1.0.0", "2.0.0"]
+    roll_back(store)
+    assert in_use(store) == ONE
+    roll_back(store)
+    assert in_use(store) == [None] * 2
+    assert not Path(store.plugin_folder(APP)).exists()
+    with pytest.raises(UsageError, match="no change to take back"):
+        roll_back(store)
+
+
+def test_rollback_to_a_change_and_on_from_there(store: Store, tmp_path: Path) -> None:
+    for version in ("1.0.0", "2.0.0", "3.0.0"):
+        deploy(store, jobs(tmp_path, version), command=version)
+    done = roll_back(store, to=1)
+    assert [change.id for change in done.changes] == [3, 2]
+    assert in_use(store) == ONE
+    with pytest.raises(UsageError, match="no change 2"):
+        roll_back(store, to=2)
+    deploy(store, jobs(tmp_path, "4.0.0"), command="4")
+    roll_back(store)
+    assert in_use(store) == ONE
+    roll_back(store, to=0)
+    assert in_use(store) == [None] * 2
+
+
+def test_rollback_touches_only_what_was_changed(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0"), command="one")
+    deploy(store, jobs(tmp_path, "2.0.0", (APP,)), command="app")
+    change_facts(store, "disable", {BASE: lambda facts: replace(facts, enabled=False)})
+    roll_back(store)
+    assert facts_of(store, BASE) == Facts("1.0.0")
+    assert facts_of(store, APP) == Facts("2.0.0")
+
+
+def test_rollback_to_what_was_removed_says_so_and_changes_nothing(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    deploy(store, jobs(tmp_path, "2.0.0", (APP,)), command="two")
+    remove_versions(store, "uninstall", {APP: ("1.0.0",)})
+    roll_back(store)  # of a removal: 1.0.0 was not in use, so nothing has to be there again
+    before = state(store)
+    with pytest.raises(NotFoundError, match=r"1\.0\.0 is not installed") as caught:
+        roll_back(store)
+    assert caught.value.hint == "sealdex install acme/app@1.0.0"
+    assert state(store) == before
+
+
+def test_removing_the_version_in_use_and_the_last(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    deploy(store, jobs(tmp_path, "2.0.0", (APP,), pin=True), command="two")
+    remove_versions(store, "uninstall", {APP: ("2.0.0",)})
+    assert facts_of(store, APP) == Facts("1.0.0")
+    remove_versions(store, "uninstall", {APP: ("1.0.0",)})
+    assert facts_of(store, APP) == Facts()
+    assert not Path(store.plugin_folder(APP)).exists()
+
+
+def test_using_what_is_not_there(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    with pytest.raises(NotFoundError, match=r"acme/app 9\.0\.0 is not installed; installed: 1\.0\.0"):
+        change_facts(store, "use", {APP: lambda facts: replace(facts, version="9.0.0")})
+    assert len(State(store).history()) == 1
+
+
+def test_a_committed_change_whose_version_is_gone_holds_nobody_up(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    member = Member(APP, Facts("1.0.0"), Facts("2.0.0"))
+    State(store).commit(State(store).begin("two", [member]), [member])
+    finish_killed(store)
+    assert in_use(store)[0] == "1.0.0"
+    assert State(store).unfinished() == []
+
+
+def test_what_still_holds_is_decided_from_the_history_alone() -> None:
+    def change(number: int, undoes: int | None = None) -> Change:
+        return Change(number, "", "", DONE, undoes, ())
+
+    history = [change(7), change(6, 2), change(5, 4), change(4), change(3), change(2), change(1)]
+    assert [c.id for c in not_taken_back(history)] == [7, 1]
+
+
+# --- the database ----------------------------------------------------------------------------------------------------
+
+
+def test_status_is_kept_and_disabling_wins(store: Store) -> None:
+    status = StoredStatus(store)
+    assert status.is_enabled(APP)
+    status.note(APP, "1.0.0", FAILED, "ValueError: no")
+    assert State(store).plugin(APP) == PluginRow(FAILED, "1.0.0", "ValueError: no")
+    status.note(APP, "1.0.0", ENABLED, None)
+    assert State(store).plugin(APP) == PluginRow(ENABLED)
+    change_facts(store, "disable", {APP: lambda facts: replace(facts, enabled=False)})
+    status.note(APP, "1.0.0", FAILED, "ValueError: no")
+    assert State(store).plugin(APP) == PluginRow(DISABLED)
+    assert not status.is_enabled(APP)
+
+
+def test_an_error_is_forgotten_when_another_version_is_used(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    StoredStatus(store).note(APP, "1.0.0", FAILED, "no")
+    deploy(store, jobs(tmp_path, "2.0.0", (APP,)), command="two")
+    assert State(store).plugin(APP) == PluginRow()
+
+
+def test_pins_are_those_of_the_store(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP, BASE), pin=True), command="one")
+    deploy(store, jobs(tmp_path, "2.0.0", (BASE,), pin=False), command="two")
+    assert pins(store) == {APP: "1.0.0"}
+
+
+def test_a_database_of_a_newer_sealdex_is_left_alone(store: Store) -> None:
+    StoredStatus(store).note(APP, "1.0.0", FAILED, "no")
+    with sqlite3.connect(store.state_file) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(FormatTooNewError, match="format 99"), changing(store, "x"):
+        raise AssertionError("unreachable")
+
+
+def test_reading_from_nothing_makes_nothing(store: Store) -> None:
+    assert State(store).plugins() == {}
+    assert State(store).history() == []
+    assert StoredStatus(store).is_enabled(PluginId("a", "b"))
+    assert not Path(store.root).exists()
