@@ -62,10 +62,10 @@ def main() -> int:
     finally:
         if not options.keep:
             shutil.rmtree(bench.work, ignore_errors=True)
-    arguments = [argument for argument in sys.argv[1:] if argument != "--write" and not argument.startswith("--krew")]
+    sizes = [f"--{size}" for size in ("quick", "full") if getattr(options, size)]
     heading = (
         f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
-        f"{bench.rounds} rounds, sides in turn: `{' '.join(['python -m benchmarks', *arguments])}`"
+        f"{bench.rounds} rounds, sides in turn: `{' '.join(['python -m benchmarks', *options.names, *sizes])}`"
     )
     text = "\n\n".join([heading, *map(str, sections)]) + "\n"
     print(text)
