@@ -229,7 +229,7 @@ def versions_after(state: PublishedState | None, committed: Committed | None) ->
 
 
 class _CallableModule(ModuleType):
-    """This module: `registry_builder.publish` is its name and that of a function for programs, and both must work."""
+    """Lets `registry_builder.publish` be both this module and, for programs, the function `pipeline.publish`."""
 
     def __call__(self, *args: Any, **options: Any) -> list[PublishResult]:
         from registry_builder import pipeline  # noqa: PLC0415  # it imports this module
