@@ -39,7 +39,8 @@ class Watch:
         """Watch all pages and workers of a context."""
         context.on("console", self._console)
         context.on("weberror", lambda error: self.trouble.append(f"exception: {error.error}"))
-        context.on("request", self._request)
+        context.on("requestfinished", self._request)
+        context.on("requestfailed", self._request)
         context.on("response", self._response)
 
     def _console(self, message: ConsoleMessage) -> None:
@@ -47,6 +48,8 @@ class Watch:
             self.trouble.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Request) -> None:
+        if request.failure == "csp":
+            return  # not sent; the console says that the policy stopped it
         if not request.url.startswith(tuple(self.origins)):
             self.trouble.append(f"request off the origin: {request.url}")
 

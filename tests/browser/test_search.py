@@ -1,0 +1,219 @@
+"""The search page, used as a person uses it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from playwright.sync_api import Page, expect
+from support.browse_registry import GENERATED, NAMESPACE
+from support.browser import Open, Watch
+
+SEARCH = "search.html"
+
+
+def results(page: Page) -> list[str]:
+    """The ids of the results shown, once the page has answered."""
+    page.wait_for_selector("[data-search][data-state=answered]")
+    return [text.strip() for text in page.locator(".search-result h2 a").all_inner_texts()]
+
+
+def status(page: Page, text: str | re.Pattern[str]) -> None:
+    expect(page.locator(".search-status")).to_have_text(text)
+
+
+def search_for(page: Page, words: str) -> None:
+    page.locator("#search-text").fill(words)
+
+
+def facet(page: Page, legend: str) -> dict[str, int]:
+    """The values of a facet with their counts."""
+    field = page.locator("fieldset", has=page.locator("legend", has_text=re.compile(f"^{legend}$")))
+    values = field.locator(".search-value").all_inner_texts()
+    counts = field.locator(".search-count").all_inner_texts()
+    return {value: int(count.replace(",", "")) for value, count in zip(values, counts, strict=True)}
+
+
+def asked(page: Page) -> list[tuple[str, str]]:
+    return parse_qsl(urlsplit(page.url).query)
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("kalman", "robotics/kalman"),  # the name
+        ("kal", "robotics/kalman"),  # a prefix
+        ("kalmen", "robotics/kalman"),  # a typo
+        ("consol notfy", "acme/console-notify"),  # a prefix and a typo
+        ("consolenotify", "acme/console-notify"),  # the name as one word
+        ("acme/shell-step", "acme/shell-step"),
+        ("ESTIMATION", "robotics/kalman"),  # a keyword
+        ("tool 007", f"{NAMESPACE}/tool-007"),
+    ],
+)
+def test_words_prefixes_and_typos_find(open_page: Open, words: str, first: str) -> None:
+    page = open_page(SEARCH)
+    results(page)
+    search_for(page, words)
+    expect(page.locator(".search-result h2 a").first).to_have_text(first)
+
+
+def test_what_nothing_matches_is_said_and_can_be_cleared(open_page: Open) -> None:
+    page = open_page(SEARCH)
+    everything = results(page)
+    search_for(page, "xyzzyplugh")
+    status(page, "0 plugins")
+    expect(page.locator(".search-nothing")).to_contain_text("xyzzyplugh")
+    page.get_by_role("button", name="Clear the search").click()
+    expect(page.locator(".search-result")).to_have_count(len(everything))
+    assert results(page) == everything
+
+
+def test_facets_narrow_and_their_counts_say_what_choosing_them_would_show(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?namespace={NAMESPACE}")
+    status(page, f"{GENERATED} plugins")
+    types = facet(page, "Type")
+    assert types == {"build": 40, "notify": 40, "service": 40}
+    # 60 say darwin, 30 linux, and 30 nothing: those run on both
+    assert facet(page, "Operating system") == {"darwin": 90, "linux": 60}
+    assert facet(page, "Tag") == {"cuda-11.8": 6}
+    page.get_by_label(re.compile("^build")).check()
+    status(page, "40 plugins")
+    assert facet(page, "Type") == types  # another type may be added, and how many that would bring is known
+    page.get_by_label(re.compile("^notify")).check()
+    status(page, "80 plugins")
+    page.get_by_label(re.compile("^cuda-11.8")).check()
+    narrowed = facet(page, "Licence")
+    status(page, f"{sum(narrowed.values())} plugins")
+    page.get_by_role("button", name="Remove the filter Tag: cuda-11.8").click()
+    status(page, "80 plugins")
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.locator(".search-chips button")).to_have_count(0)
+
+
+def test_a_deprecated_plugin_says_so_and_is_a_facet(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?deprecated=yes")
+    assert results(page) == ["edge/old-slack"]
+    expect(page.locator(".search-result .tag")).to_have_text("deprecated")
+    expect(page.locator(".search-note")).to_have_text("The service was shut down. Use acme/console-notify instead.")
+    search_for(page, "withdrawn")
+    status(page, "0 plugins")
+    page.goto(page.url.partition("?")[0] + "?q=withdrawn")
+    expect(page.locator(".search-result .tag").first).to_have_text("all releases yanked")
+
+
+def test_the_order_can_be_chosen(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?namespace={NAMESPACE}")
+    results(page)
+    dates = page.locator(".search-result time").evaluate_all("all => all.map(each => each.dateTime)")
+    assert dates == sorted(dates, reverse=True)  # without words, what was released last
+    page.get_by_label("Sort by").select_option("name")
+    expect(page.locator(".search-result h2 a").first).to_have_text(f"{NAMESPACE}/tool-000")
+    names = results(page)
+    assert names == sorted(names)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".search-result")).to_have_count(2 * len(names))
+    assert results(page)[: len(names)] == names
+
+
+def test_what_is_asked_stands_in_the_address_and_comes_back_from_it(open_page: Open) -> None:
+    page = open_page(SEARCH)
+    results(page)
+    search_for(page, "helper & co")
+    search_for(page, "helper")
+    page.get_by_label(re.compile("^build")).check()
+    page.get_by_label(re.compile("^linux")).check()
+    page.get_by_label("Sort by").select_option("name")
+    wanted = {("q", "helper"), ("type", "build"), ("os", "linux"), ("sort", "name")}
+    page.wait_for_url(lambda url: set(parse_qsl(urlsplit(url).query)) == wanted)
+    found = results(page)
+    assert len(found) > 1
+
+    again = open_page(f"{SEARCH}?{urlsplit(page.url).query}")
+    assert results(again) == found
+    expect(again.locator("#search-text")).to_have_value("helper")
+    expect(again.get_by_label("Sort by")).to_have_value("name")
+    expect(again.get_by_label(re.compile("^build"))).to_be_checked()
+
+    # "back" from a plugin finds the search as it was left, also when it was left at once
+    search_for(again, "helper 3")
+    expect(again.locator("mark").first).to_be_visible()
+    again.locator(".search-result h2 a").first.click()
+    again.wait_for_url(re.compile(f"/{NAMESPACE}/tool-"))
+    again.go_back()
+    expect(again.locator("#search-text")).to_have_value("helper 3")
+    assert ("q", "helper 3") in asked(again)
+
+
+def test_an_address_that_asks_for_what_nobody_has_shows_it_and_lets_it_go(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?type=no-such-type&q=%3Cimg%20src%3Dx%3E&sort=bogus&unknown=1")
+    status(page, "0 plugins")
+    page.get_by_role("button", name="Remove the filter Type: no-such-type").click()
+    expect(page.locator(".search-chips button")).to_have_count(0)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_the_keyboard_alone_is_enough(open_page: Open) -> None:
+    page = open_page(SEARCH)
+    results(page)
+    field = page.locator("#search-text")
+    page.locator("body").press("/")
+    expect(field).to_be_focused()
+    expect(field).to_have_value("")
+    page.keyboard.type("helper 1")
+    expect(page.locator(".search-result").first).to_contain_text("tool-")
+    page.wait_for_url(re.compile("q=helper"))
+    links = page.locator(".search-result h2 a")
+    page.keyboard.press("ArrowDown")
+    expect(links.nth(0)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(links.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowUp")
+    expect(field).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(field).to_have_value("")
+    page.keyboard.type("kalman/")  # a slash in the field is a character
+    expect(field).to_have_value("kalman/")
+    expect(links.first).to_have_text("robotics/kalman")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/robotics/kalman/")
+
+
+def test_choosing_a_filter_keeps_the_focus_on_it(open_page: Open) -> None:
+    page = open_page(SEARCH)
+    results(page)
+    box = page.get_by_label(re.compile("^linux"))
+    box.focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".search-chips button")).to_have_count(1)
+    expect(page.get_by_label(re.compile("^linux"))).to_be_focused()
+
+
+def test_a_value_far_down_the_list_can_be_reached(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?namespace=robotics&namespace={NAMESPACE}")
+    results(page)
+    before = len(facet(page, "Keyword"))
+    page.get_by_role("button", name=re.compile("Show .* values of keyword")).click()
+    expect(page.get_by_role("button", name="Show fewer values of keyword")).to_be_focused()
+    assert len(facet(page, "Keyword")) > before
+
+
+def test_hostile_texts_are_texts(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?q=edge/attacks")
+    expect(page.locator(".plugin-summary").first).to_contain_text("<script>")
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("[data-search] img, [data-search] script").count() == 0
+
+
+def test_a_catalogue_that_cannot_be_read_is_said(open_page: Open, watch: Watch) -> None:
+    page = open_page(SEARCH)
+    results(page)
+    page.context.route("**/search/catalogue.json", lambda route: route.fulfill(status=503, body=""))
+    page.reload()
+    expect(page.locator(".search-status")).to_contain_text("Search doesn't work now")
+    assert watch.trouble
+    assert all("503" in each for each in watch.trouble)
+    watch.trouble.clear()  # the browser reports the answer, as it should
