@@ -67,7 +67,7 @@ def run(command: Command) -> Sample:
     request = {
         "argv": list(command.argv),
         "cwd": str(command.cwd),
-        "env": {**os.environ, **command.env},
+        "env": {**_environment(), **command.env},
         "log": str(log),
     }
     done = subprocess.run(
@@ -82,6 +82,11 @@ def run(command: Command) -> Sample:
     if result["status"] != 0:
         raise CommandFailedError(f"{' '.join(command.argv)} exited with {result['status']}:\n{output[-4000:]}")
     return Sample(result["wall_s"], result["cpu_s"], result["rss_bytes"], output)
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what would have each start of Python compile its modules anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def alternate(sides: Sequence[Side], rounds: int) -> list[list[Sample]]:

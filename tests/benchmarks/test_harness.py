@@ -122,6 +122,12 @@ def test_a_run_counts_descendants_and_reports_failure(tmp_path: Path) -> None:
         run(Command(["sh", "-c", "echo what went wrong >&2; exit 3"], tmp_path))
 
 
+def test_commands_may_keep_compiled_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    says = Command([sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"], tmp_path)
+    assert run(says).output.strip() == "False"
+
+
 def test_requests_that_overlap_are_one_round() -> None:
     def served(start: float, end: float) -> Served:
         return Served("/", 200, start, end, 1)
