@@ -106,12 +106,15 @@ def test_both_ways_of_naming_publish_work() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_the_example_jobs_train_publish_evaluate_and_are_found(tree: Tree, tmp_path: Path) -> None:
+def test_the_example_jobs_train_publish_evaluate_and_are_found(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish_all(tree)
     url = (tmp_path / "published/public").as_uri()
     root = tree.root / "trust/public/1.root.json"
     config = tmp_path / "config.toml"
-    config.write_text(f'store = "{tmp_path / "store"}"\n[registries.acme]\nurl = "{url}"\nroot = "{root}"\n')
+    config.write_text(f'[registries.acme]\nurl = "{url}"\nroot = "{root}"\n')
+    monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
 
     def job(name: str, *args: object, code: int = 0) -> str:
         command = [sys.executable, EXAMPLES / "pipelines" / name, tree.root, *args]
