@@ -17,6 +17,11 @@ COMMANDS = {
     "path": LazyCommand("sealdex.cli.host_commands:path", "Print the folder of an installed plugin."),
     "fetch": LazyCommand("sealdex.cli.install_commands:fetch", "Download artifacts, verified, without installing."),
     "verify": LazyCommand("sealdex.cli.host_commands:verify", "Hash again what is installed."),
+    "run": LazyCommand("sealdex.cli.run_commands:run", "Start a service and keep it running."),
+    "ps": LazyCommand("sealdex.cli.run_commands:ps", "List services."),
+    "stop": LazyCommand("sealdex.cli.run_commands:stop", "End services."),
+    "logs": LazyCommand("sealdex.cli.run_commands:logs", "Show what a service printed."),
+    "cache": LazyCommand("sealdex.cli.cache_commands:cache", "List, tidy and verify the cache of downloads."),
     "env": LazyCommand("sealdex.cli.host_commands:env", "Show what this host says of itself."),
     "completion": LazyCommand("sealdex.cli.host_commands:completion", "Print a completion script for a shell."),
 }

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from sealdex.runtime.errors import PluginError, PluginTimeoutError
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
+    from sealdex.runtime.services import Services
     from sealdex.runtime.watching import Watcher
 
 _HOMES = {
     "errors": ("PluginError", "PluginTimeoutError"),
     "manager": ("PluginManager",),
     "plugin": ("PluginContext", "PluginState", "PluginStatus"),
+    "services": ("Services",),
     "watching": ("Watcher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -34,6 +36,7 @@ __all__ = [
     "PluginState",
     "PluginStatus",
     "PluginTimeoutError",
+    "Services",
     "Watcher",
 ]
 

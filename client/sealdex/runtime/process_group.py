@@ -67,6 +67,10 @@ class ProcessGroup:
 
         A negative code is the number of the signal that ended it.
         """
+        if timeout_s is None and _CAN_PEEK and sys.platform != "win32":
+            with suppress(ChildProcessError):  # another thread has finished it
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            return self._finish()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while not self._has_ended():
             if deadline is not None and time.monotonic() >= deadline:
@@ -76,8 +80,9 @@ class ProcessGroup:
 
     def stop(self, grace_s: float) -> int:
         """End the group: ask, wait up to ``grace_s``, insist. Return the leader's exit code."""
-        if self.process.returncode is None:
-            self._signal(signal.SIGTERM)
+        with self._reaping:
+            if self.process.returncode is None:
+                self._signal(signal.SIGTERM)
         code = self.wait(grace_s)
         return self._finish() if code is None else code
 
@@ -103,6 +108,37 @@ class ProcessGroup:
             return
         with suppress(ProcessLookupError, PermissionError):  # macOS answers EPERM for a group of zombies
             os.killpg(self.pid, number)
+
+
+def process_identity(pid: int) -> str | None:
+    """Return what tells a process from a later one with the same id (when it started), or None when it is gone.
+
+    A zombie is gone: it runs nothing any more.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        return None if fields[0] in {"Z", "X"} else fields[19]
+    except FileNotFoundError:
+        if Path("/proc/self/stat").exists():
+            return None
+    except OSError:
+        return None
+    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return done.stdout.strip() or None
+
+
+def end_group(pid: int, identity: str, grace_s: float) -> None:
+    """End the group of a process that somebody else started, if it is still that process: SIGTERM, then SIGKILL."""
+    if sys.platform == "win32":
+        return
+    for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
+        if process_identity(pid) != identity:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+        deadline = time.monotonic() + patience_s
+        while process_identity(pid) == identity and time.monotonic() < deadline:
+            time.sleep(_POLL_S)
 
 
 def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:

@@ -1,0 +1,135 @@
+"""What starting a service means, decided before anything is started: command, folder, environment, how it is asked."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from sealdex.errors import UsageError
+from sealdex.model.ids import PluginId
+from sealdex.model.release import HealthCheck, PublishedManifest
+from sealdex.runtime.errors import PluginError
+from sealdex.store.installations import Installation
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """How a service is started.
+
+    Attributes:
+        plugin, version: which release.
+        folder: its installation, in which it runs.
+        command: program and arguments.
+        env: its whole environment.
+        port: where it is to listen; None when it has none.
+        health: how to ask whether it is well; None: it is when it runs.
+        health_port: where.
+    """
+
+    plugin: PluginId
+    version: str
+    folder: Path
+    command: tuple[str, ...]
+    env: dict[str, str]
+    port: int | None
+    health: HealthCheck | None
+    health_port: int | None
+
+    @property
+    def health_url(self) -> str | None:
+        """The address that is asked, for people."""
+        return None if self.health is None else f"http://{HOST}:{self.health_port}{self.health.endpoint}"
+
+
+def plan_service(
+    installation: Installation,
+    manifest: PublishedManifest,
+    environ: Mapping[str, str],
+    *,
+    port: int | None = None,
+    env: Mapping[str, str] | None = None,
+    environment_folder: Path | None = None,
+) -> ServicePlan:
+    """Decide how an installed service is started.
+
+    The environment is the caller's; then ``MODELS_DIR`` (the package's ``models``) and ``PORT``; then what the manifest
+    names; then ``env``. In the manifest's values and command, ``${PORT}``, ``${MODELS_DIR}`` and ``${SERVICE_DIR}``
+    stand for those. A relative ``MODELS_DIR`` is made absolute, since programs change folders.
+
+    Args:
+        installation: what to start.
+        manifest: its manifest.
+        environ: the caller's environment.
+        port: instead of the manifest's.
+        env: instead of the manifest's, or added to it.
+        environment_folder: the virtual environment whose programs go first.
+
+    Raises:
+        PluginError: it is no service. UsageError: a port is needed and neither the manifest nor the caller names one.
+    """
+    name = f"{manifest.namespace}/{manifest.name} {manifest.version}"
+    service = manifest.service
+    if service is None or not service.command:
+        raise PluginError(
+            f"{name} is no service: its manifest has no command to start",
+            subject=name,
+            hint="a host loads plugins with sealdex.runtime.PluginManager",
+        )
+    folder = Path(installation.path)
+    own_port = port if port is not None else service.port
+    health, health_port = service.health_check, None
+    if health is not None:
+        health_port = health.port if health.port not in {None, service.port} else own_port
+        if health_port is None:
+            raise UsageError(f"{name} has a health check and no port to ask", hint="name one with --port")
+    values = {
+        "SERVICE_DIR": str(folder),
+        "MODELS_DIR": str(folder / service.env.get("MODELS_DIR", "models")),
+        **({"PORT": str(own_port)} if own_port is not None else {}),
+    }
+    made = {
+        **environ,
+        "PYTHONDONTWRITEBYTECODE": "1",  # an installation stays as it was installed
+        "PYTHONUNBUFFERED": "1",  # what it prints is seen when it is printed
+        "SEALDEX_PLUGIN": f"{manifest.namespace}/{manifest.name}",
+        "SEALDEX_VERSION": manifest.version,
+        **values,
+        **{key: Template(value).safe_substitute(values) for key, value in service.env.items()},
+        "MODELS_DIR": values["MODELS_DIR"],
+        **(env or {}),
+    }
+    if environment_folder is not None:
+        programs = environment_folder / ("Scripts" if os.name == "nt" else "bin")
+        made["VIRTUAL_ENV"] = str(environment_folder)
+        made["PATH"] = os.pathsep.join([str(programs), made.get("PATH", os.defpath)])
+    first, *rest = (Template(word).safe_substitute(values) for word in service.command)
+    if (folder / first).is_file():
+        first = str(folder / first)
+    plugin = PluginId(manifest.namespace, manifest.name)
+    return ServicePlan(plugin, manifest.version, folder, (first, *rest), made, own_port, health, health_port)
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_taken(port: int) -> bool:
+    """Say whether somebody listens on a port of this host, who would answer in the service's place."""
+    with socket.socket() as probe:
+        if os.name != "nt":
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only listeners count, not what lingers
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False

@@ -1,0 +1,234 @@
+"""Services of a store: run one here, start one in the background, list, stop, read their logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from sealdex.errors import NotFoundError
+from sealdex.manifests import installed_manifest
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.versions import version_problem
+from sealdex.runtime.environments import python_environment
+from sealdex.runtime.errors import PluginError, PluginTimeoutError
+from sealdex.runtime.process_group import end_group
+from sealdex.runtime.service_plan import ServicePlan, free_port, plan_service
+from sealdex.runtime.service_state import (
+    FAILED,
+    OVER,
+    RUNNING,
+    STOPPED,
+    ServiceFolder,
+    ServiceState,
+    is_left_behind,
+)
+from sealdex.runtime.supervisor import Patience, Supervisor
+from sealdex.store.changes import require_installed
+from sealdex.store.installations import current
+from sealdex.store.layout import Store
+
+_POLL_S = 0.05
+_MARGIN_S = 30.0
+
+
+class Services:
+    """The services of one store.
+
+    Args:
+        store: the folder that plugins are installed in.
+    """
+
+    def __init__(self, store: Store | Path | str) -> None:
+        self._store = store if isinstance(store, Store) else Store(os.fspath(store))
+
+    def plan(
+        self,
+        plugin: PluginId,
+        version: str | None = None,
+        *,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        with_env: bool = False,
+        on_line: Callable[[str], None] | None = None,
+    ) -> ServicePlan:
+        """Decide how an installed service would be started; makes its virtual environment if that is asked for.
+
+        Args:
+            plugin: which plugin.
+            version: which release; the one in use when left out.
+            port: instead of the manifest's; 0 for any that is free.
+            env: variables instead of the manifest's, or added.
+            with_env: make and use a virtual environment from its ``requirements.txt``.
+            on_line: told what pip prints.
+
+        Raises:
+            NotFoundError: it isn't installed. PluginError: it is no service. InstallError: no environment.
+        """
+        found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
+        if found is None:
+            raise NotFoundError(
+                f"{plugin} is not installed", subject=str(plugin), hint=f"sealdex install {plugin}"
+            )  # fmt: skip
+        return plan_service(
+            found,
+            installed_manifest(found),
+            os.environ,
+            port=free_port() if port == 0 else port,
+            env=env,
+            environment_folder=python_environment(self._store, found, on_line) if with_env else None,
+        )
+
+    def supervisor(
+        self,
+        plan: ServicePlan,
+        patience: Patience | None = None,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        on_state: Callable[[ServiceState], None] | None = None,
+    ) -> Supervisor:
+        """Return what runs a service in this process; see `Supervisor.run`."""
+        return Supervisor(
+            ServiceFolder(self._store, plan.plugin), plan, patience, on_line=on_line, on_state=on_state
+        )  # fmt: skip
+
+    def start(self, plan: ServicePlan, patience: Patience | None = None) -> ServiceState:
+        """Start a service under a supervisor in the background, and wait until it is well.
+
+        Raises:
+            PluginError: it runs already, can't be started, or doesn't become well.
+        """
+        folder = ServiceFolder(self._store, plan.plugin)
+        if folder.is_supervised():
+            raise PluginError(
+                f"{plan.plugin} is running already",
+                subject=str(plan.plugin),
+                untouched="it goes on",
+                hint=f"sealdex ps shows it; sealdex stop {plan.plugin} stops it",
+            )
+        patience = patience or Patience()
+        folder.path.mkdir(parents=True, exist_ok=True)
+        order = {
+            "store": self._store.root,
+            "plugin": plan.plugin,
+            "version": plan.version,
+            "command": plan.command,
+            "env": plan.env,
+            "port": plan.port,
+            "patience": asdict(patience),
+        }
+        with folder.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sealdex.runtime.supervise"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        if process.stdin is None:
+            raise AssertionError("unreachable: it is a pipe")
+        with process.stdin as stdin:
+            stdin.write(json.dumps(order).encode())
+        return self._started(folder, process, plan, patience)
+
+    def _started(
+        self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, patience: Patience
+    ) -> ServiceState:
+        deadline = time.monotonic() + patience.health + patience.grace + _MARGIN_S
+        while time.monotonic() < deadline:
+            has_ended = process.poll() is not None
+            state = folder.read()
+            if state is not None and state.supervisor == process.pid:
+                if state.state in {RUNNING, STOPPED}:
+                    return state
+                if state.state == FAILED:
+                    raise PluginError(
+                        state.error or f"{plan.plugin} failed",
+                        subject=str(plan.plugin),
+                        hint=f"sealdex logs {plan.plugin}",
+                    )
+            if has_ended:
+                break
+            time.sleep(_POLL_S)
+        raise PluginError(
+            f"the supervisor of {plan.plugin} ended before the service was started",
+            subject=str(plan.plugin),
+            hint=f"sealdex logs {plan.plugin}",
+        )
+
+    def list(self) -> list[ServiceState]:
+        """Return what runs and how what ran ended, by plugin."""
+        found = []
+        for path in sorted(Path(self._store.root, "run").glob("*/*/state.json")):
+            state = ServiceFolder(self._store, (path.parts[-3], path.parts[-2])).read()
+            if state is not None:
+                found.append(state)
+        return found
+
+    def stop(self, plugin: PluginId, patience: Patience | None = None) -> ServiceState:
+        """End a service and its supervisor, also one whose supervisor was killed; return its last state.
+
+        Raises:
+            NotFoundError: it doesn't run. PluginTimeoutError: the supervisor doesn't end.
+        """
+        patience = patience or Patience()
+        folder = self._folder(plugin)
+        state = folder.read()
+        if state is not None and is_left_behind(state) and state.pid is not None and state.identity is not None:
+            end_group(state.pid, state.identity, patience.grace)
+            folder.write(replace(state, state=STOPPED, pid=None))
+        elif state is not None and state.state not in OVER:
+            self._end_supervisor(folder, state, patience)
+        else:
+            raise NotFoundError(f"{plugin} does not run", subject=str(plugin), hint="sealdex ps shows what does")
+        return folder.read() or state
+
+    def log(self, plugin: PluginId) -> ServiceFolder:
+        """Return where a service's log is read.
+
+        Raises:
+            NotFoundError: it has never run.
+        """
+        return self._folder(plugin)
+
+    def _end_supervisor(self, folder: ServiceFolder, state: ServiceState, patience: Patience) -> None:
+        if folder.is_supervised():
+            os.kill(state.supervisor, signal.SIGTERM)
+        deadline = time.monotonic() + patience.grace + _MARGIN_S
+        while folder.is_supervised():
+            if time.monotonic() >= deadline:
+                raise PluginTimeoutError(
+                    f"the supervisor of {state.plugin} (process {state.supervisor}) did not end",
+                    subject=state.plugin,
+                    hint=f"kill -9 {state.supervisor}, then: sealdex stop {state.plugin}",
+                )
+            time.sleep(_POLL_S)
+
+    def _folder(self, plugin: PluginId) -> ServiceFolder:
+        folder = ServiceFolder(self._store, plugin)
+        if not folder.log_path.exists():
+            raise NotFoundError(
+                f"{plugin} has never been started here", subject=str(plugin), hint=f"sealdex run {plugin}"
+            )
+        return folder
+
+
+def asked_release(text: str) -> tuple[PluginId, str | None]:
+    """Read ``NS/NAME`` or ``NS/NAME@VERSION``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    name, at, version = text.partition("@")
+    if at and (problem := version_problem(version)):
+        raise ValueError(f"'{version}' {problem}")
+    return parse_plugin_id(name), version or None
+
+
+__all__ = ["Services", "asked_release"]
