@@ -84,6 +84,7 @@ def test_facets_narrow_and_their_counts_say_what_choosing_them_would_show(open_p
     page.get_by_label(re.compile("^notify")).check()
     status(page, "80 plugins")
     page.get_by_label(re.compile("^cuda-11.8")).check()
+    expect(page.get_by_role("button", name="Remove the filter Tag: cuda-11.8")).to_be_visible()
     narrowed = facet(page, "Licence")
     status(page, f"{sum(narrowed.values())} plugins")
     page.get_by_role("button", name="Remove the filter Tag: cuda-11.8").click()

@@ -102,7 +102,6 @@ def make(folder: Path) -> Path:
         _edges(tree)
         _many(tree)
         _run(tree, "publish")
-        _run(tree, "site", "--output", str(tree.root / "published"))
     return tree.root / "published"
 
 
