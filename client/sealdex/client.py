@@ -13,13 +13,15 @@ shared by threads; processes are kept apart by locks in the store.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -51,6 +53,7 @@ from sealdex.resolve import (
 from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
 from sealdex.search import Query, search
 from sealdex.store.cache import ContentCache
+from sealdex.store.cache_upkeep import is_over, tidy
 from sealdex.store.changes import require_installed
 from sealdex.store.host import host_id
 from sealdex.store.installations import Installation, current, installations, installed_versions
@@ -62,6 +65,24 @@ from sealdex.transport import Transport
 if TYPE_CHECKING:
     from sealdex.registries import Registries
     from sealdex.trust import TrustState
+
+_Result = TypeVar("_Result")
+
+
+def _tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Hold the cached files that a method uses until it ends; then bring the cache within its limits."""
+
+    @functools.wraps(method)
+    def tended(self: Client, *args: Any, **options: Any) -> _Result:
+        before = self._cache.added
+        with self._cache.holding():
+            result = method(self, *args, **options)
+        if self._cache.added > before and is_over(self._cache, self.config.cache_limits):
+            with suppress(OSError):  # what was asked for is done; `sealdex cache gc` says what is wrong
+                tidy(self._cache, self.config.cache_limits)
+        return result
+
+    return tended
 
 
 class Client:
@@ -290,6 +311,7 @@ class Client:
                 raise
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
 
+    @_tended
     def install_choices(
         self,
         choices: Sequence[Choice],
@@ -336,6 +358,7 @@ class Client:
             for choice in choices
         ]
 
+    @_tended
     def fetch(
         self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
     ) -> list[Fetched]:

@@ -15,7 +15,12 @@
     host_version = "3.2.0"
 
     [download]
-    concurrent = 4
+    concurrent = 3
+
+    [cache]
+    max_bytes = 10_737_418_240
+    max_age_days = 90
+    eviction = "lru"
 
 A namespace belongs to one registry and is never looked up in another, whatever that other one offers: otherwise who may
 publish there could stand in for a private plugin (dependency confusion). Explicit patterns beat ``*``; among explicit
@@ -42,6 +47,7 @@ from sealdex.model.ids import IdentifierPart
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.model.versions import VersionText
 from sealdex.places import config_file, store_folder
+from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.layout import Store
 from sealdex.transport.types import TransportSettings
 
@@ -101,10 +107,26 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     connect_timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 20.0
     no_progress_window: Annotated[float, Meta(gt=0, le=86400)] = 60.0
-    concurrent: Annotated[int, Meta(ge=1, le=64)] = 4
+    concurrent: Annotated[int, Meta(ge=1, le=64)] = 3
     max_plugin_size: Annotated[int, Meta(gt=0)] = 16 * 1024**3
     max_bytes_per_second: Annotated[int, Meta(gt=0)] | None = None
     ca_bundle: str | None = None
+
+
+class CacheSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``[cache]``: what the cache of downloads may hold. It is brought within these limits after installs.
+
+    Attributes:
+        max_bytes: of all files together.
+        max_age_days: days since its last use after which a file goes; left out: none goes for its age.
+        eviction: who goes first when there is too much: ``lru``, ``lfu`` or ``fifo``.
+    """
+
+    max_bytes: Annotated[int, Meta(ge=0)] = 10 * 1024**3
+    max_age_days: Annotated[float, Meta(gt=0)] | None = None
+    eviction: Annotated[
+        str, Meta(pattern=r"^(lru|lfu|fifo)\Z", extra={"expects": "one of 'lru', 'lfu' and 'fifo'"})
+    ] = "lru"
 
 
 class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -113,6 +135,7 @@ class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     registries: dict[IdentifierPart, RegistrySection] = {}
     environment: EnvironmentSection = field(default_factory=EnvironmentSection)
     download: DownloadSection = field(default_factory=DownloadSection)
+    cache: CacheSection = field(default_factory=CacheSection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +166,13 @@ class Config:
     def trust_folder(self, name: str) -> Path:
         """Return where a registry's verified metadata is cached; it is never an anchor of trust."""
         return Path(Store(self.store).trust_folder(name))
+
+    @property
+    def cache_limits(self) -> CacheLimits:
+        """What the cache may hold."""
+        said = self.document.cache
+        days = said.max_age_days
+        return CacheLimits(said.max_bytes, None if days is None else days * 86400, said.eviction)
 
     @property
     def transport_settings(self) -> TransportSettings:

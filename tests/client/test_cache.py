@@ -48,7 +48,7 @@ def test_a_file_is_found_under_its_digest(cache: ContentCache, source: Path) -> 
     assert path.stat().st_mode & 0o777 == 0o644
     assert cache.find(DIGEST, len(DATA)) == cache.verified(DIGEST, len(DATA)) == path
     assert cache.find(DIGEST, len(DATA) + 1) is None
-    assert names_in(path.parent) == [DIGEST, f"{DIGEST}.lock"]
+    assert names_in(path.parent) == [DIGEST, f"{DIGEST}.lock", f"{DIGEST}.uses"]
 
 
 def test_making_one_and_looking_into_it_touches_nothing(cache: ContentCache) -> None:

@@ -132,7 +132,7 @@ class TestPlain:
         assert path == client.cache.path(DIGEST)
         assert path.read_bytes() == DATA
         assert path.stat().st_mode & 0o777 == 0o644
-        assert client.leftovers() == ["", ".lock"]
+        assert client.leftovers() == ["", ".lock", ".uses"]
         assert (steps.total, steps.done, steps.lowest) == (len(DATA), len(DATA), 0)
         assert steps.calls == ["start", "finish"]
 
@@ -337,7 +337,7 @@ class TestRangesThatBreak:
         server.script("/f", None, None, fault, None, fault)
         assert client.get(server.put("/f", DATA), plan=SPLIT, progress=steps).read_bytes() == DATA
         assert steps.done == len(DATA)
-        assert client.leftovers() == ["", ".lock"]
+        assert client.leftovers() == ["", ".lock", ".uses"]
 
     def test_by_a_server_that_has_another_file_of_that_size_are_not_joined(
         self, server: FaultServer, client: Client
@@ -601,7 +601,7 @@ class TestProcesses:
         survivor = run(server.url("/f"), client.cache, split)
         assert survivor.communicate()[0].split() == [str(client.cache.path(DIGEST))]
         assert client.cache.path(DIGEST).read_bytes() == DATA
-        assert client.leftovers() == ["", ".lock"]
+        assert client.leftovers() == ["", ".lock", ".uses"]
 
 
 SMALL = random.Random(2).randbytes(3000)  # noqa: S311  # the same bytes in each run

@@ -6,10 +6,11 @@
                 ab12...            a whole file, mode 0644; it got this name only after its digest matched
                 ab12....part       the bytes so far of one on its way
                 ab12....part.json  where they come from: {"url", "etag", "contiguous"}, see PartState
-                ab12....lock       held by the process that fetches it; empty, and left in place
+                ab12....uses       when it was put there (seconds since the epoch), and a dot for each time it was used
+                ab12....lock       held by the process that fetches it; empty, and goes when the file does
 
 ``sha256/ab`` is the first byte of the digest, so that no folder gets too long. A file's modification time is when it
-was last used: that is what a least-recently-used clean-up goes by.
+was last used: that is what a least-recently-used clean-up goes by (`sealdex.store.cache_upkeep`).
 
 What stands under a final name was right when it was put there, which is no promise about today: disks rot, and others
 may write to a shared cache. So nothing is handed out from here unhashed: ``verified`` re-reads the file (1.8 GB/s),
@@ -23,6 +24,7 @@ import json
 import os
 import re
 import stat
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,16 @@ from sealdex.errors import VerificationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import FileIO
+
+try:
+    import fcntl
+except ImportError:  # Windows, which deletes no file that is open
+    fcntl = None  # type: ignore[assignment]  # the type checker looks at one platform at a time
+
+try:
+    import fcntl
+except ImportError:  # Windows, which deletes no file that is open
+    fcntl = None  # type: ignore[assignment]  # the type checker looks at one platform at a time
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -104,6 +116,11 @@ class ContentCache:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.added = 0
+        """Files put there by this object."""
+        self._guard = threading.Lock()
+        self._holders = 0
+        self._held: list[FileIO] = []
 
     def path(self, digest: str) -> Path:
         """Return where the file with this SHA-256 belongs, whether it is there or not.
@@ -138,17 +155,135 @@ class ContentCache:
     def verified(self, digest: str, size: int | None = None) -> Path | None:
         """Return the path of a cached file that was just re-hashed, and note its use, or ``None``."""
         path = self.find(digest, size)
-        if path is None or not self.verify(digest):
+        if path is None:
             return None
+        try:
+            file = self._open_held(path)
+        except OSError:  # a disk that can't read it back is no proof
+            return None
+        if file is None:
+            return None
+        try:
+            is_right = stat.S_ISREG(os.fstat(file.fileno()).st_mode) and _hash(file) == digest
+        except OSError:
+            is_right = False
+        except BaseException:
+            file.close()
+            raise
+        if not is_right:
+            file.close()
+            return None
+        self._keep(file)
         with suppress(OSError):  # someone else's cache, or a read-only one
-            os.utime(path)
+            self._note_use(path)
         return path
+
+    def _note_use(self, path: Path) -> None:
+        # appending one byte is one step for the system, so no process's use is lost and no lock is needed
+        uses = _companion(path, "uses")
+        fd = os.open(uses, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_FOLLOW, _MODE)
+        try:
+            os.write(fd, b"." if os.fstat(fd).st_size else f"{path.stat().st_mtime:.0f} .".encode())
+        finally:
+            os.close(fd)
+        os.utime(path)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Keep every file that is found or put there inside the block from being evicted until the block ends.
+
+        By any thread that uses this object; blocks may overlap.
+        """
+        with self._guard:
+            self._holders += 1
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._holders -= 1
+                ended = [] if self._holders else self._held
+                if ended:
+                    self._held = []
+            for file in ended:
+                file.close()
+
+    def _open_held(self, path: Path) -> FileIO | None:
+        """Open a file, held if somebody asked for that; None if it went meanwhile.
+
+        Raises:
+            OSError: it can't be opened.
+        """
+        fd = os.open(path, os.O_RDONLY | _NO_FOLLOW)
+        file = open(fd, "rb", buffering=0)  # noqa: PTH123, SIM115  # callers close it; Path.open takes no descriptor
+        try:
+            if fcntl is not None and self._holders:
+                fcntl.flock(fd, fcntl.LOCK_SH)  # waits for an eviction that is under way
+            if os.fstat(fd).st_nlink:
+                return file
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return None
+
+    def _keep(self, file: FileIO) -> None:
+        with self._guard:
+            if self._holders:
+                self._held.append(file)
+                return
+        file.close()
+
+    def evict(self, digest: str) -> bool:
+        """Remove a file and what lies beside it, unless it is on its way or held; say whether it is gone.
+
+        Raises:
+            OSError: it can't be removed.
+        """
+        with self.try_lock(digest) as is_ours:
+            if not is_ours:
+                return False
+            path = self.path(digest)
+            try:
+                fd = os.open(path, os.O_RDWR | _NO_FOLLOW)
+            except FileNotFoundError:
+                self._remove_companions(path)
+                return True
+            try:
+                if fcntl is not None:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    path.unlink()
+            except BlockingIOError:
+                return False
+            finally:
+                os.close(fd)
+            if fcntl is None:
+                try:
+                    path.unlink()
+                except PermissionError:  # Windows: somebody has it open
+                    return False
+            self._remove_companions(path)
+            return True
+
+    def remove_companions(self, digest: str) -> bool:
+        """Remove lock and note of uses of a file that isn't there, unless it is on its way; say whether they went."""
+        with self.try_lock(digest) as is_ours:
+            path = self.path(digest)
+            if not is_ours or path.exists():
+                return False
+            self._remove_companions(path)
+            return True
+
+    @staticmethod
+    def _remove_companions(path: Path) -> None:
+        _companion(path, "uses").unlink(missing_ok=True)
+        if os.name != "nt":  # which removes no file that is open, as a lock is while it is held
+            _companion(path, "lock").unlink(missing_ok=True)
 
     def partial(self, digest: str) -> Partial:
         """Return the part file of a digest; its folder is made."""
         path = self.path(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Partial(path.with_name(path.name + ".part"))
+        return Partial(_companion(path, "part"))
 
     def commit(self, digest: str) -> Path:
         """Give the part file its final name, durably. The caller has hashed it and holds the lock."""
@@ -159,12 +294,18 @@ class ContentCache:
             os.fsync(file.fileno())
         part.path.replace(path)
         part.discard()
+        _companion(path, "uses").write_text(f"{path.stat().st_mtime:.0f} ", encoding="ascii")
+        _companion(path, "uses").write_text(f"{path.stat().st_mtime:.0f} ", encoding="ascii")
         _sync_folder(path.parent)
+        self.added += 1
+        if self._holders and (held := self._open_held(path)) is not None:  # under the lock, so nobody evicts it before
+            self._keep(held)
         return path
 
     def discard(self, digest: str) -> None:
         """Remove what stands under a digest's name. The caller holds the lock."""
         self.path(digest).unlink(missing_ok=True)
+        _companion(self.path(digest), "uses").unlink(missing_ok=True)
 
     def add_file(self, source: Path, digest: str) -> Path:
         """Copy a local file into the cache, hashing what is written.
@@ -198,7 +339,7 @@ class ContentCache:
 
         path = self.path(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.with_name(path.name + ".lock"))
+        lock = FileLock(_companion(path, "lock"))
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -209,6 +350,40 @@ class ContentCache:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def try_lock(self, digest: str) -> Iterator[bool]:
+        """Hold the lock of one digest if nobody else does; yields whether it is held."""
+        from filelock import FileLock, Timeout  # noqa: PLC0415  # see `lock`
+
+        lock = FileLock(_companion(self.path(digest), "lock"))
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+
+def is_digest(text: str) -> bool:
+    """Say whether a text is a SHA-256 as the cache names files by: 64 lower-case hexadecimal digits."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def read_uses(path: Path) -> tuple[float | None, int]:
+    """Return when a cached file was put there (None: nobody noted it) and how often it was used."""
+    try:
+        added, _, dots = _companion(path, "uses").read_text(encoding="ascii", errors="replace").partition(" ")
+        return float(added), len(dots)
+    except (OSError, ValueError):
+        return None, 0
+
+
+def _companion(path: Path, ending: str) -> Path:
+    return path.with_name(f"{path.name}.{ending}")
 
 
 def write_all(file: FileIO, data: bytes | memoryview) -> None:
