@@ -140,7 +140,7 @@ const page = {
     },
     ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
   ),
-  status: element("p", { class: "search-status", role: "status" }, "Reading the catalogue"),
+  status: element("p", { class: "search-status", role: "status" }, "Loading"),
   progress: element("progress", { "aria-label": "Reading the catalogue" }),
   chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
   results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
