@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from sealdex.transport import RetryNotice
 
 
+_DOWNLOAD_KEY = "sealdex.download"
+_RATE_UNITS = ["", "k", "m", "g"]
+
+
 class Context:
     """One run of a command.
 
@@ -34,13 +39,22 @@ class Context:
     def __init__(self, out: Output, config_path: Path | None, store: Path | None) -> None:
         self.out = out
         self.store = store
+        self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
         self._config_path = config_path
 
     def config(self) -> Config:
         """Read the configuration."""
         from sealdex.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
 
-        return load_config(self._config_path, self.store)
+        return self._adjusted(load_config(self._config_path, self.store))
+
+    def _adjusted(self, config: Config) -> Config:
+        if not self.download:
+            return config
+        import msgspec  # noqa: PLC0415  # only for who gave an option
+
+        section = msgspec.structs.replace(config.document.download, **self.download)
+        return replace(config, document=msgspec.structs.replace(config.document, download=section))
 
     @contextmanager
     def client(self, doing: str) -> Iterator[Client]:
@@ -79,9 +93,57 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_context(
         ctx: click.Context, /, *args: Any, config_path: Path | None, store: Path | None, **options: Any
     ) -> Any:
-        return command(Context(output_of(ctx), config_path, store), *args, **options)  # fmt: skip
+        context = Context(output_of(ctx), config_path, store)
+        context.download.update(ctx.meta.get(_DOWNLOAD_KEY, {}))
+        return command(context, *args, **options)
 
     return with_context
+
+
+def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--limit-rate`` and ``--concurrent``, which stand above ``[download]`` of config.toml for this run.
+
+    They go by the command's `Context`, so the callback takes no arguments for them.
+    """
+    for option in (
+        click.option(
+            "--concurrent",
+            type=click.IntRange(1, 64),
+            metavar="N",
+            expose_value=False,
+            callback=lambda ctx, _param, value: _set_download(ctx, "concurrent", value),
+            help="Files downloaded at the same time; `concurrent` of [download] when left out.",
+        ),
+        click.option(
+            "--limit-rate",
+            metavar="RATE",
+            expose_value=False,
+            callback=lambda ctx, _param, value: _set_download(ctx, "max_bytes_per_second", _rate(value)),
+            help="Bytes per second for all downloads together: 500k, 2M, 1.5G (powers of 1024, as curl has them).",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _set_download(ctx: click.Context, field: str, value: int | None) -> None:
+    if value is not None:
+        ctx.meta.setdefault(_DOWNLOAD_KEY, {})[field] = value
+
+
+def _rate(text: str | None) -> int | None:
+    if text is None:
+        return None
+    amount, unit = text[:-1], text[-1:].lower()
+    if unit not in _RATE_UNITS:
+        amount, unit = text, ""
+    try:
+        rate = int(float(amount) * 1024 ** _RATE_UNITS.index(unit)) if unit else int(amount)
+    except (ValueError, OverflowError):
+        rate = 0
+    if rate < 1:
+        raise click.BadParameter(f"'{text}' is no rate: write a number of bytes, or 500k, 2M, 1.5G")
+    return rate
 
 
 class ConsoleObserver(Observer):

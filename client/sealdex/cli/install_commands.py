@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sealdex.cli.context import Context, client_command
+from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
@@ -47,6 +47,7 @@ def _policy(channel: str, pre: bool, yanked: bool) -> Policy:
 )
 @click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
 @_policy_options
+@download_options
 @client_command
 def install(context: Context, plugins: tuple[str, ...], channel: str, pre: bool, yanked: bool) -> None:
     """Install plugins and what they depend on: the newest releases that fit this host.
@@ -155,6 +156,7 @@ def uninstall(context: Context, plugins: tuple[str, ...]) -> None:
 @click.option("--cache-only", is_flag=True, help="Only into the cache, so that a later install needs no download.")
 @click.option("--dependencies", is_flag=True, help="What the plugins depend on as well.")
 @_policy_options
+@download_options
 @client_command
 def fetch(
     context: Context,

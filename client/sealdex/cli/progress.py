@@ -31,6 +31,16 @@ def columns_of(terminal: TextIO) -> int:
         return 80
 
 
+def _rate(bytes_per_second: float, left: int) -> str:
+    """Write a rate, and the time that ``left`` bytes take at it: ``  3.1 MiB/s  0:42 left``."""
+    shown = f"  {in_bytes(int(bytes_per_second))}/s"
+    if left <= 0 or bytes_per_second < 1:
+        return shown
+    minutes, seconds = divmod(int(left / bytes_per_second) + 1, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{shown}  {f'{hours}:{minutes:02d}' if hours else minutes}:{seconds:02d} left"
+
+
 class Progress:
     """One line that is redrawn at most ten times a second and wiped at the end.
 
@@ -72,7 +82,7 @@ class Progress:
         if now - self._drawn_at < _REDRAW_SECONDS and done != total:
             return
         seconds = now - self._started
-        rate = f"  {in_bytes(int((done - self._first) / seconds))}/s" if seconds > 0.5 else ""
+        rate = _rate((done - self._first) / seconds, (total or done) - done) if seconds > 0.5 else ""
         share = f"{done * 100 // total:3d}%  " if total else ""
         amount = f"{in_bytes(done)} of {in_bytes(total)}" if total else in_bytes(done)
         self._draw(f"  {share}{amount}{rate}")

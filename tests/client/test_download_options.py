@@ -1,0 +1,66 @@
+"""``--limit-rate`` and ``--concurrent``: how they are read, and that they reach the configuration; the time left."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from sealdex.cli.context import Context, client_command, download_options
+from sealdex.cli.progress import Progress, _rate
+
+
+def config_after(tmp_path: Path, *args: str) -> Any:
+    seen: list[Any] = []
+
+    @click.command()
+    @download_options
+    @client_command
+    def command(context: Context) -> None:
+        seen.append(context.config())
+
+    path = tmp_path / "config.toml"
+    path.write_text("[download]\nconcurrent = 7\n")
+    result = CliRunner().invoke(command, ["--config", str(path), "--store", str(tmp_path / "store"), *args])
+    return seen[0] if seen else result
+
+
+@pytest.mark.parametrize(
+    ("text", "rate"), [("1000", 1000), ("500k", 512_000), ("2M", 2 << 20), ("1.5G", 3 << 29), ("1K", 1024)]
+)
+def test_a_rate_is_read_as_curl_does(tmp_path: Path, text: str, rate: int) -> None:
+    config = config_after(tmp_path, "--limit-rate", text)
+    assert config.transport_settings.max_bytes_per_second == rate
+    assert config.document.download.concurrent == 7
+
+
+def test_what_is_left_out_stays_as_configured(tmp_path: Path) -> None:
+    assert config_after(tmp_path).transport_settings.max_bytes_per_second is None
+    assert config_after(tmp_path, "--concurrent", "2").document.download.concurrent == 2
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "-1", "1T", "k", "inf", "infM", "nanM"])
+def test_what_is_no_rate_is_refused(tmp_path: Path, text: str) -> None:
+    result = config_after(tmp_path, "--limit-rate", text)
+    assert result.exit_code == 2
+    assert "is no rate" in result.output
+
+
+@pytest.mark.parametrize(
+    ("left", "shown"),
+    [(0, "  1.0 KiB/s"), (41 * 1024, "  1.0 KiB/s  0:42 left"), (7200 << 10, "  1.0 KiB/s  2:00:01 left")],
+)
+def test_the_time_left_is_said(left: int, shown: str) -> None:
+    assert _rate(1024, left) == shown
+    assert _rate(0.2, left) == "  0 B/s"
+
+
+def test_progress_of_unknown_length_says_no_time() -> None:
+    stream = io.StringIO()
+    with Progress("x", stream) as progress:
+        progress.update(1)
+    assert "left" not in stream.getvalue()
