@@ -16,16 +16,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 import msgspec
 
 from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, attachment_url, file_url, image_reference
+from sealdex.builtin import Builtin
 from sealdex.config import Config, load_config
 from sealdex.copying import copy_verified
 from sealdex.deploying import Deployed, Job, deploy, finish_killed, pins
@@ -36,7 +38,7 @@ from sealdex.install import InstallRequest, needs_archive
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import ReleaseEntry
+from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
 from sealdex.resolve import (
@@ -92,6 +94,8 @@ class Client:
         config: a configuration, or the path of ``config.toml``; the user's own when left out.
         store: another store than the configuration's; ignored when `config` is a `Config`.
         observer: told of waits, retries and progress.
+        offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
+            cache and the folder of preinstalled archives.
     """
 
     def __init__(
@@ -100,11 +104,14 @@ class Client:
         *,
         store: Path | str | None = None,
         observer: Observer | None = None,
+        offline: bool = False,
     ) -> None:
+        self.offline = offline
         self.config = config if isinstance(config, Config) else load_config(config, store)
         self.observer = observer or Observer()
         self._store = Store(self.config.store)
         self._cache = ContentCache(Path(self._store.cache_folder))
+        self._builtin = Builtin(self.config.builtin_folder)
         self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
         self._opened: Registries | None = None
         self._lock = threading.Lock()
@@ -127,7 +134,7 @@ class Client:
             if self._opened is None:
                 from sealdex.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
 
-                self._opened = Registries(self.config, self._transport, self.observer)
+                self._opened = Registries(self.config, self._transport, self.observer, offline=self.offline)
             return self._opened
 
     @property
@@ -166,6 +173,19 @@ class Client:
             self.config.registry_for("any")  # raises, with the advice to add one
         found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self._registries.rows(n), asked)]
         return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
+
+    def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
+        """Return what is signed of several plugins, each asked for in its own registry; None for what doesn't exist.
+
+        Raises:
+            NotFoundError: no registry is configured for a namespace.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self._registries.documents(plugins)
+
+    def trust(self, plugin: PluginId) -> Trust:
+        """Return on whose word a plugin's document is believed; raises as `documents`."""
+        return self._registries.trust(plugin)
 
     def info(self, plugin: PluginId | str) -> PluginInfo:
         """Return all that is signed of a plugin.
@@ -222,11 +242,14 @@ class Client:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self._cache.root))
         return data
 
-    def _manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
+    def _manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
         url = file_url(self._registries.url_of(plugin), plugin, release.version, MANIFEST_NAME)
         pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
-        data = download(self._transport, url, pin, self._cache).read_bytes()
-        if hashlib.sha256(data).hexdigest() != pin.sha256:
+        return self._file(plugin, release.version, url, pin)
+
+    def _manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
+        data = self._manifest_file(plugin, release).read_bytes()
+        if hashlib.sha256(data).hexdigest() != release.manifest.sha256:
             raise VerificationError(
                 f"the manifest of {plugin} {release.version} changed in the cache while it was read",
                 subject=str(self._cache.root),
@@ -401,6 +424,19 @@ class Client:
             manifests = pool.map(lambda choice: self._manifest_bytes(choice.plugin, choice.release), pins.values())
             return self._download(choices), dict(zip(pins, manifests, strict=True))
 
+    def files_of(self, choices: Sequence[Choice]) -> list[tuple[Choice, Path | None, Path]]:
+        """Return where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
+
+        Raises:
+            VerificationError, UnavailableError, InstallError: as `fetch`.
+        """
+        archives = self._download(choices)
+        found = []
+        for choice in choices:
+            manifest = self._manifest_file(choice.plugin, choice.release)
+            found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
+        return found
+
     def _download(self, choices: Iterable[Choice]) -> dict[str, Path]:
         """Download artifacts into the cache, several at once; return their paths by digest."""
         wanted = {
@@ -419,13 +455,35 @@ class Client:
         artifact = choice.artifact
         if artifact is None:
             raise AssertionError("unreachable: only artifacts are downloaded")
-        return download(
-            self._transport,
+        return self._file(
+            choice.plugin,
+            choice.release.version,
             artifact_url(self._registries.url_of(choice.plugin), choice.plugin, choice.release.version, artifact),
             artifact_pin(artifact, self.config.document.download.max_plugin_size),
+            choice,
+        )
+
+    def _file(self, plugin: PluginId, version: str, url: str, pin: Pin, choice: Choice | None = None) -> Path:
+        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched."""
+        name = unquote(url.rsplit("/", 1)[-1])
+        if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
+            return path
+        if self.offline:
+            if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
+                return path
+            raise UnavailableError(
+                f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
+                subject=f"{plugin} {version}",
+                untouched="nothing was installed",
+                hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
+            )
+        return download(
+            self._transport,
+            url,
+            pin,
             self._cache,
-            progress=self.observer.downloading(choice),
-            on_wait=lambda: self.observer.waiting(f"another process is downloading {artifact.file}: waiting for it"),
+            progress=self.observer.downloading(choice) if choice is not None else None,
+            on_wait=lambda: self.observer.waiting(f"another process is downloading {name}: waiting for it"),
         )
 
     def uninstall(self, plugin: PluginId | str, version: str | None = None) -> list[Installation]:

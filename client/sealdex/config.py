@@ -129,6 +129,41 @@ class CacheSection(Struct, forbid_unknown_fields=True, omit_defaults=True, froze
     ] = "lru"
 
 
+class InstallSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``[install]``.
+
+    Attributes:
+        require_signed: refuse archives that nobody signed, whatever a command says.
+        builtin: folder of preinstalled archives with their ``sealdex.lock``, relative to the configuration file's
+            folder; ``<store>/builtin`` when left out.
+    """
+
+    require_signed: bool = True
+    builtin: Annotated[str, Meta(min_length=1)] | None = None
+
+
+class UpdateSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``[update]``.
+
+    Attributes:
+        auto_check_update: have commands that ask a registry anyway say what is outdated.
+        update_check_interval: seconds between two such looks.
+    """
+
+    auto_check_update: bool = False
+    update_check_interval: Annotated[float, Meta(ge=0)] = 86400.0
+
+
+class RuntimeSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``[runtime]``.
+
+    Attributes:
+        load_timeout: seconds that a plugin may take to load and initialise.
+    """
+
+    load_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
+
+
 class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
     """The whole of ``config.toml``."""
 
@@ -136,6 +171,9 @@ class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     environment: EnvironmentSection = field(default_factory=EnvironmentSection)
     download: DownloadSection = field(default_factory=DownloadSection)
     cache: CacheSection = field(default_factory=CacheSection)
+    install: InstallSection = field(default_factory=InstallSection)
+    update: UpdateSection = field(default_factory=UpdateSection)
+    runtime: RuntimeSection = field(default_factory=RuntimeSection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +211,12 @@ class Config:
         said = self.document.cache
         days = said.max_age_days
         return CacheLimits(said.max_bytes, None if days is None else days * 86400, said.eviction)
+
+    @property
+    def builtin_folder(self) -> Path:
+        """Folder of preinstalled archives, whether it is there or not."""
+        stated = self.document.install.builtin
+        return self.path.parent / stated if stated is not None else Path(Store(self.store).builtin_folder)
 
     @property
     def transport_settings(self) -> TransportSettings:

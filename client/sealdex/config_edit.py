@@ -12,6 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import msgspec
 from filelock import FileLock
 
 from sealdex.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
@@ -78,7 +79,7 @@ def without_registry(text: str, name: str) -> str:
 
 
 def _meaning(before: ConfigDocument, registries: dict[str, RegistrySection]) -> ConfigDocument:
-    return ConfigDocument(registries=registries, environment=before.environment, download=before.download)
+    return msgspec.structs.replace(before, registries=registries)
 
 
 def _checked(edited: str, meant: ConfigDocument, name: str) -> str:

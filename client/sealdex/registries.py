@@ -19,9 +19,13 @@ from sealdex.trust import TrustedRegistry, TrustState
 
 
 class Registries:
-    """Opens registries when they are first asked and refreshes each once. Safe for threads."""
+    """Opens registries when they are first asked and refreshes each once. Safe for threads.
 
-    def __init__(self, config: Config, transport: Transport, observer: Observer) -> None:
+    Offline, nothing is asked: what was trusted last is verified again, and refused once it has expired.
+    """
+
+    def __init__(self, config: Config, transport: Transport, observer: Observer, *, offline: bool = False) -> None:
+        self._offline = offline
         self._config = config
         self._transport = transport
         self._observer = observer
@@ -39,6 +43,7 @@ class Registries:
                     self._config.root_bytes(name),
                     self._config.trust_folder(name),
                     self._transport,
+                    offline=self._offline,
                     on_wait=self._observer.waiting,
                 )
             self._states[name] = self._open[name].refresh()

@@ -13,6 +13,16 @@ COMMANDS = {
     "info": LazyCommand("sealdex.cli.look_commands:info", "Show a plugin's releases, or one release's manifest."),
     "install": LazyCommand("sealdex.cli.install_commands:install", "Install plugins and what they depend on."),
     "uninstall": LazyCommand("sealdex.cli.install_commands:uninstall", "Remove installed plugins."),
+    "lock": LazyCommand("sealdex.cli.project_commands:lock", "Resolve sealdex.toml into sealdex.lock."),
+    "ensure": LazyCommand("sealdex.cli.project_commands:ensure", "Install just what sealdex.lock says."),
+    "update": LazyCommand(
+        "sealdex.cli.project_commands:update", "Bring the project, or what is installed, up to date."
+    ),
+    "use": LazyCommand("sealdex.cli.state_commands:use", "Switch to an installed version; pin it, or take a pin away."),
+    "enable": LazyCommand("sealdex.cli.state_commands:enable", "Let hosts load plugins again."),
+    "disable": LazyCommand("sealdex.cli.state_commands:disable", "Keep hosts from loading plugins."),
+    "rollback": LazyCommand("sealdex.cli.state_commands:rollback", "Return to the state before the last change."),
+    "history": LazyCommand("sealdex.cli.state_commands:history", "Show what was changed, newest first."),
     "list": LazyCommand("sealdex.cli.host_commands:list_", "List what is installed."),
     "path": LazyCommand("sealdex.cli.host_commands:path", "Print the folder of an installed plugin."),
     "fetch": LazyCommand("sealdex.cli.install_commands:fetch", "Download artifacts, verified, without installing."),

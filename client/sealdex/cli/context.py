@@ -40,13 +40,13 @@ class Context:
         self.out = out
         self.store = store
         self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
-        self._config_path = config_path
+        self.config_path = config_path
 
     def config(self) -> Config:
         """Read the configuration."""
         from sealdex.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
 
-        return self._adjusted(load_config(self._config_path, self.store))
+        return self._adjusted(load_config(self.config_path, self.store))
 
     def _adjusted(self, config: Config) -> Config:
         if not self.download:
@@ -57,11 +57,11 @@ class Context:
         return replace(config, document=msgspec.structs.replace(config.document, download=section))
 
     @contextmanager
-    def client(self, doing: str) -> Iterator[Client]:
+    def client(self, doing: str, *, offline: bool = False) -> Iterator[Client]:
         """Open a client whose waits, retries and transfers are shown while the block runs."""
         from sealdex.client import Client  # noqa: PLC0415  # tuf and its cryptography
 
-        with self.observer(doing) as observer, Client(self.config(), observer=observer) as client:
+        with self.observer(doing) as observer, Client(self.config(), observer=observer, offline=offline) as client:
             yield client
 
     @contextmanager

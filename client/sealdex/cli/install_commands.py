@@ -24,6 +24,7 @@ _VERBS = {"unpack": "installed", "repair": "repaired", "keep": "is installed alr
 
 def _policy_options(command: F) -> F:
     for option in (
+        click.option("--ignore-rollout", is_flag=True, help="Admit releases that were rolled out to other hosts only."),
         click.option("--yanked", is_flag=True, help="Admit yanked releases; an exact version admits one as well."),
         click.option("--pre", is_flag=True, help="Admit pre-releases."),
         click.option("--channel", default="stable", show_default=True, help="The channel of what is asked for."),
@@ -32,10 +33,10 @@ def _policy_options(command: F) -> F:
     return command
 
 
-def _policy(channel: str, pre: bool, yanked: bool) -> Policy:
+def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Policy:
     from sealdex.resolve import Policy  # noqa: PLC0415  # a command imports when it runs
 
-    return Policy(channel=channel, prereleases=pre, yanked=yanked)
+    return Policy(channel=channel, prereleases=pre, yanked=yanked, ignore_rollout=ignore_rollout)
 
 
 @click.command(
@@ -43,23 +44,45 @@ def _policy(channel: str, pre: bool, yanked: bool) -> Policy:
         "sealdex install acme/slack",
         "sealdex install 'acme/slack@^1.2' acme/mail@2.0.0",
         "sealdex install acme/slack --channel beta --json",
+        "sealdex install acme/slack@1.2.0 --pin",
     )
 )
 @click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
+@click.option("--pin/--unpin", "pin", default=None, help="Keep what is asked for at this version; or take pins away.")
+@click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
+@click.option("--no-fallback", is_flag=True, help="Fail if the registry can't be reached, whatever is installed.")
 @_policy_options
 @download_options
 @client_command
-def install(context: Context, plugins: tuple[str, ...], channel: str, pre: bool, yanked: bool) -> None:
+def install(
+    context: Context,
+    plugins: tuple[str, ...],
+    pin: bool | None,
+    offline: bool,
+    no_fallback: bool,
+    channel: str,
+    pre: bool,
+    yanked: bool,
+    ignore_rollout: bool,
+) -> None:
     """Install plugins and what they depend on: the newest releases that fit this host.
 
-    Everything is downloaded and verified before the first file is put in place; each release then appears as a whole. A
-    container image is not pulled: it is named with the digest that the registry signs, for your container runtime.
-    """  # fmt: skip
+    Everything is downloaded and verified before the first file is put in place, and everything is in place before the
+    first plugin is switched: all of it happens, or nothing. A container image is not pulled: it is named with the
+    digest that the registry signs, for your container runtime. Where the registry can't be reached, installed versions
+    that satisfy what is asked for serve, and it is said so.
+    """
     out = context.out
-    with context.client("resolving") as client:
+    with context.client("resolving", offline=offline) as client:
         done = client.install(
-            *plugins, policy=_policy(channel, pre, yanked), on_resolved=lambda resolution: _say(out, resolution)
+            *plugins,
+            policy=_policy(channel, pre, yanked, ignore_rollout),
+            pin=pin,
+            fallback=not no_fallback,
+            on_resolved=lambda resolution: _say(out, resolution),
         )
+    for why in dict.fromkeys(each.unreachable for each in done if each.unreachable is not None):
+        out.warn(f"the registry can't be reached, so what is installed serves: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
@@ -88,6 +111,8 @@ def _in_words(each: Installed) -> str:
         return f"{choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
     if each.action == "nothing":
         return f"{choice} has no files of its own, only {len(choice.dependencies)} dependencies · {each.trust}"
+    if each.action == "fallback":
+        return f"{choice} is installed and serves · {each.trust}"
     if each.action == "keep":
         return f"{choice} is installed already · {each.trust}"
     was = f" (was {each.previous})" if each.previous else ""
@@ -113,6 +138,7 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
         "path": each.installation.path if each.installation is not None else None,
         "previous": each.previous,
         "image": each.image,
+        **({"unreachable": each.unreachable} if each.unreachable is not None else {}),
         "registry": each.trust.registry,
         "signed_by": each.trust.signed_by,
         "root_version": each.trust.root_version,
@@ -167,12 +193,16 @@ def fetch(
     channel: str,
     pre: bool,
     yanked: bool,
+    ignore_rollout: bool,
 ) -> None:
     """Download the artifacts for this host, verified, without installing them."""
     out = context.out
     with context.client("resolving") as client:
         fetched = client.fetch(
-            *plugins, to=None if cache_only else to, policy=_policy(channel, pre, yanked), dependencies=dependencies
+            *plugins,
+            to=None if cache_only else to,
+            policy=_policy(channel, pre, yanked, ignore_rollout),
+            dependencies=dependencies,
         )
     out.result({"fetched": [{**_choice_plain(f.choice), "path": f.path, "image": f.image} for f in fetched]})
     for each in fetched:

@@ -293,7 +293,7 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
                 needs[want.plugin] = [other.plugin for other in needed]
                 open_wants += needed
         return Resolution(
-            tuple(self._choice(pinned[plugin], demands[plugin], tuple(needs[plugin])) for plugin in _in_order(needs))
+            tuple(self._choice(pinned[plugin], demands[plugin], tuple(needs[plugin])) for plugin in in_order(needs))
         )
 
     def _choice(self, candidate: _Candidate, wants: Sequence[Want], needs: tuple[PluginId, ...]) -> Choice:
@@ -316,7 +316,7 @@ class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
         )
 
 
-def _in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:
+def in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:
     """Sort so that dependencies stand first; a cycle, which builders refuse to publish, is cut where it closes."""
     ordered: dict[PluginId, None] = {}
     entered: set[PluginId] = set()

@@ -1,0 +1,53 @@
+"""Preinstalled archives: a folder that a host or image comes with, used before the network and verified the same way.
+
+    <store>/builtin/                               or where `builtin` under [install] in config.toml says
+        sealdex.lock                               what is there, with digests
+        plugins/<ns>/<name>/<version>/<file>       archives, as in a published tree
+        plugins/<ns>/<name>/<version>/manifest.json
+
+`sealdex lock --export DIR` makes such a folder from a project. A file of it is used where the signed index or a lock
+pins its digest, so it can be stale or wrong and nothing is weakened. Its own lock is what is installed from when no
+registry can be reached: whoever puts the folder there vouches for that, as `sealdex list` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from sealdex.model.ids import PluginId, file_name_problem
+from sealdex.model.index import release_folder
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Builtin:
+    """One folder of preinstalled archives; it need not exist."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @property
+    def lock(self) -> Path:
+        """Where its lock lies."""
+        return self.folder / "sealdex.lock"
+
+    def place(self, plugin: PluginId, version: str, name: str) -> Path:
+        """Return where a file of a release belongs."""
+        return self.folder / release_folder(plugin, version) / name
+
+    def find(self, plugin: PluginId, version: str, name: str, sha256: str) -> Path | None:
+        """Return the file if it is there and has this digest; a wrong one is as good as none."""
+        if file_name_problem(name):
+            return None
+        path = self.place(plugin, version, name)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            return None
+        digest = hashlib.sha256()
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        return path if digest.hexdigest() == sha256 else None

@@ -1,0 +1,36 @@
+"""What ``ensure`` shows when everything is in place, read without importing much (see `sealdex.cli.quick`)."""
+
+from __future__ import annotations
+
+import os
+
+from sealdex.cli.output import Output
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sealdex.store.installations import Installation
+
+
+def show_in_place(out: Output, project: str, found: list[Installation]) -> None:
+    """Show that nothing had to be done."""
+    rows = [row(f"{i.namespace}/{i.name}", i.version, "keep", i.path) for i in found]
+    show_ensured(out, project, rows)
+
+
+def row(plugin: str, version: str, action: str, path: str | None, **more: Any) -> dict[str, Any]:
+    """Return what json mode shows of one plugin."""
+    return {"plugin": plugin, "version": version, "action": action, "path": path, **more}
+
+
+def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unreachable: str | None = None) -> None:
+    """Show what became of the plugins of a lock."""
+    lock = os.path.join(os.path.abspath(project), "sealdex.lock")  # noqa: PTH100, PTH118  # pathlib takes too long
+    document = {"lock": lock, "ensured": rows}
+    out.result(document if unreachable is None else {**document, "unreachable": unreachable})
+    kept = sum(each["action"] == "keep" for each in rows)
+    if kept == len(rows):
+        out.line(f"all {kept} plugins are in place")
+    else:
+        out.line(f"{len(rows) - kept} installed, {kept} in place already")

@@ -1,0 +1,122 @@
+"""What is outdated, and bringing what is installed up to date where no project says what is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from sealdex.client import Client
+from sealdex.deploying import finish_killed, pins
+from sealdex.errors import NotFoundError
+from sealdex.model.ids import PluginId
+from sealdex.model.precedence import version_sort_key
+from sealdex.project.staleness import Difference
+from sealdex.resolve import Keeping, NothingFitsError, Policy, Request
+from sealdex.store.installations import Installation, current, installations
+from sealdex.store.layout import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """A plugin in use of which there is a newer release; ``newest`` fits this host, ``pinned`` says it stays."""
+
+    plugin: PluginId
+    version: str
+    newest: str
+    pinned: bool
+    yanked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """What an update changed, or would change, and what stays as it is although it was asked for, with the reason."""
+
+    differences: tuple[Difference, ...]
+    kept: Mapping[PluginId, str]
+
+
+def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
+    """Return the plugins in use of which a newer release fits this host, by name; unsigned ones have no registry.
+
+    Raises:
+        VerificationError, UnavailableError: as `Client.documents`.
+    """
+    store = Store(client.config.store)
+    held, in_use = pins(store), _in_use(store)
+    documents = client.documents(list(in_use))
+    found = []
+    for plugin, installation in in_use.items():
+        document = documents[plugin]
+        if document is None:
+            continue
+        try:
+            newest = client.resolve(Request(plugin), policy=policy).requested[0].release.version
+        except NotFoundError:  # nothing of it fits, or what it needs is gone
+            continue
+        if version_sort_key(newest) > version_sort_key(installation.version):
+            release = document.release(installation.version)
+            is_yanked = release is not None and release.yanked is not None
+            found.append(Outdated(plugin, installation.version, newest, plugin in held, is_yanked))
+    return found
+
+
+def update_installed(
+    client: Client, named: Collection[PluginId] = (), *, policy: Policy | None = None, dry_run: bool = False
+) -> Updated:
+    """Bring plugins in use to the newest releases that fit this host and each other; none is made older.
+
+    Args:
+        client: knows the store and the registries.
+        named: only these, and what they depend on; all when empty.
+        policy: channel, pre-releases, yanked releases.
+        dry_run: change nothing.
+
+    Raises:
+        NotFoundError: one that is named is not in use.
+        NoMatchError, VerificationError, UnavailableError, InstallError: as `Client.install`; nothing was changed.
+    """
+    store = Store(client.config.store)
+    finish_killed(store)
+    in_use, held = _in_use(store), pins(store)
+    for plugin in named:
+        if plugin not in in_use:
+            raise NotFoundError(
+                f"{plugin} is not installed from a registry and in use",
+                subject=str(plugin),
+                untouched="nothing was changed",
+                hint=f"sealdex list shows what is; sealdex install {plugin}",
+            )
+    kept: dict[PluginId, str] = {}
+    requests: list[Request] = []
+    for plugin, installation in in_use.items():
+        if named and plugin not in named:
+            continue
+        if plugin in held:
+            kept[plugin] = f"pinned to {held[plugin]}; sealdex use {plugin} --unpin"
+            continue
+        newer = Request(plugin, f">={installation.version}")
+        try:
+            client.resolve(newer, policy=policy, keeping=Keeping(pinned=held))
+        except NothingFitsError:
+            kept[plugin] = "no newer release fits this host; sealdex list --outdated"
+        else:
+            requests.append(newer)
+    if not requests:
+        return Updated((), kept)
+    resolution = client.resolve(*requests, policy=policy, keeping=Keeping(pinned=held))
+    before = {choice.plugin: current(store, choice.plugin) for choice in resolution}
+    found = tuple(
+        Difference(choice.plugin, was.version if was is not None else None, choice.release.version)
+        for choice in resolution
+        if (was := before[choice.plugin]) is None or was.version != choice.release.version
+    )
+    if found and not dry_run:
+        client.install_choices(resolution.choices, client.trust, command=f"update {' '.join(map(str, named))}".rstrip())
+    return Updated(found, kept)
+
+
+def _in_use(store: Store) -> dict[PluginId, Installation]:
+    """Return the signed installations in use, by name."""
+    plugins = {PluginId(*installation.id) for installation in installations(store)}
+    found = ((plugin, current(store, plugin)) for plugin in sorted(plugins))
+    return {plugin: i for plugin, i in found if i is not None and i.signed_by is not None}
