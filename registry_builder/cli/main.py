@@ -40,6 +40,7 @@ COMMANDS = {
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
+    "ceremony": LazyCommand("registry_builder.cli.ceremony:ceremony", "Change root or targets, signed by several."),
 }
 
 

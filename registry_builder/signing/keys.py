@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import tomlkit
 import tomlkit.exceptions
+from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
 from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
-from registry_builder.source.config import CONFIG_NAME, KeySection, RegistryConfig
+from registry_builder.source.config import CONFIG_NAME, KeySection, NamespaceSection, RegistryConfig, RoleSection
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.decode import DocumentError, read_values
 
@@ -134,6 +136,39 @@ def register_keys(
             role, tomlkit.table()
         )
         role_table["keys"] = list(names)
+    _write(path, document)
+
+
+def write_sections(
+    tree: Path,
+    roles: Mapping[str, RoleSection],
+    namespaces: Mapping[str, NamespaceSection],
+    released: Iterable[str],
+) -> None:
+    """Write what a finished ceremony changed into registry.toml; everything else stays as it is.
+
+    Args:
+        tree: the source tree.
+        roles: role to its section.
+        namespaces: claimed namespace to its section.
+        released: namespaces whose section is removed.
+    """
+    path = tree / CONFIG_NAME
+    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    for name, role in roles.items():
+        table: Any = document["roles"]
+        for key, value in msgspec.to_builtins(role).items():
+            table[name][key] = value
+    claims: Any = document.setdefault("namespaces", tomlkit.table(is_super_table=True)) if namespaces else None
+    for name, section in namespaces.items():
+        claims[name] = tomlkit.item(msgspec.to_builtins(section))
+    for name in released:
+        existing: Any = document["namespaces"]
+        existing.remove(name)
+    _write(path, document)
+
+
+def _write(path: Path, document: TOMLDocument) -> None:
     # beside and renamed: an interrupted write must not leave half a registry.toml
     beside = path.with_name(f".{CONFIG_NAME}.{os.getpid()}")
     beside.write_text(tomlkit.dumps(document), encoding="utf-8")
@@ -151,4 +186,4 @@ def _toml(section: KeySection) -> Table:
     return table
 
 
-__all__ = ["KEY_KINDS", "create_key", "key_folder", "register_keys", "unchecked_config"]
+__all__ = ["KEY_KINDS", "create_key", "key_folder", "register_keys", "unchecked_config", "write_sections"]

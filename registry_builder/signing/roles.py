@@ -1,11 +1,13 @@
 """Construction of TUF roles from the configuration. Pure: keys in, unsigned metadata out.
 
     root ─┬─ targets ─┬─ packages (index/*/*) ── bin-00 ... bin-3f     succinct hashed bins, TAP 15
-          │           └─ catalog  (catalog/*)
+          │           ├─ catalog  (catalog/*)
+          │           └─ before both: ns-<namespace> (index/<namespace>/*), one a claimed namespace
           ├─ snapshot      versions of targets, packages, catalog and every bin
           └─ timestamp     version of the snapshot
 
-Both delegations are terminating, so no role that may be added after them can speak for what they don't list. Every
+All delegations are terminating, so no role that comes after another can speak for what that one doesn't list: a claimed
+namespace is its team's alone, whatever ``packages`` signs. Every
 role is marked with its registry, realm and name (`sealdex.trust.marks`): realms share keys and so do bins, and
 without the marks a storage could serve one realm's or bin's files, validly signed, as another's.
 """
@@ -32,13 +34,14 @@ from tuf.api.metadata import (
 )
 
 from registry_builder.signing.signers import public_key
-from registry_builder.source.config import RegistryConfig, RoleSection
+from registry_builder.source.config import NamespaceSection, RegistryConfig, RoleSection
 from sealdex.trust.marks import REALM_FIELD, ROLE_FIELD
 
 BIN_PREFIX = "bin"
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 PACKAGES_PATHS = ("index/*/*",)
 CATALOG_PATHS = ("catalog/*",)
+CLAIM_PREFIX = "ns-"
 
 # Up to so many plugins, so many bits: a bin stays near 100 targets (14 KB) and the snapshot below 64 KB.
 _BITS = ((1_000, 6), (16_000, 8), (250_000, 10))
@@ -115,6 +118,32 @@ def role_keys(config: RegistryConfig, role: str) -> dict[str, Key]:
     return {section.keyid: public_key(section) for section in sections}
 
 
+def claim_role(namespace: str) -> str:
+    """Return the role that speaks for a claimed namespace."""
+    return f"{CLAIM_PREFIX}{namespace}"
+
+
+def claims_of(targets: Targets) -> dict[str, str]:
+    """Return claimed namespace to role, as ``targets`` delegates them."""
+    roles = (targets.delegations.roles or {}) if targets.delegations is not None else {}
+    return {name.removeprefix(CLAIM_PREFIX): name for name in roles if name.startswith(CLAIM_PREFIX)}
+
+
+def claim_keys(config: RegistryConfig, namespace: str) -> dict[str, Key]:
+    """Return the public keys of a claimed namespace by keyid."""
+    sections = [config.keys[name] for name in config.namespaces[namespace].keys]
+    return {section.keyid: public_key(section) for section in sections}
+
+
+def role_section(config: RegistryConfig, role: str) -> RoleSection:
+    """Return what registry.toml says of a role; of bins what it says of ``packages``."""
+    namespace = role.removeprefix(CLAIM_PREFIX)
+    if role.startswith(CLAIM_PREFIX):
+        # targets may still delegate a claim that registry.toml gave up: until it is gone, the usual times hold
+        return config.namespaces.get(namespace) or NamespaceSection(keys=())
+    return config.roles.get(role) or config.roles["packages"]
+
+
 def build_root(config: RegistryConfig, realm: str, *, version: int, now: datetime) -> Root:
     """Return root metadata that trusts the keys and thresholds of registry.toml for the four top roles."""
     keys: dict[str, Key] = {}
@@ -134,9 +163,20 @@ def build_root(config: RegistryConfig, realm: str, *, version: int, now: datetim
 
 
 def build_targets(config: RegistryConfig, realm: str, *, version: int, now: datetime) -> Targets:
-    """Return top-level targets metadata: no target of its own, only the two delegations."""
+    """Return top-level targets metadata: no target of its own, only delegations, claimed namespaces first."""
     packages, catalog = role_keys(config, "packages"), role_keys(config, "catalog")
+    claims = {name: claim_keys(config, name) for name, section in config.namespaces.items() if section.realm == realm}
     delegated = (
+        *(
+            DelegatedRole(
+                claim_role(namespace),
+                list(keys),
+                config.namespaces[namespace].threshold,
+                terminating=True,
+                paths=[f"index/{namespace}/*"],
+            )
+            for namespace, keys in claims.items()
+        ),
         DelegatedRole(
             "packages", list(packages), config.roles["packages"].threshold, terminating=True, paths=[*PACKAGES_PATHS]
         ),
@@ -147,7 +187,10 @@ def build_targets(config: RegistryConfig, realm: str, *, version: int, now: date
     return Targets(
         version=version,
         expires=expiry(config.roles["targets"], now),
-        delegations=Delegations(packages | catalog, {role.name: role for role in delegated}),
+        delegations=Delegations(
+            {keyid: key for keys in (*claims.values(), packages, catalog) for keyid, key in keys.items()},
+            {role.name: role for role in delegated},
+        ),
         unrecognized_fields=_marks(config, realm, "targets"),
     )
 
@@ -167,8 +210,11 @@ def build_packages(config: RegistryConfig, realm: str, *, bits: int, version: in
 def build_target_role(
     config: RegistryConfig, realm: str, name: str, pins: Mapping[str, TargetPin], *, version: int, now: datetime
 ) -> Targets:
-    """Return the metadata of a bin or of ``catalog``: targets by path. Bins live as long as ``packages`` does."""
-    role = config.roles["catalog" if name == "catalog" else "packages"]
+    """Return the metadata of a bin, ``catalog`` or a claimed namespace: targets by path.
+
+    Bins live as long as ``packages`` does.
+    """
+    role = role_section(config, name)
     return Targets(
         version=version,
         expires=expiry(role, now),

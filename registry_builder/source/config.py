@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -63,6 +64,14 @@ class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     signing_days: Days
 
 
+class NamespaceSection(RoleSection, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[namespaces.NAME]``: a namespace that a team's own keys speak for, and nobody else; made by a ceremony."""
+
+    expiry_days: Days = 365
+    signing_days: Days = 60
+    realm: IdentifierPart = "public"
+
+
 class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[keys.NAME]``: where the private key lives (a URI of securesystemslib's signers) and its public half.
 
@@ -108,6 +117,7 @@ class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     realms: dict[IdentifierPart, RealmSection]
     roles: dict[str, RoleSection]
     keys: dict[str, KeySection] = {}
+    namespaces: dict[IdentifierPart, NamespaceSection] = {}
     policy: PolicySection = field(default_factory=PolicySection)
     site: SiteSection = field(default_factory=SiteSection)
 
@@ -177,9 +187,23 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
             problems.append(FieldProblem(f"roles.{name}.threshold", "must be at least 2: one stolen key must not do"))
         if role_section.signing_days >= role_section.expiry_days:
             problems.append(FieldProblem(f"roles.{name}.signing_days", "must be less than expiry_days"))
+    problems += _namespace_problems(config)
     if not config.realms:
         problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
     return problems
+
+
+def _namespace_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
+    for name, section in config.namespaces.items():
+        for key in section.keys:
+            if key not in config.keys:
+                yield FieldProblem(f"namespaces.{name}.keys", f"names key '{key}', but there is no [keys.{key}]")
+        if len({config.keys[k].keyid for k in section.keys if k in config.keys}) < section.threshold:
+            yield FieldProblem(f"namespaces.{name}.threshold", f"is {section.threshold}: too few keys are named for it")
+        if section.signing_days >= section.expiry_days:
+            yield FieldProblem(f"namespaces.{name}.signing_days", "must be less than expiry_days")
+        if section.realm not in config.realms:
+            yield FieldProblem(f"namespaces.{name}.realm", f"'{section.realm}' is no realm of this file")
 
 
 __all__ = [
@@ -188,6 +212,7 @@ __all__ = [
     "ONLINE_ROLES",
     "ROLES",
     "KeySection",
+    "NamespaceSection",
     "PolicySection",
     "RealmSection",
     "RegistryConfig",

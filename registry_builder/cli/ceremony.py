@@ -1,0 +1,279 @@
+"""``ceremony start|sign|finish|abort|show``: changes of root and targets, signed by people on different machines."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.keys import prompt_for_passphrase
+from registry_builder.cli.tree import shown, tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import UsageError
+
+if TYPE_CHECKING:
+    from registry_builder.signing.ceremony import Ceremony
+    from sealdex.cli.output import Output
+
+_BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and user.email when left out.")
+
+
+@click.group(
+    epilog=example(
+        "sealdex-builder ceremony start new-root-key --keys root=root-1,root-3",
+        "sealdex-builder ceremony sign new-root-key",
+        "sealdex-builder ceremony finish new-root-key",
+    )
+)
+@output_options
+def ceremony() -> None:
+    """Change root or targets: plan it, collect signatures, finish at the threshold.
+
+    Everything lies in ceremonies/NAME/ of the source tree: commit it, or carry it around as files. Each signer reads in
+    plain words what changes and adds one file. registry.toml and trust/ stay as they are until `finish`.
+    """
+
+
+@ceremony.command(
+    epilog=example(
+        "sealdex-builder ceremony start rotate-online --keys timestamp=online-2 --keys snapshot=online-2",
+        "sealdex-builder ceremony start claim-acme --claim acme=team-1,team-2 --claim-threshold acme=2",
+        "sealdex-builder ceremony start yearly --renew root --renew targets",
+    )
+)
+@click.argument("name")
+@click.option("--keys", multiple=True, metavar="ROLE=KEY,...", help="All keys of a role from now on.")
+@click.option("--threshold", multiple=True, metavar="ROLE=N", help="How many of them must sign.")
+@click.option("--expiry-days", multiple=True, metavar="ROLE=N", help="How long the role holds.")
+@click.option("--claim", multiple=True, metavar="NS=KEY,...", help="The team's keys that alone speak for a namespace.")
+@click.option("--claim-threshold", multiple=True, metavar="NS=N", help="How many of them must sign.")
+@click.option("--release-claim", multiple=True, metavar="NS", help="The claim ends; packages speaks for it again.")
+@click.option("--realm", default="public", show_default=True, help="The realm of the claims.")
+@click.option("--renew", multiple=True, type=click.Choice(("root", "targets")), help="Sign anew, unchanged.")
+@click.option("--why", default="", metavar="TEXT", help="The reason; every signer sees it.")
+@_BY
+@output_options
+@click.pass_context
+def start(
+    ctx: click.Context,
+    name: str,
+    keys: tuple[str, ...],
+    threshold: tuple[str, ...],
+    expiry_days: tuple[str, ...],
+    claim: tuple[str, ...],
+    claim_threshold: tuple[str, ...],
+    release_claim: tuple[str, ...],
+    realm: str,
+    renew: tuple[str, ...],
+    why: str,
+    by: str | None,
+) -> None:
+    """Plan a change and write what has to be signed to ceremonies/NAME/."""
+    from registry_builder.signing.ceremony_steps import Wanted, start_ceremony  # noqa: PLC0415  # --help needs none of it
+
+    wanted = Wanted(
+        keys=dict(map(_names, keys)),
+        thresholds=dict(map(_number, threshold)),
+        expiry_days=dict(map(_number, expiry_days)),
+        claims=dict(map(_names, claim)),
+        claim_thresholds=dict(map(_number, claim_threshold)),
+        realm=realm,
+        release=release_claim,
+        renew=renew,
+    )
+    tree = tree_of(ctx)
+    started = start_ceremony(tree, name, wanted, by=_who(by, tree), why=why)
+    out = output_of(ctx)
+    out.line(f"started ceremony {name}: {shown(started.folder)}", style="bold")
+    _show(out, tree, started)
+    out.note(f"next: commit it; then each signer: sealdex-builder ceremony sign {name}")
+    out.result(_document(tree, started))
+
+
+@ceremony.command(epilog=example("sealdex-builder ceremony show", "sealdex-builder ceremony show new-root-key"))
+@click.argument("name", required=False)
+@output_options
+@click.pass_context
+def show(ctx: click.Context, name: str | None) -> None:
+    """Show what a ceremony changes, who has signed and whose signatures are missing; without NAME, all of them."""
+    from registry_builder.signing.ceremony import ceremonies, load_ceremony  # noqa: PLC0415  # as above
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    if name is not None:
+        found = load_ceremony(tree, name)
+        _show(out, tree, found)
+        out.result(_document(tree, found))
+        return
+    each = [load_ceremony(tree, known) for known in ceremonies(tree)]
+    out.table(("ceremony", "state", "by", "changes"), [(c.name, _state(c), c.plan.by, _changed(c)) for c in each])
+    out.result({"ceremonies": [{"name": c.name, "state": _state(c), "by": c.plan.by} for c in each]})
+
+
+@ceremony.command(
+    epilog=example(
+        "sealdex-builder ceremony sign new-root-key", "sealdex-builder ceremony sign yearly --key root-1 --yes"
+    )
+)
+@click.argument("name")
+@click.option("--key", "keys", multiple=True, help="Only this key; every key of mine that counts when left out.")
+@click.option("--yes", is_flag=True, help="Don't ask; for programs and for who has read `ceremony show`.")
+@_BY
+@output_options
+@click.pass_context
+def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: str | None) -> None:
+    """Read what changes, and sign it with the keys that are here.
+
+    Adds one file a key to ceremonies/NAME/REALM/signatures/: commit them, or send them to whoever finishes.
+    """
+    from registry_builder.signing.ceremony import load_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.signing.ceremony_steps import sign_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    _show(out, tree, load_ceremony(tree, name))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "nobody is here to say that this shall be signed",
+                untouched="nothing was signed",
+                hint="read it with ceremony show, then: --yes",
+            )
+        if not click.confirm("Sign this?", err=True):
+            raise UsageError("not signed, as you said", untouched="nothing was signed")
+    keyring = Keyring(read_config(tree), tree, prompt=prompt_for_passphrase())
+    result = sign_ceremony(tree, name, keyring, by=_who(by, tree), keys=keys)
+    for path in result.written:
+        out.line(f"wrote {shown(path)}")
+    for key in result.already:
+        out.note(f"key {key} has signed already")
+    for key, reason in result.missing.items():
+        out.note(f"key {key} is not here: {reason}")
+    after = load_ceremony(tree, name)
+    ready = f"sealdex-builder ceremony finish {name}" if after.is_complete else "the other signers"
+    out.note(f"next: commit it; then {ready}")
+    out.result({**_document(tree, after), "written": list(result.written), "already": list(result.already)})
+
+
+@ceremony.command(epilog=example("sealdex-builder ceremony finish new-root-key"))
+@click.argument("name")
+@_BY
+@output_options
+@click.pass_context
+def finish(ctx: click.Context, name: str, by: str | None) -> None:
+    """Put what was signed into trust/ and registry.toml, once every threshold is met (of a root: old and new)."""
+    from registry_builder.signing.ceremony_steps import finish_ceremony  # noqa: PLC0415  # as above
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    written = finish_ceremony(tree, name, by=_who(by, tree))
+    for path in written:
+        out.line(f"wrote {shown(path)}")
+    out.note("next: commit it, then: sealdex-builder publish")
+    out.result({"name": name, "written": written})
+
+
+@ceremony.command(epilog=example('sealdex-builder ceremony abort new-root-key --why "wrong key"'))
+@click.argument("name")
+@click.option("--why", default="", metavar="TEXT", help="The reason.")
+@_BY
+@output_options
+@click.pass_context
+def abort(ctx: click.Context, name: str, why: str, by: str | None) -> None:
+    """Close a ceremony without effect. What was signed stays in its folder."""
+    from registry_builder.signing.ceremony_steps import abort_ceremony  # noqa: PLC0415  # as above
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    path = abort_ceremony(tree, name, by=_who(by, tree), why=why)
+    out.line(f"aborted ceremony {name}: {shown(path)}")
+    out.result({"name": name, "written": [path]})
+
+
+# --- what they share --------------------------------------------------------------------------------------------------
+
+
+def _names(text: str) -> tuple[str, tuple[str, ...]]:
+    name, equals, keys = text.partition("=")
+    named = tuple(dict.fromkeys(key.strip() for key in keys.split(",") if key.strip()))
+    if not equals or not name or not named:
+        raise UsageError(f"'{text}' names no keys: write NAME=KEY,KEY")
+    return name, named
+
+
+def _number(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not name or not number.isdecimal() or int(number) < 1:
+        raise UsageError(f"'{text}' states no number: write NAME=2")
+    return name, int(number)
+
+
+def _who(by: str | None, tree: Path) -> str:
+    from registry_builder.source.lifecycle import committer  # noqa: PLC0415  # as above
+
+    return by or committer(tree)
+
+
+def _state(found: Ceremony) -> str:
+    if found.closed is not None:
+        return found.closed.outcome
+    return "ready to finish" if found.is_complete else "waits for signatures"
+
+
+def _changed(found: Ceremony) -> str:
+    return ", ".join(f"{document.realm} {document.name}" for document in found.documents)
+
+
+def _show(out: Output, tree: Path, found: Ceremony) -> None:
+    from registry_builder.signing.ceremony import missing_signatures  # noqa: PLC0415  # as above
+
+    plan = found.plan
+    out.line(f"ceremony {found.name}: {_state(found)}; started by {plan.by} at {plan.at}", style="bold")
+    if plan.why:
+        out.line(f"  why: {plan.why}")
+    for document in found.documents:
+        out.line(f"  realm {document.realm}, {document.name}:")
+        _lines(out, document.changes)
+        for quorum in document.quorums:
+            out.line(f"    signed for {quorum.said}: {len(quorum.signed)} of the {quorum.threshold} needed")
+        if found.closed is None:
+            _lines(out, [f"missing: {line}" for line in missing_signatures(tree, document)])
+        for line in document.ignored:
+            out.warn(f"a signature doesn't count: {line}")
+
+
+def _lines(out: Output, lines: Iterable[str]) -> None:
+    for line in lines:
+        out.line(f"    {line}")
+
+
+def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
+    from registry_builder.signing.ceremony import missing_signatures  # noqa: PLC0415  # as above
+
+    return {
+        "name": found.name,
+        "state": _state(found),
+        "by": found.plan.by,
+        "at": found.plan.at,
+        "why": found.plan.why,
+        "complete": found.is_complete,
+        "documents": [
+            {
+                "realm": d.realm,
+                "file": d.name,
+                "changes": list(d.changes),
+                "quorums": [
+                    {"for": q.said, "threshold": q.threshold, "keys": list(q.keyids), "signed": list(q.signed)}
+                    for q in d.quorums
+                ],
+                "missing": missing_signatures(tree, d),
+                "ignored": list(d.ignored),
+            }
+            for d in found.documents
+        ],
+    }
+
+
+__all__ = ["ceremony"]
