@@ -13,6 +13,7 @@ from support.plugin_store import PluginStore
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginContext, PluginError, PluginManager, PluginState, PluginStatus, PluginTimeoutError
+from sealdex.store.state import State
 
 GREETER = """
 class Plugin:
@@ -258,6 +259,20 @@ def test_statuses_are_kept_and_what_is_disabled_is_not_run(plugins: PluginStore)
         with pytest.raises(PluginError):
             manager.register("acme/bad")
     assert kept.notes == [("acme/bad", "1.0.0", 2)]
+
+
+def test_statuses_are_those_of_the_store_when_nothing_else_is_said(
+    plugins: PluginStore, manager: PluginManager
+) -> None:
+    plugins.python("acme/bad", "1.0.0", "1 / 0")
+    with pytest.raises(PluginError):
+        manager.register("acme/bad")
+    row = State(plugins.store).plugin(PluginId("acme", "bad"))
+    assert (row.status, row.version) == (2, "1.0.0")
+    assert "ZeroDivisionError" in (row.error or "")
+    plugins.python("acme/bad", "1.0.1", greeter("1.0.1"))
+    manager.reload("acme/bad")
+    assert State(plugins.store).plugin(PluginId("acme", "bad")).status == 1
 
 
 def test_a_look_reloads_what_was_switched_and_only_that(plugins: PluginStore, manager: PluginManager) -> None:

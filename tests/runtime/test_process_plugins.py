@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.plugin_store import PluginStore
 
-from sealdex.runtime import PluginError, PluginManager, PluginStatus, PluginTimeoutError
+from sealdex.runtime import MethodNotFoundError, PluginError, PluginManager, PluginStatus, PluginTimeoutError
 from sealdex.runtime.protocol import MAX_MESSAGE_BYTES, Notice, ProtocolError, Response, read, request
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins" / "acme"
@@ -62,7 +62,7 @@ def test_the_example_in_python(
     manager.init()
     assert manager.call("acme/journal-notify", "send", "one") == {"sent": 1}
     assert manager.get("acme/journal-notify").send(message="two") == {"sent": 2}
-    with pytest.raises(PluginError, match="AttributeError"):
+    with pytest.raises(MethodNotFoundError, match="only send"):
         manager.call("acme/journal-notify", "nothing")
     manager.unregister("acme/journal-notify")
     assert [line.split(" ", 1)[1] for line in (tmp_path / "journal").read_text().splitlines()] == ["one", "two"]
@@ -233,7 +233,7 @@ def test_requests_are_compact_and_in_order() -> None:
     ("line", "message"),
     [
         (b'{"jsonrpc":"2.0","id":1,"result":null}', Response(1)),
-        (b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}', Response(1, error="no")),
+        (b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"no"}}', Response(1, error="no", code=1)),
         (b'{"jsonrpc":"2.0","method":"log","params":{}}', Notice("log", {})),
         (b'{"jsonrpc":"2.0","id":"a","method":"ask"}', Notice("ask", None, "a")),
     ],

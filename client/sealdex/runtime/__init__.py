@@ -14,14 +14,16 @@ are imported when they are first used.
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from sealdex.runtime.errors import PluginError, PluginTimeoutError
+    from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
+    from sealdex.runtime.jobs import Job, JobResult, PluginExecutionResult, load_job, run_job
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
     from sealdex.runtime.services import Services
     from sealdex.runtime.watching import Watcher
 
 _HOMES = {
-    "errors": ("PluginError", "PluginTimeoutError"),
+    "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
+    "jobs": ("Job", "JobResult", "PluginExecutionResult", "load_job", "run_job"),
     "manager": ("PluginManager",),
     "plugin": ("PluginContext", "PluginState", "PluginStatus"),
     "services": ("Services",),
@@ -30,14 +32,20 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Job",
+    "JobResult",
+    "MethodNotFoundError",
     "PluginContext",
     "PluginError",
+    "PluginExecutionResult",
     "PluginManager",
     "PluginState",
     "PluginStatus",
     "PluginTimeoutError",
     "Services",
     "Watcher",
+    "load_job",
+    "run_job",
 ]
 
 

@@ -11,6 +11,10 @@ class PluginError(SealdexError):
     code = "plugin"
 
 
+class MethodNotFoundError(PluginError):
+    """A plugin has no method of that name."""
+
+
 class PluginTimeoutError(PluginError):
     """A plugin took longer than it may."""
 

@@ -38,6 +38,7 @@ from sealdex.runtime.watching import Watcher
 from sealdex.store.changes import require_installed
 from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store
+from sealdex.store.state import StoredStatus
 
 LOAD_TIMEOUT_S = 30.0
 
@@ -87,7 +88,7 @@ class PluginManager:
         load_timeout: seconds that importing or starting a plugin may take, and initialising it again; None: no limit,
             and Python plugins are then loaded in the caller's thread.
         call_timeout: seconds that a call of a process plugin may take.
-        keeper: knows what is disabled and keeps statuses, such as the store's ``state.db``; only in memory without one.
+        keeper: knows what is disabled and keeps statuses; the store's ``state.db`` when left out.
         observer: told how long plugins took to load and what failed.
     """
 
@@ -103,7 +104,7 @@ class PluginManager:
         self.store = store if isinstance(store, Store) else Store(os.fspath(store or store_folder()))
         self._load_timeout = load_timeout
         self._call_timeout = call_timeout
-        self._keeper = keeper
+        self._keeper = keeper if keeper is not None else StoredStatus(self.store)
         self._observer = observer or Observer()
         self._entries: dict[str, _Entry] = {}
         self._watchers: list[Watcher] = []
@@ -354,8 +355,10 @@ class PluginManager:
 
     def _note(self, entry: _Entry, version: str, status: PluginStatus, error: str | None) -> None:
         entry.status, entry.error = status, error
-        if self._keeper is not None:
+        try:
             self._keeper.note(entry.plugin, version, status, error)
+        except SealdexError as failure:  # a store that can't be written must not keep plugins from serving
+            plugin_logger(entry.plugin).warning("how %s fares could not be kept: %s", entry.plugin, failure)
 
     def _crashed(self, entry: _Entry, version: str, why: str) -> None:
         serving = entry.serving
@@ -363,7 +366,7 @@ class PluginManager:
             self._note(entry, version, PluginStatus.ERROR, f"{version}: {why}")
 
     def _require_enabled(self, entry: _Entry) -> None:
-        if self._keeper is not None and not self._keeper.is_enabled(entry.plugin):
+        if not self._keeper.is_enabled(entry.plugin):
             entry.status, entry.error = PluginStatus.DISABLED, None
             raise PluginError(
                 f"{entry.plugin} is disabled",

@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
-from sealdex.runtime.errors import PluginError, PluginTimeoutError
+from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
 from sealdex.runtime.plugin import PluginContext, plugin_logger
 from sealdex.runtime.process_group import ProcessGroup, pump
 from sealdex.runtime.protocol import (
@@ -281,9 +281,8 @@ class ProcessPlugin:
         if message.error is None:
             answer.set_result(message.result)
         else:
-            answer.set_exception(
-                PluginError(f"{self._name} answered with an error: {message.error}", subject=self._name)
-            )
+            kind = MethodNotFoundError if message.code == METHOD_NOT_FOUND else PluginError
+            answer.set_exception(kind(f"{self._name} answered with an error: {message.error}", subject=self._name))
 
     def _broken(self, why: str) -> None:
         self._ended(f"{why}, so it was ended")

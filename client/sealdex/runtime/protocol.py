@@ -26,6 +26,7 @@ class Response:
     id: int
     result: Any = None
     error: str | None = None
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +78,9 @@ def read(line: bytes) -> Response | Notice:
     if "result" in message:
         return Response(number, message["result"])
     error = message["error"]
-    text = error.get("message") if isinstance(error, dict) else None
-    return Response(number, error=str(text if text is not None else error)[:2000] or "unknown error")
+    text, code = (error.get("message"), error.get("code")) if isinstance(error, dict) else (None, None)
+    said = str(text if text is not None else error)[:2000] or "unknown error"
+    return Response(number, error=said, code=code if type(code) is int else None)
 
 
 def _line(message: dict[str, Any]) -> bytes:

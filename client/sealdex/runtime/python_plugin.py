@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from sealdex.errors import SealdexError
 from sealdex.manifests import installed_manifest
-from sealdex.runtime.errors import PluginError, PluginTimeoutError
+from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
 from sealdex.runtime.namespaces import PluginNamespace
 from sealdex.runtime.plugin import PluginContext, failure_text
 from sealdex.store.installations import Installation
@@ -75,8 +75,15 @@ class PythonPlugin:
             self._bounded("initialising", lambda: init(context))
 
     def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Call a method of the object; what it raises is the caller's."""
-        return getattr(self._object, method)(*params, **named)
+        """Call a method of the object; what it raises is the caller's.
+
+        Raises:
+            MethodNotFoundError: it has no such method.
+        """
+        found = getattr(self._object, method, None)
+        if not callable(found):
+            raise MethodNotFoundError(f"{self._name} has no method '{method}'", subject=self._name)
+        return found(*params, **named)
 
     def close(self) -> None:
         """Call the object's ``close()``, if it has one, and let the modules go.

@@ -27,10 +27,12 @@ class Journal:
 def answer(plugin, request):
     """Return the response to one request."""
     params = request.get("params", [])
+    method = getattr(plugin, request["method"], None)
+    if method is None:
+        return {"error": {"code": -32601, "message": f"there is no {request['method']}, only send"}}
     try:
-        method = getattr(plugin, request["method"])
         result = method(**params) if isinstance(params, dict) else method(*params)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except (KeyError, OSError, TypeError, ValueError) as error:
         return {"error": {"code": -32000, "message": f"{type(error).__name__}: {error}"}}
     return {"result": result}
 

@@ -1,0 +1,406 @@
+"""Jobs: the plugins that one needs are ensured and loaded, then its stages run around its commands.
+
+    job_id = "build-42"
+    commands = ["make", "make check"]
+
+    [[plugins]]
+    plugin_id = "acme/console-notify"
+    version = "1.2.0"
+    checksum = "9f86d0..."                       # SHA-256 of the artifact
+    config = { prefix = "[build]" }
+    stages = { on_failure = { method = "send", params = ["build-42 failed"] } }
+
+Order: ensure, load, ``before``, the commands, ``on_success`` or ``on_failure``, ``after``. A plugin that can't be
+ensured ends the job before anything of it ran. One that fails to load, or in ``before``, fails the job: its commands
+aren't run, ``on_failure`` and ``after`` are. What fails in a later stage is reported and changes nothing else.
+
+Without ``stages`` each plugin's ``stage(stage, job)`` is called, or ``send("Job build-42 before")`` where it has no
+``stage``; one that has neither is only loaded. Programs of the plugins are first in the commands' ``PATH``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sealdex.client import Client
+from sealdex.errors import ConfigError, SealdexError, UsageError, VerificationError
+from sealdex.manifests import installed_manifest
+from sealdex.model.decode import DocumentError, read_values
+from sealdex.model.ids import PluginId, Sha256, parse_plugin_id
+from sealdex.model.versions import VersionText
+from sealdex.runtime.errors import MethodNotFoundError, PluginError
+from sealdex.runtime.manager import PluginManager
+from sealdex.runtime.plugin import failure_text
+from sealdex.runtime.process_group import ProcessGroup, pump
+from sealdex.store.installations import Installation, find_installation
+from sealdex.store.layout import Store
+from sealdex.store.verify import verify_installation, worse_than_extra
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+STAGES = ("before", "on_success", "on_failure", "after")
+LOAD_STAGE = "load"
+_GRACE_S = 10.0
+
+
+class StageCall(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is called in a stage: a method, with positional parameters or named ones."""
+
+    method: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*\Z")]
+    params: list[Any] | dict[str, Any] = []
+
+
+class JobPlugin(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A plugin that a job needs.
+
+    Attributes:
+        plugin_id: ``NS/NAME``.
+        version: exactly this one.
+        checksum: SHA-256 of its artifact for this host; left out, what the registry signed is believed.
+        name: for people.
+        config: merged over its defaults.
+        stages: what is called when; the plugin's own habit when left out.
+        size, download_url, location: read and not used: the signed index says how large it is and where it lies.
+    """
+
+    plugin_id: str
+    version: VersionText
+    checksum: Sha256 | None = None
+    name: str | None = None
+    config: dict[str, Any] = {}
+    stages: dict[str, StageCall] | None = None
+    size: int | None = None
+    download_url: str | None = None
+    location: str | int | None = None
+
+    @property
+    def plugin(self) -> PluginId:
+        """The plugin, parsed."""
+        return parse_plugin_id(self.plugin_id)
+
+
+class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What is to be done.
+
+    Attributes:
+        job_id: its name, for people and plugins.
+        plugins: what it needs, in the order in which their stages run.
+        commands: lines for ``sh``; the first that fails ends them.
+        env: variables for the commands.
+        workdir: where the commands run; the current folder when left out.
+        timeout: seconds for all commands together; None: no limit.
+    """
+
+    job_id: Annotated[str, Meta(min_length=1, max_length=256)]
+    plugins: tuple[JobPlugin, ...] = ()
+    commands: tuple[str, ...] = ()
+    env: dict[str, str] = {}
+    workdir: str | None = None
+    timeout: Annotated[float, Meta(gt=0)] | None = None
+
+
+class PluginExecutionResult(Struct, frozen=True):
+    """How one plugin fared in one stage; times are UTC in milliseconds since 1970, ``result`` is JSON text."""
+
+    plugin_id: str
+    plugin_name: str
+    version: str
+    stage: str
+    success: bool
+    error_message: str
+    start_time: int
+    end_time: int
+    result: str
+
+
+class CommandResult(Struct, frozen=True):
+    """How one command ended; a negative code is the number of a signal."""
+
+    command: str
+    exit_code: int
+    start_time: int
+    end_time: int
+
+
+class JobResult(Struct, frozen=True):
+    """How a job ended."""
+
+    job_id: str
+    success: bool
+    error_message: str
+    commands: tuple[CommandResult, ...]
+    plugin_results: tuple[PluginExecutionResult, ...]
+
+
+def load_job(path: Path) -> Job:
+    """Read a job from a TOML or JSON file.
+
+    Raises:
+        ConfigError: it can't be read or is wrong; every problem is named.
+    """
+    try:
+        data = path.read_bytes()
+        values = json.loads(data) if path.suffix == ".json" else tomllib.loads(data.decode())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the job can't be read: {error}", subject=str(path)) from error
+    return job_from(values, str(path))
+
+
+def job_from(values: Any, subject: str = "job") -> Job:
+    """Turn plain data into a job.
+
+    Raises:
+        ConfigError: it is wrong; every problem is named.
+    """
+    try:
+        job = read_values(values, Job)
+    except DocumentError as error:
+        raise ConfigError("\n".join(map(str, error.problems)), subject=subject) from error
+    problems = []
+    for number, needed in enumerate(job.plugins):
+        try:
+            parse_plugin_id(needed.plugin_id)
+        except ValueError as error:
+            problems.append(f"plugins[{number}].plugin_id: {error}")
+        unknown = [stage for stage in needed.stages or () if stage not in STAGES]
+        problems += [f"plugins[{number}].stages: '{s}' is none of {', '.join(STAGES)}" for s in unknown]
+    names = [f"{needed.plugin_id}@{needed.version}" for needed in job.plugins]
+    problems += [f"plugins: {name} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    if problems:
+        raise ConfigError("\n".join(problems), subject=subject)
+    return job
+
+
+def run_job(
+    job: Job | dict[str, Any],
+    *,
+    client: Client | None = None,
+    on_line: Callable[[str], None] | None = None,
+    on_result: Callable[[PluginExecutionResult | CommandResult], None] | None = None,
+    load_timeout: float | None = 30.0,
+) -> JobResult:
+    """Run a job to its end.
+
+    Args:
+        job: what to do.
+        client: ensures the plugins and says where the store is; the user's own when left out. It makes no request when
+            all plugins are installed.
+        on_line: told what the commands print.
+        on_result: told of each stage and command when it has ended.
+        load_timeout: seconds for loading each plugin.
+
+    Raises:
+        ConfigError: the job is wrong. NotFoundError, NoMatchError, VerificationError, UnavailableError, InstallError: a
+        plugin can't be ensured. After these nothing of the job was run.
+    """
+    asked = job if isinstance(job, Job) else job_from(job)
+    if client is None:
+        with Client() as own:
+            return run_job(asked, client=own, on_line=on_line, on_result=on_result, load_timeout=load_timeout)
+    if asked.workdir is not None and not Path(asked.workdir).is_dir():
+        raise UsageError(f"the job's workdir {asked.workdir} is no folder", untouched="nothing was run")
+    installed = [ensure(client, needed) for needed in asked.plugins]
+    with PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer) as plugins:
+        return _Run(asked, installed, plugins, on_line, on_result).run()
+
+
+def ensure(client: Client, needed: JobPlugin) -> Installation:
+    """Return the installation of a job's plugin, installed if it isn't there; what is in use stays that.
+
+    Raises:
+        VerificationError: its artifact isn't the one of the checksum; nothing was installed.
+        NotFoundError, NoMatchError, UnavailableError, InstallError: as `Client.install`.
+    """
+    store, plugin = Store(client.config.store), needed.plugin
+    found = find_installation(store, plugin, needed.version)
+    if found is None or worse_than_extra(verify_installation(found, quick=True)):
+        request = f"{plugin}@={needed.version}"
+        for choice in client.resolve(request):
+            if choice.plugin == plugin and choice.artifact is not None:
+                _compare(needed, choice.artifact.sha256, "nothing was installed or run")
+        client.install(request, make_current=False, fallback=False)
+        found = find_installation(store, plugin, needed.version)
+        if found is None:
+            raise PluginError(
+                f"{plugin} {needed.version} has no files to load", subject=str(plugin), untouched="nothing was run"
+            )
+    _compare(needed, found.artifact_sha256, "nothing was run")
+    return found
+
+
+def _compare(needed: JobPlugin, digest: str, untouched: str) -> None:
+    if needed.checksum is not None and needed.checksum != digest:
+        raise VerificationError(
+            f"{needed.plugin_id} {needed.version} has SHA-256 {digest}, and the job asks for {needed.checksum}",
+            subject=needed.plugin_id,
+            untouched=untouched,
+            hint="ask who made the job: it was made for another file, or somebody changed it",
+        )
+
+
+class _Run:
+    """One run of one job."""
+
+    def __init__(
+        self,
+        job: Job,
+        installed: list[Installation],
+        plugins: PluginManager,
+        on_line: Callable[[str], None] | None,
+        on_result: Callable[[PluginExecutionResult | CommandResult], None] | None,
+    ) -> None:
+        self._job = job
+        self._installed = installed
+        self._plugins = plugins
+        self._on_line = on_line or (lambda _: None)
+        self._on_result = on_result or (lambda _: None)
+        self._loaded: list[JobPlugin] = []
+        self._results: list[PluginExecutionResult] = []
+        self._commands: list[CommandResult] = []
+
+    def run(self) -> JobResult:
+        """Run everything and say how it went."""
+        problem = self._load() or self._stage("before", stop_at_first=True) or self._run_commands()
+        self._stage("on_failure" if problem else "on_success")
+        self._stage("after")
+        return JobResult(
+            self._job.job_id, problem is None, problem or "", tuple(self._commands), tuple(self._results)
+        )  # fmt: skip
+
+    def _load(self) -> str | None:
+        problem = None
+        for needed, installation in zip(self._job.plugins, self._installed, strict=True):
+            manifest = installed_manifest(installation)
+            kind = manifest.runtime.kind if manifest.runtime is not None else "python"
+            if manifest.entry_point is None or kind not in {"python", "process"}:
+                continue  # a model, a native program: installed is all that it can be
+
+            def load(needed: JobPlugin = needed) -> None:
+                name = _name(needed)
+                self._plugins.register(needed.plugin, version=needed.version, config=needed.config, name=name)
+                self._plugins.init(name)
+
+            failed = self._record(needed, LOAD_STAGE, load)
+            if failed is None:
+                self._loaded.append(needed)
+            problem = problem or failed
+        return problem
+
+    def _stage(self, stage: str, *, stop_at_first: bool = False) -> str | None:
+        problem = None
+        for needed in self._loaded:
+            if needed.stages is not None and stage not in needed.stages:
+                continue
+
+            def call(needed: JobPlugin = needed) -> Any:
+                return self._call(needed, stage)
+
+            problem = self._record(needed, stage, call)
+            if problem is not None and stop_at_first:
+                return problem
+        return problem
+
+    def _call(self, needed: JobPlugin, stage: str) -> Any:
+        name = _name(needed)
+        if needed.stages is not None:
+            asked = needed.stages[stage]
+            if isinstance(asked.params, dict):
+                return self._plugins.call(name, asked.method, **asked.params)
+            return self._plugins.call(name, asked.method, *asked.params)
+        about = {"job_id": self._job.job_id, "plugin_id": needed.plugin_id, "version": needed.version}
+        for method, params in (("stage", (stage, about)), ("send", (f"Job {self._job.job_id} {stage}",))):
+            try:
+                return self._plugins.call(name, method, *params)
+            except MethodNotFoundError:  # noqa: PERF203  # two tries
+                continue
+        raise MethodNotFoundError(f"{name} has neither stage nor send")
+
+    def _record(self, needed: JobPlugin, stage: str, call: Callable[[], Any]) -> str | None:
+        began, problem, result = _now_ms(), None, None
+        try:
+            result = call()
+        except MethodNotFoundError as error:
+            if needed.stages is None:
+                return None
+            problem = str(error)
+        except SealdexError as error:
+            problem = str(error)
+        except Exception as error:  # noqa: BLE001  # a plugin may raise anything, and the job goes on to its end
+            problem = failure_text(error)
+        record = PluginExecutionResult(
+            plugin_id=needed.plugin_id,
+            plugin_name=needed.name or needed.plugin.name,
+            version=needed.version,
+            stage=stage,
+            success=problem is None,
+            error_message=problem or "",
+            start_time=began,
+            end_time=_now_ms(),
+            result=json.dumps(result, default=str),
+        )
+        self._results.append(record)
+        self._on_result(record)
+        return None if problem is None else f"{stage}: {needed.plugin_id} {needed.version}: {problem}"
+
+    def _run_commands(self) -> str | None:
+        programs = [str(Path(i.path, i.bin).parent) for i in self._installed if i.bin is not None]
+        path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
+        env = {**os.environ, "PATH": path, "SEALDEX_JOB": self._job.job_id, **self._job.env}
+        deadline = None if self._job.timeout is None else time.monotonic() + self._job.timeout
+        for command in self._job.commands:
+            began = _now_ms()
+            code = self._run_command(command, env, deadline)
+            is_late = code is None
+            done = CommandResult(command, -9 if code is None else code, began, _now_ms())
+            self._commands.append(done)
+            self._on_result(done)
+            if is_late:
+                return f"commands: '{command}' was ended: the job's {self._job.timeout:g} s were over"
+            if code:
+                return f"commands: '{command}' ended with {code}"
+        return None
+
+    def _run_command(self, command: str, env: dict[str, str], deadline: float | None) -> int | None:
+        group = ProcessGroup(
+            ["/bin/sh", "-c", command],
+            folder=Path(self._job.workdir or Path.cwd()),
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if group.process.stdout is None:
+            raise AssertionError("unreachable: it is a pipe")
+        printing = threading.Thread(target=pump, args=(group.process.stdout, self._on_line), daemon=True)
+        printing.start()
+        try:
+            return group.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        finally:
+            group.stop(_GRACE_S)
+            printing.join(_GRACE_S)
+
+
+def _name(needed: JobPlugin) -> str:
+    return f"{needed.plugin_id}@{needed.version}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def as_plain(result: JobResult) -> Any:
+    """Return a result as JSON shows it."""
+    return msgspec.to_builtins(result)
