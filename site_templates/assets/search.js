@@ -209,7 +209,7 @@ function show({ total, rows, facets }) {
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
   const focused = document.activeElement?.dataset.key;
-  page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key])));
+  page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)));
   page.chips.replaceChildren(...chips());
   if (total === 0) page.results.replaceChildren(nothing());
   if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
@@ -292,8 +292,9 @@ function nothing() {
   );
 }
 
-function filter(key, { values, more }) {
-  if (!values.length || (key === "deprecated" && values.length === 1 && !asked.facets[key].size)) return "";
+function filter(key, { values, more }, total) {
+  // nothing to choose where all that is found has the same value
+  if (!values.length || (values.length === 1 && values[0][1] === total && !asked.facets[key].size)) return "";
   return element(
     "fieldset",
     { class: "search-facet" },
