@@ -228,7 +228,7 @@ def test_install_list_path_verify_uninstall(ready: Run, tmp_path: Path) -> None:
     ]
     assert "acme/slack 2.0.0 is newer and was passed over: only in channel beta, not stable" in done.err
     assert ready("list").out.splitlines()[2].split() == [
-        "acme/slack", "1.1.0", "(current)", "public", "signed", "by", "packages,", "root", "v1",
+        "acme/slack", "1.1.0", "(current)", "enabled", "public", "signed", "by", "packages,", "root", "v1",
     ]  # fmt: skip
     folder = tmp_path / "store/plugins/acme/slack/1.1.0"
     assert ready("path", "acme/slack").out == f"{folder}\n"

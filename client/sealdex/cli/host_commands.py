@@ -10,11 +10,35 @@ from sealdex.cli.installed import show_list, show_path
 from sealdex.errors import VerificationError
 
 
-@click.command("list", epilog=examples("sealdex list", "sealdex list --json"))
+@click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
+@click.option("--outdated", is_flag=True, help="Ask the registries, and list what in use has a newer release.")
 @client_command
-def list_(context: Context) -> None:
-    """List what is installed, and on whose word."""
-    show_list(context.out, context.store)
+def list_(context: Context, outdated: bool) -> None:
+    """List what is installed, its status and on whose word; or what of it is outdated."""
+    if outdated:
+        _show_outdated(context)
+    else:
+        show_list(context.out, context.store)
+
+
+def _show_outdated(context: Context) -> None:
+    from sealdex.updating import outdated  # noqa: PLC0415  # a command imports when it runs
+
+    out = context.out
+    with context.client("asking") as client:
+        found = outdated(client)
+    out.result({
+        "outdated": [
+            {"plugin": str(o.plugin), "version": o.version, "newest": o.newest, "pinned": o.pinned, "yanked": o.yanked}
+            for o in found
+        ]
+    })  # fmt: skip
+    marks = [", ".join(word for word, holds in (("pinned", o.pinned), ("yanked", o.yanked)) if holds) for o in found]
+    out.table(
+        ["PLUGIN", "IN USE", "NEWEST", ""],
+        [[str(o.plugin), o.version, o.newest, mark] for o, mark in zip(found, marks, strict=True)],
+    )
+    out.note("sealdex update brings them up to date" if found else "everything is up to date")
 
 
 @click.command(epilog=examples("sealdex path acme/slack", 'cd "$(sealdex path acme/slack@1.2.0)"'))

@@ -13,6 +13,7 @@ from sealdex.store.installations import (
     trust_in_words,
 )
 from sealdex.store.layout import Store
+from sealdex.store.statuses import ENABLED, in_words, statuses
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from sealdex.store.installations import Installation
+    from sealdex.store.statuses import Status
 
 
 def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
@@ -27,16 +29,22 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
     place = Store(store or store_folder())
     found = installations(place)
     in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
-    out.result({"installed": [as_plain(i, is_current=in_use[i.id] == i.version) for i in found]})
+    known = statuses(place)
+    out.result({
+        "installed": [
+            as_plain(i, is_current=in_use[i.id] == i.version, status=known.get(i.id, ENABLED)) for i in found
+        ]
+    })  # fmt: skip
     if out.mode == "quiet":
         out.table([], [[f"{i.namespace}/{i.name}", i.version, i.path] for i in found])
         return
     out.table(
-        ["PLUGIN", "VERSION", "REGISTRY", "TRUST"],
+        ["PLUGIN", "VERSION", "STATUS", "REGISTRY", "TRUST"],
         [
             [
                 f"{i.namespace}/{i.name}",
                 i.version + (" (current)" if in_use[i.id] == i.version else ""),
+                in_words(known.get(i.id, ENABLED), i.version) if in_use[i.id] == i.version else "",
                 i.registry,
                 trust_in_words(i.signed_by, i.root_version),
             ]
@@ -47,10 +55,12 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
         out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
 
 
-def as_plain(installation: Installation, *, is_current: bool) -> dict[str, Any]:
+def as_plain(installation: Installation, *, is_current: bool, status: Status) -> dict[str, Any]:
     """Return an installation as json mode shows it."""
     plugin = f"{installation.namespace}/{installation.name}"
-    return {"plugin": plugin, **installation.as_dict(), "current": is_current}
+    number, error, pin = status
+    decided = {"status": number, "error": error, "pin": pin}
+    return {"plugin": plugin, **installation.as_dict(), "current": is_current, **decided}
 
 
 def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> None:
@@ -76,7 +86,8 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
     if found is None:
         raise _not_installed(place, (namespace, name), version)
     out.answer(found.path)
-    out.result(as_plain(found, is_current=current_version_named(place, found.id) == found.version))
+    is_current = current_version_named(place, found.id) == found.version
+    out.result(as_plain(found, is_current=is_current, status=statuses(place).get(found.id, ENABLED)))
 
 
 def _not_installed(place: Store, plugin: tuple[str, str], version: str) -> Exception:

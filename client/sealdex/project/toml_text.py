@@ -12,10 +12,10 @@ _MUST_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 def table(header: str, values: Mapping[str, Any], *, is_array: bool = False) -> Iterator[str]:
-    """Yield the lines of one table, or of one element of an array of tables; what is None or empty is left out."""
+    """Yield the lines of a table, or of an element of an array of tables; None, False and what is empty are left out."""
     yield f"[[{header}]]" if is_array else f"[{header}]"
     for name, given in values.items():
-        if given is not None and given not in ({}, [], (), False):
+        if given is not None and given is not False and given not in ({}, [], ()):
             yield f"{key(name)} = {value(given)}"
 
 

@@ -1,0 +1,42 @@
+"""The status and pin of each plugin, read from ``state.db`` without importing much (see `sealdex.store.layout`)."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.store.layout import Plugin, Store
+
+    Status = tuple[int, str | None, str | None]  # (0 disabled, 1 enabled, 2 error; what went wrong; pinned version)
+
+ENABLED = (1, None, None)
+_WORDS = ("disabled", "enabled", "error")
+_PATIENCE_S = 60.0
+
+
+def statuses(store: Store) -> dict[Plugin, Status]:
+    """Return (status, error, pin) of the plugins of which there is something to say; of all others it is `ENABLED`.
+
+    A database that can't be read says nothing: `sealdex doctor` and all that changes something say why.
+    """
+    if not os.path.exists(store.state_file):  # noqa: PTH110  # see layout
+        return {}
+    import sqlite3  # noqa: PLC0415  # a store in which nothing was ever decided needn't wait for it
+
+    try:
+        database = sqlite3.connect(store.state_file, timeout=_PATIENCE_S)
+        try:
+            rows = database.execute("SELECT namespace, name, status, error, pin FROM plugin").fetchall()
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return {}
+    return {(namespace, name): (status, error, pin) for namespace, name, status, error, pin in rows}
+
+
+def in_words(status: Status, version: str) -> str:
+    """Say how a version is: ``enabled``, ``disabled``, ``error: why``, and whether the plugin is pinned to it."""
+    number, error, pin = status
+    said = _WORDS[number] + (f": {error}" if error else "")
+    return f"{said}, pinned" if pin == version else said

@@ -1,0 +1,130 @@
+"""use, pins, enable, disable, rollback, history, update and list --outdated, on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.commands import Run
+from support.plugin_registry import PluginRegistry
+from support.tree_server import TreeServer
+
+from sealdex.model.ids import PluginId
+from sealdex.store.layout import Store
+from sealdex.store.state import FAILED, StoredStatus
+
+
+def version_of(run: Run, plugin: str) -> str | None:
+    ran = run("path", plugin, "--json")
+    return str(ran.document["version"]) if ran.code == 0 else None
+
+
+def test_use_rollback_history(run: Run) -> None:
+    run("install", "acme/slack@1.0.0")
+    run("install", "acme/slack@1.1.0")
+    assert run("use", "acme/slack", "1.0.0").out == "acme/slack 1.0.0 is in use (was 1.1.0)\n"
+    assert version_of(run, "acme/slack") == "1.0.0"
+    back = run("rollback", "--json").document
+    assert back["taken_back"][0]["command"] == "use acme/slack 1.0.0"
+    assert version_of(run, "acme/slack") == "1.1.0"
+    shown = run("history")
+    assert "use acme/slack 1.0.0 (taken back)" in shown.out
+    assert "acme/slack 1.0.0 -> 1.1.0" in shown.out
+    changes = run("history", "--json", "--limit", "2").document
+    assert [(c["change"], c["holds"]) for c in changes["changes"]] == [(4, False), (3, False)]
+    assert changes["total"] == 4
+    assert run("rollback", "--to", "0").code == 0
+    assert run("list", "--json").document["installed"] == []
+    nothing = run("rollback")
+    assert (nothing.code, "sealdex history" in nothing.err) == (2, True)
+
+
+def test_use_of_what_is_not_there(run: Run) -> None:
+    run("install", "acme/mail")
+    missing = run("use", "acme/mail", "9.0.0")
+    assert (missing.code, "sealdex install acme/mail@9.0.0" in missing.err) == (3, True)
+    assert run("use", "acme/mail").code == 2
+    assert run("use", "acme/nothing", "--pin").code == 3
+    assert run("use", "nothing", "1.0.0").code == 2
+
+
+def test_pins_hold(run: Run) -> None:
+    run("install", "acme/slack@1.0.0", "--pin")
+    assert "enabled, pinned" in run("list").out
+    refused = run("install", "acme/slack@1.1.0")
+    assert refused.code == 3
+    assert "the pin on this host keeps acme/slack at 1.0.0" in refused.err
+    assert "--unpin takes the pin of acme/slack away" in refused.err
+    assert run("install", "acme/slack").out.startswith("acme/base 1.0.0 is installed already")
+    assert "acme/slack stays: pinned to 1.0.0" in run("update").err
+    assert run("use", "acme/slack", "--pin").out == "acme/slack 1.0.0 is in use, pinned\n"
+    assert run("install", "acme/slack@1.1.0", "--pin").code == 0
+    assert run("list", "--json").document["installed"][-1]["pin"] == "1.1.0"
+    held = run("use", "acme/slack", "1.0.0")
+    assert (held.code, "is pinned to 1.1.0" in held.err) == (2, True)
+    assert run("install", "acme/slack", "--unpin").code == 0
+    assert run("use", "acme/slack", "1.0.0").code == 0
+
+
+def test_status(run: Run, tmp_path: Path) -> None:
+    run("install", "acme/mail")
+    assert run("list", "--json").document["installed"][0]["status"] == 1
+    assert run("disable", "acme/mail").out == "acme/mail is disabled\n"
+    assert run("list", "--json").document["installed"][0]["status"] == 0
+    assert run("enable", "acme/mail", "--json").document["plugins"][0]["enabled"] is True
+    StoredStatus(Store(tmp_path / "store")).note(PluginId("acme", "mail"), "1.0.0", FAILED, "ImportError: no")
+    assert "error: ImportError: no" in run("list").out
+    run("enable", "acme/mail")
+    assert run("path", "acme/mail", "--json").document["status"] == 1
+    assert run("disable", "acme/slack").code == 3
+
+
+def test_update_without_a_project(run: Run, registry: PluginRegistry) -> None:
+    run("install", "acme/slack@1.0.0", "acme/mail")
+    run("install", "acme/slack@2.0.0")
+    run("use", "acme/slack", "1.0.0")
+    assert run("list", "--outdated", "--json").document["outdated"] == [
+        {"plugin": "acme/slack", "version": "1.0.0", "newest": "1.1.0", "pinned": False, "yanked": False}
+    ]
+    assert run("update", "--dry-run").out == "~ acme/slack 1.0.0 -> 1.1.0\nnothing was changed: --dry-run\n"
+    assert version_of(run, "acme/slack") == "1.0.0"
+    assert run("update", "--json").document["changed"] == [
+        {"plugin": "acme/slack", "before": "1.0.0", "after": "1.1.0"}
+    ]
+    assert version_of(run, "acme/slack") == "1.1.0"
+    assert run("update").out == "everything is up to date\n"
+    assert run("update", "acme/nothing").code == 3
+    # what is newer than all of its channel is not made older
+    run("use", "acme/slack", "2.0.0")
+    assert run("update").code == 0
+    assert version_of(run, "acme/slack") == "2.0.0"
+
+
+def test_one_that_fails_leaves_all_as_they_were(run: Run, server: TreeServer, tmp_path: Path) -> None:
+    run("install", "acme/slack@1.0.0")
+    before = run("list", "--json").document
+    server.instead["plugins/acme/slack/1.1.0/slack.zip"] = b"not what was signed"
+    assert run("install", "acme/slack", "acme/mail").code == 4
+    assert run("list", "--json").document == before
+
+
+@pytest.mark.parametrize("ask", [["acme/slack"], ["acme/slack@^1"], ["acme/slack", "acme/base"]])
+def test_fallback_when_the_registry_is_gone(run: Run, server: TreeServer, ask: list[str], tmp_path: Path) -> None:
+    run("install", "acme/slack@1.0.0")
+    server.instead = dict.fromkeys(server.files, 503)
+    served = run("install", *ask)
+    assert (served.code, "warning: the registry can't be reached" in served.err) == (0, True)
+    assert "acme/slack 1.0.0 is installed and serves" in served.out
+    shown = run("install", *ask, "--json").document["installed"]
+    assert {(each["action"], bool(each["unreachable"])) for each in shown} == {("fallback", True)}
+    assert run("install", *ask, "--no-fallback").code == 5
+    unsatisfied = run("install", "acme/slack@>=1.1")
+    assert (unsatisfied.code, "what is installed of acme/slack doesn't do: 1.0.0" in unsatisfied.err) == (5, True)
+    assert run("install", "acme/mail").code == 5
+
+
+def test_a_lie_is_no_outage(run: Run, server: TreeServer) -> None:
+    """Power: the network. Change: other metadata. What is installed doesn't paper over it."""
+    run("install", "acme/slack@1.0.0")
+    server.instead["metadata/timestamp.json"] = b'{"signed": {}, "signatures": []}'
+    assert run("install", "acme/slack").code == 4
