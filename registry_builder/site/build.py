@@ -15,7 +15,7 @@ from registry_builder.site.addresses import ListName
 from registry_builder.site.badges import plugin_badges
 from registry_builder.site.changes import Touched
 from registry_builder.site.feeds import feed_of
-from registry_builder.site.frame import Frame, TrustBox
+from registry_builder.site.frame import Frame, Signers, TrustBox
 from registry_builder.site.lists import ListRow, cut, list_pages
 from registry_builder.site.overview import RECENT_ON_HOME, Overview, recent
 from registry_builder.site.plugin_view import plugin_view
@@ -50,12 +50,12 @@ class Builder:
     Attributes:
         templates: what they look like.
         frame: what they all show.
-        bits: bit length of the succinct delegation, for the names of roles.
+        signers: which role signs which plugin.
     """
 
     templates: Templates
     frame: Frame
-    bits: int
+    signers: Signers
 
     # --- one plugin -----------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Builder:
         view = plugin_view(
             document,
             sha256=sha256,
-            bits=self.bits,
+            role=self.signers.role_of(plugin),
             readme=render_readme(source, plugin.name) if source is not None else None,
             dependents=dependents,
             known=known,
@@ -106,10 +106,11 @@ class Builder:
     def _releases(
         self, shelf: Shelf, document: IndexDocument, versions: Collection[str] | None, known: Collection[PluginId]
     ) -> Iterator[Page]:
+        role = self.signers.role_of(document.id)
         for release in document.releases:
             if versions is None or release.version in versions:
                 manifest = shelf.manifest(document.id, release)
-                view = release_view(document, release, manifest, bits=self.bits, known=known)
+                view = release_view(document, release, manifest, role=role, known=known)
                 key = addresses.release_page(document.id, release.version)
                 yield self._page("release.html.j2", key, release=view, plugin_page=addresses.plugin_page(document.id))
 
@@ -206,7 +207,7 @@ class Builder:
     def _sitemap(self, overview: Overview) -> Iterator[Page]:
         if self.frame.url is None:  # a sitemap holds whole addresses
             return
-        shards = shard_count(self.bits)
+        shards = shard_count(self.signers.bits)
         sorted_in: dict[int, list[str]] = {}
         for plugin in overview.rows:
             key = addresses.plugin_page(plugin)

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from registry_builder.signing.roles import bin_of
 from registry_builder.signing.trust import Trust
 from registry_builder.site.plugin_view import web_links
 from registry_builder.site.words import date_in_words
 from registry_builder.source.config import OFFLINE_ROLES, ROLES, RegistryConfig
 from sealdex.cli.output import clean
 from sealdex.model.decode import encode_json
+from sealdex.model.ids import PluginId
+from sealdex.model.index import index_target
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "
@@ -22,6 +25,9 @@ POLICY = (
 )
 """No inline script or style, nothing from another origin. A server can send it as a header too, with
 ``frame-ancestors 'none'``, which browsers take from a header only."""
+
+CLAIM_PREFIX = "ns-"
+"""What the role of a claimed namespace begins with."""
 
 _NO_ADDRESS = "ADDRESS"
 
@@ -113,7 +119,34 @@ def trust_box(config: RegistryConfig, trust: Trust, expiries: Mapping[str, datet
     return TrustBox(min(trust.roots), trust.first_fingerprint, max(trust.roots), trust.newest_fingerprint, tuple(lines))
 
 
-def frame_digest(frame: Frame, bits: int, fingerprint: str) -> str:
+@dataclass(frozen=True)
+class Signers:
+    """Which role signs which plugin.
+
+    Attributes:
+        bits: bit length of the succinct delegation to bins.
+        claimed: namespaces that have a role of their own.
+    """
+
+    bits: int
+    claimed: frozenset[str] = frozenset()
+
+    def role_of(self, plugin: PluginId) -> str:
+        """Return the role that signs a plugin's index document."""
+        if plugin.namespace in self.claimed:
+            return f"{CLAIM_PREFIX}{plugin.namespace}"
+        return bin_of(index_target(plugin), self.bits)
+
+
+def signers_of(trust: Trust, bits: int) -> Signers:
+    """Return which role signs which plugin, as the offline metadata delegates."""
+    delegations = trust.targets_role.delegations
+    roles = (delegations.roles or {}) if delegations is not None else {}
+    claimed = (name.removeprefix(CLAIM_PREFIX) for name in roles if name.startswith(CLAIM_PREFIX))
+    return Signers(bits, frozenset(claimed))
+
+
+def frame_digest(frame: Frame, signers: Signers, fingerprint: str) -> str:
     """Return a digest of all that every page depends on: when it differs, all pages are to be written anew."""
     facts = [str(getattr(frame, name)) for name in frame.__dataclass_fields__]
-    return hashlib.sha256(encode_json([facts, bits, fingerprint])).hexdigest()
+    return hashlib.sha256(encode_json([facts, signers.bits, sorted(signers.claimed), fingerprint])).hexdigest()

@@ -13,7 +13,7 @@ from registry_builder.site.addresses import CATALOGUE
 from registry_builder.site.build import Builder, Page
 from registry_builder.site.catalogue_file import catalogue_file
 from registry_builder.site.changes import everything
-from registry_builder.site.frame import frame_of, trust_box
+from registry_builder.site.frame import frame_of, signers_of, trust_box
 from registry_builder.site.overview import overview_of
 from registry_builder.site.shelf import Shelf
 from registry_builder.site.templates import Templates
@@ -34,7 +34,7 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust) -> Iterator[Page]
     sources = Sources(plugins, is_complete=True, ingestion=Ingestion(enabled=tree.config.registry.ingest))
     shelf = Shelf(sources)
     bits = bin_bits(len(plugins))
-    builder = Builder(Templates(tree.root, tree.config.site), frame_of(tree.config, realm), bits)
+    builder = Builder(Templates(tree.root, tree.config.site), frame_of(tree.config, realm), signers_of(trust, bits))
     overview = overview_of(shelf)
     yield from builder.assets()
     yield from builder.pages(

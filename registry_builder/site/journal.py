@@ -15,6 +15,7 @@ from tuf.api.metadata import Metadata, Snapshot, Targets
 from tuf.api.serialization import DeserializationError
 
 from registry_builder.signing.roles import TargetPin, bin_names
+from registry_builder.site.frame import CLAIM_PREFIX
 from registry_builder.state import PublishedState
 from registry_builder.state_fetcher import MAX_METADATA_BYTES
 from registry_builder.storage import ObjectMissingError, Storage
@@ -36,6 +37,8 @@ def changed_since(storage: Storage, state: PublishedState, snapshot: int) -> Map
         return {}
     try:
         then = Metadata[Snapshot].from_bytes(_read(storage, f"metadata/{snapshot}.snapshot.json")).signed
+        if any(_version(then, name) != version for name, version in state.versions.items() if _is_claim(name)):
+            return None  # whose plugins stand in no bin
         changed: dict[PluginId, TargetPin | None] = {}
         for name in bin_names(state.bits):
             version = then.meta[f"{name}.json"].version
@@ -47,6 +50,15 @@ def changed_since(storage: Storage, state: PublishedState, snapshot: int) -> Map
     except (ObjectMissingError, DeserializationError, RepositoryError, AttributeError, KeyError, ValueError):
         return None
     return changed
+
+
+def _is_claim(role: str) -> bool:
+    return role.startswith(CLAIM_PREFIX)
+
+
+def _version(snapshot: Snapshot, role: str) -> int | None:
+    meta = snapshot.meta.get(f"{role}.json")
+    return meta.version if meta is not None else None
 
 
 def _read(storage: Storage, key: str) -> bytes:

@@ -9,13 +9,12 @@ from markupsafe import Markup
 
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.manifest import readme_key
-from registry_builder.signing.roles import bin_of
 from registry_builder.site.addresses import plugin_page
 from registry_builder.site.matrix import Matrix, platform_matrix
 from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
 from sealdex.cli.output import clean
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import IndexDocument, ReleaseEntry, index_target, release_folder
+from sealdex.model.index import IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.plugin import Mark
 from sealdex.model.versions import parse_version
 
@@ -45,13 +44,28 @@ class LinkedPlugin:
 
 @dataclass(frozen=True)
 class AttachmentView:
-    """An evaluation, attestation or other file of a release."""
+    """An attestation, report or other file of a release: ``key`` in the published tree, or ``url`` elsewhere."""
 
     name: str
     kind: str
     size: str
     sha256: str
-    key: str
+    key: str | None
+    url: str | None
+
+
+@dataclass(frozen=True)
+class EvaluationView:
+    """What somebody measured of a release; ``report`` is the attached file with all of it."""
+
+    version: str
+    date: str
+    by: str
+    dataset: str
+    evaluator: str
+    metrics: tuple[tuple[str, str], ...]
+    why: str
+    report: AttachmentView | None
 
 
 @dataclass(frozen=True)
@@ -101,7 +115,7 @@ class PluginView:
     dependents: tuple[LinkedPlugin, ...]
     readme: Markup | None
     readme_key: str | None
-    evaluations: tuple[tuple[str, AttachmentView], ...]
+    evaluations: tuple[EvaluationView, ...]
     document: str
     role: str
 
@@ -110,7 +124,7 @@ def plugin_view(
     document: IndexDocument,
     *,
     sha256: str,
-    bits: int,
+    role: str,
     readme: Markup | None,
     dependents: Collection[PluginId],
     known: Collection[PluginId],
@@ -120,7 +134,7 @@ def plugin_view(
     Args:
         document: its index document.
         sha256: the document's digest, which its address holds.
-        bits: bit length of the succinct delegation, for the role that signs it.
+        role: the metadata role that signs it.
         readme: its README as safe HTML.
         dependents: the plugins whose latest release needs it.
         known: plugins that have a page here; others are named and not linked.
@@ -130,7 +144,6 @@ def plugin_view(
     latest = document.release(row.latest) if row.latest else None
     state = "released" if latest else "all-yanked" if document.releases else "unreleased"
     shown = latest or (document.releases[0] if document.releases else None)
-    target = index_target(plugin)
     return PluginView(
         id=str(plugin),
         plugin=plugin,
@@ -154,14 +167,9 @@ def plugin_view(
         dependents=tuple(LinkedPlugin(str(each), plugin_page(each)) for each in sorted(dependents)),
         readme=readme,
         readme_key=readme_key(plugin, document.readme.sha256) if document.readme else None,
-        evaluations=tuple(
-            (release.version, view)
-            for release in document.releases
-            for view in attachments_of(plugin, release)
-            if view.kind == "evaluation"
-        ),
+        evaluations=tuple(each for release in document.releases for each in evaluations_of(plugin, release)),
         document=f"targets/index/{plugin.namespace}/{sha256}.{plugin.name}.json",
-        role=bin_of(target, bits),
+        role=role,
     )
 
 
@@ -249,6 +257,31 @@ def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentV
     """Return the further files of a release."""
     folder = release_folder(plugin, release.version)
     return tuple(
-        AttachmentView(each.name, clean(each.kind), size_in_words(each.size), each.sha256, f"{folder}/{each.name}")
+        AttachmentView(
+            name=each.name,
+            kind=clean(each.kind),
+            size=size_in_words(each.size),
+            sha256=each.sha256,
+            key=None if each.url else f"{folder}/{each.name}",
+            url=each.url if each.url and each.url.lower().startswith(WEB) else None,
+        )
         for each in release.attachments
+    )
+
+
+def evaluations_of(plugin: PluginId, release: ReleaseEntry) -> tuple[EvaluationView, ...]:
+    """Return what was measured of a release, the latest first."""
+    files = {each.name: each for each in attachments_of(plugin, release)}
+    return tuple(
+        EvaluationView(
+            version=release.version,
+            date=date_in_words(each.at),
+            by=clean(each.by),
+            dataset=clean(each.dataset or ""),
+            evaluator=clean(each.evaluator or ""),
+            metrics=tuple((clean(name), f"{value:.6g}") for name, value in sorted(each.metrics.items())),
+            why=clean(each.why),
+            report=files.get(each.report) if each.report else None,
+        )
+        for each in reversed(release.evaluations)
     )

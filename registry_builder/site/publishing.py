@@ -24,9 +24,9 @@ from registry_builder.site.addresses import CATALOGUE, plugin_file
 from registry_builder.site.build import DEPENDENTS, Builder, Page
 from registry_builder.site.catalogue_file import MAX_BYTES, Shown, catalogue_file, read_shown
 from registry_builder.site.changes import Touched, everything, touched_by
-from registry_builder.site.frame import frame_digest, frame_of, trust_box
+from registry_builder.site.frame import frame_digest, frame_of, signers_of, trust_box
 from registry_builder.site.journal import changed_since
-from registry_builder.site.overview import overview_of
+from registry_builder.site.overview import Overview, overview_of
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.shelf import Shelf
 from registry_builder.site.templates import Templates
@@ -94,8 +94,9 @@ class _Job:
         config = publisher.tree.config
         templates = Templates(publisher.tree.root, config.site)
         frame = frame_of(config, publisher.realm)
-        self._builder = Builder(templates, frame, self._plan.bits)
-        self._frame = frame_digest(frame, self._plan.bits, templates.fingerprint)
+        signers = signers_of(publisher.trust, self._plan.bits)
+        self._builder = Builder(templates, frame, signers)
+        self._frame = frame_digest(frame, signers, templates.fingerprint)
 
     def run(self) -> SiteResult:
         shown = self._shown()
@@ -117,7 +118,7 @@ class _Job:
         shelf = self._shelf()
         overview = overview_of(shelf)
         if then is None or state is None:
-            touched = everything(overview.rows, overview.dependents)
+            touched = everything(overview.rows, {*overview.dependents, *self._once_needed(overview)})
             self._put_assets()
         else:
             before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
@@ -127,6 +128,16 @@ class _Job:
         if self._published.snapshot:
             current = Shown(self._frame, self._published.snapshot)
             self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
+
+    def _once_needed(self, overview: Overview) -> list[PluginId]:
+        """Return the plugins that nobody needs any more, but of which the site may still say so."""
+        if self._state is None:
+            return []
+        unneeded = [plugin for plugin in overview.rows if plugin not in overview.dependents]
+        with ThreadPoolExecutor(self._publisher.workers) as pool:
+            return [
+                plugin for plugin, before in zip(unneeded, pool.map(self._dependents, unneeded), strict=True) if before
+            ]
 
     def _touched(self, shelf: Shelf, then: Mapping[PluginId, TargetPin | None]) -> Touched:
         reader = self._published.reader.documents
@@ -138,14 +149,11 @@ class _Job:
         state, found, sources = self._state, self._published.found, self._published.sources
         documents, pins = self._changed()
         if state is not None:
+            changed = {change.source.id for change in found.changes}
             differing = {}
             for plugin in (*sources.plugins, *found.carried):
-                pin = state.pin(index_target(plugin))
-                if (
-                    plugin not in documents
-                    and pin is not None
-                    and (plugin not in sources.plugins or pin != sources.own(plugin)[0])
-                ):
+                pin = None if plugin in changed else state.pin(index_target(plugin))
+                if pin is not None and (plugin not in sources.plugins or pin != sources.own(plugin)[0]):
                     differing[plugin] = pin
             documents |= self._published.reader.documents.indexes(differing)
             pins |= differing

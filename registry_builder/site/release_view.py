@@ -13,13 +13,14 @@ from typing import Any
 import msgspec
 
 from registry_builder.compile.manifest import manifest_key
-from registry_builder.signing.roles import bin_of
 from registry_builder.site.plugin_view import (
     WEB,
     AttachmentView,
+    EvaluationView,
     LinkedPlugin,
     MarkView,
     attachments_of,
+    evaluations_of,
     mark_view,
     named_plugins,
 )
@@ -28,7 +29,7 @@ from registry_builder.site.words import date_in_words, selector_in_words, size_i
 from sealdex.cli.output import clean
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
-from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, index_target, release_folder
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.model.versions import parse_version
 
@@ -77,6 +78,7 @@ class ReleaseView:
     changelog: str
     caveats: str
     attachments: tuple[AttachmentView, ...]
+    evaluations: tuple[EvaluationView, ...]
     manifest_key: str
     manifest_size: str
     manifest_sha256: str
@@ -88,7 +90,7 @@ def release_view(
     release: ReleaseEntry,
     manifest: PublishedManifest,
     *,
-    bits: int,
+    role: str,
     known: Collection[PluginId],
 ) -> ReleaseView:
     """Return what a release's page shows; of ``document`` only what no later release changes."""
@@ -117,10 +119,11 @@ def release_view(
         changelog=(manifest.changelog or "").strip(),
         caveats=(manifest.caveats or "").strip(),
         attachments=attachments_of(plugin, release),
+        evaluations=evaluations_of(plugin, release),
         manifest_key=manifest_key(plugin, release.version),
         manifest_size=size_in_words(release.manifest.size),
         manifest_sha256=release.manifest.sha256,
-        role=bin_of(index_target(plugin), bits),
+        role=role,
     )
 
 

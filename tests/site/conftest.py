@@ -1,0 +1,46 @@
+"""Fixtures of the site's tests: keys and memory in folders of the test's own, a fixed clock, trees to publish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.site_pages import NOW, Publish
+from support.source_trees import Tree, ids
+
+from registry_builder.publish import PublishResult, open_publisher, publish
+from registry_builder.storage import Storage
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    made = Tree.make(tmp_path / "source")
+    made.plugin("acme/base", keywords=["core"])
+    made.release("acme/base", "1.0.0")
+    made.plugin("acme/slack", readme="# slack\n\nTells a channel.\n", keywords=["chat", "core"])
+    made.release("acme/slack", "1.0.0", dependencies={"acme/base": "^1.0"})
+    made.plugin("team/mail", type="service")
+    made.release("team/mail", "0.1.0")
+    return made
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    return tmp_path / "published/public"
+
+
+@pytest.fixture
+def run(tree: Tree) -> Publish:
+    """Publish the tree: all of it, or the plugins that are named."""
+
+    def run(*only: str, storage: Storage | None = None) -> PublishResult:
+        publisher = open_publisher(tree.load(*only), "public", storage=storage, clock=lambda: NOW, use_memory=False)
+        return publish(publisher, only=ids(*only) or None)
+
+    return run
