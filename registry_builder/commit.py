@@ -10,6 +10,7 @@ clients follow a new root the moment it is there.
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from registry_builder.compile.manifest import manifest_bytes
-from registry_builder.plan import ManifestSource, PublishPlan, Upload
+from registry_builder.plan import FileListSource, ManifestSource, PublishPlan, Upload
 from registry_builder.signing.authority import Authority, Delegator, authority_of, sign_role
 from registry_builder.signing.roles import (
     build_packages,
@@ -30,6 +31,7 @@ from registry_builder.signing.roles import (
 from registry_builder.signing.signers import Keyring
 from registry_builder.signing.trust import Trust
 from registry_builder.source.config import RegistryConfig
+from registry_builder.source.file_list import file_list_bytes
 from registry_builder.state import PublishedState
 from registry_builder.state_fetcher import TIMESTAMP_KEY
 from registry_builder.storage import Body, ObjectConflictError, Storage, headers_for
@@ -41,6 +43,18 @@ Notice = Callable[[str, int, int], None]
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 _VERSION_ATTEMPTS = 100
+
+
+def _file_list(upload: Upload, archive: Path) -> bytes:
+    data = file_list_bytes(archive)
+    if hashlib.sha256(data).hexdigest() != upload.sha256:
+        raise SealdexError(
+            f"the list of files that the release states is not that of {archive.name}",
+            subject=upload.key,
+            untouched="nothing was published; the storage's state is the one before",
+            hint="remove the release file and write it anew with: sealdex-builder release ARCHIVE",
+        )
+    return data
 
 
 @dataclass
@@ -160,6 +174,9 @@ class _Commit:
             body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256)
         elif isinstance(upload.content, ManifestSource):
             data = manifest_bytes(upload.content.plugin, upload.content.release)
+            body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
+        elif isinstance(upload.content, FileListSource):
+            data = _file_list(upload, upload.content.archive)
             body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
         else:
             body = Body(upload.content, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)

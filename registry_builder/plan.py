@@ -35,6 +35,7 @@ from registry_builder.survey import PluginChange, Survey, target_pin
 from registry_builder.verified import target_key
 from sealdex.errors import SealdexError
 from sealdex.model.catalogue import shard_of, shard_target
+from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target, release_folder
 from sealdex.model.release import Release, artifact_kind
@@ -52,6 +53,12 @@ class ManifestSource(NamedTuple):
     release: Release
 
 
+class FileListSource(NamedTuple):
+    """The list of files of this archive, made when it is uploaded."""
+
+    archive: Path
+
+
 @dataclass(frozen=True)
 class Upload:
     """One immutable file to create; ``content`` is its bytes, the local file that holds them, or how to make them."""
@@ -59,7 +66,7 @@ class Upload:
     key: str
     size: int
     sha256: str
-    content: bytes | Path | ManifestSource
+    content: bytes | Path | ManifestSource | FileListSource
 
 
 @dataclass(frozen=True)
@@ -233,6 +240,9 @@ def _release_files(
                 elif artifact_kind(artifact.source) == "path":
                     path = root / artifact.source
                     artifacts[key] = Upload(key, artifact.size or 0, artifact.sha256, path)
+                    if (listed := artifact.file_list) is not None:
+                        key = f"{folder}/{file_list_name(name)}"
+                        artifacts[key] = Upload(key, listed.size, listed.sha256, FileListSource(path))
     return tuple(manifests), tuple(artifacts.values()), tuple(ingest.values())
 
 
@@ -396,4 +406,4 @@ def _needs_all(why: str) -> SealdexError:
     )
 
 
-__all__ = ["IngestedArtifact", "ManifestSource", "PublishPlan", "Upload", "plan_publish"]
+__all__ = ["FileListSource", "IngestedArtifact", "ManifestSource", "PublishPlan", "Upload", "plan_publish"]

@@ -221,6 +221,7 @@ def _artifacts(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[A
                 tags=artifact.tags,
                 bin=artifact.bin,
                 files=tuple(MappedFile(mapping.source, mapping.to) for mapping in artifact.files),
+                file_list=FilePin(artifact.file_list.size, artifact.file_list.sha256) if artifact.file_list else None,
             )
         )
     return tuple(entries)

@@ -12,6 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
@@ -20,16 +21,18 @@ from pathlib import Path
 import msgspec
 
 from registry_builder.source.atomic import write_new
+from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.files import Inside
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
+from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId, file_name_problem, namespace_problem, part_problem
-from sealdex.model.release import Artifact, Release, release_problems
+from sealdex.model.release import Artifact, Release, artifact_format, artifact_kind, release_problems
 from sealdex.model.selectors import Selector
 from sealdex.model.versions import parse_version, version_problem
 
@@ -268,6 +271,9 @@ def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Arti
         bin=template.bin,
         files=template.files,
     )
+    if artifact_kind(placed) == "path" and artifact_format(artifact) == "zip":
+        with suppress(DamagedArchiveError, RefusedArchiveError):  # the checks to come say so
+            artifact = msgspec.structs.replace(artifact, file_list=file_list_pin(archive.path))
     # an empty selector is written only when it isn't the default instance
     return msgspec.structs.replace(artifact, selector=selector) if selector else artifact
 

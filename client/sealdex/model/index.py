@@ -46,6 +46,7 @@ class ArtifactEntry(Struct, frozen=True, omit_defaults=True):
         url: where the file lies when it is not in the published tree; for ``oci`` the image reference.
         selector, tags: conditions of this artifact.
         bin, files: as in the manifest.
+        file_list: size and SHA-256 of the archive's list of files, ``<file>.files.json`` (`sealdex.model.files`).
     """
 
     file: FileName
@@ -57,6 +58,7 @@ class ArtifactEntry(Struct, frozen=True, omit_defaults=True):
     tags: tuple[str, ...] = ()
     bin: str | None = None
     files: tuple[MappedFile, ...] = ()
+    file_list: FilePin | None = None
 
 
 class ReleaseEntry(Struct, frozen=True, omit_defaults=True):

@@ -55,6 +55,13 @@ class FileMapping(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     to: Annotated[str, Meta(max_length=1024)] = "."
 
 
+class FileListPin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """Bytes and SHA-256 of an archive's list of files, ``<file>.files.json`` (`sealdex.model.files`)."""
+
+    size: Annotated[int, Meta(ge=1)]
+    sha256: Sha256
+
+
 class Artifact(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
     """One downloadable file and the environments it is for.
 
@@ -68,6 +75,7 @@ class Artifact(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
         tags: compatibility tags the environment must all have.
         bin: the program that this artifact brings, as a path after unpacking.
         files: what is taken out of the archive; empty means all of it.
+        file_list: the list of all files of a zip in the source tree; `release` writes it.
     """
 
     source: Annotated[str, Meta(min_length=1, max_length=2048)]
@@ -79,6 +87,7 @@ class Artifact(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
     tags: tuple[Tag, ...] = ()
     bin: RelativePath | None = None
     files: tuple[FileMapping, ...] = ()
+    file_list: FileListPin | None = None
 
 
 class Resources(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
@@ -304,6 +313,8 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
                 "file" if artifact.file else "source",
                 "manifest.json is the name of the full manifest; set `file`",
             )
+    if artifact.file_list is not None and (kind != "path" or artifact_format(artifact) != "zip"):
+        yield "file_list", "is for zip archives in the source tree: remove it"
     for where, problem in selector_problems(artifact.selector):
         yield f"selector.{where}".rstrip("."), problem
     if artifact.bin is not None and (problem := relative_path_problem(artifact.bin)):

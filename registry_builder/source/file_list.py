@@ -1,0 +1,69 @@
+"""The list of files of an archive (`sealdex.model.files`), made from the archive itself: the same bytes each time."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from sealdex.archive.entries import FILE, ArchiveEntry, refuse_if
+from sealdex.archive.limits import UnpackLimits
+from sealdex.archive.reading import ArchiveFile
+from sealdex.archive.zip_reader import list_zip, zip_content
+from sealdex.model.decode import encode_json
+from sealdex.model.files import FILE_LIST_FORMAT, MAX_FILE_LIST_BYTES, FileList, ListedArchive, ListedEntry
+from sealdex.model.release import FileListPin
+
+MIN_ARCHIVE_BYTES = 4 * 2**20
+"""Below this, a whole archive comes about as fast as a list and a few ranges."""
+
+
+def file_list_bytes(path: Path) -> bytes:
+    """Return the list of files of a zip archive, encoded.
+
+    Raises:
+        DamagedArchiveError, RefusedArchiveError: it is no zip that clients take.
+        OSError: it can't be read.
+    """
+    with ArchiveFile(path) as archive:
+        listing = list_zip(archive, UnpackLimits())
+        refuse_if(archive.name, listing.problems)
+        entries = tuple(_listed(archive, entry) for entry in listing.entries)
+        return encode_json(FileList(FILE_LIST_FORMAT, ListedArchive(archive.size, archive.sha256()), entries))
+
+
+def file_list_pin(path: Path) -> FileListPin | None:
+    """Return the pin of a zip archive's list, or None where none is published: it would not pay.
+
+    Raises:
+        DamagedArchiveError, RefusedArchiveError, OSError: as `file_list_bytes`.
+    """
+    size = path.stat().st_size
+    if size < MIN_ARCHIVE_BYTES:
+        return None
+    data = file_list_bytes(path)
+    if len(data) > min(MAX_FILE_LIST_BYTES, size // 4):
+        return None
+    return FileListPin(len(data), hashlib.sha256(data).hexdigest())
+
+
+def _listed(archive: ArchiveFile, entry: ArchiveEntry) -> ListedEntry:
+    if entry.kind != FILE or entry.data is None:
+        return ListedEntry(entry.path, entry.kind, entry.mode, target=entry.target)
+    digest = hashlib.sha256()
+    for piece in zip_content(archive, entry):
+        digest.update(piece)
+    data = entry.data
+    return ListedEntry(
+        entry.path,
+        entry.kind,
+        entry.mode,
+        entry.size,
+        digest.hexdigest(),
+        data.offset,
+        data.length,
+        data.method,
+        data.crc32,
+    )
+
+
+__all__ = ["MIN_ARCHIVE_BYTES", "file_list_bytes", "file_list_pin"]
