@@ -59,7 +59,7 @@ def pages_of(site: Path) -> dict[str, Document]:
     return {
         path.relative_to(site).as_posix(): parsed(path.read_bytes())
         for path in sorted(site.rglob("*.html"))
-        if "plugins" not in path.relative_to(site).parts[:1]
+        if path.is_file() and "plugins" not in path.relative_to(site).parts[:1]
     }
 
 
