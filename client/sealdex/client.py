@@ -16,6 +16,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -38,7 +39,7 @@ from sealdex.install import InstallRequest, needs_archive
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
 from sealdex.resolve import (
@@ -376,10 +377,14 @@ class Client:
                 jobs, deploy(self._store, jobs, command=command, make_current=make_current), strict=True
             )
         }
-        return [
+        done = [
             _installed(choice, trusts[choice.plugin], deployed.get(choice.plugin), make_current=make_current)
             for choice in choices
         ]
+        for each in done:
+            if each.installation is not None:
+                self.observer.installed(each.choice, each.action)
+        return done
 
     @_tended
     def fetch(
@@ -455,6 +460,16 @@ class Client:
         artifact = choice.artifact
         if artifact is None:
             raise AssertionError("unreachable: only artifacts are downloaded")
+        began = time.monotonic()
+        is_well = False
+        try:
+            path = self._artifact_file(choice, artifact)
+            is_well = True
+        finally:
+            self.observer.downloaded(choice, time.monotonic() - began, is_well=is_well)
+        return path
+
+    def _artifact_file(self, choice: Choice, artifact: ArtifactEntry) -> Path:
         return self._file(
             choice.plugin,
             choice.release.version,

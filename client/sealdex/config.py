@@ -29,17 +29,20 @@ ones the first in the file counts.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import os
 import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
+from sealdex.config_layers import sections_of, with_layers
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.environment import Environment, detect_environment
@@ -159,9 +162,11 @@ class RuntimeSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
 
     Attributes:
         load_timeout: seconds that a plugin may take to load and initialise.
+        metrics_file: where commands add their metrics, for node-exporter; relative to the configuration file's folder.
     """
 
     load_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
+    metrics_file: str | None = None
 
 
 class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -183,12 +188,14 @@ class Config:
     Args:
         path: the file it was read from, or would be written to.
         store: the host's folder of caches and installations.
-        document: what the file says.
+        document: what the file says, with environment variables and options over it.
+        origins: where each setting that isn't a default is from: the file, ``$VARIABLE`` or ``--set``.
     """
 
     path: Path
     store: Path
     document: ConfigDocument = ConfigDocument()  # noqa: RUF009  # frozen, so one for all is right
+    origins: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def registries(self) -> Mapping[str, RegistrySection]:
@@ -319,14 +326,20 @@ def _is_catch_all(pattern: str) -> bool:
     return not pattern.strip("*")
 
 
-def load_config(path: Path | str | None = None, store: Path | str | None = None) -> Config:
+def load_config(
+    path: Path | str | None = None, store: Path | str | None = None, options: Mapping[str, str] | None = None
+) -> Config:
     """Read the configuration; a file that doesn't exist says nothing, and nothing is wrong with that.
+
+    Environment variables stand over the file and options over both, see `sealdex.config_layers`.
 
     Args:
         path: the file; ``$SEALDEX_CONFIG`` or the user's configuration folder when left out.
         store: the store; ``$SEALDEX_STORE`` or the user's data folder when left out.
+        options: settings by name: ``{"download.timeout": "5"}``.
 
     Raises:
+        UsageError: an option names no setting.
         ConfigError: it can't be read or is wrong; every problem is named.
     """
     where = Path(config_file() if path is None else path).absolute()
@@ -336,10 +349,14 @@ def load_config(path: Path | str | None = None, store: Path | str | None = None)
         text = ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"can't be read: {error}", subject=str(where)) from error
+    sections = sections_of(ConfigDocument)
+    values, origins = with_layers(_toml(text, str(where)), sections, os.environ, options or {}, str(where))
+    changed = [f"{key} from {origin}" for key, origin in origins.items() if origin != str(where)]
     return Config(
         path=where,
         store=Path(store_folder() if store is None else store).absolute(),
-        document=parse_config(text, str(where)),
+        document=_read_document(values, " with ".join([str(where), *changed])),
+        origins=origins,
     )
 
 
@@ -349,10 +366,17 @@ def parse_config(text: str, subject: str = "config.toml") -> ConfigDocument:
     Raises:
         ConfigError: not TOML, or fields are wrong; all of them are named.
     """
+    return _read_document(_toml(text, subject), subject)
+
+
+def _toml(text: str, subject: str) -> dict[str, Any]:
     try:
-        values = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"is not valid TOML: {error}", subject=subject) from error
+
+
+def _read_document(values: Mapping[str, Any], subject: str) -> ConfigDocument:
     try:
         document = read_values(values, ConfigDocument)
         problems = config_problems(document)

@@ -30,7 +30,7 @@ class Observer:
     def downloaded(self, choice: Choice, seconds: float, *, is_well: bool) -> None:
         """Take note that a download ended, well or not; a cached file is one that took no time."""
 
-    def installed(self, choice: Choice, action: str, seconds: float) -> None:
+    def installed(self, choice: Choice, action: str) -> None:
         """Take note that a release is in the store; ``action`` is ``unpack``, ``repair`` or ``keep``."""
 
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:

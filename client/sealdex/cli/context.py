@@ -39,6 +39,7 @@ class Context:
     def __init__(self, out: Output, config_path: Path | None, store: Path | None) -> None:
         self.out = out
         self.store = store
+        self.metrics_file: Path | None = None
         self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
         self.config_path = config_path
 
@@ -61,8 +62,29 @@ class Context:
         """Open a client whose waits, retries and transfers are shown while the block runs."""
         from sealdex.client import Client  # noqa: PLC0415  # tuf and its cryptography
 
-        with self.observer(doing) as observer, Client(self.config(), observer=observer, offline=offline) as client:
+        config = self.config()
+        with (
+            self.observer(doing) as observer,
+            self._metered(config, observer) as watching,
+            Client(config, observer=watching, offline=offline) as client,
+        ):
             yield client
+
+    @contextmanager
+    def _metered(self, config: Config, observer: Observer) -> Iterator[Observer]:
+        """Add what happens in the block to the file of metrics, if there is to be one."""
+        named = config.document.runtime.metrics_file
+        file = self.metrics_file or (config.path.parent / named if named is not None else None)
+        if file is None:
+            yield observer
+            return
+        from sealdex.metrics import Metrics  # noqa: PLC0415  # prometheus-client is an extra
+
+        metrics = Metrics(config.store)
+        try:
+            yield metrics.observer(observer)
+        finally:
+            metrics.add_to_textfile(file)
 
     @contextmanager
     def observer(self, doing: str) -> Iterator[ConsoleObserver]:
@@ -87,13 +109,27 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="DIR",
         help="Another store than the user's own ($SEALDEX_STORE).",
     )
+    @click.option(
+        "--metrics-file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="SEALDEX_METRICS_FILE",
+        metavar="FILE",
+        help="Add metrics to this file, for node-exporter ($SEALDEX_METRICS_FILE; needs sealdex[metrics]).",
+    )
     @output_options
     @click.pass_context
     @functools.wraps(command)
     def with_context(
-        ctx: click.Context, /, *args: Any, config_path: Path | None, store: Path | None, **options: Any
+        ctx: click.Context,
+        /,
+        *args: Any,
+        config_path: Path | None,
+        store: Path | None,
+        metrics_file: Path | None,
+        **options: Any,
     ) -> Any:
         context = Context(output_of(ctx), config_path, store)
+        context.metrics_file = metrics_file
         context.download.update(ctx.meta.get(_DOWNLOAD_KEY, {}))
         return command(context, *args, **options)
 

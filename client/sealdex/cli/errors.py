@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sealdex.cli.output import Output, mode_of
+from sealdex.cli.output import Output, logs_json, mode_of
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def run(
     """
     given = sys.argv[1:] if args is None else list(args)
     out = Output(mode_of(given))
+    out.logs_json = logs_json(given)
     try:
         try:
             code = command(given, out)

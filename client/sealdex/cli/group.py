@@ -76,14 +76,20 @@ def examples(*lines: str) -> str:
 
 
 def output_options(command: F) -> F:
-    """Add ``--json`` and ``--quiet``.
+    """Add ``--json``, ``--quiet`` and ``--log-format``.
 
-    They set nothing here: `sealdex.cli.output.mode_of` reads them from the raw arguments, so that an error in the
-    arguments themselves already has the right form.
+    They set nothing here: `sealdex.cli.output.mode_of` and `logs_json` read them from the raw arguments, so that an
+    error in the arguments themselves already has the right form.
     """
     for option in (
         click.option(
             "-q", "--quiet", is_flag=True, expose_value=False, help="Answers only, without notes or progress."
+        ),
+        click.option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            expose_value=False,
+            help="How notes, warnings and errors on stderr are written ($SEALDEX_LOG_FORMAT).",
         ),
         click.option("--json", "json", is_flag=True, expose_value=False, help="One JSON document on stdout."),
     ):

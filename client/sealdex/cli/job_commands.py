@@ -9,6 +9,7 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
+from sealdex.cli.logs import shown_logs
 from sealdex.cli.output import clean
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def run(context: Context, file: Path) -> None:
     asked = load_job(file)
 
     def show(line: str) -> None:
-        if out.mode == "json":
+        if out.logs_json:
+            out.log("info", line, source=asked.job_id)
+        elif out.mode == "json":
             out.stderr.write(clean(line) + "\n")
         else:
             out.answer(line)
@@ -48,7 +51,7 @@ def run(context: Context, file: Path) -> None:
         else:
             out.line(f"$ {result.command}: exit code {result.exit_code}")
 
-    with context.client("ensuring the job's plugins") as client:
+    with shown_logs(out), context.client("ensuring the job's plugins") as client:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
     if not done.success:
         error = PluginError(

@@ -63,6 +63,17 @@ def mode_of(args: Sequence[str]) -> Mode:
     return "quiet" if "--quiet" in before or "-q" in before else "human"
 
 
+def logs_json(args: Sequence[str]) -> bool:
+    """Tell from the raw arguments, else ``$SEALDEX_LOG_FORMAT``, whether stderr is to have a JSON object a line."""
+    before = args[: args.index("--")] if "--" in args else args
+    for number, word in enumerate(before):
+        if word == "--log-format":
+            return before[number + 1 : number + 2] == ["json"]
+        if word.startswith("--log-format="):
+            return word == "--log-format=json"
+    return os.environ.get("SEALDEX_LOG_FORMAT") == "json"
+
+
 class Output:
     """Where a command says what it did.
 
@@ -75,6 +86,8 @@ class Output:
         self.mode: Mode = mode
         self.stdout = sys.stdout if stdout is None else stdout
         self.stderr = sys.stderr if stderr is None else stderr
+        self.logs_json = False
+        """Whether notes, warnings and errors are JSON, a line each: time, level, message."""
         self.answered = False
         """Whether the JSON document has been written."""
 
@@ -96,18 +109,35 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Say on stderr what the user should know although the command goes on, in every mode."""
-        self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
+        if self.logs_json:
+            self.log("warning", text)
+        else:
+            self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
 
     def note(self, text: str) -> None:
         """Say on stderr what helps a person: the next command, what is being waited for."""
-        if self.mode == "human":
+        if self.logs_json:
+            self.log("info", text)
+        elif self.mode == "human":
             self._write(self.stderr, clean(text), "dim")
 
     def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
         """Write an error on stderr: the first line after the title, the others indented under it."""
+        if self.logs_json:
+            self.log("critical" if title == "SECURITY" else "error", "\n".join(lines))
+            return
         self._write_parts(self.stderr, f"{title}: ", "red", clean(lines[0]))
         for line in lines[1:]:
             self._write(self.stderr, "  " + clean(line))
+
+    def log(self, level: str, text: str, **more: Any) -> None:
+        """Write one JSON object on a line of stderr."""
+        import json  # noqa: PLC0415  # only who asked for it pays
+        import time  # noqa: PLC0415  # the same
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        self.stderr.write(json.dumps({"time": now, "level": level, "message": text, **more}, default=_plain) + "\n")
+        self.stderr.flush()
 
     def result(self, document: Any) -> None:
         """Write the one JSON document of json mode; other modes ignore it.
@@ -151,7 +181,7 @@ class Output:
 
     def progress(self, label: str) -> Progress:
         """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""
-        visible = self.mode == "human" and _is_terminal(self.stderr)
+        visible = self.mode == "human" and not self.logs_json and _is_terminal(self.stderr)
         return Progress(clean(label), self.stderr if visible else None)
 
     def flush(self) -> None:

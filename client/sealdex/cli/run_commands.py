@@ -67,7 +67,9 @@ def run(
     asked, version = _release(plugin)
 
     def show(line: str) -> None:
-        if out.mode == "json":
+        if out.logs_json:
+            out.log("info", line, source=str(asked))
+        elif out.mode == "json":
             out.stderr.write(clean(line) + "\n")
         else:
             out.answer(line)

@@ -191,7 +191,7 @@ def run_job(
     client: Client | None = None,
     on_line: Callable[[str], None] | None = None,
     on_result: Callable[[PluginExecutionResult | CommandResult], None] | None = None,
-    load_timeout: float | None = 30.0,
+    load_timeout: float | None = None,
 ) -> JobResult:
     """Run a job to its end.
 
@@ -201,7 +201,7 @@ def run_job(
             all plugins are installed.
         on_line: told what the commands print.
         on_result: told of each stage and command when it has ended.
-        load_timeout: seconds for loading each plugin.
+        load_timeout: seconds for loading each plugin; that of the configuration when left out.
 
     Raises:
         ConfigError: the job is wrong. NotFoundError, NoMatchError, VerificationError, UnavailableError, InstallError: a
@@ -214,6 +214,7 @@ def run_job(
     if asked.workdir is not None and not Path(asked.workdir).is_dir():
         raise UsageError(f"the job's workdir {asked.workdir} is no folder", untouched="nothing was run")
     installed = [ensure(client, needed) for needed in asked.plugins]
+    load_timeout = load_timeout or client.config.document.runtime.load_timeout
     with PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer) as plugins:
         return _Run(asked, installed, plugins, on_line, on_result).run()
 

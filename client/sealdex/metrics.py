@@ -1,0 +1,196 @@
+"""Prometheus metrics, with the extra ``sealdex[metrics]``: what is downloaded, installed and loaded.
+
+    plugin_download_total{plugin_id,version,status}      status: success or failure
+    plugin_download_duration_seconds{plugin_id}          histogram
+    plugin_install_total{plugin_id,version,action}       action: unpack, repair or keep
+    plugin_load_duration_seconds{plugin_id}              histogram: loading, initialising
+    plugin_error_total{plugin_id,version}                loads that failed
+    plugin_installed{status}                             gauge: plugins by status, 0 disabled, 1 enabled, 2 error
+    sealdex_cache_bytes                                  gauge
+
+A host process serves them (`Metrics.serve`). A command line lives too short to be asked, so it adds what it did to a
+file for the textfile collector of node-exporter (`Metrics.add_to_textfile`): counters go on from the last run's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from sealdex.errors import ConfigError
+from sealdex.observing import Observer
+from sealdex.store.installations import installations
+from sealdex.store.layout import Store
+from sealdex.store.state import ENABLED, State
+
+try:
+    import prometheus_client as prometheus
+    from prometheus_client.core import Metric
+    from prometheus_client.parser import text_string_to_metric_families
+    from prometheus_client.registry import Collector
+except ImportError as error:
+    raise ConfigError(
+        "metrics need prometheus-client, which is not installed",
+        untouched="nothing was done",
+        hint="pip install 'sealdex[metrics]'",
+    ) from error
+
+if TYPE_CHECKING:
+    from sealdex.download import Progress
+    from sealdex.model.ids import PluginId
+    from sealdex.resolve import Choice
+    from sealdex.transport import RetryNotice
+
+_SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
+_CUMULATIVE = frozenset({"counter", "histogram"})
+
+
+class Metrics:
+    """The metrics of one process.
+
+    Args:
+        store: what the gauges are measured of; no gauges without one.
+        registry: where to register; one of its own when left out.
+    """
+
+    def __init__(
+        self, store: Store | Path | str | None = None, registry: prometheus.CollectorRegistry | None = None
+    ) -> None:
+        self.registry = registry if registry is not None else prometheus.CollectorRegistry()
+        self._store = store if store is None or isinstance(store, Store) else Store(os.fspath(store))
+        made: dict[str, Any] = {"registry": self.registry}
+        self.downloads = prometheus.Counter(
+            "plugin_download", "Downloads of artifacts.", ["plugin_id", "version", "status"], **made
+        )
+        self.download_seconds = prometheus.Histogram(
+            "plugin_download_duration_seconds", "What a download took.", ["plugin_id"], buckets=_SECONDS, **made
+        )
+        self.installs = prometheus.Counter(
+            "plugin_install", "Releases that were asked to be installed.", ["plugin_id", "version", "action"], **made
+        )
+        self.load_seconds = prometheus.Histogram(
+            "plugin_load_duration_seconds", "Loading or initialising.", ["plugin_id"], buckets=_SECONDS, **made
+        )
+        self.errors = prometheus.Counter("plugin_error", "Loads that failed.", ["plugin_id", "version"], **made)
+        if self._store is not None:
+            self.registry.register(_Gauges(self._store))
+
+    def observer(self, inner: Observer | None = None) -> Observer:
+        """Return what tells these metrics, and another observer as well."""
+        return _MeteredObserver(self, inner or Observer())
+
+    def serve(self, port: int = 0, address: str = "127.0.0.1") -> tuple[Any, Any]:
+        """Serve them over HTTP in a thread; return the server (its port is ``server_port``) and the thread."""
+        return prometheus.start_http_server(port, address, self.registry)
+
+    def add_to_textfile(self, path: Path) -> None:
+        """Add counts to those of a file and replace its gauges; by one rename, one process at a time.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # beside it, and with a name that node-exporter doesn't read
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            before: list[Metric] = []
+            with suppress(FileNotFoundError, ValueError):  # one that isn't ours is replaced
+                before = list(text_string_to_metric_families(path.read_text(encoding="utf-8")))
+            registry = prometheus.CollectorRegistry()
+            registry.register(_Fixed(list(merged(before, self.registry.collect()))))
+            prometheus.write_to_textfile(str(path), registry)
+
+
+def merged(before: Iterable[Metric], now: Iterable[Metric]) -> Iterator[Metric]:
+    """Yield the families of both: counters and histograms added up, gauges as they are now."""
+    old = {family.name: family for family in before}
+    for family in now:
+        told: Tally[tuple[str, tuple[tuple[str, str], ...]]] = Tally()
+        earlier = old.pop(family.name, None)
+        families = [earlier] if earlier is not None and family.type in _CUMULATIVE else []
+        for each in (*families, family):
+            for sample in each.samples:
+                if not sample.name.endswith("_created"):  # when this process began says nothing of the sum
+                    told[sample.name, tuple(sorted(sample.labels.items()))] += sample.value  # type: ignore[assignment]  # Counter says int, and adds floats
+        result = Metric(family.name, family.documentation, family.type)
+        for (name, labels), value in told.items():
+            result.add_sample(name, dict(labels), value)
+        yield result
+
+
+class _Fixed(Collector):
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+class _Gauges(Collector):
+    """What is measured when somebody asks."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # so that registering measures nothing
+
+    def collect(self) -> Iterator[Metric]:
+        plugins = {installation.id for installation in installations(self._store)}
+        rows = State(self._store).plugins()
+        by_status = Tally(rows[p].status if p in rows else ENABLED for p in plugins)
+        counted = Metric("plugin_installed", "Installed plugins by status: 0 disabled, 1 enabled, 2 error.", "gauge")
+        for status in (0, 1, 2):
+            counted.add_sample("plugin_installed", {"status": str(status)}, by_status[status])
+        yield counted
+        size = Metric("sealdex_cache_bytes", "Size of the cache of downloads.", "gauge")
+        size.add_sample("sealdex_cache_bytes", {}, _bytes_below(Path(self._store.cache_folder)))
+        yield size
+
+
+class _MeteredObserver(Observer):
+    def __init__(self, metrics: Metrics, inner: Observer) -> None:
+        self._metrics = metrics
+        self._inner = inner
+
+    def waiting(self, why: str) -> None:
+        self._inner.waiting(why)
+
+    def retrying(self, notice: RetryNotice) -> None:
+        self._inner.retrying(notice)
+
+    def downloading(self, choice: Choice) -> Progress | None:
+        return self._inner.downloading(choice)
+
+    def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
+        self._inner.unpacking(choice, done_bytes, total_bytes)
+
+    def downloaded(self, choice: Choice, seconds: float, *, is_well: bool) -> None:
+        status = "success" if is_well else "failure"
+        self._metrics.downloads.labels(str(choice.plugin), choice.release.version, status).inc()
+        self._metrics.download_seconds.labels(str(choice.plugin)).observe(seconds)
+        self._inner.downloaded(choice, seconds, is_well=is_well)
+
+    def installed(self, choice: Choice, action: str) -> None:
+        self._metrics.installs.labels(str(choice.plugin), choice.release.version, action).inc()
+        self._inner.installed(choice, action)
+
+    def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
+        self._metrics.load_seconds.labels(str(plugin)).observe(seconds)
+        if not is_well:
+            self._metrics.errors.labels(str(plugin), version).inc()
+        self._inner.loaded(plugin, version, seconds, is_well=is_well)
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += Path(place, name).stat().st_size
+    return total
