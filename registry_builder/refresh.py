@@ -64,12 +64,13 @@ class RefreshResult:
         return all(each.written is not None for each in self.offline)
 
 
-def refresh(publisher: Publisher, *, dry_run: bool = False) -> RefreshResult:
+def refresh(publisher: Publisher, *, dry_run: bool = False, online_only: bool = False) -> RefreshResult:
     """Sign anew what is due in a realm, and publish it.
 
     Args:
         publisher: see `open_publisher`; ``allow_expired`` revives a registry that was not refreshed in time.
         dry_run: say what is due, and write nothing.
+        online_only: leave root and targets to the people who hold their keys.
 
     Raises:
         NotFoundError: nothing is published yet.
@@ -77,7 +78,7 @@ def refresh(publisher: Publisher, *, dry_run: bool = False) -> RefreshResult:
         ConfigError: an online role is due and can't be signed here.
     """
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
-    offline = [] if dry_run else _refresh_offline(publisher)
+    offline = [] if dry_run or online_only else _refresh_offline(publisher)
     if any(each.written for each in offline):
         config, root = publisher.tree.config, publisher.tree.root
         trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
@@ -101,8 +102,9 @@ def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
                 hint="sealdex-builder publish",
             )
         reader.load_bins(bin_names(state.bits))
+    publisher, blocked_by = publisher.with_usable_trust(state, Survey(), now)
     plan = publisher.plan(state, Survey(), Ingestion(), now)
-    result = RefreshResult(plan)
+    result = RefreshResult(plan, warnings=[str(each) for each in (*plan.waiting, *blocked_by)])
     committed: Committed | None = None
     if not plan.is_empty and not dry_run:
         committed = publisher.commit(plan, state, now)

@@ -57,6 +57,7 @@ if [ "$what" != demo ]; then
     command -v node >/dev/null && command -v npm >/dev/null || apt nodejs npm ||
         say "without node and npm the tests with tuf-js are skipped (in CI they fail)"
     command -v unzip >/dev/null || apt unzip || true
+    command -v faketime >/dev/null || apt faketime || true
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
 fi

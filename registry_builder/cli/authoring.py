@@ -9,6 +9,7 @@ import click
 
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.cli.examples import example
+from registry_builder.cli.reading import BY_URL, SUMMARY
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
@@ -38,22 +39,36 @@ class PluginIdParam(_PluginIdType):
 PLUGIN_ID = PluginIdParam()
 
 
-@click.command(epilog=example("sealdex-builder init my-registry --dev-keys"))
+@click.command(
+    epilog=example("sealdex-builder init my-registry --dev-keys", "sealdex-builder init my-registry --github")
+)
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--name", help="The registry's name; made from the folder's when left out.")
 @click.option("--dev-keys", is_flag=True, help="Make unencrypted development keys, so that publish works at once.")
+@click.option("--github", is_flag=True, help="Write its GitHub workflows; for a source tree that is there, only these.")
 @output_options
 @click.pass_context
-def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool) -> None:
+def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, github: bool) -> None:
     """Make a source tree in FOLDER: registry.toml, .gitignore, README.md, plugins/.
 
     Files that are there already are left alone. Keys are never made inside the tree: development keys go to
     $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and a production registry makes its keys with `keys create`.
+
+    With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
+    action.yml, by which repositories of authors release to it; docs/publishing.md says what they need.
     """
-    from registry_builder.source.scaffold import init_tree  # noqa: PLC0415  # keeps --help of the others fast
+    from registry_builder.source.config import CONFIG_NAME  # noqa: PLC0415  # keeps --help of the others fast
+    from registry_builder.source.scaffold import Made, init_tree  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
-    made = init_tree(folder, name=name)
+    made = Made(folder, ()) if github and (folder / CONFIG_NAME).is_file() else init_tree(folder, name=name)
+    if github:
+        from importlib.metadata import version  # noqa: PLC0415  # as above
+
+        from registry_builder.source.github import write_workflows  # noqa: PLC0415  # as above
+
+        flows = write_workflows(folder, version=version("sealdex-builder"))
+        made = Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
     for path in made.written:
         out.line(f"wrote {shown(path)}")
     for path in made.kept:
@@ -206,9 +221,13 @@ def release(
 @click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
 @click.option("--offline", is_flag=True, help="Don't compare with what is published.")
+@BY_URL
+@SUMMARY
 @output_options
 @click.pass_context
-def validate(ctx: click.Context, plugins: tuple[PluginId, ...], offline: bool) -> int:
+def validate(
+    ctx: click.Context, plugins: tuple[PluginId, ...], offline: bool, by_url: bool, summary: Path | None
+) -> int:
     """Show every problem of the source tree, or of the named plugins, at once.
 
     Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
@@ -216,4 +235,4 @@ def validate(ctx: click.Context, plugins: tuple[PluginId, ...], offline: bool) -
     """
     from registry_builder.cli.validating import validate_tree  # noqa: PLC0415  # needs jsonschema and more
 
-    return validate_tree(output_of(ctx), tree_of(ctx), plugins, offline=offline)
+    return validate_tree(output_of(ctx), tree_of(ctx), plugins, offline=offline, by_url=by_url, summary=summary)

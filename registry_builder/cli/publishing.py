@@ -11,6 +11,7 @@ import click
 from registry_builder.cli.authoring import PLUGIN_ID
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import keys, prompt_for_passphrase
+from registry_builder.cli.reading import BY_URL, SUMMARY, append, reader_storage
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from registry_builder.publisher import Publisher
     from registry_builder.source.tree import SourceTree
     from registry_builder.status import RealmStatus, RoleStatus
+    from registry_builder.storage import Storage
     from sealdex.cli.output import Output
     from sealdex.cli.progress import Progress
 
@@ -41,9 +43,12 @@ _WINDOW = "within its signing window"
 @_REALM
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
+@SUMMARY
 @output_options
 @click.pass_context
-def publish(ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], dry_run: bool) -> None:
+def publish(
+    ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], dry_run: bool, summary: Path | None
+) -> None:
     """Publish what changed, signed, in one step that readers see whole or not at all.
 
     What is published already is read and verified first, and nothing is signed on top of what doesn't verify. A publish
@@ -52,20 +57,28 @@ def publish(ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], d
     """
     out = output_of(ctx)
     results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run)
+    if summary is not None:
+        from registry_builder.markdown_summary import plan_markdown  # noqa: PLC0415  # see _publish_realms
+
+        title = "Publishing would change" if dry_run else "Published"
+        for each in results:
+            append(summary, plan_markdown(each.plan, title))
     out.result({"dry_run": dry_run, "realms": [_document(result) for result in results]})
 
 
 @click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
 @_REALM
 @click.option("--dry-run", is_flag=True, help="Say what is due; sign nothing.")
+@click.option("--online", is_flag=True, help="Leave root and targets to the people who hold their keys.")
 @click.option("--allow-expired", is_flag=True, help="Revive a registry that was not refreshed in time.")
 @output_options
 @click.pass_context
-def refresh(ctx: click.Context, realm: str | None, dry_run: bool, allow_expired: bool) -> int:
+def refresh(ctx: click.Context, realm: str | None, dry_run: bool, online: bool, allow_expired: bool) -> int:
     """Sign anew what is within its signing window. Run it every day, from a schedule.
 
     Root and targets are signed too where enough of their keys are at hand, and written to trust/; commit them. Where
-    they aren't, that is said, the rest is refreshed, and the exit code is 1.
+    they aren't, that is said, the rest is refreshed, and the exit code is 1. With --online they are no part of it, as
+    in a workflow that never has their keys; `status` says when they are due.
     """
     from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # see _publish_realms
     from registry_builder.refresh import refresh as refresh_realm  # noqa: PLC0415  # see _publish_realms
@@ -79,7 +92,8 @@ def refresh(ctx: click.Context, realm: str | None, dry_run: bool, allow_expired:
     complete = True
     for name in _realms(tree, realm):
         with out.progress(f"refreshing {name}") as progress:
-            result = refresh_realm(_publisher(tree, name, progress, allow_expired=allow_expired), dry_run=dry_run)
+            publisher = _publisher(tree, name, progress, allow_expired=allow_expired)
+            result = refresh_realm(publisher, dry_run=dry_run, online_only=online)
         show_plan(out, result.plan)
         for warning in result.warnings:
             out.warn(warning)
@@ -107,9 +121,11 @@ def refresh(ctx: click.Context, realm: str | None, dry_run: bool, allow_expired:
 
 @click.command(epilog=example("sealdex-builder status", "sealdex-builder status --json"))
 @_REALM
+@BY_URL
+@SUMMARY
 @output_options
 @click.pass_context
-def status(ctx: click.Context, realm: str | None) -> int:
+def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | None) -> int:
     """Show what is published, until when it holds, who signs it and which keys are here.
 
     Exits 1 when a role is within its signing window: time for refresh, or for the people who hold its keys.
@@ -122,10 +138,18 @@ def status(ctx: click.Context, realm: str | None) -> int:
     tree = SourceTree(root, read_config(root), {}, problems=(), complete=False)
     found: list[RealmStatus] = []
     for name in _realms(tree, realm):
+        if by_url and realm is None and tree.config.realms[name].url is None:
+            out.warn(f"realm {name} is left out: it has no url that readers read it by")
+            continue
+        place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"reading {name}") as progress:
-            found.append(realm_status(_publisher(tree, name, progress, allow_expired=True)))
+            found.append(realm_status(_publisher(tree, name, progress, storage=place, allow_expired=True)))
     for each in found:
         _show_status(out, each)
+    if summary is not None:
+        from registry_builder.markdown_summary import status_markdown  # noqa: PLC0415  # see _publish_realms
+
+        append(summary, status_markdown(found))
     out.result(
         {"needs_signing": any(each.needs_signing for each in found), "realms": list(map(_status_document, found))}
     )
@@ -226,7 +250,14 @@ def _realms(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()
     return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
 
 
-def _publisher(tree: SourceTree, realm: str, progress: Progress | None, *, allow_expired: bool = False) -> Publisher:
+def _publisher(
+    tree: SourceTree,
+    realm: str,
+    progress: Progress | None,
+    *,
+    storage: Storage | None = None,
+    allow_expired: bool = False,
+) -> Publisher:
     from registry_builder.publisher import open_publisher  # noqa: PLC0415  # see _publish_realms
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # see _publish_realms
 
@@ -237,6 +268,7 @@ def _publisher(tree: SourceTree, realm: str, progress: Progress | None, *, allow
     return open_publisher(
         tree,
         realm,
+        storage=storage,
         keyring=Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
         allow_expired=allow_expired,
         notice=notice,

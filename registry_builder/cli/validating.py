@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+from registry_builder.cli.reading import append, reader_storage
 from registry_builder.source.lint import lint
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Problem, Severity, SourceTree
@@ -14,10 +15,18 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 
 
-def validate_tree(out: Output, root: Path, plugins: Collection[PluginId], *, offline: bool) -> int:
+def validate_tree(
+    out: Output,
+    root: Path,
+    plugins: Collection[PluginId],
+    *,
+    offline: bool,
+    by_url: bool = False,
+    summary: Path | None = None,
+) -> int:
     """Lint a tree, or the named plugins of it, show everything and return the exit code."""
     tree = load_tree(root, only=plugins or None)
-    compared = {} if offline else _published(out, tree)
+    compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for documents in compared.values() for plugin, document in documents.items()}
     problems = lint(tree, published=published or None)
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
@@ -32,6 +41,10 @@ def validate_tree(out: Output, root: Path, plugins: Collection[PluginId], *, off
     counted = f"{len(tree.plugins)} plugins, {releases} releases"
     found = f"{len(errors)} errors, {len(problems) - len(errors)} warnings"
     out.line(f"{counted}: {found}", style="red" if errors else "green")
+    if summary is not None:
+        from registry_builder.markdown_summary import problems_markdown  # noqa: PLC0415  # as below
+
+        append(summary, problems_markdown(problems, len(tree.plugins), releases))
     out.result(
         {
             "valid": not errors,
@@ -46,7 +59,7 @@ def validate_tree(out: Output, root: Path, plugins: Collection[PluginId], *, off
     return 1 if errors else 0
 
 
-def _published(out: Output, tree: SourceTree) -> dict[str, dict[PluginId, IndexDocument]]:
+def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, dict[PluginId, IndexDocument]]:
     """Read what is published, realm by realm; what can't be reached is said and does without."""
     from registry_builder.published import published_documents  # noqa: PLC0415  # as above
     from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
@@ -58,7 +71,8 @@ def _published(out: Output, tree: SourceTree) -> dict[str, dict[PluginId, IndexD
             continue  # without a trust root nothing can have been published
         try:
             # expired metadata is still signed: it says what was published, and validate grants no trust
-            found[realm] = published_documents(open_publisher(tree, realm, allow_expired=True))
+            place = reader_storage(tree.config, realm, by_url=by_url)
+            found[realm] = published_documents(open_publisher(tree, realm, storage=place, allow_expired=True))
         except VerificationError:
             raise
         except SealdexError as error:  # the other realms are still wanted

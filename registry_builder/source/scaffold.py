@@ -33,7 +33,7 @@ from sealdex.model.ids import KNOWN_TYPES, MAX_PART_LENGTH, PluginId, normalise_
 from sealdex.model.ranges import parse_range
 from sealdex.model.schema import AUTHORED, json_schema
 
-_TEMPLATES = Path(__file__).with_name("templates")
+TEMPLATES = Path(__file__).with_name("templates")
 _SUFFIX = ".j2"
 _SUMMARIES = {
     "hal-driver": "Reads a number from a device",
@@ -198,17 +198,17 @@ def _plugin_files(values: dict[str, Any]) -> dict[str, str]:
         "plugin.yaml": _render("plugin/_common/plugin.yaml.j2", values),
         "README.md": _render("plugin/_common/README.md.j2", values),
     }
-    of_kind = _TEMPLATES / "plugin" / str(values["kind"])
+    of_kind = TEMPLATES / "plugin" / str(values["kind"])
     for template in sorted(of_kind.rglob(f"*{_SUFFIX}")):
         relative = template.relative_to(of_kind).as_posix().removesuffix(_SUFFIX)
         if relative != "usage.md":  # included in README.md
-            contents[relative] = _render(template.relative_to(_TEMPLATES).as_posix(), values)
+            contents[relative] = _render(template.relative_to(TEMPLATES).as_posix(), values)
     return contents
 
 
 def _render(template: str, values: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701  # the result is source text, never HTML
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
@@ -219,4 +219,4 @@ def _render(template: str, values: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(values)
 
 
-__all__ = ["Made", "init_tree", "new_plugin"]
+__all__ = ["TEMPLATES", "Made", "init_tree", "new_plugin"]

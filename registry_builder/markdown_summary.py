@@ -1,0 +1,105 @@
+"""What validate, diff, publish and status found, as Markdown for the summary of a workflow run. Pure.
+
+Names, messages and paths may come from anybody's pull request. They stand in code spans or are escaped, so that none
+of it becomes a heading, a link, an image or HTML of the summary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from registry_builder.plan import PublishPlan
+from registry_builder.source.tree import Problem, Severity
+from registry_builder.status import RealmStatus
+
+_SHOWN = 200  # a summary may have 1 MiB in all
+_MAX_TEXT = 500
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$@:-])")
+
+
+def code(text: str) -> str:
+    """Return text as a code span that nothing in it can end, not even inside a table."""
+    flat = _flat(text).replace("|", "\u2502")  # a pipe ends a table's cell even in a code span
+    ticks = max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1
+    return f"{'`' * ticks} {flat} {'`' * ticks}" if ticks > 1 else f"`{flat}`"
+
+
+def escaped(text: str) -> str:
+    """Return text with everything escaped that Markdown, GitHub's mentions or HTML would make something of."""
+    return _SPECIAL.sub(r"\\\1", _flat(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\@", "&#64;")
+
+
+def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int) -> str:
+    """Return the problems of a source tree."""
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    head = f"{plugins} plugins, {releases} releases: {errors} errors, {len(problems) - errors} warnings"
+    lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", ""]
+    if problems:
+        lines += ["| | file | where | |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {problem.severity.value} | {code(problem.file)} | {code(problem.where) if problem.where else ''} "
+            f"| {escaped(problem.message)} |"
+            for problem in problems[:_SHOWN]
+        ]
+        lines += _more(len(problems))
+    return "\n".join([*lines, ""])
+
+
+def plan_markdown(plan: PublishPlan, title: str) -> str:
+    """Return what a publish of a realm would change, or changed."""
+    lines = [f"## {escaped(title)}: realm {escaped(plan.realm)}", ""]
+    if plan.is_empty:
+        return "\n".join([*lines, f"{code(plan.storage)} is up to date.", ""])
+    lines += [f"Written to {code(plan.storage)}:", ""]
+    new = set(plan.new_plugins)
+    released = {plugin for plugin, _ in plan.new_releases}
+    changes = [f"new release {code(f'{plugin} {version}')}" for plugin, version in plan.new_releases]
+    changes += [f"new plugin {code(str(plugin))}" for plugin in plan.new_plugins]
+    changes += [f"changed {code(str(p))}" for p in plan.changed_plugins if p not in released and p not in new]
+    lines += _bullets(changes)
+    lines += ["", "| | files | bytes |", "| --- | ---: | ---: |"]
+    lines += [
+        f"| {kind} | {len(uploads)} | {sum(upload.size for upload in uploads)} |"
+        for kind, uploads in plan.uploads
+        if uploads
+    ]
+    lines += [f"| signed roles | {len(plan.reasons)} | |", ""]
+    lines += _bullets(f"copied into the store: {code(artifact.url)}" for artifact in plan.ingest)
+    lines += _bullets(f"published and not in the source tree: {code(str(plugin))}" for plugin in plan.carried)
+    return "\n".join([*lines, ""])
+
+
+def status_markdown(statuses: Iterable[RealmStatus]) -> str:
+    """Return until when everything holds and who must sign."""
+    lines: list[str] = []
+    for status in statuses:
+        lines += [f"## Realm {escaped(status.realm)}", "", code(status.storage), ""]
+        if not status.is_published:
+            lines += ["Nothing is published yet.", ""]
+        lines += ["| role | version | expires | signed by | keys | |", "| --- | ---: | --- | --- | --- | --- |"]
+        lines += [
+            f"| {role.role} | {role.version or ''} | {f'{role.expires:%Y-%m-%d}' if role.expires else ''} "
+            f"| {role.threshold} of {len(role.keys)} | {', '.join(code(key.name) for key in role.keys)} "
+            f"| {'**within its signing window**' if role.due else ''} |"
+            for role in status.roles
+        ]
+        lines += ["", f"Root {status.newest_root[0]}: SHA-256 {code(status.newest_root[1])}", ""]
+    return "\n".join(lines)
+
+
+def _flat(text: str) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "…"
+
+
+def _bullets(items: Iterable[str]) -> list[str]:
+    listed = list(items)
+    return [*(f"- {item}" for item in listed[:_SHOWN]), *_more(len(listed))]
+
+
+def _more(count: int) -> list[str]:
+    return ["", f"… and {count - _SHOWN} more"] if count > _SHOWN else []
+
+
+__all__ = ["code", "escaped", "plan_markdown", "problems_markdown", "status_markdown"]

@@ -1,0 +1,82 @@
+"""A published tree as its readers see it: read only, by the realm's ``url``, without credentials.
+
+What a pull request is compared with: a workflow that runs code of anybody's pull request must hold no secret, and the
+published tree is public. What is read this way is verified like everything else, so a CDN can't lie about it.
+"""
+
+# ruff: noqa: ARG002  # the protocol's arguments stand in methods that refuse
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import NoReturn
+from urllib.parse import quote
+
+from registry_builder.storage.headers import TIMESTAMP_KEY
+from registry_builder.storage.protocol import (
+    Body,
+    ObjectMissingError,
+    ObjectTooLargeError,
+    PutOutcome,
+    StoredObject,
+    check_key,
+)
+from sealdex.errors import UsageError
+from sealdex.transport import HttpStatusError, TooLargeError, Transport
+
+
+class UrlStorage:
+    """`registry_builder.storage.Storage` whose writes are refused, below ``url``."""
+
+    def __init__(self, url: str, transport: Transport | None = None) -> None:
+        self._base = url.rstrip("/")
+        self._transport = transport or Transport()
+        self._guard = threading.Lock()
+        self.description = self._base
+        self.requests: Counter[str] = Counter()
+        self.bytes_put = 0
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Read an object; see `Storage.get`.
+
+        A store whose readers may not list answers 403 for what is missing, so that counts as missing too; not for
+        ``timestamp.json``, where it would make a registry that one may not read look like one that isn't there.
+        """
+        with self._guard:
+            self.requests["GET"] += 1
+        try:
+            document = self._transport.read(f"{self._base}/{quote(check_key(key))}", max_bytes=max_bytes)
+        except HttpStatusError as error:
+            if error.status == 404 or (error.status == 403 and key != TIMESTAMP_KEY):
+                raise ObjectMissingError(key, self.description) from error
+            raise
+        except TooLargeError as error:
+            raise ObjectTooLargeError(key, self.description, max_bytes) from error
+        return StoredObject(document.data, document.etag or "")
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """Refuse; see `Storage.put_new`."""
+        self._refuse(key)
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """Refuse; see `Storage.put_if_match`."""
+        self._refuse(key)
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """Refuse; see `Storage.put_mutable`."""
+        self._refuse(key)
+
+    def flush(self) -> None:
+        """Do nothing: nothing was written."""
+
+    def _refuse(self, key: str) -> NoReturn:
+        raise UsageError(
+            f"{self.description} is read as clients read it, and can't be written to",
+            subject=key,
+            untouched="nothing was written",
+            hint="publish without --by-url",
+        )
+
+
+__all__ = ["UrlStorage"]

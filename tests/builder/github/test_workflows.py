@@ -1,0 +1,176 @@
+"""The generated workflows, their steps run as written: pull request, merge, publish, install, refresh, attacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.authoring import builder
+from support.components import program
+from support.s3_server import S3Server
+from support.workflows import Job, Scene, git
+
+
+def make_plugin(folder: Path, plugin: str) -> Path:
+    """Return a folder as an author's own repository has it."""
+    scratch = folder / "scratch"
+    assert builder("init", scratch) == 0
+    assert builder("--tree", scratch, "new", "notify", plugin) == 0
+    made = folder / "author"
+    shutil.copytree(scratch / "plugins" / plugin, made)
+    shutil.rmtree(scratch)
+    return made
+
+
+def release(scene: Scene, folder: Path, plugin: str) -> Job:
+    """Release a plugin from its author's repository, by the registry's action."""
+    return scene.github.use_action("action.yml", {"plugin": plugin, "token": "t"}, folder)
+
+
+def merge(scene: Scene, branch: str) -> None:
+    git(scene.clone, "pull", "--quiet", "--no-rebase", "--no-edit", "origin", branch)
+    scene.push(f"Merge {branch}")
+
+
+def install(scene: Scene, folder: Path, *before: str) -> subprocess.CompletedProcess[str]:
+    """Add the registry to a new client and install from it."""
+    client = str(Path(sys.executable).with_name("sealdex"))
+    environment = {**os.environ, "SEALDEX_CONFIG": str(folder / "config.toml"), "SEALDEX_STORE": str(folder / "store")}
+    root = str(scene.clone / "trust/public/1.root.json")
+    done = subprocess.CompletedProcess([], 0, "", "")
+    for args in (["registry", "add", "acme", f"{scene.url}/", "--root", root], ["install", "acme/slack"]):
+        if done.returncode == 0:
+            command = [*before, client, *args]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return done
+
+
+def test_from_a_pull_request_to_an_installation_and_a_refresh(
+    scene: Scene, tmp_path: Path, s3_server: S3Server
+) -> None:
+    github = scene.github
+    first = github.run("publish.yml", "push")["publish"]
+    assert first.result == "success", first.output
+
+    # an author's repository opens the pull request; a second time it changes nothing
+    folder = make_plugin(tmp_path, "acme/slack")
+    released = release(scene, folder, "acme/slack")
+    assert released.result == "success", released.output
+    assert github.known["pulls"] == [{"head": "release/acme/slack/0.1.0", "title": "Release acme/slack 0.1.0"}]
+    assert git(github.remote, "ls-tree", "-r", "--name-only", "release/acme/slack/0.1.0", "plugins").splitlines() == [
+        "plugins/.gitkeep",
+        "plugins/acme/slack/README.md",
+        "plugins/acme/slack/dist/0.1.0/slack-0.1.0.zip",
+        "plugins/acme/slack/plugin.yaml",
+        "plugins/acme/slack/release.yaml",
+        "plugins/acme/slack/releases/0.1.0.json",
+    ]
+
+    # the pull request is validated without secrets, and its summary says what merging it publishes
+    validated = github.run("validate.yml", "pull_request", "release/acme/slack/0.1.0")["validate"]
+    assert validated.result == "success", validated.output
+    assert "0 errors" in validated.summary
+    assert "new release `acme/slack 0.1.0`" in validated.summary
+    assert not any("aws-actions" in used for used in validated.uses)
+
+    merge(scene, "release/acme/slack/0.1.0")
+    published = github.run("publish.yml", "push")["publish"]
+    assert published.result == "success", published.output
+    assert "new release `acme/slack 0.1.0`" in published.summary
+    done = install(scene, tmp_path / "agent")
+    assert done.returncode == 0, done.stderr
+    again = release(scene, folder, "acme/slack")
+    assert "released already" in again.output
+    assert len(github.known["pulls"]) == 1
+
+    # five days later nobody has published, and timestamp is within its window: the schedule signs it anew
+    nine_days_later = (program("faketime", "install faketime"), "+9 days")
+    late = install(scene, tmp_path / "late", *nine_days_later)
+    assert late.returncode == 4
+    assert "expired" in late.stderr
+    jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
+    assert [job.result for job in jobs.values()] == ["success", "success"], jobs["refresh"].output
+    assert github.known["issues"] == []
+    done = install(scene, tmp_path / "later", *nine_days_later)
+    assert done.returncode == 0, done.stderr
+
+    # ten months later the offline roles are due: people must sign, and one issue says so until they have
+    for _ in range(2):
+        jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="310")
+        assert jobs["status"].result == "success", jobs["status"].output
+    (issue,) = github.known["issues"]
+    assert issue["open"]
+    assert issue["edits"] == 1
+    assert "| root | 1 |" in issue["body"]
+    assert "**within its signing window**" in issue["body"]
+    assert "The refresh failed" in issue["body"]  # nobody refreshed meanwhile, so what is published has expired
+    github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
+    assert not github.known["issues"][0]["open"]
+
+
+def test_a_publisher_that_remembers_refuses_a_bucket_that_was_put_back(
+    scene: Scene, s3_server: S3Server, tmp_path: Path
+) -> None:
+    """Attack: whoever can write to the bucket puts last week's timestamp back, validly signed, so that the next
+    publish builds on it. The workflow's cache remembers the newer one; the run stops, and the bucket is as it was."""
+    github, client = scene.github, s3_server.client()
+    bucket, _, prefix = scene.url.removeprefix(f"{s3_server.endpoint}/").partition("/")
+    key = f"{prefix}/metadata/timestamp.json"
+    first = github.run("publish.yml", "push")["publish"]
+    assert first.result == "success", first.output
+    old = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    release(scene, make_plugin(tmp_path, "acme/slack"), "acme/slack")
+    merge(scene, "release/acme/slack/0.1.0")
+    assert github.run("publish.yml", "push")["publish"].result == "success"
+    client.put_object(Bucket=bucket, Key=key, Body=old)
+    attacked = github.run("publish.yml", "push")["publish"]
+    assert attacked.result == "failure"
+    assert "SECURITY" in attacked.output
+    assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == old
+
+
+_EVIL = "$(touch PWNED)`touch PWNED`';touch PWNED;'\"${{ secrets.X }} | <img src=x onerror=alert(1)> ![x](http://evil)"
+
+
+def test_nothing_in_a_pull_request_is_run_or_becomes_part_of_the_page(scene: Scene, tmp_path: Path) -> None:
+    """Attack: whoever may open a pull request puts shell, Python that the workflow would import, and HTML into every
+    place that a workflow looks at. Validation says what is wrong, nothing runs, and the summary shows it as text."""
+    scene.github.run("publish.yml", "push")
+    ran = tmp_path / "ran-by-import"
+    for name in ("pip.py", "pip/__main__.py", "sitecustomize.py", "registry_builder/__init__.py", "click.py"):
+        path = scene.clone / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"open({str(ran)!r}, 'w')\nraise SystemExit(0)\n")
+    folder = scene.clone / "plugins" / "acme" / "evil"
+    (folder / "releases").mkdir(parents=True)
+    (folder / "plugin.yaml").write_text(
+        f"type: notify\nsummary: {_EVIL!r}\nlicense: {_EVIL!r}\nkeywords: [{_EVIL!r}]\n"
+    )
+    (folder / "releases" / "`touch PWNED`.json").write_text("{}")
+    (folder / "releases" / "1.0.0.json").write_text(
+        '{"version": "1.0.0; touch PWNED", "entry_point": "$(touch PWNED)"}'
+    )
+    branch = "x-$(touch${IFS}PWNED)"
+    scene.push(_EVIL, branch)
+    validated = scene.github.run("validate.yml", "pull_request", branch)["validate"]
+    assert validated.result == "failure"
+    assert "errors" in validated.summary
+    assert not ran.exists()
+    assert list(tmp_path.rglob("PWNED")) == []
+    assert "<img" not in validated.summary
+    assert "![x]" not in validated.summary
+
+
+@pytest.mark.parametrize("plugin", ["../../../x/y", "acme/$(touch PWNED)"])
+def test_the_action_takes_a_plugin_id_and_nothing_else(scene: Scene, tmp_path: Path, plugin: str) -> None:
+    """Attack: a value that somebody else chose reaches the action's input; it never becomes a path or a command."""
+    folder = make_plugin(tmp_path, "acme/slack")
+    job = release(scene, folder, plugin)
+    assert job.result == "failure"
+    assert "plugin must be namespace/name" in job.output
+    assert list(tmp_path.rglob("PWNED")) == []
+    assert git(scene.github.remote, "branch", "--list").split() == ["*", "main"]
