@@ -15,6 +15,7 @@ import click
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
+from sealdex.errors import UsageError
 from sealdex.observing import Observer
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Context:
         self.out = out
         self.store = store
         self.metrics_file: Path | None = None
+        self.settings: dict[str, str] = {}  # as given by `--set`
         self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
         self.config_path = config_path
 
@@ -47,7 +49,7 @@ class Context:
         """Read the configuration."""
         from sealdex.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
 
-        return self._adjusted(load_config(self.config_path, self.store))
+        return self._adjusted(load_config(self.config_path, self.store, self.settings))
 
     def _adjusted(self, config: Config) -> Config:
         if not self.download:
@@ -116,6 +118,13 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FILE",
         help="Add metrics to this file, for node-exporter ($SEALDEX_METRICS_FILE; needs sealdex[metrics]).",
     )
+    @click.option(
+        "--set",
+        "settings",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting for this run, such as download.timeout=5; may be repeated. See: sealdex config show.",
+    )
     @output_options
     @click.pass_context
     @functools.wraps(command)
@@ -129,6 +138,7 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         context = Context(output_of(ctx), config_path, store)
+        context.settings.update(map(_setting, options.pop("settings")))
         context.metrics_file = metrics_file
         context.download.update(ctx.meta.get(_DOWNLOAD_KEY, {}))
         return command(context, *args, **options)
@@ -180,6 +190,13 @@ def _rate(text: str | None) -> int | None:
     if rate < 1:
         raise click.BadParameter(f"'{text}' is no rate: write a number of bytes, or 500k, 2M, 1.5G")
     return rate
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise UsageError(f"'{text}' is no setting: write KEY=VALUE", hint="for example: --set download.timeout=5")
+    return key.strip(), value.strip()
 
 
 class ConsoleObserver(Observer):

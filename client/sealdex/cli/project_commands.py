@@ -102,7 +102,7 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
         done = project.ensure(
             document,
             fallback=not no_fallback,
-            is_current=not frozen and context.config_path is None,
+            is_current=not (frozen or context.config_path or context.settings),
             on_yanked=lambda plugin, version, mark: _warn_yanked(out, plugin, version, mark),
         )
     if done.unreachable is not None:
