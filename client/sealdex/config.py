@@ -162,9 +162,11 @@ class RuntimeSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
 
     Attributes:
         load_timeout: seconds that a plugin may take to load and initialise.
+        metrics_file: where commands add their metrics, for node-exporter; relative to the configuration file's folder.
     """
 
     load_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
+    metrics_file: str | None = None
 
 
 class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):

@@ -1,8 +1,9 @@
 """Where a setting comes from, in rising precedence: its default, config.toml, an environment variable, an option. Pure.
 
 A setting is named ``section.field``, as in config.toml. Its variable is ``SEALDEX_SECTION_FIELD`` in capitals, its
-option ``--set section.field=VALUE``. Registries are none: where trust starts is written down, not passed along. Lists are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``), labels
-as ``key=value`` with commas between, everything else as in TOML.
+option ``--set section.field=VALUE``. Registries are none: where trust starts is written down, not passed along. Lists
+are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``), labels as ``key=value`` with commas between,
+everything else as in TOML.
 """
 
 from __future__ import annotations
