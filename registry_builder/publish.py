@@ -193,8 +193,9 @@ def _finish(
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         publisher.put_bundle(state, committed)
-        published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
-        result.pages = put_site(publisher, published).written
+        if publisher.site:
+            published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
+            result.pages = put_site(publisher, published).written
     except SealdexError as error:
         result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
 

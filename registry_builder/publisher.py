@@ -41,6 +41,7 @@ class Publisher:
         allow_expired: whether published metadata may have expired.
         min_bits: bit length of the succinct delegation at least.
         validate: whether new releases are linted before they are published.
+        site: whether the pages that a publish changes are written; the next publish that writes them catches up.
         notice: told of progress.
     """
 
@@ -55,6 +56,7 @@ class Publisher:
     allow_expired: bool = False
     min_bits: int = 0
     validate: bool = True
+    site: bool = True
     notice: Notice | None = None
 
     def reader(self, now: datetime) -> PublishedReader:
@@ -133,6 +135,7 @@ def open_publisher(
     allow_expired: bool = False,
     min_bits: int = 0,
     validate: bool = True,
+    site: bool = True,
     notice: Notice | None = None,
 ) -> Publisher:
     """Open a realm for publishing: its storage, its verified trust material, its keys.
@@ -148,6 +151,7 @@ def open_publisher(
         allow_expired: accept published metadata that has expired.
         min_bits: bit length of the succinct delegation at least.
         validate: lint new releases before they are published; False where that was just done.
+        site: write the pages that a publish changes.
         notice: told of progress.
 
     Raises:
@@ -169,5 +173,6 @@ def open_publisher(
         allow_expired=allow_expired,
         min_bits=min_bits,
         validate=validate,
+        site=site,
         notice=notice,
     )

@@ -43,11 +43,17 @@ _WINDOW = "within its signing window"
 @_REALM
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
+@click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
 @SUMMARY
 @output_options
 @click.pass_context
 def publish(
-    ctx: click.Context, realm: str | None, only: tuple[PluginId, ...], dry_run: bool, summary: Path | None
+    ctx: click.Context,
+    realm: str | None,
+    only: tuple[PluginId, ...],
+    dry_run: bool,
+    no_site: bool,
+    summary: Path | None,
 ) -> None:
     """Publish what changed, signed, in one step that readers see whole or not at all.
 
@@ -56,7 +62,7 @@ def publish(
     of the browse site it writes the pages of the plugins it names, and the next publish of everything the rest.
     """
     out = output_of(ctx)
-    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run)
+    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run, site=not no_site)
     if summary is not None:
         from registry_builder.markdown_summary import plan_markdown  # noqa: PLC0415  # see _publish_realms
 
@@ -211,7 +217,7 @@ def site(ctx: click.Context, output: Path, realm: str) -> None:
 
 
 def _publish_realms(
-    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool
+    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool, site: bool
 ) -> list[PublishResult]:
     # imported here and in the commands, so that --help of one costs nothing of another
     from registry_builder.cli.plan_output import show_plan  # noqa: PLC0415  # see above
@@ -222,7 +228,7 @@ def _publish_realms(
     results = []
     for name in _realms(tree, realm, only):
         with out.progress(f"publishing {name}") as progress:
-            result = publish_realm(_publisher(tree, name, progress), only=only or None, dry_run=dry_run)
+            result = publish_realm(_publisher(tree, name, progress, site=site), only=only or None, dry_run=dry_run)
         results.append(result)
         show_plan(out, result.plan)
         for warning in result.warnings:
@@ -257,13 +263,14 @@ def _publisher(
     *,
     storage: Storage | None = None,
     allow_expired: bool = False,
+    site: bool = True,
 ) -> Publisher:
     from registry_builder.publisher import open_publisher  # noqa: PLC0415  # see _publish_realms
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # see _publish_realms
 
     def notice(what: str, done: int, total: int) -> None:
         if progress is not None:
-            progress.step(f"{what} {done * 100 // total if total else 100}%")
+            progress.step(f"{what} {done * 100 // total}%" if total else what)
 
     return open_publisher(
         tree,
@@ -271,6 +278,7 @@ def _publisher(
         storage=storage,
         keyring=Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
         allow_expired=allow_expired,
+        site=site,
         notice=notice,
     )
 

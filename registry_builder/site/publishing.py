@@ -148,16 +148,20 @@ class _Job:
         """Return the documents as they are published now."""
         state, found, sources = self._state, self._published.found, self._published.sources
         documents, pins = self._changed()
-        if state is not None:
-            changed = {change.source.id for change in found.changes}
-            differing = {}
-            for plugin in (*sources.plugins, *found.carried):
-                pin = None if plugin in changed else state.pin(index_target(plugin))
-                if pin is not None and (plugin not in sources.plugins or pin != sources.own(plugin)[0]):
-                    differing[plugin] = pin
-            documents |= self._published.reader.documents.indexes(differing)
-            pins |= differing
-        return Shelf(sources, documents, pins, self._published.reader.documents)
+        changed = {change.source.id for change in found.changes}
+        absent: set[PluginId] = set()
+        differing = {}
+        for plugin in (*sources.plugins, *found.carried):
+            if plugin in changed:
+                continue
+            pin = state.pin(index_target(plugin)) if state is not None else None
+            if pin is None:
+                absent.add(plugin)  # it waits for something, as for the signature of who claimed its namespace
+            elif plugin not in sources.plugins or pin != sources.own(plugin)[0]:
+                differing[plugin] = pin
+        documents |= self._published.reader.documents.indexes(differing)
+        pins |= differing
+        return Shelf(sources, documents, pins, self._published.reader.documents, absent)
 
     def _changed(self) -> tuple[dict[PluginId, IndexDocument], dict[PluginId, TargetPin]]:
         """Return the documents that this publish wrote, but for those that the source tree alone compiles to."""

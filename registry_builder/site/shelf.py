@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from registry_builder.compile.catalogue import catalogue_row
@@ -36,16 +36,18 @@ class Shelf:
         documents: index documents that aren't what the source tree alone compiles to, or that it doesn't have.
         reader: reads published documents; None when nothing is published.
         pins: digests of `documents`.
+        absent: plugins of the source tree that aren't published, and so have no page.
     """
 
     sources: Sources
     documents: Mapping[PluginId, IndexDocument] = field(default_factory=dict)
     pins: Mapping[PluginId, TargetPin] = field(default_factory=dict)
     reader: DocumentReader | None = None
+    absent: Collection[PluginId] = frozenset()
 
     def plugins(self) -> set[PluginId]:
         """Return all plugins it has."""
-        return {*self.sources.plugins, *self.documents}
+        return {*self.sources.plugins, *self.documents} - set(self.absent)
 
     def row(self, plugin: PluginId) -> CatalogueRow:
         """Return a plugin's catalogue row."""

@@ -328,9 +328,8 @@ def test_templates_of_a_pull_request_can_lay_out_and_nothing_else(tree: Tree) ->
 
 def test_name_logo_colours_and_links_come_from_registry_toml(tree: Tree, run: Publish, site: Path) -> None:
     path = tree.root / "registry.toml"
-    section = (
-        '[site]\ntitle = "Shop"\nlogo = "logo.svg"\naccent = "#114477"\nlinks = {Chat = "https://chat.example/"}\n'
-    )
+    section = '[site]\ntitle = "Shop"\nlogo = "logo.svg"\naccent = "#114477"\n'
+    section += 'links = {Chat = "https://chat.example/", Bad = "javascript:alert(1)"}\n'
     path.write_text(path.read_text() + section)
     with pytest.raises(ConfigError, match="logo"):
         Templates(tree.root, SiteSection(logo="logo.svg"))
@@ -341,5 +340,6 @@ def test_name_logo_colours_and_links_come_from_registry_toml(tree: Tree, run: Pu
     assert "<span>Shop</span>" in page
     assert re.search(r'<img src="\.\./\.\./assets/logo\.[0-9a-f]{12}\.svg"', page)
     assert '<a href="https://chat.example/" rel="noopener noreferrer">Chat</a>' in page
+    assert "Bad" not in page  # no address of the web becomes no link
     theme = next((site / "assets").glob("theme.*.css")).read_text()
     assert ":root { --accent: #114477; }" in theme
