@@ -27,6 +27,8 @@ SECURITY_EXIT_CODE = 4
 RELEASES: list[tuple[list[list[str]], list[str]]] = [
     ([["plugins/acme/console-notify"]], ["plugins/acme/console-notify/dist/1.2.0/console-notify-1.2.0.zip"]),
     ([["plugins/acme/shell-step"]], ["plugins/acme/shell-step/dist/0.3.0/shell-step-0.3.0.zip"]),
+    ([["plugins/acme/journal-notify"]], ["plugins/acme/journal-notify/dist/1.0.0/journal-notify-1.0.0.zip"]),
+    ([["plugins/acme/host-report"]], ["plugins/acme/host-report/dist/1.0.0/host-report-1.0.0.zip"]),
     (
         [
             ["plugins/robotics/hal-motor/src/jetpack", "-o", "../build/hal-motor-2.1.0-jetpack.zip"],

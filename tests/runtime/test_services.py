@@ -26,6 +26,7 @@ from sealdex.runtime.process_group import process_identity
 from sealdex.runtime.service_plan import free_port, plan_service
 from sealdex.runtime.service_state import LogFile, ServiceFolder, ServiceState
 from sealdex.runtime.supervisor import Patience, Supervisor
+from sealdex.store.state import State
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "speech" / "echo-service" / "src"
 ECHO = PluginId("speech", "echo")
@@ -146,6 +147,13 @@ def test_what_is_no_service_or_has_no_port_is_told_so(plugins: PluginStore) -> N
         Services(plugins.store).plan(ECHO)
     with pytest.raises(NotFoundError):
         Services(plugins.store).plan(PluginId("acme", "none"))
+
+
+def test_what_is_disabled_is_not_started(plugins: PluginStore) -> None:
+    echo(plugins)
+    State(plugins.store).note(ECHO, 0)
+    with pytest.raises(PluginError, match="disabled"):
+        Services(plugins.store).plan(ECHO, port=0)
 
 
 # --- in the foreground ----------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ from sealdex.runtime.supervisor import Patience, Supervisor
 from sealdex.store.changes import require_installed
 from sealdex.store.installations import current
 from sealdex.store.layout import Store
+from sealdex.store.state import StoredStatus
 
 _POLL_S = 0.05
 _MARGIN_S = 30.0
@@ -69,13 +70,21 @@ class Services:
             on_line: told what pip prints.
 
         Raises:
-            NotFoundError: it isn't installed. PluginError: it is no service. InstallError: no environment.
+            NotFoundError: it isn't installed. InstallError: the environment can't be made.
+            PluginError: it is no service, or disabled.
         """
         found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
         if found is None:
             raise NotFoundError(
                 f"{plugin} is not installed", subject=str(plugin), hint=f"sealdex install {plugin}"
             )  # fmt: skip
+        if not StoredStatus(self._store).is_enabled(plugin):
+            raise PluginError(
+                f"{plugin} is disabled",
+                subject=str(plugin),
+                untouched="nothing was started",
+                hint=f"sealdex enable {plugin}",
+            )
         return plan_service(
             found,
             installed_manifest(found),

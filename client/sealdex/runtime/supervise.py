@@ -32,8 +32,9 @@ def main() -> int:
         env=order["env"],
     )
     supervisor = Supervisor(ServiceFolder(store, plugin), plan, Patience(**order["patience"]))
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: supervisor.request_stop())
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), lambda *_: supervisor.request_stop())
     try:
         supervisor.run()
     except PluginError:
