@@ -36,10 +36,12 @@ from sealdex.download import Pin, download
 from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.fallback import fall_back
 from sealdex.install import InstallRequest, needs_archive
+from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
+from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
+from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
 from sealdex.resolve import (
@@ -336,6 +338,50 @@ class Client:
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
 
     @_tended
+    def install_archive(
+        self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False, pin: bool | None = None
+    ) -> Installed:
+        """Install an archive from this host's disk that nobody signed, and switch to it.
+
+        Args:
+            path: a zip, tar.gz or tar.zst.
+            identity: ``NS/NAME@VERSION``; left out: the archive's own ``manifest.json`` says it.
+            allow_unsigned: that this is meant.
+            pin: as `install`.
+
+        Raises:
+            VerificationError: the configuration refuses unsigned archives (``require_signed``, the default), it isn't
+                allowed, or the archive is unsafe; nothing was installed.
+            UsageError: it isn't known what the archive is.
+            NotFoundError, InstallError: no such file; as `install`.
+        """
+        file = Path(path)
+        require_allowed(self.config, file, allowed=allow_unsigned)
+        finish_killed(self._store)
+        with opened(self._store, file, parse_identity(identity) if identity is not None else None) as local:
+            manifest_sha256 = hashlib.sha256(local.manifest).hexdigest()
+            release = ReleaseEntry(
+                local.version,
+                FilePin(len(local.manifest), manifest_sha256),
+                artifacts=(local.artifact,),
+                dependencies=local.dependencies,
+            )
+            choice = Choice(
+                local.plugin,
+                release,
+                IndexDocument(1, *local.plugin, "", "", (release,)),
+                local.artifact,
+                requested=True,
+            )
+            trust = Trust(LOCAL_REGISTRY, None, None)
+            request = _install_request(choice, trust)
+            if request is None:
+                raise AssertionError("unreachable: a local archive is no image")
+            job = Job(replace(request, manifest=local.manifest), local.path, pin)
+            done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
+        previous = done.before if done.before != local.version else None
+        return Installed(choice, trust, done.result.action, done.result.installation, previous)
+
     def install_choices(
         self,
         choices: Sequence[Choice],

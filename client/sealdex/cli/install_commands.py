@@ -12,6 +12,7 @@ from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
+from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
     from sealdex.resolve import Choice, Policy, Resolution
@@ -45,9 +46,12 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
         "sealdex install 'acme/slack@^1.2' acme/mail@2.0.0",
         "sealdex install acme/slack --channel beta --json",
         "sealdex install acme/slack@1.2.0 --pin",
+        "sealdex install ./slack.zip --as acme/slack@1.2.0-dev --allow-unsigned",
     )
 )
-@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
+@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]|ARCHIVE...")
+@click.option("--allow-unsigned", is_flag=True, help="Install archives that nobody signed, if config.toml lets you.")
+@click.option("--as", "identity", metavar="NS/NAME@VERSION", help="What an archive is, if no manifest in it says so.")
 @click.option("--pin/--unpin", "pin", default=None, help="Keep what is asked for at this version; or take pins away.")
 @click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
 @click.option("--no-fallback", is_flag=True, help="Fail if the registry can't be reached, whatever is installed.")
@@ -57,6 +61,8 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
 def install(
     context: Context,
     plugins: tuple[str, ...],
+    allow_unsigned: bool,
+    identity: str | None,
     pin: bool | None,
     offline: bool,
     no_fallback: bool,
@@ -71,8 +77,19 @@ def install(
     first plugin is switched: all of it happens, or nothing. A container image is not pulled: it is named with the
     digest that the registry signs, for your container runtime. Where the registry can't be reached, installed versions
     that satisfy what is asked for serve, and it is said so.
+
+    An ARCHIVE is a file of this host (./slack.zip). Nobody signed it, so it is refused unless config.toml says
+    require_signed = false under [install] and --allow-unsigned is given.
     """
+    from sealdex.local_archive import is_archive_path  # noqa: PLC0415  # a command imports when it runs
+
     out = context.out
+    archives = [plugin for plugin in plugins if is_archive_path(plugin)]
+    if archives:
+        _install_archives(context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin)
+        return
+    if identity is not None:
+        raise UsageError("--as is for archives", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev")
     with context.client("resolving", offline=offline) as client:
         done = client.install(
             *plugins,
@@ -86,6 +103,32 @@ def install(
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
+
+
+def _install_archives(
+    context: Context,
+    plugins: tuple[str, ...],
+    archives: list[str],
+    *,
+    allow_unsigned: bool,
+    identity: str | None,
+    pin: bool | None,
+) -> None:
+    out = context.out
+    if len(plugins) > 1:
+        raise UsageError(
+            "an archive is installed by itself",
+            subject=archives[0],
+            untouched="nothing was installed",
+            hint="call sealdex install once for each archive, and once for what comes from registries",
+        )
+    with context.client("installing") as client:
+        each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)
+    out.result({"installed": [_installed_plain(each)]})
+    out.line(_in_words(each), style="yellow")
+    needs = [f"{name} {wanted}" for name, wanted in each.choice.release.dependencies.items()]
+    if needs:
+        out.warn(f"{each.choice} says that it needs {', '.join(needs)}; sealdex install NAMESPACE/NAME brings them")
 
 
 def _say(out: Output, resolution: Resolution) -> None:
