@@ -312,7 +312,7 @@ class Client:
             make_current: switch ``current`` of what was asked for and of its dependencies to these versions.
             pin: pin what was asked for to these versions (True), or take its pins away (False).
             fallback: where the registry can't be reached, be content with installed versions that satisfy the requests;
-                their action is ``fallback``.
+                their action is ``fallback``; and where those don't do, with what is preinstalled.
             on_resolved: told what will be installed, before anything is downloaded.
 
         Raises:
@@ -335,7 +335,25 @@ class Client:
         except UnavailableError as error:
             if not fallback:
                 raise
+            return self._without_registry(asked, error, command, make_current=make_current)
+
+    def _without_registry(
+        self, asked: Sequence[Request], error: UnavailableError, command: str, *, make_current: bool
+    ) -> list[Installed]:
+        """Be content with what is installed, else with what the host came with; else raise what was caught."""
+        try:
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
+        except UnavailableError:
+            from sealdex.project.preinstalled import preinstalled  # noqa: PLC0415  # only for who has nothing better
+
+            found = preinstalled(self._builtin, asked, self.environment)
+            if found is None:
+                raise
+        choices, trusts = found
+        done = self.install_choices(
+            choices, trusts.__getitem__, command=f"{command} (builtin)", make_current=make_current
+        )
+        return [replace(each, unreachable=error.message) for each in done]
 
     @_tended
     def install_archive(

@@ -99,7 +99,7 @@ def install(
             on_resolved=lambda resolution: _say(out, resolution),
         )
     for why in dict.fromkeys(each.unreachable for each in done if each.unreachable is not None):
-        out.warn(f"the registry can't be reached, so what is installed serves: {why}")
+        out.warn(f"the registry can't be reached, so what is installed or preinstalled serves: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)

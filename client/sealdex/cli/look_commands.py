@@ -44,6 +44,7 @@ _MAX_PLATFORMS = 6
     "--max-metric", "most", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or less."
 )
 @click.option("--registry", metavar="NAME", help="Search only this registry.")
+@click.option("--offline", is_flag=True, help="Make no request: search the catalogue as it was last trusted.")
 @click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Most rows shown; 0 for all.")
 @client_command
 def search(
@@ -56,6 +57,7 @@ def search(
     least: tuple[str, ...],
     most: tuple[str, ...],
     registry: str | None,
+    offline: bool,
     limit: int,
 ) -> None:
     """Search the signed catalogues: all words must match name, keywords or summary; best match first."""
@@ -70,7 +72,7 @@ def search(
         min_metrics=dict(map(_metric, least)),
         max_metrics=dict(map(_metric, most)),
     )
-    with context.client("searching") as client:
+    with context.client("searching", offline=offline) as client:
         found = client.search(query, registry=registry)
     if not found:
         raise NotFoundError(
@@ -133,12 +135,13 @@ def _found_plain(hit: Found) -> dict[str, Any]:
     epilog=examples("sealdex info acme/slack", "sealdex info acme/slack@1.2.0", "sealdex info acme/slack --all --json")
 )
 @click.argument("plugin", metavar="NS/NAME[@VERSION]")
+@click.option("--offline", is_flag=True, help="Make no request: show what was last trusted.")
 @click.option("--all", "show_all", is_flag=True, help="All releases, not only the newest 20.")
 @client_command
-def info(context: Context, plugin: str, show_all: bool) -> None:
+def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
     """Show a plugin: releases, channels, platforms, dependencies, digests; or the manifest of one version."""
     name, _, version = plugin.partition("@")
-    with context.client("asking") as client:
+    with context.client("asking", offline=offline) as client:
         found = client.info(name)
         if version:
             _show_manifest(context.out, found, client.manifest(name, version.removeprefix("=")))

@@ -12,7 +12,7 @@ _MUST_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 def table(header: str, values: Mapping[str, Any], *, is_array: bool = False) -> Iterator[str]:
-    """Yield the lines of a table, or of an element of an array of tables; None, False and what is empty are left out."""
+    """Yield the lines of a table, or of an element of an array of tables, without what is None, False or empty."""
     yield f"[[{header}]]" if is_array else f"[{header}]"
     for name, given in values.items():
         if given is not None and given is not False and given not in ({}, [], ()):
