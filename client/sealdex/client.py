@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -40,10 +40,12 @@ from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
 from sealdex.model.environment import Environment
+from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
+from sealdex.piecewise import ReadyTree, from_pieces
 from sealdex.resolve import (
     Choice,
     Keeping,
@@ -72,6 +74,14 @@ if TYPE_CHECKING:
     from sealdex.trust import TrustState
 
 _Result = TypeVar("_Result")
+
+
+class _Obtained(NamedTuple):
+    """Where a release's archive lies, or what was put together in its place; and what that took."""
+
+    what: Path | ReadyTree
+    fetched_bytes: int
+    reused_bytes: int
 
 
 def _tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -424,11 +434,11 @@ class Client:
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
         requests = {choice.plugin: _install_request(choice, trusts[choice.plugin]) for choice in choices}
         missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(self._store, r)]
-        archives, manifests = self._download_with_manifests(missing)
+        archives, manifests = self._obtain_with_manifests(missing)
         jobs = [
             Job(
                 replace(request, manifest=manifests.get(request.manifest_sha256)),
-                archives.get(request.artifact.sha256),
+                archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
                 pin if choice.requested else None,
                 lambda done, total, choice=choice: self.observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
             )
@@ -442,7 +452,13 @@ class Client:
             )
         }
         done = [
-            _installed(choice, trusts[choice.plugin], deployed.get(choice.plugin), make_current=make_current)
+            _installed(
+                choice,
+                trusts[choice.plugin],
+                deployed.get(choice.plugin),
+                archives.get(choice.artifact.sha256) if choice.artifact is not None else None,
+                make_current=make_current,
+            )
             for choice in choices
         ]
         for each in done:
@@ -482,8 +498,8 @@ class Client:
             fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
         return fetched
 
-    def _download_with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, Path], dict[str, bytes]]:
-        """Download artifacts and, at the same time, the manifests of their releases; both by digest."""
+    def _obtain_with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, _Obtained], dict[str, bytes]]:
+        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest."""
         if not choices:
             return {}, {}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
@@ -491,7 +507,34 @@ class Client:
         with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
             pins = {choice.release.manifest.sha256: choice for choice in choices}
             manifests = pool.map(lambda choice: self._manifest_bytes(choice.plugin, choice.release), pins.values())
-            return self._download(choices), dict(zip(pins, manifests, strict=True))
+            return self._each(choices, self._obtain_one), dict(zip(pins, manifests, strict=True))
+
+    def _obtain_one(self, choice: Choice) -> _Obtained:
+        """Put a release together from pieces where that pays, else download its archive."""
+        artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are obtained")
+        is_here = (
+            self.offline
+            or self._cache.find(artifact.sha256, artifact.size) is not None
+            or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
+        )
+        if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
+            registry = self._registries.url_of(plugin)
+            list_url = file_url(registry, plugin, version, file_list_name(artifact.file))
+            tree = from_pieces(
+                self._store,
+                self._transport,
+                plugin,
+                artifact,
+                artifact_url(registry, plugin, version, artifact),
+                lambda: self._file(plugin, version, list_url, Pin(listed.sha256, listed.size)).read_bytes(),
+                progress=self.observer.downloading(choice),
+            )
+            if tree is not None:
+                return _Obtained(tree, tree.fetched_bytes, tree.reused_bytes)
+        path = self._download_one(choice)
+        return _Obtained(path, 0 if is_here else path.stat().st_size, 0)
 
     def files_of(self, choices: Sequence[Choice]) -> list[tuple[Choice, Path | None, Path]]:
         """Return where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
@@ -508,17 +551,21 @@ class Client:
 
     def _download(self, choices: Iterable[Choice]) -> dict[str, Path]:
         """Download artifacts into the cache, several at once; return their paths by digest."""
+        return self._each(choices, self._download_one)
+
+    def _each(self, choices: Iterable[Choice], obtain: Callable[[Choice], _Result]) -> dict[str, _Result]:
+        """Obtain artifacts, several at once; return what came of it by digest."""
         wanted = {
             choice.artifact.sha256: choice
             for choice in choices
             if choice.artifact is not None and choice.artifact.format != "oci"
         }
         if len(wanted) < 2 or self.config.document.download.concurrent == 1:
-            return {digest: self._download_one(choice) for digest, choice in wanted.items()}
+            return {digest: obtain(choice) for digest, choice in wanted.items()}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
 
         with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
-            return dict(zip(wanted, pool.map(self._download_one, wanted.values()), strict=True))
+            return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
 
     def _download_one(self, choice: Choice) -> Path:
         artifact = choice.artifact
@@ -636,14 +683,25 @@ def _install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
     )
 
 
-def _installed(choice: Choice, trust: Trust, done: Deployed | None, *, make_current: bool) -> Installed:
+def _installed(
+    choice: Choice, trust: Trust, done: Deployed | None, obtained: _Obtained | None, *, make_current: bool
+) -> Installed:
     if done is None:
         if choice.artifact is None:
             return Installed(choice, trust, "nothing")
         image = image_reference(choice.plugin, choice.release.version, choice.artifact)
         return Installed(choice, trust, "image", image=image)
     previous = done.before if make_current and done.before != choice.release.version else None
-    return Installed(choice, trust, done.result.action, done.result.installation, previous)
+    fetched, reused = (obtained.fetched_bytes, obtained.reused_bytes) if obtained is not None else (0, 0)
+    return Installed(
+        choice,
+        trust,
+        done.result.action,
+        done.result.installation,
+        previous,
+        bytes_fetched=fetched,
+        bytes_reused=reused,
+    )
 
 
 def _plugin(plugin: PluginId | str) -> PluginId:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from sealdex.install import InstallRequest, InstallResult, install
 from sealdex.model.ids import PluginId
+from sealdex.piecewise import ReadyTree
 from sealdex.store.layout import Store
 from sealdex.store.set_change import SetChange, changing, settle
 from sealdex.store.state import Facts, Member, State
@@ -20,13 +21,13 @@ class Job:
 
     Attributes:
         request: what.
-        archive: its file; None where `sealdex.install.needs_archive` said no.
+        archive: its file, or what was put together in its place; None where `sealdex.install.needs_archive` said no.
         pin: pin the plugin to this version (True), take its pin away (False), or leave it as it is.
         on_progress: told about written bytes.
     """
 
     request: InstallRequest
-    archive: str | os.PathLike[str] | None
+    archive: str | os.PathLike[str] | ReadyTree | None
     pin: bool | None = None
     on_progress: Progress | None = None
 

@@ -38,6 +38,7 @@ from sealdex.archive.writing import UnpackedFile, sync_path
 from sealdex.errors import InstallError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
+from sealdex.piecewise import ReadyTree
 from sealdex.store.changes import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
 from sealdex.store.installations import Installation, current, current_version_named, find_installation
 from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
@@ -159,7 +160,7 @@ def decide(request: InstallRequest, existing: Installation | None, damage: Seque
 def install(
     store: Store,
     request: InstallRequest,
-    archive_path: Path | None,
+    archive_path: str | os.PathLike[str] | ReadyTree | None,
     *,
     limits: UnpackLimits | None = None,
     make_current: bool = True,
@@ -173,7 +174,8 @@ def install(
     Args:
         store: where.
         request: what.
-        archive_path: the file; may be None when `needs_archive` said no.
+        archive_path: the file, or what was put together in its place (`sealdex.piecewise`); may be None when
+            `needs_archive` said no.
         limits: what the archive may hold.
         make_current: switch ``current`` to it.
         full_check: re-hash what is installed already instead of comparing sizes and modes.
@@ -196,15 +198,22 @@ def install(
         with plugin_lock(store, request.plugin, timeout_s=lock_timeout_s), ExitStack() as stack:
             previous = current(store, request.plugin)
             action, existing = _look(store, request, full_check=full_check)
-            archive = None
-            if action != KEEP:
+            archive, tree = None, archive_path if isinstance(archive_path, ReadyTree) else None
+            if tree is not None:
+                _require_same(request, tree)
+            elif action != KEEP:
                 archive = stack.enter_context(_opened(request, archive_path))
             plan = _plan(store, request, action, archive, limits, make_current=make_current)
             _require_room(store, request, plan)
             installation = existing
-            if archive is not None or plan.switch_to is not None:
+            if action != KEEP or plan.switch_to is not None:
                 staging = stack.enter_context(staging_folder(store))
-                if archive is not None and plan.unpack is not None:
+                if tree is not None and action != KEEP:
+                    tree.folder.rename(staging / "new")
+                    installation = _commit(
+                        store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
+                    )
+                elif archive is not None and plan.unpack is not None:
                     files = carry_out(
                         plan.unpack, archive, staging / "new", limits=limits, durable=durable, on_progress=on_progress
                     )
@@ -227,15 +236,24 @@ def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[s
     return decide(request, existing, damage, there=there), existing
 
 
-def _opened(request: InstallRequest, archive_path: Path | None) -> ArchiveFile:
-    if archive_path is None:
+def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
+    if tree.artifact_sha256 != request.artifact.sha256:
+        raise VerificationError(
+            f"what was put together is not {request.plugin} {request.version}",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+        )
+
+
+def _opened(request: InstallRequest, archive_path: str | os.PathLike[str] | ReadyTree | None) -> ArchiveFile:
+    if archive_path is None or isinstance(archive_path, ReadyTree):
         raise InstallError(
             f"{request.plugin} {request.version} changed while it was looked at",
             subject=str(request.plugin),
             untouched="nothing was changed",
             hint="run the command again",
         )
-    archive = ArchiveFile(archive_path, name=request.artifact.file)
+    archive = ArchiveFile(Path(archive_path), name=request.artifact.file)
     try:
         _compare_with_pin(request, archive)
     except BaseException:
@@ -267,12 +285,12 @@ def _plan(
 ) -> InstallPlan:
     named = current_version_named(store, request.plugin)
     switch_to = request.version if make_current and named != request.version else None
+    folder = Path(store.version_folder(request.plugin, request.version))
     if archive is None:
-        return InstallPlan(KEEP, None, 0, switch_to, None)
+        return InstallPlan(action, None, 0, switch_to, folder if action == REPAIR else None)
     artifact = request.artifact
     unpack = plan_unpack(archive, artifact.format, limits=limits, files=artifact.files, bin_path=artifact.bin)
     needed = unpack.total_bytes + _BLOCK_BYTES * len(unpack.files) + _MARGIN_BYTES
-    folder = Path(store.version_folder(request.plugin, request.version))
     return InstallPlan(action, unpack, needed, switch_to, folder if action == REPAIR else None)
 
 

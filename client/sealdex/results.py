@@ -62,6 +62,8 @@ class Installed:
         previous: the version that was current before, if another one was.
         image: the pinned reference of a container image.
         unreachable: of a fallback: why the registry couldn't be asked.
+        bytes_fetched: of the release, from the server; 0 for what was in the cache.
+        bytes_reused: content of files that another installed version had.
     """
 
     choice: Choice
@@ -71,6 +73,8 @@ class Installed:
     previous: str | None = None
     image: str | None = None
     unreachable: str | None = None
+    bytes_fetched: int = 0
+    bytes_reused: int = 0
 
 
 @dataclass(frozen=True, slots=True)

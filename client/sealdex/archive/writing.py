@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -25,6 +26,9 @@ _NEW_FILE = (
     | getattr(os, "O_CLOEXEC", 0)
     | getattr(os, "O_BINARY", 0)
 )
+
+_CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_PIECE_BYTES = 1 << 20
 
 
 class UnpackedFile(Struct, frozen=True, omit_defaults=True):
@@ -81,6 +85,41 @@ class TreeWriter:
             os.close(descriptor)
         return UnpackedFile(path, mode, size, digest.hexdigest())
 
+    def add_known(
+        self, origin: Path, sha256: str, path: str, mode: int, size: int, *, link: bool
+    ) -> UnpackedFile | None:
+        """Bring a file that is on this host already, if it is what it should be; None, and nothing, if it isn't.
+
+        Args:
+            origin: where it is; never followed if it is a link.
+            sha256: of its content.
+            path: where it goes.
+            mode: that it is to have.
+            size: bytes.
+            link: try a hard link before a copy. It is made first and hashed where it then stands, so that nobody can
+                change what the name means in between.
+        """
+        place = self._place(path)
+        try:
+            if link and _has_mode(origin, mode):
+                try:
+                    os.link(origin, place)
+                except OSError:  # another file system, one without links, or too many of them
+                    pass
+                else:
+                    if _has_mode(place, mode) and _hash_of(place, size) == sha256:
+                        return UnpackedFile(path, mode, size, sha256)
+                    place.unlink()
+                    return None
+            made = self.add_file(path, mode, _pieces(origin, size))
+        except OSError:
+            place.unlink(missing_ok=True)
+            return None
+        if (made.sha256, made.size) == (sha256, size):
+            return made
+        place.unlink()
+        return None
+
     def add_hard_link(self, path: str, file: UnpackedFile) -> UnpackedFile:
         """Give a file that was written a second name."""
         self._place(path).hardlink_to(self._place(file.path))
@@ -104,6 +143,30 @@ class TreeWriter:
         if path.rpartition("/")[0] not in self._folders:
             raise UnsafeArchiveError(f"{path!a} would be written outside of the folders made for it", subject=path)
         return self._root / path
+
+
+def _has_mode(path: Path, mode: int) -> bool:
+    found = path.lstat()
+    return stat.S_ISREG(found.st_mode) and (os.name == "nt" or stat.S_IMODE(found.st_mode) == mode)
+
+
+def _hash_of(path: Path, size: int) -> str:
+    digest = hashlib.sha256()
+    for piece in _pieces(path, size):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def _pieces(path: Path, size: int) -> Iterator[bytes]:
+    """Yield the content of a regular file, at most one byte more than ``size``: a longer one is none that is wanted."""
+    descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(f"{path} is no regular file")
+        left = size + 1
+        while left > 0 and (piece := file.read(min(_PIECE_BYTES, left))):
+            left -= len(piece)
+            yield piece
 
 
 def sync_path(path: Path) -> None:

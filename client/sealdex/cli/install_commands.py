@@ -182,6 +182,8 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
         "previous": each.previous,
         "image": each.image,
         **({"unreachable": each.unreachable} if each.unreachable is not None else {}),
+        "bytes_fetched": each.bytes_fetched,
+        "bytes_reused": each.bytes_reused,
         "registry": each.trust.registry,
         "signed_by": each.trust.signed_by,
         "root_version": each.trust.root_version,

@@ -20,6 +20,7 @@ from sealdex.transport.types import (
     Credentials,
     Document,
     HttpStatusError,
+    OtherRangeError,
     RetryNotice,
     TooLargeError,
     TransientError,
@@ -187,7 +188,7 @@ class Transport:
         answer = self._open(url, headers, start, end, expected, attempts or self.attempts(url))
         with closing(answer.body):
             if answer.status == 206 and not _is_within(answer, start, end):
-                raise UnavailableError(
+                raise OtherRangeError(
                     f"{host_of(url)} answered another part of {public_url(url)} than was asked for",
                     subject=public_url(url),
                 )

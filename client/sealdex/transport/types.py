@@ -129,6 +129,10 @@ class RedirectRefusedError(UnavailableError):
     """A redirect leads somewhere no request may go: from https to http, to another scheme, or in a circle."""
 
 
+class OtherRangeError(UnavailableError):
+    """A server answered another part of a file than the one asked for."""
+
+
 class TooLargeError(VerificationError):
     """More bytes arrived, or were announced, than are allowed."""
 

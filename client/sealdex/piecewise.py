@@ -1,0 +1,306 @@
+"""Putting a release together from installed files and ranges of its archive, by its signed list of files.
+
+What happens, all of it in a staging folder of its own, which vanishes with a killed process's lock:
+
+1. The pinned list is read, judged by the rules for archives, and a plan is made from it (`sealdex.file_lists`).
+2. Each planned file whose SHA-256 another installed version's list names is linked or copied from there and hashed
+   where it then stands. What doesn't have the listed hash any more is dropped, and fetched like the rest.
+3. The rest is fetched by ranges into a sparse file as long as the archive, and unpacked from there, every file hashed.
+
+A server that gives no ranges, or other bytes than listed, makes this give up (`GivenUpError`), and the caller takes the
+whole archive, which is verified by its own digest. So the list saves bytes and decides nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from sealdex.archive.entries import FILE, FOLDER, SYMLINK, DamagedArchiveError
+from sealdex.archive.mapping import PlannedFile
+from sealdex.archive.reading import ArchiveFile
+from sealdex.archive.writing import TreeWriter, UnpackedFile
+from sealdex.archive.zip_reader import zip_content
+from sealdex.errors import VerificationError
+from sealdex.file_lists import ListedPlan, Span, bytes_in, is_worth, plan_listed, read_file_list, spans_for
+from sealdex.model.files import MAX_FILE_LIST_BYTES
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry
+from sealdex.store.cache import write_all
+from sealdex.store.installations import Installation, files_list_path, installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.staging import staging_folder
+from sealdex.store.verify import read_files_list
+from sealdex.transport import HttpStatusError, OtherRangeError, TransientError
+
+if TYPE_CHECKING:
+    from sealdex.download import Progress
+    from sealdex.transport import Attempts, Transport
+
+LINK_BYTES = 64 * 1024
+"""Files from this size on are hard-linked, smaller ones copied; see docs/decisions/0010-file-lists.md."""
+CONNECTIONS = 4
+_LOOKED_THROUGH = 4  # installed versions, the newest ones
+
+
+class GivenUpError(Exception):
+    """The release can't be put together from pieces, for this reason; the whole archive is to be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyTree:
+    """A release's files, put together and verified, in a staging folder.
+
+    Attributes:
+        artifact_sha256, archive_bytes: of the archive that the files are those of.
+        folder: the files.
+        files: what they are, sorted by path.
+        fetched_bytes: read from the server, the list included.
+        reused_bytes: content of files that were there already.
+    """
+
+    artifact_sha256: str
+    archive_bytes: int
+    folder: Path
+    files: tuple[UnpackedFile, ...]
+    fetched_bytes: int
+    reused_bytes: int
+    _staging: ExitStack
+
+    def close(self) -> None:
+        """Delete what is left in the staging folder."""
+        self._staging.close()
+
+
+def held_content(bases: Sequence[Installation]) -> dict[str, list[tuple[Path, UnpackedFile]]]:
+    """Return, by SHA-256, the files that installed versions say they have; later ones first."""
+    held: dict[str, list[tuple[Path, UnpackedFile]]] = {}
+    for base in reversed(bases):
+        try:
+            files = read_files_list(Path(files_list_path(base)).read_bytes())
+        except (OSError, msgspec.DecodeError, ValueError):
+            continue
+        for file in files:
+            if file.target is None:
+                held.setdefault(file.sha256, []).append((Path(base.path) / file.path, file))
+    return held
+
+
+def put_together(
+    store: Store,
+    transport: Transport,
+    url: str,
+    plan: ListedPlan,
+    artifact_sha256: str,
+    held: dict[str, list[tuple[Path, UnpackedFile]]],
+    *,
+    list_bytes: int,
+    progress: Progress | None = None,
+) -> ReadyTree:
+    """Make a release's files.
+
+    Args:
+        store: where.
+        transport: makes the requests.
+        url: of the archive.
+        plan: from its list.
+        artifact_sha256: of the archive.
+        held: as `held_content`.
+        list_bytes: size of the list, for the sum of what was fetched.
+        progress: told about fetched bytes.
+
+    Raises:
+        GivenUpError: fetch the whole archive; nothing is left behind.
+        UnavailableError: the server can't be reached.
+        OSError: the file system refuses.
+    """
+    with ExitStack() as stack:
+        staging = stack.enter_context(staging_folder(store))
+        writer = TreeWriter(staging / "new")
+        for file in plan.files:
+            writer.add_folder(file.path if file.kind == FOLDER else file.path.rpartition("/")[0])
+        reused = _reuse(writer, plan, held)
+        have = {file.path for file in reused}
+        wanted = [file for file in plan.files if file.kind == FILE and file.path not in have]
+        entries = [plan.entries[file.source] for file in wanted]
+        spans = spans_for(entries)
+        if len(reused) == 0 or not is_worth(plan, {file.sha256 for file in reused}, list_bytes):
+            raise GivenUpError("too little of what is installed can be reused")
+        archive = staging / "archive"
+        _fetch(transport, url, spans, archive, plan.archive_bytes, progress)
+        fetched = _unpack(writer, plan, wanted, archive)
+        archive.unlink()
+        links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == SYMLINK]
+        for written in (*reused, *fetched):
+            if written.size:
+                writer.sync_file(written)
+        writer.sync_folders()
+        files = tuple(sorted((*reused, *fetched, *links), key=lambda file: file.path))
+        return ReadyTree(
+            artifact_sha256,
+            plan.archive_bytes,
+            staging / "new",
+            files,
+            list_bytes + bytes_in(spans),
+            sum(file.size for file in reused),
+            stack.pop_all(),
+        )
+
+
+def _reuse(
+    writer: TreeWriter, plan: ListedPlan, held: dict[str, list[tuple[Path, UnpackedFile]]]
+) -> list[UnpackedFile]:
+    reused: list[UnpackedFile] = []
+    for file in plan.files:
+        if file.kind != FILE:
+            continue
+        for place, was in held.get(plan.sha256[file.source], ()):
+            made = writer.add_known(place, was.sha256, file.path, file.mode, file.size, link=file.size >= LINK_BYTES)
+            if made is not None:
+                reused.append(made)
+                break
+    return reused
+
+
+def _unpack(writer: TreeWriter, plan: ListedPlan, wanted: Sequence[PlannedFile], path: Path) -> list[UnpackedFile]:
+    fetched: list[UnpackedFile] = []
+    if not wanted:
+        return fetched
+    with ArchiveFile(path) as archive:
+        for file in wanted:
+            try:
+                made = writer.add_file(file.path, file.mode, zip_content(archive, plan.entries[file.source]))
+            except DamagedArchiveError as error:
+                raise GivenUpError(f"the ranges don't hold what is listed: {error}") from error
+            if made.sha256 != plan.sha256[file.source]:
+                raise GivenUpError(f"{file.path!a} is not what is listed")
+            fetched.append(made)
+    return fetched
+
+
+def _fetch(
+    transport: Transport, url: str, spans: Sequence[Span], path: Path, size: int, progress: Progress | None
+) -> None:
+    """Fetch these ranges into a file of ``size`` bytes that has holes elsewhere."""
+    with path.open("xb") as file:
+        file.truncate(size)
+    if progress is not None and spans:
+        progress.start(bytes_in(spans))
+    fetcher = _Fetcher(transport, url, path, size, progress)
+    try:
+        with ThreadPoolExecutor(max(1, min(CONNECTIONS, len(spans))), thread_name_prefix="ranges") as pool:
+            for done in [pool.submit(fetcher.fetch, span) for span in spans]:
+                done.result()
+    finally:
+        if progress is not None and spans:
+            progress.finish()
+
+
+class _Fetcher:
+    """Fetches ranges, several at once; the first that fails stops all."""
+
+    def __init__(self, transport: Transport, url: str, path: Path, size: int, progress: Progress | None) -> None:
+        self._transport = transport
+        self._url = url
+        self._path = path
+        self._size = size
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def fetch(self, span: Span) -> None:
+        try:
+            with self._path.open("r+b", buffering=0) as file:
+                attempts = self._transport.attempts(self._url)
+                position = span.start
+                while position < span.end:
+                    try:
+                        for chunk in self._chunks(Span(position, span.end), attempts):
+                            file.seek(position)
+                            write_all(file, chunk)
+                            position += len(chunk)
+                            attempts.reached(position - span.start)
+                            self._count(len(chunk))
+                        error = TransientError("it answered less than was asked for")
+                    except TransientError as broken:
+                        error = broken
+                    if position < span.end:
+                        attempts.failed(error)
+        except (HttpStatusError, OtherRangeError) as error:
+            self._stop.set()
+            raise GivenUpError(str(error)) from error
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _chunks(self, span: Span, attempts: Attempts) -> Iterator[bytes]:
+        left = span.end - span.start
+        with self._transport.stream(self._url, start=span.start, end=span.end, attempts=attempts) as stream:
+            if stream.status != 206 or stream.start != span.start or stream.total_size != self._size:
+                raise GivenUpError("the server gives no ranges of this archive")
+            for chunk in stream.chunks():
+                if self._stop.is_set():
+                    raise GivenUpError("another range failed")
+                left -= len(chunk)
+                if left < 0:
+                    raise GivenUpError("the server sends more than was asked for")
+                yield chunk
+
+    def _count(self, count: int) -> None:
+        if self._progress is not None:
+            with self._lock:
+                self._progress.advance(count)
+
+
+def from_pieces(
+    store: Store,
+    transport: Transport,
+    plugin: PluginId,
+    artifact: ArtifactEntry,
+    url: str,
+    read_list: Callable[[], bytes],
+    *,
+    progress: Progress | None = None,
+) -> ReadyTree | None:
+    """Put a release together from installed versions and ranges of its archive; None where the whole is to be fetched.
+
+    Args:
+        store: where.
+        transport: makes the requests.
+        plugin: whose release it is; its installed versions are looked through.
+        artifact: with a `file_list`.
+        url: of the archive.
+        read_list: fetches the list and compares it with its pin.
+        progress: told about fetched bytes.
+
+    Raises:
+        VerificationError: the list is not the pinned one, or that of another archive, or breaks the rules for archives.
+        UnavailableError: the server can't be reached.
+    """
+    pin, size = artifact.file_list, artifact.size
+    if pin is None or size is None or artifact.format != "zip" or pin.size >= min(size, MAX_FILE_LIST_BYTES):
+        return None
+    held = held_content(installed_versions(store, plugin)[-_LOOKED_THROUGH:])
+    if not held:
+        return None
+    try:
+        data = read_list()
+        if hashlib.sha256(data).hexdigest() != pin.sha256:
+            raise VerificationError(f"the list of files of {artifact.file} changed in the cache while it was read")
+        listed = read_file_list(data, artifact)
+        if listed is None:
+            return None
+        plan = plan_listed(listed, artifact)
+        if not is_worth(plan, held.keys(), len(data)):
+            return None
+        return put_together(store, transport, url, plan, artifact.sha256, held, list_bytes=len(data), progress=progress)
+    except (GivenUpError, HttpStatusError, OSError):
+        return None  # what is wrong with the disk, if it is that, the whole archive's way tells better
