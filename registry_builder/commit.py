@@ -1,7 +1,8 @@
 """Carries out a publish plan: immutable files first, the one swap of timestamp.json last.
 
-    artifacts, manifests, READMEs -> index documents -> catalogue shards -> bins -> packages, catalog
-      -> targets -> snapshot -> roots -> flush -> timestamp.json (swapped on the ETag read at the start)
+    artifacts, manifests, READMEs, attachments -> index documents -> catalogue shards -> bins
+      -> packages, catalog, claimed namespaces -> targets -> snapshot -> roots -> flush
+      -> timestamp.json (swapped on the ETag read at the start)
 
 Each file is created, never overwritten; whatever dies before the swap leaves files that nothing refers to. A metadata
 version that such a run left behind is skipped: the next number is taken and signed. Roots come last but one, since
@@ -127,9 +128,12 @@ class _Commit:
         authorities = self._authorities()
         self._upload_files()
         self._sign_bins(authorities)
-        for role in ("packages", "catalog"):
+        for role in ("packages", "catalog", *self._plan.claims):
             if role in self._plan.reasons:
                 self._sign_delegated(role, authorities[role])
+        for role, (version, data) in self._plan.signed_claims.items():
+            self._put(f"metadata/{version}.{role}.json", data)
+            self._done.versions[role] = version
         self._put_offline()
         self._sign_snapshot(authorities)
         for version, data in sorted(self._plan.roots.items()):
@@ -151,6 +155,7 @@ class _Commit:
             for role, delegator in delegators.items()
             if role in plan.reasons
         }
+        found |= {role: authority_of(self._trust.targets_role, role, self._keyring) for role in plan.claims}
         if plan.bins:
             packages = self._state.packages_role if self._state else None
             if packages is None or "packages" in plan.reasons:
@@ -210,7 +215,7 @@ class _Commit:
             if role == "packages":
                 signed = build_packages(self._config, plan.realm, bits=plan.bits, version=version, now=self._now)
             else:
-                pins = plan.catalog or {}
+                pins = plan.claims.get(role, plan.catalog or {})
                 signed = build_target_role(self._config, plan.realm, role, pins, version=version, now=self._now)
             return sign_role(signed, role, authority)
 

@@ -6,7 +6,7 @@ isn't in the plan isn't touched, so its size is that of the change and not that 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tuf.api.metadata import Metadata, Role, Root
 
+from registry_builder.claims import ClaimDecision, Waiting
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion, ReleaseChange, is_ingested, stored_names
 from registry_builder.compile.manifest import manifest_key, readme_key
@@ -22,6 +23,7 @@ from registry_builder.signing.roles import (
     bin_bits,
     bin_names,
     bin_of,
+    claims_of,
     is_due,
     role_keys,
     same_authority,
@@ -96,6 +98,9 @@ class PublishPlan:
         catalog: all targets of ``catalog`` if that is to be signed.
         reasons: role to why it is signed; ``packages``, ``catalog``, ``snapshot``, ``timestamp`` and bins.
         roots, targets: offline metadata that the source tree has and the storage hasn't.
+        claims: roles of claimed namespaces to sign here, each with all of its targets.
+        signed_claims: role to version and bytes of what its team signed elsewhere.
+        waiting: what waits for the signature of a claimed namespace's own keys.
         is_complete: whether all plugins of the realm were looked at.
     """
 
@@ -121,6 +126,9 @@ class PublishPlan:
     reasons: Mapping[str, str] = field(default_factory=dict)
     roots: Mapping[int, bytes] = field(default_factory=dict)
     targets: tuple[int, bytes] | None = None
+    claims: Mapping[str, Mapping[str, TargetPin]] = field(default_factory=dict)
+    signed_claims: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+    waiting: tuple[Waiting, ...] = ()
 
     @property
     def is_empty(self) -> bool:
@@ -152,6 +160,7 @@ def plan_publish(
     ingestion: Ingestion,
     now: datetime,
     min_bits: int = 0,
+    claims: ClaimDecision | None = None,
 ) -> PublishPlan:
     """Plan the publish of a realm.
 
@@ -166,6 +175,7 @@ def plan_publish(
         ingestion: whether URL artifacts are copied into the store.
         now: the time that signing windows are judged by.
         min_bits: bit length of the succinct delegation at least, for registries that are known to grow.
+        claims: what was decided of claimed namespaces; ``found`` is without what waits.
 
     Raises:
         SealdexError: the offline metadata of the source tree is older than what is published, or keys changed and
@@ -173,7 +183,8 @@ def plan_publish(
     """
     bits = _bits(state, found, min_bits)
     reasons: dict[str, str] = {}
-    bins = _bins(config, state, found.changes, bits, now, reasons)
+    bins = _bins(config, state, found.changes, bits, now, reasons, {*claims_of(trust.targets_role)})
+    reasons |= claims.reasons if claims is not None else {}
     catalog, shards = _catalog(config, trust, state, found, bits, now, reasons)
     if (reason := _packages_reason(config, trust, state, bits, now)) is not None:
         reasons["packages"] = reason
@@ -207,6 +218,9 @@ def plan_publish(
         reasons=reasons,
         roots=roots,
         targets=targets,
+        claims=claims.sign if claims is not None else {},
+        signed_claims={role: (c.version, c.data) for role, c in claims.signed.items()} if claims is not None else {},
+        waiting=claims.waiting if claims is not None else (),
     )
 
 
@@ -271,10 +285,15 @@ def _bins(
     bits: int,
     now: datetime,
     reasons: dict[str, str],
+    claimed: Collection[str],
 ) -> dict[str, dict[str, TargetPin]]:
-    new = {index_target(change.source.id): change.pin for change in changes}
+    new = {index_target(c.source.id): c.pin for c in changes if c.source.id.namespace not in claimed}
+    if state is not None:
+        # a claim that ended: packages speaks for the namespace again
+        ended = [role for namespace, role in state.claims.items() if namespace not in claimed]
+        new = {**{target: pin for role in ended for target, pin in role.pins.items()}, **new}
     if state is None or state.bits != bits:
-        before = {target: p for role in state.bins.values() for target, p in role.pins.items()} if state else {}
+        before = {t: pin for t, pin in state.pins() if t.split("/")[1] not in claimed} if state else {}
         sorted_in: dict[str, dict[str, TargetPin]] = {name: {} for name in bin_names(bits)}
         for target, target_pin_ in {**before, **new}.items():
             sorted_in[bin_of(target, bits)][target] = target_pin_
@@ -288,6 +307,13 @@ def _bins(
         name = bin_of(target, bits)
         to_sign.setdefault(name, dict(state.bins[name].pins))[target] = target_pin_
         reasons[name] = CHANGED
+    for name, role in state.bins.items():
+        # a namespace that was claimed: nobody asks packages for it any more
+        if gone := [target for target in role.pins if target.split("/")[1] in claimed]:
+            kept = to_sign.setdefault(name, dict(role.pins))
+            for target in gone:
+                del kept[target]
+            reasons[name] = CHANGED
     for name, role in state.bins.items():
         reason = everywhere or (DUE if is_due(role.expires, config.roles["packages"], now) else None)
         if name not in to_sign and reason is not None:

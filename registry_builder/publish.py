@@ -11,7 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import ModuleType
 from typing import Any, TypeVar
@@ -134,21 +134,24 @@ class _Job:
     def attempt(self) -> PublishResult:
         """Publish on top of the state as it is now."""
         publisher, now = self._publisher, self._publisher.clock()
-        with publisher.reader(now) as reader:
+        with self._publisher.reader(now) as reader:
             state = reader.open(next((index_target(plugin) for plugin in self._sources.plugins), "index/-/0"))
-            found, plan = self._plan(state, reader, now)
+            publisher, found, plan = self._plan(state, reader, now)
             if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
                 self._ingest(to_copy)
-                found, plan = self._plan(state, reader, now)
+                publisher, found, plan = self._plan(state, reader, now)
             result = PublishResult(plan)
             if not self._dry_run:
                 _finish(publisher, reader, self._sources, plan, state, found, now, result)
         return result
 
-    def _plan(self, state: PublishedState | None, reader: PublishedReader, now: datetime) -> tuple[Survey, PublishPlan]:
-        publisher = self._publisher
+    def _plan(
+        self, state: PublishedState | None, reader: PublishedReader, now: datetime
+    ) -> tuple[Publisher, Survey, PublishPlan]:
         found = survey(self._sources, state, reader)
+        publisher, blocked_by = self._publisher.with_usable_trust(state, found, now)
         plan = publisher.plan(state, found, self._sources.ingestion, now)
+        plan = replace(plan, waiting=(*plan.waiting, *blocked_by))
         if plan.violations:
             raise changed_release(plan)
         if publisher.validate and not self._checked.issuperset(plan.new_releases):
@@ -156,7 +159,7 @@ class _Job:
             self._checked.update(plan.new_releases)
         if publisher.validate:
             check_attachments(publisher.tree, plan)
-        return found, plan
+        return publisher, publisher.decide_claims(state, found, now).found, plan
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
         """Copy artifacts into the store, after which their sizes are known."""
@@ -190,6 +193,7 @@ def _finish(
     elif state is not None:
         publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
     result.versions = versions_after(state, committed)
+    result.warnings += map(str, plan.waiting)
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         publisher.put_bundle(state, committed)

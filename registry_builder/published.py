@@ -59,12 +59,11 @@ def _documents(
         else:
             wanted[plugin] = published
     if complete:
-        for role in state.bins.values():
-            for target, published in role.pins.items():
-                namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
-                plugin = PluginId(namespace, name)
-                if plugin not in plugins:
-                    wanted[plugin] = published
+        for target, published in state.pins():
+            namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
+            plugin = PluginId(namespace, name)
+            if plugin not in plugins:
+                wanted[plugin] = published
     for plugin, document in reader.documents.indexes(wanted).items():
         known[plugin] = _reencoded(reader, plugins[plugin], document) if plugin in plugins else document
     return known

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from registry_builder.claims import (
+    ClaimDecision,
+    Waiting,
+    claim_work,
+    decide_claims,
+    hold_back_targets,
+    signed_claims,
+)
 from registry_builder.commit import Committed, Notice, commit
 from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.index import Ingestion
 from registry_builder.memory import Memory, Seen, memory_of
 from registry_builder.plan import PublishPlan, plan_publish
 from registry_builder.realms import check_realm
+from registry_builder.signing.authority import authority_of
 from registry_builder.signing.roles import realm_marker, utc_now
 from registry_builder.signing.signers import Keyring
 from registry_builder.signing.trust import Trust, load_trust
@@ -21,6 +30,7 @@ from registry_builder.storage import Body, Storage, headers_for, open_storage
 from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.headers import BUNDLE_KEY
 from registry_builder.survey import Survey
+from sealdex.errors import ConfigError
 
 _REMOTE_WORKERS = 16
 
@@ -71,20 +81,65 @@ class Publisher:
             allow_expired=self.allow_expired,
         )
 
+    def decide_claims(self, state: PublishedState | None, found: Survey, now: datetime) -> ClaimDecision:
+        """Decide how claimed namespaces take part; asks for their keys only where they have to sign something."""
+        work = claim_work(self.tree.config, self.trust, state, found, now)
+        return decide_claims(
+            work,
+            found,
+            self.trust,
+            state,
+            signed=signed_claims(self.tree.root, self.realm, self.trust, self.marker) if work else {},
+            can_sign=self._can_sign,
+            name_of=lambda keyid: self.keyring.name_of(keyid) or keyid[:12],
+        )
+
+    def _can_sign(self, role: str) -> bool:
+        try:
+            authority_of(self.trust.targets_role, role, self.keyring)
+        except ConfigError:
+            return False
+        return True
+
+    @property
+    def marker(self) -> str:
+        """What the realm's metadata says of where it belongs."""
+        return realm_marker(self.tree.config, self.realm)
+
     def plan(self, state: PublishedState | None, found: Survey, ingestion: Ingestion, now: datetime) -> PublishPlan:
-        """Plan what ``found`` asks for on top of ``state``."""
+        """Plan what ``found`` asks for on top of ``state``.
+
+        Targets metadata whose claims nobody has signed for yet is left where it is: call `with_usable_trust` before.
+        """
+        claims = self.decide_claims(state, found, now)
         return plan_publish(
             self.tree.config,
             self.realm,
             self.storage.description,
             trust=self.trust,
             state=state,
-            found=found,
+            found=claims.found,
+            claims=claims,
             root=self.tree.root,
             ingestion=ingestion,
             now=now,
             min_bits=self.min_bits,
         )
+
+    def with_usable_trust(
+        self, state: PublishedState | None, found: Survey, now: datetime
+    ) -> tuple[Publisher, tuple[Waiting, ...]]:
+        """Return this publisher, or one that keeps to the published targets metadata because the newer can't be used.
+
+        Returns:
+            The publisher, and what the newer metadata waits for.
+        """
+        claims = self.decide_claims(state, found, now)
+        if not claims.blocked:
+            return self, ()
+        # until the claim begins, packages speaks for the namespace as before: no plugin waits, only the claim
+        waiting = tuple(replace(each, plugins=()) for each in claims.waiting)
+        return replace(self, trust=hold_back_targets(self.trust, state, waiting)), waiting
 
     def commit(self, plan: PublishPlan, state: PublishedState | None, now: datetime) -> Committed:
         """Write and commit ``plan``, and remember the new state."""

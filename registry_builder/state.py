@@ -23,7 +23,7 @@ from tuf.api.metadata import Metadata, Signed, Snapshot, T, Targets, Timestamp
 from tuf.ngclient import Updater
 
 from registry_builder.memory import Memory, Seen
-from registry_builder.signing.roles import TargetPin, bin_of
+from registry_builder.signing.roles import TargetPin, bin_of, claims_of
 from registry_builder.signing.trust import Trust
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY, StorageFetcher
 from registry_builder.storage import ObjectMissingError, Storage
@@ -69,6 +69,7 @@ class PublishedState:
         targets_role, packages_role: the delegations in force.
         bits: bit length of the succinct delegation.
         bins: bin to its targets, those that were loaded.
+        claims: claimed namespace to its role's targets; a claim whose role was never published is not among them.
     """
 
     etag: str
@@ -83,10 +84,19 @@ class PublishedState:
     bits: int
     catalog: TargetRole
     bins: dict[str, TargetRole] = field(default_factory=dict)
+    claims: dict[str, TargetRole] = field(default_factory=dict)
 
     def pin(self, target: str) -> TargetPin | None:
         """Return the pin of an index document whose bin is loaded; None when it isn't published."""
-        return self.bins[bin_of(target, self.bits)].pins.get(target)
+        claim = self.claims.get(target.split("/")[1])
+        return claim.pins.get(target) if claim is not None else self.bins[bin_of(target, self.bits)].pins.get(target)
+
+    def pins(self) -> Iterator[tuple[str, TargetPin]]:
+        """Yield every published index document of bins that are loaded and of claimed namespaces, with its pin."""
+        for role in self.bins.values():
+            yield from ((t, pin) for t, pin in role.pins.items() if t.split("/")[1] not in self.claims)
+        for role in self.claims.values():
+            yield from role.pins.items()
 
 
 class PublishedReader:
@@ -246,9 +256,14 @@ class PublishedReader:
         snapshot = self._signed("snapshot", Snapshot)
         targets = self._signed("targets", Targets)
         versions = {name.removesuffix(".json"): meta.version for name, meta in snapshot.meta.items()}
-        self._fetcher.prefetch(f"metadata/{versions[r]}.{r}.json" for r in ("packages", "catalog") if r in versions)
-        for target in (shard_target(0), probe):
+        claimed = {namespace: role for namespace, role in claims_of(targets).items() if role in versions}
+        # a path in a claimed namespace never leads to packages
+        probe = "index/-/0" if probe.split("/")[1] in claimed else probe
+        wanted = [role for role in ("packages", "catalog", *claimed.values()) if role in versions]
+        self._fetcher.prefetch(f"metadata/{versions[role]}.{role}.json" for role in wanted)
+        for target in (shard_target(0), probe, *(f"index/{namespace}/-" for namespace in claimed)):
             self._verify_target(target)
+        claims = {namespace: self._signed(role, Targets) for namespace, role in claimed.items()}
         catalog, packages = self._signed("catalog", Targets), self._signed("packages", Targets)
         if packages.delegations is None or packages.delegations.succinct_roles is None:
             raise tampered(self._storage, "metadata/packages", "it has no succinct delegation")
@@ -264,6 +279,7 @@ class PublishedReader:
             packages_role=packages,
             bits=packages.delegations.succinct_roles.bit_length,
             catalog=TargetRole(catalog.version, catalog.expires, _pins(catalog)),
+            claims={ns: TargetRole(claim.version, claim.expires, _pins(claim)) for ns, claim in claims.items()},
         )
 
     def _newest_root(self) -> int:

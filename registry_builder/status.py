@@ -12,7 +12,7 @@ from datetime import datetime
 from tuf.api.metadata import Role
 
 from registry_builder.publisher import Publisher
-from registry_builder.signing.roles import bin_names, is_due
+from registry_builder.signing.roles import bin_names, claims_of, is_due, role_section
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import OFFLINE_ROLES
 from registry_builder.state import PublishedState
@@ -112,7 +112,7 @@ def realm_status(publisher: Publisher) -> RealmStatus:
         first_root=(min(trust.roots), trust.first_fingerprint),
         newest_root=(max(trust.roots), trust.newest_fingerprint),
         published_root=state.root_version if state else None,
-        plugins=sum(len(role.pins) for role in state.bins.values()) if state else 0,
+        plugins=sum(1 for _ in state.pins()) if state else 0,
         roles=roles,
         notes=notes,
     )
@@ -122,7 +122,7 @@ def _roles(publisher: Publisher, state: PublishedState | None, now: datetime) ->
     config, trust, keyring = publisher.tree.config, publisher.trust, publisher.keyring
 
     def status(name: str, role: Role, version: int | None, expires: datetime | None, count: int = 1) -> RoleStatus:
-        section = config.roles["packages" if name == "bins" else name]
+        section = role_section(config, name)
         due = expires is not None and is_due(expires, section, now)
         return RoleStatus(name, version, expires, due, role.threshold, _keys(role, keyring), count)
 
@@ -132,6 +132,10 @@ def _roles(publisher: Publisher, state: PublishedState | None, now: datetime) ->
         status("targets", root.roles["targets"], targets.version, targets.expires),
     ]
     delegated = {name: targets.get_delegated_role(name) for name in ("packages", "catalog")}
+    for namespace, name in claims_of(targets).items():
+        claim = state.claims.get(namespace) if state is not None else None
+        version, expires = (claim.version, claim.expires) if claim is not None else (None, None)
+        found.append(status(name, targets.get_delegated_role(name), version, expires))
     if state is None:
         found += [status(name, role, None, None) for name, role in delegated.items()]
         found += [status(name, root.roles[name], None, None) for name in ("snapshot", "timestamp")]

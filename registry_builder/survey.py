@@ -37,6 +37,7 @@ class PluginChange:
         kept: versions that are published and no longer in the source tree; they stay.
         readme: its README, where that isn't published yet.
         attachments: version and file of what is attached to releases and isn't published yet.
+        published: its published index document.
     """
 
     source: SourcePlugin
@@ -47,6 +48,7 @@ class PluginChange:
     kept: tuple[str, ...]
     readme: FilePin | None
     attachments: tuple[tuple[str, Attachment], ...] = ()
+    published: IndexDocument | None = None
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ def _change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocum
         new={entry.version: entry.manifest for entry in compiled.document.releases if entry.version in new},
         kept=compiled.kept,
         readme=readme if published is None or published.readme != readme else None,
+        published=published,
         attachments=tuple(
             (entry.version, attachment)
             for entry in compiled.document.releases
@@ -218,7 +221,7 @@ def _violations(
 
 
 def _carried(sources: Sources, state: PublishedState) -> list[PluginId]:
-    published = (_plugin_of(target) for role in state.bins.values() for target in role.pins)
+    published = (_plugin_of(target) for target, _ in state.pins())
     return sorted(plugin for plugin in published if plugin not in sources.plugins)
 
 

@@ -37,10 +37,15 @@ COMMANDS = {
     "publish": LazyCommand(f"{_PUBLISHING}:publish", "Publish what changed, signed, in one step."),
     "refresh": LazyCommand(f"{_PUBLISHING}:refresh", "Sign anew what is about to expire."),
     "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),
+    "verify-published": LazyCommand(
+        "registry_builder.cli.auditing:verify_published", "Verify and account for all of it."
+    ),
+    "gc": LazyCommand("registry_builder.cli.auditing:gc", "Remove what nothing reaches any more."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
     "ceremony": LazyCommand("registry_builder.cli.ceremony:ceremony", "Change root or targets, signed by several."),
+    "namespace": LazyCommand("registry_builder.cli.namespace:namespace", "Sign for a namespace that a team claimed."),
 }
 
 

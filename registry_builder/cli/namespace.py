@@ -1,0 +1,84 @@
+"""``namespace sign|list``: claimed namespaces, for which a team's own keys speak and nobody else's."""
+
+from __future__ import annotations
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.keys import prompt_for_passphrase
+from registry_builder.cli.tree import shown, tree_of
+from sealdex.cli.group import output_of, output_options
+
+
+@click.group(epilog=example("sealdex-builder namespace list", "sealdex-builder namespace sign acme"))
+@output_options
+def namespace() -> None:
+    """Sign for a claimed namespace, or list who has claimed one.
+
+    A namespace is claimed by a ceremony: sealdex-builder ceremony start NAME --claim acme=team-1. From then on its
+    releases wait in the source tree until its own key has signed.
+    """
+
+
+@namespace.command(epilog=example("sealdex-builder namespace sign acme"))
+@click.argument("name", metavar="NAMESPACE")
+@output_options
+@click.pass_context
+def sign(ctx: click.Context, name: str) -> None:
+    """Sign what the source tree has of a claimed NAMESPACE, for the next publish.
+
+    Reads and verifies what is published, and writes trust/REALM/N.ns-NAMESPACE.json: commit it. With a threshold above
+    one each member of the team runs this and commits.
+    """
+    from registry_builder.claim_signing import sign_claim  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # as above
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
+
+    out, tree = output_of(ctx), load_tree(tree_of(ctx))
+    section = tree.config.namespaces.get(name)
+    keyring = Keyring(tree.config, tree.root, prompt=prompt_for_passphrase())
+    realm = section.realm if section is not None else next(iter(tree.config.realms))
+    done = sign_claim(open_publisher(tree, realm, keyring=keyring), name)
+    if done.path is None:
+        out.line(f"namespace {name} is published as the source tree has it: nothing to sign")
+    else:
+        out.line(f"wrote {shown(done.path)}: {done.signed} of the {done.threshold} signatures it needs")
+        for plugin in done.plugins:
+            out.line(f"  {plugin}")
+        out.note("next: commit it; then publish, where the online keys are")
+    out.result(
+        {
+            "namespace": name,
+            "path": done.path,
+            "version": done.version,
+            "plugins": [str(plugin) for plugin in done.plugins],
+            "signed": done.signed,
+            "threshold": done.threshold,
+        }
+    )
+
+
+@namespace.command(name="list", epilog=example("sealdex-builder namespace list"))
+@output_options
+@click.pass_context
+def list_(ctx: click.Context) -> None:
+    """List the claimed namespaces with their keys."""
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
+
+    out = output_of(ctx)
+    claims = read_config(tree_of(ctx)).namespaces
+    out.table(
+        ("namespace", "realm", "signed by", "keys"),
+        [(n, s.realm, f"{s.threshold} of {len(s.keys)}", ", ".join(s.keys)) for n, s in claims.items()],
+    )
+    out.result(
+        {
+            "namespaces": [
+                {"name": n, "realm": s.realm, "threshold": s.threshold, "keys": list(s.keys)} for n, s in claims.items()
+            ]
+        }
+    )
+
+
+__all__ = ["namespace"]
