@@ -27,10 +27,12 @@ import shutil
 import threading
 import weakref
 from collections import Counter
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from registry_builder.storage.inventory import Listed
 from registry_builder.storage.protocol import (
     LostRaceError,
     ObjectConflictError,
@@ -132,6 +134,35 @@ class FolderStorage:
             return
         with _unavailable(TEMPORARY_FOLDER, self._root):
             _sync_file_system(self._root)
+
+    def listed(self) -> Iterator[Listed]:
+        """List all files but hidden ones; see `Inventory.listed`."""
+        for folder, folders, files in os.walk(self._root):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                if not name.startswith("."):
+                    path = os.path.join(folder, name)  # noqa: PTH118  # see the top of this file
+                    with contextlib.suppress(FileNotFoundError):  # gone since its name was read
+                        about = os.stat(path)  # noqa: PTH116  # as above
+                        modified = datetime.fromtimestamp(about.st_mtime, timezone.utc)
+                        yield Listed(os.path.relpath(path, self._root).replace(os.sep, "/"), about.st_size, modified)
+
+    def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
+        """Read a file in pieces; see `Inventory.stream`."""
+        self._count("GET")
+        with _unavailable(key, self._root):
+            try:
+                with open(self._path(key), "rb") as file:
+                    while chunk := file.read(chunk_bytes):
+                        yield chunk
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+                raise ObjectMissingError(key, self._root) from error
+
+    def delete(self, key: str) -> None:
+        """Remove a file; see `Inventory.delete`."""
+        self._count("DELETE")
+        with _unavailable(key, self._root), contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path(key))
 
     def _path(self, key: str) -> str:
         return f"{self._root}/{check_key(key)}"

@@ -20,12 +20,14 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import timezone
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from registry_builder.storage.inventory import Listed
 from registry_builder.storage.protocol import (
     FileChangedError,
     LostRaceError,
@@ -128,6 +130,33 @@ class S3Storage:
 
     def flush(self) -> None:
         """Do nothing: S3 answers a put only once it is durable."""
+
+    def listed(self) -> Iterator[Listed]:
+        """List all objects below the prefix; see `Inventory.listed`."""
+        with self._errors(""):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=self._prefix)
+            for page in pages:
+                for found in page.get("Contents", ()):
+                    key = found["Key"].removeprefix(self._prefix)
+                    if key and not key.endswith("/"):  # consoles make such objects as folders
+                        yield Listed(key, found["Size"], found["LastModified"].astimezone(timezone.utc))
+
+    def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
+        """Read an object in pieces; see `Inventory.stream`."""
+        with self._errors(key):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._name(key))
+            except ClientError as error:
+                if _is_missing(error):
+                    raise ObjectMissingError(key, self.description) from error
+                raise
+            with contextlib.closing(answer["Body"]) as stream:
+                yield from stream.iter_chunks(chunk_bytes)
+
+    def delete(self, key: str) -> None:
+        """Remove an object; see `Inventory.delete`."""
+        with self._errors(key):
+            self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
