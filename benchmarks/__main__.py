@@ -20,8 +20,10 @@ MODULES = {
     "build": "benchmarks.publish_all",
     "publish-one": "benchmarks.publish_one",
     "install": "benchmarks.install",
+    "update": "benchmarks.update",
     "start": "benchmarks.start",
     "look-up": "benchmarks.look_up",
+    "site": "benchmarks.site",
     "search-page": "benchmarks.search_page",
 }
 KREW_VARIABLE = "SEALDEX_BENCH_KREW"

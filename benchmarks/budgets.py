@@ -37,6 +37,9 @@ INSTALL_WALL = Budget(1.0, "ratio")
 INSTALL_RSS = Budget(80, "MiB")
 """The same: peak memory of the client."""
 
+UPDATE_SHARE = Budget(2.0, "%")
+"""Update a 1 GiB package in which files with 1 % of the bytes changed: at most 2 % of the bytes."""
+
 LOOKUP_ROUNDS = Budget(4, "rounds")
 """Look up one plugin cold among 1,000,000: sequential round trips."""
 LOOKUP_BYTES = Budget(200, "KB")
@@ -55,12 +58,18 @@ PUBLISH_ONE_CPU = Budget(3.0, "s", strict=True)
 BUILD_PER_PACKAGE = Budget(1.0, "ratio", strict=True)
 """Build the whole of 20,000 plugins / 100,000 releases: faster than createrepo_c and apt-ftparchive a package."""
 
+SITE_ALL_WALL = Budget(600, "s")
+"""Build the browse site of 20,000 plugins: minutes."""
+SITE_ONE_WALL = Budget(10, "s")
+"""Publish one release more with the pages that it changes, found by comparing all: seconds."""
+
 SEARCH_QUERY = Budget(100, "ms", strict=True)
 """Search 20,000 plugins in the browser: a query, once loaded."""
 
 ALL = {
     "install: wall": INSTALL_WALL,
     "install: memory": INSTALL_RSS,
+    "update: bytes": UPDATE_SHARE,
     "look-up: rounds": LOOKUP_ROUNDS,
     "look-up: bytes": LOOKUP_BYTES,
     "look-up: memory": LOOKUP_RSS,
@@ -68,5 +77,7 @@ ALL = {
     "publish one: PUTs": PUBLISH_ONE_PUTS,
     "publish one: CPU": PUBLISH_ONE_CPU,
     "build: time a package": BUILD_PER_PACKAGE,
+    "site: all pages": SITE_ALL_WALL,
+    "site: one release": SITE_ONE_WALL,
     "search page: a query": SEARCH_QUERY,
 }

@@ -175,6 +175,8 @@ def test_every_budget_that_is_measured_is_declared_once() -> None:
         "publish one: PUTs": (12, "PUTs", False),
         "publish one: CPU": (3.0, "s", True),
         "build: time a package": (1.0, "ratio", True),
+        "site: all pages": (600, "s", False),
+        "site: one release": (10, "s", False),
         "search page: a query": (100, "ms", True),
     }
 
