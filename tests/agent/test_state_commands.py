@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -128,3 +129,22 @@ def test_a_lie_is_no_outage(run: Run, server: TreeServer) -> None:
     run("install", "acme/slack@1.0.0")
     server.instead["metadata/timestamp.json"] = b'{"signed": {}, "signatures": []}'
     assert run("install", "acme/slack").code == 4
+
+
+# --- looking now and then --------------------------------------------------------------------------------------------
+
+
+def test_what_is_outdated_is_said_now_and_then(run: Run, server: TreeServer, tmp_path: Path) -> None:
+    config = tmp_path / "config/config.toml"
+    run("install", "acme/slack@1.0.0")
+    assert "outdated" not in run("install", "acme/mail").err
+    config.write_text(config.read_text() + "\n[update]\nauto_check_update = true\n")
+    said = run("install", "acme/mail")
+    assert "outdated: acme/slack 1.0.0 -> 1.1.0; sealdex update" in said.err
+    assert "outdated" not in run("install", "acme/mail").err
+    mark = tmp_path / "store/last-update-check"
+    os.utime(mark, (0, 0))
+    assert "outdated" in run("install", "acme/mail").err
+    server.instead = dict.fromkeys(server.files, 503)
+    os.utime(mark, (0, 0))
+    assert run("install", "acme/mail").code == 0

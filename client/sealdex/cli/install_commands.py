@@ -12,6 +12,7 @@ from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
+from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ def install(
             fallback=not no_fallback,
             on_resolved=lambda resolution: _say(out, resolution),
         )
+        if all(each.unreachable is None for each in done):
+            say_what_is_outdated(client, out)
     for why in dict.fromkeys(each.unreachable for each in done if each.unreachable is not None):
         out.warn(f"the registry can't be reached, so what is installed or preinstalled serves: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})

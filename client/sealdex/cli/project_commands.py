@@ -12,6 +12,7 @@ from sealdex.cli.context import Context, client_command
 from sealdex.cli.ensured import row, show_ensured
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
+from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
             is_current=not (frozen or context.config_path or context.settings),
             on_yanked=lambda plugin, version, mark: _warn_yanked(out, plugin, version, mark),
         )
+        if done.unreachable is None and any(each.action != "keep" for each in done.installed):
+            say_what_is_outdated(client, out)
     if done.unreachable is not None:
         out.warn(f"no registry could be asked, so only the lock vouches for what was installed: {done.unreachable}")
     kept_quiet = {"image", "nothing"}
