@@ -58,6 +58,13 @@ if [ "$what" != demo ]; then
         say "without node and npm the tests with tuf-js are skipped (in CI they fail)"
     command -v unzip >/dev/null || apt unzip || true
     command -v faketime >/dev/null || apt faketime || true
+    command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||
+        say "without softhsm2 and opensc the tests of PKCS#11 keys are skipped (in CI they fail)"
+    # an emulation of AWS in an environment of its own: it wants another botocore than ours
+    [ -x .venv/ministack/bin/ministack ] || {
+        .venv/bin/python -m venv .venv/ministack &&
+            .venv/ministack/bin/python -m pip install --quiet --disable-pip-version-check ministack cryptography
+    } || say "without ministack the tests of AWS KMS keys are skipped (in CI they fail)"
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
 fi

@@ -1,4 +1,4 @@
-"""``keys create|list|show``: signing keys, whose private halves stay in the key folder, outside the source tree."""
+"""``keys create|add|list|show``: signing keys, whose private halves stay in the key folder, outside the source tree."""
 
 from __future__ import annotations
 
@@ -63,8 +63,38 @@ def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
     register_keys(tree, {name: section})
     out.line(f"made key {name}: {path}")
     out.line(f"wrote [keys.{name}] to registry.toml: commit it")
-    out.note("no role trusts it yet: that takes new root or targets metadata, signed by the present keys")
+    out.note(
+        "no role trusts it yet: that takes a ceremony, signed by the present keys: sealdex-builder ceremony start NAME"
+    )
     out.result({"name": name, "file": path, **_public(section)})
+
+
+@keys.command(
+    epilog=example(
+        "PYKCS11LIB=/usr/lib/softhsm/libsofthsm2.so sealdex-builder keys add root-4 'hsm:2?label=root'",
+        "sealdex-builder keys add online-3 awskms:alias/sealdex-online",
+        "sealdex-builder keys add online-4 env:SEALDEX_ONLINE_KEY",
+    )
+)
+@click.argument("name")
+@click.argument("uri")
+@output_options
+@click.pass_context
+def add(ctx: click.Context, name: str, uri: str) -> None:
+    """Write the public half of a key that exists elsewhere into registry.toml, as key NAME.
+
+    URI says where it lives: a PKCS#11 token (hsm:, an EC key; $PYKCS11LIB is the token's module), AWS KMS (awskms:), or
+    a variable that holds a PEM file (env:), as a CI job's secret does. A PIN comes from where passphrases come from.
+    """
+    from registry_builder.signing.keys import import_key, register_keys  # noqa: PLC0415  # needs tomlkit
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    section = import_key(read_config(tree), name, uri, prompt=prompt_for_passphrase())
+    register_keys(tree, {name: section})
+    out.line(f"wrote [keys.{name}] to registry.toml: {section.scheme}, {section.uri}; commit it")
+    out.note("no role trusts it yet: sealdex-builder ceremony start NAME --keys ROLE=...")
+    out.result({"name": name, **_public(section)})
 
 
 @keys.command(name="list", epilog=example("sealdex-builder keys list", "sealdex-builder keys list --json"))

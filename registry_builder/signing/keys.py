@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import tomlkit
@@ -15,16 +16,19 @@ from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
 from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
+from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import CONFIG_NAME, KeySection, NamespaceSection, RegistryConfig, RoleSection
-from sealdex.errors import ConfigError, UsageError
+from sealdex.errors import ConfigError, SealdexError, UsageError
 from sealdex.model.decode import DocumentError, read_values
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+    from securesystemslib.signer import SSlibKey
 
 KEY_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
 _RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, as the two others have
 
+_NOT_WRITTEN = "registry.toml was left as it is"
 _KEY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
@@ -67,6 +71,74 @@ def create_key(
     return _section(uri, private_key, scheme), path
 
 
+def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | None = None) -> KeySection:
+    """Return the section of a key that exists elsewhere: its public half is read from where the private one lives.
+
+    Args:
+        config: the registry's configuration.
+        name: the key's name in registry.toml.
+        uri: ``hsm:2?label=TOKEN`` (PKCS#11, EC keys; the module is $PYKCS11LIB), ``awskms:KEY`` or ``env:VARIABLE``.
+        prompt: asks for a PIN or passphrase.
+
+    Raises:
+        UsageError: the name isn't one, or no key is read from such a URI.
+        ConfigError: the name is taken, or the key can't be read.
+    """
+    if not _KEY_NAME.fullmatch(name):
+        raise UsageError(f"'{name}' is no key name: write lower-case letters, digits, '.', '_' and '-'")
+    if name in config.keys:
+        raise ConfigError(f"there is a key '{name}' in {CONFIG_NAME} already", subject=name, untouched=_NOT_WRITTEN)
+    scheme = uri.partition(":")[0]
+    try:
+        if scheme == "hsm":
+            from securesystemslib.signer import HSMSigner  # noqa: PLC0415  # lazy, see _section
+
+            parts = urlsplit(uri)
+            label = parse_qs(parts.query).get("label", [None])[0]
+            found, public = HSMSigner.import_(
+                int(parts.path) if parts.path else None,
+                label,
+                lambda secret: find_passphrase(f"{name} ({secret})", prompt).decode(),
+            )
+            return _public_section(found, public)
+        if scheme == "awskms":
+            from securesystemslib.signer import AWSSigner  # noqa: PLC0415  # lazy, see _section
+
+            return _public_section(*AWSSigner.import_(uri.partition(":")[2]))
+        if scheme == "env":
+            return _environment_section(name, uri, prompt)
+    except SealdexError:
+        raise
+    except Exception as error:  # each signer raises its own library's errors, and documents none of them
+        raise ConfigError(
+            f"key '{name}' can't be read from {uri}: {error or type(error).__name__}",
+            subject=name,
+            untouched=_NOT_WRITTEN,
+        ) from error
+    raise UsageError(
+        f"no key is read from '{uri}'",
+        untouched=_NOT_WRITTEN,
+        hint="write hsm:2?label=TOKEN, awskms:KEY or env:VARIABLE; files are made by: sealdex-builder keys create",
+    )
+
+
+def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySection:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415  # lazy, see _generate
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # lazy, see _generate
+        load_pem_private_key,
+    )
+
+    data = os.environ.get(uri.partition(":")[2], "").encode()
+    private = load_pem_private_key(data, find_passphrase(name, prompt) if b"ENCRYPTED" in data else None)
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return _section(uri, private, "ed25519")
+    if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1):
+        return _section(uri, private, "ecdsa-sha2-nistp256")
+    if isinstance(private, rsa.RSAPrivateKey):
+        return _section(uri, private, "rsassa-pss-sha256")
+    raise ConfigError(f"key '{name}' is of no kind that signs here", subject=name, untouched=_NOT_WRITTEN)
+
+
 def _generate(kind: str) -> tuple[PrivateKeyTypes, str]:
     # cryptography takes 50 ms to import, and most commands make no key
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415  # lazy, see above
@@ -93,7 +165,10 @@ def _pem(private_key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
 def _section(uri: str, private_key: PrivateKeyTypes, scheme: str) -> KeySection:
     from securesystemslib.signer import SSlibKey  # noqa: PLC0415  # it imports every cloud's library that is there
 
-    public = SSlibKey.from_crypto(private_key.public_key(), scheme=scheme)
+    return _public_section(uri, SSlibKey.from_crypto(private_key.public_key(), scheme=scheme))
+
+
+def _public_section(uri: str, public: SSlibKey) -> KeySection:
     return KeySection(
         uri=uri, keyid=public.keyid, keytype=public.keytype, scheme=public.scheme, public=public.keyval["public"]
     )
@@ -186,4 +261,4 @@ def _toml(section: KeySection) -> Table:
     return table
 
 
-__all__ = ["KEY_KINDS", "create_key", "key_folder", "register_keys", "unchecked_config", "write_sections"]
+__all__ = ["KEY_KINDS", "create_key", "import_key", "key_folder", "register_keys", "unchecked_config", "write_sections"]

@@ -1,11 +1,13 @@
 """Signers by URI: loaded on first use, each once, and held to the public halves that registry.toml states.
 
 ``file2:`` keys are read here, because securesystemslib reads only unencrypted ones and cuts a path at ``#`` and
-``?``; every other URI (``hsm:``, ``awskms:``, ``gcpkms:``, ``azurekms:``, ``hv:`` ...) is its own business.
+``?``, and ``env:VARIABLE`` keys, the text of a PEM file in the environment of a CI job. Every other URI (``hsm:``,
+``awskms:``, ``gcpkms:``, ``azurekms:``, ``hv:`` ...) is its own business.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,6 +19,9 @@ from sealdex.errors import ConfigError, SealdexError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
     from securesystemslib.signer import Key, Signer
+
+
+ENVIRONMENT_SCHEME = "env:"
 
 
 class Reach(NamedTuple):
@@ -62,9 +67,10 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
     public = public_key(section)
     if section.uri.startswith(FILE_SCHEME):
         return _file_signer(name, section, key_file(section.uri, config, tree), public, prompt)
-    handler = prompt or (lambda secret: find_passphrase(f"{name} ({secret})", None).decode())
+    if section.uri.startswith(ENVIRONMENT_SCHEME):
+        return _crypto_signer(name, section, _from_environment(name, section.uri), section.uri, public, prompt)
     try:
-        return Signer.from_priv_key_uri(section.uri, public, handler)
+        return Signer.from_priv_key_uri(section.uri, public, _pin_of(name, prompt))
     except SealdexError:
         raise
     except Exception as error:  # each signer raises its own library's errors, and documents none of them
@@ -72,15 +78,34 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
 
 
 def _file_signer(name: str, section: KeySection, path: Path, public: Key, prompt: Prompt | None) -> Signer:
-    from securesystemslib.exceptions import KeyMismatchError  # noqa: PLC0415  # lazy, see public_key
-    from securesystemslib.signer import CryptoSigner, SSlibKey  # noqa: PLC0415  # lazy, see public_key
-
     try:
         data = path.read_bytes()
     except OSError as error:
         raise _unusable(name, f"{path}: {error.strerror or error}") from error
+    return _crypto_signer(name, section, data, str(path), public, prompt)
+
+
+def _pin_of(name: str, prompt: Prompt | None) -> Prompt:
+    """Return what asks for a token's PIN: from where a passphrase comes as well."""
+    return lambda secret: find_passphrase(f"{name} ({secret})", prompt).decode()
+
+
+def _from_environment(name: str, uri: str) -> bytes:
+    variable = uri.removeprefix(ENVIRONMENT_SCHEME)
+    text = os.environ.get(variable)
+    if not text:
+        raise _unusable(name, f"the variable {variable} is not set")
+    return text.encode()
+
+
+def _crypto_signer(
+    name: str, section: KeySection, data: bytes, path: str, public: Key, prompt: Prompt | None
+) -> Signer:
+    from securesystemslib.exceptions import KeyMismatchError  # noqa: PLC0415  # lazy, see public_key
+    from securesystemslib.signer import CryptoSigner, SSlibKey  # noqa: PLC0415  # lazy, see public_key
+
     if not isinstance(public, SSlibKey):
-        raise _unusable(name, f"a {FILE_SCHEME} URI doesn't go with a {section.keytype} key")
+        raise _unusable(name, f"this URI doesn't go with a {section.keytype} key")
     private = _decrypt(name, path, data, prompt)
     try:
         return CryptoSigner(private, public)
@@ -93,7 +118,7 @@ def _file_signer(name: str, section: KeySection, path: Path, public: Key, prompt
         ) from error
 
 
-def _decrypt(name: str, path: Path, data: bytes, prompt: Prompt | None) -> PrivateKeyTypes:
+def _decrypt(name: str, path: str, data: bytes, prompt: Prompt | None) -> PrivateKeyTypes:
     from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # lazy, see public_key
     from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # lazy, see public_key
         load_pem_private_key,
