@@ -34,6 +34,7 @@ COMMANDS = {
     "cache": LazyCommand("sealdex.cli.cache_commands:cache", "List, tidy and verify the cache of downloads."),
     "job": LazyCommand("sealdex.cli.job_commands:job", "Run jobs: commands with plugins around them."),
     "config": LazyCommand("sealdex.cli.config_commands:config", "Show settings and where each comes from."),
+    "doctor": LazyCommand("sealdex.cli.doctor_command:doctor", "Say what is wrong on this host, and what helps."),
     "env": LazyCommand("sealdex.cli.host_commands:env", "Show what this host says of itself."),
     "completion": LazyCommand("sealdex.cli.host_commands:completion", "Print a completion script for a shell."),
 }

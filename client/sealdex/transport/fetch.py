@@ -149,7 +149,7 @@ class Transport:
                 except TransientError as error:
                     attempts.failed(error)
                     continue
-                return Document(data, answer.etag)
+                return Document(data, answer.etag, date=answer.date)
 
     @contextmanager
     def stream(

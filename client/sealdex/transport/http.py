@@ -237,6 +237,7 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
         etag=headers.get("ETag"),
         encoding=(headers.get("Content-Encoding") or "identity").strip().lower(),
         retry_after=_retry_after(headers),
+        date=_date(headers.get("Date")),
     )
     if response.status == 200:
         answer.total_size = length if answer.encoding == "identity" else None
@@ -255,6 +256,13 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
                 answer.start = int(first)
                 answer.length = int(last) - int(first) + 1
     return answer
+
+
+def _date(text: str | None) -> float | None:
+    try:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
 
 
 def _number(text: str | None) -> int | None:

@@ -43,11 +43,15 @@ class TransportSettings:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A small file, read whole. ``data`` is empty when ``not_modified``: the caller's copy still holds."""
+    """A small file, read whole. ``data`` is empty when ``not_modified``: the caller's copy still holds.
+
+    ``date`` is the server's clock when it answered, in seconds since the epoch, if it said so.
+    """
 
     data: bytes
     etag: str | None = None
     not_modified: bool = False
+    date: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ class Answer:
     etag: str | None = None
     encoding: str = "identity"
     retry_after: float | None = None
+    date: float | None = None
 
 
 class TransientError(Exception):

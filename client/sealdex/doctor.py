@@ -1,0 +1,267 @@
+"""Looking over a host: configuration, registries, clock, store, locks, disk, cache; each finding with its remedy.
+
+Nothing is changed but what a refresh changes anyway. A finding is ``ok``, ``warning`` (it works, and may not for long)
+or ``problem``; problems carry the exit code that a command which meets them ends with.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from sealdex.config import Config
+from sealdex.errors import SealdexError, VerificationError
+from sealdex.observing import Observer
+from sealdex.places import store_folder
+from sealdex.registries import Registries
+from sealdex.store.cache import ContentCache
+from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
+from sealdex.store.installations import damaged_folders, installations
+from sealdex.store.layout import Store
+from sealdex.store.state import State
+from sealdex.store.verify import verify_installation, worse_than_extra
+from sealdex.transport import Transport
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+EXPIRES_SOON = timedelta(hours=36)
+CLOCK_TOLERANCE_S = 300.0
+LOW_DISK_BYTES, FULL_DISK_BYTES = 2**30, 64 * 2**20
+_SHOWN = 5
+_MAX_TIMESTAMP_BYTES = 16_384
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at.
+
+    Attributes:
+        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``locks``, ``disk`` or
+            ``cache``.
+        subject: what of: a registry's name, a path.
+        state: ``ok``, ``warning`` or ``problem``.
+        detail: what was found.
+        remedy: what helps; empty when nothing is wrong.
+        exit_code: of a problem; 0 otherwise.
+    """
+
+    check: str
+    subject: str
+    state: str
+    detail: str
+    remedy: str = ""
+    exit_code: int = 0
+
+
+def examine(
+    load: Callable[[], Config], *, is_deep: bool = False, observer: Observer | None = None, now: float | None = None
+) -> list[Finding]:
+    """Look everything over.
+
+    Args:
+        load: reads the configuration.
+        is_deep: hash what is installed, instead of comparing sizes and modes.
+        observer: told of waits and retries.
+        now: seconds since the epoch; the clock's when left out.
+    """
+    try:
+        config = load()
+    except SealdexError as error:
+        return [
+            _problem("config", error.subject or "config.toml", error),
+            *_host(Path(store_folder()), is_deep=is_deep),
+        ]
+    with_registries = list(config.registries)
+    found = [Finding("config", str(config.path), OK, f"{len(with_registries)} registries")]
+    if not with_registries:
+        found[0] = Finding(
+            "config",
+            str(config.path),
+            WARNING,
+            "no registry is configured",
+            "sealdex registry add NAME URL --root FILE",
+        )
+    moment = time.time() if now is None else now
+    with _transport(config, observer) as transport:
+        registries = Registries(config, transport, observer or Observer())
+        for name in with_registries:
+            found += _registry(config, registries, transport, name, moment)
+    found += _host(config.store, is_deep=is_deep)
+    found += _cache(config)
+    return found
+
+
+class _transport:  # noqa: N801  # a context manager of one use
+    def __init__(self, config: Config, observer: Observer | None) -> None:
+        self._transport = Transport(config.transport_settings, on_retry=observer.retrying if observer else None)
+
+    def __enter__(self) -> Transport:
+        return self._transport
+
+    def __exit__(self, *_: object) -> None:
+        self._transport.close()
+
+
+# --- registries ------------------------------------------------------------------------------------------------------
+
+
+def _registry(config: Config, registries: Registries, transport: Transport, name: str, now: float) -> Iterator[Finding]:
+    url = config.section(name).url
+    try:
+        answer = transport.read(f"{url.rstrip('/')}/metadata/timestamp.json", max_bytes=_MAX_TIMESTAMP_BYTES)
+    except SealdexError as error:
+        yield _problem("reachability", name, error)
+        return
+    yield Finding("reachability", name, OK, url)
+    yield from _clock(name, answer.date, now)
+    try:
+        state = registries.refresh(name)
+    except SealdexError as error:
+        yield _problem("trust", name, error)
+        return
+    yield Finding("trust", name, OK, f"root v{state.root_version}, pinned {state.root_fingerprint[:16]}")
+    role, expires = state.expires_first
+    left = expires - datetime.fromtimestamp(now, timezone.utc)
+    detail = f"{role} expires first, on {expires:%Y-%m-%d %H:%M} UTC"
+    if left < EXPIRES_SOON:
+        remedy = "tell the registry's owners: sealdex-builder refresh has not run; it is refused once it has expired"
+        yield Finding("expiry", name, WARNING, detail, remedy)
+    else:
+        yield Finding("expiry", name, OK, detail)
+
+
+def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
+    if date is None:
+        return
+    ahead = now - date
+    if abs(ahead) <= CLOCK_TOLERANCE_S:
+        yield Finding("clock", name, OK, "agrees with the server's")
+        return
+    direction = "ahead of" if ahead > 0 else "behind"
+    yield Finding(
+        "clock",
+        name,
+        PROBLEM,
+        f"this host's clock is {abs(ahead):.0f} s {direction} the server's",
+        "set the clock (timedatectl set-ntp true); whether metadata has expired is judged by it",
+        1,
+    )
+
+
+# --- this host -------------------------------------------------------------------------------------------------------
+
+
+def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
+    store = Store(root)
+    yield _disk(root)
+    yield from _installations(store, is_deep=is_deep)
+    yield _state(store)
+    yield from _locks(store)
+
+
+def _disk(root: Path) -> Finding:
+    place = root
+    while not place.exists():
+        place = place.parent
+    try:
+        if root.exists():
+            with tempfile.NamedTemporaryFile(dir=root, prefix=".doctor-"):
+                pass
+        elif not os.access(place, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        remedy = "check who owns the folder and its permissions, or move the store with SEALDEX_STORE"
+        return Finding("disk", str(root), PROBLEM, f"can't be written: {error.strerror or error}", remedy, 1)
+    detail = f"{free / 2**30:.1f} GiB free"
+    remedy = "make room: sealdex cache gc --max-bytes 0, sealdex uninstall, or move the store with SEALDEX_STORE"
+    if free < FULL_DISK_BYTES:
+        return Finding("disk", str(root), PROBLEM, detail, remedy, 1)
+    return Finding(
+        "disk", str(root), WARNING if free < LOW_DISK_BYTES else OK, detail, _if(free < LOW_DISK_BYTES, remedy)
+    )
+
+
+def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
+    found = installations(store)
+    for folder in damaged_folders(store):
+        yield Finding(
+            "store",
+            folder,
+            PROBLEM,
+            "has no receipt that can be read",
+            f"rm -r {folder}, then install the plugin again",
+            4,
+        )
+    broken = 0
+    for installation in found:
+        damage = worse_than_extra(verify_installation(installation, quick=not is_deep))
+        if damage:
+            broken += 1
+            name = f"{installation.namespace}/{installation.name}@{installation.version}"
+            shown = "; ".join(map(str, damage[:_SHOWN]))
+            yield Finding("store", name, PROBLEM, f"is not what was installed: {shown}", f"sealdex install {name}", 4)
+    if not broken:
+        how = "hashed" if is_deep else "sizes and modes compared; sealdex doctor --deep hashes them"
+        yield Finding("store", store.root, OK, f"{len(found)} installations ({how})")
+
+
+def _state(store: Store) -> Finding:
+    try:
+        unfinished = State(store).unfinished()
+    except SealdexError as error:
+        return _problem("store", store.state_file, error)
+    if unfinished:
+        detail = f"{len(unfinished)} changes were cut off"
+        return Finding("store", store.state_file, WARNING, detail, "the next install finishes or undoes them")
+    return Finding("store", store.state_file, OK, "can be read")
+
+
+def _locks(store: Store) -> Iterator[Finding]:
+    from filelock import FileLock, Timeout  # noqa: PLC0415  # only here
+
+    held: list[str] = []
+    folder = Path(store.change_lock).parent
+    paths = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
+    for path in paths:
+        try:
+            with FileLock(path, timeout=0):
+                pass
+        except Timeout:  # noqa: PERF203  # each lock is tried by itself
+            held.append(path.relative_to(folder).as_posix())
+        except OSError as error:
+            remedy = "check who owns the store and its permissions"
+            yield Finding("locks", str(path), PROBLEM, f"can't be taken: {error.strerror or error}", remedy, 1)
+            return
+    if held:
+        remedy = "wait for it; locks end with the process that holds them, and removing the files would not help"
+        yield Finding("locks", ", ".join(held), WARNING, "held: another sealdex is at work", remedy)
+    else:
+        yield Finding("locks", str(folder), OK, "none is held")
+
+
+def _cache(config: Config) -> Iterator[Finding]:
+    cache = ContentCache(Path(Store(config.store).cache_folder))
+    stale = [digest for digest, _, written in partial_files(cache) if time.time() - written > STALE_PART_S]
+    problems = []
+    if is_over(cache, config.cache_limits):
+        problems.append("is over its limits")
+    if stale:
+        problems.append(f"holds {len(stale)} downloads that were given up")
+    state = WARNING if problems else OK
+    yield Finding(
+        "cache", str(cache.root), state, "; ".join(problems) or "within its limits", _if(problems, "sealdex cache gc")
+    )
+
+
+def _problem(check: str, subject: str, error: SealdexError) -> Finding:
+    security = "SECURITY: " if isinstance(error, VerificationError) else ""
+    return Finding(check, subject, PROBLEM, f"{security}{error.message}", error.hint or "", error.exit_code)
+
+
+def _if(condition: object, text: str) -> str:
+    return text if condition else ""

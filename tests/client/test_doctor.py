@@ -1,0 +1,146 @@
+"""What `doctor` finds, with what remedy and exit code, on hosts that each have one thing wrong with them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from email.utils import formatdate
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+from support.fault_server import FaultServer, Status
+from support.plugin_registry import PluginRegistry
+
+from sealdex import Client
+from sealdex.cli.main import main
+from sealdex.config import load_config
+from sealdex.doctor import Finding, examine
+from sealdex.store.layout import Store
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def config(tmp_path: Path, server: FaultServer) -> Path:
+    """A host with one plugin installed."""
+    registry = PluginRegistry()
+    registry.release("acme/tool", "1.0.0", {"a.txt": b"hello"})
+    registry.publish()
+    for name, data in registry.files.items():
+        server.put(f"/{name}", data)
+    dated = Status(200, {"Date": formatdate(usegmt=True)}, registry.files["metadata/timestamp.json"])
+    server.always("/metadata/timestamp.json", dated)
+    (tmp_path / "root.json").write_bytes(registry.root)
+    path = tmp_path / "config.toml"
+    path.write_text(
+        f'[registries.public]\nurl = "{server.url("/")}"\nroot = "root.json"\n'
+        "[download]\nno_progress_window = 0.2\ntimeout = 5.0\n"
+    )
+    with Client(path, store=tmp_path / "store") as client:
+        client.install("acme/tool")
+    return path
+
+
+def found(config: Path, **options: Any) -> dict[str, Finding]:
+    """Return the gravest finding of each check."""
+    findings = examine(lambda: load_config(config, config.parent / "store"), **options)
+    order = ["ok", "warning", "problem"]
+    return {f.check: f for f in sorted(findings, key=lambda f: order.index(f.state))}
+
+
+def test_a_healthy_host(config: Path) -> None:
+    findings = found(config)
+    assert {f.state for f in findings.values()} == {"ok"}
+    assert set(findings) == {
+        "config", "reachability", "clock", "trust", "expiry", "disk", "store", "locks", "cache",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("ahead", "state"), [(600, "problem"), (-600, "problem"), (60, "ok")])
+def test_the_clock_is_compared_with_the_servers(config: Path, ahead: float, state: str) -> None:
+    assert found(config, now=time.time() + ahead)["clock"].state == state
+
+
+def test_metadata_that_expires_soon_is_named(config: Path) -> None:
+    registry_expires = found(config)["expiry"].detail
+    finding = found(config, now=time.time() + 86400 * 3650)["expiry"]
+    assert finding.state == "warning"
+    assert finding.detail == registry_expires
+    assert "sealdex-builder refresh" in finding.remedy
+
+
+def test_what_cannot_be_reached(config: Path, server: FaultServer) -> None:
+    server.always("/metadata/timestamp.json", Status(403))
+    finding = found(config)["reachability"]
+    assert (finding.state, finding.exit_code) == ("problem", 5)
+    assert "credentials" in finding.remedy
+
+
+def test_a_registry_that_is_not_the_one_it_was(config: Path, server: FaultServer) -> None:
+    other = PluginRegistry()
+    other.publish()
+    (config.parent / "root.json").write_bytes(other.root)
+    finding = found(config)["trust"]
+    assert (finding.state, finding.exit_code) == ("problem", 4)
+    assert finding.detail.startswith("SECURITY")
+
+
+def test_a_changed_installation(config: Path) -> None:
+    file = config.parent / "store/plugins/acme/tool/1.0.0/a.txt"
+    file.write_bytes(b"other")
+    assert found(config)["store"].state == "ok"
+    finding = found(config, is_deep=True)["store"]
+    assert (finding.state, finding.exit_code) == ("problem", 4)
+    assert finding.remedy == "sealdex install acme/tool@1.0.0"
+    file.unlink()
+    assert found(config)["store"].state == "problem"
+
+
+def test_a_folder_without_receipt(config: Path) -> None:
+    (config.parent / "store/plugins/acme/tool/2.0.0").mkdir()
+    assert "no receipt" in found(config)["store"].detail
+
+
+def test_a_lock_that_is_held(config: Path) -> None:
+    with FileLock(Store(config.parent / "store").lock_file(("acme", "tool"))):
+        finding = found(config)["locks"]
+    assert (finding.state, finding.subject) == ("warning", "acme/tool.lock")
+
+
+def test_a_full_disk_and_an_overfull_cache(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil  # noqa: PLC0415  # what is replaced
+
+    usage = shutil.disk_usage(config.parent)
+    config.write_text(config.read_text() + "[cache]\nmax_bytes = 1\n")
+    for free, state in ((10, "problem"), (2**29, "warning"), (2**34, "ok")):
+        monkeypatch.setattr("sealdex.doctor.shutil.disk_usage", lambda _, free=free: usage._replace(free=free))
+        assert found(config)["disk"].state == state
+    finding = found(config)["cache"]
+    assert (finding.state, finding.remedy) == ("warning", "sealdex cache gc")
+
+
+def test_the_command(config: Path, server: FaultServer, capsys: pytest.CaptureFixture[str]) -> None:
+    base = ["--config", str(config), "--store", str(config.parent / "store")]
+    assert main(["doctor", *base]) == 0
+    assert "ok" in capsys.readouterr().out
+    assert main(["doctor", "--json", *base]) == 0
+    assert json.loads(capsys.readouterr().out)["healthy"] is True
+    server.always("/metadata/timestamp.json", Status(410))
+    assert main(["doctor", "--json", *base]) == 5
+    document = json.loads(capsys.readouterr().out)["error"]
+    assert document["code"] == "problems-found"
+    assert document["details"]["healthy"] is False
+    (config.parent / "store/plugins/acme/tool/1.0.0/a.txt").unlink()
+    assert main(["doctor", *base]) == 4
+    shown = capsys.readouterr()
+    assert "-> sealdex install acme/tool@1.0.0" in shown.out
+    config.write_text("[registries\n")
+    assert main(["doctor", *base]) in {1, 4}
+    assert "config" in capsys.readouterr().out
