@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.plugin_store import PluginStore
+from support.tree_server import TreeServer
 
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.model.ids import PluginId
@@ -122,9 +123,11 @@ def test_a_schema_without_jsonschema_names_the_extra(
 
 def test_attack_a_schema_that_refers_to_an_address_is_not_fetched(plugins: PluginStore, manager: PluginManager) -> None:
     """A plugin's author makes each host ask a server of theirs by a "$ref"."""
-    plugins.python("acme/greet", "1.0.0", greeter("1.0.0"), config_schema={"$ref": "http://127.0.0.1:9/x.json"})
-    with pytest.raises(ConfigError, match="can't be used"):
-        manager.register("acme/greet")
+    with TreeServer({"x.json": b"{}"}) as server:
+        plugins.python("acme/greet", "1.0.0", greeter("1.0.0"), config_schema={"$ref": f"{server.url}/x.json"})
+        with pytest.raises(ConfigError, match="can't be used"):
+            manager.register("acme/greet")
+        assert server.requests == []
 
 
 def test_attack_an_entry_point_swapped_in_the_store_runs_nothing(plugins: PluginStore, manager: PluginManager) -> None:

@@ -22,7 +22,7 @@ from sealdex.errors import InstallError, NotFoundError, UsageError
 from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.process_group import process_identity
+from sealdex.runtime.process_group import end_group, process_identity
 from sealdex.runtime.service_plan import free_port, plan_service
 from sealdex.runtime.service_state import LogFile, ServiceFolder, ServiceState
 from sealdex.runtime.supervisor import Patience, Supervisor
@@ -346,17 +346,18 @@ def test_a_start_ends_what_a_killed_supervisor_left(plugins: PluginStore, sealde
 def test_attack_a_state_file_that_names_a_stranger_ends_nobody(plugins: PluginStore) -> None:
     """A process id in an old state file was given to another process since: `stop` must not hit that."""
     echo(plugins)
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as stranger:
+    command = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as stranger:
         folder = ServiceFolder(plugins.store, ECHO)
         folder.path.mkdir(parents=True)
         folder.log_path.touch()
         folder.write(ServiceState("speech/echo", "1.0.0", "running", 1, pid=stranger.pid, identity="another time"))
         with pytest.raises(NotFoundError, match="does not run"):
             Services(plugins.store).stop(ECHO)
-        assert stranger.poll() is None
+        end_group(stranger.pid, "another time", 0)
         assert stranger.stdin is not None
         stranger.stdin.close()
-        stranger.wait(10)
+        assert stranger.wait(10) == 0
 
 
 def test_ctrl_c_ends_a_service_in_the_foreground(plugins: PluginStore) -> None:
