@@ -58,6 +58,8 @@ if [ "$what" != demo ]; then
         say "without node and npm the tests with tuf-js are skipped (in CI they fail)"
     command -v unzip >/dev/null || apt unzip || true
     command -v faketime >/dev/null || apt faketime || true
+    # Debian keeps nginx where ordinary users don't look
+    PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||
         say "without softhsm2 and opensc the tests of PKCS#11 keys are skipped (in CI they fail)"
     # an emulation of AWS in an environment of its own: it wants another botocore than ours

@@ -203,9 +203,9 @@ def test_publishers_at_once_on_a_folder_lose_nothing(tree: Tree, tmp_path: Path,
     race(tree, tmp_path, "folder:../published/public", racers, {})
 
 
-def test_publishers_at_once_on_s3_lose_nothing(tree: Tree, tmp_path: Path, s3_uri: str) -> None:
+def test_twenty_publishers_at_once_on_s3_lose_nothing(tree: Tree, tmp_path: Path, s3_uri: str) -> None:
     credentials = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    race(tree, tmp_path, s3_uri, 2, credentials)
+    race(tree, tmp_path, s3_uri, 20, credentials)
 
 
 def test_a_first_publish_by_two_at_once_gives_one_registry(tree: Tree, tmp_path: Path) -> None:
