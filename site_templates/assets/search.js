@@ -204,15 +204,15 @@ ask();
 
 function show({ total, rows, facets }) {
   root.dataset.state = "answered";
+  const focused = document.activeElement?.dataset.key; // what has it is made anew
   page.status.textContent = total === 1 ? "1 plugin" : `${total.toLocaleString("en")} plugins`;
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
-  const focused = document.activeElement?.dataset.key;
   page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)));
   page.chips.replaceChildren(...chips());
   if (total === 0) page.results.replaceChildren(nothing());
-  if (focused) root.querySelector(`[data-key="${CSS.escape(focused)}"]`)?.focus();
+  if (focused) (root.querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? page.field).focus();
 }
 
 function showMore() {
@@ -242,7 +242,7 @@ function result(row) {
       { class: "plugin-name" },
       element(
         "a",
-        { href: new URL(folder(row), address("root")).href },
+        { href: new URL(folder(row), address("root")).href, "data-key": `result ${row.namespace}/${row.name}` },
         element("span", { class: "of" }, ...marked(row.namespace, row.terms), "/"),
         ...marked(row.name, row.terms),
       ),

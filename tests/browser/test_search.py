@@ -183,6 +183,24 @@ def test_the_keyboard_alone_is_enough(open_page: Open) -> None:
     page.wait_for_url("**/robotics/kalman/")
 
 
+def test_an_answer_that_comes_late_keeps_the_focus_in_the_results(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?q=kalman")
+    first = page.locator(".search-result h2 a").first
+    expect(first).to_have_text("robotics/kalman")
+    page.locator("#search-text").press("ArrowDown")
+    expect(first).to_be_focused()
+    # as if the answer to the last letter came only now
+    page.evaluate(
+        """() => {
+          const field = document.querySelector("#search-text");
+          field.value = "kalman filter";
+          field.dispatchEvent(new Event("input"));
+        }"""
+    )
+    expect(page.locator("mark", has_text="filter").first).to_be_visible()
+    expect(first).to_be_focused()
+
+
 def test_choosing_a_filter_keeps_the_focus_on_it(open_page: Open) -> None:
     page = open_page(SEARCH)
     results(page)
