@@ -17,7 +17,7 @@ import functools
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from sealdex.deploying import Deployed, Job, deploy, finish_killed, pins
 from sealdex.download import Pin, download
 from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.fallback import fall_back
-from sealdex.install import InstallRequest, needs_archive
+from sealdex.install import ChangedMeanwhileError, InstallRequest, needs_archive
 from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
@@ -74,6 +74,10 @@ if TYPE_CHECKING:
     from sealdex.trust import TrustState
 
 _Result = TypeVar("_Result")
+
+
+_MOST_LOOKS = 5
+"""How often an install looks anew because another process took away what it was going to keep."""
 
 
 class _Obtained(NamedTuple):
@@ -432,6 +436,20 @@ class Client:
             VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
+        for _ in range(_MOST_LOOKS - 1):
+            with suppress(ChangedMeanwhileError):
+                return self._install_once(choices, trusts, command, make_current=make_current, pin=pin)
+        return self._install_once(choices, trusts, command, make_current=make_current, pin=pin)
+
+    def _install_once(
+        self,
+        choices: Sequence[Choice],
+        trusts: Mapping[PluginId, Trust],
+        command: str,
+        *,
+        make_current: bool,
+        pin: bool | None,
+    ) -> list[Installed]:
         requests = {choice.plugin: _install_request(choice, trusts[choice.plugin]) for choice in choices}
         missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(self._store, r)]
         archives, manifests = self._obtain_with_manifests(missing)

@@ -47,6 +47,7 @@ from sealdex.store.verify import Finding, compare_tree, verify_installation, wor
 from sealdex.unpack import ArchiveFile, Progress, UnpackPlan, carry_out, plan_unpack
 
 __all__ = [
+    "ChangedMeanwhileError",
     "InstallPlan",
     "InstallRequest",
     "InstallResult",
@@ -59,6 +60,10 @@ _BLOCK_BYTES = 4096
 _MARGIN_BYTES = 16 * 2**20
 
 UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
+
+
+class ChangedMeanwhileError(InstallError):
+    """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: look again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +252,7 @@ def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
 
 def _opened(request: InstallRequest, archive_path: str | os.PathLike[str] | ReadyTree | None) -> ArchiveFile:
     if archive_path is None or isinstance(archive_path, ReadyTree):
-        raise InstallError(
+        raise ChangedMeanwhileError(
             f"{request.plugin} {request.version} changed while it was looked at",
             subject=str(request.plugin),
             untouched="nothing was changed",
