@@ -1,0 +1,36 @@
+"""What is said when nothing fits: chains, what exists, and the flag or setting that would help."""
+
+from __future__ import annotations
+
+from support.commands import Run
+from support.plugin_registry import PluginRegistry
+
+
+def test_a_conflict_is_told_as_a_chain(run: Run, registry: PluginRegistry) -> None:
+    registry.release("acme/a", "2.0.0", dependencies={"acme/b": "^1"})
+    registry.release("acme/b", "1.0.0", dependencies={"acme/base": ">=3"})
+    registry.publish()
+    refused = run("install", "acme/a", "acme/base@<3")
+    assert refused.code == 3
+    assert "you asked for acme/base@<3" in refused.err
+    assert "acme/b 1.0.0 needs acme/base >=3 (acme/a 2.0.0 -> acme/b 1.0.0)" in refused.err
+    assert run("list", "--json").document["installed"] == []
+
+
+def test_a_tag_that_is_missing_is_said_with_where_to_state_it(run: Run, registry: PluginRegistry) -> None:
+    registry.release("acme/hal", "1.0.0", tags=("jetpack-5",))
+    registry.publish()
+    refused = run("install", "acme/hal")
+    assert (refused.code, "1.0.0: needs tag jetpack-5" in refused.err) == (3, True)
+    assert "if this host has jetpack-5: tags = [...] under [environment] in config.toml says so" in refused.err
+    assert run("install", "acme/hal", "--set", "environment.tags=jetpack-5").code == 0
+
+
+def test_flags_that_would_admit_a_release(run: Run, registry: PluginRegistry) -> None:
+    registry.release("acme/all", "1.0.0-rc.1", channels=("beta",), rollout=0)
+    registry.publish()
+    refused = run("install", "acme/all")
+    assert "--pre --channel beta --ignore-rollout would choose 1.0.0-rc.1" in refused.err
+    assert run("install", "acme/all", "--pre", "--channel", "beta", "--ignore-rollout").code == 0
+    typo = run("install", "acme/slak")
+    assert (typo.code, "did you mean acme/slack" in typo.err) == (3, True)
