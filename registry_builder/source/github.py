@@ -7,6 +7,7 @@ commit, permissions are given by job, and what runs on a pull request holds no s
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jinja2
@@ -22,6 +23,7 @@ ACTIONS = {
     "aws": "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a4a65ba9bd7838 # v5.0.0",
     "provenance": "actions/attest-build-provenance@977bb373ede98d70efdf65b84cb5f73e068dcc2a # v3.0.0",
 }
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 FILES = {
     ".github/workflows/validate.yml": "github/validate.yml.j2",
     ".github/workflows/publish.yml": "github/publish.yml.j2",
@@ -40,12 +42,16 @@ def write_workflows(folder: Path, *, version: str) -> Made:
     Raises:
         ConfigError: there is no source tree, or its registry.toml is wrong.
     """
-    registry = read_config(folder).registry
+    config = read_config(folder)
+    registry = config.registry
+    named = (section.uri.removeprefix("env:") for section in config.keys.values() if section.uri.startswith("env:"))
     number = int(registry.id, 16)
     values = {
         "version": version,
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
+        # keys whose private half is the secret of that name, see keys/README.md
+        "secrets": sorted({name for name in named if _VARIABLE.fullmatch(name)}),
         # spread over the day, so that not all registries ask for runners at the same minute
         "minute": number % 60,
         "hour": number // 60 % 24,

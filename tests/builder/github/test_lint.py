@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.authoring import builder
 from support.components import missing, program
 from support.node_tools import installed
@@ -75,6 +77,18 @@ def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path)
             assert "secrets." not in text
             assert [job["permissions"] for job in described["jobs"].values()] == [{"contents": "read"}]
         assert "pull_request_target" not in text
+
+
+def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    monkeypatch.setenv("SEALDEX_KEY_ONLINE", pem.decode())
+    assert builder("--tree", registry, "keys", "add", "online", "env:SEALDEX_KEY_ONLINE") == 0
+    for path in workflows(registry):
+        path.unlink()
+    assert builder("init", registry, "--github") == 0
+    given = [path.name for path in workflows(registry) if "secrets.SEALDEX_KEY_ONLINE }}" in path.read_text()]
+    assert given == ["publish.yml", "refresh.yml"]
 
 
 def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_path: Path) -> None:
