@@ -16,6 +16,8 @@ from support.authoring import builder
 from support.components import missing, program
 from support.node_tools import installed
 
+from registry_builder.signing.dev import make_dev_trust
+
 REPOSITORY = Path(__file__).parent.parent.parent.parent
 NODE = Path(__file__).parent / "node"
 
@@ -79,7 +81,11 @@ def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path)
         assert "pull_request_target" not in text
 
 
-def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
+    make_dev_trust(registry)
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     monkeypatch.setenv("SEALDEX_KEY_ONLINE", pem.decode())
