@@ -414,6 +414,7 @@ class Client:
         previous = done.before if done.before != local.version else None
         return Installed(choice, trust, done.result.action, done.result.installation, previous)
 
+    @_tended
     def install_choices(
         self,
         choices: Sequence[Choice],
