@@ -6,6 +6,7 @@ import argparse
 import importlib
 import os
 import shutil
+import signal
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
@@ -53,7 +54,9 @@ def main() -> int:
     if krew is None:
         bench.say(f"without the kubectl plugin index: name krew-history.jsonl.xz with --krew or ${KREW_VARIABLE}")
     names = options.names or list(MODULES)
+    load = os.getloadavg()[0]
     sections: list[Section] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as by Ctrl-C: what was started is ended, and work/ removed
     try:
         for name in names:
             bench.say(f"{name} ...")
@@ -65,9 +68,10 @@ def main() -> int:
         if not options.keep:
             shutil.rmtree(bench.work, ignore_errors=True)
     sizes = [f"--{size}" for size in ("quick", "full") if getattr(options, size)]
+    command = " ".join(["python -m benchmarks", *options.names, *sizes])
     heading = (
         f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
-        f"{bench.rounds} rounds, sides in turn: `{' '.join(['python -m benchmarks', *options.names, *sizes])}`"
+        f"load {load:.1f} at the start; {bench.rounds} rounds, sides in turn: `{command}`"
     )
     text = "\n\n".join([heading, *map(str, sections)]) + "\n"
     print(text)

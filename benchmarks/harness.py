@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -70,15 +71,18 @@ def run(command: Command) -> Sample:
         "env": {**_environment(), **command.env},
         "log": str(log),
     }
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(request)],
-        check=True,
-        capture_output=True,
-        timeout=LIMIT_S,
+    launcher = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(LAUNCHER), json.dumps(request)], stdout=subprocess.PIPE, start_new_session=True
     )
+    try:
+        answer, _ = launcher.communicate(timeout=LIMIT_S)
+    except BaseException:
+        os.killpg(launcher.pid, signal.SIGKILL)  # whoever gives up on the run ends the command too
+        launcher.wait()
+        raise
     output = log.read_text(errors="replace")
     log.unlink()
-    result = json.loads(done.stdout)
+    result = json.loads(answer)
     if result["status"] != 0:
         raise CommandFailedError(f"{' '.join(command.argv)} exited with {result['status']}:\n{output[-4000:]}")
     return Sample(result["wall_s"], result["cpu_s"], result["rss_bytes"], output)
