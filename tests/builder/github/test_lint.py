@@ -89,7 +89,7 @@ def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(
     key = ed25519.Ed25519PrivateKey.generate()
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     monkeypatch.setenv("SEALDEX_KEY_ONLINE", pem.decode())
-    assert builder("--tree", registry, "keys", "add", "online", "env:SEALDEX_KEY_ONLINE") == 0
+    assert builder("--tree", registry, "keys", "add", "ci", "env:SEALDEX_KEY_ONLINE") == 0
     for path in workflows(registry):
         path.unlink()
     assert builder("init", registry, "--github") == 0
