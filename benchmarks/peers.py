@@ -28,6 +28,8 @@ DEBIAN_PACKAGES = {
     "curl": "curl",
     "unzip": "unzip",
     "sha256sum": "coreutils",
+    "zsync": "zsync",
+    "zsyncmake": "zsync",
 }
 
 _VERSION_ARGUMENTS = {
@@ -37,6 +39,7 @@ _VERSION_ARGUMENTS = {
     "curl": "--version",
     "unzip": "-v",
     "sha256sum": "--version",
+    "zsync": "-V",
 }
 
 

@@ -16,6 +16,7 @@ import msgspec
 
 from benchmarks.bench import put_aside
 from benchmarks.harness import Command, Sample, run
+from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.pack import Packed, pack
 
 PROGRAMS = Path(sys.executable).parent
@@ -87,11 +88,11 @@ class Registry:
 def add_packed(registry: Registry, plugin: str, version: str, payload: Path) -> Packed:
     """Pack a folder as an author would, and write the source tree's files of a release of it."""
     home = registry.folder / "plugins" / plugin
-    (home / "releases").mkdir(parents=True)
+    (home / "releases").mkdir(parents=True, exist_ok=True)
     (home / "plugin.yaml").write_text("type: model\nsummary: Made for a benchmark\nlicense: Apache-2.0\n")
     packed = pack(payload, home / "dist" / f"{home.name}-{version}.zip")
     source = packed.path.relative_to(registry.folder).as_posix()
-    artifact = {"source": source, "size": packed.size, "sha256": packed.sha256}
+    artifact = {"source": source, "size": packed.size, "sha256": packed.sha256, "file_list": file_list_pin(packed.path)}
     release = {"format": 1, "version": version, "artifacts": [artifact]}
     (home / "releases" / f"{version}.json").write_bytes(msgspec.json.encode(release))
     return packed
