@@ -205,6 +205,7 @@ def install(
             action, existing = _look(store, request, full_check=full_check)
             archive, tree = None, archive_path if isinstance(archive_path, ReadyTree) else None
             if tree is not None:
+                stack.callback(tree.close)
                 _require_same(request, tree)
             elif action != KEEP:
                 archive = stack.enter_context(_opened(request, archive_path))
