@@ -67,26 +67,27 @@ class Thief:
         timestamp.signed.snapshot_meta.version = snapshot.signed.version
         self.put(timestamp, "timestamp", "online")
 
-    def evil_document(self, plugin: str) -> TargetFile:
+    def evil_document(self, plugin: str, like: str | None = None) -> TargetFile:
         """Put an index document with a release 6.6.6 into the bucket, and return its pin."""
         namespace, name = plugin.split("/")
         folder = self.folder / "targets/index" / namespace
-        document = json.loads(next(iter(folder.glob(f"*.{name}.json"))).read_bytes())
+        model = (like or plugin).split("/")[1]
+        document = json.loads(next(iter(folder.glob(f"*.{model}.json"))).read_bytes())
+        document["name"] = name
         document["releases"][0]["version"] = "6.6.6"
         data = json.dumps(document).encode()
         digest = hashlib.sha256(data).hexdigest()
         (folder / f"{digest}.{name}.json").write_bytes(data)
         return TargetFile(len(data), {"sha256": digest}, f"index/{plugin}.json")
 
-    def add_to_bin(self, plugin: str) -> str:
+    def add_to_bin(self, plugin: str, like: str | None = None) -> None:
         target = f"index/{plugin}.json"
         role = bin_of(target, 6)
         metadata: Metadata[Targets] = self.newest(role)
         metadata.signed.version += 1
-        metadata.signed.targets[target] = self.evil_document(plugin)
+        metadata.signed.targets[target] = self.evil_document(plugin, like)
         self.put(metadata, role, "packages")
         self.announce(**{role.replace("-", "_"): metadata.signed.version})
-        return role
 
 
 def test_a_stolen_packages_key_speaks_for_what_nobody_claimed(live: Drill) -> None:
@@ -101,6 +102,13 @@ def test_a_stolen_packages_key_speaks_for_what_nobody_claimed(live: Drill) -> No
 def test_a_stolen_online_key_can_not_speak_for_a_claimed_namespace(live: Drill) -> None:
     Thief(live).add_to_bin("acme/slack")
     assert live.seen() == {"1.0.0"}
+
+
+def test_nor_for_a_name_in_it_that_its_team_never_signed(live: Drill) -> None:
+    """What makes a plugin of a good namespace out of nothing would be as bad as a changed one."""
+    Thief(live).add_to_bin("acme/brand-new", like="acme/slack")
+    for name in ("up-to-date", "behind", "new"):
+        assert live.client(name).index("acme/brand-new") is None
 
 
 def test_nor_can_it_sign_the_claimed_namespaces_own_role(live: Drill) -> None:
