@@ -162,31 +162,52 @@ def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | 
     return 1 if any(each.needs_signing for each in found) else 0
 
 
-@click.command(epilog=example("sealdex-builder serve", "sealdex-builder serve published --port 8080"))
+@click.command(
+    epilog=example(
+        "sealdex-builder serve", "sealdex-builder serve published --port 8080", "sealdex-builder serve --site"
+    )
+)
 @click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @_REALM
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--site", is_flag=True, help="The source tree's pages instead, made anew when a file changes.")
 @output_options
 @click.pass_context
-def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str, port: int) -> None:
+def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str, port: int, site: bool) -> None:
     """Serve a published FOLDER on this machine, with the headers that a store and its CDN would send.
 
     Without FOLDER, the one that registry.toml names as the storage of the realm (public when left out). Ends with
-    Ctrl-C.
+    Ctrl-C. With --site, what who writes templates, READMEs and manifests wants to see: pages in the browser follow the
+    files by themselves, and nothing is published.
     """
     from registry_builder.serve import serve as serve_folder  # noqa: PLC0415  # needs uvicorn
 
     out = output_of(ctx)
-    place = folder or _storage_folder(tree_of(ctx), realm or "public")
+    if site and folder is not None:
+        raise UsageError("--site shows the source tree's pages, so it takes no FOLDER")
 
-    def on_ready(url: str) -> None:
-        out.answer(url)
-        out.note("Ctrl-C ends it")
-        out.result({"url": url, "folder": place})
-        out.flush()
+    def served(place: Path) -> None:
+        def on_ready(url: str) -> None:
+            out.answer(url)
+            out.note("Ctrl-C ends it")
+            out.result({"url": url, "folder": place})
+            out.flush()
 
-    serve_folder(place, host=host, port=port, on_ready=on_ready)
+        serve_folder(place, host=host, port=port, on_ready=on_ready)
+
+    if not site:
+        served(folder or _storage_folder(tree_of(ctx), realm or "public"))
+        return
+    import tempfile  # noqa: PLC0415  # see _publish_realms
+
+    from registry_builder.site.live import LiveSite  # noqa: PLC0415  # see _publish_realms
+
+    with (
+        tempfile.TemporaryDirectory(prefix="sealdex-site-") as made,
+        LiveSite(tree_of(ctx), realm or "public", Path(made), out.note),
+    ):
+        served(Path(made))
 
 
 @click.command(epilog=example("sealdex-builder site --output site"))

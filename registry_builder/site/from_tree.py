@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion
@@ -23,8 +23,16 @@ from registry_builder.verified import target_key
 from sealdex.model.catalogue import shard_target
 
 
-def site_from_tree(tree: SourceTree, realm: str, trust: Trust) -> Iterator[Page]:
+def site_from_tree(
+    tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None
+) -> Iterator[Page]:
     """Yield all files of the site, with the catalogue's shards, which search reads.
+
+    Args:
+        tree: the source tree.
+        realm: the realm whose plugins it shows.
+        trust: the realm's trust material.
+        assets: further assets by name.
 
     Raises:
         SealdexError: the tree has errors, or a template has.
@@ -34,7 +42,9 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust) -> Iterator[Page]
     sources = Sources(plugins, is_complete=True, ingestion=Ingestion(enabled=tree.config.registry.ingest))
     shelf = Shelf(sources)
     bits = bin_bits(len(plugins))
-    builder = Builder(Templates(tree.root, tree.config.site), frame_of(tree.config, realm), signers_of(trust, bits))
+    builder = Builder(
+        Templates(tree.root, tree.config.site, assets), frame_of(tree.config, realm), signers_of(trust, bits)
+    )
     overview = overview_of(shelf)
     yield from builder.assets()
     yield from builder.pages(

@@ -45,14 +45,15 @@ class Templates:
     Args:
         tree: the source tree, whose ``site/`` folder overrides.
         section: ``[site]`` of registry.toml, for logo and colours.
+        more: further assets by name.
 
     Raises:
         ConfigError: the logo that registry.toml names isn't in ``site/``.
     """
 
-    def __init__(self, tree: Path, section: SiteSection) -> None:
-        folders = [folder for folder in (tree / OVERRIDES, _own_folder()) if folder.is_dir()]
-        self.assets = _assets(folders, tree, section)
+    def __init__(self, tree: Path, section: SiteSection, more: Mapping[str, bytes] | None = None) -> None:
+        folders = [folder for folder in (tree / OVERRIDES, own_folder()) if folder.is_dir()]
+        self.assets = _assets(folders, tree, section, more or {})
         self.logo = section.logo
         self.fingerprint = _fingerprint(folders, self.assets)
         self._environment = ImmutableSandboxedEnvironment(
@@ -104,14 +105,15 @@ class Templates:
         return self.assets[name].key
 
 
-def _own_folder() -> Path:
+def own_folder() -> Path:
+    """Return the folder of this program's own templates."""
     # beside the package in a checkout, inside it when installed
     here = Path(__file__).resolve().parent.parent
     return next(f for f in (here / "site_templates", here.parent / "site_templates") if f.is_dir())
 
 
-def _assets(folders: list[Path], tree: Path, section: SiteSection) -> dict[str, Asset]:
-    found: dict[str, bytes] = {}
+def _assets(folders: list[Path], tree: Path, section: SiteSection, more: Mapping[str, bytes]) -> dict[str, Asset]:
+    found = dict(more)
     for folder in reversed(folders):  # the source tree's files last, so that they win
         for part in _ASSET_FOLDERS:
             for path in sorted((folder / part).glob("*")):
