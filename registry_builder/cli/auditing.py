@@ -23,7 +23,8 @@ _REALM = click.option("--realm", metavar="NAME", help="Only this realm; all of r
 _SHOWN = 20
 
 
-def _publishers(root: Path, realm: str | None) -> Iterator[Publisher]:
+def publishers_of(root: Path, realm: str | None) -> Iterator[Publisher]:
+    """Open the realms that a command is about, without reading any plugin."""
     from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3
     from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
     from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # as above
@@ -52,7 +53,7 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
 
     out, documents = output_of(ctx), []
     wrong = 0
-    for publisher in _publishers(tree_of(ctx), realm):
+    for publisher in publishers_of(tree_of(ctx), realm):
         with out.progress(f"verifying {publisher.realm}"):
             found = audit(publisher, artifacts=artifacts)
         wrong += len(found.problems)
@@ -99,7 +100,7 @@ def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool
     from registry_builder.gc import carry_out, plan_gc  # noqa: PLC0415  # brings boto3
 
     out, documents = output_of(ctx), []
-    for publisher in _publishers(tree_of(ctx), realm):
+    for publisher in publishers_of(tree_of(ctx), realm):
         with out.progress(f"reading {publisher.realm}"):
             plan = plan_gc(publisher, days=days, grace=grace)
             if apply:
@@ -132,4 +133,4 @@ def _document(listed: Listed) -> dict[str, Any]:
     return {"key": listed.key, "size": listed.size, "modified": listed.modified.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
-__all__ = ["gc", "verify_published"]
+__all__ = ["gc", "publishers_of", "verify_published"]

@@ -41,6 +41,7 @@ COMMANDS = {
         "registry_builder.cli.auditing:verify_published", "Verify and account for all of it."
     ),
     "gc": LazyCommand("registry_builder.cli.auditing:gc", "Remove what nothing reaches any more."),
+    "doctor": LazyCommand("registry_builder.cli.doctoring:doctor", "Look over where it is published."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),

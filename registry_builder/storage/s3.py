@@ -131,6 +131,10 @@ class S3Storage:
     def flush(self) -> None:
         """Do nothing: S3 answers a put only once it is durable."""
 
+    def raw(self) -> tuple[S3Client, str, str]:
+        """Return client, bucket and prefix, for those who look the bucket itself over."""
+        return self._client, self._bucket, self._prefix
+
     def listed(self) -> Iterator[Listed]:
         """List all objects below the prefix; see `Inventory.listed`."""
         with self._errors(""):
