@@ -31,7 +31,8 @@ def tampered(storage: Storage, key: str, reason: str) -> VerificationError:
         f"{key} in {storage.description} is not what the trust root vouches for: {reason}",
         subject=key,
         untouched=NOTHING_WRITTEN,
-        hint="somebody else can write there: find out who, and restore the file from a version of it or a mirror",
+        hint="somebody else can write there: find out who, and restore the file from a version of it or a mirror; "
+        "sealdex-builder verify-published shows everything that differs",
     )
 
 
