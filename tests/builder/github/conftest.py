@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import os
-import sys
 import tarfile
 from pathlib import Path
 
@@ -59,6 +57,6 @@ def scene(tmp_path: Path, s3_server: S3Server, s3_uri: str, monkeypatch: pytest.
     )
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "remote", "add", "origin", str(github.remote))
-    made = Scene(github, clone, url, {"PYTHONPATH": os.pathsep.join([str(clock), *sys.path[:0]])})
+    made = Scene(github, clone, url, {"PYTHONPATH": str(clock)})
     made.push("A registry")
     return made
