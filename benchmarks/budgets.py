@@ -61,7 +61,7 @@ BUILD_PER_PACKAGE = Budget(1.0, "ratio", strict=True)
 SITE_ALL_WALL = Budget(600, "s")
 """Build the browse site of 20,000 plugins: minutes."""
 SITE_ONE_WALL = Budget(10, "s")
-"""Publish one release more with the pages that it changes, found by comparing all: seconds."""
+"""Publish one release more, by name, with the pages that it changes: seconds."""
 
 SEARCH_QUERY = Budget(100, "ms", strict=True)
 """Search 20,000 plugins in the browser: a query, once loaded."""
