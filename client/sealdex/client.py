@@ -16,36 +16,34 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, attachment_url, file_url, image_reference
+from sealdex.artifacts import attachment_url, image_reference
 from sealdex.builtin import Builtin
 from sealdex.config import Config, load_config
 from sealdex.copying import copy_verified
-from sealdex.deploying import Deployed, Job, deploy, finish_killed, pins
+from sealdex.deploying import Job, deploy, finish_killed, pins
 from sealdex.download import Pin, download
 from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.fallback import fall_back
-from sealdex.install import ChangedMeanwhileError, InstallRequest, needs_archive
+from sealdex.install import ChangedMeanwhileError
+from sealdex.installing import install_once, install_request
 from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
-from sealdex.manifests import MAX_MANIFEST_BYTES, read_manifest
+from sealdex.manifests import read_manifest
 from sealdex.model.environment import Environment
-from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
+from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
-from sealdex.piecewise import ReadyTree, from_pieces
+from sealdex.obtaining import Obtainer
 from sealdex.resolve import (
     Choice,
     Keeping,
@@ -78,14 +76,6 @@ _Result = TypeVar("_Result")
 
 _MOST_LOOKS = 5
 """How often an install looks anew because another process took away what it was going to keep."""
-
-
-class _Obtained(NamedTuple):
-    """Where a release's archive lies, or what was put together in its place; and what that took."""
-
-    what: Path | ReadyTree
-    fetched_bytes: int
-    reused_bytes: int
 
 
 def _tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -132,6 +122,16 @@ class Client:
         self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
         self._opened: Registries | None = None
         self._lock = threading.Lock()
+        self._obtainer = Obtainer(
+            self.config,
+            self._store,
+            self._cache,
+            self._builtin,
+            self._transport,
+            lambda: self._registries,
+            self.observer,
+            offline=offline,
+        )
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self
@@ -233,7 +233,7 @@ class Client:
                 subject=str(asked),
                 hint=f"sealdex info {asked} lists its releases",
             )
-        return read_manifest(self._manifest_bytes(asked, release), asked, version)
+        return read_manifest(self._obtainer.manifest_bytes(asked, release), asked, version)
 
     def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
         """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
@@ -257,20 +257,6 @@ class Client:
         data = download(self._transport, url, pin, self._cache).read_bytes()
         if hashlib.sha256(data).hexdigest() != pin.sha256:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self._cache.root))
-        return data
-
-    def _manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
-        url = file_url(self._registries.url_of(plugin), plugin, release.version, MANIFEST_NAME)
-        pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
-        return self._file(plugin, release.version, url, pin)
-
-    def _manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
-        data = self._manifest_file(plugin, release).read_bytes()
-        if hashlib.sha256(data).hexdigest() != release.manifest.sha256:
-            raise VerificationError(
-                f"the manifest of {plugin} {release.version} changed in the cache while it was read",
-                subject=str(self._cache.root),
-            )
         return data
 
     def resolve(
@@ -406,7 +392,7 @@ class Client:
                 requested=True,
             )
             trust = Trust(LOCAL_REGISTRY, None, None)
-            request = _install_request(choice, trust)
+            request = install_request(choice, trust)
             if request is None:
                 raise AssertionError("unreachable: a local archive is no image")
             job = Job(replace(request, manifest=local.manifest), local.path, pin)
@@ -439,51 +425,19 @@ class Client:
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
         for _ in range(_MOST_LOOKS - 1):
             with suppress(ChangedMeanwhileError):
-                return self._install_once(choices, trusts, command, make_current=make_current, pin=pin)
-        return self._install_once(choices, trusts, command, make_current=make_current, pin=pin)
-
-    def _install_once(
-        self,
-        choices: Sequence[Choice],
-        trusts: Mapping[PluginId, Trust],
-        command: str,
-        *,
-        make_current: bool,
-        pin: bool | None,
-    ) -> list[Installed]:
-        requests = {choice.plugin: _install_request(choice, trusts[choice.plugin]) for choice in choices}
-        missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(self._store, r)]
-        archives, manifests = self._obtain_with_manifests(missing)
-        jobs = [
-            Job(
-                replace(request, manifest=manifests.get(request.manifest_sha256)),
-                archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
-                pin if choice.requested else None,
-                lambda done, total, choice=choice: self.observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
-            )
-            for choice in choices
-            if (request := requests[choice.plugin]) is not None
-        ]
-        deployed = {
-            job.request.plugin: done
-            for job, done in zip(
-                jobs, deploy(self._store, jobs, command=command, make_current=make_current), strict=True
-            )
-        }
-        done = [
-            _installed(
-                choice,
-                trusts[choice.plugin],
-                deployed.get(choice.plugin),
-                archives.get(choice.artifact.sha256) if choice.artifact is not None else None,
-                make_current=make_current,
-            )
-            for choice in choices
-        ]
-        for each in done:
-            if each.installation is not None:
-                self.observer.installed(each.choice, each.action)
-        return done
+                return install_once(
+                    self._store,
+                    self._obtainer,
+                    self.observer,
+                    choices,
+                    trusts,
+                    command,
+                    make_current=make_current,
+                    pin=pin,
+                )
+        return install_once(
+            self._store, self._obtainer, self.observer, choices, trusts, command, make_current=make_current, pin=pin
+        )
 
     @_tended
     def fetch(
@@ -503,7 +457,7 @@ class Client:
         """
         resolution = self.resolve(*requests, policy=policy)
         chosen = [choice for choice in resolution if dependencies or choice.requested]
-        archives = self._download(chosen)
+        archives = self._obtainer.archives(chosen)
         fetched: list[Fetched] = []
         for choice in chosen:
             trust = self._registries.trust(choice.plugin)
@@ -517,119 +471,18 @@ class Client:
             fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
         return fetched
 
-    def _obtain_with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, _Obtained], dict[str, bytes]]:
-        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest."""
-        if not choices:
-            return {}, {}
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
-
-        with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
-            pins = {choice.release.manifest.sha256: choice for choice in choices}
-            manifests = pool.map(lambda choice: self._manifest_bytes(choice.plugin, choice.release), pins.values())
-            return self._each(choices, self._obtain_one), dict(zip(pins, manifests, strict=True))
-
-    def _obtain_one(self, choice: Choice) -> _Obtained:
-        """Put a release together from pieces where that pays, else download its archive."""
-        artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
-        if artifact is None:
-            raise AssertionError("unreachable: only artifacts are obtained")
-        is_here = (
-            self.offline
-            or self._cache.find(artifact.sha256, artifact.size) is not None
-            or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
-        )
-        if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
-            registry = self._registries.url_of(plugin)
-            list_url = file_url(registry, plugin, version, file_list_name(artifact.file))
-            tree = from_pieces(
-                self._store,
-                self._transport,
-                plugin,
-                artifact,
-                artifact_url(registry, plugin, version, artifact),
-                lambda: self._file(plugin, version, list_url, Pin(listed.sha256, listed.size)).read_bytes(),
-                progress=self.observer.downloading(choice),
-            )
-            if tree is not None:
-                return _Obtained(tree, tree.fetched_bytes, tree.reused_bytes)
-        path = self._download_one(choice)
-        return _Obtained(path, 0 if is_here else path.stat().st_size, 0)
-
     def files_of(self, choices: Sequence[Choice]) -> list[tuple[Choice, Path | None, Path]]:
         """Return where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
 
         Raises:
             VerificationError, UnavailableError, InstallError: as `fetch`.
         """
-        archives = self._download(choices)
+        archives = self._obtainer.archives(choices)
         found = []
         for choice in choices:
-            manifest = self._manifest_file(choice.plugin, choice.release)
+            manifest = self._obtainer.manifest_file(choice.plugin, choice.release)
             found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
         return found
-
-    def _download(self, choices: Iterable[Choice]) -> dict[str, Path]:
-        """Download artifacts into the cache, several at once; return their paths by digest."""
-        return self._each(choices, self._download_one)
-
-    def _each(self, choices: Iterable[Choice], obtain: Callable[[Choice], _Result]) -> dict[str, _Result]:
-        """Obtain artifacts, several at once; return what came of it by digest."""
-        wanted = {
-            choice.artifact.sha256: choice
-            for choice in choices
-            if choice.artifact is not None and choice.artifact.format != "oci"
-        }
-        if len(wanted) < 2 or self.config.document.download.concurrent == 1:
-            return {digest: obtain(choice) for digest, choice in wanted.items()}
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
-
-        with ThreadPoolExecutor(self.config.document.download.concurrent) as pool:
-            return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
-
-    def _download_one(self, choice: Choice) -> Path:
-        artifact = choice.artifact
-        if artifact is None:
-            raise AssertionError("unreachable: only artifacts are downloaded")
-        began = time.monotonic()
-        is_well = False
-        try:
-            path = self._artifact_file(choice, artifact)
-            is_well = True
-        finally:
-            self.observer.downloaded(choice, time.monotonic() - began, is_well=is_well)
-        return path
-
-    def _artifact_file(self, choice: Choice, artifact: ArtifactEntry) -> Path:
-        return self._file(
-            choice.plugin,
-            choice.release.version,
-            artifact_url(self._registries.url_of(choice.plugin), choice.plugin, choice.release.version, artifact),
-            artifact_pin(artifact, self.config.document.download.max_plugin_size),
-            choice,
-        )
-
-    def _file(self, plugin: PluginId, version: str, url: str, pin: Pin, choice: Choice | None = None) -> Path:
-        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched."""
-        name = unquote(url.rsplit("/", 1)[-1])
-        if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
-            return path
-        if self.offline:
-            if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
-                return path
-            raise UnavailableError(
-                f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
-                subject=f"{plugin} {version}",
-                untouched="nothing was installed",
-                hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
-            )
-        return download(
-            self._transport,
-            url,
-            pin,
-            self._cache,
-            progress=self.observer.downloading(choice) if choice is not None else None,
-            on_wait=lambda: self.observer.waiting(f"another process is downloading {name}: waiting for it"),
-        )
 
     def uninstall(self, plugin: PluginId | str, version: str | None = None) -> list[Installation]:
         """Remove one version of a plugin, or all of them; return what was removed.
@@ -686,41 +539,6 @@ class Client:
     def list(self) -> list[Installation]:
         """Return what is installed, by name and version."""
         return installations(self._store)
-
-
-def _install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
-    if choice.artifact is None or choice.artifact.format == "oci":
-        return None
-    return InstallRequest(
-        plugin=choice.plugin,
-        version=choice.release.version,
-        artifact=choice.artifact,
-        registry=trust.registry,
-        manifest_sha256=choice.release.manifest.sha256,
-        signed_by=trust.signed_by,
-        root_version=trust.root_version,
-    )
-
-
-def _installed(
-    choice: Choice, trust: Trust, done: Deployed | None, obtained: _Obtained | None, *, make_current: bool
-) -> Installed:
-    if done is None:
-        if choice.artifact is None:
-            return Installed(choice, trust, "nothing")
-        image = image_reference(choice.plugin, choice.release.version, choice.artifact)
-        return Installed(choice, trust, "image", image=image)
-    previous = done.before if make_current and done.before != choice.release.version else None
-    fetched, reused = (obtained.fetched_bytes, obtained.reused_bytes) if obtained is not None else (0, 0)
-    return Installed(
-        choice,
-        trust,
-        done.result.action,
-        done.result.installation,
-        previous,
-        bytes_fetched=fetched,
-        bytes_reused=reused,
-    )
 
 
 def _plugin(plugin: PluginId | str) -> PluginId:

@@ -399,7 +399,7 @@ def test_attack_a_cached_file_that_changes_between_check_and_use(
     Refused: what is read or copied is hashed once more; no copy is left.
     """
     (tmp_path / "swapped").write_bytes(b"evil")
-    monkeypatch.setattr("sealdex.client.download", lambda *_args, **_options: tmp_path / "swapped")
+    monkeypatch.setattr("sealdex.obtaining.download", lambda *_args, **_options: tmp_path / "swapped")
     with pytest.raises(VerificationError):
         client.manifest("acme/slack", "1.1.0")
     with pytest.raises(VerificationError):

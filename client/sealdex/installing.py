@@ -1,0 +1,112 @@
+"""Installing chosen releases as one change: what is missing is obtained, all is deployed, each outcome told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sealdex.artifacts import image_reference
+from sealdex.deploying import Deployed, Job, deploy
+from sealdex.install import InstallRequest, needs_archive
+from sealdex.model.ids import PluginId
+from sealdex.observing import Observer
+from sealdex.obtaining import Obtained, Obtainer
+from sealdex.resolve import Choice
+from sealdex.results import Installed, Trust
+from sealdex.store.layout import Store
+
+
+def install_once(
+    store: Store,
+    obtainer: Obtainer,
+    observer: Observer,
+    choices: Sequence[Choice],
+    trusts: Mapping[PluginId, Trust],
+    command: str,
+    *,
+    make_current: bool,
+    pin: bool | None,
+) -> list[Installed]:
+    """Obtain what is missing, then install all of it as one change.
+
+    Args:
+        store: where to.
+        obtainer: brings the files.
+        observer: told of progress and outcomes.
+        choices: what, dependencies first.
+        trusts: on whose word each plugin's pins are believed; for the receipts.
+        command: what was asked for, in words, for the history.
+        make_current: switch ``current`` to these versions.
+        pin: pin what was asked for (True), or take its pins away (False).
+
+    Raises:
+        ChangedMeanwhileError: another process took away what was going to be kept; look again.
+        VerificationError, UnavailableError, InstallError: nothing was changed.
+    """
+    requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
+    missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(store, r)]
+    archives, manifests = obtainer.with_manifests(missing)
+    jobs = [
+        Job(
+            replace(request, manifest=manifests.get(request.manifest_sha256)),
+            archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
+            pin if choice.requested else None,
+            lambda done, total, choice=choice: observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        )
+        for choice in choices
+        if (request := requests[choice.plugin]) is not None
+    ]
+    deployed = {
+        job.request.plugin: done
+        for job, done in zip(jobs, deploy(store, jobs, command=command, make_current=make_current), strict=True)
+    }
+    done = [
+        _installed(
+            choice,
+            trusts[choice.plugin],
+            deployed.get(choice.plugin),
+            archives.get(choice.artifact.sha256) if choice.artifact is not None else None,
+            make_current=make_current,
+        )
+        for choice in choices
+    ]
+    for each in done:
+        if each.installation is not None:
+            observer.installed(each.choice, each.action)
+    return done
+
+
+def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
+    """Return what installing a choice asks for; None for an image or a release without artifacts."""
+    if choice.artifact is None or choice.artifact.format == "oci":
+        return None
+    return InstallRequest(
+        plugin=choice.plugin,
+        version=choice.release.version,
+        artifact=choice.artifact,
+        registry=trust.registry,
+        manifest_sha256=choice.release.manifest.sha256,
+        signed_by=trust.signed_by,
+        root_version=trust.root_version,
+    )
+
+
+def _installed(
+    choice: Choice, trust: Trust, done: Deployed | None, obtained: Obtained | None, *, make_current: bool
+) -> Installed:
+    if done is None:
+        if choice.artifact is None:
+            return Installed(choice, trust, "nothing")
+        image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+        return Installed(choice, trust, "image", image=image)
+    previous = done.before if make_current and done.before != choice.release.version else None
+    fetched, reused = (obtained.fetched_bytes, obtained.reused_bytes) if obtained is not None else (0, 0)
+    return Installed(
+        choice,
+        trust,
+        done.result.action,
+        done.result.installation,
+        previous,
+        bytes_fetched=fetched,
+        bytes_reused=reused,
+    )

@@ -1,0 +1,194 @@
+"""Obtaining the files of chosen releases: preinstalled, cached, pieced together or downloaded; all of them verified."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from urllib.parse import unquote
+
+from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url
+from sealdex.builtin import Builtin
+from sealdex.config import Config
+from sealdex.download import Pin, download
+from sealdex.errors import UnavailableError, VerificationError
+from sealdex.manifests import MAX_MANIFEST_BYTES
+from sealdex.model.files import file_list_name
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, ReleaseEntry
+from sealdex.observing import Observer
+from sealdex.piecewise import ReadyTree, from_pieces
+from sealdex.resolve import Choice
+from sealdex.store.cache import ContentCache
+from sealdex.store.layout import Store
+from sealdex.transport import Transport
+
+if TYPE_CHECKING:
+    from sealdex.registries import Registries
+
+_Result = TypeVar("_Result")
+
+
+class Obtained(NamedTuple):
+    """Where a release's archive lies, or what was put together in its place; and what that took."""
+
+    what: Path | ReadyTree
+    fetched_bytes: int
+    reused_bytes: int
+
+
+class Obtainer:
+    """Brings the files of releases to this host; safe for threads.
+
+    Args:
+        config: limits of downloads.
+        store, cache, builtin: where files are looked for before the network.
+        transport: fetches the rest.
+        registries: tells addresses; called when the first is needed, since opening them takes its time.
+        observer: told of waits and progress.
+        offline: fetch nothing.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        cache: ContentCache,
+        builtin: Builtin,
+        transport: Transport,
+        registries: Callable[[], Registries],
+        observer: Observer,
+        *,
+        offline: bool,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._cache = cache
+        self._builtin = builtin
+        self._transport = transport
+        self._registries = registries
+        self._observer = observer
+        self._offline = offline
+
+    def manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
+        """Return where the pinned manifest of a release lies; raises as `archives`."""
+        url = file_url(self._registries().url_of(plugin), plugin, release.version, MANIFEST_NAME)
+        pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
+        return self._file(plugin, release.version, url, pin)
+
+    def manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
+        """Return the pinned manifest of a release, hashed once more as it is read; raises as `archives`."""
+        data = self.manifest_file(plugin, release).read_bytes()
+        if hashlib.sha256(data).hexdigest() != release.manifest.sha256:
+            raise VerificationError(
+                f"the manifest of {plugin} {release.version} changed in the cache while it was read",
+                subject=str(self._cache.root),
+            )
+        return data
+
+    def with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, Obtained], dict[str, bytes]]:
+        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest."""
+        if not choices:
+            return {}, {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
+
+        with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
+            pins = {choice.release.manifest.sha256: choice for choice in choices}
+            manifests = pool.map(lambda choice: self.manifest_bytes(choice.plugin, choice.release), pins.values())
+            return self._each(choices, self._obtain_one), dict(zip(pins, manifests, strict=True))
+
+    def _obtain_one(self, choice: Choice) -> Obtained:
+        """Put a release together from pieces where that pays, else download its archive."""
+        artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are obtained")
+        is_here = (
+            self._offline
+            or self._cache.find(artifact.sha256, artifact.size) is not None
+            or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
+        )
+        if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
+            registry = self._registries().url_of(plugin)
+            list_url = file_url(registry, plugin, version, file_list_name(artifact.file))
+            tree = from_pieces(
+                self._store,
+                self._transport,
+                plugin,
+                artifact,
+                artifact_url(registry, plugin, version, artifact),
+                lambda: self._file(plugin, version, list_url, Pin(listed.sha256, listed.size)).read_bytes(),
+                progress=self._observer.downloading(choice),
+            )
+            if tree is not None:
+                return Obtained(tree, tree.fetched_bytes, tree.reused_bytes)
+        path = self._download_one(choice)
+        return Obtained(path, 0 if is_here else path.stat().st_size, 0)
+
+    def archives(self, choices: Iterable[Choice]) -> dict[str, Path]:
+        """Download artifacts into the cache, several at once; return their paths by digest.
+
+        Raises:
+            VerificationError, UnavailableError, InstallError: as `sealdex.download.download`.
+        """
+        return self._each(choices, self._download_one)
+
+    def _each(self, choices: Iterable[Choice], obtain: Callable[[Choice], _Result]) -> dict[str, _Result]:
+        """Obtain artifacts, several at once; return what came of it by digest."""
+        wanted = {
+            choice.artifact.sha256: choice
+            for choice in choices
+            if choice.artifact is not None and choice.artifact.format != "oci"
+        }
+        if len(wanted) < 2 or self._config.document.download.concurrent == 1:
+            return {digest: obtain(choice) for digest, choice in wanted.items()}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
+
+        with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
+            return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
+
+    def _download_one(self, choice: Choice) -> Path:
+        artifact = choice.artifact
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are downloaded")
+        began = time.monotonic()
+        is_well = False
+        try:
+            path = self._artifact_file(choice, artifact)
+            is_well = True
+        finally:
+            self._observer.downloaded(choice, time.monotonic() - began, is_well=is_well)
+        return path
+
+    def _artifact_file(self, choice: Choice, artifact: ArtifactEntry) -> Path:
+        return self._file(
+            choice.plugin,
+            choice.release.version,
+            artifact_url(self._registries().url_of(choice.plugin), choice.plugin, choice.release.version, artifact),
+            artifact_pin(artifact, self._config.document.download.max_plugin_size),
+            choice,
+        )
+
+    def _file(self, plugin: PluginId, version: str, url: str, pin: Pin, choice: Choice | None = None) -> Path:
+        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched."""
+        name = unquote(url.rsplit("/", 1)[-1])
+        if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
+            return path
+        if self._offline:
+            if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
+                return path
+            raise UnavailableError(
+                f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
+                subject=f"{plugin} {version}",
+                untouched="nothing was installed",
+                hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
+            )
+        return download(
+            self._transport,
+            url,
+            pin,
+            self._cache,
+            progress=self._observer.downloading(choice) if choice is not None else None,
+            on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
+        )
