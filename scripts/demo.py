@@ -1,7 +1,8 @@
 """The whole way on one machine: make a registry from examples/, publish, serve, install, and refuse a forgery.
 
 Every line that starts with ``$`` is a command that was run as it stands; what follows is what it printed. All files go
-to ``demo/``; keys are development keys made for this run. Ends with the command that serves the registry again.
+to ``demo/``; keys are development keys made for this run. At a terminal it ends by serving the browse site, elsewhere
+with the command that does.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -140,6 +142,14 @@ def agent(address: str) -> None:
     run("sealdex", "verify")
 
 
+def browse() -> None:
+    """Serve the registry and its pages to the person at this terminal, until Ctrl-C."""
+    with served(TREE / "published") as address:
+        sys.stdout.write(f"  the browse site: {address}     Ctrl-C ends it\n")
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+
+
 def main() -> None:
     """Run the demo from nothing."""
     began = time.monotonic()
@@ -152,7 +162,11 @@ def main() -> None:
     run("sealdex-builder", "status")
     with served(TREE / "published") as address:
         agent(address)
-    say(f"done in {time.monotonic() - began:.0f} s. To browse it and install from it:")
+    say(f"done in {time.monotonic() - began:.0f} s")
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        browse()
+        return
+    say("to browse it and install from it:")
     sys.stdout.write(f"  {BIN.relative_to(HERE)}/sealdex-builder --tree {TREE.relative_to(HERE)} serve --port 8000\n")
     sys.stdout.write("  then open http://127.0.0.1:8000/, or in another terminal:\n")
     root = (TREE / "trust" / "public" / "1.root.json").relative_to(HERE)

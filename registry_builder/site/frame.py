@@ -29,7 +29,7 @@ POLICY = (
 CLAIM_PREFIX = "ns-"
 """What the role of a claimed namespace begins with."""
 
-_NO_ADDRESS = "ADDRESS"
+_NO_ADDRESS = "ADDRESS/"
 
 
 @dataclass(frozen=True)

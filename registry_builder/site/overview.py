@@ -12,6 +12,7 @@ from registry_builder.site.lists import lists_of
 from registry_builder.site.shelf import Dated, Shelf
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
+from sealdex.model.precedence import version_sort_key
 
 RECENT_ON_HOME = 12
 RECENT_IN_FEED = 50
@@ -60,5 +61,5 @@ def recent(shelf: Shelf, rows: Iterable[CatalogueRow], count: int = RECENT_IN_FE
     return found
 
 
-def _newest(release: Dated) -> tuple[str, PluginId, str]:
-    return (release.released_at, release.plugin, release.version)
+def _newest(release: Dated) -> tuple[str, PluginId, tuple[object, ...]]:
+    return (release.released_at, release.plugin, version_sort_key(release.version))

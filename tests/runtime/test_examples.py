@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 from support.plugin_store import PluginStore
 
+from registry_builder.source.yaml12 import read_yaml
 from sealdex.model.ids import PluginId
 from sealdex.model.index import condition_problem
 from sealdex.model.release import Release
@@ -21,7 +21,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
 
 
 def manifest(plugin: str) -> dict[str, Any]:
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load((EXAMPLES / plugin / "release.yaml").read_text())
+    values: dict[str, Any] = read_yaml((EXAMPLES / plugin / "release.yaml").read_bytes())
     return {key: value for key, value in values.items() if key not in {"artifacts", "version", "dependencies"}}
 
 
@@ -60,7 +60,7 @@ def test_both_builds_of_the_driver_and_whom_they_are_for(plugins: PluginStore, m
     manager.register("robotics/hal-motor", version="2.1.1")
     manager.init()
     assert type(manager.get("robotics/hal-motor")).__name__ == "Motor"
-    stated = YAML(typ="safe", pure=True).load((EXAMPLES / "robotics/hal-motor/release.yaml").read_text())["artifacts"]
+    stated = read_yaml((EXAMPLES / "robotics/hal-motor/release.yaml").read_bytes())["artifacts"]
     tags = [tuple(artifact.get("tags", ())) for artifact in stated]
     assert ("jetpack-5",) in tags
     from sealdex import Environment  # noqa: PLC0415  # only here
