@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from sealdex.config import ConfigDocument, RegistrySection, load_config, parse_config, registry_for, url_problem
@@ -214,6 +214,7 @@ surroundings = st.lists(
 def test_add_then_remove_keeps_the_rest_byte_for_byte(
     parts: list[str], name: str, section: RegistrySection, newline: str
 ) -> None:
+    assume(name != "zz")  # the one that comes after it below
     text = "".join(part + "\n" for part in parts).replace("\n", newline)
     added = with_registry(text, name, section)
     assert added.startswith(text)
