@@ -137,7 +137,8 @@ def test_what_breaks_the_protocol_or_dies_fails_the_call_and_has_status_error(
     ("source", "why"),
     [
         ("raise SystemExit('no licence')", "no licence"),
-        ('print(\'{"jsonrpc":"2.0","id":1,"result":{"protocol":9}}\', flush=True); input(); input()', "protocol"),
+        # reads the request before it answers: an answer to what wasn't asked yet is nobody's
+        ('input(); print(\'{"jsonrpc":"2.0","id":1,"result":{"protocol":9}}\', flush=True); input()', "protocol"),
         ("import time; time.sleep(1000)", r"did not answer initialize within 0\.5 s"),
     ],
 )
