@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from registry_builder.plan import PublishPlan
 from registry_builder.source.tree import Problem, Severity
 from registry_builder.status import RealmStatus
+from sealdex.wording import counted
 
 _SHOWN = 200  # a summary may have 1 MiB in all
 _MAX_TEXT = 500
@@ -33,7 +34,8 @@ def escaped(text: str) -> str:
 def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int) -> str:
     """Return the problems of a source tree."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
-    head = f"{plugins} plugins, {releases} releases: {errors} errors, {len(problems) - errors} warnings"
+    held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
+    head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
     lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", ""]
     if problems:
         lines += ["| | file | where | |", "| --- | --- | --- | --- |"]

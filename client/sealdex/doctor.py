@@ -27,6 +27,7 @@ from sealdex.store.layout import Store
 from sealdex.store.state import State
 from sealdex.store.verify import verify_installation, worse_than_extra
 from sealdex.transport import Transport
+from sealdex.wording import counted
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 EXPIRES_SOON = timedelta(hours=36)
@@ -76,7 +77,7 @@ def examine(
             *_host(Path(store_folder()), is_deep=is_deep),
         ]
     with_registries = list(config.registries)
-    found = [Finding("config", str(config.path), OK, f"{len(with_registries)} registries")]
+    found = [Finding("config", str(config.path), OK, counted(len(with_registries), "registry", "registries"))]
     if not with_registries:
         found[0] = Finding(
             "config",
@@ -207,7 +208,7 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
             yield Finding("store", name, PROBLEM, f"is not what was installed: {shown}", f"sealdex install {name}", 4)
     if not broken:
         how = "hashed" if is_deep else "sizes and modes compared; sealdex doctor --deep hashes them"
-        yield Finding("store", store.root, OK, f"{len(found)} installations ({how})")
+        yield Finding("store", store.root, OK, f"{counted(len(found), 'installation')} ({how})")
 
 
 def _state(store: Store) -> Finding:

@@ -11,6 +11,7 @@ from registry_builder.cli.examples import example
 from registry_builder.cli.tree import tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
+from sealdex.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,9 +58,14 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
         with out.progress(f"verifying {publisher.realm}"):
             found = audit(publisher, artifacts=artifacts)
         wrong += len(found.problems)
-        out.line(f"realm {found.realm}: {found.storage}, {found.files} files, {in_bytes(found.size)}", style="bold")
-        checked = f"{found.hashed} files of plugins read and hashed" if artifacts else "artifacts by size only"
-        out.line(f"  {found.reached} reached and verified ({checked}), {found.pages} pages")
+        out.line(
+            f"realm {found.realm}: {found.storage}, {counted(found.files, 'file')}, {in_bytes(found.size)}",
+            style="bold",
+        )
+        checked = (
+            f"{counted(found.hashed, 'file')} of plugins read and hashed" if artifacts else "artifacts by size only"
+        )
+        out.line(f"  {found.reached} reached and verified ({checked}), {counted(found.pages, 'page')}")
         for kind, count in sorted(Counter(each.kind for each in found.unreached).items()):
             out.line(f"  {count} not reached: {kind}")
         for key, reason in found.problems:
@@ -105,7 +111,7 @@ def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool
             plan = plan_gc(publisher, days=days, grace=grace)
             if apply:
                 carry_out(publisher, plan)
-        out.line(f"realm {plan.realm}: {plan.storage}, {plan.kept} files are in use", style="bold")
+        out.line(f"realm {plan.realm}: {plan.storage}, in use: {counted(plan.kept, 'file')}", style="bold")
         for verb, files in (
             ("removed" if apply else "would remove", plan.removable),
             ("marked" if apply else "would mark", plan.marked),
@@ -114,7 +120,7 @@ def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool
                 out.line(f"  {verb} {listed.key}")
             if len(files) > _SHOWN:
                 out.line(f"  ... and {len(files) - _SHOWN} more")
-            out.line(f"  {verb} {len(files)} files, {in_bytes(sum(listed.size for listed in files))}")
+            out.line(f"  {verb} {counted(len(files), 'file')}, {in_bytes(sum(listed.size for listed in files))}")
         documents.append(
             {
                 "realm": plan.realm,

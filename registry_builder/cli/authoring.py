@@ -14,6 +14,7 @@ from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.wording import counted
 
 if TYPE_CHECKING:
     _PluginIdType = click.ParamType[PluginId]
@@ -150,7 +151,7 @@ def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
 
     out = output_of(ctx)
     packed = pack_folder(folder, output)
-    out.line(f"wrote {shown(packed.path)}: {len(packed.files)} files, {packed.size} bytes")
+    out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
     out.note(f"next: sealdex-builder release {shown(packed.path)}")
     out.result({"path": packed.path, "size": packed.size, "sha256": packed.sha256, "files": packed.files})

@@ -12,6 +12,7 @@ from sealdex.cli.group import output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.errors import UsageError
 from sealdex.model.ids import namespace_problem
+from sealdex.wording import counted
 
 
 @click.group(name="import")
@@ -52,8 +53,9 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
     whole = sum(entry.whole for entry in history.not_imported)
     fields = len(history.not_imported) - whole
     found = (
-        f"{history.entries} entries: {releases} releases of {len(history.plugins)} plugins; "
-        f"{whole} entries and {fields} fields can't be represented"
+        f"{counted(history.entries, 'entry', 'entries')}: {counted(releases, 'release')} "
+        f"of {counted(len(history.plugins), 'plugin')}; "
+        f"{counted(whole, 'entry', 'entries')} and {counted(fields, 'field')} can't be represented"
     )
     document = {
         "entries": history.entries,
@@ -76,8 +78,8 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
     for plugin, version, why in written.conflicts:
         out.warn(f"{plugin} {version} was left as it is: {why}")
     out.line(
-        f"wrote {written.plugins} plugins and {written.releases} releases to plugins/{namespace}/; "
-        f"{written.unchanged} were there already"
+        f"wrote {counted(written.plugins, 'plugin')} and {counted(written.releases, 'release')} "
+        f"to plugins/{namespace}/; there already: {written.unchanged}"
     )
     out.result(
         {

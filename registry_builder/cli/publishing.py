@@ -16,6 +16,7 @@ from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId
+from sealdex.wording import counted
 
 if TYPE_CHECKING:
     from registry_builder.publish import PublishResult
@@ -230,7 +231,7 @@ def site(ctx: click.Context, output: Path, realm: str) -> None:
         tree = load_tree(tree_of(ctx))
         trust = _publisher(tree, realm, None).trust
         result = write_pages(site_from_tree(tree, realm, trust), output, progress.step)
-    out.line(f"{shown(output)}: {result.pages} files, of which {len(result.written)} were written")
+    out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} of them written")
     out.result({"folder": output, "files": result.pages, "written": result.written})
 
 
@@ -320,7 +321,7 @@ def _document(result: PublishResult) -> dict[str, Any]:
 
 
 def _show_status(out: Output, status_: RealmStatus) -> None:
-    published = f"{status_.plugins} plugins" if status_.is_published else "nothing is published yet"
+    published = counted(status_.plugins, "plugin") if status_.is_published else "nothing is published yet"
     out.line(f"realm {status_.realm}: {status_.storage}, {published}", style="bold")
     rows = [
         (

@@ -13,6 +13,7 @@ from sealdex.cli.output import Output
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
+from sealdex.wording import counted
 
 
 def validate_tree(
@@ -38,9 +39,9 @@ def validate_tree(
         place = f"{problem.where}: " if problem.where else ""
         out.answer(f"  {problem.severity.value}: {place}{problem.message}")
     releases = sum(len(plugin.releases) for plugin in tree.plugins.values())
-    counted = f"{len(tree.plugins)} plugins, {releases} releases"
-    found = f"{len(errors)} errors, {len(problems) - len(errors)} warnings"
-    out.line(f"{counted}: {found}", style="red" if errors else "green")
+    held = f"{counted(len(tree.plugins), 'plugin')}, {counted(releases, 'release')}"
+    found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
+    out.line(f"{held}: {found}", style="red" if errors else "green")
     if summary is not None:
         from registry_builder.markdown_summary import problems_markdown  # noqa: PLC0415  # as below
 

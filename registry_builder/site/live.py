@@ -15,6 +15,7 @@ from registry_builder.site.templates import own_folder
 from registry_builder.site.write import write_pages
 from registry_builder.source.load import load_tree
 from sealdex.errors import SealdexError
+from sealdex.wording import counted
 
 RELOAD_SCRIPT = "reload.js"
 RELOAD_MARK = "reload.txt"
@@ -65,7 +66,7 @@ class LiveSite:
         except SealdexError as error:
             self._say(f"the pages stay as they were: {error.message}")
             return False
-        self._say(f"{len(result.written)} of {result.pages} files were written")
+        self._say(f"wrote {len(result.written)} of {counted(result.pages, 'file')}")
         return True
 
     def _watch(self) -> None:

@@ -59,7 +59,7 @@ def test_validate_shows_everything_by_file_and_exits_1(tree: Bare, capsys: pytes
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "plugins/acme/mail/plugin.yaml"
     assert lines[1].startswith("  error: type: 'maill' is no type")
-    assert lines[-1] == "2 plugins, 1 releases: 2 errors, 1 warnings"
+    assert lines[-1] == "2 plugins, 1 release: 2 errors, 1 warning"
     assert builder("--json", "validate") == 1
     document = json.loads(capsys.readouterr().out)
     assert (document["valid"], document["errors"], document["warnings"]) == (False, 2, 1)
@@ -70,7 +70,7 @@ def test_validate_shows_everything_by_file_and_exits_1(tree: Bare, capsys: pytes
 def test_warnings_exit_0(tree: Bare, capsys: pytest.CaptureFixture[str]) -> None:
     tree.plugin("acme/slack", license=None)
     assert builder("validate") == 0
-    assert "0 errors, 1 warnings" in capsys.readouterr().out
+    assert "0 errors, 1 warning" in capsys.readouterr().out
 
 
 def test_validate_some_plugins_only(tree: Bare) -> None:

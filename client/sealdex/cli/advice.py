@@ -59,8 +59,16 @@ _TABLE: dict[str, Advice] = {
         1, "locked", "another process holds the lock", hint="wait until it is done, then run the same command again"
     ),
     "builtins.PermissionError": Advice(1, "permission", hint="check who owns the file and its permissions"),
-    "builtins.OSError": Advice(1, "system"),
+    "builtins.OSError": Advice(1, "system"),  # and see `_HINTS`
     "builtins.KeyboardInterrupt": Advice(EXIT_INTERRUPTED, "interrupted", "interrupted"),
+}
+# What helps by itself, whatever the command was doing.
+_HINTS = {
+    errno.ENOSPC: "make room on the disk that it writes to",
+    errno.EDQUOT: "make room on the disk that it writes to, or have the quota raised",
+    errno.EROFS: "nothing can be written there: name another place, or have it mounted for writing",
+    errno.ENAMETOOLONG: "choose a folder with a shorter path",
+    errno.EMFILE: "raise the limit of open files: ulimit -n",
 }
 _BUG = Advice(
     1,
@@ -112,7 +120,7 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
     given = error if isinstance(error, SealdexError) else None
     context = getattr(error, "ctx", None)  # click's: which command the usage error is about
     prog = context.command_path if context is not None else prog
-    hint = (given.hint if given else _disk_full_hint(error)) or advice.hint
+    hint = (given.hint if given else _system_hint(error)) or advice.hint
     return ErrorReport(
         # a subclass that states a code or exit code of its own keeps it
         code=given.code if given else advice.code,
@@ -140,6 +148,5 @@ def _subject_of(error: BaseException) -> str | None:
     return str(lock_file) if lock_file is not None else None
 
 
-def _disk_full_hint(error: BaseException) -> str | None:
-    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return "make room, or name another store with --store DIR" if full else None
+def _system_hint(error: BaseException) -> str | None:
+    return _HINTS.get(error.errno or 0) if isinstance(error, OSError) else None

@@ -17,6 +17,7 @@ from sealdex.store.cache import ContentCache
 from sealdex.store.cache_policy import EVICTIONS, CacheLimits
 from sealdex.store.cache_upkeep import Removed, cached_files, partial_files, tidy, verify_files
 from sealdex.store.layout import Store
+from sealdex.wording import counted
 
 _SHOWN_DIGITS = 16
 _WORDS = {
@@ -59,7 +60,7 @@ def list_(context: Context) -> None:
     rows += [[_short(digest), in_bytes(size), "on its way", _utc(at)] for digest, size, at in parts]
     out.table(["SHA-256", "SIZE", "USES", "LAST USED"], rows)
     limit = in_bytes(config.cache_limits.max_bytes)
-    out.note(f"{len(found)} files, {in_bytes(total)} of at most {limit} in {_cache(config).root}")
+    out.note(f"{counted(len(found), 'file')}, {in_bytes(total)} of at most {limit} in {_cache(config).root}")
 
 
 @cache.command(
@@ -101,7 +102,7 @@ def gc(
     for digest in done.in_use:
         out.line(f"kept {_short(digest)}: it is in use")
     verb = "would free" if dry_run else "freed"
-    out.note(f"{verb} {in_bytes(done.freed_bytes)}; {done.kept} files with {in_bytes(done.kept_bytes)} stay")
+    out.note(f"{verb} {in_bytes(done.freed_bytes)}; {counted(done.kept, 'file')} with {in_bytes(done.kept_bytes)} kept")
 
 
 @cache.command(epilog=examples("sealdex cache verify", "sealdex cache verify --json"))
@@ -119,7 +120,7 @@ def verify(context: Context) -> None:
     document = {"checked": len(checked), "removed": [_plain(each) for each in damaged]}
     if not damaged:
         out.result(document)
-        out.note(f"{len(checked)} files are what their names say")
+        out.note(f"as their names say: {counted(len(checked), 'file')}")
         return
     error = VerificationError(
         f"{len(damaged)} of {len(checked)} cached files were not what their names say",

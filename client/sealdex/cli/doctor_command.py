@@ -7,6 +7,7 @@ import click
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import SealdexError
+from sealdex.wording import counted
 
 _STYLES = {"ok": None, "warning": "yellow", "problem": "red"}
 _MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
@@ -43,7 +44,7 @@ def doctor(context: Context, *, deep: bool) -> None:
         out.result(document)
         return
     error = DoctorError(
-        f"{len(problems)} problems: {', '.join(f'{each.check} ({each.subject})' for each in problems)}",
+        f"{counted(len(problems), 'problem')}: {', '.join(f'{each.check} ({each.subject})' for each in problems)}",
         untouched="nothing was changed",
         hint=problems[0].remedy or None,
     )

@@ -31,6 +31,6 @@ def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unreacha
     out.result(document if unreachable is None else {**document, "unreachable": unreachable})
     kept = sum(each["action"] == "keep" for each in rows)
     if kept == len(rows):
-        out.line(f"all {kept} plugins are in place")
+        out.line(f"all {kept} plugins are in place" if kept != 1 else "the one plugin is in place")
     else:
         out.line(f"{len(rows) - kept} installed, {kept} in place already")

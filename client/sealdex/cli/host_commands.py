@@ -8,6 +8,7 @@ from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples, output_of, output_options
 from sealdex.cli.installed import show_list, show_path
 from sealdex.errors import VerificationError
+from sealdex.wording import counted
 
 
 @click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
@@ -74,13 +75,13 @@ def verify(context: Context, plugins: tuple[str, ...]) -> None:
             "whole": check.is_whole,
             "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
         })  # fmt: skip
-        state = f"{installation.file_count} files as installed" if check.is_whole else "DAMAGED"
+        state = f"{counted(installation.file_count, 'file')} as installed" if check.is_whole else "DAMAGED"
         out.line(f"{plugin} {installation.version}: {state}", style=None if check.is_whole else "red")
         for finding in check.findings:
             out.line(f"  {finding}")
     if not damaged:
         out.result({"verified": rows})
-        out.note(f"{len(checked)} installations verified")
+        out.note(f"verified {counted(len(checked), 'installation')}")
         return
     names = [f"{d.installation.namespace}/{d.installation.name}@{d.installation.version}" for d in damaged]
     error = VerificationError(

@@ -12,6 +12,7 @@ from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.wording import counted
 
 if TYPE_CHECKING:
     from sealdex.model.index import ArtifactEntry, ReleaseEntry
@@ -213,7 +214,7 @@ def _release_cells(release: ReleaseEntry) -> list[str]:
         release.version + (" YANKED" if release.yanked is not None else ""),
         ", ".join(release.channels) or "-",
         (release.released_at or "-")[:10],
-        digests[0] if len(digests) == 1 else f"{len(digests)} files",
+        digests[0] if len(digests) == 1 else counted(len(digests), "file"),
         ", ".join(f"{name} {wanted}" for name, wanted in sorted(release.dependencies.items())) or "-",
         _platforms(release),
     ]

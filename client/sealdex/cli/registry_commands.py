@@ -169,7 +169,10 @@ def _section(name: str, url: str, namespaces: tuple[str, ...]) -> RegistrySectio
         document = read_values({"registries": {name: section}}, ConfigDocument)
     except DocumentError as error:
         raise UsageError(
-            "; ".join(problem.message for problem in error.problems),
+            "; ".join(
+                f"{'a --namespace' if '.namespaces' in problem.path else 'NAME'} {problem.message}"
+                for problem in error.problems
+            ),
             subject=name,
             untouched="no registry was added",
             hint="sealdex registry add --help",
