@@ -16,7 +16,7 @@ from sealdex.cli.main import main
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.errors import ConfigError, UsageError
 from sealdex.runtime import JobResult, load_job, run_job
-from sealdex.runtime.jobs import job_from
+from sealdex.runtime.job_model import job_from
 
 PYTHON = {"entry_point": "plugin:Plugin", "runtime": {"kind": "python"}}
 NOTIFY = """

@@ -13,7 +13,7 @@ from sealdex.cli.logs import shown_logs
 from sealdex.cli.output import clean
 
 if TYPE_CHECKING:
-    from sealdex.runtime.jobs import CommandResult, PluginExecutionResult
+    from sealdex.runtime.job_model import CommandResult, PluginExecutionResult
 
 
 @click.group()
@@ -31,7 +31,8 @@ def run(context: Context, file: Path) -> None:
     and the results of all stages to stdout.
     """
     from sealdex.runtime.errors import PluginError  # noqa: PLC0415  # `job --help` needn't wait for these
-    from sealdex.runtime.jobs import PluginExecutionResult, as_plain, load_job, run_job  # noqa: PLC0415  # the same
+    from sealdex.runtime.job_model import PluginExecutionResult, as_plain, load_job  # noqa: PLC0415  # the same
+    from sealdex.runtime.jobs import run_job  # noqa: PLC0415  # the same
 
     out = context.out
     asked = load_job(file)

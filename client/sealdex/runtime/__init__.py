@@ -15,7 +15,8 @@ are imported when they are first used.
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-    from sealdex.runtime.jobs import Job, JobResult, PluginExecutionResult, load_job, run_job
+    from sealdex.runtime.job_model import Job, JobResult, PluginExecutionResult, load_job
+    from sealdex.runtime.jobs import run_job
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
     from sealdex.runtime.services import Services
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
-    "jobs": ("Job", "JobResult", "PluginExecutionResult", "load_job", "run_job"),
+    "job_model": ("Job", "JobResult", "PluginExecutionResult", "load_job"),
+    "jobs": ("run_job",),
     "manager": ("PluginManager",),
     "plugin": ("PluginContext", "PluginState", "PluginStatus"),
     "services": ("Services",),

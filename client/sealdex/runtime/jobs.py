@@ -1,15 +1,5 @@
 """Jobs: the plugins that one needs are ensured and loaded, then its stages run around its commands.
 
-    job_id = "build-42"
-    commands = ["make", "make check"]
-
-    [[plugins]]
-    plugin_id = "acme/console-notify"
-    version = "1.2.0"
-    checksum = "9f86d0..."                       # SHA-256 of the artifact
-    config = { prefix = "[build]" }
-    stages = { on_failure = { method = "send", params = ["build-42 failed"] } }
-
 Order: ensure, load, ``before``, the commands, ``on_success`` or ``on_failure``, ``after``. A plugin that can't be
 ensured ends the job before anything of it ran. One that fails to load, or in ``before``, fails the job: its commands
 aren't run, ``on_failure`` and ``after`` are. What fails in a later stage is reported and changes nothing else.
@@ -23,23 +13,17 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
-
-import msgspec
-from msgspec import Meta, Struct
+from typing import Any
 
 from sealdex.client import Client
-from sealdex.errors import ConfigError, SealdexError, UsageError, VerificationError
+from sealdex.errors import SealdexError, UsageError, VerificationError
 from sealdex.manifests import installed_manifest
-from sealdex.model.decode import DocumentError, read_values
-from sealdex.model.ids import PluginId, Sha256, parse_plugin_id
-from sealdex.model.versions import VersionText
 from sealdex.runtime.errors import MethodNotFoundError, PluginError
+from sealdex.runtime.job_model import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
 from sealdex.runtime.process_group import ProcessGroup, pump
@@ -47,142 +31,8 @@ from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store
 from sealdex.store.verify import verify_installation, worse_than_extra
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-STAGES = ("before", "on_success", "on_failure", "after")
 LOAD_STAGE = "load"
 _GRACE_S = 10.0
-
-
-class StageCall(Struct, forbid_unknown_fields=True, frozen=True):
-    """What is called in a stage: a method, with positional parameters or named ones."""
-
-    method: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*\Z")]
-    params: list[Any] | dict[str, Any] = []
-
-
-class JobPlugin(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A plugin that a job needs.
-
-    Attributes:
-        plugin_id: ``NS/NAME``.
-        version: exactly this one.
-        checksum: SHA-256 of its artifact for this host; left out, what the registry signed is believed.
-        name: for people.
-        config: merged over its defaults.
-        stages: what is called when; the plugin's own habit when left out.
-        size, download_url, location: read and not used: the signed index says how large it is and where it lies.
-    """
-
-    plugin_id: str
-    version: VersionText
-    checksum: Sha256 | None = None
-    name: str | None = None
-    config: dict[str, Any] = {}
-    stages: dict[str, StageCall] | None = None
-    size: int | None = None
-    download_url: str | None = None
-    location: str | int | None = None
-
-    @property
-    def plugin(self) -> PluginId:
-        """The plugin, parsed."""
-        return parse_plugin_id(self.plugin_id)
-
-
-class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What is to be done.
-
-    Attributes:
-        job_id: its name, for people and plugins.
-        plugins: what it needs, in the order in which their stages run.
-        commands: lines for ``sh``; the first that fails ends them.
-        env: variables for the commands.
-        workdir: where the commands run; the current folder when left out.
-        timeout: seconds for all commands together; None: no limit.
-    """
-
-    job_id: Annotated[str, Meta(min_length=1, max_length=256)]
-    plugins: tuple[JobPlugin, ...] = ()
-    commands: tuple[str, ...] = ()
-    env: dict[str, str] = {}
-    workdir: str | None = None
-    timeout: Annotated[float, Meta(gt=0)] | None = None
-
-
-class PluginExecutionResult(Struct, frozen=True):
-    """How one plugin fared in one stage; times are UTC in milliseconds since 1970, ``result`` is JSON text."""
-
-    plugin_id: str
-    plugin_name: str
-    version: str
-    stage: str
-    success: bool
-    error_message: str
-    start_time: int
-    end_time: int
-    result: str
-
-
-class CommandResult(Struct, frozen=True):
-    """How one command ended; a negative code is the number of a signal."""
-
-    command: str
-    exit_code: int
-    start_time: int
-    end_time: int
-
-
-class JobResult(Struct, frozen=True):
-    """How a job ended."""
-
-    job_id: str
-    success: bool
-    error_message: str
-    commands: tuple[CommandResult, ...]
-    plugin_results: tuple[PluginExecutionResult, ...]
-
-
-def load_job(path: Path) -> Job:
-    """Read a job from a TOML or JSON file.
-
-    Raises:
-        ConfigError: it can't be read or is wrong; every problem is named.
-    """
-    try:
-        data = path.read_bytes()
-        values = json.loads(data) if path.suffix == ".json" else tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"the job can't be read: {error}", subject=str(path)) from error
-    return job_from(values, str(path))
-
-
-def job_from(values: Any, subject: str = "job") -> Job:
-    """Turn plain data into a job.
-
-    Raises:
-        ConfigError: it is wrong; every problem is named.
-    """
-    try:
-        job = read_values(values, Job)
-    except DocumentError as error:
-        raise ConfigError("\n".join(map(str, error.problems)), subject=subject) from error
-    problems = []
-    for number, needed in enumerate(job.plugins):
-        try:
-            parse_plugin_id(needed.plugin_id)
-        except ValueError as error:
-            problems.append(f"plugins[{number}].plugin_id: {error}")
-        unknown = [stage for stage in needed.stages or () if stage not in STAGES]
-        problems += [f"plugins[{number}].stages: '{s}' is none of {', '.join(STAGES)}" for s in unknown]
-    names = [f"{needed.plugin_id}@{needed.version}" for needed in job.plugins]
-    problems += [f"plugins: {name} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
-    if problems:
-        raise ConfigError("\n".join(problems), subject=subject)
-    return job
 
 
 def run_job(
@@ -400,8 +250,3 @@ def _name(needed: JobPlugin) -> str:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def as_plain(result: JobResult) -> Any:
-    """Return a result as JSON shows it."""
-    return msgspec.to_builtins(result)
