@@ -119,7 +119,8 @@ def _assets(folders: list[Path], tree: Path, section: SiteSection, more: Mapping
             for path in sorted((folder / part).glob("*")):
                 if path.is_file() and path.suffix in _ASSET_ENDINGS:
                     found[path.name] = path.read_bytes()
-    found[_THEME] = _theme(section)
+    if theme := _theme(section):
+        found[_THEME] = theme
     if section.logo is not None:
         path = tree / OVERRIDES / section.logo
         if not path.is_file():

@@ -341,5 +341,15 @@ def test_name_logo_colours_and_links_come_from_registry_toml(tree: Tree, run: Pu
     assert re.search(r'<img src="\.\./\.\./assets/logo\.[0-9a-f]{12}\.svg"', page)
     assert '<a href="https://chat.example/" rel="noopener noreferrer">Chat</a>' in page
     assert "Bad" not in page  # no address of the web becomes no link
-    theme = next((site / "assets").glob("theme.*.css")).read_text()
-    assert ":root { --accent: #114477; }" in theme
+    theme = next((site / "assets").glob("theme.*.css"))
+    assert ":root { --accent: #114477; }" in theme.read_text()
+    assert f'<link rel="stylesheet" href="../../assets/{theme.name}">' in page
+
+
+def test_pages_load_no_style_sheet_that_says_nothing(tree: Tree, run: Publish, site: Path) -> None:
+    run()
+    assert list((site / "assets").glob("theme.*")) == []
+    page = (site / "acme/slack/index.html").read_text()
+    assert re.findall(r'<link rel="stylesheet" href="([^"]*)">', page) == [
+        f"../../assets/{path.name}" for path in (site / "assets").glob("site.*.css")
+    ]
