@@ -101,6 +101,9 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         connect_timeout: seconds for a connection and its TLS handshake.
         timeout: seconds without a byte after which a connection is given up and tried again.
         no_progress_window: seconds without progress, over all tries, that end a download.
+        first_contact_window: seconds within which a host must be reached for the first time, over all tries.
+        retry: how often one request is tried again before it has failed, progress counting anew; 0: never. Left out:
+            as often as `no_progress_window` lasts, which ends it in any case.
         concurrent: index documents or artifacts fetched at the same time.
         max_plugin_size: bytes that one artifact may have at most, above all where its size isn't signed.
         max_bytes_per_second: limit over all downloads together.
@@ -110,6 +113,8 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     connect_timeout: Annotated[float, Meta(gt=0, le=3600)] = 10.0
     timeout: Annotated[float, Meta(gt=0, le=3600)] = 20.0
     no_progress_window: Annotated[float, Meta(gt=0, le=86400)] = 60.0
+    first_contact_window: Annotated[float, Meta(ge=0, le=86400)] = 3.0
+    retry: Annotated[int, Meta(ge=0, le=1000)] | None = None
     concurrent: Annotated[int, Meta(ge=1, le=64)] = 3
     max_plugin_size: Annotated[int, Meta(gt=0)] = 16 * 1024**3
     max_bytes_per_second: Annotated[int, Meta(gt=0)] | None = None
@@ -233,6 +238,8 @@ class Config:
             connect_timeout=limits.connect_timeout,
             read_timeout=limits.timeout,
             no_progress_window=limits.no_progress_window,
+            retries=limits.retry,
+            first_contact_window=limits.first_contact_window,
             max_bytes_per_second=limits.max_bytes_per_second,
             ca_bundle=self.path.parent / limits.ca_bundle if limits.ca_bundle is not None else None,
         )

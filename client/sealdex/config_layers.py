@@ -1,9 +1,10 @@
 """Where a setting comes from, in rising precedence: its default, config.toml, an environment variable, an option. Pure.
 
 A setting is named ``section.field``, as in config.toml. Its variable is ``SEALDEX_SECTION_FIELD`` in capitals, its
-option ``--set section.field=VALUE``. Registries are none: where trust starts is written down, not passed along. Lists
-are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``), labels as ``key=value`` with commas between,
-everything else as in TOML.
+option ``--set section.field=VALUE``. What is set most often has a short variable as well (`SHORT`), under the long one,
+and commands that download have options of their own for some, over ``--set``. Registries are none: where trust starts
+is written down, not passed along. Lists are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``),
+labels as ``key=value`` with commas between, everything else as in TOML.
 """
 
 from __future__ import annotations
@@ -23,6 +24,20 @@ else:
     import tomli as tomllib
 
 PREFIX = "SEALDEX_"
+SHORT = {
+    f"{PREFIX}{key.partition('.')[2].upper()}": key
+    for key in (
+        "download.concurrent",
+        "download.timeout",
+        "download.retry",
+        "download.max_plugin_size",
+        "install.builtin",
+        "update.auto_check_update",
+        "update.update_check_interval",
+        "runtime.load_timeout",
+    )
+}
+"""``SEALDEX_RETRY`` and the like."""
 Sections = Mapping[str, inspect.StructType]
 
 
@@ -78,8 +93,8 @@ def with_layers(
 
 
 def _from_environment(sections: Sections, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    known = {variable_of(key): key for key in keys(sections)}
-    for variable, text in sorted(environ.items()):
+    known = {**SHORT, **{variable_of(key): key for key in keys(sections)}}
+    for variable, text in sorted(environ.items(), key=lambda item: (item[0] not in SHORT, item[0])):  # long ones last
         if variable in known:
             yield known[variable], text, f"${variable}"
         elif variable.startswith(tuple(f"{PREFIX}{name.upper()}_" for name in sections)):

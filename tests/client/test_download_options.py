@@ -1,4 +1,4 @@
-"""``--limit-rate`` and ``--concurrent``: how they are read, and that they reach the configuration; the time left."""
+"""Options of commands that download: how they are read, and that they hold over the configuration; the time left."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from sealdex.cli.context import Context, client_command, download_options
+from sealdex.cli.install_commands import fetch, install
 from sealdex.cli.progress import Progress, _rate
+from sealdex.cli.project_commands import ensure, update
+from sealdex.config import load_config
 
 
 def config_after(tmp_path: Path, *args: str) -> Any:
@@ -24,7 +27,8 @@ def config_after(tmp_path: Path, *args: str) -> Any:
         seen.append(context.config())
 
     path = tmp_path / "config.toml"
-    path.write_text("[download]\nconcurrent = 7\n")
+    if not path.exists():
+        path.write_text("[download]\nconcurrent = 7\n")
     result = CliRunner().invoke(command, ["--config", str(path), "--store", str(tmp_path / "store"), *args])
     return seen[0] if seen else result
 
@@ -41,6 +45,35 @@ def test_a_rate_is_read_as_curl_does(tmp_path: Path, text: str, rate: int) -> No
 def test_what_is_left_out_stays_as_configured(tmp_path: Path) -> None:
     assert config_after(tmp_path).transport_settings.max_bytes_per_second is None
     assert config_after(tmp_path, "--concurrent", "2").document.download.concurrent == 2
+
+
+def test_precedence_of_retry_rises_from_the_file_to_the_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def retries(*args: str) -> int | None:
+        found = config_after(tmp_path, *args).transport_settings.retries
+        assert found is None or isinstance(found, int)
+        return found
+
+    (tmp_path / "config.toml").write_text("[download]\nretry = 1\n")
+    assert load_config(tmp_path / "missing.toml", tmp_path).transport_settings.retries is None
+    assert load_config(tmp_path / "config.toml", tmp_path).transport_settings.retries == 1
+    monkeypatch.setenv("SEALDEX_RETRY", "2")
+    assert load_config(tmp_path / "config.toml", tmp_path).origins["download.retry"] == "$SEALDEX_RETRY"
+    assert retries() == 2
+    monkeypatch.setenv("SEALDEX_DOWNLOAD_RETRY", "3")
+    assert retries() == 3
+    assert retries("--set", "download.retry=4") == 4
+    assert retries("--set", "download.retry=4", "--retry", "0") == 0
+
+
+@pytest.mark.parametrize(("option", "value"), [("--retry", "-1"), ("--retry", "x"), ("--timeout", "0")])
+def test_what_is_out_of_bounds_is_refused(tmp_path: Path, option: str, value: str) -> None:
+    assert config_after(tmp_path, option, value).exit_code == 2
+
+
+@pytest.mark.parametrize("command", [install, fetch, ensure, update])
+def test_every_command_that_downloads_has_them(command: click.Command) -> None:
+    names = {name for option in command.params for name in option.opts}
+    assert {"--limit-rate", "--concurrent", "--timeout", "--retry"} <= names
 
 
 @pytest.mark.parametrize("text", ["", "fast", "0", "-1", "1T", "k", "inf", "infM", "nanM"])

@@ -19,6 +19,7 @@ from support.fault_server import (
     Cut,
     Endless,
     Etag,
+    Fault,
     FaultServer,
     Gzip,
     IgnoreRange,
@@ -209,6 +210,73 @@ class TestRetries:
             transport.read(f"http://127.0.0.1:{port}/f?X-Amz-Signature=hush", max_bytes=10)
         assert "hush" not in str(caught.value)
         assert "hush" not in str(caught.value.subject)
+
+    @pytest.mark.parametrize(("retries", "attempts"), [(0, 1), (1, 2), (4, 5)])
+    def test_a_number_of_retries_ends_them_before_the_window(
+        self, server: FaultServer, time: FakeTime, retries: int, attempts: int
+    ) -> None:
+        server.always("/f", Status(503))
+        with Transport(TransportSettings(retries=retries), chance=time.chance) as transport:
+            with pytest.raises(HttpStatusError, match="answered 503"):
+                transport.read(server.url("/f"), max_bytes=10)
+            assert len(server.requests) == attempts
+            assert len(time.slept) == retries
+
+    def test_the_window_ends_them_before_their_number(self, server: FaultServer, time: FakeTime) -> None:
+        server.always("/f", Status(503))
+        settings = TransportSettings(retries=1000, no_progress_window=5)
+        with Transport(settings, chance=time.chance) as transport, pytest.raises(HttpStatusError):
+            transport.read(server.url("/f"), max_bytes=10)
+        assert sum(time.slept) == pytest.approx(5, abs=0.01)
+
+    def test_progress_starts_the_number_of_retries_anew_but_for_none(self, time: FakeTime) -> None:
+        attempts = Transport(TransportSettings(retries=1), chance=time.chance).attempts("http://h/f")
+        for position in range(10_000, 200_000, 10_000):
+            attempts.reached(position)
+            attempts.failed(TransientError("broke"))
+        with pytest.raises(UnavailableError):
+            attempts.failed(TransientError("broke"))
+        never = Transport(TransportSettings(retries=0), chance=time.chance).attempts("http://h/f")
+        never.reached(10_000)
+        with pytest.raises(UnavailableError):
+            never.failed(TransientError("broke"))
+
+    def test_a_host_that_never_answered_is_given_up_soon(self, time: FakeTime) -> None:
+        with FaultServer() as gone:
+            url = gone.url("/f")
+        with Transport(chance=time.chance) as transport, pytest.raises(UnavailableError, match="refused") as caught:
+            transport.read(url, max_bytes=10)
+        assert sum(time.slept) == pytest.approx(3, abs=0.01)
+        assert len(time.slept) > 2
+        assert "registry list" in str(caught.value.hint)
+
+    def test_an_unknown_name_is_given_up_soon(self, time: FakeTime) -> None:
+        with Transport(chance=time.chance) as transport, pytest.raises(UnavailableError, match="resolved"):
+            transport.read("http://plugins.invalid/f", max_bytes=10)  # a name that RFC 2606 keeps unknown
+        assert sum(time.slept) <= 3.01
+
+    def test_a_host_that_answered_once_is_given_the_whole_window(self, time: FakeTime) -> None:
+        with Transport(chance=time.chance) as transport:
+            with FaultServer() as server:
+                transport.read(server.put("/f", DATA), max_bytes=10_000)
+            transport.close()  # drops the connection, which may outlive the server's port
+            with pytest.raises(UnavailableError):
+                transport.read(server.url("/f"), max_bytes=10_000)
+        assert sum(time.slept) == pytest.approx(60, abs=0.01)
+
+    def test_what_can_be_done_without_is_asked_for_once(self, server: FaultServer, time: FakeTime) -> None:
+        notices: list[RetryNotice] = []
+        faults: tuple[Fault, ...] = (Status(503), Silence(), Cut(7))
+        for number, fault in enumerate(faults):
+            server.always(f"/{number}", fault)
+            server.put(f"/{number}", DATA)
+            with (
+                Transport(chance=time.chance, on_retry=notices.append) as transport,
+                pytest.raises(UnavailableError),
+            ):
+                transport.read(server.url(f"/{number}"), max_bytes=10_000, retry=False)
+            assert len(server.asked(f"/{number}")) == 1
+        assert (time.slept, notices) == ([], [])
 
     def test_progress_keeps_a_transfer_going_beyond_the_window(self, time: FakeTime) -> None:
         attempts = Transport(chance=time.chance).attempts("http://h/f")

@@ -304,6 +304,12 @@ def test_an_unreachable_registry_is_unavailable_and_says_what_stays(scene: Scene
     assert scene.kept() == before
 
 
+def test_a_bundle_that_is_in_trouble_holds_no_cold_refresh_back(scene: Scene) -> None:
+    with scene.serving({"metadata/recent.bundle": 503}):
+        assert scene.newest() == "1.0.0"
+    assert scene.server.requests.count("metadata/recent.bundle") == 1
+
+
 def test_an_address_without_registry_is_unavailable(scene: Scene) -> None:
     with scene.serving({TIMESTAMP: 404}), pytest.raises(UnavailableError, match="answered 404"):
         scene.registry().refresh()

@@ -147,7 +147,7 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--limit-rate`` and ``--concurrent``, which stand above ``[download]`` of config.toml for this run.
+    """Add ``--concurrent``, ``--timeout``, ``--retry`` and ``--limit-rate``, which stand above all of ``[download]``.
 
     They go by the command's `Context`, so the callback takes no arguments for them.
     """
@@ -161,6 +161,22 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Files downloaded at the same time; `concurrent` of [download] when left out.",
         ),
         click.option(
+            "--timeout",
+            type=click.FloatRange(0, 3600, min_open=True),
+            metavar="SECONDS",
+            expose_value=False,
+            callback=lambda ctx, _param, value: _set_download(ctx, "timeout", value),
+            help="Without a byte for so long, a connection is given up and tried again; `timeout` when left out.",
+        ),
+        click.option(
+            "--retry",
+            type=click.IntRange(0, 1000),
+            metavar="N",
+            expose_value=False,
+            callback=lambda ctx, _param, value: _set_download(ctx, "retry", value),
+            help="How often a request that gains nothing is tried again, 0: never; `retry` when left out.",
+        ),
+        click.option(
             "--limit-rate",
             metavar="RATE",
             expose_value=False,
@@ -172,7 +188,7 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _set_download(ctx: click.Context, field: str, value: int | None) -> None:
+def _set_download(ctx: click.Context, field: str, value: float | None) -> None:
     if value is not None:
         ctx.meta.setdefault(_DOWNLOAD_KEY, {})[field] = value
 

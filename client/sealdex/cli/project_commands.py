@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from sealdex.cli.context import Context, client_command
+from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.ensured import row, show_ensured
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
+from sealdex.wording import counted
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
@@ -69,24 +70,30 @@ def lock(
         exported = project.export(made.document, export) if export is not None and not dry_run else []
     out.result({**_locked_plain(made), "exported": exported})
     _say_differences(out, made.differences)
-    count = f"{len(made.document.plugin)} plugins"
+    count = counted(len(made.document.plugin), "plugin")
     if made.is_written:
         out.line(f"locked {count} in {made.path}", style="green")
         out.note("commit it, so that everybody installs the same: sealdex ensure")
     else:
         out.line(f"{made.path} is as it was: {count}" if not made.differences else f"not written: {made.path}")
     if exported:
-        out.line(f"{len(exported)} files in {export}")
+        out.line(f"{counted(len(exported), 'file')} in {export}")
 
 
 @click.command(
-    epilog=examples("sealdex ensure", "sealdex ensure --locked --json", "sealdex ensure --frozen --project /srv/robot")
+    epilog=examples(
+        "sealdex ensure",
+        "sealdex ensure --locked --json",
+        "sealdex ensure --frozen --project /srv/robot",
+        "sealdex ensure --limit-rate 500k --retry 3 --timeout 30",
+    )
 )
 @click.option("--locked", is_flag=True, help="Fail if the lock isn't what sealdex.toml asks for, instead of locking.")
 @click.option("--frozen", is_flag=True, help="Don't look whether it is.")
 @click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
 @click.option("--no-fallback", is_flag=True, help="Fail if no registry can be asked, whatever is cached.")
 @_project_option
+@download_options
 @client_command
 def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallback: bool, folder: Path) -> None:
     """Install just what sealdex.lock says and switch to it: all of it, or nothing.
@@ -135,13 +142,18 @@ def _ensured_row(each: Installed) -> dict[str, Any]:
 
 @click.command(
     epilog=examples(
-        "sealdex update --dry-run", "sealdex update", "sealdex update acme/slack --json", "sealdex update --installed"
+        "sealdex update --dry-run",
+        "sealdex update",
+        "sealdex update acme/slack --json",
+        "sealdex update --installed",
+        "sealdex update --concurrent 1 --limit-rate 2M",
     )
 )
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...")
 @click.option("--dry-run", is_flag=True, help="Show what would change and change nothing.")
 @click.option("--installed", is_flag=True, help="What is installed, though there is a sealdex.toml here.")
 @_project_option
+@download_options
 @client_command
 def update(context: Context, plugins: tuple[str, ...], dry_run: bool, installed: bool, folder: Path) -> None:
     """Bring everything, or what is named, up to date.

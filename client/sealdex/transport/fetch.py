@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.transport.files import get_file
-from sealdex.transport.retry import Attempts, Chance, Drip, Throttle
+from sealdex.transport.retry import Attempts, Chance, Drip, Patience, Throttle
 from sealdex.transport.types import (
     CHUNK_BYTES,
     Answer,
@@ -106,6 +106,7 @@ class Transport:
         rate = self.settings.max_bytes_per_second
         self._throttle = Throttle(rate, self._chance) if rate else None
         self._http: HttpGetter | None = None
+        self._reached: set[str] = set()  # hosts that answered once
         self._lock = threading.Lock()
 
     def __enter__(self) -> Transport:  # noqa: PYI034  # typing.Self came with Python 3.11
@@ -122,10 +123,11 @@ class Transport:
             if self._http is not None:
                 self._http.close()
 
-    def read(self, url: str, *, max_bytes: int, etag: str | None = None) -> Document:
+    def read(self, url: str, *, max_bytes: int, etag: str | None = None, retry: bool = True) -> Document:
         """Read a small file whole; with ``etag``, only if it changed.
 
-        gzip is asked for and undone. ``max_bytes`` bounds the file as the caller sees it.
+        gzip is asked for and undone. ``max_bytes`` bounds the file as the caller sees it. ``retry=False`` is for what
+        can be done without: one attempt, so that it holds nobody back.
 
         Raises:
             HttpStatusError: any status but 200 and 304; ``status`` says which (404 and 403 at once, without retries).
@@ -136,7 +138,7 @@ class Transport:
         if etag is not None:
             headers["If-None-Match"] = etag
         expected = frozenset({200, 304} if etag is not None else {200})
-        attempts = self.attempts(url)
+        attempts = self.attempts(url) if retry else Attempts(url, Patience(0.0, retries=0), self._chance)
         while True:
             answer = self._open(url, headers, 0, None, expected, attempts)
             with closing(answer.body):
@@ -196,7 +198,9 @@ class Transport:
 
     def attempts(self, url: str) -> Attempts:
         """Return the retry decisions for one transfer of ``url``."""
-        return Attempts(url, self.settings.no_progress_window, self._chance, self._on_retry)
+        said = self.settings
+        patience = Patience(said.no_progress_window, said.retries, said.first_contact_window)
+        return Attempts(url, patience, self._chance, self._on_retry)
 
     def _open(
         self,
@@ -211,7 +215,7 @@ class Transport:
             try:
                 return _accepted(url, self._get(url, headers, start, end), expected)
             except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
-                attempts.failed(error)
+                attempts.failed(error, is_unknown=error.is_unreached and host_of(url) not in self._reached)
 
     def _get(self, url: str, headers: dict[str, str], start: int, end: int | None) -> Answer:
         scheme = _checked_scheme(url)
@@ -222,7 +226,9 @@ class Transport:
                 from sealdex.transport.http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
 
                 self._http = HttpGetter(self.settings, self._credentials)
-        return self._http.get(url, headers)
+        answer = self._http.get(url, headers)
+        self._reached.add(host_of(url))
+        return answer
 
     def _read_body(self, url: str, answer: Answer, max_bytes: int, attempts: Attempts) -> bytes:
         stream = Stream(url, answer, self._throttle, Drip(self.settings.no_progress_window, self._chance))

@@ -292,7 +292,13 @@ def _translated(error: Exception, url: str) -> TransientError | UnavailableError
             untouched="nothing was read",
             hint="if it is signed by an authority of your own, configure ca_bundle; check the host's clock too",
         )
-    return TransientError(_reason(error))
+    return TransientError(_reason(error), is_unreached=_is_unreached(error))
+
+
+def _is_unreached(error: BaseException) -> bool:
+    if isinstance(error, ProxyError):
+        error = error.original_error
+    return isinstance(error, NewConnectionError | ConnectTimeoutError)  # an unknown name is a NewConnectionError
 
 
 def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:

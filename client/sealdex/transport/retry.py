@@ -1,12 +1,15 @@
 """Decides whether a failed transfer is tried again and after how long, and paces transfers to a byte rate.
 
-Retries are ended by a window without progress, not by a count: a transfer over a bad line that gains a
-little with each attempt goes on, one that gains nothing stops. Delays grow exponentially with full jitter
-(a random part of the whole, so that a thousand agents don't come back in step).
+Retries are ended by a window without progress: a transfer over a bad line that gains a little with each attempt goes
+on, one that gains nothing stops. Whoever states a number of retries ends them by that as well, whichever comes first.
+A host that can't be reached is given a short window of its own until it has answered once: so a typo in an address
+looks. Delays grow exponentially with full jitter (a random part of the whole, so that a thousand agents don't come back
+in step).
 """
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -31,21 +34,36 @@ class Chance:
     random: Callable[[], float] = random.random
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """When to give up: see ``TransportSettings`` for the fields."""
+
+    window_s: float
+    retries: int | None = None
+    first_contact_s: float = math.inf
+
+
 class Attempts:
     """The attempts at one transfer: tells progress from its absence and waits between attempts.
 
     Not thread-safe; each thread of a transfer in several ranges has its own.
+
+    Args:
+        url: what is fetched, for messages.
+        patience: how long and how often.
+        chance: clock, sleep and random number.
+        on_retry: told of each failed attempt that another follows.
     """
 
     def __init__(
         self,
         url: str,
-        window_s: float,
+        patience: Patience,
         chance: Chance,
         on_retry: Callable[[RetryNotice], None] | None = None,
     ) -> None:
         self._url = url
-        self._window_s = window_s
+        self._patience = patience
         self._chance = chance
         self._on_retry = on_retry
         self._started_at = self._progress_at = chance.clock()
@@ -60,30 +78,40 @@ class Attempts:
             self._progress_at = self._chance.clock()
             self._failures_since_progress = 0
 
-    def failed(self, error: TransientError) -> None:
+    def failed(self, error: TransientError, *, is_unknown: bool = False) -> None:
         """Wait before the next attempt, or give up.
 
+        Args:
+            error: what happened.
+            is_unknown: the host couldn't be reached, and never was.
+
         Raises:
-            UnavailableError: the window passed without progress, or the server asks to wait beyond it; an
-                ``HttpStatusError`` if the last attempt was answered with a status.
+            UnavailableError: the window passed without progress, the server asks to wait beyond it, or this was the
+                last of the retries; an ``HttpStatusError`` if the last attempt was answered with a status.
         """
         self._failures += 1
-        left_s = self._progress_at + self._window_s - self._chance.clock()
+        left_s = self._progress_at + self._patience.window_s - self._chance.clock()
+        if is_unknown:
+            left_s = min(left_s, self._started_at + self._patience.first_contact_s - self._chance.clock())
+        retries = self._patience.retries
+        if retries is not None and self._failures_since_progress >= retries:
+            raise self._give_up(error, "", is_unknown=is_unknown) from error
         ceiling_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._failures_since_progress, 16))
         self._failures_since_progress += 1
         delay_s = self._chance.random() * ceiling_s
         if error.retry_after is not None:
             if error.retry_after > left_s:
-                raise self._give_up(error, f"; it asks to come back in {error.retry_after:.0f} s") from error
+                more = f"; it asks to come back in {error.retry_after:.0f} s"
+                raise self._give_up(error, more, is_unknown=is_unknown) from error
             delay_s = max(delay_s, error.retry_after)
         if left_s <= 0:
-            raise self._give_up(error, "") from error
+            raise self._give_up(error, "", is_unknown=is_unknown) from error
         delay_s = min(delay_s, left_s)
         if self._on_retry is not None:
             self._on_retry(RetryNotice(host_of(self._url), self._failures, error.reason, delay_s))
         self._chance.sleep(delay_s)
 
-    def _give_up(self, error: TransientError, more: str) -> UnavailableError:
+    def _give_up(self, error: TransientError, more: str, *, is_unknown: bool) -> UnavailableError:
         took_s = self._chance.clock() - self._started_at
         tries = "1 attempt" if self._failures == 1 else f"{self._failures} attempts"
         message = (
@@ -95,7 +123,9 @@ class Attempts:
         return UnavailableError(
             message,
             subject=public_url(self._url),
-            hint="check the network and the address, then run the command again; it goes on where it stopped",
+            hint="check the address (sealdex registry list) and the network: sealdex doctor"
+            if is_unknown
+            else "check the network and the address, then run the command again; it goes on where it stopped",
         )
 
 

@@ -28,6 +28,8 @@ class TransportSettings:
         connect_timeout: seconds for a TCP connection and TLS handshake.
         read_timeout: seconds without a single byte after which a connection is given up and retried.
         no_progress_window: seconds; retries go on as long as new bytes arrive within it.
+        retries: how often one request is tried again after it gained nothing; ``None``: the window alone decides.
+        first_contact_window: seconds within which a host must be reached that never was by this transport.
         max_bytes_per_second: limit over all transfers of the transport together; ``None`` for none.
         user_agent: the ``User-Agent`` header.
         ca_bundle: a PEM file of certificate authorities to trust in place of the system's.
@@ -36,6 +38,8 @@ class TransportSettings:
     connect_timeout: float = 10.0
     read_timeout: float = 20.0
     no_progress_window: float = 60.0
+    retries: int | None = None
+    first_contact_window: float = 3.0
     max_bytes_per_second: int | None = None
     user_agent: str = "sealdex"
     ca_bundle: Path | None = None
@@ -107,13 +111,17 @@ class TransientError(Exception):
         reason: what happened, in a few words: "connection refused".
         status: the HTTP status, if the server answered.
         retry_after: seconds the server asked to wait.
+        is_unreached: no connection came about: the name isn't known, nobody listens, no route.
     """
 
-    def __init__(self, reason: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self, reason: str, *, status: int | None = None, retry_after: float | None = None, is_unreached: bool = False
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
         self.retry_after = retry_after
+        self.is_unreached = is_unreached
 
 
 class HttpStatusError(UnavailableError):

@@ -156,7 +156,8 @@ class OnlineFetcher(FetcherInterface):
 
     def _fetched(self, name: str, max_bytes: int) -> bytes | DownloadError:
         try:
-            return self._transport.read(self._base + name, max_bytes=max_bytes).data
+            # the bundle only saves requests: a server that has trouble with it must not hold the refresh back
+            return self._transport.read(self._base + name, max_bytes=max_bytes, retry=name != BUNDLE_NAME).data
         except SealdexError as error:
             return _as_download_error(error)
 
