@@ -137,6 +137,8 @@ def _ensured_row(each: Installed) -> dict[str, Any]:
     more: dict[str, Any] = {"image": each.image} if each.image is not None else {}
     if each.action in {"unpack", "repair"} or each.previous:
         more["previous"] = each.previous
+    if each.action in {"unpack", "repair"}:
+        more |= {"bytes_fetched": each.bytes_fetched, "bytes_reused": each.bytes_reused}
     return row(str(each.choice.plugin), each.choice.release.version, each.action, path, **more)
 
 

@@ -15,6 +15,7 @@
     format = "zip"
     size = 48123
     sha256 = "..."
+    file_list = { size = 9321, sha256 = "..." }  # of a large zip: the list by which updates fetch what changed
     selector = { match_labels = { os = "linux" } }
 
 Nothing in it says when or by whom it was made, and nothing sums up the whole: two branches that lock different plugins

@@ -13,14 +13,15 @@ from sealdex.builtin import Builtin
 from sealdex.client import Client
 from sealdex.config_edit import replace_file
 from sealdex.deploying import finish_killed, pins
-from sealdex.errors import InstallError, NoMatchError, NotFoundError, SealdexError, UnavailableError, VerificationError
+from sealdex.errors import InstallError, NoMatchError, NotFoundError, SealdexError, UnavailableError
 from sealdex.install import InstallRequest, needs_archive
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import ArtifactEntry, ReleaseEntry, choose_artifact
+from sealdex.model.index import ArtifactEntry, choose_artifact
 from sealdex.model.plugin import Mark
 from sealdex.project import stamp
 from sealdex.project.lock_file import LOCK_NAME, LockDocument, LockedPlugin, lock_text, locked_plugin, read_lock
 from sealdex.project.staleness import Difference, differences, staleness
+from sealdex.project.vouching import agreed
 from sealdex.project.wanted import WANTED_NAME, WantedDocument, read_wanted
 from sealdex.resolve import Choice, Keeping, Policy
 from sealdex.resolve.solving import in_order
@@ -66,6 +67,16 @@ class Ensured:
 
     installed: tuple[Installed, ...]
     yanked: Mapping[PluginId, Mark]
+    unreachable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Vouched:
+    """What may be installed and on whose word; which of it was yanked; why no registry could be asked."""
+
+    choices: list[Choice]
+    trusts: dict[PluginId, Trust]
+    yanked: dict[PluginId, Mark]
     unreachable: str | None = None
 
 
@@ -199,20 +210,21 @@ class Project:
         self._heed_pins(choices)
         registries = {block.id: block.registry for block in lock.plugin}
         missing = [choice for choice in choices if self._is_missing(choice, registries)]
-        trusts, yanked, unreachable = self._vouched(missing, registries, fallback=fallback)
+        vouched = self._vouched(missing, registries, fallback=fallback)
         if on_yanked is not None:
             for choice in missing:
-                if (mark := yanked.get(choice.plugin)) is not None:
+                if (mark := vouched.yanked.get(choice.plugin)) is not None:
                     on_yanked(choice.plugin, choice.release.version, mark)
+        agreed_on = {choice.plugin: choice for choice in vouched.choices}
         installed = self._client.install_choices(
-            choices,
-            lambda plugin: trusts.get(plugin) or self._trust_here(choices, plugin, registries),
+            [agreed_on.get(choice.plugin, choice) for choice in choices],
+            lambda plugin: vouched.trusts.get(plugin) or self._trust_here(choices, plugin, registries),
             command="ensure",
         )
         if is_current:
             in_place = [each.installation for each in installed if each.installation is not None]
             stamp.keep(self._store, str(self.folder), config_path, in_place)
-        return Ensured(tuple(installed), yanked, unreachable)
+        return Ensured(tuple(installed), vouched.yanked, vouched.unreachable)
 
     def export(self, lock: LockDocument, folder: Path) -> list[Path]:
         """Write a folder of preinstalled archives: the lock, and this host's archives and manifests, all verified.
@@ -287,40 +299,26 @@ class Project:
         )
         return needs_archive(self._store, request)
 
-    def _vouched(
-        self, missing: Sequence[Choice], registries: Mapping[PluginId, str], *, fallback: bool
-    ) -> tuple[dict[PluginId, Trust], dict[PluginId, Mark], str | None]:
-        """Compare what is missing with what is signed; return who signed it, what was yanked, why nobody was asked."""
+    def _vouched(self, missing: Sequence[Choice], registries: Mapping[PluginId, str], *, fallback: bool) -> _Vouched:
+        """Compare what is missing with what is signed, or have the lock vouch for it."""
         if not missing:
-            return {}, {}, None
+            return _Vouched([], {}, {})
         try:
             documents = self._client.documents([choice.plugin for choice in missing])
             yanked: dict[PluginId, Mark] = {}
+            vouched: list[Choice] = []
             for choice in missing:
-                document = documents[choice.plugin]
-                signed = document.release(choice.release.version) if document is not None else None
-                if signed is None:
-                    raise NotFoundError(
-                        f"{choice}, which is locked, is not in its registry any more",
-                        subject=str(choice.plugin),
-                        untouched="nothing was installed",
-                        hint="sealdex lock chooses among what there is",
-                    )
-                if _pins(signed) != _pins(choice.release):
-                    raise VerificationError(
-                        f"{choice} is locked with other digests than its registry signs now",
-                        subject=f"{choice.plugin} {choice.release.version}",
-                        untouched="nothing was installed",
-                        hint="a release never changes: ask the registry's owners, and look at who changed sealdex.lock",
-                    )
+                same, signed = agreed(choice, documents[choice.plugin])
+                vouched.append(same)
                 if signed.yanked is not None:
                     yanked[choice.plugin] = signed.yanked
-            return {choice.plugin: self._client.trust(choice.plugin) for choice in missing}, yanked, None
+            trusts = {choice.plugin: self._client.trust(choice.plugin) for choice in missing}
+            return _Vouched(vouched, trusts, yanked)
         except UnavailableError as error:
             if not fallback:
                 raise
             trusts = {choice.plugin: Trust(registries[choice.plugin], BY_LOCK, None) for choice in missing}
-            return trusts, {}, error.message
+            return _Vouched(list(missing), trusts, {}, error.message)
 
     def _trust_here(self, choices: Sequence[Choice], plugin: PluginId, registries: Mapping[PluginId, str]) -> Trust:
         """Return on whose word what is installed already is believed, as its receipt says."""
@@ -329,12 +327,6 @@ class Project:
         if found is None:
             return Trust(registries[plugin], BY_LOCK, None)
         return Trust(found.registry, found.signed_by, found.root_version)
-
-
-def _pins(release: ReleaseEntry) -> list[tuple[object, ...]]:
-    """Return what of a release decides which bytes are installed."""
-    files = [(artifact.file, artifact.url, artifact.size, artifact.sha256) for artifact in release.artifacts]
-    return [(release.manifest.size, release.manifest.sha256), *files]
 
 
 def _choice(block: LockedPlugin, artifact: ArtifactEntry | None, needs: tuple[PluginId, ...]) -> Choice:
