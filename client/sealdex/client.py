@@ -64,7 +64,7 @@ from sealdex.store.host import host_id
 from sealdex.store.installations import Installation, current, installations, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.set_change import remove_versions
-from sealdex.store.verify import verify_installation
+from sealdex.store.verify import verify_standing
 from sealdex.transport import Transport
 
 if TYPE_CHECKING:
@@ -217,6 +217,7 @@ class Client:
             raise self._registries.unknown(asked)
         return PluginInfo(document, self._registries.trust(asked))
 
+    @_tended
     def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
         """Return the full manifest of a release, as its index document pins it.
 
@@ -235,6 +236,7 @@ class Client:
             )
         return read_manifest(self._obtainer.manifest_bytes(asked, release), asked, version)
 
+    @_tended
     def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
         """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
 
@@ -489,7 +491,7 @@ class Client:
 
         Raises:
             NotFoundError: it isn't installed.
-            InstallError: the file system refuses.
+            InstallError: a service or another process uses it, or the file system refuses; nothing was removed.
         """
         finish_killed(self._store)
         found = self._installed_of(plugin, version)
@@ -512,13 +514,14 @@ class Client:
         return Path(self._installed_of(plugin, version)[-1].path)
 
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
-        """Hash installations again and compare them with what was installed.
+        """Hash installations again and compare them with what was installed; what goes meanwhile is left out.
 
         Raises:
             NotFoundError: the plugin or version isn't installed.
         """
         found = installations(self._store) if plugin is None else self._installed_of(plugin, version)
-        return [Checked(installation, tuple(verify_installation(installation))) for installation in found]
+        standing = (verify_standing(self._store, installation) for installation in found)
+        return [Checked(each[0], tuple(each[1])) for each in standing if each is not None]
 
     def _installed_of(self, plugin: PluginId | str, version: str | None) -> list[Installation]:
         asked = _plugin(plugin)

@@ -141,12 +141,15 @@ def rollback(context: Context, to: int | None) -> None:
             {"plugin": str(m.plugin), **_facts_plain(m.after), "previous": m.before.version, "removed": list(m.removes)}
             for m in done.members
         ],
+        "kept": [{"plugin": str(plugin), "version": version} for plugin, version in done.kept],
     })  # fmt: skip
     for change in done.changes:
         out.line(f"taken back: {change.command} ({change.at}, change {change.id})")
     for member in done.members:
         if (words := _in_words(member)) is not None:
             out.line(f"  {words}")
+    for plugin, version in done.kept:
+        out.note(f"{plugin} {version} is being used, so it stays: sealdex uninstall {plugin}@{version}")
 
 
 @click.command(epilog=examples("sealdex history", "sealdex history --limit 5 --json"))

@@ -13,6 +13,7 @@
         staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
         staging/<random>.lock                held by the process at work
         locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
+        holds/<namespace>/<name>/<version>/  files locked by who uses that version (sealdex.store.holds)
         locks/.change                        held while a set of plugins changes (sealdex.store.set_change)
         host-id                              random; decides about staged rollouts (sealdex.store.host)
         ensured/<number>.json                what `ensure` found in place (sealdex.project.stamp)
@@ -117,6 +118,15 @@ class Store:
     def lock_file(self, plugin: Plugin) -> str:
         """Held while installations of a plugin change."""
         return self._join("locks", _part(plugin[0]), _part(plugin[1]) + ".lock")
+
+    def holds_folder(self, plugin: Plugin, version: str) -> str:
+        """Locked files of those who use a version now."""
+        return self._join("holds", _part(plugin[0]), _part(plugin[1]), _part(version))
+
+    @property
+    def holds_gate(self) -> str:
+        """Held while a version is looked at and held, or looked at and removed; no namespace begins with a dot."""
+        return self._join("holds", ".gate")
 
     @property
     def change_lock(self) -> str:

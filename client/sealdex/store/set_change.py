@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.store.changes import LOCK_TIMEOUT_S, clear_current, remove, switch
+from sealdex.store.holds import holders, unheld
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.staging import remove_stale
@@ -141,9 +142,10 @@ def remove_versions(store: Store, command: str, versions: dict[PluginId, tuple[s
     """Take versions out of the store; where the one in use goes, the newest that is left takes over.
 
     Raises:
-        InstallError: as `changing`.
+        InstallError: one of them is used by a service or another process; else as `changing`.
     """
-    with changing(store, command) as change:
+    going = [(plugin, version) for plugin, gone in versions.items() for version in gone]
+    with changing(store, command) as change, unheld(store, going):
         members = []
         for plugin, gone in versions.items():
             before = change.facts(plugin)
@@ -159,17 +161,24 @@ def remove_versions(store: Store, command: str, versions: dict[PluginId, tuple[s
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a rollback did: the changes it took back, newest first, and what holds for each plugin since."""
+    """What a rollback did.
+
+    Attributes:
+        changes: what it took back, newest first.
+        members: what holds for each plugin since.
+        kept: versions that would have gone and stay, since a service or another process uses them.
+    """
 
     changes: tuple[Change, ...]
     members: tuple[Member, ...]
+    kept: tuple[tuple[PluginId, str], ...] = ()
 
 
 def roll_back(store: Store, to: int | None = None) -> RolledBack:
     """Return to the state before the last change that isn't taken back yet, or to the state after change ``to``.
 
-    What these changes brought into the store goes. What they took out doesn't come back; was it in use, that is an
-    error, and `install` brings it back.
+    What these changes brought into the store goes, but for what is being used. What they took out doesn't come back;
+    was it in use, that is an error, and `install` brings it back.
 
     Raises:
         UsageError: there is no such change, or it is taken back already.
@@ -185,14 +194,15 @@ def roll_back(store: Store, to: int | None = None) -> RolledBack:
                 untouched="nothing was changed",
                 hint="sealdex history shows what was changed",
             )
-        members = _inverse(store, change, taken)
+        members, kept = _inverse(store, change, taken)
         for member in members:
             wanted = member.after.version
             if wanted is not None and find_installation(store, member.plugin, wanted) is None:
                 raise _not_there(store, member.plugin, wanted)
-        change.prepare(members, undoes=taken[-1].id)
-        change.commit()
-        return RolledBack(tuple(taken), tuple(members))
+        with unheld(store, [(member.plugin, version) for member in members for version in member.removes]):
+            change.prepare(members, undoes=taken[-1].id)
+            change.commit()
+        return RolledBack(tuple(taken), tuple(members), tuple(kept))
 
 
 def not_taken_back(history: Sequence[Change]) -> list[Change]:
@@ -223,8 +233,10 @@ def _after(standing: Sequence[Change], to: int) -> list[Change]:
     return [change for change in standing if change.id > to]
 
 
-def _inverse(store: Store, change: SetChange, taken: Sequence[Change]) -> list[Member]:
-    """Return what takes changes back: of each plugin, only what they changed about it."""
+def _inverse(
+    store: Store, change: SetChange, taken: Sequence[Change]
+) -> tuple[list[Member], list[tuple[PluginId, str]]]:
+    """Return what takes changes back: of each plugin, only what they changed about it; and what stays, being used."""
     after: dict[PluginId, Facts] = {}
     unpacked: dict[PluginId, list[str]] = {}
     for old in taken:  # newest first, so the oldest has the last word
@@ -238,15 +250,18 @@ def _inverse(store: Store, change: SetChange, taken: Sequence[Change]) -> list[M
             )
             if member.unpacks is not None:
                 unpacked.setdefault(member.plugin, []).append(member.unpacks)
-    members = []
+    members, kept = [], []
     for plugin, facts in after.items():
-        gone = tuple(
+        gone = [
             version
             for version in dict.fromkeys(unpacked.get(plugin, ()))
             if version != facts.version and os.path.lexists(store.version_folder(plugin, version))
-        )
-        members.append(Member(plugin, change.facts(plugin), facts, removes=gone))
-    return members
+        ]
+        used = [version for version in gone if holders(store, plugin, version)]
+        kept += [(plugin, version) for version in used]
+        removes = tuple(version for version in gone if version not in used)
+        members.append(Member(plugin, change.facts(plugin), facts, removes=removes))
+    return members, kept
 
 
 def _apply(store: Store, members: Sequence[Member]) -> None:

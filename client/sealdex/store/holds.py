@@ -1,0 +1,184 @@
+"""Who uses an installed version now, so that it isn't uninstalled under their hands.
+
+    <store>/holds/<namespace>/<name>/<version>/<what>-<process id>-<number>
+
+A hold is an empty file that its holder keeps locked: it ends with the holder, however that ends, and a process id that
+was given to somebody else means nothing. What a killed holder leaves is a file without a lock, which the next look
+deletes.
+The lock belongs to the open file, so that a service inherits it from its supervisor and holds its version also when the
+supervisor was killed; that is why it isn't a `filelock.FileLock`, whose descriptor can't be had.
+
+A version is looked at and held, or looked at and removed, behind one gate: neither can slip in between.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from sealdex.errors import InstallError
+from sealdex.store.layout import Store
+
+if TYPE_CHECKING:
+    from sealdex.store.layout import Plugin
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+SERVICE, HOST, JOB = "service", "host", "job"
+_GATE_PATIENCE_S = 60.0
+_numbers = itertools.count(1)
+_log = logging.getLogger("sealdex.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a version: a ``service``, the ``host`` process of a plugin manager or a ``job``; and its process id."""
+
+    what: str
+    process: int
+
+
+class Hold:
+    """A version that is held until `release`, or the end of this process and of whom it handed the descriptor."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
+        self._descriptor: int | None = descriptor
+
+    def fileno(self) -> int:
+        """Return the descriptor, for a child process that is to hold as well.
+
+        Raises:
+            ValueError: it was released.
+        """
+        if self._descriptor is None:
+            raise ValueError("the hold was released")
+        return self._descriptor
+
+    def release(self) -> None:
+        """Let go; may be called again."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            with suppress(OSError):  # Windows keeps files that are open; the next look deletes it
+                self._path.unlink()
+            if sys.platform != "win32":
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all who inherited it
+            os.close(descriptor)
+
+
+def hold(store: Store, plugin: Plugin, version: str, what: str) -> Hold | None:
+    """Hold a version; read what is to be used of it only afterwards, since it may be gone by now.
+
+    Returns:
+        The hold; None where the store can't be written: nobody can uninstall there either.
+    """
+    folder = Path(store.holds_folder(plugin, version))
+    try:
+        with _gate(store):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{what}-{os.getpid()}-{next(_numbers)}"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+            try:
+                _lock(descriptor)
+            except OSError:
+                os.close(descriptor)
+                raise
+            return Hold(path, descriptor)
+    except (OSError, Timeout) as error:
+        _log.debug("%s/%s %s could not be held: %s", *plugin, version, error)
+        return None
+
+
+def holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
+    """Return who holds a version; what killed ones left is deleted."""
+    with _gate(store):
+        return _holders(store, plugin, version)
+
+
+@contextmanager
+def unheld(store: Store, versions: Iterable[tuple[Plugin, str]]) -> Iterator[None]:
+    """Keep versions from being held for the length of a block, in which they are removed.
+
+    Raises:
+        InstallError: one of them is held; it says by whom, and what ends that.
+    """
+    with _gate(store):
+        for plugin, version in versions:
+            if found := _holders(store, plugin, version):
+                raise _held(plugin, version, found)
+        yield
+
+
+def _holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
+    folder = Path(store.holds_folder(plugin, version))
+    found = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        what, _, rest = path.name.partition("-")
+        process = rest.partition("-")[0]
+        try:
+            descriptor = os.open(path, os.O_RDWR)
+        except FileNotFoundError:
+            continue
+        try:
+            _lock(descriptor)
+        except OSError:
+            found.append(Holder(what, int(process) if process.isdecimal() else 0))
+        else:
+            with suppress(OSError):
+                path.unlink()
+        finally:
+            os.close(descriptor)
+    if not found:
+        with suppress(OSError):  # the last version, the last plugin of a namespace
+            folder.rmdir()
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
+    return found
+
+
+@contextmanager
+def _gate(store: Store) -> Iterator[None]:
+    path = Path(store.holds_gate)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    lock.acquire(timeout=_GATE_PATIENCE_S)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _held(plugin: Plugin, version: str, found: Sequence[Holder]) -> InstallError:
+    name = "/".join(plugin)
+    said = {
+        SERVICE: f"it runs as a service, started by process {{}} (sealdex stop {name})",
+        HOST: "process {} has it loaded",
+        JOB: "the job of process {} needs it",
+    }
+    who = "; ".join(said.get(each.what, "process {} uses it").format(each.process) for each in found)
+    if any(each.what == SERVICE for each in found):
+        hint = f"sealdex stop {name}, then run the command again"
+    else:
+        hint = f"end process {found[0].process}, or let it go over to another version: sealdex use {name} VERSION"
+    return InstallError(
+        f"{name} {version} is in use: {who}", subject=f"{name} {version}", untouched="nothing was changed", hint=hint
+    )
