@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tuf.api.metadata import Metadata, Role, Root
 
 from registry_builder.claims import ClaimDecision, Waiting
+from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion, ReleaseChange, is_ingested, stored_names
 from registry_builder.compile.manifest import manifest_key, readme_key
@@ -148,6 +149,7 @@ class PublishPlan:
         )
 
 
+@collector_paused()
 def plan_publish(
     config: RegistryConfig,
     realm: str,

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.index import CompiledIndex, Ingestion, ReleaseChange, compile_index, same_manifest
 from registry_builder.compile.manifest import manifest_key, pin
@@ -130,6 +131,7 @@ def target_pin(data: bytes) -> TargetPin:
     return TargetPin(len(data), hashlib.sha256(data).hexdigest())
 
 
+@collector_paused()
 def survey(sources: Sources, state: PublishedState | None, reader: PublishedReader) -> Survey:
     """Compare sources with the published state, reading what that takes.
 

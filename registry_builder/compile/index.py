@@ -194,13 +194,13 @@ def stored_names(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple
     names: list[str] = []
     taken: dict[str, str] = {_MANIFEST_NAME: ""}
     for artifact in artifacts:
+        if artifact.source.startswith("oci:"):
+            names.append(artifact.file or _image_name(artifact.source))
+            continue
         name = artifact_file_name(artifact)
-        if artifact_kind(artifact.source) == "oci":
-            name = artifact.file or _image_name(artifact.source)
-        elif is_ingested(artifact, ingestion) and taken.get(name.lower(), artifact.sha256) != artifact.sha256:
+        if taken.get(name.lower(), artifact.sha256) != artifact.sha256 and is_ingested(artifact, ingestion):
             name = f"{artifact.sha256[:12]}-{name}"
-        if artifact_kind(artifact.source) != "oci":
-            taken.setdefault(name.lower(), artifact.sha256)
+        taken.setdefault(name.lower(), artifact.sha256)
         names.append(name)
     return tuple(names)
 
@@ -220,7 +220,7 @@ def _artifacts(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[A
                 selector=_plain(artifact.selector),
                 tags=artifact.tags,
                 bin=artifact.bin,
-                files=tuple(MappedFile(mapping.source, mapping.to) for mapping in artifact.files),
+                files=tuple([MappedFile(mapping.source, mapping.to) for mapping in artifact.files]),
                 file_list=FilePin(artifact.file_list.size, artifact.file_list.sha256) if artifact.file_list else None,
             )
         )

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
+from registry_builder.collector import collector_paused
 from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
@@ -25,6 +26,7 @@ from sealdex.model.plugin import status_problems
 from sealdex.model.release import Release, published_manifest, release_problems
 
 
+@collector_paused()
 def lint(
     tree: SourceTree,
     *,

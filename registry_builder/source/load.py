@@ -15,13 +15,12 @@ A file with a problem is left out and the rest is kept, so that one run shows ev
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from registry_builder.collector import collector_paused
 from registry_builder.source.config import RegistryConfig, read_config
 from registry_builder.source.files import (
     MAX_MANIFEST_BYTES,
@@ -69,7 +68,7 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> Source
     """
     config = read_config(root)
     loader = _Loader(root, config)
-    with _collector_paused():
+    with collector_paused():
         if only is None:
             loader.load_all()
         else:
@@ -82,18 +81,6 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> Source
         problems=tuple(sorted(loader.problems)),
         complete=only is None,
     )
-
-
-@contextlib.contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the cycle collector from walking what was loaded so far again and again: none of it is garbage."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Loader:

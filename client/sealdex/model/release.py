@@ -197,6 +197,12 @@ class PublishedManifest(_ReleaseFields, forbid_unknown_fields=True, omit_default
 # --- meaning: what the types alone don't say -------------------------------------------------------------------------
 
 _ANY_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.@+-][A-Za-z0-9_.@+ /-]*")
+_DRIVE = re.compile(r"[A-Za-z]:")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_BLANK = re.compile(r"[\s\x00-\x1f]")  # what str.isspace knows, and C0
+_FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
+_ENDINGS = tuple(_FORMATS)
 _OCI_RE = re.compile(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a-f]{64})")
 
 
@@ -213,35 +219,35 @@ def artifact_file_name(artifact: Artifact) -> str:
     """Return the artifact's file name under its release's folder: stated, or the last part of its source."""
     if artifact.file is not None:
         return artifact.file
-    return artifact.source.split("?", 1)[0].split("#", 1)[0].rstrip("/").rsplit("/", 1)[-1]
+    path = artifact.source
+    if "?" in path or "#" in path:
+        path = path.split("?", 1)[0].split("#", 1)[0]
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def artifact_format(artifact: Artifact) -> str:
     """Return the format: stated, or told by the source's ending; anything unknown is a single ``file``."""
     if artifact.format is not None:
         return artifact.format
-    if artifact_kind(artifact.source) == "oci":
+    if artifact.source.startswith("oci:"):
         return "oci"
     name = artifact_file_name(artifact).lower()
-    endings = {
-        ".zip": "zip",
-        ".tar.gz": "tar.gz",
-        ".tgz": "tar.gz",
-        ".tar.zst": "tar.zst",
-        ".tzst": "tar.zst",
-    }
-    return next((fmt for ending, fmt in endings.items() if name.endswith(ending)), "file")
+    if not name.endswith(_ENDINGS):
+        return "file"
+    return next(fmt for ending, fmt in _FORMATS.items() if name.endswith(ending))
 
 
 def relative_path_problem(path: str) -> str | None:
     """Say why a path can't be used inside an installation, or None when it can."""
-    if path.startswith(("/", "\\")) or re.match(r"[A-Za-z]:", path):
+    if ".." not in path and _PLAIN_PATH.fullmatch(path):
+        return None  # nearly all of them, told at once
+    if path.startswith(("/", "\\")) or _DRIVE.match(path):
         return "must be relative"
     if "\\" in path:
         return "must use forward slashes"
     if ".." in path.split("/"):
         return "must not contain '..'"
-    if any(ord(c) < 32 or ord(c) == 127 for c in path):
+    if _CONTROL.search(path):
         return "must not contain control characters"
     return None
 
@@ -293,7 +299,7 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
         scheme = artifact.source.split(":", 1)[0].lower()
         if scheme not in {"https", "http"}:
             yield "source", f"scheme '{scheme}' is not supported: write an https:// address or a path"
-        elif any(c.isspace() or ord(c) < 32 for c in artifact.source):
+        elif _BLANK.search(artifact.source):
             yield "source", "contains white space: percent-encode it (%20)"
         elif "@" in artifact.source.split("/", 3)[2]:
             yield "source", "contains a user name or password: remove it, the manifest is public"
@@ -315,8 +321,9 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
             )
     if artifact.file_list is not None and (kind != "path" or artifact_format(artifact) != "zip"):
         yield "file_list", "is for zip archives in the source tree: remove it"
-    for where, problem in selector_problems(artifact.selector):
-        yield f"selector.{where}".rstrip("."), problem
+    if artifact.selector.match_expressions:
+        for where, problem in selector_problems(artifact.selector):
+            yield f"selector.{where}".rstrip("."), problem
     if artifact.bin is not None and (problem := relative_path_problem(artifact.bin)):
         yield "bin", f"'{artifact.bin}' {problem}"
     for i, mapping in enumerate(artifact.files):
@@ -327,15 +334,16 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
 
 def _artifacts_together(artifacts: tuple[Artifact, ...]) -> Iterator[tuple[str, str]]:
     by_name: dict[str, int] = {}
+    tags = [frozenset(artifact.tags) for artifact in artifacts]
     for i, artifact in enumerate(artifacts):
-        if artifact_kind(artifact.source) != "oci":
+        if not artifact.source.startswith("oci:"):
             first = by_name.setdefault(artifact_file_name(artifact).lower(), i)
             # one archive may serve several environments; two different files may not share a name
             if artifacts[first].sha256 != artifact.sha256 and artifact_kind(artifact.source) == "path":
                 yield f"artifacts[{i}].file", f"has the same file name as artifacts[{first}]: set `file`"
         for j in range(i):
             other = artifacts[j]
-            if set(artifact.tags) != set(other.tags):
+            if tags[i] != tags[j]:
                 continue  # order decides between artifacts that need different tags
             if (witness := overlap(artifact.selector, other.selector)) is not None:
                 example = ", ".join(f"{k}={v}" for k, v in witness.items()) or "any environment"

@@ -100,7 +100,8 @@ def selector_problems(selector: Selector) -> Iterator[tuple[str, str]]:
                 yield where, f'{operator.value} needs exactly one value, a number such as ["8192"]'
         elif values:
             yield where, f"{operator.value} takes no values: remove them"
-    if _domains_of(selector) is None:
+    # labels alone ask one value of each key, which some environment has
+    if selector.match_expressions and _domains_of(selector) is None:
         yield "", "no environment can satisfy all of its requirements"
 
 
@@ -271,8 +272,10 @@ def overlap(a: Selector, b: Selector) -> dict[str, str] | None:
 
     Requirements on different keys are independent, so it is enough that each key on its own can be satisfied.
     """
-    if any(b.match_labels.get(key, value) != value for key, value in a.match_labels.items()):
-        return None  # the usual case, such as two values of os, without building domains
+    others = b.match_labels
+    for key, value in a.match_labels.items():
+        if others.get(key, value) != value:
+            return None  # the usual case, such as two values of os, without building domains
     found = _domains_of(a, b)
     if found is None:
         return None
