@@ -1,14 +1,16 @@
-"""``keys create|add|list|show``: signing keys, whose private halves stay in the key folder, outside the source tree."""
+"""``keys create|add|list|show|check``: signing keys, whose private halves stay outside the source tree."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry_builder.cli.examples import example
+from registry_builder.cli.reading import SUMMARY, append
 from registry_builder.cli.tree import tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
@@ -165,6 +167,60 @@ def show(ctx: click.Context, name: str) -> None:
             **_public(section),
         }
     )
+
+
+@keys.command(epilog=example("sealdex-builder keys check", "sealdex-builder keys check --json"))
+@SUMMARY
+@output_options
+@click.pass_context
+def check(ctx: click.Context, summary: Path | None) -> int:
+    """Let each key of the online roles sign a few bytes, and say which can't here; for where publishing runs.
+
+    Exits 1 when a role lacks keys. What is signed is no metadata and is thrown away. With --summary, only what is
+    missing is written, and nothing when all can sign.
+    """
+    from registry_builder.signing.key_check import check_online_keys  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.signing_summary import keys_markdown  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
+
+    out, tree = output_of(ctx), tree_of(ctx)
+    found = check_online_keys(tree, Keyring(read_config(tree), tree, prompt=prompt_for_passphrase()))
+    out.table(
+        ("realm", "role", "needs", "can sign", ""),
+        [
+            (
+                role.realm,
+                role.role,
+                str(role.threshold),
+                ", ".join(role.able) or "-",
+                "" if role.can_sign else "LACKS KEYS",
+            )
+            for role in found
+        ],
+    )
+    for name, reason in {name: reason for role in found for name, reason in role.missing.items()}.items():
+        out.warn(f"{name}: {reason}")
+    if markdown := keys_markdown(found):
+        append(summary, markdown)
+    complete = all(role.can_sign for role in found)
+    out.result(
+        {
+            "complete": complete,
+            "roles": [
+                {
+                    "realm": role.realm,
+                    "role": role.role,
+                    "threshold": role.threshold,
+                    "can_sign": role.can_sign,
+                    "able": list(role.able),
+                    "missing": dict(role.missing),
+                }
+                for role in found
+            ],
+        }
+    )
+    return 0 if complete else 1
 
 
 def _new_passphrase(name: str) -> bytes:
