@@ -1,12 +1,15 @@
 """Carries out a publish plan: immutable files first, the one swap of timestamp.json last.
 
     artifacts, manifests, READMEs, attachments -> index documents -> catalogue shards -> bins
-      -> packages, catalog, claimed namespaces -> targets -> snapshot -> roots -> flush
-      -> timestamp.json (swapped on the ETag read at the start)
+      -> packages, catalog, claimed namespaces -> targets -> snapshot -> flush
+      -> timestamp.json (swapped on the ETag read at the start) -> new roots
 
 Each file is created, never overwritten; whatever dies before the swap leaves files that nothing refers to. A metadata
-version that such a run left behind is skipped: the next number is taken and signed. Roots come last but one, since
-clients follow a new root the moment it is there.
+version that such a run left behind is skipped: the next number is taken and signed.
+
+Clients follow a new root the moment it is there, and what they find must verify with it. So timestamp and snapshot are
+signed by the keys of both roots, and new roots come after the swap: docs/decisions/0011-new-roots-come-last.md. A first
+publish has no readers yet and puts its roots before.
 """
 
 from __future__ import annotations
@@ -20,9 +23,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+from tuf.api.metadata import Metadata, Root
+
 from registry_builder.compile.manifest import manifest_bytes
 from registry_builder.plan import FileListSource, ManifestSource, PublishPlan, Upload
-from registry_builder.signing.authority import Authority, Delegator, authority_of, sign_role
+from registry_builder.signing.authority import Authority, Delegator, authority_of, sign_role, with_older_keys
 from registry_builder.signing.roles import (
     build_packages,
     build_snapshot,
@@ -136,11 +141,18 @@ class _Commit:
             self._done.versions[role] = version
         self._put_offline()
         self._sign_snapshot(authorities)
-        for version, data in sorted(self._plan.roots.items()):
-            self._put(f"metadata/{version}.root.json", data)
+        if self._state is None:
+            self._put_roots()
         self._storage.flush()
         self._swap_timestamp(authorities["timestamp"])
+        if self._state is not None and self._plan.roots:
+            self._put_roots()
+            self._storage.flush()
         return self._done
+
+    def _put_roots(self) -> None:
+        for version, data in sorted(self._plan.roots.items()):
+            self._put(f"metadata/{version}.root.json", data)
 
     def _authorities(self) -> dict[str, Authority]:
         plan, config = self._plan, self._config
@@ -155,6 +167,9 @@ class _Commit:
             for role, delegator in delegators.items()
             if role in plan.reasons
         }
+        for role in ("snapshot", "timestamp"):
+            if role in found:
+                found[role] = with_older_keys(found[role], self._older_roots(), role, self._keyring)
         found |= {role: authority_of(self._trust.targets_role, role, self._keyring) for role in plan.claims}
         if plan.bins:
             packages = self._state.packages_role if self._state else None
@@ -162,6 +177,14 @@ class _Commit:
                 packages = build_packages(config, plan.realm, bits=plan.bits, version=1, now=self._now)
             found["bins"] = authority_of(packages, next(iter(plan.bins)), self._keyring)
         return found
+
+    def _older_roots(self) -> list[Root]:
+        """Return the roots that readers may have until the newest has reached them: from the published one on."""
+        if self._state is None or not self._plan.roots:
+            return []
+        newest = max(self._plan.roots)
+        versions = [n for n in self._trust.roots if self._state.root_version <= n < newest]
+        return [Metadata[Root].from_bytes(self._trust.roots[n]).signed for n in versions]
 
     # --- files ----------------------------------------------------------------------------------------------------
 

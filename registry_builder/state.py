@@ -11,6 +11,7 @@ Everything else that doesn't verify stops the publish with nothing written.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -130,6 +131,7 @@ class PublishedReader:
         self._fetcher = StorageFetcher(storage, workers, marker)
         self.documents = DocumentReader(storage, workers)
         self._anchor_is_published = False
+        self._anchor_version = 0
         self._temporary = tempfile.TemporaryDirectory(prefix="sealdex-state-")
         self._folder = Path(self._temporary.name)
         self._updater: Updater | None = None
@@ -159,6 +161,21 @@ class PublishedReader:
         """
         seen = self._memory.load() if self._memory else None
         anchor = self._anchor(seen)
+        try:
+            return self._open(probe, anchor, seen)
+        except VerificationError as error:
+            # a publish that died between its timestamp and its root: what is there speaks to the root that comes
+            if not self._anchor_is_published or self._anchor_version == max(self._trust.roots):
+                raise
+            self._fetcher.restart({f"metadata/{n}.root.json": data for n, data in self._trust.roots.items()})
+            for path in self._folder.iterdir():
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+            try:
+                return self._open(probe, anchor, seen)
+            except VerificationError:
+                raise error from None
+
+    def _open(self, probe: str, anchor: bytes, seen: Seen | None) -> PublishedState | None:
         if seen is not None:
             (self._folder / "timestamp.json").write_text(seen.timestamp, encoding="utf-8")
             (self._folder / "snapshot.json").write_text(seen.snapshot, encoding="utf-8")
@@ -212,7 +229,7 @@ class PublishedReader:
                 raise tampered(
                     self._storage, key, f"it is not the file that trust/ of the source tree has as {version}.root.json"
                 )
-            self._anchor_is_published = True
+            self._anchor_is_published, self._anchor_version = True, version
             if seen is not None and seen.root_version > version:
                 raise self._rolled_back(f"root {seen.root_version} was seen from here, and now {version} is the newest")
             return stored
@@ -269,7 +286,7 @@ class PublishedReader:
             raise tampered(self._storage, "metadata/packages", "it has no succinct delegation")
         return PublishedState(
             etag=self._fetcher.timestamp.etag,
-            root_version=self._newest_root(),
+            root_version=self._anchor_version,
             timestamp=self._role_file("timestamp", self._signed("timestamp", Timestamp)),
             snapshot=self._role_file("snapshot", snapshot),
             versions=versions,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote
 
@@ -29,6 +29,7 @@ class StorageFetcher(FetcherInterface):
         self._ready: dict[str, StoredObject] = {}
         self._asked: set[str] = set()
         self.last_key = ""
+        self._roots: Mapping[str, bytes] = {}
         self.timestamp = StoredObject(b"", "")
 
     def prefetch(self, keys: Iterable[str]) -> None:
@@ -46,6 +47,11 @@ class StorageFetcher(FetcherInterface):
         except SealdexError:
             return None
 
+    def restart(self, roots: Mapping[str, bytes]) -> None:
+        """Begin anew, with roots (by key) that are about to be published where the storage has none."""
+        self._roots = roots
+        self._asked.clear()
+
     def was_asked(self, key: str) -> bool:
         """Tell whether ngclient asked for a file."""
         return key in self._asked
@@ -60,6 +66,8 @@ class StorageFetcher(FetcherInterface):
             try:
                 stored = self._storage.get(key, max_bytes=max_length)
             except ObjectMissingError as error:
+                if key in self._roots:
+                    return self._roots[key]
                 raise DownloadHTTPError(error.message, 404) from error
             except ObjectTooLargeError as error:
                 raise DownloadLengthMismatchError(error.message) from error

@@ -237,7 +237,8 @@ def _show(out: Output, tree: Path, found: Ceremony) -> None:
         out.line(f"  realm {document.realm}, {document.name}:")
         _lines(out, document.changes)
         for quorum in document.quorums:
-            out.line(f"    signed for {quorum.said}: {len(quorum.signed)} of the {quorum.threshold} needed")
+            need = "needed" if quorum.is_needed else "wanted"
+            out.line(f"    signed for {quorum.said}: {len(quorum.signed)} of the {quorum.threshold} {need}")
         if found.closed is None:
             _lines(out, [f"missing: {line}" for line in missing_signatures(tree, document)])
         for line in document.ignored:
@@ -265,7 +266,13 @@ def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
                 "file": d.name,
                 "changes": list(d.changes),
                 "quorums": [
-                    {"for": q.said, "threshold": q.threshold, "keys": list(q.keyids), "signed": list(q.signed)}
+                    {
+                        "for": q.said,
+                        "threshold": q.threshold,
+                        "needed": q.is_needed,
+                        "keys": list(q.keyids),
+                        "signed": list(q.signed),
+                    }
                     for q in d.quorums
                 ],
                 "missing": missing_signatures(tree, d),

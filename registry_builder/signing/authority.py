@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from securesystemslib.signer import Signer
@@ -53,6 +54,29 @@ def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority
             hint="sealdex-builder status shows which keys are where",
         )
     return Authority(delegator, tuple(signers))
+
+
+def with_older_keys(authority: Authority, older: Iterable[Delegator], role: str, keyring: Keyring) -> Authority:
+    """Return ``authority`` with the keys that older roots trust for ``role``, those that can be reached here.
+
+    While a new root spreads, some readers have it and some have the one before (a CDN may keep its "not found" for
+    seconds): what both kinds of keys signed, both kinds of readers accept. A key that is gone signs nothing, and
+    nothing depends on it.
+    """
+    signers = list(authority.signers)
+    known = {signer.public_key.keyid for signer in signers}
+    for delegator in older:
+        for keyid in delegator.get_delegated_role(role).keyids:
+            if keyid in known:
+                continue
+            known.add(keyid)
+            try:
+                signer = keyring.signer_for(keyid)
+            except SealdexError:
+                continue
+            if signer is not None:
+                signers.append(signer)
+    return Authority(authority.delegator, tuple(signers))
 
 
 def sign_role(signed: T, role: str, authority: Authority) -> bytes:

@@ -30,9 +30,7 @@ from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
 from registry_builder.signing.describe import describe_root, describe_targets
-from registry_builder.signing.roles import (
-    realm_marker,
-)
+from registry_builder.signing.roles import realm_marker, same_authority
 from registry_builder.signing.trust import Trust, load_trust
 from registry_builder.source.config import (
     NamespaceSection,
@@ -91,12 +89,18 @@ class SignatureFile(Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Quorum:
-    """One threshold that a document must meet: whose it is, how many keys, which have signed."""
+    """One threshold of a document: whose it is, how many keys, which have signed, whether it must be met.
+
+    One isn't needed: that of the old root for targets whose keys the new root changes. Where it is met, readers that
+    don't have the new root yet can read the new targets, and the change has no gap
+    (docs/decisions/0011-new-roots-come-last.md).
+    """
 
     said: str
     threshold: int
     keyids: tuple[str, ...]
     signed: tuple[str, ...]
+    is_needed: bool = True
 
     @property
     def is_met(self) -> bool:
@@ -134,8 +138,8 @@ class CeremonyDocument:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every threshold is met."""
-        return all(quorum.is_met for quorum in self.quorums)
+        """Whether every threshold that must be met is."""
+        return all(quorum.is_met for quorum in self.quorums if quorum.is_needed)
 
     @property
     def keyids(self) -> tuple[str, ...]:
@@ -226,6 +230,7 @@ def _documents(
                 hint="another ceremony was finished meanwhile: abort this one and start it anew",
             )
         authorities: list[tuple[str, Root]] = []
+        optional: set[str] = set()
         if isinstance(signed, Root):
             before = _root_before(trust, signed.version)
             changes = describe_root(before, signed, name_of)
@@ -234,9 +239,20 @@ def _documents(
             changes = describe_targets(_targets_before(trust, signed.version), signed, name_of)
             delegator = new_root if isinstance(new_root, Root) else trust.root
             authorities = [(f"root {delegator.version}", delegator)]
+            before = _root_before(trust, delegator.version)
+            if new_root is not None and not same_authority(before.roles["targets"], delegator.roles["targets"]):
+                said = f"root {before.version}, for readers on their way to root {delegator.version}"
+                authorities.append((said, before))
+                optional.add(said)
         signatures, ignored = _signatures(folder, role, payload, [root for _, root in authorities])
         quorums = [
-            _quorum(said, root, role, {keyid for keyid, s in signatures.items() if _verifies(root, keyid, s, payload)})
+            _quorum(
+                said,
+                root,
+                role,
+                {keyid for keyid, s in signatures.items() if _verifies(root, keyid, s, payload)},
+                is_needed=said not in optional,
+            )
             for said, root in authorities
         ]
         documents.append(
@@ -257,9 +273,10 @@ def _targets_before(trust: Trust, version: int) -> Targets:
     return trust.targets_role if data is None else Metadata[Targets].from_bytes(data).signed
 
 
-def _quorum(said: str, delegator: Root, role: str, signed: set[str]) -> Quorum:
+def _quorum(said: str, delegator: Root, role: str, signed: set[str], *, is_needed: bool) -> Quorum:
     wanted: Role = delegator.get_delegated_role(role)
-    return Quorum(said, wanted.threshold, tuple(wanted.keyids), tuple(k for k in wanted.keyids if k in signed))
+    have = tuple(k for k in wanted.keyids if k in signed)
+    return Quorum(said, wanted.threshold, tuple(wanted.keyids), have, is_needed)
 
 
 def _verifies(delegator: Root, keyid: str, file: SignatureFile, payload: bytes) -> bool:
@@ -323,7 +340,7 @@ def missing_signatures(tree: Path, document: CeremonyDocument) -> list[str]:
         f"{document.realm} {document.name} needs {quorum.threshold - len(quorum.signed)} more signature(s) for "
         f"{quorum.said}, of " + ", ".join(names.get(k, k[:12]) for k in quorum.keyids if k not in quorum.signed)
         for quorum in document.quorums
-        if not quorum.is_met
+        if quorum.is_needed and not quorum.is_met
     ]
 
 
