@@ -39,8 +39,15 @@ from registry_builder.signing.trust import Trust
 from registry_builder.source.config import RegistryConfig
 from registry_builder.source.file_list import file_list_bytes
 from registry_builder.state import PublishedState
-from registry_builder.state_fetcher import TIMESTAMP_KEY
-from registry_builder.storage import Body, ObjectConflictError, Storage, headers_for
+from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.storage import (
+    Body,
+    LostRaceError,
+    ObjectConflictError,
+    ObjectMissingError,
+    Storage,
+    headers_for,
+)
 from sealdex.errors import SealdexError
 
 Notice = Callable[[str, int, int], None]
@@ -81,6 +88,19 @@ class Committed:
     skipped: list[str] = field(default_factory=list)
 
 
+@dataclass
+class Earlier:
+    """What earlier attempts of the same publish put into the storage or found there; it isn't asked for again.
+
+    Attributes:
+        files: key and SHA-256 of files that were put.
+        numbers: role to the highest version number that is known to be taken.
+    """
+
+    files: set[tuple[str, str]] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
+
+
 def commit(
     plan: PublishPlan,
     state: PublishedState | None,
@@ -92,8 +112,9 @@ def commit(
     now: datetime,
     workers: int,
     notice: Notice | None = None,
+    earlier: Earlier | None = None,
 ) -> Committed:
-    """Write what the plan says and commit it.
+    """Write what the plan says and commit it; what this attempt puts is added to ``earlier``.
 
     Raises:
         ConfigError: a key that is needed can't sign here; nothing was written.
@@ -101,7 +122,7 @@ def commit(
         FileChangedError: an artifact isn't what its manifest says; nothing was committed.
         LostRaceError: another publisher committed first; nothing was committed.
     """
-    return _Commit(plan, state, storage, config, trust, keyring, now, workers, notice).run()
+    return _Commit(plan, state, storage, config, trust, keyring, now, workers, notice, earlier or Earlier()).run()
 
 
 class _Commit:
@@ -116,6 +137,7 @@ class _Commit:
         now: datetime,
         workers: int,
         notice: Notice | None,
+        earlier: Earlier,
     ) -> None:
         self._plan = plan
         self._state = state
@@ -126,6 +148,7 @@ class _Commit:
         self._now = now
         self._workers = workers
         self._notice = notice or (lambda _what, _done, _total: None)
+        self._earlier = earlier
         self._done = Committed(versions=dict(state.versions) if state else {})
 
     def run(self) -> Committed:
@@ -197,6 +220,8 @@ class _Commit:
                 self._notice(kind, written, total)
 
     def _upload(self, upload: Upload) -> Upload:
+        if (file := (upload.key, upload.sha256)) in self._earlier.files:
+            return upload
         headers = headers_for(upload.key)
         if isinstance(upload.content, Path):
             body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256)
@@ -209,6 +234,7 @@ class _Commit:
         else:
             body = Body(upload.content, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
         self._storage.put_new(upload.key, body)
+        self._earlier.files.add(file)
         return upload
 
     # --- metadata -------------------------------------------------------------------------------------------------
@@ -280,13 +306,16 @@ class _Commit:
 
     def _put_role(self, role: str, make: Callable[[int], bytes], *, before: int | None = None) -> int:
         """Sign a role under the next number that is free, and return it."""
-        version = (self._done.versions.get(role, 0) if before is None else before) + 1
+        before = self._done.versions.get(role, 0) if before is None else before
+        version = max(before, self._earlier.numbers.get(role, 0)) + 1
         for attempt in range(_VERSION_ATTEMPTS):
             key = f"metadata/{version}.{role}.json"
             data = make(version)
+            self._earlier.numbers[role] = version  # taken from now on, by this or by somebody else
             try:
                 self._put(key, data)
             except ObjectConflictError:
+                self._check_not_beaten()
                 self._done.skipped.append(key)
                 # one by one past what a crash left; in growing steps where others are publishing as well, so that
                 # twenty publishers don't try the same twenty numbers
@@ -301,6 +330,18 @@ class _Commit:
             untouched="the published registry is as it was",
             hint="somebody else writes to this storage",
         )
+
+    def _check_not_beaten(self) -> None:
+        """Give up at once when another publisher has committed since: a number that is taken may be its work.
+
+        To go on would cost the rest of an attempt that can't win, and numbers that others then have to skip.
+        """
+        try:
+            etag = self._storage.get(TIMESTAMP_KEY, max_bytes=MAX_METADATA_BYTES).etag
+        except ObjectMissingError:
+            etag = None
+        if etag != (self._state.etag if self._state else None):
+            raise LostRaceError(TIMESTAMP_KEY, self._storage.description)
 
     def _put(self, key: str, data: bytes) -> None:
         self._storage.put_new(key, Body.of_bytes(data, headers_for(key)))

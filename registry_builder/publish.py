@@ -16,7 +16,7 @@ from datetime import datetime
 from types import ModuleType
 from typing import Any, TypeVar
 
-from registry_builder.commit import Committed
+from registry_builder.commit import Committed, Earlier
 from registry_builder.compile.index import Ingestion
 from registry_builder.ingest import ingest
 from registry_builder.plan import IngestedArtifact, PublishPlan
@@ -130,6 +130,7 @@ class _Job:
         self._dry_run = dry_run
         self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
         self._checked: set[tuple[PluginId, str]] = set()
+        self._earlier = Earlier()
 
     def attempt(self) -> PublishResult:
         """Publish on top of the state as it is now."""
@@ -142,7 +143,7 @@ class _Job:
                 publisher, found, plan = self._plan(state, reader, now)
             result = PublishResult(plan)
             if not self._dry_run:
-                _finish(publisher, reader, self._sources, plan, state, found, now, result)
+                _finish(publisher, reader, self._sources, plan, state, found, now, result, self._earlier)
         return result
 
     def _plan(
@@ -181,10 +182,11 @@ def _finish(
     found: Survey,
     now: datetime,
     result: PublishResult,
+    earlier: Earlier,
 ) -> None:
     committed: Committed | None = None
     if not plan.is_empty:
-        committed = publisher.commit(plan, state, now)
+        committed = publisher.commit(plan, state, now, earlier)
         result.committed = True
         result.warnings += [
             f"{key} was left behind by a publish that didn't finish, or belongs to one that goes on; it was skipped"

@@ -14,7 +14,7 @@ from registry_builder.claims import (
     hold_back_targets,
     signed_claims,
 )
-from registry_builder.commit import Committed, Notice, commit
+from registry_builder.commit import Committed, Earlier, Notice, commit
 from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.index import Ingestion
 from registry_builder.memory import Memory, Seen, memory_of
@@ -141,8 +141,10 @@ class Publisher:
         waiting = tuple(replace(each, plugins=()) for each in claims.waiting)
         return replace(self, trust=hold_back_targets(self.trust, state, waiting)), waiting
 
-    def commit(self, plan: PublishPlan, state: PublishedState | None, now: datetime) -> Committed:
-        """Write and commit ``plan``, and remember the new state."""
+    def commit(
+        self, plan: PublishPlan, state: PublishedState | None, now: datetime, earlier: Earlier | None = None
+    ) -> Committed:
+        """Write and commit ``plan``, and remember the new state; ``earlier`` as in `registry_builder.commit.commit`."""
         committed = commit(
             plan,
             state,
@@ -153,6 +155,7 @@ class Publisher:
             now=now,
             workers=self.workers,
             notice=self.notice,
+            earlier=earlier,
         )
         self.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
         return committed

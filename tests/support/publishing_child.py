@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from registry_builder.publish import open_publisher, publish
 from registry_builder.source.load import load_tree
-from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage
+from registry_builder.source.tree import SourceTree
+from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3
 from sealdex.model.ids import parse_plugin_id
 
+LARGE_BYTES = 100_000
+"""An artifact of this size goes to S3 in parts, in the processes here."""
+
 _T = TypeVar("_T")
+
+
+def own_folders(tmp_path: Path) -> dict[str, str]:
+    """Return the environment in which a publisher of the test's tree finds its keys and its memory."""
+    return {"SEALDEX_KEYS": str(tmp_path / "keys"), "XDG_STATE_HOME": str(tmp_path / "state")}
 
 
 class DyingStorage:
@@ -93,18 +105,74 @@ def publishers() -> ForkServerContext:
 def die_publishing(tree: Path, only: Sequence[str], at: int, after: bool, environment: Mapping[str, str]) -> None:
     """Publish the public realm and be killed at request ``at``."""
     os.environ.update(environment)
-    wanted = [parse_plugin_id(plugin) for plugin in only]
-    loaded = load_tree(tree, only=wanted or None)
+    loaded = load_only(tree, only)
     storage = DyingStorage(open_storage(loaded.config.realms["public"].storage, base=tree), at, after=after)
     publish(open_publisher(loaded, "public", storage=storage, workers=1))
 
 
-def race_publishing(
-    tree: Path, storage_uri: str, plugin: str, barrier: Callable[[], object], environment: Mapping[str, str]
-) -> None:
-    """Publish one plugin at the moment when all others do."""
+def die_publishing_on_s3(tree: Path, uri: str, only: Sequence[str], at: int, environment: Mapping[str, str]) -> None:
+    """Publish to S3, large artifacts in parts, and be killed when HTTP request ``at`` is about to leave.
+
+    The last request has none after it: a negative ``at`` means when the answer to that one has arrived.
+    """
     os.environ.update(environment)
-    loaded = load_tree(tree, only=[parse_plugin_id(plugin)])
-    publisher = open_publisher(loaded, "public", storage=open_storage(storage_uri, base=tree))
+    s3.MULTIPART_BYTES = LARGE_BYTES - 1
+    storage = open_storage(uri, base=tree)
+    log_requests(storage, die_at=at)
+    publish(open_publisher(load_only(tree, only), "public", storage=storage, workers=1))
+
+
+def log_requests(storage: Storage, die_at: int = 0) -> list[str]:
+    """Return a list that names each HTTP request to S3 as it leaves; see `die_publishing_on_s3` for ``die_at``.
+
+    What botocore sends again by itself, as to a server that is too busy, isn't named again.
+    """
+    assert isinstance(storage, s3.S3Storage)
+    client, bucket, prefix = storage.raw()
+    log: list[str] = []
+
+    def leaves(request: Any, **_: Any) -> None:
+        if b"attempt=1;" not in request.headers["amz-sdk-request"]:
+            return
+        log.append(f"{request.method} {unquote(request.url).partition(f'/{bucket}/{prefix}')[2]}")
+        if len(log) == die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def answered(**_: Any) -> None:
+        if len(log) == -die_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    client.meta.events.register_last("before-send.s3", leaves)
+    client.meta.events.register_last("response-received.s3", answered)
+    return log
+
+
+def load_only(tree: Path, only: Sequence[str]) -> SourceTree:
+    return load_tree(tree, only=[parse_plugin_id(plugin) for plugin in only] or None)
+
+
+@dataclass(frozen=True)
+class Raced:
+    """What one of several publishers did: its attempts, version numbers that it skipped, and its requests in order."""
+
+    attempts: int
+    skipped: int
+    requests: list[str]
+
+
+def race_publishing(
+    tree: Path,
+    storage_uri: str,
+    plugin: str,
+    barrier: Callable[[], object],
+    environment: Mapping[str, str],
+    report: Path,
+) -> None:
+    """Publish one plugin at the moment when all others do, and write a `Raced` to ``report``."""
+    os.environ.update(environment)
+    storage = open_storage(storage_uri, base=tree)
+    log = log_requests(storage) if isinstance(storage, s3.S3Storage) else []
+    publisher = open_publisher(load_only(tree, [plugin]), "public", storage=storage, use_memory=False, site=False)
     barrier()
-    publish(publisher)
+    result = publish(publisher)
+    report.write_text(json.dumps(asdict(Raced(result.attempts, len(result.warnings), log))))

@@ -1,30 +1,35 @@
-"""A publisher killed at any request, and several at once: readers see the old or the new registry, whole."""
+"""A publisher killed at any request, on a folder and on S3: readers see the old or the new registry, whole."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from support.publishing_child import DyingStorage, die_publishing, publishers, race_publishing
+from support.publishing_child import (
+    LARGE_BYTES,
+    DyingStorage,
+    die_publishing,
+    die_publishing_on_s3,
+    log_requests,
+    own_folders,
+    publishers,
+)
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.storage import Storage, open_storage
+from registry_builder.publish import PublishResult, open_publisher, publish
+from registry_builder.storage import ObjectMissingError, Storage, open_storage, s3
 from registry_builder.storage.folder import FolderStorage
 from sealdex.bundle import Bundle
 
 OLD = {"acme/slack": ["1.0.0"], "acme/mail": ["0.1.0"]}
 NEW = {"acme/slack": ["1.1.0", "1.0.0"], "acme/mail": ["0.1.0"], "acme/news": ["2.0.0"]}
-
-
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {"SEALDEX_KEYS": str(tmp_path / "keys"), "XDG_STATE_HOME": str(tmp_path / "state")}
 
 
 def prepare(tree: Tree) -> None:
@@ -108,7 +113,7 @@ def kill_everywhere(
             shutil.rmtree(folder, ignore_errors=True)
             if (before / folder.name).exists():
                 shutil.copytree(before / folder.name, folder)
-        child = context.Process(target=die_publishing, args=(tree.root, only, at, after, environment(tmp_path)))
+        child = context.Process(target=die_publishing, args=(tree.root, only, at, after, own_folders(tmp_path)))
         child.start()
         child.join()
         assert child.exitcode == -signal.SIGKILL, at
@@ -151,7 +156,7 @@ def test_versions_that_a_dead_run_left_behind_are_skipped_not_overwritten(tree: 
     prepare(tree)
     log = log_of(tree, tmp_path)
     at = next(n for n, what in enumerate(log, 1) if what.startswith("put_if_match"))
-    child = publishers().Process(target=die_publishing, args=(tree.root, (), at, False, environment(tmp_path)))
+    child = publishers().Process(target=die_publishing, args=(tree.root, (), at, False, own_folders(tmp_path)))
     child.start()
     child.join()
     metadata = tree.root.parent / "published/public/metadata"
@@ -167,58 +172,112 @@ def test_versions_that_a_dead_run_left_behind_are_skipped_not_overwritten(tree: 
     assert seen_by(tree, tmp_path / "client")["acme/slack"] == ["1.2.0", "1.1.0", "1.0.0"]
 
 
-def race(tree: Tree, tmp_path: Path, storage_uri: str, racers: int, extra: dict[str, str]) -> None:
-    for number in range(racers):
-        tree.plugin(f"acme/racer-{number}")
-        tree.release(f"acme/racer-{number}", "1.0.0")
-    storage = open_storage(storage_uri, base=tree.root)
-    publish(open_publisher(tree.load("acme/slack", "acme/mail"), "public", storage=storage))
-    context = publishers()
-    barrier = context.Barrier(racers)
-    children = [
-        context.Process(
-            target=race_publishing,
-            args=(tree.root, storage_uri, f"acme/racer-{n}", barrier.wait, {**environment(tmp_path), **extra}),
+# --- on S3, where an operation may be several requests ----------------------------------------------------------------
+
+
+def requests_to_die_at(log: Sequence[str]) -> list[int]:
+    """Choose requests, counted from 1: the first, and from the one before the first write all, pages but for a few.
+
+    What only read has left nothing behind, wherever it dies.
+    """
+    first_write = next(n for n, what in enumerate(log, 1) if not what.startswith("GET"))
+    pages = [n for n, what in enumerate(log, 1) if not re.search(r" (metadata|targets|plugins)/", what)]
+    return [1, *(n for n in range(first_write - 1, len(log) + 1) if n not in pages[3:-2])]
+
+
+class OnS3:
+    """A registry on S3 with one reader, who keeps what it has seen, and whose publishers die."""
+
+    def __init__(self, tree: Tree, uri: str, tmp_path: Path, client: str = "client") -> None:
+        self.tree = tree
+        self.uri = uri
+        self.storage = open_storage(uri, base=tree.root)
+        self._client = tmp_path / client
+        credentials = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        self._environment = {**own_folders(tmp_path), **credentials}
+        self._context = publishers()
+
+    def publish(self, *only: str) -> PublishResult:
+        return publish(open_publisher(self.tree.load(*only), "public", storage=self.storage, workers=1))
+
+    def die(self, at: int, *only: str) -> None:
+        child = self._context.Process(
+            target=die_publishing_on_s3, args=(self.tree.root, self.uri, only, at, self._environment)
         )
-        for n in range(racers)
-    ]
-    for child in children:
         child.start()
-    for child in children:
         child.join()
-    assert [child.exitcode for child in children] == [0] * racers
-    reader = StockClient(
-        open_storage(storage_uri, base=tree.root), (tree.root / "trust/public/1.root.json").read_bytes()
-    )
-    names = {f"acme/racer-{n}" for n in range(racers)}
-    assert set(reader.catalogue()) == names | {"acme/slack", "acme/mail"}
-    assert all(reader.versions(name) == ["1.0.0"] for name in names)
-    state = publish(open_publisher(tree.load(), "public", storage=storage))
-    assert not state.committed
-    assert state.versions["timestamp"] == 1 + racers  # every release landed in exactly one commit
+        assert child.exitcode == -signal.SIGKILL, at
+
+    def seen(self) -> str | None:
+        """Return the newest version of acme/slack after checking all files of it; None when nothing is published."""
+        root = (self.tree.root / "trust/public/1.root.json").read_bytes()
+        if not self._client.exists():
+            try:
+                self.storage.get("metadata/timestamp.json", max_bytes=10_000)
+            except ObjectMissingError:
+                return None
+        client = StockClient(self.storage, root, self._client)
+        document = client.index("acme/slack")
+        assert document is not None
+        newest = document.releases[0]
+        assert client.catalogue()["acme/slack"] == newest.version
+        folder = f"plugins/acme/slack/{newest.version}"
+        pins = {"manifest.json": newest.manifest.sha256, newest.artifacts[0].file: newest.artifacts[0].sha256}
+        for name, sha256 in pins.items():
+            data = self.storage.get(f"{folder}/{name}", max_bytes=2 * LARGE_BYTES).data
+            assert hashlib.sha256(data).hexdigest() == sha256
+        return newest.version
 
 
-@pytest.mark.parametrize("racers", [2, 4])
-def test_publishers_at_once_on_a_folder_lose_nothing(tree: Tree, tmp_path: Path, racers: int) -> None:
-    race(tree, tmp_path, "folder:../published/public", racers, {})
+def test_an_update_on_s3_killed_at_any_http_request(
+    tree: Tree, tmp_path: Path, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(s3, "MULTIPART_BYTES", LARGE_BYTES - 1)
+    registry = OnS3(tree, s3_uri, tmp_path)
+    registry.publish()
+    tree.release("acme/slack", "1.1.0", data=bytes(LARGE_BYTES))
+    log = log_requests(registry.storage)
+    registry.publish("acme/slack")
+    rehearsed = list(log)
+    assert [what.partition(" ")[0] for what in rehearsed].count("POST") == 2  # the artifact went in parts
+    swap = next(n for n, what in enumerate(rehearsed, 1) if what.startswith("PUT metadata/timestamp.json"))
+    before = registry.seen()
+    counts = [0, 0]
+    for number, at in enumerate([*requests_to_die_at(rehearsed), -len(rehearsed)], 2):
+        new = f"1.{number}.0"
+        tree.release("acme/slack", new, data=bytes(LARGE_BYTES))
+        registry.die(at, "acme/slack")
+        is_new = not 0 < at <= swap
+        assert registry.seen() == (new if is_new else before), at
+        counts[is_new] += 1
+        result = registry.publish("acme/slack")
+        assert all("was skipped" in warning for warning in result.warnings), at
+        assert result.committed != is_new, at
+        before = new
+        assert registry.seen() == before, at
+    assert counts[0] >= 12
+    assert counts[1] >= 4  # before the bundle and after it, between the pages, and when the last answer came
 
 
-def test_twenty_publishers_at_once_on_s3_lose_nothing(tree: Tree, tmp_path: Path, s3_uri: str) -> None:
-    credentials = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-    race(tree, tmp_path, s3_uri, 20, credentials)
-
-
-def test_a_first_publish_by_two_at_once_gives_one_registry(tree: Tree, tmp_path: Path) -> None:
-    context = publishers()
-    barrier = context.Barrier(2)
-    uri = "folder:../published/public"
-    children = [
-        context.Process(target=race_publishing, args=(tree.root, uri, name, barrier.wait, environment(tmp_path)))
-        for name in ("acme/slack", "acme/mail")
-    ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
-    assert [child.exitcode for child in children] == [0, 0]
-    assert seen_by(tree, tmp_path / "client") == OLD
+def test_a_first_publish_on_s3_killed_at_each_kind_of_request(
+    tree: Tree, tmp_path: Path, s3_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing, or all of it: an empty prefix for each death, and the publish that follows needs no help."""
+    tree.release("acme/slack", "1.1.0", data=bytes(LARGE_BYTES))
+    place, _, options = s3_uri.partition("?")
+    rehearsal = OnS3(tree, f"{place}/rehearsal?{options}", tmp_path, "rehearsal")
+    monkeypatch.setattr(s3, "MULTIPART_BYTES", LARGE_BYTES - 1)
+    log = log_requests(rehearsal.storage)
+    rehearsal.publish()
+    wanted = (
+        "POST plugins/acme/slack/1.1.0/slack-1.1.0.bin?uploadId", "PUT targets/index/", "PUT metadata/1.bin-20",
+        "PUT metadata/1.catalog", "PUT metadata/1.snapshot", "PUT metadata/1.root", "PUT metadata/timestamp",
+        "PUT metadata/recent.bundle",
+    )  # fmt: skip
+    for number, start in enumerate(wanted):
+        at = next(n for n, what in enumerate(log, 1) if what.startswith(start))
+        registry = OnS3(tree, f"{place}/{number}?{options}", tmp_path, f"client-{number}")
+        registry.die(at)
+        assert registry.seen() == ("1.1.0" if start == "PUT metadata/recent.bundle" else None), start
+        registry.publish()
+        assert registry.seen() == "1.1.0", start
