@@ -22,11 +22,11 @@ from registry_builder.publish import PublishResult
 from registry_builder.publish import publish as publish_realm
 from registry_builder.publisher import open_publisher
 from registry_builder.source import lifecycle
-from registry_builder.source.lifecycle import Report, StatusChange
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import pack
 from registry_builder.source.release import Archive
 from registry_builder.source.release import release as write_release
+from registry_builder.source.status_file import Report, StatusChange
 from registry_builder.storage import Storage
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id

@@ -211,7 +211,7 @@ def _number(text: str) -> tuple[str, int]:
 
 
 def _who(by: str | None, tree: Path) -> str:
-    from registry_builder.source.lifecycle import committer  # noqa: PLC0415  # as above
+    from registry_builder.source.status_file import committer  # noqa: PLC0415  # as above
 
     return by or committer(tree)
 

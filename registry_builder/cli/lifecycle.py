@@ -17,7 +17,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 
 if TYPE_CHECKING:
-    from registry_builder.source.lifecycle import StatusChange
+    from registry_builder.source.status_file import StatusChange
 
     _ReleaseType = click.ParamType["ReleaseName"]
 else:
@@ -219,7 +219,7 @@ def attest(ctx: click.Context, release: ReleaseName, file: Path, kind: str | Non
 
 
 def _report(text: str, sha256: str | None, size: int | None, name: str | None) -> Any:
-    from registry_builder.source.lifecycle import Report  # noqa: PLC0415  # as above
+    from registry_builder.source.status_file import Report  # noqa: PLC0415  # as above
 
     if text.startswith(("https://", "http://")):
         return Report(url=text, sha256=sha256, size=size, name=name)

@@ -15,8 +15,9 @@ from support.stock_client import StockClient
 
 from registry_builder.prepublish import InvalidReleasesError
 from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.source.lifecycle import Report, attest, evaluate, promote, yank
+from registry_builder.source.lifecycle import attest, evaluate, promote, yank
 from registry_builder.source.lint import lint
+from registry_builder.source.status_file import Report
 from registry_builder.storage.folder import FolderStorage
 from sealdex import Client, NotFoundError, VerificationError
 from sealdex.config import Config, ConfigDocument, RegistrySection
