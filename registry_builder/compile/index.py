@@ -220,6 +220,7 @@ def _artifacts(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[A
                 selector=_plain(artifact.selector),
                 tags=artifact.tags,
                 bin=artifact.bin,
+                # of a list: msgspec tells defaults by identity, and Python 3.10 makes another () of a generator
                 files=tuple([MappedFile(mapping.source, mapping.to) for mapping in artifact.files]),
                 file_list=FilePin(artifact.file_list.size, artifact.file_list.sha256) if artifact.file_list else None,
             )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from markupsafe import Markup
 
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.site.plugin_view import (
@@ -24,6 +25,7 @@ from registry_builder.site.plugin_view import (
     mark_view,
     named_plugins,
 )
+from registry_builder.site.readme import render_readme
 from registry_builder.site.schema_table import SettingRow, setting_rows
 from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
 from sealdex.cli.output import clean
@@ -75,7 +77,7 @@ class ReleaseView:
     service: tuple[tuple[str, str], ...]
     models: tuple[tuple[str, str, str, str], ...]
     description: str
-    changelog: str
+    changelog: Markup
     caveats: str
     attachments: tuple[AttachmentView, ...]
     evaluations: tuple[EvaluationView, ...]
@@ -116,7 +118,7 @@ def release_view(
         service=tuple(_service(manifest)),
         models=tuple((m.model_id, m.model_type or "", m.version or "", m.path) for m in manifest.models),
         description=(manifest.description or "").strip(),
-        changelog=(manifest.changelog or "").strip(),
+        changelog=render_readme((manifest.changelog or "").strip().encode(), plugin.name),
         caveats=(manifest.caveats or "").strip(),
         attachments=attachments_of(plugin, release),
         evaluations=evaluations_of(plugin, release),

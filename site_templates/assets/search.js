@@ -21,6 +21,7 @@ const FACETS = {
   namespace: "Namespace",
   keyword: "Keyword",
 };
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }); // as the other pages write it
 const SORTS = { relevance: "Relevance", recent: "Recently released", name: "Name" };
 
 const root = document.querySelector("[data-search]");
@@ -232,7 +233,7 @@ function result(row) {
     row.license,
     row.labels?.os?.join(", "),
     row.tags?.join(", "),
-    row.updated_at && element("time", { datetime: row.updated_at }, row.updated_at.slice(0, 10)),
+    row.updated_at && element("time", { datetime: row.updated_at }, DAY.format(new Date(row.updated_at))),
   ].filter(Boolean);
   return element(
     "li",
