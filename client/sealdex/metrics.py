@@ -4,7 +4,7 @@
     plugin_download_duration_seconds{plugin_id}          histogram
     plugin_install_total{plugin_id,version,action}       action: unpack, repair or keep
     plugin_load_duration_seconds{plugin_id}              histogram: loading, initialising
-    plugin_error_total{plugin_id,version}                loads that failed
+    plugin_error_total{plugin_id,version}                loads that failed, programs that ended by themselves
     plugin_installed{status}                             gauge: plugins by status, 0 disabled, 1 enabled, 2 error
     sealdex_cache_bytes                                  gauge
 
@@ -77,7 +77,9 @@ class Metrics:
         self.load_seconds = prometheus.Histogram(
             "plugin_load_duration_seconds", "Loading or initialising.", ["plugin_id"], buckets=_SECONDS, **made
         )
-        self.errors = prometheus.Counter("plugin_error", "Loads that failed.", ["plugin_id", "version"], **made)
+        self.errors = prometheus.Counter(
+            "plugin_error", "Loads that failed, crashes.", ["plugin_id", "version"], **made
+        )
         if self._store is not None:
             self.registry.register(_Gauges(self._store))
 
@@ -185,6 +187,10 @@ class _MeteredObserver(Observer):
         if not is_well:
             self._metrics.errors.labels(str(plugin), version).inc()
         self._inner.loaded(plugin, version, seconds, is_well=is_well)
+
+    def crashed(self, plugin: PluginId, version: str) -> None:
+        self._metrics.errors.labels(str(plugin), version).inc()
+        self._inner.crashed(plugin, version)
 
 
 def _bytes_below(folder: Path) -> int:

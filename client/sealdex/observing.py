@@ -35,3 +35,6 @@ class Observer:
 
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
         """Take note that a plugin was loaded or initialised in this process, or failed to."""
+
+    def crashed(self, plugin: PluginId, version: str) -> None:
+        """Take note that a plugin that served ended by itself."""

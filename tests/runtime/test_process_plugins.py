@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def test_what_breaks_the_protocol_or_dies_fails_the_call_and_has_status_error(
 def test_a_program_that_does_not_initialise_leaves_the_old_one(plugins: PluginStore, source: str, why: str) -> None:
     with PluginManager(plugins.store, load_timeout=20) as manager:
         started(plugins, manager, "else:\n    say(number, 'one')")
-        manager._load_timeout = 0.5 if "within" in why else 20
+        manager._loader = replace(manager._loader, load_timeout=0.5 if "within" in why else 20)
         plugins.install(
             "acme/prog", "2.0.0", {"p.py": source}, entry_point=f"{sys.executable} p.py", runtime={"kind": "process"}
         )

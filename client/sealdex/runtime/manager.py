@@ -11,73 +11,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
+from sealdex.config import load_config
 from sealdex.errors import NotFoundError, SealdexError, UsageError
-from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.observing import Observer
 from sealdex.places import store_folder
-from sealdex.runtime.configuration import plugin_config
+from sealdex.runtime.backoff import BackOff
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.plugin import (
-    LoadedPlugin,
-    PluginContext,
-    PluginState,
-    PluginStatus,
-    StatusKeeper,
-    failure_text,
-    plugin_logger,
-)
-from sealdex.runtime.process_plugin import CALL_TIMEOUT_S, ProcessPlugin
-from sealdex.runtime.python_plugin import PythonPlugin
+from sealdex.runtime.loading import Loader, close
+from sealdex.runtime.plugin import LoadedPlugin, PluginState, PluginStatus, StatusKeeper, plugin_logger
+from sealdex.runtime.process_plugin import CALL_TIMEOUT_S
+from sealdex.runtime.serving import Crashes, Entry, Serving
 from sealdex.runtime.watching import Watcher
-from sealdex.store.changes import require_installed
-from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store
 from sealdex.store.state import StoredStatus
 
-LOAD_TIMEOUT_S = 30.0
-
-
-@dataclass
-class _Serving:
-    """A version that is loaded, and by how many it is being used."""
-
-    loaded: LoadedPlugin
-    context: PluginContext
-    seconds: float
-    is_initialised: bool = False
-    uses: int = 0
-    is_retired: bool = False
-
-
-@dataclass
-class _Entry:
-    name: str
-    plugin: PluginId
-    pinned: str | None
-    given: dict[str, Any]
-    serving: _Serving | None = None
-    status: PluginStatus = PluginStatus.ENABLED
-    error: str | None = None
-    changing: threading.RLock = field(default_factory=threading.RLock)
-    """Held while a version is loaded or taken away, so that two reloads of one plugin come one after the other."""
-
-    def state(self) -> PluginState:
-        serving = self.serving
-        return PluginState(
-            name=self.name,
-            plugin=self.plugin,
-            version=serving.context.version if serving else None,
-            status=self.status,
-            error=self.error,
-            kind=serving.loaded.kind if serving else None,
-            load_seconds=serving.seconds if serving else None,
-        )
+# a host that calls waits for nothing but the start itself, so fewer tries than for a service
+_RESTARTS = BackOff(max_restarts=5)
 
 
 class PluginManager:
@@ -85,28 +39,36 @@ class PluginManager:
 
     Args:
         store: the folder that plugins are installed in; the user's own when left out.
-        load_timeout: seconds that importing or starting a plugin may take, and initialising it again; None: no limit,
-            and Python plugins are then loaded in the caller's thread.
+        load_timeout: seconds that importing or starting a plugin may take, and initialising it again; what is
+            configured (``runtime.load_timeout``) when left out; None: no limit, and Python plugins are then loaded in
+            the caller's thread.
         call_timeout: seconds that a call of a process plugin may take.
+        restarts: how patiently a process plugin that ended by itself is started again, by the next call.
         keeper: knows what is disabled and keeps statuses; the store's ``state.db`` when left out.
         observer: told how long plugins took to load and what failed.
+
+    Raises:
+        ConfigError: the configuration, asked for the load timeout, can't be read.
     """
 
     def __init__(
         self,
         store: Store | Path | str | None = None,
         *,
-        load_timeout: float | None = LOAD_TIMEOUT_S,
+        load_timeout: float | Literal["configured"] | None = "configured",
         call_timeout: float = CALL_TIMEOUT_S,
+        restarts: BackOff = _RESTARTS,
         keeper: StatusKeeper | None = None,
         observer: Observer | None = None,
     ) -> None:
         self.store = store if isinstance(store, Store) else Store(os.fspath(store or store_folder()))
-        self._load_timeout = load_timeout
-        self._call_timeout = call_timeout
+        if load_timeout == "configured":
+            load_timeout = load_config().document.runtime.load_timeout
+        self._restarts = restarts
         self._keeper = keeper if keeper is not None else StoredStatus(self.store)
+        self._loader = Loader(self.store, self._keeper, load_timeout, call_timeout)
         self._observer = observer or Observer()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, Entry] = {}
         self._watchers: list[Watcher] = []
         self._lock = threading.RLock()
 
@@ -140,16 +102,16 @@ class PluginManager:
             these the name stays registered, so that `reload` or a watcher can put it right.
         """
         asked = plugin if isinstance(plugin, PluginId) else _parsed(plugin)
-        entry = _Entry(name or str(asked), asked, version, dict(config or {}))
+        entry = Entry(name or str(asked), asked, version, dict(config or {}), Crashes(self._restarts))
         with entry.changing:
             with self._lock:
                 if entry.name in self._entries:
                     raise UsageError(f"'{entry.name}' is registered already", hint="reload it, or give it another name")
-                installation = self._installation(entry)
+                installed = self._loader.wanted(entry).version
                 self._entries[entry.name] = entry
             self._require_enabled(entry)
-            with self._noting(entry, installation.version):
-                entry.serving = self._load(entry, installation)
+            with self._noting(entry, installed):
+                entry.serving = self._load(entry, installed)
             return entry.state()
 
     def init(self, name: str | None = None) -> None:
@@ -180,8 +142,10 @@ class PluginManager:
             NotFoundError: nothing is registered under that name.
             PluginError: it failed, is disabled or not initialised.
         """
+        entry = self._entry(name)
+        self._revive(entry)
         with self._lock:
-            return self._ready(self._entry(name)).loaded.target
+            return entry.ready().loaded.target
 
     @contextmanager
     def using(self, name: str) -> Iterator[Any]:
@@ -281,50 +245,29 @@ class PluginManager:
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
-    def _replace(self, entry: _Entry) -> None:
-        installation = self._installation(entry)
+    def _replace(self, entry: Entry) -> None:
+        version = self._loader.wanted(entry).version
         self._require_enabled(entry)
-        with self._noting(entry, installation.version):
-            made = self._load(entry, installation)
-            try:
-                made.loaded.init(made.context)
-            except BaseException:
-                self._close(made)
-                raise
-            made.is_initialised = True
+        with self._noting(entry, version):
+            made = self._initialised(entry, version)
             with self._lock:
                 old, entry.serving = entry.serving, made
+        entry.crashes.forget()
         self._retire(old)
 
-    def _load(self, entry: _Entry, installation: Installation) -> _Serving:
+    def _initialised(self, entry: Entry, version: str) -> Serving:
+        made = self._load(entry, version)
         began = time.monotonic()
-        manifest = installed_manifest(installation)
-        config = plugin_config(manifest, entry.given)
-        kind = manifest.runtime.kind if manifest.runtime is not None else "python"
-        loaded: LoadedPlugin
-        if kind == "python":
-            loaded = PythonPlugin(installation, config, self._load_timeout)
-        elif kind == "process":
-            loaded = ProcessPlugin(
-                installation,
-                config,
-                self._load_timeout,
-                call_timeout_s=self._call_timeout,
-                on_end=lambda why: self._crashed(entry, installation.version, why),
-            )
-        else:
-            name = f"{entry.plugin} {installation.version}"
-            raise PluginError(
-                f"{name} is of runtime kind '{kind}', which no host process loads: those are python and process",
-                subject=name,
-                hint=f"sealdex run {entry.plugin} starts services",
-            )
-        context = PluginContext(
-            entry.plugin, installation.version, Path(installation.path), config, plugin_logger(entry.plugin)
-        )
-        return _Serving(loaded, context, time.monotonic() - began)
+        try:
+            made.loaded.init(made.context)
+        except BaseException:
+            close(made)
+            raise
+        made.seconds += time.monotonic() - began
+        made.is_initialised = True
+        return made
 
-    def _init(self, entry: _Entry) -> None:
+    def _init(self, entry: Entry) -> None:
         with entry.changing:
             serving = entry.serving
             if serving is None or serving.is_initialised:
@@ -335,13 +278,13 @@ class PluginManager:
                     serving.loaded.init(serving.context)
                 except BaseException:
                     entry.serving = None
-                    self._close(serving)
+                    close(serving)
                     raise
                 serving.seconds += time.monotonic() - began
                 serving.is_initialised = True
 
     @contextmanager
-    def _noting(self, entry: _Entry, version: str) -> Iterator[None]:
+    def _noting(self, entry: Entry, version: str) -> Iterator[None]:
         """Make what happens in the block the entry's status."""
         began = time.monotonic()
         try:
@@ -353,45 +296,63 @@ class PluginManager:
         self._note(entry, version, PluginStatus.ENABLED, None)
         self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=True)
 
-    def _note(self, entry: _Entry, version: str, status: PluginStatus, error: str | None) -> None:
+    def _note(self, entry: Entry, version: str, status: PluginStatus, error: str | None) -> None:
         entry.status, entry.error = status, error
         try:
             self._keeper.note(entry.plugin, version, status, error)
         except SealdexError as failure:  # a store that can't be written must not keep plugins from serving
             plugin_logger(entry.plugin).warning("how %s fares could not be kept: %s", entry.plugin, failure)
 
-    def _crashed(self, entry: _Entry, version: str, why: str) -> None:
+    def _crashed(self, entry: Entry, loaded: LoadedPlugin, why: str) -> None:
         serving = entry.serving
-        if serving is not None and serving.context.version == version:
-            self._note(entry, version, PluginStatus.ERROR, f"{version}: {why}")
+        if serving is not None and serving.loaded is loaded:
+            self._observer.crashed(entry.plugin, serving.context.version)
+            self._note(entry, serving.context.version, PluginStatus.ERROR, f"{serving.context.version}: {why}")
 
-    def _require_enabled(self, entry: _Entry) -> None:
-        if not self._keeper.is_enabled(entry.plugin):
+    def _load(self, entry: Entry, version: str) -> Serving:
+        return self._loader.load(entry, version, lambda loaded, why: self._crashed(entry, loaded, why))
+
+    def _require_enabled(self, entry: Entry) -> None:
+        try:
+            self._loader.require_enabled(entry.plugin)
+        except PluginError:
             entry.status, entry.error = PluginStatus.DISABLED, None
-            raise PluginError(
-                f"{entry.plugin} is disabled",
-                subject=str(entry.plugin),
-                untouched="nothing of it was run",
-                hint=f"sealdex enable {entry.plugin}",
-            )
+            raise
 
-    def _installation(self, entry: _Entry) -> Installation:
-        if entry.pinned is not None:
-            return require_installed(self.store, entry.plugin, entry.pinned)
-        found = current(self.store, entry.plugin)
-        if found is None:
-            raise NotFoundError(
-                f"{entry.plugin} is not installed",
-                subject=str(entry.plugin),
-                hint=f"sealdex install {entry.plugin}",
-            )
-        return found
+    def _revive(self, entry: Entry) -> None:
+        """Start a program again that ended by itself, if its crashes in a row admit it now."""
+        serving = entry.serving
+        if serving is None or serving.loaded.fault is None or not serving.is_initialised:
+            return
+        with entry.changing:
+            serving = entry.serving
+            fault = serving.loaded.fault if serving is not None else None
+            if serving is None or fault is None:
+                return  # another thread has done it
+            if not serving.is_counted:
+                entry.crashes.note(serving.since, fault.at)
+                serving.is_counted = True
+            entry.crashes.require_restart(entry.name, fault.why)
+            self._require_enabled(entry)
+            version = serving.context.version
+            try:
+                with self._noting(entry, version):
+                    made = self._initialised(entry, version)
+            except SealdexError:
+                now = time.monotonic()
+                entry.crashes.note(now, now)
+                raise
+            entry.crashes.restarts += 1
+            made.context.logger.warning("%s %s ended by itself and was started again", entry.plugin, version)
+            with self._lock:
+                entry.serving = made
+            self._retire(serving)
 
-    def _all(self) -> list[_Entry]:
+    def _all(self) -> list[Entry]:
         with self._lock:
             return [self._entries[name] for name in sorted(self._entries)]
 
-    def _entry(self, name: str) -> _Entry:
+    def _entry(self, name: str) -> Entry:
         with self._lock:
             entry = self._entries.get(name)
             if entry is None:
@@ -402,20 +363,12 @@ class PluginManager:
                 )
             return entry
 
-    def _ready(self, entry: _Entry) -> _Serving:
-        serving = entry.serving
-        if serving is not None and serving.is_initialised:
-            return serving
-        if entry.status is PluginStatus.DISABLED:
-            raise PluginError(f"{entry.name} is disabled", subject=entry.name, hint=f"sealdex enable {entry.plugin}")
-        if serving is not None:
-            raise PluginError(f"{entry.name} is not initialised yet", subject=entry.name, hint="call init() first")
-        raise PluginError(f"{entry.name} can't be used: {entry.error or 'it was not loaded'}", subject=entry.name)
-
     @contextmanager
-    def _used(self, name: str) -> Iterator[_Serving]:
+    def _used(self, name: str) -> Iterator[Serving]:
+        entry = self._entry(name)
+        self._revive(entry)
         with self._lock:
-            serving = self._ready(self._entry(name))
+            serving = entry.ready()
             serving.uses += 1
         try:
             yield serving
@@ -424,22 +377,16 @@ class PluginManager:
                 serving.uses -= 1
                 is_last = serving.is_retired and serving.uses == 0
             if is_last:
-                self._close(serving)
+                close(serving)
 
-    def _retire(self, serving: _Serving | None) -> None:
+    def _retire(self, serving: Serving | None) -> None:
         if serving is None:
             return
         with self._lock:
             serving.is_retired = True
             is_unused = serving.uses == 0
         if is_unused:
-            self._close(serving)
-
-    def _close(self, serving: _Serving) -> None:
-        try:
-            serving.loaded.close()
-        except Exception as error:  # noqa: BLE001  # what ends badly must not keep the new version from serving
-            serving.context.logger.warning("%s did not close well: %s", serving.context.plugin, failure_text(error))
+            close(serving)
 
 
 def _parsed(plugin: str) -> PluginId:

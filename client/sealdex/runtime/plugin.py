@@ -34,6 +34,7 @@ class PluginState:
         error: what went wrong last, as text; the exception itself would keep the failed code alive.
         kind: ``python`` or ``process``; None before anything was loaded.
         load_seconds: what the serving version took to load and initialise.
+        restarts: how often a program that ended by itself was started again.
     """
 
     name: str
@@ -43,6 +44,7 @@ class PluginState:
     error: str | None = None
     kind: str | None = None
     load_seconds: float | None = None
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,14 @@ class PluginContext:
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("sealdex.plugin"))
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """That a plugin ended by itself: why, and when, in seconds of the monotonic clock."""
+
+    why: str
+    at: float
+
+
 class LoadedPlugin(Protocol):
     """One loaded version, of whatever kind."""
 
@@ -73,6 +83,10 @@ class LoadedPlugin(Protocol):
     @property
     def target(self) -> Any:
         """What the host works with."""
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why it serves no more; None while it does."""
 
     def init(self, context: PluginContext) -> None:
         """Make it ready; called once."""

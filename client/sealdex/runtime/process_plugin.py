@@ -25,7 +25,7 @@ from typing import IO, Any
 from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-from sealdex.runtime.plugin import PluginContext, plugin_logger
+from sealdex.runtime.plugin import Fault, PluginContext, plugin_logger
 from sealdex.runtime.process_group import ProcessGroup, pump
 from sealdex.runtime.protocol import (
     MAX_MESSAGE_BYTES,
@@ -82,7 +82,7 @@ class ProcessPlugin:
         config: sent with ``initialize``.
         timeout_s: for starting and ``initialize``.
         call_timeout_s: for each call; a call that takes longer fails, the program goes on.
-        on_end: told why, when the program ends without having been asked to.
+        on_end: told why, when the program ends without having been asked to, before the calls that wait for it fail.
 
     Raises:
         PluginError: it can't be started.
@@ -97,7 +97,7 @@ class ProcessPlugin:
         timeout_s: float | None,
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
-        on_end: Callable[[str], None] | None = None,
+        on_end: Callable[[ProcessPlugin, str], None] | None = None,
     ) -> None:
         self._plugin = PluginId(*installation.id)
         self._name = f"{self._plugin} {installation.version}"
@@ -112,7 +112,8 @@ class ProcessPlugin:
         self._lock = threading.Lock()
         self._waiting: dict[int, Future[Any]] = {}
         self._next_number = 1
-        self._fault: str | None = None
+        self._fault: Fault | None = None
+        self._is_ending = False
         self._is_closing = False
         self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
         command = process_command(installation, installed_manifest(installation).entry_point or "")
@@ -141,6 +142,11 @@ class ProcessPlugin:
     def target(self) -> ProcessPlugin:
         """Itself."""
         return self
+
+    @property
+    def fault(self) -> Fault | None:
+        """Why it ended by itself; None while it runs."""
+        return self._fault
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
         if method.startswith("_"):
@@ -290,18 +296,21 @@ class ProcessPlugin:
 
     def _ended(self, why: str) -> None:
         with self._lock:
-            if self._fault is not None:
+            if self._is_ending:
                 return
-            self._fault = why
+            self._is_ending = True
+        # first, so that who is told of the failure finds the status that it led to, and may start it again
+        if self._on_end is not None and not self._is_closing:
+            self._on_end(self, why)
+        with self._lock:
+            self._fault = Fault(why, time.monotonic())
             waiting, self._waiting = list(self._waiting.values()), {}
         for answer in waiting:
             answer.set_exception(PluginError(f"{self._name} failed: {why}", subject=self._name))
-        if self._on_end is not None and not self._is_closing:
-            self._on_end(why)
 
     def _require_running(self) -> None:
         if self._fault is not None:
-            raise PluginError(f"{self._name} is not running: {self._fault}", subject=self._name)
+            raise PluginError(f"{self._name} is not running: {self._fault.why}", subject=self._name)
 
     def _logged(self, line: str) -> None:
         self._last_lines.append(line[:500])

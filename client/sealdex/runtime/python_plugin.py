@@ -68,6 +68,11 @@ class PythonPlugin:
         """The plugin's object."""
         return self._object
 
+    @property
+    def fault(self) -> None:
+        """None: what runs in the host ends with it."""
+        return
+
     def init(self, context: PluginContext) -> None:
         """Call the object's ``init(context)``, if it has one."""
         init = getattr(self._object, "init", None)

@@ -9,16 +9,32 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from sealdex.errors import SealdexError
+from sealdex.model.ids import PluginId
 from sealdex.runtime.plugin import PluginState
 from sealdex.store.installations import current_version_named
-
-if TYPE_CHECKING:
-    from sealdex.runtime.manager import PluginManager
+from sealdex.store.layout import Store
 
 _log = logging.getLogger("sealdex.runtime")
+
+
+class Followers(Protocol):
+    """The plugins that a watcher looks after: what it asks of a `PluginManager`."""
+
+    @property
+    def store(self) -> Store:
+        """Where they are installed."""
+
+    def followed(self) -> list[tuple[str, PluginId]]:
+        """Return name and plugin of what follows the version in use."""
+
+    def state(self, name: str) -> PluginState:
+        """Return how one is."""
+
+    def reload(self, name: str) -> PluginState:
+        """Switch to the version in use now."""
 
 
 class Watcher:
@@ -31,7 +47,7 @@ class Watcher:
     """
 
     def __init__(
-        self, manager: PluginManager, interval_s: float, on_change: Callable[[PluginState], None] | None = None
+        self, manager: Followers, interval_s: float, on_change: Callable[[PluginState], None] | None = None
     ) -> None:
         self._manager = manager
         self._interval_s = interval_s
