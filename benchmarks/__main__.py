@@ -23,6 +23,8 @@ MODULES = {
     "install": "benchmarks.install",
     "update": "benchmarks.update",
     "start": "benchmarks.start",
+    "ensure": "benchmarks.ensure",
+    "agents": "benchmarks.agents",
     "look-up": "benchmarks.look_up",
     "site": "benchmarks.site",
     "search-page": "benchmarks.search_page",

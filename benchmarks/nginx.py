@@ -20,9 +20,11 @@ worker_processes 1;
 pid {state}/nginx.pid;
 error_log {state}/error.log;
 {user}
-events {{ worker_connections 256; }}
+worker_rlimit_nofile 8192;
+events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    log_format asked '$request_uri $bytes_sent';
+    access_log {access};
     sendfile on;
     tcp_nopush on;
     tcp_nodelay on;
@@ -42,8 +44,13 @@ http {{
 
 
 @contextlib.contextmanager
-def nginx(root: Path, state: Path) -> Iterator[str]:
+def nginx(root: Path, state: Path, *, log: Path | None = None) -> Iterator[str]:
     """Serve ``root`` while the context lasts and yield its address, without a slash at the end.
+
+    Args:
+        root: the folder to serve.
+        state: a folder for its own files.
+        log: where to write path and bytes of each answer; left out: nowhere.
 
     Raises:
         RuntimeError: nginx did not start; the message holds what it said.
@@ -53,10 +60,11 @@ def nginx(root: Path, state: Path) -> Iterator[str]:
     configuration = state / "nginx.conf"
     # a worker of root's nginx would become another user, who may not be allowed to read the folder
     user = "user root;" if os.geteuid() == 0 else ""
-    configuration.write_text(_CONFIGURATION.format(state=state, user=user, port=port, root=root))
-    log = state / "error.log"
+    access = f"{log} asked" if log is not None else "off"
+    configuration.write_text(_CONFIGURATION.format(state=state, user=user, port=port, root=root, access=access))
+    errors = state / "error.log"
     process = subprocess.Popen(
-        [find("nginx") or "nginx", "-p", str(state), "-c", str(configuration), "-e", str(log)],
+        [find("nginx") or "nginx", "-p", str(state), "-c", str(configuration), "-e", str(errors)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -7,6 +7,7 @@ import platform
 import random
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from benchmarks.debfile import write_deb
@@ -30,6 +31,7 @@ DEBIAN_PACKAGES = {
     "sha256sum": "coreutils",
     "zsync": "zsync",
     "zsyncmake": "zsync",
+    "wrk": "wrk",
 }
 
 _VERSION_ARGUMENTS = {
@@ -40,6 +42,8 @@ _VERSION_ARGUMENTS = {
     "unzip": "-v",
     "sha256sum": "--version",
     "zsync": "-V",
+    "wrk": "-v",
+    "uv": "--version",
 }
 
 
@@ -55,13 +59,15 @@ def need(*programs: str) -> None:
     """
     missing = [program for program in programs if find(program) is None]
     if missing:
-        packages = " ".join(DEBIAN_PACKAGES[program] for program in missing)
-        raise PeerMissingError(f"missing: {', '.join(missing)}. Install with: sudo apt-get install {packages}")
+        packages = [DEBIAN_PACKAGES[program] for program in missing if program in DEBIAN_PACKAGES]
+        command = f"sudo apt-get install {' '.join(packages)}" if packages else "scripts/setup.sh test"
+        raise PeerMissingError(f"missing: {', '.join(missing)}. Install with: {command}")
 
 
 def find(program: str) -> str | None:
-    """Return where a program is; Debian keeps nginx where ordinary users don't look."""
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    """Return where a program is: beside this Python, on the path, or where Debian keeps nginx."""
+    folders = (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")
+    return shutil.which(program, path=os.pathsep.join(folders))
 
 
 def versions() -> str:

@@ -77,4 +77,6 @@ if [ "$what" = bench ]; then
     command -v unzip >/dev/null || apt unzip
     command -v createrepo_c >/dev/null || apt createrepo-c
     command -v apt-ftparchive >/dev/null || apt apt-utils
+    command -v zsync >/dev/null || apt zsync
+    command -v wrk >/dev/null || apt wrk
 fi

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are a folder of the checkout, not an installed package
 
 from benchmarks import budgets, harness  # noqa: E402  # needs the path above
+from benchmarks.agents import Rate, pool_result, read_log, wrk_rate  # noqa: E402  # the same
 from benchmarks.budgets import Budget  # noqa: E402  # the same
 from benchmarks.harness import (  # noqa: E402  # the same
     Command,
@@ -34,6 +35,7 @@ from benchmarks.harness import (  # noqa: E402  # the same
 from benchmarks.report import BEGIN, END, replaced  # noqa: E402  # the same
 from benchmarks.slow_server import Served, sequential_rounds  # noqa: E402  # the same
 from benchmarks.synthetic import plugin_name, release_counts, release_values, version_name  # noqa: E402  # the same
+from benchmarks.wheelfile import write_wheel  # noqa: E402  # the same
 
 MIB = 2**20
 
@@ -208,3 +210,25 @@ def test_no_benchmark_declares_a_budget_of_its_own_and_none_is_left_unmeasured()
             assert "Budget(" not in text, f"{path.name}: budgets belong into budgets.py"
             used |= {name for name in names if re.search(rf"\b{name}\b", text)}
     assert used == names
+
+
+def test_what_wrk_and_the_agents_say_is_read_and_failures_end_the_run() -> None:
+    assert wrk_rate("Running ...\nTOTAL 100 requests 5000 bytes 2500000 us 0 errors\n") == Rate(100, 5000, 2.5)
+    for output in ("TOTAL 100 requests 5000 bytes 2500000 us 3 errors", "unable to connect"):
+        with pytest.raises(RuntimeError, match="wrk failed"):
+            wrk_rate(output)
+    assert pool_result('{"wall_s": 2, "cpu_s": 3, "failed": []}') == {"wall_s": 2.0, "cpu_s": 3.0}
+    with pytest.raises(RuntimeError, match="1 agents failed, the first: NoRoom"):
+        pool_result('{"wall_s": 2, "cpu_s": 3, "failed": ["NoRoom"]}')
+    assert read_log("/metadata/timestamp.json 812\n/a%20b.zip 5\n") == [
+        ("/metadata/timestamp.json", 812),
+        ("/a%20b.zip", 5),
+    ]
+
+
+def test_a_wheel_of_the_benchmarks_is_one_that_installers_take(tmp_path: Path) -> None:
+    digest = write_wheel(tmp_path, "bench_tool", "1.0.0", b"VALUE = 7\n")
+    assert len(digest) == 64
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--target", str(tmp_path / "t"), *map(str, tmp_path.glob("*.whl"))], check=True)
+    assert (tmp_path / "t" / "bench_tool.py").read_bytes() == b"VALUE = 7\n"
