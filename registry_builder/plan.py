@@ -10,15 +10,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from tuf.api.metadata import Metadata, Role, Root
 
 from registry_builder.claims import ClaimDecision, Waiting
 from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
-from registry_builder.compile.index import Ingestion, ReleaseChange, is_ingested, stored_names
-from registry_builder.compile.manifest import manifest_key, readme_key
+from registry_builder.compile.index import Ingestion, ReleaseChange
 from registry_builder.signing.roles import (
     TargetPin,
     bin_bits,
@@ -31,55 +29,29 @@ from registry_builder.signing.roles import (
     shard_count,
 )
 from registry_builder.signing.trust import Trust
-from registry_builder.source.attachments import attachment_path
 from registry_builder.source.config import RegistryConfig
 from registry_builder.state import PublishedState
 from registry_builder.survey import PluginChange, Survey, target_pin
+from registry_builder.uploads import (
+    FileListSource,
+    IngestedArtifact,
+    ManifestSource,
+    Upload,
+    attachment_files,
+    index_files,
+    readme_files,
+    release_files,
+)
 from registry_builder.verified import target_key
 from sealdex.errors import SealdexError
 from sealdex.model.catalogue import shard_of, shard_target
-from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
-from sealdex.model.index import index_target, release_folder
-from sealdex.model.release import Release, artifact_kind
+from sealdex.model.index import index_target
 
 FIRST = "first publish"
 CHANGED = "changed"
 DUE = "within its signing window"
 NEW_KEYS = "its keys changed"
-
-
-class ManifestSource(NamedTuple):
-    """A manifest that is encoded when it is uploaded, since a full publish has a hundred thousand of them."""
-
-    plugin: PluginId
-    release: Release
-
-
-class FileListSource(NamedTuple):
-    """The list of files of this archive, made when it is uploaded."""
-
-    archive: Path
-
-
-@dataclass(frozen=True)
-class Upload:
-    """One immutable file to create; ``content`` is its bytes, the local file that holds them, or how to make them."""
-
-    key: str
-    size: int
-    sha256: str
-    content: bytes | Path | ManifestSource | FileListSource
-
-
-@dataclass(frozen=True)
-class IngestedArtifact:
-    """An artifact to copy from its address into the store; ``size`` is None while it is unknown."""
-
-    key: str
-    url: str
-    sha256: str
-    size: int | None
 
 
 @dataclass(frozen=True)
@@ -193,7 +165,7 @@ def plan_publish(
     targets = _newer_targets(trust, state)
     roots = {n: data for n, data in trust.roots.items() if state is None or n > state.root_version}
     _top_reasons(config, trust, state, now, reasons, offline_changed=bool(roots) or targets is not None)
-    manifests, artifacts, ingest = _release_files(found.changes, root, ingestion)
+    manifests, artifacts, ingest = release_files(found.changes, root, ingestion)
     return PublishPlan(
         realm=realm,
         storage=storage,
@@ -208,12 +180,9 @@ def plan_publish(
         ingest=ingest,
         artifacts=artifacts,
         manifests=manifests,
-        readmes=tuple(_readmes(found.changes)),
-        attachments=tuple(_attachments(found.changes)),
-        indexes=tuple(
-            Upload(target_key(index_target(c.source.id), c.pin.sha256), c.pin.size, c.pin.sha256, c.data)
-            for c in found.changes
-        ),
+        readmes=tuple(readme_files(found.changes)),
+        attachments=tuple(attachment_files(found.changes)),
+        indexes=tuple(index_files(found.changes)),
         shards=shards,
         bins=bins,
         catalog=catalog,
@@ -231,50 +200,6 @@ def _bits(state: PublishedState | None, found: Survey, min_bits: int) -> int:
     if state is not None and not found.is_complete:
         return state.bits
     return max(state.bits if state else 0, bin_bits(len(found.rows) + len(found.carried)), min_bits)
-
-
-# --- files of plugins and releases --------------------------------------------------------------------------------
-
-
-def _release_files(
-    changes: Iterable[PluginChange], root: Path, ingestion: Ingestion
-) -> tuple[tuple[Upload, ...], tuple[Upload, ...], tuple[IngestedArtifact, ...]]:
-    manifests: list[Upload] = []
-    artifacts: dict[str, Upload] = {}  # by key: one archive may serve several environments
-    ingest: dict[str, IngestedArtifact] = {}
-    for change in changes:
-        for version, manifest in change.new.items():
-            release = change.source.releases[version]
-            source = ManifestSource(change.source.id, release)
-            manifests.append(Upload(manifest_key(change.source.id, version), manifest.size, manifest.sha256, source))
-            folder = release_folder(change.source.id, version)
-            for artifact, name in zip(release.artifacts, stored_names(release.artifacts, ingestion), strict=True):
-                key = f"{folder}/{name}"
-                if is_ingested(artifact, ingestion):
-                    size = artifact.size if artifact.size is not None else ingestion.sizes.get(artifact.sha256)
-                    ingest[key] = IngestedArtifact(key, artifact.source, artifact.sha256, size)
-                elif artifact_kind(artifact.source) == "path":
-                    path = root / artifact.source
-                    artifacts[key] = Upload(key, artifact.size or 0, artifact.sha256, path)
-                    if (listed := artifact.file_list) is not None:
-                        key = f"{folder}/{file_list_name(name)}"
-                        artifacts[key] = Upload(key, listed.size, listed.sha256, FileListSource(path))
-    return tuple(manifests), tuple(artifacts.values()), tuple(ingest.values())
-
-
-def _readmes(changes: Iterable[PluginChange]) -> Iterable[Upload]:
-    for change in changes:
-        if change.readme is not None and change.source.readme is not None:
-            key = readme_key(change.source.id, change.readme.sha256)
-            yield Upload(key, change.readme.size, change.readme.sha256, change.source.readme)
-
-
-def _attachments(changes: Iterable[PluginChange]) -> Iterable[Upload]:
-    for change in changes:
-        for version, file in change.attachments:
-            if file.url is None:
-                path = attachment_path(change.source.folder, version, file.name)
-                yield Upload(f"{release_folder(change.source.id, version)}/{file.name}", file.size, file.sha256, path)
 
 
 # --- roles --------------------------------------------------------------------------------------------------------
