@@ -8,14 +8,18 @@ import click
 
 from registry_builder.cli.examples import example
 from registry_builder.cli.tree import tree_of
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.errors import UsageError
 from sealdex.model.ids import namespace_problem
 from sealdex.wording import counted
 
 
-@click.group(name="import")
+@click.group(
+    name="import",
+    cls=LazyGroup,
+    epilog=example("sealdex-builder import krew krew-history.jsonl.xz --skip-invalid"),
+)
 def import_group() -> None:
     """Import the metadata of another registry into the source tree."""
 

@@ -12,7 +12,7 @@ import click
 from registry_builder.cli.examples import example
 from registry_builder.cli.reading import SUMMARY, append
 from registry_builder.cli.tree import tree_of
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def prompt_for_passphrase() -> Callable[[str], str] | None:
     return lambda question: str(click.prompt(question, hide_input=True, err=True))
 
 
-@click.group(epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
+@click.group(cls=LazyGroup, epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
 @output_options
 def keys() -> None:
     """Make and list signing keys.
@@ -45,7 +45,7 @@ def keys() -> None:
     )
 )
 @click.argument("name")
-@click.option("--kind", type=click.Choice(_KINDS), default="ed25519", show_default=True)
+@click.option("--kind", type=click.Choice(_KINDS), default="ed25519", show_default=True, help="The algorithm.")
 @click.option("--unencrypted", is_flag=True, help="Without a passphrase: for development keys only.")
 @output_options
 @click.pass_context

@@ -47,9 +47,16 @@ COMMANDS = {
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
     "ceremony": LazyCommand("registry_builder.cli.ceremony:ceremony", "Change root or targets, signed by several."),
     "namespace": LazyCommand("registry_builder.cli.namespace:namespace", "Sign for a namespace that a team claimed."),
+    "completion": LazyCommand("registry_builder.cli.completing:completion", "Print a completion script for a shell."),
 }
 
 
+_HELP = """Build a plugin registry: from a folder of plugins to signed, static files.
+
+\b
+Exit codes: 0 done · 1 failed · 2 usage · 3 not found or nothing matches ·
+4 verification failed · 5 network or storage unavailable
+"""
 _EXAMPLE = example(
     "sealdex-builder init my-registry --dev-keys",
     "cd my-registry",
@@ -61,7 +68,13 @@ _EXAMPLE = example(
 )
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, epilog=_EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    help=_HELP,
+    epilog=_EXAMPLE,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--tree",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
@@ -71,7 +84,7 @@ _EXAMPLE = example(
 @click.version_option(package_name="sealdex-builder", prog_name=PROGRAM)
 @click.pass_context
 def group(ctx: click.Context, tree: Path | None) -> None:
-    """Build a plugin registry: from a folder of plugins to signed, static files."""
+    """Hand the tree to the commands."""
     ctx.meta["registry_builder.tree"] = tree
 
 

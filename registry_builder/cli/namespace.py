@@ -7,10 +7,10 @@ import click
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import prompt_for_passphrase
 from registry_builder.cli.tree import shown, tree_of
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 
 
-@click.group(epilog=example("sealdex-builder namespace list", "sealdex-builder namespace sign acme"))
+@click.group(cls=LazyGroup, epilog=example("sealdex-builder namespace list", "sealdex-builder namespace sign acme"))
 @output_options
 def namespace() -> None:
     """Sign for a claimed namespace, or list who has claimed one.

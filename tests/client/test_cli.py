@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from click.shell_completion import ShellComplete
 from support.plugin_registry import YANKED, PluginRegistry
+from support.plugin_store import PluginStore
 from support.tree_server import TreeServer
 
 from sealdex.cli.commands import COMMANDS, cli
@@ -382,6 +384,23 @@ def test_completion_completes(run: Run) -> None:
         check=False,
     )
     assert "install" in ran.stdout
+
+
+@pytest.mark.parametrize("command", ["uninstall", "path", "use", "disable", "verify"])
+def test_completion_knows_what_is_installed(tmp_path: Path, command: str) -> None:
+    store = PluginStore(tmp_path)
+    for plugin in ("acme/slack", "acme/mail", "other/thing"):
+        store.python(plugin, "1.0.0", "")
+    context = ShellComplete(cli, {}, "sealdex", "_SEALDEX_COMPLETE")
+    found = context.get_completions([command, "--store", str(tmp_path / "store")], "acme/")
+    assert [item.value for item in found] == ["acme/mail", "acme/slack"]
+    assert context.get_completions([command, "--store", str(tmp_path / "elsewhere")], "acme/") == []
+
+
+def test_group_help_is_not_cut_off(run: Run) -> None:
+    shown = " ".join(run("registry", "--help").out.split())
+    assert "add Add a registry by its address and the root that all trust in it starts from." in shown
+    assert "..." not in shown.partition("Commands:")[2]
 
 
 def all_commands() -> list[list[str]]:

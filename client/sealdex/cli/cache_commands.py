@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.group import examples
+from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config import Config
 from sealdex.errors import VerificationError
@@ -29,7 +29,7 @@ _WORDS = {
 }
 
 
-@click.group("cache")
+@click.group("cache", cls=LazyGroup)
 def cache() -> None:
     """Look into the cache of downloads, make room in it, hash it again.
 

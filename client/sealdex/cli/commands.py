@@ -36,7 +36,7 @@ COMMANDS = {
     "config": LazyCommand("sealdex.cli.config_commands:config", "Show settings and where each comes from."),
     "doctor": LazyCommand("sealdex.cli.doctor_command:doctor", "Say what is wrong on this host, and what helps."),
     "env": LazyCommand("sealdex.cli.host_commands:env", "Show what this host says of itself."),
-    "completion": LazyCommand("sealdex.cli.host_commands:completion", "Print a completion script for a shell."),
+    "completion": LazyCommand("sealdex.cli.completing:completion", "Print a completion script for a shell."),
 }
 
 _HELP = """Find, verify and install plugins from registries without a server.

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.group import examples
+from sealdex.cli.group import LazyGroup, examples
 from sealdex.places import CONFIG_VARIABLE, STORE_VARIABLE
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def config() -> None:
     """Show settings and where each comes from."""
 

@@ -7,6 +7,8 @@ beside each command's address, so that it imports none of them.
 from __future__ import annotations
 
 import difflib
+import inspect
+import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, TypeVar
@@ -64,9 +66,15 @@ class LazyGroup(click.Group):
         for name in super().list_commands(ctx):
             command = super().get_command(ctx, name)
             if command is not None and not command.hidden:
-                rows.append((name, command.get_short_help_str()))
+                rows.append((name, command.short_help or _first_sentence(command)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _first_sentence(command: click.Command) -> str:
+    """Return how a command's help begins, whole: click would cut it where a line ends."""
+    paragraph = inspect.cleandoc(command.help or "").partition("\n\n")[0]
+    return " ".join(re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0].split())
 
 
 def examples(*lines: str) -> str:

@@ -1,11 +1,12 @@
-"""Commands about this host alone, which ask no registry: list, path, verify, env, completion."""
+"""Commands about this host alone, which ask no registry: list, path, verify, env."""
 
 from __future__ import annotations
 
 import click
 
+from sealdex.cli.completing import installed_plugin
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.group import examples, output_of, output_options
+from sealdex.cli.group import examples
 from sealdex.cli.installed import show_list, show_path
 from sealdex.errors import VerificationError
 from sealdex.wording import counted
@@ -43,7 +44,7 @@ def _show_outdated(context: Context) -> None:
 
 
 @click.command(epilog=examples("sealdex path acme/slack", 'cd "$(sealdex path acme/slack@1.2.0)"'))
-@click.argument("plugin", metavar="NS/NAME[@VERSION]")
+@installed_plugin("plugin", metavar="NS/NAME[@VERSION]")
 @client_command
 def path(context: Context, plugin: str) -> None:
     """Print the folder of an installed plugin: of the version in use, or of the one named."""
@@ -51,7 +52,7 @@ def path(context: Context, plugin: str) -> None:
 
 
 @click.command(epilog=examples("sealdex verify", "sealdex verify acme/slack"))
-@click.argument("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
+@installed_plugin("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
 @client_command
 def verify(context: Context, plugins: tuple[str, ...]) -> None:
     """Hash again what is installed (everything, or what is named) and compare it with what was installed.
@@ -120,27 +121,3 @@ def env(context: Context) -> None:
         ["store", str(config.store)],
     ]
     out.table(["", ""], rows)
-
-
-@click.command(
-    epilog=examples(
-        "sealdex completion bash > ~/.local/share/bash-completion/completions/sealdex",
-        'sealdex completion zsh > "${fpath[1]}/_sealdex"',
-        "sealdex completion fish > ~/.config/fish/completions/sealdex.fish",
-    )
-)
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-@output_options
-@click.pass_context
-def completion(ctx: click.Context, shell: str) -> None:
-    """Print a completion script for a shell."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415  # only here
-
-    made = get_completion_class(shell)
-    if made is None:
-        raise click.UsageError(f"click has no completion for {shell}", ctx)
-    script = made(ctx.find_root().command, {}, "sealdex", "_SEALDEX_COMPLETE").source()
-    out = output_of(ctx)
-    for line in script.splitlines():
-        out.answer(line.replace("\t", "    "))
-    out.result({"shell": shell, "script": script})

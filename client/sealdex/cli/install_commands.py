@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sealdex.cli.completing import installed_plugin
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
@@ -194,7 +195,7 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
 
 
 @click.command(epilog=examples("sealdex uninstall acme/slack", "sealdex uninstall acme/slack@1.2.0"))
-@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@VERSION]...")
+@installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME[@VERSION]...")
 @client_command
 def uninstall(context: Context, plugins: tuple[str, ...]) -> None:
     """Remove installed plugins: all versions, or the one named."""

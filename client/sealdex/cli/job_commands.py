@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.group import examples
+from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.logs import shown_logs
 from sealdex.cli.output import clean
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sealdex.runtime.job_model import CommandResult, PluginExecutionResult
 
 
-@click.group()
+@click.group(cls=LazyGroup)
 def job() -> None:
     """Run jobs: commands, and plugins that are called around them."""
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from sealdex.cli.completing import installed_plugin
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import NotFoundError, UsageError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
         "sealdex use acme/slack 1.1.0", "sealdex use acme/slack 1.1.0 --pin", "sealdex use acme/slack --unpin"
     )
 )
-@click.argument("plugin", metavar="NS/NAME")
+@installed_plugin("plugin", metavar="NS/NAME")
 @click.argument("version", required=False)
 @click.option("--pin/--unpin", "pin", default=None, help="Keep it at this version; or let it go again.")
 @client_command
@@ -58,7 +59,7 @@ def _pin_word(pin: bool | None) -> str:
 
 
 @click.command(epilog=examples("sealdex enable acme/slack"))
-@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME...")
+@installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
 @client_command
 def enable(context: Context, plugins: tuple[str, ...]) -> None:
     """Let hosts load plugins again; a status of error is forgotten as well."""
@@ -66,7 +67,7 @@ def enable(context: Context, plugins: tuple[str, ...]) -> None:
 
 
 @click.command(epilog=examples("sealdex disable acme/slack", "sealdex disable acme/slack acme/mail --json"))
-@click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME...")
+@installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
 @client_command
 def disable(context: Context, plugins: tuple[str, ...]) -> None:
     """Keep hosts from loading plugins. They stay installed, and are updated as before."""
