@@ -125,8 +125,17 @@ def _json_values(data: bytes) -> Any:
             return values
         return json.loads(data, object_pairs_hook=_distinct)
     except (_DuplicateKeyError, ValueError, RecursionError) as error:  # ValueError: msgspec's errors, long numbers
-        said = str(error) if isinstance(error, _DuplicateKeyError) else f"is not valid JSON: {error}"
+        said = str(error) if isinstance(error, _DuplicateKeyError) else f"is not valid JSON: {_by_line(error, data)}"
         raise DocumentError([FieldProblem("", said)]) from error
+
+
+def _by_line(error: Exception, data: bytes) -> str:
+    """Return what a JSON error says, with the line where msgspec counts bytes: that is what editors show."""
+    said, found, position = str(error).rpartition(" (byte ")
+    if not found:
+        return str(error)
+    line = data.count(b"\n", 0, int(position.rstrip(")"))) + 1
+    return f"{said} (line {line})"
 
 
 class _DuplicateKeyError(Exception):

@@ -266,8 +266,9 @@ def test_hostile_yaml_is_refused_with_a_reason(data: str | bytes, message: str) 
         ("[" * 1_000_000, ""),
         ("\x00" * 1000, ""),
         ('{"version": "1.0.0", "x": NaN}', "is not valid JSON"),
+        ('{\n  "version": "1.0.0",\n  tags: []\n}', "object keys must be strings (line 3)"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_hostile_release_is_a_problem_and_nothing_else(tree: Bare, data: str, message: str) -> None:
     tree.plugin("acme/slack")
