@@ -27,6 +27,7 @@ from registry_builder.site.publishing import Published, put_site
 from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import LostRaceError, Storage
 from registry_builder.survey import Sources, Survey, survey
+from registry_builder.verified import TamperedError
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
@@ -93,7 +94,13 @@ def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, d
     )
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
     job = _Job(publisher, sources, dry_run=dry_run)
-    result, attempts = retry_races(job.attempt)
+    try:
+        result, attempts = retry_races(job.attempt)
+    except TamperedError as error:
+        from registry_builder.tampering import explain  # noqa: PLC0415  # rarely needed
+
+        explain(error, publisher, sources)
+        raise
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
     return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -25,15 +25,39 @@ _K = TypeVar("_K")
 _D = TypeVar("_D")
 
 
-def tampered(storage: Storage, key: str, reason: str) -> VerificationError:
+class TamperedError(VerificationError):
+    """A published file isn't what was signed.
+
+    Attributes:
+        key: its storage key.
+        pin: size and SHA-256 that were signed, where they are.
+        details: ``expected``, ``found`` and ``differences``, once somebody looked.
+    """
+
+    code = "tampered"
+
+    def __init__(self, key: str, storage: str, reason: str, pin: TargetPin | None = None) -> None:
+        super().__init__(
+            f"{key} in {storage} is not what the trust root vouches for: {reason}",
+            subject=key,
+            untouched=NOTHING_WRITTEN,
+            hint="somebody else can write there: find out who, and restore the file from a version of it or a mirror; "
+            "sealdex-builder verify-published shows everything that differs",
+        )
+        self.key = key
+        self.pin = pin
+        self.details: dict[str, object] | None = None
+
+    def add(self, expected: str, found: str, differences: Sequence[str]) -> None:
+        """Say what was expected, what stands there, and how they differ."""
+        self.details = {"expected": expected, "found": found, "differences": list(differences)}
+        self.message = "\n".join([self.message, f"expected: {expected}", f"found: {found}", *differences])
+        self.args = (self.message,)
+
+
+def tampered(storage: Storage, key: str, reason: str, pin: TargetPin | None = None) -> TamperedError:
     """Return the error for a published file that isn't what was signed; ``reason`` says what differs."""
-    return VerificationError(
-        f"{key} in {storage.description} is not what the trust root vouches for: {reason}",
-        subject=key,
-        untouched=NOTHING_WRITTEN,
-        hint="somebody else can write there: find out who, and restore the file from a version of it or a mirror; "
-        "sealdex-builder verify-published shows everything that differs",
-    )
+    return TamperedError(key, storage.description, reason, pin)
 
 
 def target_key(target: str, sha256: str) -> str:
@@ -111,15 +135,18 @@ class DocumentReader:
             data = self._storage.get(key, max_bytes=pin.size).data
             TargetFile(pin.size, {"sha256": pin.sha256}, key).verify_length_and_hashes(data)
         except ObjectMissingError:
-            raise tampered(self._storage, key, "it is missing, but signed metadata names it") from None
+            raise tampered(self._storage, key, "it is missing, but signed metadata names it", pin) from None
         except ObjectTooLargeError:
-            raise tampered(self._storage, key, f"it is longer than the {pin.size} bytes that were signed") from None
+            raise tampered(
+                self._storage, key, f"it is longer than the {pin.size} bytes that were signed", pin
+            ) from None
         except LengthOrHashMismatchError:
             found = hashlib.sha256(data).hexdigest()
             raise tampered(
                 self._storage,
                 key,
                 f"signed are {pin.size} bytes with SHA-256 {pin.sha256}, found are {len(data)} with {found}",
+                pin,
             ) from None
         return data
 
