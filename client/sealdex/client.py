@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from sealdex.access import credentials_of
 from sealdex.artifacts import attachment_url, image_reference
 from sealdex.builtin import Builtin
 from sealdex.config import Config, load_config
@@ -119,7 +120,11 @@ class Client:
         self._store = Store(self.config.store)
         self._cache = ContentCache(Path(self._store.cache_folder))
         self._builtin = Builtin(self.config.builtin_folder)
-        self._transport = Transport(self.config.transport_settings, on_retry=self.observer.retrying)
+        self._transport = Transport(
+            self.config.transport_settings,
+            credentials=credentials_of(self.config),
+            on_retry=self.observer.retrying,
+        )
         self._opened: Registries | None = None
         self._lock = threading.Lock()
         self._obtainer = Obtainer(

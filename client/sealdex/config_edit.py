@@ -16,7 +16,9 @@ import msgspec
 from filelock import FileLock
 
 from sealdex.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
+from sealdex.config_document import AuthSection
 from sealdex.errors import ConfigError, UsageError
+from sealdex.project import toml_text
 
 _LOCK_SECONDS = 10
 
@@ -46,6 +48,8 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
     lines = [f"[registries.{_key(name)}]", f"url = {_string(section.url)}", f"root = {_string(section.root)}"]
     if section.namespaces != RegistrySection(url="x", root="x").namespaces:
         lines.append(f"namespaces = [{', '.join(map(_string, section.namespaces))}]")
+    if section.auth is not None:
+        lines.append(f"auth = {toml_text.value(msgspec.to_builtins(section.auth))}")
     start = text if not text or text.endswith("\n") else text + newline
     edited = start + (newline if start else "") + newline.join(lines) + newline
     return _checked(edited, _meaning(before, {**before.registries, name: section}), name)
@@ -117,7 +121,14 @@ def _string(text: str) -> str:
 # --- at the edge: files ----------------------------------------------------------------------------------------------
 
 
-def add_registry(config: Config, name: str, url: str, namespaces: tuple[str, ...], root: bytes) -> RegistrySection:
+def add_registry(
+    config: Config,
+    name: str,
+    url: str,
+    namespaces: tuple[str, ...],
+    root: bytes,
+    auth: AuthSection | None = None,
+) -> RegistrySection:
     """Write a registry into the configuration file and its trust root beside it.
 
     The root is written first: a configuration never names a root that isn't there. Both files are replaced as a whole.
@@ -126,7 +137,7 @@ def add_registry(config: Config, name: str, url: str, namespaces: tuple[str, ...
         UsageError: the name is taken.
         ConfigError: the edit is impossible; nothing was changed.
     """
-    section = RegistrySection(url=url, root=f"roots/{name}.root.json", namespaces=namespaces or ("*",))
+    section = RegistrySection(url=url, root=f"roots/{name}.root.json", namespaces=namespaces or ("*",), auth=auth)
     with _locked(config.path):
         edited = with_registry(_read(config.path), name, section)
         replace_file(config.path.parent / section.root, root)

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
+from sealdex.access import credentials_of
 from sealdex.config import Config
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.observing import Observer
@@ -98,7 +99,11 @@ def examine(
 
 class _transport:  # noqa: N801  # a context manager of one use
     def __init__(self, config: Config, observer: Observer | None) -> None:
-        self._transport = Transport(config.transport_settings, on_retry=observer.retrying if observer else None)
+        self._transport = Transport(
+            config.transport_settings,
+            credentials=credentials_of(config),
+            on_retry=observer.retrying if observer else None,
+        )
 
     def __enter__(self) -> Transport:
         return self._transport

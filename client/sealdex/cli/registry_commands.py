@@ -11,6 +11,7 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.registry_auth import auth_of, auth_options
 from sealdex.errors import SealdexError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
         "sealdex registry add public https://plugins.example.org/ --root root.json",
         "sealdex registry add team https://team.example.org/ --fingerprint 4f2a... --namespace 'team-*'",
         "sealdex registry add local ./published --root ./published/metadata/1.root.json",
+        "sealdex registry add team https://team.example.org/ --root team.json --auth bearer --token-env TEAM_TOKEN",
+        "sealdex registry add cell https://s3.example.org/cell/ --root cell.json --auth sigv4 --region eu-west-1",
     )
 )
 @click.argument("name")
@@ -46,6 +49,7 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
     "Left out: all that no other registry claims.",
 )
 @click.option("--no-check", is_flag=True, help="Don't ask the address before adding it.")
+@auth_options
 @client_command
 def add(
     context: Context,
@@ -55,12 +59,16 @@ def add(
     fingerprint: str | None,
     namespaces: tuple[str, ...],
     no_check: bool,
+    **auth: Any,
 ) -> None:
     """Add a registry by its address and the root that all trust in it starts from.
 
     The root is stored beside the configuration and is the anchor on every run. Before anything is written, the registry
     is asked and its metadata verified with that root.
+
+    A private registry's credentials are not given here: only where they are kept, which the configuration then says.
     """  # fmt: skip
+    from sealdex.access import credentials_for  # noqa: PLC0415  # a command imports when it runs
     from sealdex.config_edit import add_registry, with_registry  # noqa: PLC0415  # a command imports when it runs
     from sealdex.transport import Transport  # noqa: PLC0415  # the same
     from sealdex.trust import TrustedRegistry, check_root  # noqa: PLC0415  # the same
@@ -74,18 +82,22 @@ def add(
             hint="get the file or its fingerprint from the registry's owners, over a way that you trust",
         )
     address = _address(name, url)
-    section = _section(name, address, namespaces)
+    section = _section(name, address, namespaces, auth_of(auth))
     with_registry(config.path.read_text(encoding="utf-8") if config.path.exists() else "", name, section)  # or raise
     with (
         context.observer(f"asking {address}") as observer,
-        Transport(config.transport_settings, on_retry=observer.retrying) as transport,
+        Transport(
+            config.transport_settings,
+            credentials=credentials_for({name: section}, config.path.parent),
+            on_retry=observer.retrying,
+        ) as transport,
     ):
         data = _root_bytes(transport, address, root, fingerprint)
         version = check_root(data)
         state = (
             None if no_check else _checked(TrustedRegistry(name, address, data, config.trust_folder(name), transport))
         )
-    add_registry(config, name, address, namespaces, data)
+    add_registry(config, name, address, namespaces, data, section.auth)
     digest = hashlib.sha256(data).hexdigest()
     out.result({
         "registry": name,
@@ -116,6 +128,7 @@ def list_(context: Context) -> None:
             "registry": name,
             "url": section.url,
             "namespaces": list(section.namespaces),
+            "auth": section.auth.type if section.auth is not None else None,
             "fingerprint": hashlib.sha256(data).hexdigest(),
             "expires": _root_expiry(data),
         })  # fmt: skip
@@ -158,13 +171,16 @@ def _address(name: str, url: str) -> str:
     return url
 
 
-def _section(name: str, url: str, namespaces: tuple[str, ...]) -> RegistrySection:
+def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None) -> RegistrySection:
     from sealdex.config import ConfigDocument  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.config_document import auth_problem  # noqa: PLC0415  # the same
     from sealdex.model.decode import DocumentError, read_values  # noqa: PLC0415  # the same
 
     section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
     if namespaces:
         section["namespaces"] = list(namespaces)
+    if auth is not None:
+        section["auth"] = auth
     try:
         document = read_values({"registries": {name: section}}, ConfigDocument)
     except DocumentError as error:
@@ -177,7 +193,15 @@ def _section(name: str, url: str, namespaces: tuple[str, ...]) -> RegistrySectio
             untouched="no registry was added",
             hint="sealdex registry add --help",
         ) from error
-    return document.registries[name]
+    made = document.registries[name]
+    if made.auth is not None and (problem := auth_problem(made.auth, made.url)):
+        raise UsageError(
+            f"auth {problem}",
+            subject=name,
+            untouched="no registry was added",
+            hint="sealdex registry add --help",
+        )
+    return made
 
 
 def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:

@@ -32,7 +32,7 @@ from urllib3.exceptions import (
 )
 
 from sealdex.errors import ConfigError, UnavailableError
-from sealdex.transport.types import Answer, RedirectRefusedError, TransientError, host_of, public_url
+from sealdex.transport.types import Answer, RedirectRefusedError, TransientError, host_of, origin_of, public_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SCHEMES = frozenset({"http", "https"})
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 _WITH_CONTENT = frozenset({200, 206})
 _DISCARD_READS = 4
@@ -67,7 +67,7 @@ class HttpGetter:
             RedirectRefusedError: see the module's invariants.
             UnavailableError: no answer, for a reason that stays: a certificate that doesn't verify.
         """
-        first_origin, trusted = _origin(url), True
+        first_origin, trusted = origin_of(url), True
         for _ in range(MAX_REDIRECTS + 1):
             response = self._send(url, headers, with_credentials=trusted)
             location = response.headers.get("Location")
@@ -75,7 +75,7 @@ class HttpGetter:
                 return _answer(response, url)
             HttpBody(response).close()
             target = _redirect_target(url, location)
-            trusted = trusted and _origin(target) == first_origin
+            trusted = trusted and origin_of(target) == first_origin
             url = target
         raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
 
@@ -123,7 +123,7 @@ class HttpGetter:
         if proxy is None:
             return urllib3.PoolManager(maxsize=16, ssl_context=self._tls)
         parts = urlsplit(proxy)
-        if parts.scheme not in _DEFAULT_PORTS:
+        if parts.scheme not in _SCHEMES:
             raise ConfigError(
                 f"the proxy {public_url(proxy)} is not http:// or https://",
                 subject=public_url(proxy),
@@ -203,20 +203,15 @@ def _proxy_for(url: str) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def _origin(url: str) -> tuple[str, str, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
-
-
 def _redirect_target(url: str, location: str) -> str:
     refused = f"{public_url(url)} redirects to "
     try:
         target = urljoin(url, location).partition("#")[0]
-        scheme, host, _ = _origin(target)
+        scheme, host, _ = origin_of(target)
         user = urlsplit(target).username
     except ValueError as error:
         raise RedirectRefusedError(f"{refused}what is no address", subject=public_url(url)) from error
-    if scheme not in _DEFAULT_PORTS or not host or user is not None:
+    if scheme not in _SCHEMES or not host or user is not None:
         raise RedirectRefusedError(f"{refused}what is no plain http(s) address", subject=public_url(url))
     if scheme == "http" and urlsplit(url).scheme == "https":
         raise RedirectRefusedError(

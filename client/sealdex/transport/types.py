@@ -160,8 +160,8 @@ class TooLargeError(VerificationError):
 
 
 _STATUS_HINTS = {
-    401: "check the credentials configured for this registry",
-    403: "check the credentials configured for this registry, and that the file is public if there are none",
+    401: "check the credentials configured for this registry: auth under [registries.NAME] in config.toml",
+    403: "check the credentials configured for this registry (auth), and that the file is public if there are none",
     407: "check the user and password in the proxy's address (HTTPS_PROXY)",
 }
 
@@ -177,6 +177,19 @@ def public_url(url: str) -> str:
     """Return ``url`` without user, password, query and fragment: signed URLs carry their secrets there."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port: what credentials are bound to.
+
+    Raises:
+        ValueError: the address can't be read.
+    """
+    parts = urlsplit(url)
+    return parts.scheme, (parts.hostname or "").lower(), parts.port or _DEFAULT_PORTS.get(parts.scheme)
 
 
 def host_of(url: str) -> str:

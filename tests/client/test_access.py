@@ -1,0 +1,339 @@
+"""Private registries: who is shown credentials, who never is, and what is said where they are missing."""
+
+from __future__ import annotations
+
+import base64
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.commands import Ran
+from support.components import missing
+from support.fault_server import FaultServer, Redirect
+from support.plugin_registry import PluginRegistry
+from support.s3_server import S3Server, WeedMissingError, s3_server
+
+from sealdex import Client
+from sealdex.access import covering, credentials_for
+from sealdex.cli.main import main
+from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection, parse_config
+from sealdex.config_document import AuthSection, auth_problem
+from sealdex.errors import ConfigError, NotFoundError, UnavailableError
+from sealdex.transport import Transport
+
+SECRET = "hush-4711"
+BEARER = AuthSection(type="bearer", token_env="TEAM_TOKEN")
+ZIP = "/team/plugins/acme/tool/1.0.0/tool.zip"
+
+
+@pytest.fixture(autouse=True)
+def surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("TEAM_TOKEN", SECRET)
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+@pytest.fixture
+def thief() -> Iterator[FaultServer]:
+    with FaultServer() as running:
+        yield running
+
+
+def serve(registry: PluginRegistry, server: FaultServer, prefix: str) -> None:
+    registry.publish()
+    for name, data in registry.files.items():
+        server.put(f"{prefix}{name}", data)
+
+
+def private(**artifact: object) -> PluginRegistry:
+    registry = PluginRegistry()
+    registry.release("acme/tool", "1.0.0", artifact=artifact)
+    return registry
+
+
+def client(tmp_path: Path, root: bytes, url: str, auth: AuthSection | None = BEARER) -> Client:
+    (tmp_path / "root.json").write_bytes(root)
+    section = RegistrySection(url=url, root="root.json", auth=auth)
+    download = DownloadSection(no_progress_window=0.2, timeout=5)
+    document = ConfigDocument(registries={"team": section}, download=download)
+    return Client(Config(tmp_path / "config.toml", tmp_path / "store", document))
+
+
+def shown(server: FaultServer) -> set[str | None]:
+    """What the server was shown, over all requests."""
+    assert server.requests
+    return {request.headers.get("authorization") for request in server.requests}
+
+
+def test_every_request_of_a_private_registry_has_them(tmp_path: Path, server: FaultServer) -> None:
+    registry = private()
+    serve(registry, server, "/team/")
+    with client(tmp_path, registry.root, server.url("/team")) as team:
+        assert team.install("acme/tool")[0].action == "unpack"
+    assert shown(server) == {f"Bearer {SECRET}"}
+    assert SECRET not in "".join(
+        path.read_text(errors="replace") for path in (tmp_path / "store").rglob("*") if path.is_file()
+    )
+
+
+def test_an_artifact_at_another_address_is_asked_for_without_them(
+    tmp_path: Path, server: FaultServer, thief: FaultServer
+) -> None:
+    """Attack: who may publish into the registry names an address of his own, to read the token of all who install."""
+    registry = private()
+    data = registry.files[ZIP.removeprefix("/team/")]
+    elsewhere = private(url=thief.put("/tool.zip", data))
+    serve(elsewhere, server, "/team/")
+    with client(tmp_path, elsewhere.root, server.url("/team/")) as team:
+        assert team.install("acme/tool")[0].action == "unpack"
+    assert shown(thief) == {None}
+
+
+@pytest.mark.parametrize("how", ["port", "host", "back"])
+def test_a_redirect_to_elsewhere_is_followed_without_them(
+    tmp_path: Path, server: FaultServer, thief: FaultServer, how: str
+) -> None:
+    """Attack: an open redirect below the registry's address leads to another host, and perhaps back."""
+    registry = private()
+    serve(registry, server, "/team/")
+    data = registry.files[ZIP.removeprefix("/team/")]
+    if how == "port":
+        server.always(ZIP, Redirect(thief.put("/stolen", data)))
+    elif how == "host":
+        server.put("/team/stolen", data)
+        server.always(ZIP, Redirect(server.url("/team/stolen", host="localhost")))
+    else:
+        server.put("/team/stolen", data)
+        server.always(ZIP, Redirect(thief.url("/bounce")))
+        thief.always("/bounce", Redirect(server.url("/team/stolen")))
+    with client(tmp_path, registry.root, server.url("/team/")) as team:
+        assert team.install("acme/tool")[0].action == "unpack"
+    taken = [request for request in (*server.requests, *thief.requests) if request.path in {"/stolen", "/team/stolen"}]
+    assert [request.headers.get("authorization") for request in taken] == [None]
+
+
+def test_another_registry_of_the_same_host_is_shown_none(tmp_path: Path, server: FaultServer) -> None:
+    """Attack: who runs the neighbour's tree on a shared host reads its log. Not even a redirect there brings them."""
+    registry = private()
+    serve(registry, server, "/team/")
+    server.put("/other/tool.zip", registry.files[ZIP.removeprefix("/team/")])
+    server.always(ZIP, Redirect("/other/tool.zip"))
+    with client(tmp_path, registry.root, server.url("/team/")) as team:
+        assert team.install("acme/tool")[0].action == "unpack"
+    assert "authorization" not in server.asked("/other/tool.zip")[0].headers
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://h.example/team/metadata/timestamp.json", "team"),
+        ("https://H.example:443/team/x", "team"),
+        ("https://h.example/team/inner/x", "inner"),
+        ("https://h.example/team/inner", "team"),
+        ("https://h.example/team", None),
+        ("https://h.example/teamwork/x", None),
+        ("https://h.example/team/../other/x", None),
+        ("https://h.example/team/%2e%2e/other/x", None),
+        ("https://h.example/team/..%2Fother/x", None),
+        ("https://h.example/team/..%5cother/x", None),
+        ("https://h.example/TEAM/x", None),
+        ("http://h.example/team/x", None),
+        ("https://h.example:8443/team/x", None),
+        ("https://h.example.evil.example/team/x", None),
+        ("https://h.example@evil.example/team/x", None),
+        ("https://evil.example/https://h.example/team/x", None),
+        ("https://h.example:port/team/x", None),
+        ("file:///team/x", None),
+    ],
+)
+def test_below_which_registry_an_address_lies(url: str, name: str | None) -> None:
+    sections = {
+        "team": RegistrySection(url="https://h.example/team", root="r", auth=BEARER),
+        "inner": RegistrySection(url="https://h.example/team/inner/", root="r", namespaces=("inner",)),
+    }
+    assert covering(sections, url) == name
+    headers = credentials_for(sections, Path())
+    assert headers is not None
+    assert bool(headers(url)) == (name == "team")  # the inner one has none, and isn't given its neighbour's
+
+
+def test_without_credentials_there_is_nobody_to_give_any() -> None:
+    assert credentials_for({"a": RegistrySection(url="https://h.example/", root="r")}, Path()) is None
+
+
+def headers_of(folder: Path, **auth: str) -> dict[str, str]:
+    section = RegistrySection(url="https://h.example/t/", root="r", auth=AuthSection(**auth))
+    headers = credentials_for({"team": section}, folder)
+    assert headers is not None
+    return dict(headers("https://h.example/t/x"))
+
+
+def test_where_they_are_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    basic = {"Authorization": "Basic " + base64.b64encode(b"kai:p:w \xc3\xa4").decode()}
+    (tmp_path / "token").write_text(f"{SECRET}\n")
+    entries = ["machine other.example login x password y", "machine h.example login kai password pw"]
+    (tmp_path / "netrc").write_text("\n".join(entries))
+    monkeypatch.setenv("PASSWORD", "p:w ä")
+    assert headers_of(tmp_path, type="bearer", token_file="token") == {"Authorization": f"Bearer {SECRET}"}
+    assert headers_of(tmp_path, type="basic", user="kai", password_env="PASSWORD") == basic
+    netrc = {"Authorization": "Basic " + base64.b64encode(b"kai:pw").decode()}
+    assert headers_of(tmp_path, type="netrc", netrc_file="netrc") == netrc
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert headers_of(tmp_path, type="netrc") == netrc
+    (tmp_path / "token").write_text("renewed")
+    assert headers_of(tmp_path, type="bearer", token_file="token") == {"Authorization": "Bearer renewed"}
+
+
+@pytest.mark.parametrize(
+    ("content", "auth", "message"),
+    [
+        (None, {"type": "bearer", "token_env": "NOT_SET"}, "NOT_SET is not set"),
+        (None, {"type": "bearer", "token_file": "secret"}, "can't be read: No such file"),
+        (b"", {"type": "bearer", "token_file": "secret"}, "is empty"),
+        (b"hush\r\nX-Evil: 1", {"type": "bearer", "token_file": "secret"}, "holds no token"),
+        (b"\xffhush", {"type": "basic", "user": "kai", "password_file": "secret"}, "is no text"),
+        (b"machine h.example login kai pass hush", {"type": "netrc", "netrc_file": "secret"}, "no netrc file"),
+        (b"machine x.example login kai password hush", {"type": "netrc", "netrc_file": "secret"}, "no entry"),
+    ],
+)
+def test_what_cannot_be_had_is_said_without_showing_it(
+    tmp_path: Path, content: bytes | None, auth: dict[str, str], message: str
+) -> None:
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    with pytest.raises(ConfigError, match=message) as caught:
+        headers_of(tmp_path, **auth)
+    assert "hush" not in f"{caught.value} {caught.value.hint} {caught.value.__cause__} {caught.value.subject}"
+
+
+def test_a_missing_secret_ends_an_install_with_what_is_missing(
+    tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = private()
+    serve(registry, server, "/team/")
+    monkeypatch.delenv("TEAM_TOKEN")
+    with (
+        client(tmp_path, registry.root, server.url("/team/")) as team,
+        pytest.raises(ConfigError, match="TEAM_TOKEN is not set"),
+    ):
+        team.install("acme/tool")
+    assert server.requests == []
+
+
+HTTPS = "https://h.example/"
+
+
+@pytest.mark.parametrize(
+    ("auth", "url", "problem"),
+    [
+        ({"type": "bearer", "token_env": "T"}, HTTPS, None),
+        ({"type": "bearer", "token_env": "T"}, "http://127.0.0.1:8000/", None),
+        ({"type": "bearer", "token_env": "T"}, "http://h.example/", "unencrypted"),
+        ({"type": "netrc"}, "http://h.example/", "unencrypted"),
+        ({"type": "sigv4", "region": "eu-west-1"}, "http://h.example/", None),
+        ({"type": "netrc"}, "file:///srv/published/", "nobody asks"),
+        ({"type": "bearer"}, HTTPS, "needs token_env or token_file"),
+        ({"type": "bearer", "token_env": "T", "token_file": "t"}, HTTPS, "one of both"),
+        ({"type": "bearer", "token_env": "T", "user": "kai"}, HTTPS, "has no user"),
+        ({"type": "basic", "password_env": "P"}, HTTPS, "needs user"),
+        ({"type": "sigv4"}, HTTPS, "needs region"),
+        ({"type": "netrc", "netrc_file": "n"}, HTTPS, None),
+    ],
+)
+def test_what_a_configuration_may_say(auth: dict[str, str], url: str, problem: str | None) -> None:
+    found = auth_problem(AuthSection(**auth), url)
+    assert (found is None) if problem is None else (found is not None and problem in found)
+
+
+def test_the_secret_itself_has_no_place_in_a_configuration() -> None:
+    text = '[registries.team]\nurl = "https://h.example/"\nroot = "r"\nauth = { type = "bearer", token = "hush" }\n'
+    with pytest.raises(ConfigError, match="token"):
+        parse_config(text)
+
+
+def test_on_the_command_line(
+    tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry = private()
+    serve(registry, server, "/team/")
+    (tmp_path / "root.json").write_bytes(registry.root)
+    monkeypatch.setenv("SEALDEX_CONFIG", str(tmp_path / "c/config.toml"))
+    monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
+
+    def run(*args: str) -> Ran:
+        capsys.readouterr()
+        code = main(list(args))
+        told = capsys.readouterr()
+        assert SECRET not in told.out + told.err
+        return Ran(code, told.out, told.err)
+
+    adding = ("registry", "add", "team", server.url("/team/"), "--root", str(tmp_path / "root.json"))
+    assert run(*adding, "--token-env", "TEAM_TOKEN").code == 2
+    assert run(*adding, "--auth", "bearer").code == 2
+    assert server.requests == []
+    assert run(*adding, "--auth", "bearer", "--token-env", "TEAM_TOKEN").code == 0
+    assert shown(server) == {f"Bearer {SECRET}"}
+    path = tmp_path / "c/config.toml"
+    assert 'auth = { type = "bearer", token_env = "TEAM_TOKEN" }' in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert run("registry", "list", "--json").document["registries"][0]["auth"] == "bearer"
+    assert run("install", "acme/tool").code == 0
+    assert run("doctor").code == 0
+    assert shown(server) == {f"Bearer {SECRET}"}
+    assert run("registry", "remove", "team").code == 0
+    assert "auth" not in path.read_text()
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    try:
+        with s3_server(tmp_path_factory.mktemp("s3")) as running:
+            yield running
+    except WeedMissingError as error:
+        missing("weed", str(error))
+
+
+def test_a_private_bucket_is_read_signed(tmp_path: Path, s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SeaweedFS lets nobody read this bucket unsigned: with keys a plugin is installed, without nothing is."""
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    registry = private()
+    registry.release("acme/tool", "1.1.0+build.5")
+    registry.publish()
+    s3.client().create_bucket(Bucket="private")
+    for name, data in registry.files.items():
+        s3.client().put_object(Bucket="private", Key=f"team/{name}".replace("%2B", "+"), Body=data)
+    url = f"{s3.endpoint}/private/team/"
+    signed = AuthSection(type="sigv4", region="us-east-1")
+    with client(tmp_path, registry.root, url, signed) as team:
+        assert str(team.install("acme/tool")[0].choice) == "acme/tool 1.1.0+build.5"
+        with (
+            Transport(credentials=credentials_for(team.config.registries, tmp_path)) as transport,
+            transport.stream(f"{url}metadata/timestamp.json", start=1, end=5) as part,
+        ):
+            assert (part.status, b"".join(part.chunks())) == (206, registry.files["metadata/timestamp.json"][1:5])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with client(tmp_path / "store", registry.root, url, signed) as team, pytest.raises(UnavailableError, match="403"):
+        team.install("acme/tool")
+    with client(tmp_path / "store", registry.root, url, None) as team, pytest.raises((UnavailableError, NotFoundError)):
+        team.install("acme/tool")
+
+
+def test_signing_without_keys_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ConfigError, match="have no keys"):
+        headers_of(tmp_path, type="sigv4", region="us-east-1")
+    with pytest.raises(ConfigError, match="nobody"):
+        headers_of(tmp_path, type="sigv4", region="us-east-1", profile="nobody")
