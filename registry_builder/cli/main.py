@@ -40,6 +40,7 @@ COMMANDS = {
     "verify-published": LazyCommand(
         "registry_builder.cli.auditing:verify_published", "Verify and account for all of it."
     ),
+    "recover": LazyCommand("registry_builder.cli.recovering:recover", "Publish anew after an online key was stolen."),
     "gc": LazyCommand("registry_builder.cli.auditing:gc", "Remove what nothing reaches any more."),
     "doctor": LazyCommand("registry_builder.cli.doctoring:doctor", "Look over where it is published."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
@@ -81,7 +82,7 @@ _EXAMPLE = example(
     help="The source tree; the nearest one from here upwards when left out.",
 )
 @output_options
-@click.version_option(package_name="sealdex-builder", prog_name=PROGRAM)
+@click.version_option(package_name="sealdex-builder", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context, tree: Path | None) -> None:
     """Hand the tree to the commands."""

@@ -298,11 +298,19 @@ def test_mode_is_read_before_the_arguments_are_parsed() -> None:
     assert mode_of(["list", "-q"]) == "quiet"
 
 
-def test_a_closed_pipe_is_no_error() -> None:
+@pytest.mark.parametrize(
+    ("decorator", "call"),
+    [
+        ("", "command(out)"),
+        ("@click.command()\n@click.pass_obj\n", "command.main(args, standalone_mode=False, obj=out)"),
+    ],
+    ids=["plain", "click"],
+)
+def test_a_closed_pipe_is_no_error(decorator: str, call: str) -> None:
     code = (
-        "import sys\nfrom sealdex.cli.errors import run\n"
-        "def command(args, out):\n  for _ in range(100000): out.answer('x' * 100)\n"
-        "sys.exit(run(command, []))"
+        "import sys, click\nfrom sealdex.cli.errors import run\n"
+        f"{decorator}def command(out):\n  for _ in range(100000): out.answer('x' * 100)\n"
+        f"sys.exit(run(lambda args, out: {call}, []))"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None

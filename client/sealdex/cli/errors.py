@@ -53,6 +53,7 @@ def run(
     given = sys.argv[1:] if args is None else list(args)
     out = Output(mode_of(given))
     out.logs_json = logs_json(given)
+    stdout = sys.stdout
     try:
         try:
             code = command(given, out)
@@ -64,6 +65,11 @@ def run(
             out.flush()
     except BrokenPipeError:
         return _reader_gone(out)
+    except SystemExit:
+        # click makes an exit with 1 of a closed pipe, and leaves but this to tell it by: it puts a mute stream there
+        if sys.stdout is not stdout:
+            return _reader_gone(out)
+        raise
     return code if isinstance(code, int) else 0
 
 

@@ -1,0 +1,7 @@
+"""``python -m sealdex``."""
+
+import sys
+
+from sealdex.cli.main import main
+
+sys.exit(main())
