@@ -12,14 +12,11 @@ registry can be reached: whoever puts the folder there vouches for that, as `sea
 
 from __future__ import annotations
 
-import hashlib
-import os
 from pathlib import Path
 
 from sealdex.model.ids import PluginId, file_name_problem
 from sealdex.model.index import release_folder
-
-_CHUNK_BYTES = 1 << 20
+from sealdex.store.hashing import hash_of_regular
 
 
 class Builtin:
@@ -42,12 +39,4 @@ class Builtin:
         if file_name_problem(name):
             return None
         path = self.place(plugin, version, name)
-        try:
-            descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0))
-        except OSError:
-            return None
-        digest = hashlib.sha256()
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                digest.update(chunk)
-        return path if digest.hexdigest() == sha256 else None
+        return path if hash_of_regular(path) == sha256 else None

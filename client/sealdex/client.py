@@ -34,8 +34,7 @@ from sealdex.deploying import Job, deploy, finish_killed, pins
 from sealdex.download import Pin, download
 from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.fallback import fall_back
-from sealdex.install import ChangedMeanwhileError
-from sealdex.installing import install_once, install_request
+from sealdex.installing import install_chosen, install_request
 from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.manifests import read_manifest
@@ -73,10 +72,6 @@ if TYPE_CHECKING:
     from sealdex.trust import TrustState
 
 _Result = TypeVar("_Result")
-
-
-_MOST_LOOKS = 5
-"""How often an install looks anew because another process took away what it was going to keep."""
 
 
 def _tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
@@ -430,19 +425,7 @@ class Client:
             VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
-        for _ in range(_MOST_LOOKS - 1):
-            with suppress(ChangedMeanwhileError):
-                return install_once(
-                    self._store,
-                    self._obtainer,
-                    self.observer,
-                    choices,
-                    trusts,
-                    command,
-                    make_current=make_current,
-                    pin=pin,
-                )
-        return install_once(
+        return install_chosen(
             self._store, self._obtainer, self.observer, choices, trusts, command, make_current=make_current, pin=pin
         )
 
@@ -525,8 +508,11 @@ class Client:
             NotFoundError: the plugin or version isn't installed.
         """
         found = installations(self._store) if plugin is None else self._installed_of(plugin, version)
-        standing = (verify_standing(self._store, installation) for installation in found)
-        return [Checked(each[0], tuple(each[1])) for each in standing if each is not None]
+        standing = [verify_standing(self._store, installation) for installation in found]
+        checked = [Checked(each[0], tuple(each[1])) for each in standing if each is not None]
+        if plugin is not None and not checked:
+            self._installed_of(plugin, version)  # says what is there now
+        return checked
 
     def _installed_of(self, plugin: PluginId | str, version: str | None) -> list[Installation]:
         asked = _plugin(plugin)

@@ -26,7 +26,7 @@ from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
 from sealdex.store.installations import damaged_folders, installations
 from sealdex.store.layout import Store
 from sealdex.store.state import State
-from sealdex.store.verify import verify_installation, worse_than_extra
+from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.transport import Transport
 from sealdex.wording import counted
 
@@ -205,7 +205,8 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
         )
     broken = 0
     for installation in found:
-        damage = worse_than_extra(verify_installation(installation, quick=not is_deep))
+        standing = verify_standing(store, installation, quick=not is_deep)
+        damage = worse_than_extra(standing[1]) if standing is not None else []
         if damage:
             broken += 1
             name = f"{installation.namespace}/{installation.name}@{installation.version}"

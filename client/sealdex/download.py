@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sealdex.errors import InstallError, VerificationError
 from sealdex.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
-from sealdex.store.cache import hash_into, write_all
+from sealdex.store.hashing import hash_into, write_all
 from sealdex.transport import TooLargeError, TransientError, public_url, strong_etag
 
 if TYPE_CHECKING:

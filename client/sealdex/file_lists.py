@@ -14,7 +14,7 @@ from sealdex.archive.mapping import PlannedFile, plan_files
 from sealdex.errors import VerificationError
 from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
 from sealdex.model.index import ArtifactEntry
-from sealdex.store.cache import is_digest
+from sealdex.store.hashing import is_digest
 
 GAP_BYTES = 32 * 1024
 """Two ranges closer than this are one: the bytes between cost less than a request."""

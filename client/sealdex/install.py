@@ -63,7 +63,16 @@ UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
 
 
 class ChangedMeanwhileError(InstallError):
-    """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: look again."""
+    """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: obtain it anew."""
+
+    def __init__(self, request: InstallRequest) -> None:
+        super().__init__(
+            f"{request.plugin} {request.version} changed while it was looked at",
+            subject=str(request.plugin),
+            untouched="nothing was changed",
+            hint="run the command again",
+        )
+        self.plugin = request.plugin
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +262,7 @@ def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
 
 def _opened(request: InstallRequest, archive_path: str | os.PathLike[str] | ReadyTree | None) -> ArchiveFile:
     if archive_path is None or isinstance(archive_path, ReadyTree):
-        raise ChangedMeanwhileError(
-            f"{request.plugin} {request.version} changed while it was looked at",
-            subject=str(request.plugin),
-            untouched="nothing was changed",
-            hint="run the command again",
-        )
+        raise ChangedMeanwhileError(request)
     archive = ArchiveFile(Path(archive_path), name=request.artifact.file)
     try:
         _compare_with_pin(request, archive)

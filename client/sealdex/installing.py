@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 
 from sealdex.artifacts import image_reference
 from sealdex.deploying import Deployed, Job, deploy
-from sealdex.install import InstallRequest, needs_archive
+from sealdex.install import ChangedMeanwhileError, InstallRequest, needs_archive
 from sealdex.model.ids import PluginId
 from sealdex.observing import Observer
 from sealdex.obtaining import Obtained, Obtainer
@@ -16,7 +17,7 @@ from sealdex.results import Installed, Trust
 from sealdex.store.layout import Store
 
 
-def install_once(
+def install_chosen(
     store: Store,
     obtainer: Obtainer,
     observer: Observer,
@@ -29,6 +30,9 @@ def install_once(
 ) -> list[Installed]:
     """Obtain what is missing, then install all of it as one change.
 
+    Downloads hold up nobody, so what is there and needn't be obtained may be gone, by another process, once all of it
+    is to be changed. It is obtained then as if it had been missing, so no other process can do that twice to a plugin.
+
     Args:
         store: where to.
         obtainer: brings the files.
@@ -40,26 +44,55 @@ def install_once(
         pin: pin what was asked for (True), or take its pins away (False).
 
     Raises:
-        ChangedMeanwhileError: another process took away what was going to be kept; look again.
         VerificationError, UnavailableError, InstallError: nothing was changed.
     """
+    fickle: set[PluginId] = set()
+    while True:
+        try:
+            return _install(
+                store, obtainer, observer, choices, trusts, command, fickle, make_current=make_current, pin=pin
+            )
+        except ChangedMeanwhileError as changed:  # noqa: PERF203  # another try is a try in a loop
+            if changed.plugin in fickle:
+                raise
+            fickle.add(changed.plugin)
+
+
+def _install(
+    store: Store,
+    obtainer: Obtainer,
+    observer: Observer,
+    choices: Sequence[Choice],
+    trusts: Mapping[PluginId, Trust],
+    command: str,
+    fickle: Collection[PluginId],
+    *,
+    make_current: bool,
+    pin: bool | None,
+) -> list[Installed]:
     requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
-    missing = [c for c in choices if (r := requests[c.plugin]) is not None and needs_archive(store, r)]
-    archives, manifests = obtainer.with_manifests(missing)
-    jobs = [
-        Job(
-            replace(request, manifest=manifests.get(request.manifest_sha256)),
-            archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
-            pin if choice.requested else None,
-            lambda done, total, choice=choice: observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
-        )
+    missing = [
+        choice
         for choice in choices
         if (request := requests[choice.plugin]) is not None
+        and (needs_archive(store, request) or choice.plugin in fickle)
     ]
-    deployed = {
-        job.request.plugin: done
-        for job, done in zip(jobs, deploy(store, jobs, command=command, make_current=make_current), strict=True)
-    }
+    with ExitStack() as until_installed:
+        archives, manifests = obtainer.with_manifests(missing, until_installed)
+        jobs = [
+            Job(
+                replace(request, manifest=manifests.get(request.manifest_sha256)),
+                archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
+                pin if choice.requested else None,
+                lambda done, total, choice=choice: observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            )
+            for choice in choices
+            if (request := requests[choice.plugin]) is not None
+        ]
+        deployed = {
+            job.request.plugin: done
+            for job, done in zip(jobs, deploy(store, jobs, command=command, make_current=make_current), strict=True)
+        }
     done = [
         _installed(
             choice,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from urllib.parse import unquote
@@ -88,8 +89,13 @@ class Obtainer:
             )
         return data
 
-    def with_manifests(self, choices: Sequence[Choice]) -> tuple[dict[str, Obtained], dict[str, bytes]]:
-        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest."""
+    def with_manifests(
+        self, choices: Sequence[Choice], until: ExitStack
+    ) -> tuple[dict[str, Obtained], dict[str, bytes]]:
+        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest.
+
+        What was put together in an archive's place lies in the staging folder until the stack given is closed.
+        """
         if not choices:
             return {}, {}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
@@ -97,9 +103,10 @@ class Obtainer:
         with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
             pins = {choice.release.manifest.sha256: choice for choice in choices}
             manifests = pool.map(lambda choice: self.manifest_bytes(choice.plugin, choice.release), pins.values())
-            return self._each(choices, self._obtain_one), dict(zip(pins, manifests, strict=True))
+            obtained = self._each(choices, lambda choice: self._obtain_one(choice, until))
+            return obtained, dict(zip(pins, manifests, strict=True))
 
-    def _obtain_one(self, choice: Choice) -> Obtained:
+    def _obtain_one(self, choice: Choice, until: ExitStack) -> Obtained:
         """Put a release together from pieces where that pays, else download its archive."""
         artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
         if artifact is None:
@@ -122,6 +129,7 @@ class Obtainer:
                 progress=self._observer.downloading(choice),
             )
             if tree is not None:
+                until.callback(tree.close)
                 return Obtained(tree, tree.fetched_bytes, tree.reused_bytes)
         path = self._download_one(choice)
         return Obtained(path, 0 if is_here else path.stat().st_size, 0)

@@ -34,7 +34,7 @@ from sealdex.file_lists import ListedPlan, Span, bytes_in, is_worth, plan_listed
 from sealdex.model.files import MAX_FILE_LIST_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
-from sealdex.store.cache import write_all
+from sealdex.store.hashing import write_all
 from sealdex.store.installations import Installation, files_list_path, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.staging import staging_folder

@@ -13,7 +13,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealdex.store.cache import hash_into, write_all
+from sealdex.store.hashing import hash_into, write_all
 from sealdex.transport import TransientError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from sealdex.errors import VerificationError
-from sealdex.store.cache import ContentCache, PartState
+from sealdex.store.cache import ContentCache
+from sealdex.store.cache_files import PartState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sealdex.store.cache import is_digest, read_uses
+from sealdex.store.cache_files import read_uses
 from sealdex.store.cache_policy import CachedFile, CacheLimits, choose_evictions
+from sealdex.store.hashing import is_digest
 
 if TYPE_CHECKING:
     from sealdex.store.cache import ContentCache
@@ -124,11 +125,11 @@ def verify_files(cache: ContentCache) -> Iterator[tuple[CachedFile, bool]]:
     """Hash every file and yield it with whether it is what its name says; one that isn't is removed unless in use."""
     for file in cached_files(cache):
         is_whole = cache.verify(file.digest)
-        if not is_whole and cache.find(file.digest) is not None:
+        if is_whole is None:  # somebody made room meanwhile
+            continue
+        if not is_whole:
             cache.evict(file.digest)
-            yield file, False
-        elif is_whole:
-            yield file, True
+        yield file, is_whole
 
 
 def _leftovers(cache: ContentCache, contents: _Contents, now: float, *, is_dry_run: bool) -> list[Removed]:

@@ -10,16 +10,17 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from sealdex.archive.writing import UnpackedFile
-from sealdex.store.installations import Installation, files_list_path
-from sealdex.store.layout import RECEIPT_FOLDER
+from sealdex.store.hashing import hash_of_regular
+from sealdex.store.installations import Installation, files_list_path, find_installation
+from sealdex.store.layout import RECEIPT_FOLDER, Store
 
-_CHUNK_BYTES = 1 << 20
 _HAS_MODES = os.name != "nt"
 
 MISSING, CHANGED, MODE, EXTRA = "missing", "changed", "mode", "extra"
@@ -50,6 +51,35 @@ def verify_installation(installation: Installation, *, quick: bool = False) -> l
     if hashlib.sha256(data).hexdigest() != installation.files_sha256:
         return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not the one written at installation")]
     return list(compare_tree(folder, read_files_list(data), quick=quick))
+
+
+def verify_standing(
+    store: Store, installation: Installation, *, quick: bool = False
+) -> tuple[Installation, list[Finding]] | None:
+    """As `verify_installation`, while others install and remove: what they take away or replace meanwhile is no damage.
+
+    Returns:
+        The installation that stands there now, and its differences; None when there is none any more.
+    """
+    found: Installation | None = installation
+    while found is not None:
+        with suppress(FileNotFoundError):
+            findings = verify_installation(found, quick=quick) if os.name == "nt" else _while_it_stands(found, quick)
+            if findings is not None:
+                return found, findings
+        found = find_installation(store, found.id, found.version)
+    return None
+
+
+def _while_it_stands(installation: Installation, quick: bool) -> list[Finding] | None:
+    # A version goes by a rename of its folder. As long as that is open here, no other folder can have its number.
+    folder = os.open(installation.path, os.O_RDONLY)
+    try:
+        findings = verify_installation(installation, quick=quick)
+        stands = not findings or os.path.samestat(os.fstat(folder), os.stat(installation.path))  # noqa: PTH116  # as fstat
+        return findings if stands else None
+    finally:
+        os.close(folder)
 
 
 def write_files_list(files: Iterable[UnpackedFile]) -> bytes:
@@ -90,7 +120,7 @@ def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick
         yield Finding(file.path, CHANGED, "is no file any more")
     elif info.st_size != file.size:
         yield Finding(file.path, CHANGED, f"has {info.st_size} bytes, not {file.size}")
-    elif not quick and _sha256(place) != file.sha256:
+    elif not quick and hash_of_regular(place) != file.sha256:
         yield Finding(file.path, CHANGED, "has other content")
     elif _HAS_MODES and (mode := stat.S_IMODE(info.st_mode)) != file.mode:
         yield Finding(file.path, MODE, f"has mode {mode:04o}, not {file.mode:04o}")
@@ -110,18 +140,6 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                         yield path, entry.stat(follow_symlinks=False)
         except FileNotFoundError:
             continue  # the folder itself, or one that goes while we look: its files are reported as missing
-
-
-def _sha256(path: Path) -> str | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    except OSError:
-        return None
-    digest = hashlib.sha256()
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _read_bytes(path: Path) -> bytes | None:
@@ -145,6 +163,7 @@ __all__ = [
     "compare_tree",
     "read_files_list",
     "verify_installation",
+    "verify_standing",
     "worse_than_extra",
     "write_files_list",
 ]
