@@ -14,7 +14,6 @@ import pytest
 from support.fault_server import Cut, FaultServer, IgnoreRange, OtherRange, Status, Swap
 from support.plugin_registry import PluginRegistry, sha256
 
-from registry_builder.source.file_list import file_list_bytes
 from sealdex import Client
 from sealdex.archive.entries import ArchiveEntry, RefusedArchiveError, StoredData
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
@@ -22,7 +21,7 @@ from sealdex.errors import VerificationError
 from sealdex.file_lists import BLOCK_BYTES, GAP_BYTES, Span, plan_listed, read_file_list, spans_for
 from sealdex.model.decode import encode_json
 from sealdex.model.files import FileList, ListedEntry
-from sealdex.model.index import ArtifactEntry, FilePin
+from sealdex.model.index import ArtifactEntry
 from sealdex.results import Installed
 
 LARGE = 200 * 1024  # linked
@@ -53,23 +52,14 @@ class Scene:
             self.add(version, files)
         self.publish()
 
-    def add(self, version: str, files: Mapping[str, bytes], listed: bytes | None = None, **artifact: Any) -> None:
-        before = dict(self.registry.documents)
-        data = self.registry.release("acme/tool", version, files)
-        self.registry.documents = before
-        path = self.folder / f"{version}.zip"
-        path.write_bytes(data)
-        self.sizes[version] = len(data)
-        self.lists[version] = file_list_bytes(path) if listed is None else listed
-        pin = FilePin(len(self.lists[version]), sha256(self.lists[version]))
-        self.registry.release("acme/tool", version, files, artifact={"file_list": pin, **artifact})
+    def add(self, version: str, files: Mapping[str, bytes], listed: bytes | bool = True) -> None:
+        self.sizes[version] = len(self.registry.release("acme/tool", version, files, file_list=listed))
+        self.lists[version] = self.registry.files[LIST.format(version)[1:]]
 
     def publish(self) -> None:
         self.registry.publish()
         for name, data in self.registry.files.items():
             self.server.put(f"/{name}", data)
-        for version, data in self.lists.items():
-            self.server.put(LIST.format(version), data)
 
     def client(self) -> Client:
         (self.folder / "root").write_bytes(self.registry.root)

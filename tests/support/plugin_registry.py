@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import Any
 import msgspec
 from support.tuf_repository import TufRepository
 
+from registry_builder.source.file_list import file_list_bytes
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.decode import encode_json
+from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry, index_target, release_folder
 from sealdex.model.plugin import Mark
@@ -32,6 +35,14 @@ def zip_of(files: Mapping[str, bytes]) -> bytes:
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
+
+
+def list_of(archive: bytes) -> bytes:
+    """Return the list of files of a zip, as the builder makes it for large ones."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(archive)
+        file.flush()
+        return file_list_bytes(Path(file.name))
 
 
 class PluginRegistry:
@@ -64,17 +75,23 @@ class PluginRegistry:
         artifact: Mapping[str, Any] | None = None,
         caveats: str | None = None,
         manifest: Mapping[str, Any] | None = None,
+        file_list: bytes | bool = False,
         **fields: Any,
     ) -> bytes:
         """Add a release with a zip of these files; return the zip.
 
-        ``artifact`` replaces fields of its entry, ``manifest`` those of its full manifest.
+        ``artifact`` replaces fields of its entry, ``manifest`` those of its full manifest. With ``file_list`` a list of
+        its files is published and pinned: the true one, or the bytes given.
         """
         plugin = parse_plugin_id(name)
         self.plugin(name)
         data = zip_of(files if files is not None else {"plugin.py": f"VERSION = {version!r}\n".encode()})
         folder = release_folder(plugin, version)
         entry = ArtifactEntry(f"{plugin.name}.zip", sha256(data), "zip", len(data))
+        if file_list:
+            listed = list_of(data) if file_list is True else file_list
+            entry = msgspec.structs.replace(entry, file_list=FilePin(len(listed), sha256(listed)))
+            self.files[f"{folder}/{file_list_name(entry.file)}"] = listed
         entry = msgspec.structs.replace(entry, **(artifact or {}))
         self.files[f"{folder}/{entry.file}".replace("+", "%2B")] = data  # as a client asks for it
         identity = {"format": 1, "namespace": plugin.namespace, "name": plugin.name, "version": version}
