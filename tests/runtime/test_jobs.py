@@ -52,7 +52,7 @@ class Scene:
         (folder / "root.json").write_bytes(self.registry.root)
         self.published = folder / "published"
         section = RegistrySection(url=self.registry.write(self.published), root="root.json")
-        document = ConfigDocument(registries={"public": section}, download=DownloadSection(no_progress_window=0.2))
+        document = ConfigDocument(registries={"public": section}, download=DownloadSection(retry=1))
         self.client = Client(Config(folder / "config.toml", folder / "store", document))
         self.lines: list[str] = []
 

@@ -6,6 +6,7 @@ then, so no stranger is ever hit. Children that outlive the leader end with it.
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 _POLL_S = 0.01
+_HURRY_POLL_S = 0.1
 _HAS_GROUPS = hasattr(os, "killpg")
 _CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
@@ -29,7 +31,7 @@ class ProcessGroup:
         command: program and arguments; no shell.
         folder: where it runs.
         env: its whole environment.
-        stdin, stdout, stderr: as for `subprocess.Popen`.
+        stdin, stdout, stderr, pass_fds: as for `subprocess.Popen`.
 
     Raises:
         OSError: there is no such program, or it can't be started.
@@ -44,6 +46,7 @@ class ProcessGroup:
         stdin: int | IO[bytes] = subprocess.DEVNULL,
         stdout: int | IO[bytes] | None = None,
         stderr: int | IO[bytes] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.process = subprocess.Popen(
             list(command),
@@ -54,6 +57,7 @@ class ProcessGroup:
             stderr=stderr,
             bufsize=0,
             start_new_session=_HAS_GROUPS,
+            pass_fds=pass_fds if _HAS_GROUPS else (),
         )
         self._reaping = threading.Lock()
 
@@ -72,21 +76,27 @@ class ProcessGroup:
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             return self._finish()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not self._has_ended():
+        while not self.has_ended:
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             time.sleep(_POLL_S)
         return self._finish()
 
-    def stop(self, grace_s: float) -> int:
-        """End the group: ask, wait up to ``grace_s``, insist. Return the leader's exit code."""
+    def stop(self, grace_s: float, is_hurried: Callable[[], bool] = lambda: False) -> int:
+        """End the group: ask, wait up to ``grace_s`` or until in a hurry, insist. Return the leader's exit code."""
         with self._reaping:
             if self.process.returncode is None:
                 self._signal(signal.SIGTERM)
-        code = self.wait(grace_s)
-        return self._finish() if code is None else code
+        deadline = time.monotonic() + grace_s
+        while (left := deadline - time.monotonic()) > 0 and not is_hurried():
+            code = self.wait(min(left, _HURRY_POLL_S))
+            if code is not None:
+                return code
+        return self._finish()
 
-    def _has_ended(self) -> bool:
+    @property
+    def has_ended(self) -> bool:
+        """Whether the leader has ended; its group may go on."""
         if self.process.returncode is not None:
             return True
         if not _CAN_PEEK or sys.platform == "win32":
@@ -117,7 +127,9 @@ def process_identity(pid: int) -> str | None:
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
-        return None if fields[0] in {"Z", "X"} else fields[19]
+        if fields[0] in {"Z", "X"}:
+            return None
+        return f"{fields[19]}{_boot()}"  # in ticks since the host was started
     except FileNotFoundError:
         if Path("/proc/self/stat").exists():
             return None
@@ -125,6 +137,15 @@ def process_identity(pid: int) -> str | None:
         return None
     done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return done.stdout.strip() or None
+
+
+@functools.lru_cache(maxsize=1)
+def _boot() -> str:
+    """Return what tells this start of the host from others; empty where there is no telling."""
+    try:
+        return "@" + Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def end_group(pid: int, identity: str, grace_s: float) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
@@ -16,6 +16,21 @@ from sealdex.runtime.errors import PluginError
 from sealdex.store.installations import Installation
 
 HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceWish:
+    """What somebody wants of a service, whatever its version.
+
+    Attributes:
+        port: instead of the manifest's; 0 for any that is free.
+        env: variables instead of the manifest's, or added.
+        with_env: use a virtual environment from its ``requirements.txt``.
+    """
+
+    port: int | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    with_env: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +45,7 @@ class ServicePlan:
         port: where it is to listen; None when it has none.
         health: how to ask whether it is well; None: it is when it runs.
         health_port: where.
+        wish: what it was decided from, for the plan of another version.
     """
 
     plugin: PluginId
@@ -40,6 +56,14 @@ class ServicePlan:
     port: int | None
     health: HealthCheck | None
     health_port: int | None
+    wish: ServiceWish = field(default_factory=ServiceWish)
+
+    def can_run_beside(self, other: ServicePlan) -> bool:
+        """Say whether both can run at once: each on a port that was left to us, and on no other that we know of."""
+        return all(
+            plan.wish.port == 0 and plan.health_port in {None, plan.port} and plan.port is not None
+            for plan in (self, other)
+        )  # fmt: skip
 
     @property
     def health_url(self) -> str | None:

@@ -3,31 +3,33 @@
     <store>/run/<namespace>/<name>/
         lock         held by the supervisor for as long as it lives, however it dies
         state.json   what it last said; written anew and renamed
-        log, log.1   what the service printed, and the part before that
+        grace        how long it may take over its end, where `stop` said so
+        log, log.1   what the service printed (sealdex.runtime.service_log)
 
-Whether a service is supervised is told by the lock, never by a process id alone.
+Whether a service is supervised is told by the lock, never by a process id alone. No variable of its environment is
+written down.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from sealdex.runtime.process_group import process_identity
+from sealdex.runtime.service_log import follow, last_lines
 from sealdex.store.layout import Store
 
 STARTING, RUNNING, WAITING, STOPPED, FAILED, DIED = "starting", "running", "waiting", "stopped", "failed", "died"
 OVER = frozenset({STOPPED, FAILED, DIED})
-MAX_LOG_BYTES = 10 * 2**20
+HEALTHY, UNHEALTHY = "healthy", "unhealthy"
 _LOCK_PATIENCE_S = 5.0
 
 
@@ -40,12 +42,16 @@ class ServiceState:
         state: ``starting``; ``running`` (it passed its health check); ``waiting`` before it is started again;
             ``stopped``, ``failed``; ``died``: the supervisor was killed.
         supervisor, pid: process ids of who watches and of the service, which leads its process group.
-        identity: tells the service's process from a later one of the same id.
+        supervisor_identity, identity: tell these from later processes of the same id.
+        health: ``healthy`` or ``unhealthy``, as its last health check was; None when it has none.
         port, health_url: where it listens, what is asked.
+        follows: it goes over to another version when `current` names one.
         restarts: how often it was started again.
         since: UTC time of the last change.
+        started_at: UTC time of its last start; None while it doesn't run.
+        grace: seconds that it has to end, once asked.
         exit_code: of its last end; negative: the signal.
-        error: why it failed.
+        error: why it failed, or why it didn't go over to another version.
         log: the file it prints to.
     """
 
@@ -53,19 +59,44 @@ class ServiceState:
     version: str
     state: str
     supervisor: int
+    supervisor_identity: str | None = None
     pid: int | None = None
     identity: str | None = None
+    health: str | None = None
     port: int | None = None
     health_url: str | None = None
+    follows: bool = False
     restarts: int = 0
     since: str = ""
+    started_at: str | None = None
+    grace: float = 10.0
     exit_code: int | None = None
     error: str | None = None
     log: str = ""
 
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it goes on without a supervisor."""
+        return (
+            self.state == DIED
+            and self.pid is not None
+            and self.identity is not None
+            and process_identity(self.pid) == self.identity
+        )
+
+    def uptime_s(self, now: datetime) -> int | None:
+        """Return for how many seconds it has been running; None when it doesn't."""
+        if self.started_at is None or self.state in OVER:
+            return None
+        return max(0, int((now - datetime.fromisoformat(self.started_at.replace("Z", "+00:00"))).total_seconds()))
+
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields."""
-        return asdict(self)
+        """Return all fields, and what follows from them: ``uptime_seconds``, ``left_behind``."""
+        return {
+            **asdict(self),
+            "uptime_seconds": self.uptime_s(datetime.now(timezone.utc)),
+            "left_behind": self.is_left_behind,
+        }
 
 
 class ServiceFolder:
@@ -75,16 +106,16 @@ class ServiceFolder:
         self.path = Path(store.run_folder(plugin))
         self.log_path = self.path / "log"
 
-    def lock(self) -> FileLock:
-        """Return the supervisor's lock, not acquired; the folder is made."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return FileLock(self.path / "lock")
+    def make(self) -> None:
+        """Make the folder, for its user's eyes only: nobody knows what a service prints."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
 
     def is_supervised(self) -> bool:
         """Say whether a supervisor lives."""
         if not (self.path / "lock").exists():
             return False
-        lock = self.lock()
+        lock = FileLock(self.path / "lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -97,7 +128,8 @@ class ServiceFolder:
 
         Who only looks holds the lock for an instant, which is waited for.
         """
-        lock = self.lock()
+        self.make()
+        lock = FileLock(self.path / "lock")
         try:
             lock.acquire(timeout=_LOCK_PATIENCE_S)
         except Timeout:
@@ -110,80 +142,62 @@ class ServiceFolder:
         Args:
             has_lock: the caller is the new supervisor, so the one that wrote is gone.
         """
-        try:
-            values = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
-            known = ServiceState(**{f.name: values[f.name] for f in fields(ServiceState) if f.name in values})
-        except (OSError, ValueError, TypeError):
-            return None
-        if known.state not in OVER and (has_lock or not self.is_supervised()):
-            return replace(known, state=DIED, error=known.error or "its supervisor was killed")
-        return known
+        known = self._read()
+        if known is None or known.state in OVER or (not has_lock and self.is_supervised()):
+            return known
+        known = self._read()  # it may have said its last word between the two looks
+        if known is None or known.state in OVER:
+            return known
+        return replace(known, state=DIED, error=known.error or "its supervisor was killed")
 
     def write(self, state: ServiceState) -> None:
-        """Replace what is known."""
+        """Replace what is known.
+
+        Raises:
+            OSError: it can't be written.
+        """
         made = self.path / f".state.{os.getpid()}"
-        made.write_text(json.dumps(state.as_dict(), indent=2) + "\n", encoding="utf-8")
+        made.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
         made.replace(self.path / "state.json")
+
+    def ask_grace(self, seconds: float) -> None:
+        """Tell the supervisor how long the service may take over its end."""
+        (self.path / "grace").write_text(repr(seconds), encoding="ascii")
+
+    def take_grace(self) -> float | None:
+        """Return what was asked for last, once."""
+        path = self.path / "grace"
+        try:
+            seconds = float(path.read_text(encoding="ascii"))
+            path.unlink()
+        except (OSError, ValueError):
+            return None
+        return seconds
 
     def last_lines(self, count: int) -> list[str]:
         """Return the end of the log."""
-        lines: list[str] = []
-        for path in (self.log_path.with_name("log.1"), self.log_path):
-            with suppress(FileNotFoundError):
-                lines += path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
-        return lines[-count:] if count else []
+        return last_lines(self.log_path, count)
 
-    def follow(self, poll_s: float = 0.2) -> Iterator[str]:
-        """Yield what is printed from now on, until the service is over."""
-        position, number = 0, None
-        with suppress(FileNotFoundError):
-            position, number = self.log_path.stat().st_size, self.log_path.stat().st_ino
-        held = ""
-        while True:
-            is_over = not self.is_supervised()
-            with suppress(FileNotFoundError), self.log_path.open(encoding="utf-8", errors="replace") as file:
-                now = os.fstat(file.fileno())
-                if now.st_ino != number or now.st_size < position:
-                    position, number = 0, now.st_ino
-                file.seek(position)
-                *lines, held = (held + file.read()).split("\n")
-                position = file.tell()
-                yield from lines
-            if is_over:
-                return
-            time.sleep(poll_s)
+    def follow(self, count: int = 0, poll_s: float = 0.2) -> Iterator[str]:
+        """Yield the last lines and then what is printed, until the service is over."""
+        return follow(self.log_path, count, lambda: not self.is_supervised(), poll_s)
+
+    def _read(self) -> ServiceState | None:
+        try:
+            values = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
+            return ServiceState(**{f.name: values[f.name] for f in fields(ServiceState) if f.name in values})
+        except (OSError, ValueError, TypeError):
+            return None
 
 
-def is_left_behind(state: ServiceState) -> bool:
-    """Say whether a service goes on without a supervisor."""
-    return (
-        state.state == DIED
-        and state.pid is not None
-        and state.identity is not None
-        and process_identity(state.pid) == state.identity
-    )
+def now_utc() -> str:
+    """Return the time as states have it: ``2026-11-21T12:00:00Z``."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class LogFile:
-    """Appends lines with their time; keeps one old file of at most ``max_bytes``. Safe for threads."""
-
-    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
-        self._path = path
-        self._max_bytes = max_bytes
-        self._lock = threading.Lock()
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, line: str) -> None:
-        """Append one line."""
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with self._lock:
-            if self._file.tell() > self._max_bytes:
-                self._file.close()
-                self._path.replace(self._path.with_name("log.1"))
-                self._file = self._path.open("a", encoding="utf-8")
-            self._file.write(f"{now} {line}\n")
-            self._file.flush()
-
-    def close(self) -> None:
-        """Give the file back."""
-        self._file.close()
+def remember(folder: ServiceFolder, state: ServiceState) -> bool:
+    """Write a state down; False where it can't be: a full disk must not end what runs."""
+    with suppress(OSError):
+        folder.write(state)
+        return True
+    return False

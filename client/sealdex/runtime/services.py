@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -18,8 +19,9 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 from sealdex.runtime.environments import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
-from sealdex.runtime.process_group import end_group
-from sealdex.runtime.service_plan import ServicePlan, free_port, plan_service
+from sealdex.runtime.plugin import PluginStatus
+from sealdex.runtime.process_group import end_group, process_identity
+from sealdex.runtime.service_plan import ServicePlan, ServiceWish, free_port, plan_service
 from sealdex.runtime.service_state import (
     FAILED,
     OVER,
@@ -27,11 +29,12 @@ from sealdex.runtime.service_state import (
     STOPPED,
     ServiceFolder,
     ServiceState,
-    is_left_behind,
+    remember,
 )
-from sealdex.runtime.supervisor import Patience, Supervisor
+from sealdex.runtime.supervisor import Patience, Supervisor, already_running
 from sealdex.store.changes import require_installed
-from sealdex.store.installations import current
+from sealdex.store.holds import SERVICE, Hold, hold
+from sealdex.store.installations import current, current_version_named
 from sealdex.store.layout import Store
 from sealdex.store.state import StoredStatus
 
@@ -85,7 +88,7 @@ class Services:
                 untouched="nothing was started",
                 hint=f"sealdex enable {plugin}",
             )
-        return plan_service(
+        plan = plan_service(
             found,
             installed_manifest(found),
             os.environ,
@@ -93,43 +96,51 @@ class Services:
             env=env,
             environment_folder=python_environment(self._store, found, on_line) if with_env else None,
         )
+        return replace(plan, wish=ServiceWish(port, dict(env or {}), with_env))
 
     def supervisor(
         self,
         plan: ServicePlan,
         patience: Patience | None = None,
         *,
+        follows: bool = False,
         on_line: Callable[[str], None] | None = None,
         on_state: Callable[[ServiceState], None] | None = None,
     ) -> Supervisor:
-        """Return what runs a service in this process; see `Supervisor.run`."""
+        """Return what runs a service in this process; see `Supervisor`."""
         return Supervisor(
-            ServiceFolder(self._store, plan.plugin), plan, patience, on_line=on_line, on_state=on_state
-        )  # fmt: skip
+            ServiceFolder(self._store, plan.plugin),
+            plan,
+            _InStore(self, self._store),
+            patience,
+            follows=follows,
+            on_line=on_line,
+            on_state=on_state,
+        )
 
-    def start(self, plan: ServicePlan, patience: Patience | None = None) -> ServiceState:
+    def start(self, plan: ServicePlan, patience: Patience | None = None, *, follows: bool = False) -> ServiceState:
         """Start a service under a supervisor in the background, and wait until it is well.
+
+        Args:
+            plan: how.
+            patience: how long to wait.
+            follows: whether it goes over to another version when that becomes the one in use.
 
         Raises:
             PluginError: it runs already, can't be started, or doesn't become well.
         """
         folder = ServiceFolder(self._store, plan.plugin)
         if folder.is_supervised():
-            raise PluginError(
-                f"{plan.plugin} is running already",
-                subject=str(plan.plugin),
-                untouched="it goes on",
-                hint=f"sealdex ps shows it; sealdex stop {plan.plugin} stops it",
-            )
+            raise already_running(plan)
         patience = patience or Patience()
-        folder.path.mkdir(parents=True, exist_ok=True)
+        folder.make()
         order = {
             "store": self._store.root,
             "plugin": plan.plugin,
             "version": plan.version,
-            "command": plan.command,
-            "env": plan.env,
             "port": plan.port,
+            "wish": asdict(plan.wish),
+            "follows": follows,
             "patience": asdict(patience),
         }
         with folder.log_path.open("ab") as log:
@@ -139,6 +150,9 @@ class Services:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                cwd=Path(
+                    self._store.root
+                ).anchor,  # it keeps no folder busy, and `-m` imports nothing from the caller's
             )
         if process.stdin is None:
             raise AssertionError("unreachable: it is a pipe")
@@ -163,6 +177,8 @@ class Services:
                         hint=f"sealdex logs {plan.plugin}",
                     )
             if has_ended:
+                if folder.is_supervised():  # somebody else was first
+                    raise already_running(plan)
                 break
             time.sleep(_POLL_S)
         raise PluginError(
@@ -180,20 +196,25 @@ class Services:
                 found.append(state)
         return found
 
-    def stop(self, plugin: PluginId, patience: Patience | None = None) -> ServiceState:
+    def stop(self, plugin: PluginId, grace: float | None = None) -> ServiceState:
         """End a service and its supervisor, also one whose supervisor was killed; return its last state.
+
+        Args:
+            plugin: which.
+            grace: seconds that it has to end; those that it was started with when left out.
 
         Raises:
             NotFoundError: it doesn't run. PluginTimeoutError: the supervisor doesn't end.
         """
-        patience = patience or Patience()
         folder = self._folder(plugin)
         state = folder.read()
-        if state is not None and is_left_behind(state) and state.pid is not None and state.identity is not None:
-            end_group(state.pid, state.identity, patience.grace)
-            folder.write(replace(state, state=STOPPED, pid=None))
+        if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
+            end_group(state.pid, state.identity, state.grace if grace is None else grace)
+            remember(folder, replace(state, state=STOPPED, pid=None))
         elif state is not None and state.state not in OVER:
-            self._end_supervisor(folder, state, patience)
+            if grace is not None:
+                folder.ask_grace(grace)
+            self._end_supervisor(folder, state, state.grace if grace is None else grace)
         else:
             raise NotFoundError(f"{plugin} does not run", subject=str(plugin), hint="sealdex ps shows what does")
         return folder.read() or state
@@ -206,11 +227,16 @@ class Services:
         """
         return self._folder(plugin)
 
-    def _end_supervisor(self, folder: ServiceFolder, state: ServiceState, patience: Patience) -> None:
-        if folder.is_supervised():
-            os.kill(state.supervisor, signal.SIGTERM)
-        deadline = time.monotonic() + patience.grace + _MARGIN_S
+    def _end_supervisor(self, folder: ServiceFolder, state: ServiceState, grace: float) -> None:
+        is_asked = False
+        deadline = time.monotonic() + grace + _MARGIN_S
         while folder.is_supervised():
+            state = folder.read() or state
+            # a new one may hold the lock and not have said so yet; whom the id was given to since is left alone
+            if not is_asked and process_identity(state.supervisor) == state.supervisor_identity:
+                with suppress(ProcessLookupError):
+                    os.kill(state.supervisor, signal.SIGTERM)
+                is_asked = True
             if time.monotonic() >= deadline:
                 raise PluginTimeoutError(
                     f"the supervisor of {state.plugin} (process {state.supervisor}) did not end",
@@ -226,6 +252,27 @@ class Services:
                 f"{plugin} has never been started here", subject=str(plugin), hint=f"sealdex run {plugin}"
             )
         return folder
+
+
+class _InStore:
+    """What a supervisor asks of the store: `sealdex.runtime.supervisor.Surroundings`."""
+
+    def __init__(self, services: Services, store: Store) -> None:
+        self._services = services
+        self._store = store
+
+    def hold(self, plan: ServicePlan) -> Hold | None:
+        return hold(self._store, plan.plugin, plan.version, SERVICE)
+
+    def version_in_use(self, plan: ServicePlan) -> str | None:
+        return current_version_named(self._store, plan.plugin)
+
+    def plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
+        wish = plan.wish
+        return self._services.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
+
+    def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
+        StoredStatus(self._store).note(plan.plugin, plan.version, status, error)
 
 
 def asked_release(text: str) -> tuple[PluginId, str | None]:

@@ -10,36 +10,38 @@ import json
 import signal
 import sys
 from dataclasses import replace
+from typing import Any
 
-from sealdex.manifests import installed_manifest
+from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
-from sealdex.runtime.errors import PluginError
-from sealdex.runtime.service_plan import plan_service
-from sealdex.runtime.service_state import ServiceFolder
-from sealdex.runtime.supervisor import Patience, Supervisor
-from sealdex.store.changes import require_installed
-from sealdex.store.layout import Store
+from sealdex.runtime.service_plan import ServiceWish
+from sealdex.runtime.services import Services
+from sealdex.runtime.supervisor import Patience
 
 
 def main() -> int:
     """Supervise until the service is over."""
     order = json.load(sys.stdin)
-    store, plugin = Store(order["store"]), PluginId(*order["plugin"])
-    installation = require_installed(store, plugin, order["version"])
-    plan = replace(
-        plan_service(installation, installed_manifest(installation), order["env"], port=order["port"]),
-        command=tuple(order["command"]),
-        env=order["env"],
+    try:
+        _supervise(order)
+    except SealdexError as error:
+        sys.stderr.write(f"sealdex: {error}\n")  # into the log; the state file says it too, where it was come so far
+        return 1
+    return 0
+
+
+def _supervise(order: dict[str, Any]) -> None:
+    services, wish = Services(order["store"]), ServiceWish(**order["wish"])
+    plan = services.plan(
+        PluginId(*order["plugin"]), order["version"], port=order["port"], env=wish.env, with_env=wish.with_env
     )
-    supervisor = Supervisor(ServiceFolder(store, plugin), plan, Patience(**order["patience"]))
+    supervisor = services.supervisor(
+        replace(plan, wish=wish), Patience(**order["patience"]), follows=order["follows"]
+    )  # fmt: skip
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP
             signal.signal(getattr(signal, name), lambda *_: supervisor.request_stop())
-    try:
-        supervisor.run()
-    except PluginError:
-        return 1  # the state file says why
-    return 0
+    supervisor.run()
 
 
 if __name__ == "__main__":

@@ -1,65 +1,88 @@
-"""Keeps one service running: starts it, waits until it is well, starts it again with back-off, ends it when asked.
+"""Keeps one service running: starts it, sees that it is well, starts it again with back-off, ends it when asked.
 
 The first start that fails is final, so that a wrong command is known at once. Later ends with an exit code other than
-0 are followed by another start, after 1, 2, 4 ... seconds, at most a minute; after ``max_restarts`` in a row without a
-minute of running it is given up.
+0, and health checks that fail several times in a row, are followed by another start, after 1, 2, 4 ... seconds, at most
+a minute; after ``max_restarts`` in a row without a minute of running it is given up.
+
+One that follows the version in use goes over to another when `current` names it. Where it was left to us on which port
+it listens, the new one runs beside the old until it is well. Otherwise both can't run at once: the old one is ended
+first, and started again if the new one fails. A version that failed isn't tried again until `current` names another.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import subprocess
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from sealdex.errors import SealdexError
+from sealdex.runtime.backoff import BackOff, FailureRow
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.health import health_problem
-from sealdex.runtime.process_group import ProcessGroup, end_group, process_identity, pump
-from sealdex.runtime.service_plan import ServicePlan, is_taken
+from sealdex.runtime.plugin import PluginStatus
+from sealdex.runtime.process_group import end_group
+from sealdex.runtime.service_plan import ServicePlan
+from sealdex.runtime.service_process import Event, Events, ServiceProcess
+from sealdex.runtime.service_report import Report, first_state
 from sealdex.runtime.service_state import (
     FAILED,
+    HEALTHY,
     RUNNING,
     STARTING,
     STOPPED,
+    UNHEALTHY,
     WAITING,
-    LogFile,
     ServiceFolder,
     ServiceState,
-    is_left_behind,
 )
+from sealdex.store.holds import Hold
 
-_LAST_LINES = 10
+_ALIVE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(BackOff):
     """How long a supervisor waits, in seconds, and how often it tries.
 
     Attributes:
         health: for the health check after a start.
         grace: between SIGTERM and SIGKILL.
-        first_delay, longest_delay: before a restart; each doubles the one before.
-        max_restarts: in a row; 0: never start again.
-        good_run: a run of this length ends a row.
+        health_interval: between health checks of what runs, where the manifest doesn't state a longer one.
+        health_retries: health checks in a row that must fail until it is started again.
+        look_interval: between looks at which version is in use.
     """
 
     health: float = 60.0
     grace: float = 10.0
-    first_delay: float = 1.0
-    longest_delay: float = 60.0
-    max_restarts: int = 10
-    good_run: float = 60.0
+    health_interval: float = 10.0
+    health_retries: int = 3
+    look_interval: float = 1.0
 
-    def delay(self, failures: int) -> float | None:
-        """Return how long to wait after so many failures in a row, or None to give up."""
-        if failures > self.max_restarts:
-            return None
-        return min(self.longest_delay, self.first_delay * 2.0 ** (failures - 1))
+
+class Surroundings(Protocol):
+    """What a supervisor asks of the store."""
+
+    def hold(self, plan: ServicePlan) -> Hold | None:
+        """Keep a version from being uninstalled."""
+
+    def version_in_use(self, plan: ServicePlan) -> str | None:
+        """Return what `current` names."""
+
+    def plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
+        """Decide how another version is started, with the same wishes.
+
+        Raises:
+            SealdexError: it can't be.
+        """
+
+    def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
+        """Keep how a version fared."""
+
+
+class _StopError(Exception):
+    """It was asked to stop."""
 
 
 class Supervisor:
@@ -68,7 +91,9 @@ class Supervisor:
     Args:
         folder: where its state and log are kept.
         plan: how it is started.
+        surroundings: the store.
         patience: how long to wait.
+        follows: whether to go over to another version when that becomes the one in use.
         on_line: told of each line that it prints.
         on_state: told of each change.
     """
@@ -77,35 +102,32 @@ class Supervisor:
         self,
         folder: ServiceFolder,
         plan: ServicePlan,
+        surroundings: Surroundings,
         patience: Patience | None = None,
         *,
+        follows: bool = False,
         on_line: Callable[[str], None] | None = None,
         on_state: Callable[[ServiceState], None] | None = None,
     ) -> None:
         self._folder = folder
         self._plan = plan
+        self._surroundings = surroundings
         self._patience = patience or Patience()
+        self._follows = follows
+        self._events: Events = Events()
+        self._stops = 0
+        self._running: list[ServiceProcess] = []
+        self._row = FailureRow(self._patience)
+        self._passed_over: str | None = None
+        self._why_passed_over: str | None = None
         self._on_line = on_line
         self._on_state = on_state
-        self._events: queue.SimpleQueue[int | None] = queue.SimpleQueue()
-        """Exit code of the service, or None: it is to stop. Its ``put`` may be called in a signal handler."""
-        self._is_stopping = False
-        self._last_lines: deque[str] = deque(maxlen=_LAST_LINES)
-        self._name = f"{plan.plugin} {plan.version}"
-        self._state = ServiceState(
-            plugin=str(plan.plugin),
-            version=plan.version,
-            state=STARTING,
-            supervisor=os.getpid(),
-            port=plan.port,
-            health_url=plan.health_url,
-            log=str(folder.log_path),
-        )
+        self._report: Report
 
     def request_stop(self) -> None:
-        """Let `run` end the service and return; from a signal handler or another thread."""
-        self._is_stopping = True
-        self._events.put(None)
+        """Let `run` end the service and return; the second time without grace. From a signal handler or a thread."""
+        self._stops += 1
+        self._events.put(Event(None))
 
     def run(self) -> ServiceState:
         """Run the service until it ends with code 0 or `request_stop`, and return its last state.
@@ -115,157 +137,264 @@ class Supervisor:
         """
         lock = self._folder.acquire()
         if lock is None:
-            raise PluginError(
-                f"{self._plan.plugin} is running already",
-                subject=str(self._plan.plugin),
-                untouched="it goes on",
-                hint=f"sealdex ps shows it; sealdex stop {self._plan.plugin} stops it",
-            )
-        log = LogFile(self._folder.log_path)
+            raise already_running(self._plan)
+        first = first_state(
+            self._plan, os.getpid(), follows=self._follows, grace=self._patience.grace, log=str(self._folder.log_path)
+        )
+        self._report = Report(self._folder, first, self._on_line, self._on_state)
         try:
-            before = self._folder.read(has_lock=True)
-            if before is not None and is_left_behind(before) and before.pid is not None and before.identity is not None:
-                log.write(f"sealdex: ending process {before.pid}, left behind by a supervisor that was killed")
-                end_group(before.pid, before.identity, self._patience.grace)
-            return self._keep_running(log)
+            self._end_left_behind()
+            return self._keep_running()
+        except _StopError:
+            self._end_all()
+            return self._report.change(STOPPED)
         except PluginError as error:
-            self._change(log, FAILED, error=str(error), pid=None)
+            self._end_all()
+            self._note(self._plan, PluginStatus.ERROR, str(error))
+            self._report.change(FAILED, error=str(error))
             raise
         finally:
-            log.close()
+            self._end_all()
+            self._report.close()
             lock.release()
 
-    def _keep_running(self, log: LogFile) -> ServiceState:
-        failures = 0
+    # --- what goes on ------------------------------------------------------------------------------------------------
+
+    def _keep_running(self) -> ServiceState:
+        process = self._start(self._plan)
         while True:
-            began = time.monotonic()
-            try:
-                code = self._run_once(log)
-            except PluginError as error:
-                if self._state.restarts == 0:
-                    raise
-                log.write(f"sealdex: {error}")
-                code = 1
-            if code is None or self._is_stopping:
-                return self._change(log, STOPPED, pid=None)
-            if code == 0:
-                return self._change(log, STOPPED, pid=None, exit_code=0)
-            failures = 1 if time.monotonic() - began >= self._patience.good_run else failures + 1
-            delay = self._patience.delay(failures)
+            failure = self._watch(process)
+            if failure is None:
+                process = self._go_over(process) or self._start_again(None, "could not be started again")
+                continue
+            self._end(process)
+            if failure == _ended(0):
+                return self._report.change(STOPPED, exit_code=0)
+            process = self._start_again(process, failure)
+
+    def _watch(self, process: ServiceProcess) -> str | None:
+        """Wait until a service fails, and return how; None: another version is to run."""
+        unwell = 0
+        while True:
+            if process.code is not None:  # also if its end came while another one was being looked at
+                return _ended(process.code)
+            if self._wanted() is not None:
+                return None
+            event = self._next(self._patience.look_interval if self._follows else None)
+            if event is None or event.process is not process or event.code is not None:
+                continue
+            unwell = 0 if event.problem is None else unwell + 1
+            health = HEALTHY if event.problem is None else UNHEALTHY
+            if health != self._report.state.health:
+                self._report.change(RUNNING, health=health, error=event.problem or self._why_passed_over)
+            if event.problem is not None and unwell >= self._patience.health_retries:
+                return f"was unhealthy {unwell} times in a row: {event.problem}"
+
+    def _start_again(self, failed: ServiceProcess | None, failure: str) -> ServiceProcess:
+        """Start it until it runs, with longer and longer pauses; a version that came into use meanwhile goes first.
+
+        Raises:
+            PluginError: it failed too often.
+        """
+        ran, code = (0.0, None) if failed is None else (time.monotonic() - failed.since, failed.code)
+        tail = "" if failed is None else failed.tail
+        while True:
+            delay = self._row.failed(ran)
             if delay is None:
                 raise PluginError(
-                    f"{self._name} failed {failures} times in a row, last {_in_words(code)}{self._tail()}",
+                    f"{self._name} failed {self._row.count} times in a row; last it {failure}{tail}",
                     subject=self._name,
                     hint=f"sealdex logs {self._plan.plugin}",
                 )
-            self._change(log, WAITING, pid=None, exit_code=code, error=_in_words(code))
-            log.write(f"sealdex: it ended {_in_words(code)}; starting again in {delay:g} s")
-            if self._stopped_within(delay):
-                return self._change(log, STOPPED, pid=None)
-            self._change(log, STARTING, restarts=self._state.restarts + 1)
-
-    def _run_once(self, log: LogFile) -> int | None:
-        """Start the service, see it become well, wait for its end; return its exit code, None when it is to stop.
-
-        Raises:
-            PluginError: it could not be started, or the first start did not become well.
-        """
-        if self._plan.port is not None and is_taken(self._plan.port):
-            raise PluginError(
-                f"port {self._plan.port} is taken, so {self._name} can't listen there",
-                subject=self._name,
-                untouched="nothing was started",
-                hint="end who listens there, or name another port with --port (0: any that is free)",
-            )
-        try:
-            group = ProcessGroup(
-                self._plan.command,
-                folder=self._plan.folder,
-                env=self._plan.env,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError as error:
-            raise PluginError(
-                f"{self._name} can't be started: {self._plan.command[0]}: {error.strerror}", subject=self._name
-            ) from error
-        stdout = group.process.stdout
-        if stdout is None:
-            raise AssertionError("unreachable: it is a pipe")
-        printing = threading.Thread(target=pump, args=(stdout, lambda line: self._printed(log, line)), daemon=True)
-        printing.start()
-        ending = threading.Thread(target=lambda: self._events.put(group.wait()), daemon=True)
-        ending.start()
-        try:
-            self._change(log, STARTING, pid=group.pid, identity=process_identity(group.pid))
-            is_well, code = self._become_well()
-            if is_well:
-                self._change(log, RUNNING, error=None)
-                code = self._events.get()
-            elif self._state.restarts == 0 and code is not None:
-                printing.join(self._patience.grace)
-                raise PluginError(
-                    f"{self._name} ended {_in_words(code)} before it was well{self._tail()}",
-                    subject=self._name,
-                    hint=f"sealdex logs {self._plan.plugin}",
-                )
-            return code
-        finally:
-            group.stop(self._patience.grace)
-            ending.join()
-            printing.join(self._patience.grace)
-            while not self._events.empty():  # the end of this run is no news to the next
-                self._events.get()
-
-    def _become_well(self) -> tuple[bool, int | None]:
-        """Ask until it is well. Return whether it is, and otherwise its exit code or None when it is to stop.
-
-        Raises:
-            PluginError: it wasn't in time.
-        """
-        interval = self._plan.health.interval if self._plan.health is not None else 0.05
-        deadline = time.monotonic() + self._patience.health
-        while (problem := health_problem(self._plan)) is not None:
-            if time.monotonic() >= deadline:
-                raise PluginError(
-                    f"{self._name} was not well within {self._patience.health:g} s: {problem}{self._tail()}",
-                    subject=self._name,
-                    untouched="it was ended again",
-                    hint=f"sealdex logs {self._plan.plugin}; allow more with --health-timeout",
-                )
+            health = self._report.state.health and UNHEALTHY
+            self._report.change(WAITING, plan=self._plan, exit_code=code, error=f"it {failure}", health=health)
+            self._report.say(f"it {failure}; starting again in {delay:g} s")
+            self._pause(delay)
+            self._report.change(STARTING, restarts=self._report.state.restarts + 1)
+            if (other := self._other_plan()) is not None and (process := self._try(other)) is not None:
+                return process
             try:
-                return False, self._events.get(timeout=interval)
-            except queue.Empty:
-                continue
+                return self._start(self._plan)
+            except PluginError as error:
+                ran, code, failure, tail = 0.0, None, f"could not be started: {error}", ""
+                self._report.say(f"{error}")
+
+    def _go_over(self, process: ServiceProcess) -> ServiceProcess | None:
+        """Go over to the version in use; return what runs then: that, or the old one, or None where neither can."""
+        plan = self._other_plan()
+        if plan is None:
+            return process
+        self._report.say(f"going over from {process.plan.version} to {plan.version}")
+        if process.plan.can_run_beside(plan):
+            made = self._try(plan)
+            if made is None:
+                return process
+            self._end(process)
+            return made
+        self._end(process)
+        made = self._try(plan)
+        if made is not None:
+            return made
         try:
-            # it may have ended while a stranger answered, and one without a health check may end at once
-            return False, self._events.get(timeout=0.2 if self._plan.health is None else 0)
+            return self._start(self._plan)
+        except PluginError as error:
+            self._report.say(f"{error}")
+            return None
+
+    def _other_plan(self) -> ServicePlan | None:
+        """Decide how the version in use is started, if it isn't the one that runs; None also where it can't be."""
+        version = self._wanted()
+        if version is None:
+            return None
+        try:
+            return self._surroundings.plan_other(self._plan, version)
+        except SealdexError as error:
+            self._pass_over(replace(self._plan, version=version), error)
+            return None
+
+    def _try(self, plan: ServicePlan) -> ServiceProcess | None:
+        try:
+            return self._start(plan)
+        except PluginError as error:
+            self._pass_over(plan, error)
+            return None
+
+    def _pass_over(self, plan: ServicePlan, error: SealdexError) -> None:
+        self._passed_over = plan.version
+        self._why_passed_over = f"{plan.version} was not taken: {error}"
+        self._note(plan, PluginStatus.ERROR, f"{plan.version}: {error}")
+        self._report.change(self._report.state.state, error=self._why_passed_over)
+        self._report.say(f"{self._why_passed_over}")
+
+    def _wanted(self) -> str | None:
+        """Return the version in use if it is to be gone over to."""
+        if not self._follows:
+            return None
+        named = self._surroundings.version_in_use(self._plan)
+        if named == self._plan.version and self._passed_over is not None:
+            self._passed_over, self._why_passed_over = None, None
+            self._note(self._plan, PluginStatus.ENABLED, None)
+            self._report.change(self._report.state.state, error=None)
+        return None if named in {None, self._plan.version, self._passed_over} else named
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _start(self, plan: ServicePlan) -> ServiceProcess:
+        """Start it, and wait until it is well; then it is what this supervisor runs.
+
+        Raises:
+            PluginError: it could not be started, ended, or was not well in time; it was ended again.
+        """
+        process = ServiceProcess(plan, self._surroundings.hold(plan), self._printed, self._events)
+        is_beside = bool(self._running)
+        self._running.append(process)
+        try:
+            if not is_beside:
+                self._report.change(STARTING, plan=plan, process=process)
+            self._await_health(process)
+        except PluginError:
+            self._end(process)
+            raise
+        if plan.version != self._plan.version:
+            self._row.end()
+            self._passed_over, self._why_passed_over = None, None
+        self._plan = plan
+        health = None if plan.health is None else HEALTHY
+        self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
+        if self._passed_over is None:
+            self._note(plan, PluginStatus.ENABLED, None)
+        if plan.health is not None:
+            process.ask_every(max(plan.health.interval, self._patience.health_interval))
+        return process
+
+    def _await_health(self, process: ServiceProcess) -> None:
+        patience = self._patience.health if process.plan.health is not None else _ALIVE_S
+        deadline = time.monotonic() + patience
+        problem: str | None = "it did not answer yet"
+        while not process.has_ended:
+            event = self._next(max(0.0, deadline - time.monotonic()))
+            if event is not None and event.process is process and event.code is None:
+                problem = event.problem
+                if problem is None and not process.has_ended:  # a stranger may have answered
+                    return
+            if time.monotonic() >= deadline:
+                if process.plan.health is None:
+                    return
+                raise PluginError(
+                    f"{process.name} was not well within {patience:g} s: {problem}{process.tail}",
+                    subject=process.name,
+                    untouched="it was ended again",
+                    hint=f"sealdex logs {process.plan.plugin}; allow more with --health-timeout",
+                )
+        self._end(process)
+        raise PluginError(
+            f"{process.name} {_ended(process.code or 0)} before it was well{process.tail}",
+            subject=process.name,
+            hint=f"sealdex logs {process.plan.plugin}",
+        )
+
+    def _next(self, timeout_s: float | None) -> Event | None:
+        """Return the next event, or None after the time.
+
+        Raises:
+            _StopError: it is to stop.
+        """
+        try:
+            event = self._events.get(timeout=timeout_s)
         except queue.Empty:
-            return True, None
+            return None
+        if event.process is None:
+            raise _StopError
+        return event
 
-    def _stopped_within(self, seconds: float) -> bool:
-        with suppress(queue.Empty):
-            self._events.get(timeout=0 if self._is_stopping else seconds)
-        return self._is_stopping
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self._wanted() is None:
+            self._next(min(left, self._patience.look_interval))
 
-    def _printed(self, log: LogFile, line: str) -> None:
-        self._last_lines.append(line)
-        log.write(line)
-        if self._on_line is not None:
-            self._on_line(line)
+    def _end(self, process: ServiceProcess) -> None:
+        grace = self._folder.take_grace() if self._stops else None
+        process.stop(self._patience.grace if grace is None else grace, lambda: self._stops > 1)
+        if process in self._running:
+            self._running.remove(process)
 
-    def _tail(self) -> str:
-        return "; it last said:\n" + "\n".join(self._last_lines) if self._last_lines else ""
+    def _end_all(self) -> None:
+        while self._running:
+            self._end(self._running[-1])
 
-    def _change(self, log: LogFile, state: str, **changes: object) -> ServiceState:
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        self._state = replace(self._state, state=state, since=now, **changes)  # type: ignore[arg-type]  # its own fields
-        self._folder.write(self._state)
-        log.write(f"sealdex: {self._name} is {state}")
-        if self._on_state is not None:
-            self._on_state(self._state)
-        return self._state
+    def _end_left_behind(self) -> None:
+        before = self._folder.read(has_lock=True)
+        self._folder.take_grace()
+        if before is not None and before.is_left_behind and before.pid is not None and before.identity is not None:
+            # said at once: who asks from now on is to find this supervisor, and what it has to end
+            self._report.left_behind(before.pid, before.identity)
+            self._report.say(f"ending process {before.pid}, left behind by a supervisor that was killed")
+            end_group(before.pid, before.identity, self._patience.grace)
+        self._report.left_behind(None, None)
+
+    def _printed(self, process: ServiceProcess, line: str) -> None:
+        self._report.printed(line, f"{process.plan.version}: " if len(self._running) > 1 else "")
+
+    def _note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
+        try:
+            self._surroundings.note(plan, status, error)
+        except SealdexError as failure:  # a store that can't be written must not end what runs
+            self._report.say(f"how it fares could not be kept: {failure}")
+
+    @property
+    def _name(self) -> str:
+        return f"{self._plan.plugin} {self._plan.version}"
 
 
-def _in_words(code: int) -> str:
-    return f"by signal {-code}" if code < 0 else f"with exit code {code}"
+def already_running(plan: ServicePlan) -> PluginError:
+    """Return the refusal to run a service twice."""
+    return PluginError(
+        f"{plan.plugin} is running already",
+        subject=str(plan.plugin),
+        untouched="it goes on",
+        hint=f"sealdex ps shows it; sealdex stop {plan.plugin} stops it",
+    )
+
+
+def _ended(code: int) -> str:
+    return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

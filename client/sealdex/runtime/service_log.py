@@ -1,0 +1,127 @@
+"""The log of a service: lines with their time, bounded, and read by others while it is written.
+
+log, log.1    what was printed, and the part before that
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+MAX_LOG_BYTES = 10 * 2**20
+
+
+class LogFile:
+    """Appends lines; keeps one old file of at most ``max_bytes``. Safe for threads.
+
+    A line that can't be written is lost and counted: a full disk must not hold up the service, which waits until what
+    it prints was taken.
+    """
+
+    def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._lost = 0
+
+    def write(self, line: str) -> None:
+        """Append one line."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        with self._lock:
+            told = f"{now} sealdex: {self._lost} lines could not be written\n" if self._lost else ""
+            try:
+                self._turn()
+                self._file.write(f"{told}{now} {line}\n".encode(errors="replace"))
+            except (OSError, ValueError):
+                self._lost += 1
+            else:
+                self._lost = 0
+
+    def close(self) -> None:
+        """Give the file back."""
+        with self._lock:
+            self._file.close()
+
+    def _turn(self) -> None:
+        if self._file.tell() > self._max_bytes:
+            self._path.replace(older(self._path))
+            self._file.close()
+            self._file = self._path.open("ab", buffering=0)
+
+
+def older(path: Path) -> Path:
+    """Return where the part before the last turn is."""
+    return path.with_name(f"{path.name}.1")
+
+
+def last_lines(path: Path, count: int) -> list[str]:
+    """Return the end of a log."""
+    lines: list[bytes] = []
+    for part in (older(path), path):
+        with suppress(FileNotFoundError):
+            lines += part.read_bytes().splitlines()[-count:]
+    return [_text(line) for line in lines[-count:]] if count else []
+
+
+def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 0.2) -> Iterator[str]:
+    """Yield the last lines of a log and then what is printed, without a gap between, until it is over.
+
+    Args:
+        path: the log.
+        count: how many of the last lines.
+        is_over: says whether nothing more will be written.
+        poll_s: seconds between looks.
+    """
+    file = _opened(path)
+    try:
+        *lines, held = (file.read() if file is not None else b"").split(b"\n")
+        before = []
+        if len(lines) < count:
+            with suppress(FileNotFoundError):
+                before = older(path).read_bytes().splitlines()
+        yield from map(_text, [*before, *lines][-count:] if count else [])
+        while True:
+            was_over = is_over()  # asked first, so that what is written before it is over is read
+            while True:
+                if file is not None:
+                    *lines, held = (held + file.read()).split(b"\n")
+                    yield from map(_text, lines)
+                following = _opened(path)
+                if following is None or (file is not None and _same(file, following)):
+                    if following is not None:
+                        following.close()
+                    break
+                if (
+                    file is not None
+                ):  # the log was turned; what was written before that has just been read, but for a bit
+                    *lines, held = (held + file.read()).split(b"\n")
+                    yield from map(_text, lines)
+                    file.close()
+                file = following
+            if was_over:
+                return
+            time.sleep(poll_s)
+    finally:
+        if file is not None:
+            file.close()
+
+
+def _opened(path: Path) -> IO[bytes] | None:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def _same(one: IO[bytes], other: IO[bytes]) -> bool:
+    return os.path.samestat(os.fstat(one.fileno()), os.fstat(other.fileno()))
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace")
