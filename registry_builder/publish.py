@@ -20,12 +20,14 @@ from registry_builder.commit import Committed, Earlier
 from registry_builder.compile.index import Ingestion
 from registry_builder.ingest import ingest
 from registry_builder.plan import IngestedArtifact, PublishPlan
+from registry_builder.planned_files import PlannedFile, planned_files
 from registry_builder.prepublish import check_attachments, check_new_releases
 from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site.publishing import Published, put_site
 from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import LostRaceError, Storage
+from registry_builder.storage.recorder import Recorder
 from registry_builder.survey import Sources, Survey, survey
 from registry_builder.verified import TamperedError
 from sealdex.errors import SealdexError
@@ -54,7 +56,8 @@ class PublishResult:
         attempts: 1, and one more for each race that was lost.
         requests: requests to the storage by verb; with a dry run reads only.
         bytes_put: bytes of bodies that were stored.
-        pages: keys of the site's pages that were written.
+        pages: keys of the site's pages that were written, or would be.
+        files: every file that was written, or would be, in that order, pages and their assets too.
         warnings: what the user should know although it is done.
     """
 
@@ -65,6 +68,7 @@ class PublishResult:
     requests: Counter[str] = field(default_factory=Counter)
     bytes_put: int = 0
     pages: list[str] = field(default_factory=list)
+    files: list[PlannedFile] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -149,7 +153,9 @@ class _Job:
                 self._ingest(to_copy)
                 publisher, found, plan = self._plan(state, reader, now)
             result = PublishResult(plan)
-            if not self._dry_run:
+            if self._dry_run:
+                _foresee(publisher, reader, self._sources, plan, state, found, now, result)
+            else:
                 _finish(publisher, reader, self._sources, plan, state, found, now, result, self._earlier)
         return result
 
@@ -203,6 +209,8 @@ def _finish(
         publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
     result.versions = versions_after(state, committed)
     result.warnings += map(str, plan.waiting)
+    mutable = Recorder(publisher.storage, write=True)
+    publisher = replace(publisher, storage=mutable)
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         publisher.put_bundle(state, committed)
@@ -211,6 +219,34 @@ def _finish(
             result.pages = put_site(publisher, published).written
     except SealdexError as error:
         result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
+    result.files = planned_files(plan, committed.versions if committed else {}, mutable.files)
+
+
+def _foresee(
+    publisher: Publisher,
+    reader: PublishedReader,
+    sources: Sources,
+    plan: PublishPlan,
+    state: PublishedState | None,
+    found: Survey,
+    now: datetime,
+    result: PublishResult,
+) -> None:
+    """Find out which pages a publish would write; what is there is read and compared."""
+    result.warnings += map(str, plan.waiting)
+    mutable = Recorder(publisher.storage, write=False)
+    publisher = replace(publisher, storage=mutable)
+    before = {} if state is None else {**state.versions, **versions_after(state, None)}
+    try:
+        if plan.is_empty:
+            publisher.put_bundle(state, None)
+        if publisher.site:
+            snapshot = before.get("snapshot", 0) + ("snapshot" in plan.reasons)
+            published = Published(sources, found, plan, state, reader, snapshot, now)
+            result.pages = put_site(publisher, published).written
+    except SealdexError as error:
+        result.warnings.append(f"it can't be said which pages would be written: {error.message}")
+    result.files = planned_files(plan, {role: version + 1 for role, version in before.items()}, mutable.files)
 
 
 def changed_release(plan: PublishPlan) -> ReleaseChangedError:

@@ -6,14 +6,37 @@ from collections.abc import Iterable
 from typing import Any
 
 from registry_builder.plan import PublishPlan, Upload
+from registry_builder.planned_files import PlannedFile
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 
 _SHOWN = 20
 
 
+def file_documents(files: Iterable[PlannedFile]) -> list[dict[str, Any]]:
+    """Return every file that a publish writes as plain values."""
+    return [
+        {
+            "key": file.key,
+            "size": file.size,
+            "content_type": file.content_type,
+            "cache_control": file.cache_control,
+            "why": file.why,
+        }
+        for file in files
+    ]
+
+
+def show_files(out: Output, files: Iterable[PlannedFile]) -> None:
+    """Write every file that a publish writes, for people."""
+    out.table(
+        ("path", "size", "type", "why"),
+        [(f.key, "-" if f.size is None else in_bytes(f.size), f.content_type.partition(";")[0], f.why) for f in files],
+    )
+
+
 def plan_document(plan: PublishPlan) -> dict[str, Any]:
-    """Return a plan as plain values: what changes, and every file that is written."""
+    """Return a plan as plain values: what changes, what is uploaded and what is signed."""
     return {
         "realm": plan.realm,
         "storage": plan.storage,
@@ -104,4 +127,4 @@ def _bytes(uploads: Iterable[Upload]) -> int:
     return sum(upload.size for upload in uploads)
 
 
-__all__ = ["byte_count", "file_count", "plan_document", "show_plan"]
+__all__ = ["byte_count", "file_count", "file_documents", "plan_document", "show_files", "show_plan"]

@@ -11,7 +11,7 @@ import click
 from registry_builder.cli.authoring import PLUGIN_ID
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import keys, prompt_for_passphrase
-from registry_builder.cli.reading import BY_URL, SUMMARY, append, reader_storage
+from registry_builder.cli.reading import BY_URL, FILES, SUMMARY, append, reader_storage
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
@@ -38,13 +38,14 @@ _WINDOW = "within its signing window"
     epilog=example(
         "sealdex-builder publish",
         "sealdex-builder publish --only acme/slack",
-        "sealdex-builder publish --dry-run --json",
+        "sealdex-builder publish --dry-run --files",
     )
 )
 @_REALM
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
 @click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
+@FILES
 @SUMMARY
 @output_options
 @click.pass_context
@@ -54,6 +55,7 @@ def publish(
     only: tuple[PluginId, ...],
     dry_run: bool,
     no_site: bool,
+    files: bool,
     summary: Path | None,
 ) -> None:
     """Publish what changed, signed, in one step that readers see whole or not at all.
@@ -63,7 +65,7 @@ def publish(
     of the browse site it writes the pages of the plugins it names, and the next publish of everything the rest.
     """
     out = output_of(ctx)
-    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run, site=not no_site)
+    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run, site=not no_site, files=files)
     if summary is not None:
         from registry_builder.markdown_summary import plan_markdown  # noqa: PLC0415  # see _publish_realms
 
@@ -239,10 +241,10 @@ def site(ctx: click.Context, output: Path, realm: str) -> None:
 
 
 def _publish_realms(
-    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool, site: bool
+    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool, site: bool, files: bool
 ) -> list[PublishResult]:
     # imported here and in the commands, so that --help of one costs nothing of another
-    from registry_builder.cli.plan_output import show_plan  # noqa: PLC0415  # see above
+    from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # see above
     from registry_builder.publish import publish as publish_realm  # noqa: PLC0415  # see above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # see above
 
@@ -253,6 +255,8 @@ def _publish_realms(
             result = publish_realm(_publisher(tree, name, progress, site=site), only=only or None, dry_run=dry_run)
         results.append(result)
         show_plan(out, result.plan)
+        if files:
+            show_files(out, result.files)
         for warning in result.warnings:
             out.warn(warning)
         if result.committed:
@@ -306,10 +310,11 @@ def _publisher(
 
 
 def _document(result: PublishResult) -> dict[str, Any]:
-    from registry_builder.cli.plan_output import plan_document  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.cli.plan_output import file_documents, plan_document  # noqa: PLC0415  # see _publish_realms
 
     return {
         **plan_document(result.plan),
+        "writes": file_documents(result.files),
         "committed": result.committed,
         "versions": result.versions,
         "attempts": result.attempts,

@@ -1,4 +1,4 @@
-"""Two options that several commands share: ``--by-url`` reads as clients do, ``--summary`` writes Markdown."""
+"""Options that several commands share: ``--by-url`` reads as clients do, ``--summary`` writes Markdown."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ SUMMARY = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="Append the same as Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
 )
+FILES = click.option("--files", is_flag=True, help="Name every file that is written: path, size, type and why.")
 
 
 def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Storage | None:
@@ -50,4 +51,4 @@ def append(summary: Path | None, markdown: str) -> None:
             file.write(markdown + "\n")
 
 
-__all__ = ["BY_URL", "SUMMARY", "append", "reader_storage"]
+__all__ = ["BY_URL", "FILES", "SUMMARY", "append", "reader_storage"]

@@ -1,0 +1,111 @@
+"""A storage that notes what is put through it; for a dry run it notes what would be put, and only reads.
+
+Looking instead of writing costs a read for each file, where a real put would have cost a write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import Counter
+
+from registry_builder.storage.protocol import (
+    Body,
+    ObjectConflictError,
+    ObjectMissingError,
+    ObjectTooLargeError,
+    PutOutcome,
+    Storage,
+    StoredObject,
+)
+from sealdex.errors import UsageError
+
+
+class Recorder:
+    """`registry_builder.storage.Storage` before another one; ``files`` has key to size in bytes, in no order.
+
+    Args:
+        storage: the one that is read and, if ``write`` is set, written.
+        write: False for a dry run.
+    """
+
+    def __init__(self, storage: Storage, *, write: bool) -> None:
+        self._storage = storage
+        self._write = write
+        self._guard = threading.Lock()
+        self.files: dict[str, int] = {}
+
+    @property
+    def description(self) -> str:
+        """See `Storage.description`."""
+        return self._storage.description
+
+    @property
+    def requests(self) -> Counter[str]:
+        """See `Storage.requests`."""
+        return self._storage.requests
+
+    @property
+    def bytes_put(self) -> int:
+        """See `Storage.bytes_put`."""
+        return self._storage.bytes_put
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """Read an object; see `Storage.get`."""
+        return self._storage.get(key, max_bytes=max_bytes)
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """Create an immutable object, or say whether it is there; see `Storage.put_new`."""
+        if self._write:
+            outcome = self._storage.put_new(key, body)
+        else:
+            stored = self._digest(key, body.size)
+            if stored not in {None, body.sha256}:
+                raise ObjectConflictError(key, self.description)
+            outcome = PutOutcome.CREATED if stored is None else PutOutcome.ALREADY_THERE
+        if outcome is PutOutcome.CREATED:
+            self._note(key, body)
+        return outcome
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """Swap an object; see `Storage.put_if_match`. A dry run has no tag to give, so it has no swap.
+
+        Raises:
+            UsageError: in a dry run.
+        """
+        if not self._write:
+            raise UsageError(f"{key} can't be swapped in a dry run", subject=key, untouched="nothing was written")
+        new_etag = self._storage.put_if_match(key, body, etag)
+        self._note(key, body)
+        return new_etag
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """Write unconditionally, or say whether it would be; see `Storage.put_mutable`."""
+        if self._write:
+            written = self._storage.put_mutable(key, body, only_if_changed=only_if_changed)
+        else:
+            written = not only_if_changed or self._digest(key, body.size) != body.sha256
+        if written:
+            self._note(key, body)
+        return written
+
+    def flush(self) -> None:
+        """See `Storage.flush`."""
+        if self._write:
+            self._storage.flush()
+
+    def _digest(self, key: str, size: int) -> str | None:
+        """Return the SHA-256 of what is stored, None if nothing is, and no digest for what is longer than ``size``."""
+        try:
+            return hashlib.sha256(self._storage.get(key, max_bytes=size).data).hexdigest()
+        except ObjectMissingError:
+            return None
+        except ObjectTooLargeError:
+            return ""
+
+    def _note(self, key: str, body: Body) -> None:
+        with self._guard:
+            self.files[key] = body.size
+
+
+__all__ = ["Recorder"]
