@@ -58,7 +58,7 @@ def run(bare: Run, registry: PluginRegistry, server: TreeServer, tmp_path: Path)
     added = bare("registry", "add", "public", server.url, "--root", root)
     assert added.code == 0, added.err
     config = tmp_path / "config/config.toml"
-    config.write_text(config.read_text() + "\n[download]\nno_progress_window = 0.2\ntimeout = 5\n")
+    config.write_text(config.read_text() + "\n[download]\nretry = 1\n")
     return bare
 
 

@@ -51,7 +51,7 @@ def config_for(tmp_path: Path, roots: dict[str, bytes], sections: dict[str, Regi
     (tmp_path / "roots").mkdir(exist_ok=True)
     for name, root in roots.items():
         (tmp_path / f"roots/{name}").write_bytes(root)
-    download = DownloadSection(no_progress_window=0.2, timeout=5)
+    download = DownloadSection(retry=1)
     return Config(tmp_path / "config.toml", tmp_path / "store", ConfigDocument(registries=sections, download=download))
 
 

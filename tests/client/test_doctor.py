@@ -39,10 +39,7 @@ def config(tmp_path: Path, server: FaultServer) -> Path:
     server.always("/metadata/timestamp.json", dated)
     (tmp_path / "root.json").write_bytes(registry.root)
     path = tmp_path / "config.toml"
-    path.write_text(
-        f'[registries.public]\nurl = "{server.url("/")}"\nroot = "root.json"\n'
-        "[download]\nno_progress_window = 0.2\ntimeout = 5.0\n"
-    )
+    path.write_text(f'[registries.public]\nurl = "{server.url("/")}"\nroot = "root.json"\n[download]\nretry = 1\n')
     with Client(path, store=tmp_path / "store") as client:
         client.install("acme/tool")
     return path

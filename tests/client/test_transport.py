@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import os
 import ssl
 import subprocess
@@ -309,6 +310,13 @@ class TestRetries:
         with pytest.raises(UnavailableError, match="fewer than 1024 bytes in 60 s"):
             transport.read("http://host/f", max_bytes=10_000_000)
 
+    def test_what_has_come_whole_is_no_drip_however_late(
+        self, transport: Transport, time: FakeTime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A host with much to do gets to a small answer that has long been there."""
+        monkeypatch.setattr(transport, "_get", lambda *_: Answer(200, _Drip(time, seconds=500, left=1), length=1))
+        assert transport.read("http://host/f", max_bytes=10).data == b"."
+
     def test_the_rate_is_kept(self, server: FaultServer, time: FakeTime) -> None:
         settings = TransportSettings(max_bytes_per_second=1000)
         with Transport(settings, chance=time.chance) as transport:
@@ -317,13 +325,18 @@ class TestRetries:
 
 
 class _Drip:
-    """A body of one byte in three seconds, without end."""
+    """A body of one byte in three seconds, without end unless told."""
 
-    def __init__(self, time: FakeTime) -> None:
+    def __init__(self, time: FakeTime, seconds: float = 3, left: float = math.inf) -> None:
         self._time = time
+        self._seconds = seconds
+        self._left = left
 
     def read_some(self, _max_bytes: int) -> bytes:
-        self._time.pass_by(3)
+        if not self._left:
+            return b""
+        self._left -= 1
+        self._time.pass_by(self._seconds)
         assert self._time.now < 10_000, "the client is held for ever"
         return b"."
 
