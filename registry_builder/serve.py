@@ -1,8 +1,8 @@
 """A local web server for a published folder, with the headers that a bucket behind a CDN would send.
 
 It is for looking at a registry before it goes out, for tests and for the demo: one process, plain HTTP, no access
-control. What it serves is exactly the published tree: no listing, no hidden file, no page in place of a missing
-file, nothing outside the folder.
+control. What it serves is exactly the published tree: no listing, no hidden file, nothing outside the folder, and
+``404.html`` as the answer 404 to browsers alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import socket
 import stat
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     _Receive = Callable[[], Awaitable[dict[str, Any]]]
     _Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+_NOT_FOUND_PAGE = "404.html"
+_FOR_CLIENTS = ("metadata/", "targets/", "plugins/")
 _CHUNK_BYTES = 256 << 10
 _BACKLOG = 2048
 _SHUTDOWN_TIMEOUT_S = 2  # for downloads under way; after that they are cut
@@ -64,18 +67,28 @@ class PublishedTree:
         key = path.removeprefix("/")
         if not key or key.endswith("/"):
             key += "index.html"
+        request = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         file = self._open(key)
         if file is None:
             if self._is_page(f"{key}/index.html"):
                 return refusal(301, {"location": quote(f"/{key}/")}), None  # else the page's relative links break
-            return refusal(404), None
+            return self._missing(scope["method"], request, key)
         facts = os.fstat(file.fileno())
-        request = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         etag = f'"{facts.st_mtime_ns:x}-{facts.st_ino:x}-{facts.st_size:x}"'
         return (
             answer_for(scope["method"], request, FileFacts(key, facts.st_size, etag, int(facts.st_mtime))),
             file,
         )
+
+    def _missing(self, method: str, request: dict[str, str], key: str) -> tuple[Answer, BinaryIO | None]:
+        """Answer 404, to browsers with the page that says so; what clients read has no page, whoever asks."""
+        for_people = "text/html" in request.get("accept", "") and not key.startswith(_FOR_CLIENTS)
+        page = self._open(_NOT_FOUND_PAGE) if for_people else None
+        if page is None:
+            return refusal(404), None
+        size = os.fstat(page.fileno()).st_size
+        headers = {"content-type": "text/html; charset=utf-8", "content-length": str(size)}
+        return replace(refusal(404, headers), length=0 if method == "HEAD" else size), page
 
     def _is_page(self, key: str) -> bool:
         file = self._open(key)

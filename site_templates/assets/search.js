@@ -211,6 +211,7 @@ function show({ total, rows, facets }) {
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
   page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)));
+  page.filters.parentElement.hidden = page.filters.childElementCount === 0;
   page.chips.replaceChildren(...chips());
   if (total === 0) page.results.replaceChildren(nothing());
   if (focused) (root.querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? page.field).focus();

@@ -135,6 +135,25 @@ def test_what_is_missing_is_404_and_no_page(connection: http.client.HTTPConnecti
     assert headers["Access-Control-Allow-Origin"] == "*"
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+def test_a_browser_is_shown_the_page_of_what_is_missing_and_clients_never(
+    connection: http.client.HTTPConnection, root: Path
+) -> None:
+    assert ask(connection, "/acme/nothing/", Accept=BROWSER)[2] == b""  # a tree without pages
+    (root / "404.html").write_text("<h1>There is no such page</h1>")
+    status, headers, data = ask(connection, "/acme/nothing/", Accept=BROWSER)
+    assert (status, data) == (HTTPStatus.NOT_FOUND, b"<h1>There is no such page</h1>")
+    assert (headers["Content-Type"], headers["Cache-Control"]) == ("text/html; charset=utf-8", "no-store")
+    status, headers, data = ask(connection, "/acme/nothing/", Accept=BROWSER, method="HEAD")
+    assert (status, headers["Content-Length"], data) == (HTTPStatus.NOT_FOUND, "30", b"")
+    assert ask(connection, "/acme/nothing/", Accept="*/*")[2] == b""
+    for path in ("/metadata/2.root.json", "/targets/catalog/x.json", "/plugins/acme/slack/9.0.0/x.zip"):
+        assert ask(connection, path, Accept=BROWSER)[::2] == (HTTPStatus.NOT_FOUND, b"")
+    (root / "404.html").unlink()
+
+
 @pytest.mark.parametrize(
     "target",
     [
