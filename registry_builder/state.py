@@ -64,7 +64,7 @@ class PublishedState:
     """What was read and verified so far; `PublishedReader` adds bins as they are asked for.
 
     Attributes:
-        etag: of timestamp.json, as it was when all this was read: the commit swaps on it.
+        etag: of timestamp.json, as it was when all this was read: the commit swaps on it. None when there is none.
         root_version: the newest published root.
         versions: role to version, as the snapshot states.
         targets_role, packages_role: the delegations in force.
@@ -73,7 +73,7 @@ class PublishedState:
         claims: claimed namespace to its role's targets; a claim whose role was never published is not among them.
     """
 
-    etag: str
+    etag: str | None
     root_version: int
     timestamp: RoleFile
     snapshot: RoleFile
@@ -202,6 +202,10 @@ class PublishedReader:
             self._check_same_snapshot(seen)
         self._state = self._read_state(probe)
         return self._state
+
+    def adopt(self, state: PublishedState) -> None:
+        """Take a state that was put together without `open`, with all its bins (`registry_builder.recovery`)."""
+        self._state = state
 
     def load_bins(self, names: Iterable[str]) -> None:
         """Read and verify bins into `PublishedState.bins`.

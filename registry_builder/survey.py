@@ -152,7 +152,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         own, row, compiled = sources.own(plugin)
         rows[plugin] = row
         if published is None:
-            changes.append(_change(source, compiled or sources.compile(plugin, None), None))
+            changes.append(plugin_change(source, compiled or sources.compile(plugin, None), None))
         elif published != own:
             differing[plugin] = published
     violations: list[ReleaseChange] = []
@@ -162,7 +162,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         rows[plugin] = catalogue_row(compiled.document)
         # equal content that is only written differently is no change: another version of this program wrote it
         if target_pin(compiled.data) != differing[plugin] and not _same(compiled.document, document):
-            changes.append(_change(sources.plugins[plugin], compiled, document))
+            changes.append(plugin_change(sources.plugins[plugin], compiled, document))
     carried = _carried(sources, state) if sources.is_complete else ()
     touched = carried if sources.is_complete else [change.source.id for change in changes]
     return Survey(
@@ -180,11 +180,12 @@ def _first_survey(sources: Sources) -> Survey:
     rows: dict[PluginId, CatalogueRow] = {}
     for plugin, source in sources.plugins.items():
         _, rows[plugin], compiled = sources.own(plugin)
-        changes.append(_change(source, compiled or sources.compile(plugin, None), None))
+        changes.append(plugin_change(source, compiled or sources.compile(plugin, None), None))
     return Survey(is_complete=True, changes=tuple(changes), rows=rows)
 
 
-def _change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocument | None) -> PluginChange:
+def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocument | None) -> PluginChange:
+    """Return what is to be published of a plugin that was compiled on top of what is published of it."""
     readme, new = compiled.document.readme, {*compiled.new}
     attached = {r.version: r.attachments for r in published.releases} if published else {}
     return PluginChange(
@@ -241,4 +242,4 @@ def _shards(
     return reader.documents.shards({number: pin for number, pin in pins.items() if pin is not None})
 
 
-__all__ = ["PluginChange", "Sources", "Survey", "survey", "target_pin"]
+__all__ = ["PluginChange", "Sources", "Survey", "plugin_change", "survey", "target_pin"]

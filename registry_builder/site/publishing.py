@@ -54,6 +54,7 @@ class Published:
         reader: reads it; still open.
         snapshot: version of the snapshot that is published now.
         now: the time of the publish.
+        anew: whether every page is written, whatever the storage says that its pages show.
     """
 
     sources: Sources
@@ -63,6 +64,7 @@ class Published:
     reader: PublishedReader
     snapshot: int
     now: datetime
+    anew: bool = False
 
 
 @dataclass
@@ -111,7 +113,7 @@ class _Job:
     def _all(self, shown: Shown | None) -> None:
         state, found = self._state, self._published.found
         then: Mapping[PluginId, TargetPin | None] | None = None
-        if shown is not None and shown.frame == self._frame and state is not None:
+        if not self._published.anew and shown is not None and shown.frame == self._frame and state is not None:
             then = changed_since(self._storage, state, shown.snapshot)
             if then is not None and shown.snapshot == self._published.snapshot:
                 return  # nothing changed, and the pages show it

@@ -5,20 +5,15 @@ The attacker writes to the bucket and has every online key; the team's and the o
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 from support.drill import LATER, Drill
 from support.source_trees import Tree
+from support.thief import Thief
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import Metadata, Root, Targets, Timestamp
 
 from registry_builder.claim_signing import sign_claim
 from registry_builder.signing.ceremony_steps import Wanted
-from registry_builder.signing.roles import bin_of
 from sealdex.errors import VerificationError
 
 
@@ -32,62 +27,6 @@ def live(tree: Tree) -> Drill:
     drill.publish()
     assert drill.seen() == {"1.0.0"}
     return drill
-
-
-class Thief:
-    """Rewrites metadata in the bucket with stolen online keys, up to a timestamp that clients accept."""
-
-    def __init__(self, drill: Drill) -> None:
-        self.folder: Path = drill.root.parent / "published/public"
-        self.keyring = drill.keyring()
-
-    def read(self, name: str) -> Metadata[Any]:
-        return Metadata[Any].from_bytes((self.folder / "metadata" / name).read_bytes())
-
-    def newest(self, role: str) -> Metadata[Any]:
-        paths = (self.folder / "metadata").glob(f"*.{role}.json")
-        return self.read(max(paths, key=lambda path: int(path.name.split(".")[0])).name)
-
-    def put(self, metadata: Metadata[Any], role: str, *keys: str) -> None:
-        metadata.signatures.clear()
-        for key in keys:
-            metadata.sign(self.keyring.signer(key), append=True)
-        name = "timestamp.json" if role == "timestamp" else f"{metadata.signed.version}.{role}.json"
-        (self.folder / "metadata" / name).write_bytes(metadata.to_bytes())
-
-    def announce(self, **versions: int) -> None:
-        """Sign a snapshot with these versions of roles, and a timestamp that names it."""
-        snapshot: Metadata[Snapshot] = self.newest("snapshot")
-        snapshot.signed.version += 1
-        for role, version in versions.items():
-            snapshot.signed.meta[f"{role.replace('_', '-')}.json"].version = version
-        self.put(snapshot, "snapshot", "online")
-        timestamp: Metadata[Timestamp] = self.read("timestamp.json")
-        timestamp.signed.version += 1
-        timestamp.signed.snapshot_meta.version = snapshot.signed.version
-        self.put(timestamp, "timestamp", "online")
-
-    def evil_document(self, plugin: str, like: str | None = None) -> TargetFile:
-        """Put an index document with a release 6.6.6 into the bucket, and return its pin."""
-        namespace, name = plugin.split("/")
-        folder = self.folder / "targets/index" / namespace
-        model = (like or plugin).split("/")[1]
-        document = json.loads(next(iter(folder.glob(f"*.{model}.json"))).read_bytes())
-        document["name"] = name
-        document["releases"][0]["version"] = "6.6.6"
-        data = json.dumps(document).encode()
-        digest = hashlib.sha256(data).hexdigest()
-        (folder / f"{digest}.{name}.json").write_bytes(data)
-        return TargetFile(len(data), {"sha256": digest}, f"index/{plugin}.json")
-
-    def add_to_bin(self, plugin: str, like: str | None = None) -> None:
-        target = f"index/{plugin}.json"
-        role = bin_of(target, 6)
-        metadata: Metadata[Targets] = self.newest(role)
-        metadata.signed.version += 1
-        metadata.signed.targets[target] = self.evil_document(plugin, like)
-        self.put(metadata, role, "packages")
-        self.announce(**{role.replace("-", "_"): metadata.signed.version})
 
 
 def test_a_stolen_packages_key_speaks_for_what_nobody_claimed(live: Drill) -> None:
