@@ -1,80 +1,98 @@
-"""16 processes that install, update, uninstall and tidy one store at once: no error, no loss, nothing left behind."""
+"""16 processes install, update, ensure, switch, roll back, uninstall and collect on one store: no error and no loss."""
 
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.fault_server import FaultServer
 from support.plugin_registry import PluginRegistry
+from support.store_truth import disagreements
 from support.stress_child import PLUGINS, VERSIONS
-from support.tree_server import TreeServer
 
-from sealdex import Client
+from sealdex.cli.main import main
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.cache_upkeep import tidy, verify_files
-from sealdex.store.installations import damaged_folders
+from sealdex.store.installations import installations
 from sealdex.store.layout import Store
 
-PROCESSES, ROUNDS, LIMIT_S = 16, 3, 120
+PROCESSES, ROUNDS, LIMIT_S = 16, 4, 150
 TESTS = Path(__file__).parents[1]
 
 
+def files_of(plugin: str, version: str) -> dict[str, bytes]:
+    """Most stays the same from version to version, so that an update fetches what changed and links the rest."""
+    same = random.Random(plugin)  # noqa: S311  # test data
+    large = {f"data/{number}": same.randbytes(70_000) for number in range(3)}
+    return {**large, "VERSION": version.encode(), "code.py": f"{plugin} {version}\n".encode() * 50}
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Iterator[Path]:
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    """A registry, configured for this process and its children, and two projects with their locks."""
     registry = PluginRegistry()
     for version in VERSIONS:
         for plugin in PLUGINS:
             needs = {"acme/base": f"={version}"} if plugin == "acme/app" else {}
-            registry.release(
-                plugin,
-                version,
-                {f"{n}.py": f"{plugin} {version} {n}".encode() * 50 for n in range(8)},
-                dependencies=needs,
-            )
+            registry.release(plugin, version, files_of(plugin, version), dependencies=needs, file_list=True)
     registry.publish()
     (tmp_path / "root.json").write_bytes(registry.root)
-    with TreeServer(registry.files) as server:
-        path = tmp_path / "config.toml"
-        path.write_text(f'[registries.public]\nurl = "{server.url}/"\nroot = "root.json"\n')
-        yield path
+    monkeypatch.setenv("SEALDEX_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
+    with FaultServer() as running:
+        for name, data in registry.files.items():
+            running.put(f"/{name}", data)
+        (tmp_path / "config.toml").write_text(
+            f'[registries.public]\nurl = "{running.url("/")}"\nroot = "root.json"\n'
+            "[download]\ntimeout = 60\n"  # sixteen at once on a slow machine
+        )
+        for version in ("1.0.0", "2.0.0"):
+            project = tmp_path / "projects" / version
+            project.mkdir(parents=True)
+            (project / "sealdex.toml").write_text(f'[plugins]\n"acme/app" = "={version}"\n"acme/tool" = "={version}"\n')
+            assert main(["lock", "--project", str(project)]) == 0
+        yield running
 
 
-def test_one_store_serves_them_all(config: Path) -> None:
-    store = config.parent / "store"
+def test_one_store_serves_them_all(server: FaultServer, tmp_path: Path) -> None:
+    assert main(["install", *(f"{plugin}@1.0.0" for plugin in PLUGINS)]) == 0
+    arguments = [[str(tmp_path / "projects"), str(seed), str(ROUNDS)] for seed in range(PROCESSES)]
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "support.stress_child", str(config), str(store), str(seed), str(ROUNDS)],
+            [sys.executable, "-m", "support.stress_child", *words],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
             stderr=subprocess.PIPE,
             text=True,
         )
-        for seed in range(PROCESSES)
+        for words in arguments
     ]
     said = []
-    for process in running:
-        try:
-            said.append(process.communicate(timeout=LIMIT_S)[1])
-        finally:
+    try:
+        said = [process.communicate(timeout=LIMIT_S)[1] for process in running]
+    finally:
+        for process in running:
             process.kill()
+            process.wait()
     assert [(p.returncode, text) for p, text in zip(running, said, strict=True) if p.returncode] == []
 
-    place = Store(store)
-    with Client(config, store=store) as client:
-        client.install("acme/app", "acme/tool")
-        assert all(check.is_whole for check in client.verify())
-        for installation in client.list():
-            name = f"{installation.namespace}/{installation.name} {installation.version}"
-            assert (Path(installation.path) / "3.py").read_text() == f"{name} 3" * 50
-            assert client.current(f"{installation.namespace}/{installation.name}") is not None
-        assert {i.name for i in client.list()} == {"app", "base", "tool"}
-    assert damaged_folders(place) == []
-    assert [p.name for p in Path(place.staging_folder).iterdir() if p.name != "guard"] == []
-    cache = ContentCache(Path(place.cache_folder))
+    store = Store(tmp_path / "store")
+    assert disagreements(store) == []
+    for installation in installations(store):
+        for name, data in files_of("/".join(installation.id), installation.version).items():
+            assert (Path(installation.path) / name).read_bytes() == data
+    assert [r.path for r in server.requests if r.path.endswith(".zip") and "range" in r.headers], (
+        "nothing came by files"
+    )
+    assert main(["install", *PLUGINS]) == 0
+    assert disagreements(store) == []
+
+    cache = ContentCache(Path(store.cache_folder))
     assert all(is_whole for _, is_whole in verify_files(cache))
     tidy(cache, CacheLimits(0))
     assert [path for path in cache.root.rglob("*") if path.is_file()] == []

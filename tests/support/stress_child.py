@@ -1,49 +1,74 @@
-"""One of many processes that change one store: ``python -m support.stress_child CONFIG STORE SEED ROUNDS``.
+"""One of many processes that change one store: ``python -m support.stress_child PROJECTS SEED ROUNDS``.
 
-It installs, updates, uninstalls, rolls back and makes room in the cache, at random, through the public API. What may
-happen when others do the same at the same moment (what it wants to remove is gone already) is no failure; anything else
-ends it with a traceback.
+First it updates a plugin, as the others do at that moment; then it runs commands at random, in the folders of PROJECTS.
+Configuration and store come from the environment. A command may say, by its exit code, that what others did at the same
+moment makes it impossible: what it is to remove, or to go back to, is gone already. Any other failure is told on stderr
+and ends this with 1.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import random
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from sealdex import Client
-from sealdex.errors import NotFoundError
-from sealdex.store.cache import ContentCache
-from sealdex.store.cache_policy import CacheLimits
-from sealdex.store.cache_upkeep import tidy
+from sealdex.cli.main import main
 
 PLUGINS = ("acme/app", "acme/base", "acme/tool")
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0")
 
+Words = Callable[[random.Random, Path], list[str]]
 
-def work(config: Path, store: Path, seed: int, rounds: int) -> None:
-    """Do ``rounds`` things."""
-    random_ = random.Random(seed)  # noqa: S311  # which thing to do
-    with Client(config, store=store) as client:
-        for _ in range(rounds):
-            plugin, version = random_.choice(PLUGINS), random_.choice(VERSIONS)
-            deed = random_.choice(("install", "install", "newest", "uninstall", "gc", "look"))
-            if deed == "install":
-                client.install(f"{plugin}@{version}")
-            elif deed == "newest":
-                client.install(plugin)
-            elif deed == "uninstall":
-                try:
-                    client.uninstall(plugin, version)
-                except NotFoundError:
-                    continue
-            elif deed == "gc":
-                tidy(ContentCache(store / "cache"), CacheLimits(random_.choice((0, 2_000, 10**9))))
-            else:
-                for installation in client.list():
-                    if not Path(installation.path).is_relative_to(store):
-                        raise AssertionError(installation.path)
+
+def _plugin(chance: random.Random) -> str:
+    return chance.choice(PLUGINS)
+
+
+def _release(chance: random.Random) -> str:
+    return f"{chance.choice(PLUGINS)}@{chance.choice(VERSIONS)}"
+
+
+DEEDS: tuple[tuple[Words, set[int]], ...] = (
+    (lambda chance, _: ["install", _release(chance), "--no-fallback"], {0}),
+    (lambda chance, _: ["install", _plugin(chance), "--no-fallback"], {0}),
+    (lambda _, __: ["update", "--installed"], {0}),
+    (lambda chance, projects: ["ensure", "--locked", "--no-fallback", "--project", _project(chance, projects)], {0}),
+    (lambda _, __: ["rollback"], {0, 2, 3}),
+    (lambda chance, _: ["uninstall", _release(chance)], {0, 3}),
+    (lambda chance, _: ["use", _plugin(chance), chance.choice(VERSIONS)], {0, 3}),
+    (lambda chance, _: [chance.choice(("enable", "disable")), _plugin(chance)], {0, 3}),
+    (lambda chance, _: ["cache", "gc", "--max-bytes", chance.choice(("0", "300000"))], {0}),
+    (lambda _, __: ["cache", "verify"], {0}),
+    (lambda _, __: ["verify"], {0, 3}),
+    (lambda chance, _: ["path", _plugin(chance)], {0, 3}),
+)
+
+
+def _project(chance: random.Random, projects: Path) -> str:
+    return str(chance.choice(sorted(projects.iterdir())))
+
+
+def work(projects: Path, seed: int, rounds: int) -> list[str]:
+    """Do ``rounds`` things after the first; return what went wrong."""
+    chance = random.Random(seed)  # noqa: S311  # which thing to do
+    todo = [(["install", f"{PLUGINS[seed % len(PLUGINS)]}@{VERSIONS[-1]}", "--no-fallback"], {0})]
+    for _ in range(rounds):
+        words, allowed = chance.choice(DEEDS)
+        todo.append((words(chance, projects), allowed))
+    wrong = []
+    for command, allowed in todo:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = main(command)
+        if code not in allowed:
+            wrong.append(f"{' '.join(command)}: exit {code}\n{said.getvalue()}")
+    return wrong
 
 
 if __name__ == "__main__":
-    work(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))
+    problems = work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    sys.stderr.write("\n".join(problems))
+    sys.exit(1 if problems else 0)
