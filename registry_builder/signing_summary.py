@@ -32,7 +32,8 @@ def ceremony_markdown(
         lines += [f"- {escaped(change)}" for change in document.changes]
         lines += ["", "| threshold | signed | by |", "| --- | --- | --- |"]
         lines += [
-            f"| {escaped(quorum.said)} | {len(quorum.signed)} of {quorum.threshold} "
+            f"| {escaped(quorum.said)} "
+            f"| {len(quorum.signed)} of {quorum.threshold} {'needed' if quorum.is_needed else 'wanted'} "
             f"| {', '.join(code(names.get(keyid, keyid[:12])) for keyid in quorum.signed)} |"
             for quorum in document.quorums
         ]
@@ -40,7 +41,7 @@ def ceremony_markdown(
         wanted = [f"- missing: {escaped(line)}" for line in missing.get(f"{document.realm}/{document.name}", ())]
         wanted += [f"- a signature doesn't count: {escaped(line)}" for line in document.ignored]
         lines += [*wanted, ""] if wanted else []
-    if not found.is_complete:
+    if found.closed is None and not all(q.is_met for document in found.documents for q in document.quorums):
         lines += [f"To sign: check this branch out, {code(f'sealdex-builder ceremony sign {found.name}')}, push.", ""]
     return "\n".join(lines)
 

@@ -1,4 +1,4 @@
-"""``ceremony start|sign|finish|abort|show``: changes of root and targets, signed by people on different machines."""
+"""``ceremony start|sign|show|take|finish|abort``: changes of root and targets, signed on different machines."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import click
 
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import prompt_for_passphrase
+from registry_builder.cli.reading import SUMMARY, append
+from registry_builder.cli.signing_branch import refusals_in, take
 from registry_builder.cli.tree import shown, tree_of
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
@@ -23,11 +25,12 @@ _BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and
 
 
 @click.group(
+    cls=LazyGroup,
     epilog=example(
         "sealdex-builder ceremony start new-root-key --keys root=root-1,root-3",
         "sealdex-builder ceremony sign new-root-key",
         "sealdex-builder ceremony finish new-root-key",
-    )
+    ),
 )
 @output_options
 def ceremony() -> None:
@@ -36,6 +39,9 @@ def ceremony() -> None:
     Everything lies in ceremonies/NAME/ of the source tree: commit it, or carry it around as files. Each signer reads in
     plain words what changes and adds one file. registry.toml and trust/ stay as they are until `finish`.
     """
+
+
+ceremony.add_command(take)
 
 
 @ceremony.command(
@@ -54,6 +60,7 @@ def ceremony() -> None:
 @click.option("--release-claim", multiple=True, metavar="NS", help="The claim ends; packages speaks for it again.")
 @click.option("--realm", default="public", show_default=True, help="The realm of the claims.")
 @click.option("--renew", multiple=True, type=click.Choice(("root", "targets")), help="Sign anew, unchanged.")
+@click.option("--due", is_flag=True, help="Renew what is within its signing window; without any, start nothing.")
 @click.option("--why", default="", metavar="TEXT", help="The reason; every signer sees it.")
 @_BY
 @output_options
@@ -69,12 +76,21 @@ def start(
     release_claim: tuple[str, ...],
     realm: str,
     renew: tuple[str, ...],
+    due: bool,
     why: str,
     by: str | None,
 ) -> None:
     """Plan a change and write what has to be signed to ceremonies/NAME/."""
     from registry_builder.signing.ceremony_steps import Wanted, start_ceremony  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.signing.due import due_offline_roles  # noqa: PLC0415  # --help needs none of it
 
+    tree, out = tree_of(ctx), output_of(ctx)
+    if due:
+        renew = tuple(dict.fromkeys((*renew, *due_offline_roles(tree))))
+        if not (renew or keys or threshold or expiry_days or claim or claim_threshold or release_claim):
+            out.line("root and targets hold longer than their signing windows: no ceremony was started")
+            out.result({"name": name, "started": False})
+            return
     wanted = Wanted(
         keys=dict(map(_names, keys)),
         thresholds=dict(map(_number, threshold)),
@@ -85,27 +101,34 @@ def start(
         release=release_claim,
         renew=renew,
     )
-    tree = tree_of(ctx)
     started = start_ceremony(tree, name, wanted, by=_who(by, tree), why=why)
-    out = output_of(ctx)
     out.line(f"started ceremony {name}: {shown(started.folder)}", style="bold")
     _show(out, tree, started)
     out.note(f"next: commit it; then each signer: sealdex-builder ceremony sign {name}")
-    out.result(_document(tree, started))
+    out.result({**_document(tree, started), "started": True})
 
 
 @ceremony.command(epilog=example("sealdex-builder ceremony show", "sealdex-builder ceremony show new-root-key"))
 @click.argument("name", required=False)
+@SUMMARY
 @output_options
 @click.pass_context
-def show(ctx: click.Context, name: str | None) -> None:
+def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
     """Show what a ceremony changes, who has signed and whose signatures are missing; without NAME, all of them."""
-    from registry_builder.signing.ceremony import ceremonies, load_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.signing.ceremony import ceremonies, load_ceremony, missing_signatures  # noqa: PLC0415  # as above
 
     out, tree = output_of(ctx), tree_of(ctx)
     if name is not None:
-        found = load_ceremony(tree, name)
+        with refusals_in(summary, name):
+            found = load_ceremony(tree, name)
         _show(out, tree, found)
+        if summary is not None:
+            from registry_builder.signing_summary import ceremony_markdown  # noqa: PLC0415  # as above
+            from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
+
+            missing = {f"{d.realm}/{d.name}": missing_signatures(tree, d) for d in found.documents}
+            names = {section.keyid: key for key, section in read_config(tree).keys.items()}
+            append(summary, ceremony_markdown(found, _state(found), missing, names))
         out.result(_document(tree, found))
         return
     each = [load_ceremony(tree, known) for known in ceremonies(tree)]
@@ -260,6 +283,7 @@ def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
         "at": found.plan.at,
         "why": found.plan.why,
         "complete": found.is_complete,
+        "wanted": [q.said for d in found.documents for q in d.quorums if not q.is_met and not q.is_needed],
         "documents": [
             {
                 "realm": d.realm,

@@ -105,7 +105,7 @@ def _problems(changes: Sequence[Change], name: str, realms: Collection[str]) -> 
 
 
 def _changes(tree: Path, ref: str) -> list[Change]:
-    known = _git(tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    known = _git(tree, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if known is None:
         raise NotFoundError(
             f"there is no branch or commit '{ref}'",
@@ -123,7 +123,7 @@ def _changes(tree: Path, ref: str) -> list[Change]:
             hint="if this clone is shallow: git fetch --unshallow",
         )
     # the plumbing, which no configuration of a clone makes leave anything out
-    listed = _git(tree, "diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-abbrev", base.decode().strip(), commit)
+    listed = _git(tree, "diff-tree", "-r", "-z", "--raw", "--no-abbrev", base.decode().strip(), commit)
     if listed is None:
         raise ConfigError(f"git can't tell what '{ref}' changes", subject=ref, untouched=_UNTOUCHED)
     fields = listed.decode(errors="backslashreplace").split("\0")[:-1]

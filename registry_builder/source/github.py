@@ -2,7 +2,8 @@
 
 The rules that the templates keep, and that tests hold them to: no expression stands in a ``run:`` (values come
 through ``env:``, so that no field of a manifest and no branch name is ever read by a shell), every action is pinned by
-commit, permissions are given by job, and what runs on a pull request holds no secret.
+commit, permissions are given by job, what runs on a pull request holds no secret, and what a push to a signing branch
+starts can only ask for a run on main.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ FILES = {
     ".github/workflows/validate.yml": "github/validate.yml.j2",
     ".github/workflows/publish.yml": "github/publish.yml.j2",
     ".github/workflows/refresh.yml": "github/refresh.yml.j2",
+    ".github/workflows/sign.yml": "github/sign.yml.j2",
     "action.yml": "github/action.yml.j2",
 }
 

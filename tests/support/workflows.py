@@ -1,12 +1,15 @@
 """Runs the steps of GitHub workflows as GitHub would, on this machine: a clone and a home of its own for each job.
 
 Every ``run:`` is run as it is written, by the shell that GitHub takes. What ``uses:`` names is played by a few lines
-for each action: a checkout from a local remote, credentials from the test, a cache that outlives the job. ``gh`` is a
-program that keeps issues and pull requests in a file.
+for each action: a checkout from a local remote, credentials from the test, a cache that outlives the job. ``gh`` is
+`support.gh_program`. What GitHub refuses is refused: a push or a call of ``gh`` for which the job has no permission, an
+environment on another branch than main, a history that a checkout didn't ask for.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -14,38 +17,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-_GH = """\
-import json, os, pathlib, sys
-state = pathlib.Path(os.environ["GH_STATE"])
-known = json.loads(state.read_text()) if state.exists() else {"issues": [], "pulls": [], "labels": []}
-args = sys.argv[1:]
-option = lambda name: args[args.index(name) + 1]
-body = lambda: pathlib.Path(option("--body-file")).read_text()
-assert os.environ["GH_TOKEN"], "gh has no token"
-match args[:2]:
-    case ["auth", "setup-git"]: pass
-    case ["label", "create"]: known["labels"].append(args[2])
-    case ["issue", "list"]:
-        assert option("--label") in known["labels"]
-        number = next((i["number"] for i in known["issues"] if i["open"]), None)
-        print("" if number is None else number)
-    case ["issue", "create"]:
-        known["issues"].append({"number": len(known["issues"]) + 1, "open": True, "body": body(), "edits": 0})
-    case ["issue", "edit"]:
-        issue = known["issues"][int(args[2]) - 1]
-        issue["body"], issue["edits"] = body(), issue["edits"] + 1
-    case ["issue", "close"]: known["issues"][int(args[2]) - 1]["open"] = False
-    case ["pr", "view"]: sys.exit(0 if args[2] in [p["head"] for p in known["pulls"]] else 1)
-    case ["pr", "create"]: known["pulls"].append({"head": option("--head"), "title": option("--title")})
-    case _: sys.exit(f"gh {args}: not played")
-state.write_text(json.dumps(known))
-"""
+_GH = Path(__file__).with_name("gh_program.py")
+_DISPATCHED = "workflow_dispatch"
+_WHATEVER_HAPPENED = ("cancelled()", "always()", "failure()")
 
 
 def git(folder: Path, *args: str) -> str:
@@ -63,6 +44,7 @@ class Job:
     result: str = "success"
     output: str = ""
     summary: str = ""
+    outputs: dict[str, str] = field(default_factory=dict)
     workspace: Path = Path()
     uses: list[str] = field(default_factory=list)
 
@@ -93,7 +75,7 @@ class GitHub:
         git(self.remote, "init", "--quiet", "--bare", "--initial-branch=main")
         programs = self.place / "programs"
         programs.mkdir()
-        (programs / "gh").write_text(f"#!{sys.executable}\n{_GH}")
+        (programs / "gh").write_text(f"#!{sys.executable}\n{_GH.read_text()}")
         (programs / "gh").chmod(0o755)
 
     @property
@@ -101,24 +83,63 @@ class GitHub:
         """What `gh` keeps: issues, pull requests, labels."""
         return json.loads((self.place / "gh.json").read_text())
 
+    def know(self, known: Any) -> None:
+        """Put what people did to issues and pull requests in place of what `gh` keeps."""
+        (self.place / "gh.json").write_text(json.dumps(known))
+
     def run(self, workflow: str, event: str, ref: str = "main", **environment: str) -> dict[str, Job]:
         """Run the workflow of that file name, as it stands at ``ref``; return what became of each job."""
+        return self._run(workflow, event, ref, {}, environment)
+
+    def _run(
+        self, workflow: str, event: str, ref: str, inputs: dict[str, str], environment: dict[str, str]
+    ) -> dict[str, Job]:
         text = git(self.remote, "show", f"{ref}:.github/workflows/{workflow}")
         described = yaml.safe_load(text)
-        assert event in described[True], f"{workflow} isn't run on {event}"  # YAML 1.1 reads `on` as true
+        triggers = described[True]  # YAML 1.1 reads `on` as true
+        assert event in triggers, f"{workflow} isn't run on {event}"
+        if event == "push":
+            assert any(fnmatchcase(ref, pattern) for pattern in triggers["push"]["branches"])
         jobs: dict[str, Job] = {}
         for name, job in described["jobs"].items():
-            needed = {n: {"result": jobs[n].result} for n in [job["needs"]] if n in jobs} if "needs" in job else {}
-            if any(n["result"] != "success" for n in needed.values()) and "if" not in job:
-                jobs[name] = Job("skipped")
-                continue
-            context = {
+            needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+            context: dict[str, Any] = {
                 "secrets": {} if event == "pull_request" else self.secrets,
                 "vars": self.variables,
-                "needs": needed,
+                "needs": {n: {"result": jobs[n].result, "outputs": jobs[n].outputs} for n in needs},
+                "github": {"event_name": event, "event": {"inputs": inputs}},
             }
-            jobs[name] = self._job(job["steps"], job.get("permissions", {}), ref, context, environment)
+            condition = str(job.get("if", "")).strip("${ }")
+            is_blocked = any(jobs[n].result != "success" for n in needs)
+            if is_blocked and not any(each in condition for each in _WHATEVER_HAPPENED):
+                jobs[name] = Job("skipped")
+                continue
+            github = self._github(ref) | context["github"]
+            if condition and evaluated(condition, {**context, "github": github}) in {"", "false"}:
+                jobs[name] = Job("skipped")
+                continue
+            assert "environment" not in job or ref == "main", "its rule lets no other branch into the environment"
+            jobs[name] = self._job(
+                job["steps"], job.get("permissions", {}), ref, context, environment, outputs=job.get("outputs", {})
+            )
         return jobs
+
+    def run_dispatched(self, workflow: str) -> dict[str, Job]:
+        """Run that workflow as another one asked for; anything else that is asked for waits."""
+        known = self.known
+        asked = next(each for each in known["dispatched"] if each["workflow"] == workflow)
+        self.know({**known, "dispatched": [each for each in known["dispatched"] if each is not asked]})
+        return self._run(workflow, _DISPATCHED, asked["ref"], asked["inputs"], {})
+
+    def _github(self, ref: str) -> dict[str, Any]:
+        return {
+            "repository": self.repository,
+            "action_repository": self.repository,
+            "run_id": str(self._runs),
+            "run_attempt": "1",
+            "ref": f"refs/heads/{ref}",
+            "ref_name": ref,
+        }
 
     def use_action(self, action: str, inputs: dict[str, str], workspace: Path) -> Job:
         """Run the composite ``action.yml`` of this repository in the repository of an author, as a step there would."""
@@ -135,6 +156,7 @@ class GitHub:
         context: dict[str, Any],
         environment: dict[str, str],
         workspace: Path | None = None,
+        outputs: dict[str, str] | None = None,
     ) -> Job:
         self._runs += 1
         folder = self.place / f"job-{self._runs}"
@@ -154,29 +176,30 @@ class GitHub:
             "GITHUB_OUTPUT": str(output),
             "GITHUB_SERVER_URL": (self.place / "remotes").as_uri(),
             "GITHUB_REPOSITORY": self.repository,
+            "GITHUB_REF_NAME": ref,
             "GITHUB_RUN_ID": str(self._runs),
             "GH_STATE": str(self.place / "gh.json"),
             "PIP_NO_INDEX": "1",  # what is asked for is installed, so nothing need be fetched
             **self.environment,
             **environment,
         }
-        github = {
-            "token": "token",
-            "repository": self.repository,
-            "action_repository": self.repository,
-            "run_id": str(self._runs),
-            "run_attempt": "1",
-            "ref": ref,
-        }
-        values: dict[str, Any] = {"github": github, "runner": {"temp": str(temp)}, "steps": {}, **context}
+        # an author's repository has nothing but the token that it gives to the action
+        token = f"run:{json.dumps(permissions)}"
+        (home / ".gitconfig").write_text('[url "refused:"]\n\tpushInsteadOf = file://\n')
+        github = self._github(ref) | {"token": token} | context.get("github", {})
+        values: dict[str, Any] = {**context, "github": github, "runner": {"temp": str(temp)}, "steps": {}}
         caches: list[Path] = []
         for step in steps:
-            if "if" in step and evaluated(step["if"].strip("${ }"), values) in {"", "false"}:
+            condition = str(step.get("if", "")).strip("${ }")
+            if done.result != "success" and not any(each in condition for each in _WHATEVER_HAPPENED):
+                continue
+            if condition and evaluated(condition, values) in {"", "false"}:
                 continue
             if "uses" in step:
                 given = {key: expanded(str(value), values) for key, value in step.get("with", {}).items()}
                 done.uses.append(step["uses"])
-                self._use(step["uses"], given, ref, permissions, done.workspace, variables, home, caches)
+                said = self._use(step["uses"], given, ref, permissions, done.workspace, variables, home, caches)
+                values["steps"][step.get("id", "")] = {"outputs": said}
                 continue
             if step["run"].startswith("pip install ") and step["run"] in self._installed:
                 continue  # on one machine it would only say, slowly, that everything is there
@@ -195,17 +218,16 @@ class GitHub:
             )
             done.output += f"$ {step['run']}\n{ran.stdout}{ran.stderr}"
             if output.exists():
-                said = dict(line.split("=", 1) for line in output.read_text().splitlines())
-                values["steps"][step.get("id", "")] = {"outputs": said}
+                values["steps"][step.get("id", "")] = {"outputs": written_outputs(output.read_text())}
                 output.unlink()
             if ran.returncode != 0:
                 done.result = "failure"
-                break
-            self._installed.add(step["run"])
-        else:
-            for cached in caches:  # saved after the last step, when the job succeeded
-                if cached.exists():
-                    shutil.copytree(cached, self.place / "cache", dirs_exist_ok=True)
+            else:
+                self._installed.add(step["run"])
+        for cached in caches if done.result == "success" else []:  # saved after the last step
+            if cached.exists():
+                shutil.copytree(cached, self.place / "cache", dirs_exist_ok=True)
+        done.outputs = {name: expanded(value, values) for name, value in (outputs or {}).items()}
         done.summary = summary.read_text(encoding="utf-8") if summary.exists() else ""
         return done
 
@@ -219,11 +241,13 @@ class GitHub:
         variables: dict[str, str],
         home: Path,
         caches: list[Path],
-    ) -> None:
+    ) -> dict[str, str]:
         name = action.partition("@")[0]
         if name == "actions/checkout":
-            assert permissions.get("contents") == "read"
-            git(workspace, "clone", "--quiet", "--branch", ref, str(self.remote), ".")
+            assert permissions.get("contents") in {"read", "write"}
+            assert given["persist-credentials"] == "False"
+            history = [] if given.get("fetch-depth") == "0" else ["--depth=1", "--single-branch"]
+            git(workspace, "clone", "--quiet", *history, "--branch", ref, self.remote.as_uri(), ".")
         elif name == "actions/cache":
             path = Path(given["path"].replace("~", str(home)))
             caches.append(path)
@@ -233,8 +257,30 @@ class GitHub:
             assert permissions.get("id-token") == "write"
             assert given["role-to-assume"] == self.variables["SEALDEX_AWS_ROLE"]
             variables |= self.aws
+        elif name == "actions/attest-build-provenance":
+            bundle = home.parent / "attestation.json"
+            bundle.write_bytes(provenance(Path(given["subject-path"])))
+            return {"bundle-path": str(bundle)}
         else:
             assert name == "actions/setup-python", f"{name}: not played"
+        return {}
+
+
+def provenance(archive: Path) -> bytes:
+    """Return what GitHub says of where an archive was built, as far as its form goes: nobody has signed it."""
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": archive.name, "digest": {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {},
+    }
+    envelope = {
+        "payload": base64.b64encode(json.dumps(statement).encode()).decode(),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [{"sig": ""}],
+    }
+    media_type = "application/vnd.dev.sigstore.bundle.v0.3+json"
+    return json.dumps({"mediaType": media_type, "verificationMaterial": {}, "dsseEnvelope": envelope}).encode()
 
 
 @dataclass
@@ -253,6 +299,16 @@ class Scene:
         git(self.clone, "push", "--quiet", "--force", "origin", f"HEAD:refs/heads/{branch}")
 
 
+def written_outputs(text: str) -> dict[str, str]:
+    """Read what a step wrote to ``$GITHUB_OUTPUT``: ``name=value`` lines, and values of several lines up to a word."""
+    found: dict[str, str] = {}
+    lines = iter(text.splitlines())
+    for line in lines:
+        name, sign, rest = re.split("(=|<<)", line, maxsplit=1)
+        found[name] = rest if sign == "=" else "\n".join(iter(lines.__next__, rest))
+    return found
+
+
 def expanded(text: str, values: dict[str, Any]) -> str:
     """Replace the expressions in a value."""
     return _EXPRESSION.sub(lambda match: evaluated(match[1], values), text)
@@ -260,6 +316,10 @@ def expanded(text: str, values: dict[str, Any]) -> str:
 
 def evaluated(expression: str, values: dict[str, Any]) -> str:
     """Evaluate the few forms of expressions that our workflows have."""
+    if "&&" in expression:
+        return str(all(evaluated(part.strip(), values) not in {"", "false"} for part in expression.split("&&"))).lower()
+    if expression == "!cancelled()":
+        return "true"
     if "||" in expression:
         return next(filter(None, (evaluated(part.strip(), values) for part in expression.split("||"))), "")
     if match := re.fullmatch(r"(\S+) (==|!=) '([^']*)'", expression):

@@ -104,4 +104,4 @@ def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_p
     (tree / "action.yml").write_text("mine\n")
     assert builder("init", tree, "--github") == 0
     assert (tree / "action.yml").read_text() == "mine\n"
-    assert len(workflows(tree)) == 3
+    assert len(workflows(tree)) == 4

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -26,9 +29,13 @@ def make_plugin(folder: Path, plugin: str) -> Path:
     return made
 
 
-def release(scene: Scene, folder: Path, plugin: str) -> Job:
+def release(scene: Scene, folder: Path, plugin: str, **inputs: str) -> Job:
     """Release a plugin from its author's repository, by the registry's action."""
-    return scene.github.use_action("action.yml", {"plugin": plugin, "token": "t"}, folder)
+    return scene.github.use_action("action.yml", {"plugin": plugin, "token": "t", **inputs}, folder)
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def merge(scene: Scene, branch: str) -> None:
@@ -60,7 +67,8 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     folder = make_plugin(tmp_path, "acme/slack")
     released = release(scene, folder, "acme/slack")
     assert released.result == "success", released.output
-    assert github.known["pulls"] == [{"head": "release/acme/slack/0.1.0", "title": "Release acme/slack 0.1.0"}]
+    (pull,) = github.known["pulls"]
+    assert (pull["head"], pull["title"]) == ("release/acme/slack/0.1.0", "Release acme/slack 0.1.0")
     assert git(github.remote, "ls-tree", "-r", "--name-only", "release/acme/slack/0.1.0", "plugins").splitlines() == [
         "plugins/.gitkeep",
         "plugins/acme/slack/README.md",
@@ -93,23 +101,80 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     assert late.returncode == 4
     assert "expired" in late.stderr
     jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
-    assert [job.result for job in jobs.values()] == ["success", "success"], jobs["refresh"].output
+    assert {job.result for job in jobs.values()} == {"success"}, jobs["refresh"].output
     assert github.known["issues"] == []
+    assert git(github.remote, "branch", "--list", "sign/*") == ""
     done = install(scene, tmp_path / "later", *nine_days_later)
     assert done.returncode == 0, done.stderr
+
+    # nothing is due now, but the secret with the keys is gone: the issue says so before the day that needs them
+    secrets, github.secrets = github.secrets, {}
+    jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
+    assert {job.result for job in jobs.values()} == {"success"}, jobs["status"].output
+    (issue,) = github.known["issues"]
+    for role, key in (("packages", "packages"), ("timestamp", "online")):
+        assert f"realm public, `{role}` needs 1 key(s), 0 can sign: `{key}`:" in issue["body"]
+    assert "signing window" not in issue["body"]
+    github.secrets = secrets
+    github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
+    assert not github.known["issues"][0]["open"]
 
     # ten months later the offline roles are due: people must sign, and one issue says so until they have
     for _ in range(2):
         jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="310")
         assert jobs["status"].result == "success", jobs["status"].output
-    (issue,) = github.known["issues"]
+    _, issue = github.known["issues"]
     assert issue["open"]
     assert issue["edits"] == 1
     assert "| root | 1 |" in issue["body"]
     assert "**within its signing window**" in issue["body"]
     assert "The refresh failed" in issue["body"]  # nobody refreshed meanwhile, so what is published has expired
+    assert "Keys that are missing" not in issue["body"]
+    # the ceremony that they sign is started, once
+    (asked,) = github.known["dispatched"]
+    assert asked["workflow"] == "sign.yml"
+    (branch,) = git(github.remote, "branch", "--list", "sign/*").split()
+    assert branch == f"sign/{asked['inputs']['ceremony']}"
+    added = git(github.remote, "diff", "--name-only", "main", branch).splitlines()
+    assert [Path(path).name for path in added] == ["plan.json", "2.root.json", "2.targets.json"]
     github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="5")
-    assert not github.known["issues"][0]["open"]
+    assert not github.known["issues"][1]["open"]
+
+
+def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) -> None:
+    """Whoever runs it has no name that git knows; a pull request that was closed, or is a fork's, isn't taken for this
+    one's; and once it is merged another run, with another statement of another build, changes nothing."""
+    github, branch = scene.github, "release/acme/slack/0.1.0"
+    folder = make_plugin(tmp_path, "acme/slack")
+    released = release(scene, folder, "acme/slack", provenance="true")
+    assert released.result == "success", released.output
+    (used,) = [each for each in released.uses if "provenance" in each]
+    assert used.startswith("actions/attest-build-provenance@")
+    base = f"{branch}:plugins/acme/slack"
+    (event,) = json.loads(git(github.remote, "show", f"{base}/status.json"))["events"]
+    assert (event["action"], event["kind"], event["by"]) == ("attest", "sigstore-bundle", "acme/registry")
+    attached = git(github.remote, "show", f"{base}/attachments/0.1.0/{event['name']}")
+    archive = folder.parent / "archive.zip"
+    archive.write_bytes(
+        subprocess.run(
+            ["git", "-C", str(github.remote), "show", f"{base}/dist/0.1.0/slack-0.1.0.zip"],
+            capture_output=True,
+            check=True,
+        ).stdout
+    )
+    payload = json.loads(attached)["dsseEnvelope"]["payload"]
+    assert json.loads(base64.b64decode(payload))["subject"][0]["digest"]["sha256"] == digest(archive)
+
+    known = github.known
+    for changed in ({"open": False}, {"fork": True}):
+        known["pulls"] = [{**known["pulls"][0], **changed}]
+        github.know(known)
+        assert release(scene, folder, "acme/slack", provenance="true").result == "success"
+        assert [pull["head"] for pull in github.known["pulls"]] == [branch, branch]
+    merge(scene, branch)
+    again = release(scene, folder, "acme/slack", provenance="true")
+    assert again.result == "success"
+    assert "released already" in again.output
 
 
 def test_a_publisher_that_remembers_refuses_a_bucket_that_was_put_back(
