@@ -39,16 +39,19 @@ class PlannedFile:
         return headers_for(self.key).cache_control
 
 
-def planned_files(plan: PublishPlan, versions: Mapping[str, int], mutable: Mapping[str, int]) -> list[PlannedFile]:
+def planned_files(
+    plan: PublishPlan, versions: Mapping[str, int], mutable: Mapping[str, tuple[int, str]]
+) -> list[PlannedFile]:
     """Return what a publish writes, in the order in which it is written.
 
     Args:
         plan: what it plans.
         versions: role to the version that it is written in; 1 for a role that isn't named.
-        mutable: key of the bundle, of each page and of each asset to its size in bytes, as far as known.
+        mutable: key of the bundle, of each page and of each asset to size in bytes and SHA-256, as far as known.
     """
-    bundle = [PlannedFile(BUNDLE_KEY, mutable.get(BUNDLE_KEY), "repeats the newest metadata, to save readers requests")]
-    pages = (PlannedFile(key, size, "the browse site shows what changed") for key, size in sorted(mutable.items()))
+    size, _ = mutable.get(BUNDLE_KEY, (None, ""))
+    bundle = [PlannedFile(BUNDLE_KEY, size, "repeats the newest metadata, to save readers requests")]
+    pages = (PlannedFile(key, size, "the browse site shows what changed") for key, (size, _) in sorted(mutable.items()))
     return [
         *([] if plan.is_empty else _files(plan, versions)),
         *([] if plan.is_empty and BUNDLE_KEY not in mutable else bundle),

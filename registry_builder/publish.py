@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from registry_builder.commit import Committed, Earlier
 from registry_builder.compile.index import Ingestion
 from registry_builder.ingest import ingest
+from registry_builder.invalidation import invalidate
 from registry_builder.plan import IngestedArtifact, PublishPlan
 from registry_builder.planned_files import PlannedFile, planned_files
 from registry_builder.prepublish import check_attachments, check_new_releases
@@ -26,6 +27,7 @@ from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site.publishing import Published, put_site
 from registry_builder.state import PublishedReader, PublishedState
+from registry_builder.state_fetcher import TIMESTAMP_KEY
 from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
 from registry_builder.survey import Sources, Survey, survey
@@ -58,6 +60,7 @@ class PublishResult:
         bytes_put: bytes of bodies that were stored.
         pages: keys of the site's pages that were written, or would be.
         files: every file that was written, or would be, in that order, pages and their assets too.
+        invalidated: paths that CloudFront was told to forget.
         warnings: what the user should know although it is done.
     """
 
@@ -69,6 +72,7 @@ class PublishResult:
     bytes_put: int = 0
     pages: list[str] = field(default_factory=list)
     files: list[PlannedFile] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -220,6 +224,11 @@ def _finish(
     except SealdexError as error:
         result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
     result.files = planned_files(plan, committed.versions if committed else {}, mutable.files)
+    replaced = {key: sha256 for key, (_, sha256) in mutable.files.items()}
+    if committed is not None:
+        replaced[TIMESTAMP_KEY] = str(committed.versions["timestamp"])
+    result.invalidated, problem = invalidate(publisher, replaced)
+    result.warnings += [problem] if problem else []
 
 
 def _foresee(

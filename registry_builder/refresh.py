@@ -18,12 +18,15 @@ from tuf.api.metadata import T
 
 from registry_builder.commit import Committed
 from registry_builder.compile.index import Ingestion
+from registry_builder.invalidation import invalidate
 from registry_builder.plan import PublishPlan
 from registry_builder.publish import retry_races, spent, versions_after
 from registry_builder.publisher import Publisher
 from registry_builder.signing.authority import authority_of, sign_role
 from registry_builder.signing.roles import bin_names, expiry, is_due, realm_marker
 from registry_builder.signing.trust import load_trust, trust_folder
+from registry_builder.state_fetcher import TIMESTAMP_KEY
+from registry_builder.storage.headers import BUNDLE_KEY
 from registry_builder.survey import Survey
 from sealdex.errors import NotFoundError, SealdexError
 
@@ -114,6 +117,10 @@ def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
         except SealdexError as error:
             result.warnings.append(f"refreshed, but the bundle could not be written: {error.message}")
     result.versions = versions_after(state, committed)
+    if committed is not None:
+        version = str(result.versions["timestamp"])
+        _, problem = invalidate(publisher, {TIMESTAMP_KEY: version, BUNDLE_KEY: version})
+        result.warnings += [problem] if problem else []
     return result
 
 

@@ -321,6 +321,7 @@ def _document(result: PublishResult) -> dict[str, Any]:
         "requests": dict(result.requests),
         "bytes_put": result.bytes_put,
         "pages": result.pages,
+        "invalidated": result.invalidated,
         "warnings": result.warnings,
     }
 

@@ -49,10 +49,22 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
 
 class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[realms.NAME]``: one complete TUF repository; ``url`` is where clients read what ``storage`` holds."""
+    """``[realms.NAME]``: one complete TUF repository.
+
+    Attributes:
+        storage: where it is published.
+        url: where clients read what the storage holds.
+        cloudfront: the distribution behind ``url`` that is told to forget replaced pages after a publish.
+    """
 
     storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix"])]
     url: str | None = None
+    cloudfront: (
+        Annotated[
+            str, Meta(pattern=r"^[A-Z0-9]{1,64}$(?!\n)", extra={"expects": "a distribution's id such as E2EXAMPLE"})
+        ]
+        | None
+    ) = None
 
 
 class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -188,6 +200,11 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
         if role_section.signing_days >= role_section.expiry_days:
             problems.append(FieldProblem(f"roles.{name}.signing_days", "must be less than expiry_days"))
     problems += _namespace_problems(config)
+    problems += [
+        FieldProblem(f"realms.{name}.url", "is missing: paths that CloudFront is to forget begin with its path")
+        for name, realm in config.realms.items()
+        if realm.cloudfront is not None and realm.url is None
+    ]
     if not config.realms:
         problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
     return problems

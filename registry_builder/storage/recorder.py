@@ -22,7 +22,7 @@ from sealdex.errors import UsageError
 
 
 class Recorder:
-    """`registry_builder.storage.Storage` before another one; ``files`` has key to size in bytes, in no order.
+    """`registry_builder.storage.Storage` before another one; see ``files``.
 
     Args:
         storage: the one that is read and, if ``write`` is set, written.
@@ -33,7 +33,8 @@ class Recorder:
         self._storage = storage
         self._write = write
         self._guard = threading.Lock()
-        self.files: dict[str, int] = {}
+        self.files: dict[str, tuple[int, str]] = {}
+        """Key to size in bytes and SHA-256, in no order."""
 
     @property
     def description(self) -> str:
@@ -105,7 +106,7 @@ class Recorder:
 
     def _note(self, key: str, body: Body) -> None:
         with self._guard:
-            self.files[key] = body.size
+            self.files[key] = body.size, body.sha256
 
 
 __all__ = ["Recorder"]
