@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 MODULES = {
     "build": "benchmarks.publish_all",
     "publish-one": "benchmarks.publish_one",
+    "publish-one-s3": "benchmarks.publish_one_s3",
     "install": "benchmarks.install",
     "update": "benchmarks.update",
     "start": "benchmarks.start",

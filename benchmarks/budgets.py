@@ -54,6 +54,8 @@ PUBLISH_ONE_PUTS = Budget(12, "PUTs")
 """Publish one release into 100,000 plugins / 1,000,000 releases: requests that write."""
 PUBLISH_ONE_CPU = Budget(3.0, "s", strict=True)
 """The same: CPU time."""
+PUBLISH_ONE_FLAT = Budget(1.25, "ratio")
+"""The same: CPU time and memory, against a registry of 1,000 plugins; "flat" with what a machine's noise takes."""
 
 BUILD_PER_PACKAGE = Budget(1.0, "ratio", strict=True)
 """Build the whole of 20,000 plugins / 100,000 releases: faster than createrepo_c and apt-ftparchive a package."""
@@ -76,6 +78,7 @@ ALL = {
     "start: wall": START_WALL,
     "publish one: PUTs": PUBLISH_ONE_PUTS,
     "publish one: CPU": PUBLISH_ONE_CPU,
+    "publish one: flat": PUBLISH_ONE_FLAT,
     "build: time a package": BUILD_PER_PACKAGE,
     "site: all pages": SITE_ALL_WALL,
     "site: one release": SITE_ONE_WALL,

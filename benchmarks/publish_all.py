@@ -22,7 +22,7 @@ from benchmarks.synthetic import write_plugins
 
 LARGE_PACKAGES = 1_000
 RELEASE_FILES = "plugins/*/*/releases/*"
-PEER_NAMES = {"rpm": "createrepo_c", "deb": "apt-ftparchive"}
+PEERS = {"createrepo_c": "rpm", "createrepo_c --pkglist": "rpm", "apt-ftparchive": "deb"}
 
 
 def measure(bench: Bench) -> list[Section]:
@@ -60,11 +60,12 @@ def _section(bench: Bench, what: str, fill: Callable[[Registry], None], *, round
     sides = [Side(lambda _: registry.command("publish", "--no-site"), before=lambda _: registry.forget_published())]
     indexed: list[tuple[str, int]] = []
     for size, (count, content_bytes) in contents.items():
-        for kind, name in PEER_NAMES.items():
-            bench.say(f"build: making {count:,} packages of {size} for {name}")
-            packages = folder / size.replace(" ", "") / kind
-            peers.write_packages(packages, count, kind=kind, content_bytes=content_bytes)
-            sides.append(_peer(packages, kind, count))
+        packages = folder / size.replace(" ", "")
+        for kind in sorted(set(PEERS.values())):
+            bench.say(f"build: making {count:,} packages of {size}: {kind}")
+            peers.write_packages(packages / kind, count, kind=kind, content_bytes=content_bytes)
+        for name, kind in PEERS.items():
+            sides.append(_peer(packages / kind, name, count))
             indexed.append((f"{name}, {count:,} packages of {size}", count))
     bench.say(f"build: {rounds} rounds")
     ours, *others = alternate(sides, rounds)
@@ -90,14 +91,16 @@ def _per(time: Callable[..., Series], samples: Sequence[Sample], count: int) -> 
     return time(samples, per=count, unit="µs")
 
 
-def _peer(folder: Path, kind: str, count: int) -> Side:
+def _peer(folder: Path, name: str, count: int) -> Side:
+    kind = PEERS[name]
+
     def before(_: int) -> None:
         put_aside(folder / "repodata")
         put_aside(folder.parent / "Packages")
 
     def after(_number: int, _sample: Sample) -> None:
         if (found := peers.indexed(folder, kind=kind)) != count:
-            raise RuntimeError(f"{PEER_NAMES[kind]} indexed {found} of {count} packages")
+            raise RuntimeError(f"{name} indexed {found} of {count} packages")
 
-    command = peers.createrepo(folder) if kind == "rpm" else peers.ftparchive(folder)
+    command = peers.createrepo(folder, listed="--pkglist" in name) if kind == "rpm" else peers.ftparchive(folder)
     return Side(lambda _: command, before, after)

