@@ -103,6 +103,7 @@ def run(
             out.stderr.write(clean(line) + "\n")
         else:
             out.answer(line)
+        out.flush()  # a pipe would otherwise get it in blocks, long after it was said
 
     env = {**(_file_pairs(env_file) if env_file is not None else {}), **_pairs(variables)}
     plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)

@@ -46,11 +46,9 @@ class Report:
     def printed(self, line: str, prefix: str = "") -> None:
         """Take a line that the service printed."""
         self._log.write(prefix + line)
-        if self._on_line is not None:
-            try:
-                self._on_line(line)
-            except (OSError, ValueError):
-                self._on_line = None  # who was shown it is gone; the log goes on, and so does the service
+        on_line = self._on_line
+        if on_line is not None:
+            self._show(lambda: on_line(line))
 
     def left_behind(self, pid: int | None, identity: str | None) -> None:
         """Say which process of an earlier supervisor is being ended; None: none is."""
@@ -78,9 +76,16 @@ class Report:
         remember(self._folder, self.state)
         health = f", {self.state.health}" if state == RUNNING and self.state.health is not None else ""
         self.say(f"{self.state.plugin} {self.state.version} is {state}{health}")
-        if self._on_state is not None:
-            self._on_state(self.state)
+        on_state = self._on_state
+        if on_state is not None:
+            self._show(lambda: on_state(self.state))
         return self.state
+
+    def _show(self, show: Callable[[], None]) -> None:
+        try:
+            show()
+        except (OSError, ValueError):  # who was shown it is gone; the log goes on, and so does the service
+            self._on_line = self._on_state = None
 
 
 def first_state(plan: ServicePlan, supervisor: int, **fields: object) -> ServiceState:

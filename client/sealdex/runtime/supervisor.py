@@ -146,6 +146,7 @@ class Supervisor:
             self._end_left_behind()
             return self._keep_running()
         except _StopError:
+            self._report.say("asked to stop")
             self._end_all()
             return self._report.change(STOPPED)
         except PluginError as error:
@@ -299,10 +300,10 @@ class Supervisor:
             self._row.end()
             self._passed_over, self._why_passed_over = None, None
         self._plan = plan
-        health = None if plan.health is None else HEALTHY
-        self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
         if self._passed_over is None:
             self._note(plan, PluginStatus.ENABLED, None)
+        health = None if plan.health is None else HEALTHY
+        self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
         if plan.health is not None:
             process.ask_every(max(plan.health.interval, self._patience.health_interval))
         return process
