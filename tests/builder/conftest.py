@@ -1,4 +1,4 @@
-"""Fixtures of the builder's tests: a real S3 server for the run, a bucket for each worker, and both storages."""
+"""Fixtures of the builder's tests: own folders, a tree with two plugins, a real S3 server for the run, storages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.s3_server import S3Server, WeedMissingError, shared_s3_server
+from support.source_trees import Tree
 
 from registry_builder.storage import open_storage
 
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry_builder.storage import Storage
+
+
+@pytest.fixture(autouse=True)
+def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and memory in folders of the test's own."""
+    monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("SEALDEX_KEY_PASSPHRASE", "SEALDEX_KEY_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A source tree with two plugins, nothing published yet."""
+    made = Tree.make(tmp_path / "source")
+    made.plugin("acme/slack", readme="# Slack\n")
+    made.release("acme/slack", "1.0.0")
+    made.plugin("acme/mail")
+    made.release("acme/mail", "0.1.0")
+    return made
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Fixtures of the CDN's tests: a tree published to the S3 server, and nginx before it."""
+"""The fixture of the CDN's tests: nginx before the S3 server."""
 
 from __future__ import annotations
 
@@ -8,17 +8,6 @@ from pathlib import Path
 import pytest
 from support.caching_cdn import caching_cdn
 from support.s3_server import S3Server
-from support.source_trees import Tree
-
-
-@pytest.fixture
-def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
-    monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    made = Tree.make(tmp_path / "source")
-    made.plugin("acme/slack", readme="# Slack\n")
-    made.release("acme/slack", "1.0.0")
-    return made
 
 
 @pytest.fixture
