@@ -34,6 +34,10 @@ class Builtin:
         """Return where a file of a release belongs."""
         return self.folder / release_folder(plugin, version) / name
 
+    def seems_to_have(self, plugin: PluginId, version: str, name: str) -> bool:
+        """Say whether there is such a file, whatever is in it."""
+        return not file_name_problem(name) and self.place(plugin, version, name).is_file()
+
     def find(self, plugin: PluginId, version: str, name: str, sha256: str) -> Path | None:
         """Return the file if it is there and has this digest; a wrong one is as good as none."""
         if file_name_problem(name):

@@ -93,16 +93,42 @@ def plan_listed(listed: FileList, artifact: ArtifactEntry, limits: UnpackLimits 
 
 def spans_for(entries: Iterable[ArchiveEntry]) -> list[Span]:
     """Return the ranges that hold the stored bytes of these entries: near ones joined, long ones in blocks."""
-    joined: list[Span] = []
-    for data in sorted((e.data for e in entries if e.data is not None and e.data.length), key=lambda d: d.offset):
-        end = data.offset + data.length
-        if joined and data.offset - joined[-1].end <= GAP_BYTES:
-            joined[-1] = Span(joined[-1].start, max(end, joined[-1].end))
+    stored = [e.data for e in entries if e.data is not None and e.data.length]
+    return _in_blocks(joined((Span(data.offset, data.offset + data.length) for data in stored), GAP_BYTES))
+
+
+def joined(spans: Iterable[Span], gap: int = 0) -> list[Span]:
+    """Return these ranges in order, those that touch or are at most ``gap`` bytes apart as one."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if found and span.start - found[-1].end <= gap:
+            found[-1] = Span(found[-1].start, max(span.end, found[-1].end))
         else:
-            joined.append(Span(data.offset, end))
+            found.append(span)
+    return found
+
+
+def without(spans: Iterable[Span], held: Iterable[Span]) -> list[Span]:
+    """Return what of these ranges isn't held; bytes between two of them may come again, since that costs less."""
+    there = joined(held)
+    missing: list[Span] = []
+    for span in spans:
+        start = span.start
+        for have in there:
+            if have.end <= start or have.start >= span.end:
+                continue
+            if have.start > start:
+                missing.append(Span(start, have.start))
+            start = max(start, have.end)
+        if start < span.end:
+            missing.append(Span(start, span.end))
+    return missing
+
+
+def _in_blocks(spans: Iterable[Span]) -> list[Span]:
     return [
         Span(start, min(start + BLOCK_BYTES, span.end))
-        for span in joined
+        for span in spans
         for start in range(span.start, span.end, BLOCK_BYTES)
     ]
 

@@ -42,6 +42,8 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealdex.download import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
@@ -165,6 +167,9 @@ class _MeteredObserver(Observer):
 
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)
+
+    def planning(self, choices: Sequence[Choice]) -> None:
+        self._inner.planning(choices)
 
     def downloading(self, choice: Choice) -> Progress | None:
         return self._inner.downloading(choice)

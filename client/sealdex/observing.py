@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sealdex.download import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
@@ -19,6 +21,9 @@ class Observer:
 
     def retrying(self, notice: RetryNotice) -> None:
         """Take note that a request failed and is tried again."""
+
+    def planning(self, choices: Sequence[Choice]) -> None:
+        """Take note that the artifacts of these are going to be downloaded, as a whole if not by less."""
 
     def downloading(self, choice: Choice) -> Progress | None:  # noqa: ARG002  # for who overrides it
         """Return what to tell of the bytes of this download, or None."""

@@ -126,6 +126,7 @@ class Obtainer:
                 artifact,
                 artifact_url(registry, plugin, version, artifact),
                 lambda: self._file(plugin, version, list_url, Pin(listed.sha256, listed.size)).read_bytes(),
+                self._cache,
                 progress=self._observer.downloading(choice),
             )
             if tree is not None:
@@ -149,12 +150,21 @@ class Obtainer:
             for choice in choices
             if choice.artifact is not None and choice.artifact.format != "oci"
         }
+        if to_fetch := [choice for choice in wanted.values() if not self._is_near(choice)]:
+            self._observer.planning(to_fetch)
         if len(wanted) < 2 or self._config.document.download.concurrent == 1:
             return {digest: obtain(choice) for digest, choice in wanted.items()}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
 
         with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
             return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
+
+    def _is_near(self, choice: Choice) -> bool:
+        """Say whether an artifact seems to be here; it isn't hashed for that."""
+        artifact = choice.artifact
+        if artifact is None or self._cache.find(artifact.sha256, artifact.size) is not None:
+            return True
+        return self._builtin.seems_to_have(choice.plugin, choice.release.version, artifact.file)
 
     def _download_one(self, choice: Choice) -> Path:
         artifact = choice.artifact

@@ -5,7 +5,8 @@ What happens, all of it in a staging folder of its own, which vanishes with a ki
 1. The pinned list is read, judged by the rules for archives, and a plan is made from it (`sealdex.file_lists`).
 2. Each planned file whose SHA-256 another installed version's list names is linked or copied from there and hashed
    where it then stands. What doesn't have the listed hash any more is dropped, and fetched like the rest.
-3. The rest is fetched by ranges into a sparse file as long as the archive, and unpacked from there, every file hashed.
+3. The rest is fetched by ranges into the archive's part file in the cache, and unpacked from there, every file hashed.
+   A later run goes on with what that holds (`sealdex.span_fetching`), or fetches it anew if it isn't what is listed.
 
 A server that gives no ranges, or other bytes than listed, makes this give up (`GivenUpError`), and the caller takes the
 whole archive, which is verified by its own digest. So the list saves bytes and decides nothing else.
@@ -14,11 +15,10 @@ whole archive, which is verified by its own digest. So the list saves bytes and 
 from __future__ import annotations
 
 import hashlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,29 +30,34 @@ from sealdex.archive.reading import ArchiveFile
 from sealdex.archive.writing import TreeWriter, UnpackedFile
 from sealdex.archive.zip_reader import zip_content
 from sealdex.errors import VerificationError
-from sealdex.file_lists import ListedPlan, Span, bytes_in, is_worth, plan_listed, read_file_list, spans_for
+from sealdex.file_lists import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
 from sealdex.model.files import MAX_FILE_LIST_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
-from sealdex.store.hashing import write_all
+from sealdex.span_fetching import NoRangesError, fetch_spans, held_spans
+from sealdex.store.cache_files import Partial
 from sealdex.store.installations import Installation, files_list_path, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.staging import staging_folder
 from sealdex.store.verify import read_files_list
-from sealdex.transport import HttpStatusError, OtherRangeError, TransientError
+from sealdex.transport import HttpStatusError
 
 if TYPE_CHECKING:
     from sealdex.download import Progress
-    from sealdex.transport import Attempts, Transport
+    from sealdex.store.cache import ContentCache
+    from sealdex.transport import Transport
 
 LINK_BYTES = 64 * 1024
 """Files from this size on are hard-linked, smaller ones copied; see docs/decisions/0010-file-lists.md."""
-CONNECTIONS = 4
 _LOOKED_THROUGH = 4  # installed versions, the newest ones
 
 
 class GivenUpError(Exception):
     """The release can't be put together from pieces, for this reason; the whole archive is to be fetched."""
+
+    def __init__(self, why: str, *, has_fetched_nothing: bool = False) -> None:
+        super().__init__(why)
+        self.has_fetched_nothing = has_fetched_nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +80,20 @@ class ReadyTree:
     reused_bytes: int
     _staging: ExitStack
 
+    def on_close(self, call: Callable[[], object]) -> None:
+        """Have this called, too, when the tree is closed."""
+        self._staging.callback(call)
+
     def close(self) -> None:
         """Delete what is left in the staging folder."""
         self._staging.close()
+
+
+def _let_go(cache: ContentCache, digest: str) -> None:
+    """Delete the part file of a release that is installed, unless somebody else is at it."""
+    with suppress(OSError), cache.try_lock(digest) as is_ours:
+        if is_ours:
+            cache.partial(digest).discard()
 
 
 def held_content(bases: Sequence[Installation]) -> dict[str, list[tuple[Path, UnpackedFile]]]:
@@ -102,6 +118,7 @@ def put_together(
     artifact_sha256: str,
     held: dict[str, list[tuple[Path, UnpackedFile]]],
     *,
+    part: Partial | None,
     list_bytes: int,
     progress: Progress | None = None,
 ) -> ReadyTree:
@@ -114,12 +131,13 @@ def put_together(
         plan: from its list.
         artifact_sha256: of the archive.
         held: as `held_content`.
+        part: what holds the archive's bytes from run to run, under its digest's lock; None for a file of this run.
         list_bytes: size of the list, for the sum of what was fetched.
         progress: told about fetched bytes.
 
     Raises:
-        GivenUpError: fetch the whole archive; nothing is left behind.
-        UnavailableError: the server can't be reached.
+        GivenUpError: fetch the whole archive.
+        UnavailableError: the server can't be reached; what came is kept in the part file.
         OSError: the file system refuses.
     """
     with ExitStack() as stack:
@@ -133,11 +151,13 @@ def put_together(
         entries = [plan.entries[file.source] for file in wanted]
         spans = spans_for(entries)
         if len(reused) == 0 or not is_worth(plan, {file.sha256 for file in reused}, list_bytes):
-            raise GivenUpError("too little of what is installed can be reused")
-        archive = staging / "archive"
-        _fetch(transport, url, spans, archive, plan.archive_bytes, progress)
-        fetched = _unpack(writer, plan, wanted, archive)
-        archive.unlink()
+            raise GivenUpError("too little of what is installed can be reused", has_fetched_nothing=True)
+        archive = part or Partial(staging / "archive")
+        try:
+            fetched_bytes = fetch_spans(transport, url, spans, archive, plan.archive_bytes, progress)
+        except NoRangesError as error:
+            raise GivenUpError(str(error)) from error
+        fetched = _unpack(writer, plan, wanted, archive.path)
         links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == SYMLINK]
         for written in (*reused, *fetched):
             if written.size:
@@ -149,7 +169,7 @@ def put_together(
             plan.archive_bytes,
             staging / "new",
             files,
-            list_bytes + bytes_in(spans),
+            list_bytes + fetched_bytes,
             sum(file.size for file in reused),
             stack.pop_all(),
         )
@@ -186,80 +206,6 @@ def _unpack(writer: TreeWriter, plan: ListedPlan, wanted: Sequence[PlannedFile],
     return fetched
 
 
-def _fetch(
-    transport: Transport, url: str, spans: Sequence[Span], path: Path, size: int, progress: Progress | None
-) -> None:
-    """Fetch these ranges into a file of ``size`` bytes that has holes elsewhere."""
-    with path.open("xb") as file:
-        file.truncate(size)
-    if progress is not None and spans:
-        progress.start(bytes_in(spans))
-    fetcher = _Fetcher(transport, url, path, size, progress)
-    try:
-        with ThreadPoolExecutor(max(1, min(CONNECTIONS, len(spans))), thread_name_prefix="ranges") as pool:
-            for done in [pool.submit(fetcher.fetch, span) for span in spans]:
-                done.result()
-    finally:
-        if progress is not None and spans:
-            progress.finish()
-
-
-class _Fetcher:
-    """Fetches ranges, several at once; the first that fails stops all."""
-
-    def __init__(self, transport: Transport, url: str, path: Path, size: int, progress: Progress | None) -> None:
-        self._transport = transport
-        self._url = url
-        self._path = path
-        self._size = size
-        self._progress = progress
-        self._lock = threading.Lock()
-        self._stop = threading.Event()
-
-    def fetch(self, span: Span) -> None:
-        try:
-            with self._path.open("r+b", buffering=0) as file:
-                attempts = self._transport.attempts(self._url)
-                position = span.start
-                while position < span.end:
-                    try:
-                        for chunk in self._chunks(Span(position, span.end), attempts):
-                            file.seek(position)
-                            write_all(file, chunk)
-                            position += len(chunk)
-                            attempts.reached(position - span.start)
-                            self._count(len(chunk))
-                        error = TransientError("it answered less than was asked for")
-                    except TransientError as broken:
-                        error = broken
-                    if position < span.end:
-                        attempts.failed(error)
-        except (HttpStatusError, OtherRangeError) as error:
-            self._stop.set()
-            raise GivenUpError(str(error)) from error
-        except BaseException:
-            self._stop.set()
-            raise
-
-    def _chunks(self, span: Span, attempts: Attempts) -> Iterator[bytes]:
-        left = span.end - span.start
-        with self._transport.stream(self._url, start=span.start, end=span.end, attempts=attempts) as stream:
-            if stream.status != 206 or stream.start != span.start or stream.total_size != self._size:
-                raise GivenUpError("the server gives no ranges of this archive")
-            for chunk in stream.chunks():
-                if self._stop.is_set():
-                    raise GivenUpError("another range failed")
-                left -= len(chunk)
-                if left < 0:
-                    raise GivenUpError("the server sends more than was asked for")
-                yield chunk
-
-    def _count(self, count: int) -> None:
-        if self._progress is not None:
-            with self._lock:
-                self._progress.advance(count)
-
-
 def from_pieces(
     store: Store,
     transport: Transport,
@@ -267,6 +213,7 @@ def from_pieces(
     artifact: ArtifactEntry,
     url: str,
     read_list: Callable[[], bytes],
+    cache: ContentCache,
     *,
     progress: Progress | None = None,
 ) -> ReadyTree | None:
@@ -279,6 +226,7 @@ def from_pieces(
         artifact: with a `file_list`.
         url: of the archive.
         read_list: fetches the list and compares it with its pin.
+        cache: keeps what was fetched until the release is installed.
         progress: told about fetched bytes.
 
     Raises:
@@ -301,6 +249,24 @@ def from_pieces(
         plan = plan_listed(listed, artifact)
         if not is_worth(plan, held.keys(), len(data)):
             return None
-        return put_together(store, transport, url, plan, artifact.sha256, held, list_bytes=len(data), progress=progress)
+        with cache.try_lock(artifact.sha256) as is_ours:  # whoever else is at it has his own ranges
+            part = cache.partial(artifact.sha256) if is_ours else None
+            had = held_spans(part, plan.archive_bytes) if part is not None else []
+            make = partial(
+                put_together,
+                store, transport, url, plan, artifact.sha256, held,
+                part=part, list_bytes=len(data), progress=progress,
+            )  # fmt: skip
+            try:
+                tree = make()
+            except GivenUpError as error:
+                if part is None or error.has_fetched_nothing:
+                    raise
+                part.discard()
+                if not had:
+                    raise
+                tree = make()  # it may have been what an earlier run left, as after a power cut
+            tree.on_close(lambda: _let_go(cache, artifact.sha256))
+            return tree
     except (GivenUpError, HttpStatusError, OSError):
         return None  # what is wrong with the disk, if it is that, the whole archive's way tells better

@@ -10,11 +10,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from sealdex.cli.context import Context, client_command, download_options
+from sealdex.cli.context import ConsoleObserver, Context, client_command, download_options
 from sealdex.cli.install_commands import fetch, install
+from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress, _rate
 from sealdex.cli.project_commands import ensure, update
 from sealdex.config import load_config
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
+from sealdex.resolve import Choice
 
 
 def config_after(tmp_path: Path, *args: str) -> Any:
@@ -97,3 +101,49 @@ def test_progress_of_unknown_length_says_no_time() -> None:
     with Progress("x", stream) as progress:
         progress.update(1)
     assert "left" not in stream.getvalue()
+
+
+class Shown(Progress):
+    """Keeps what would be drawn."""
+
+    def __init__(self) -> None:
+        super().__init__("x", None)
+        self.updates: list[tuple[int, int | None]] = []
+
+    def update(self, done: int, total: int | None = None) -> None:
+        self.updates.append((done, total))
+
+
+def choice(name: str, size: int | None) -> Choice:
+    artifact = ArtifactEntry(f"{name}.zip", "ab" * 32, "zip", size)
+    release = ReleaseEntry("1.0.0", FilePin(1, "ab" * 32), artifacts=(artifact,))
+    plugin = PluginId("acme", name)
+    return Choice(plugin, release, IndexDocument(1, *plugin, "", "", (release,)), artifact, requested=True)
+
+
+def test_the_whole_is_known_before_the_first_byte() -> None:
+    shown = Shown()
+    observer = ConsoleObserver(Output("human"), shown)
+    one, two = choice("one", 100), choice("two", 300)
+    observer.planning([one, two])
+    first = observer.downloading(one)
+    first.start(100)
+    first.advance(100)
+    assert shown.updates == [(100, 400)]
+    pieces = observer.downloading(two)  # an update by files needs less than the whole ...
+    pieces.start(30)
+    pieces.advance(10)
+    whole = observer.downloading(two)  # ... and is given up
+    whole.start(300)
+    whole.advance(300)
+    assert shown.updates[1:] == [(110, 130), (410, 410)]
+
+
+def test_without_a_size_no_whole_is_claimed() -> None:
+    shown = Shown()
+    observer = ConsoleObserver(Output("human"), shown)
+    observer.planning([choice("one", 100), choice("two", None)])
+    transfer = observer.downloading(choice("one", 100))
+    transfer.start(100)
+    transfer.advance(50)
+    assert shown.updates == [(50, None)]

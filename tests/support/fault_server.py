@@ -175,7 +175,7 @@ class FaultServer:
         self._files: dict[str, bytes] = {}
         self._etags: dict[str, str | None] = {}
         self._queues: dict[str, deque[Fault | None]] = {}
-        self._always: dict[str, Fault] = {}
+        self._always: dict[str, Fault | None] = {}
         self._lock = threading.Lock()
         self._scheme = "https" if tls else "http"
         self._server = _Server(("127.0.0.1", 0), _handler_for(self))
@@ -209,8 +209,8 @@ class FaultServer:
         with self._lock:
             self._queues.setdefault(path, deque()).extend(faults)
 
-    def always(self, path: str, fault: Fault) -> None:
-        """Answer every request of ``path`` that finds no queued fault with this one."""
+    def always(self, path: str, fault: Fault | None) -> None:
+        """Answer every request of ``path`` that finds no queued fault with this one; ``None``: well again."""
         self._always[path] = fault
 
     def asked(self, path: str) -> list[Request]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -222,8 +222,8 @@ class ConsoleObserver(Observer):
         self._out = out
         self._progress = progress
         self._lock = threading.Lock()
-        self._done = 0
-        self._total: int | None = 0
+        self._done: dict[str, int] = {}  # bytes by what is downloaded
+        self._totals: dict[str, int | None] = {}
         self._failures: dict[str, int] = {}
 
     def waiting(self, why: str) -> None:
@@ -243,6 +243,12 @@ class ConsoleObserver(Observer):
             elif count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a log needs no more
                 self._out.note(f"{notice.host}: {notice.reason}, trying again (failed attempts: {count})")
 
+    def planning(self, choices: Sequence[Choice]) -> None:
+        """Know all bytes before the first comes, so that the share of them only grows."""
+        with self._lock:
+            for choice in choices:
+                self._totals[str(choice)] = choice.artifact.size if choice.artifact is not None else 0
+
     def downloading(self, choice: Choice) -> _Transfer:
         """Count the bytes of one of perhaps several downloads."""
         return _Transfer(self, str(choice))
@@ -254,16 +260,18 @@ class ConsoleObserver(Observer):
             self._progress.update(done_bytes, total_bytes)
 
     def started(self, name: str, total: int | None) -> None:
-        """Add a download to the line."""
+        """Begin a download; one of pieces, or one that follows on those, has another total than was planned."""
         with self._lock:
-            self._progress.label = f"downloading {name}" if not self._done else "downloading"
-            self._total = None if total is None or self._total is None else self._total + total
+            self._totals[name] = None if total is None else self._done.setdefault(name, 0) + total
+            self._progress.label = f"downloading {name}" if len(self._totals) == 1 else "downloading"
 
-    def moved(self, count: int) -> None:
-        """Count bytes of any download."""
+    def moved(self, name: str, count: int) -> None:
+        """Count bytes of a download."""
         with self._lock:
-            self._done += count
-            self._progress.update(self._done, self._total)
+            self._done[name] = self._done.get(name, 0) + count
+            known = [total for total in self._totals.values() if total is not None]
+            whole = sum(known) if len(known) == len(self._totals) else None
+            self._progress.update(sum(self._done.values()), whole)
 
 
 class _Transfer:
@@ -277,7 +285,7 @@ class _Transfer:
         self._observer.started(self._name, total)
 
     def advance(self, n: int) -> None:
-        self._observer.moved(n)
+        self._observer.moved(self._name, n)
 
     def finish(self) -> None:
         """Leave the line to the others."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from sealdex.store.hashing import NO_FOLLOW
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from io import FileIO
     from pathlib import Path
 
@@ -28,12 +29,14 @@ class PartState:
     """What is known about a part file.
 
     ``length`` bytes from its start may be used, as far as the digest bears them out. ``url`` (without query: those
-    hold secrets) and ``etag`` say which file of which server they were read from.
+    hold secrets) and ``etag`` say which file of which server they were read from. ``pieces`` are ranges (start, end) of
+    an archive of which only some files are wanted, see `sealdex.span_fetching`.
     """
 
     length: int = 0
     url: str | None = None
     etag: str | None = None
+    pieces: tuple[tuple[int, int], ...] = ()
 
 
 class Partial:
@@ -62,12 +65,15 @@ class Partial:
             or not 0 <= length <= found.st_size
         ):
             return PartState()
-        return PartState(length, url, etag)
+        return PartState(length, url, etag, _pieces(facts.get("pieces")))
 
-    def save(self, *, url: str, etag: str | None, contiguous: int | None) -> None:
-        """Record the origin of the bytes, and how many of them have no hole; ``None``: all there are."""
+    def save(
+        self, *, url: str, etag: str | None, contiguous: int | None, pieces: Sequence[tuple[int, int]] = ()
+    ) -> None:
+        """Record the origin of the bytes, how many of them have no hole (``None``: all there are), and pieces."""
         draft = self._draft
-        draft.write_text(json.dumps({"url": url, "etag": etag, "contiguous": contiguous}))
+        facts = {"url": url, "etag": etag, "contiguous": contiguous, **({"pieces": pieces} if pieces else {})}
+        draft.write_text(json.dumps(facts))
         draft.replace(self._sidecar)
 
     def open(self) -> FileIO:
@@ -85,6 +91,15 @@ class Partial:
     @property
     def _draft(self) -> Path:
         return self._sidecar.with_name(self._sidecar.name + ".new")
+
+
+def _pieces(stated: object) -> tuple[tuple[int, int], ...]:
+    """Return the ranges that a sidecar states; none where any makes no sense."""
+    try:
+        found = tuple((start, end) for start, end in stated)  # type: ignore[attr-defined]  # whatever a file may say
+    except (TypeError, ValueError):
+        return ()
+    return found if all(type(start) is int and type(end) is int and 0 <= start < end for start, end in found) else ()
 
 
 def note_added(path: Path) -> None:

@@ -13,6 +13,7 @@ from sealdex.transport.types import (
     TooLargeError,
     TransientError,
     TransportSettings,
+    is_passing,
     public_url,
     strong_etag,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "TransientError",
     "Transport",
     "TransportSettings",
+    "is_passing",
     "public_url",
     "strong_etag",
 ]

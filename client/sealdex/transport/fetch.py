@@ -26,6 +26,7 @@ from sealdex.transport.types import (
     TransientError,
     TransportSettings,
     host_of,
+    is_passing,
     public_url,
     strong_etag,
 )
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sealdex.transport.http import HttpGetter
-
-_RETRIED_CLIENT_ERRORS = frozenset({408, 429})
 
 
 class Stream:
@@ -248,7 +247,7 @@ def _accepted(url: str, answer: Answer, expected: frozenset[int]) -> Answer:
     if answer.status in expected:
         return answer
     answer.body.close()
-    if answer.status < 500 and answer.status not in _RETRIED_CLIENT_ERRORS:
+    if not is_passing(answer.status):
         raise HttpStatusError(url, answer.status)
     raise TransientError(f"it answered {answer.status}", status=answer.status, retry_after=answer.retry_after)
 

@@ -165,6 +165,14 @@ _STATUS_HINTS = {
     407: "check the user and password in the proxy's address (HTTPS_PROXY)",
 }
 
+_RETRIED_CLIENT_ERRORS = frozenset({408, 429})
+
+
+def is_passing(status: int) -> bool:
+    """Say whether a status tells of trouble that may pass, so that another attempt may help."""
+    return status >= 500 or status in _RETRIED_CLIENT_ERRORS
+
+
 _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
