@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,7 +53,9 @@ def run(context: Context, file: Path) -> None:
         else:
             out.line(f"$ {result.command}: exit code {result.exit_code}")
 
-    with shown_logs(out), context.client("ensuring the job's plugins") as client:
+    # what plugins of this process print may not get between the lines of the one document
+    printing = redirect_stdout(out.stderr) if out.mode == "json" else nullcontext()
+    with shown_logs(out), printing, context.client("ensuring the job's plugins") as client:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
     if not done.success:
         error = PluginError(
