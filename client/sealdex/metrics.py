@@ -6,6 +6,8 @@
     plugin_load_duration_seconds{plugin_id}              histogram: loading, initialising
     plugin_error_total{plugin_id,version}                loads that failed, programs that ended by themselves
     plugin_installed{status}                             gauge: plugins by status, 0 disabled, 1 enabled, 2 error
+    plugin_service_up{plugin_id,version}                 gauge: 1 while a service runs and is well, else 0
+    plugin_service_restarts{plugin_id,version}           gauge: how often it was started again since it was run
     sealdex_cache_bytes                                  gauge
 
 A host process serves them (`Metrics.serve`). A command line lives too short to be asked, so it adds what it did to a
@@ -25,6 +27,8 @@ from filelock import FileLock
 
 from sealdex.errors import ConfigError
 from sealdex.observing import Observer
+from sealdex.runtime.service_state import RUNNING, UNHEALTHY
+from sealdex.runtime.services import Services
 from sealdex.store.installations import installations
 from sealdex.store.layout import Store
 from sealdex.store.state import ENABLED, State
@@ -90,7 +94,12 @@ class Metrics:
         return _MeteredObserver(self, inner or Observer())
 
     def serve(self, port: int = 0, address: str = "127.0.0.1") -> tuple[Any, Any]:
-        """Serve them over HTTP in a thread; return the server (its port is ``server_port``) and the thread."""
+        """Serve them over HTTP in a thread, with memory and CPU of this process; return the server and the thread.
+
+        The server's port is its ``server_port``.
+        """
+        with suppress(ValueError):  # served twice, or a registry that has it
+            prometheus.ProcessCollector(registry=self.registry)
         return prometheus.start_http_server(port, address, self.registry)
 
     def add_to_textfile(self, path: Path) -> None:
@@ -152,6 +161,14 @@ class _Gauges(Collector):
         for status in (0, 1, 2):
             counted.add_sample("plugin_installed", {"status": str(status)}, by_status[status])
         yield counted
+        up = Metric("plugin_service_up", "Whether a service runs and is well.", "gauge")
+        restarts = Metric("plugin_service_restarts", "Restarts of a service since it was run.", "gauge")
+        for state in Services(self._store).list():
+            labels = {"plugin_id": state.plugin, "version": state.version}
+            up.add_sample(up.name, labels, state.state == RUNNING and state.health != UNHEALTHY)
+            restarts.add_sample(restarts.name, labels, state.restarts)
+        yield up
+        yield restarts
         size = Metric("sealdex_cache_bytes", "Size of the cache of downloads.", "gauge")
         size.add_sample("sealdex_cache_bytes", {}, _bytes_below(Path(self._store.cache_folder)))
         yield size

@@ -16,6 +16,7 @@ from sealdex.cli.main import main
 from sealdex.metrics import Metrics
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, PluginManager
+from sealdex.runtime.service_state import ServiceFolder, ServiceState
 from sealdex.store.state import State
 
 
@@ -73,6 +74,9 @@ def test_the_file_can_be_configured(agent: Path, tmp_path: Path) -> None:
 def test_a_host_process_serves_them(plugins: PluginStore) -> None:
     plugins.python("acme/good", "1.0.0", "class Plugin:\n    def __init__(self, config): pass\n")
     plugins.python("acme/bad", "1.0.0", "1 / 0")
+    folder = ServiceFolder(plugins.store, ("acme", "serves"))
+    folder.make()
+    folder.write(ServiceState("acme/serves", "1.0.0", "stopped", 1, restarts=3))
     metrics = Metrics(plugins.store)
     server, thread = metrics.serve()
     try:
@@ -82,7 +86,8 @@ def test_a_host_process_serves_them(plugins: PluginStore) -> None:
             with pytest.raises(PluginError):
                 manager.register("acme/bad")
         with urllib.request.urlopen(f"http://127.0.0.1:{server.server_port}/metrics", timeout=10) as answer:
-            told = values(answer.read().decode())
+            text = answer.read().decode()
+            told = values(text)
     finally:
         server.shutdown()
         server.server_close()
@@ -90,6 +95,11 @@ def test_a_host_process_serves_them(plugins: PluginStore) -> None:
     assert told['plugin_load_duration_seconds_count{plugin_id="acme/good"}'] == 2
     assert told['plugin_error_total{plugin_id="acme/bad",version="1.0.0"}'] == 1
     assert told['plugin_installed{status="2"}'] == 1
+    assert told['plugin_service_up{plugin_id="acme/serves",version="1.0.0"}'] == 0
+    assert told['plugin_service_restarts{plugin_id="acme/serves",version="1.0.0"}'] == 3
+    assert told["process_resident_memory_bytes"] > 1_000_000
+    described = {line.split()[2] for line in text.splitlines() if line.startswith("# HELP")}
+    assert described == {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
     assert State(plugins.store).plugin(PluginId("acme", "bad")).status == 2
 
 
