@@ -3,6 +3,7 @@
 folder:../published                                a folder, relative to the source tree
 s3://bucket/prefix                                 AWS; credentials and region as boto3 finds them
 s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any other S3 server
+s3://bucket/prefix?encode=gzip                     documents and pages gzipped, for readers without a compressing CDN
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from registry_builder.storage.encoding import GZIP
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import ConfigError, UsageError
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from registry_builder.storage.protocol import Storage
 
 _USER_INFO = re.compile(r"//[^/]*@")
-_S3_OPTIONS = frozenset({"endpoint_url", "region"})
+_S3_OPTIONS = frozenset({"encode", "endpoint_url", "region"})
 
 
 def open_storage(uri: str, *, base: Path) -> Storage:
@@ -44,7 +46,13 @@ def open_storage(uri: str, *, base: Path) -> Storage:
         from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
 
         bucket, prefix, options = _parse_s3(uri)
-        return S3Storage(bucket, prefix=prefix, endpoint_url=options.get("endpoint_url"), region=options.get("region"))
+        return S3Storage(
+            bucket,
+            prefix=prefix,
+            endpoint_url=options.get("endpoint_url"),
+            region=options.get("region"),
+            encode="encode" in options,
+        )
     raise _refused(uri, "its kind is unknown")
 
 
@@ -59,7 +67,9 @@ def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
         raise _refused(uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands")
     options = dict(pairs)
     if len(options) != len(pairs) or not _S3_OPTIONS.issuperset(options) or not all(options.values()):
-        raise _refused(uri, f"its options may be {' and '.join(sorted(_S3_OPTIONS))}, each once, with a value")
+        raise _refused(uri, f"its options may be {', '.join(sorted(_S3_OPTIONS))}, each once, with a value")
+    if options.get("encode", GZIP) != GZIP:
+        raise _refused(uri, f"its encode may be {GZIP} and nothing else")
     if parts.fragment:
         raise _refused(uri, "it has a '#' part")
     prefix = unquote(parts.path).strip("/")

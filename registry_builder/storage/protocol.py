@@ -126,7 +126,8 @@ class Body:
     """Bytes to store: in memory (``data``) or in a file that is streamed (``path``), never both.
 
     ``size`` is in bytes, ``sha256`` in lower-case hex. Storages hold what they write to both, so a file that
-    changes between `of_file` and the put is refused instead of published.
+    changes between `of_file` and the put is refused instead of published. ``encoding`` is the Content-Encoding that
+    the bytes are in; None for plain ones, which is what callers of `Storage` give and get.
     """
 
     data: bytes | None
@@ -135,6 +136,7 @@ class Body:
     sha256: str
     content_type: str
     cache_control: str
+    encoding: str | None = None
 
     @classmethod
     def of_bytes(cls, data: bytes, headers: ObjectHeaders) -> Body:

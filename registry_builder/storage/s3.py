@@ -27,6 +27,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from registry_builder.storage.encoding import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage.inventory import Listed
 from registry_builder.storage.protocol import (
     FileChangedError,
@@ -69,10 +70,17 @@ class S3Storage:
     """
 
     def __init__(
-        self, bucket: str, *, prefix: str = "", endpoint_url: str | None = None, region: str | None = None
+        self,
+        bucket: str,
+        *,
+        prefix: str = "",
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        encode: bool = False,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
+        self._encode = encode
         self.description = f"s3://{bucket}/{prefix}".rstrip("/")
         self.requests: Counter[str] = Counter()
         self.bytes_put = 0
@@ -93,10 +101,15 @@ class S3Storage:
                     raise ObjectMissingError(key, self.description) from error
                 raise
             with contextlib.closing(answer["Body"]) as stream:
+                is_encoded = answer.get("ContentEncoding") == GZIP
+                limit = max_encoded(max_bytes) if is_encoded else max_bytes
                 # An answer that doesn't state its length could be endless.
-                if answer.get("ContentLength", max_bytes + 1) > max_bytes:
+                if answer.get("ContentLength", limit + 1) > limit:
                     raise ObjectTooLargeError(key, self.description, max_bytes)
-                return StoredObject(stream.read(), answer["ETag"])
+                data = stream.read()
+                if is_encoded and len(data := decoded(data, max_bytes)) > max_bytes:
+                    raise ObjectTooLargeError(key, self.description, max_bytes)
+                return StoredObject(data, answer["ETag"])
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an immutable object; see `Storage.put_new`."""
@@ -178,6 +191,7 @@ class S3Storage:
 
     def _put(self, key: str, body: Body, condition: dict[str, str]) -> str | None:
         """Write under ``condition``; return the new tag, or None if the condition didn't hold."""
+        body = encoded(key, body) if self._encode else body
         put = self._put_whole if body.size <= MULTIPART_BYTES else self._put_parts
         for attempt in range(_CONFLICT_ATTEMPTS):
             try:
@@ -204,6 +218,7 @@ class S3Storage:
             "ContentType": body.content_type,
             "CacheControl": body.cache_control,
             "ChecksumSHA256": _base64(bytes.fromhex(body.sha256)),
+            **_encoding(body),
             **condition,
         }
         if body.path is None:
@@ -225,6 +240,7 @@ class S3Storage:
             ContentType=body.content_type,
             CacheControl=body.cache_control,
             ChecksumAlgorithm="SHA256",
+            **_encoding(body),  # type: ignore[arg-type]  # the stubs want a TypedDict; this is a str parameter
         )["UploadId"]
         try:
             parts = self._upload_parts(name, body, upload_id)
@@ -270,19 +286,26 @@ class S3Storage:
         return self._etag_if_holds(key, body) is not None
 
     def _etag_if_holds(self, key: str, body: Body) -> str | None:
-        """Return the tag of the stored object if its bytes are those of ``body``.
+        """Return the tag of the stored object if its bytes, decoded, are those of ``body``.
 
         A whole-object SHA-256 that the server keeps answers that in one HEAD. That of a multipart upload is a
-        hash of hashes, and some servers keep none: then the object is read and hashed.
+        hash of hashes, some servers keep none, and gzip's bytes depend on the version of zlib: then the object is read.
         """
         name = self._name(key)
         try:
             head = self._client.head_object(Bucket=self._bucket, Key=name, ChecksumMode="ENABLED")
-            if head["ContentLength"] != body.size:
+            is_encoded = head.get("ContentEncoding") == GZIP and body.data is not None
+            as_stored = gzipped(body) if is_encoded else body
+            if head["ContentLength"] != as_stored.size and not is_encoded:
                 return None
             checksum = head.get("ChecksumSHA256", "")
             if checksum and "-" not in checksum and head.get("ChecksumType") != "COMPOSITE":
-                return head["ETag"] if checksum == _base64(bytes.fromhex(body.sha256)) else None
+                if checksum == _base64(bytes.fromhex(as_stored.sha256)):
+                    return head["ETag"]
+                if not is_encoded:
+                    return None
+            if is_encoded:
+                return self._etag_if_decodes_to(key, body)
             answer = self._client.get_object(Bucket=self._bucket, Key=name)
         except ClientError as error:
             if _is_missing(error):
@@ -293,6 +316,13 @@ class S3Storage:
             for chunk in stream.iter_chunks(_READ_CHUNK_BYTES):
                 digest.update(chunk)
         return answer["ETag"] if digest.hexdigest() == body.sha256 else None
+
+    def _etag_if_decodes_to(self, key: str, body: Body) -> str | None:
+        try:
+            stored = self.get(key, max_bytes=body.size)
+        except (ObjectMissingError, ObjectTooLargeError):
+            return None
+        return stored.etag if hashlib.sha256(stored.data).hexdigest() == body.sha256 else None
 
 
 def part_bytes_for(size: int) -> int:
@@ -328,6 +358,10 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
             untouched="nothing was contacted",
             hint="write endpoint_url (or AWS_ENDPOINT_URL_S3) as http://HOST:PORT or https://HOST",
         ) from error
+
+
+def _encoding(body: Body) -> dict[str, str]:
+    return {} if body.encoding is None else {"ContentEncoding": body.encoding}
 
 
 def _is_missing(error: ClientError) -> bool:

@@ -5,6 +5,7 @@ In CI a missing node or npm is a failure; elsewhere the tests that need them are
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -127,6 +128,17 @@ def test_tuf_js_reads_an_index_document(published: Published, tuf_js: Path, tmp_
     assert versions(data) == ["1.1.0", "1.0.0"]
     status, data, said = read_with_tuf_js(tuf_js, published, MISSING, tmp_path / "missing")
     assert (status, data, said) == (3, b"", "")
+
+
+def test_tuf_js_reads_documents_that_the_store_answers_gzipped(
+    published: Published, tuf_js: Path, tmp_path: Path
+) -> None:
+    for key in [key for key in published.server.files if key.startswith("targets/")]:
+        published.server.instead[key] = gzip.compress(published.server.files[key])
+        published.server.gzipped.add(key)
+    status, data, said = read_with_tuf_js(tuf_js, published, SLACK, tmp_path / "found")
+    assert (status, said) == (0, "")
+    assert data == published.bytes_of(SLACK)
 
 
 def test_tuf_js_refuses_an_edited_index_document(published: Published, tuf_js: Path, tmp_path: Path) -> None:

@@ -40,6 +40,8 @@ class TreeServer:
         self.files = files
         self.instead: dict[str, bytes | int | Endless] = {}
         """Path to what is answered in its place: other bytes, a status, or bytes without end."""
+        self.gzipped: set[str] = set()
+        """Paths whose bytes are gzip, and answered as such."""
         self.requests: list[str] = []
         self.out_of_turn: list[str] = []
         self._rounds: list[_Round] | None = None
@@ -122,6 +124,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(b" " * 65536)
         status, body = (answer, b"no such file") if isinstance(answer, int) else (200, answer)
         self.send_response(status)
+        if status == 200 and self.path.lstrip("/") in self.tree.gzipped:
+            self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
