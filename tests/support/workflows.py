@@ -214,7 +214,7 @@ class GitHub:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=120,
+                timeout=300,
             )
             done.output += f"$ {step['run']}\n{ran.stdout}{ran.stderr}"
             if output.exists():

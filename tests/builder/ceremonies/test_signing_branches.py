@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.workflows import git
 
 from registry_builder.signing import branch as signing_branch
+from registry_builder.signing import due
 from registry_builder.signing.branch import take_ceremony
 from registry_builder.signing.ceremony import load_ceremony
 from registry_builder.signing.ceremony_steps import Wanted, sign_ceremony, start_ceremony
 from registry_builder.signing.keys import create_key, register_keys
+from registry_builder.signing.roles import utc_now
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -194,3 +199,55 @@ def test_only_a_branch_of_this_repository_is_read(clone: Path) -> None:
     with pytest.raises(ConfigError, match="no commit in common"):
         take_ceremony(root, "swap", "unrelated")
     assert not (root / "here").exists()
+
+
+def test_a_ceremony_is_shown_as_markdown_in_which_everything_said_is_text(clone: Path, tmp_path: Path) -> None:
+    """Attack: whoever starts a ceremony writes HTML, images, headings and mentions into what signers read."""
+    evil = "x\n# Signed by all\n<img src=x> ![x](http://evil) @everyone `code` | **bold**"
+    plan = clone / EVENT / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "why": evil, "by": evil}))
+    summary = tmp_path / "summary.md"
+    assert call(clone, "ceremony", "show", "swap", "--summary", summary) == 0
+    text = summary.read_text()
+    assert "## Ceremony swap: waits for signatures" in text
+    assert "- role root no longer trusts root\\-2" in text
+    assert "| root 1 | 1 of 2 needed | `root-1` |" in text
+    for part in ("\n# Signed", "<img", "![x]", "@everyone", " `code`", "**bold**"):
+        assert part not in text
+
+
+def test_what_is_refused_is_said_in_the_summary_too(clone: Path, tmp_path: Path) -> None:
+    (clone / EVENT / "public" / "@everyone![x](y).json").write_text("{}")
+    commit(clone, "More")
+    root, summary = at_main(clone), tmp_path / "summary.md"
+    assert call(root, "ceremony", "take", "swap", "sign/swap", "--summary", summary) == 1
+    assert "## Ceremony swap: refused" in summary.read_text()
+    assert "is no file that signers add" in summary.read_text()
+    for part in ("@everyone", "![x]"):
+        assert part not in summary.read_text()
+    assert call(root, "ceremony", "show", "swap", "--summary", summary) == 3
+    assert "there is no ceremony 'swap'" in summary.read_text()
+
+
+def test_what_is_due_is_started_and_nothing_else(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tree.root
+    said = document(root, capsys, "ceremony", "start", "renew", "--due", "--by", "kim")
+    assert said == {"name": "renew", "started": False}
+    assert not (root / "ceremonies").exists()
+    monkeypatch.setattr(due, "utc_now", lambda: utc_now() + timedelta(days=310))
+    said = document(root, capsys, "ceremony", "start", "renew", "--due", "--by", "kim")
+    assert said["started"] is True
+    assert [each["file"] for each in said["documents"]] == ["2.root.json", "2.targets.json"]
+    assert said["wanted"] == []
+
+
+def test_only_the_role_within_its_window_is_due(tree: Tree) -> None:
+    config = tree.root / "registry.toml"
+    text = config.read_text()
+    table = text.index("[roles.targets]")
+    config.write_text(text[:table] + text[table:].replace("signing_days = ", "signing_days = 3", 1))
+    config_says = read_config(tree.root).roles
+    assert config_says["targets"].signing_days > config_says["root"].signing_days
+    assert due.due_offline_roles(tree.root, now=utc_now() + timedelta(days=60)) == ("targets",)
