@@ -7,7 +7,7 @@
 
 `sealdex lock --export DIR` makes such a folder from a project. A file of it is used where the signed index or a lock
 pins its digest, so it can be stale or wrong and nothing is weakened. Its own lock is what is installed from when no
-registry can be reached: whoever puts the folder there vouches for that, as `sealdex list` says.
+registry can be reached, or none is configured: whoever puts the folder there vouches for that, as `sealdex list` says.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ from sealdex.config import Config, load_config
 from sealdex.copying import copy_verified
 from sealdex.deploying import Job, deploy, finish_killed, pins
 from sealdex.download import Pin, download
-from sealdex.errors import NotFoundError, UnavailableError, UsageError, VerificationError
+from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.fallback import fall_back
 from sealdex.installing import install_chosen, install_request
 from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
@@ -313,8 +313,9 @@ class Client:
             policy: channel, pre-releases, yanked releases, staged rollouts.
             make_current: switch ``current`` of what was asked for and of its dependencies to these versions.
             pin: pin what was asked for to these versions (True), or take its pins away (False).
-            fallback: where the registry can't be reached, be content with installed versions that satisfy the requests;
-                their action is ``fallback``; and where those don't do, with what is preinstalled.
+            fallback: where the registry can't be reached, or none is configured, be content with installed versions
+                that satisfy the requests; their action is ``fallback``; and where those don't do, with what is
+                preinstalled.
             on_resolved: told what will be installed, before anything is downloaded.
 
         Raises:
@@ -334,18 +335,18 @@ class Client:
             return self.install_choices(
                 resolution.choices, self._registries.trust, command=command, make_current=make_current, pin=pin
             )
-        except UnavailableError as error:
+        except (UnavailableError, NoRegistryError) as error:
             if not fallback:
                 raise
             return self._without_registry(asked, error, command, make_current=make_current)
 
     def _without_registry(
-        self, asked: Sequence[Request], error: UnavailableError, command: str, *, make_current: bool
+        self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool
     ) -> list[Installed]:
         """Be content with what is installed, else with what the host came with; else raise what was caught."""
         try:
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
-        except UnavailableError:
+        except (UnavailableError, NoRegistryError):
             from sealdex.project.preinstalled import preinstalled  # noqa: PLC0415  # only for who has nothing better
 
             found = preinstalled(self._builtin, asked, self.environment)
@@ -393,6 +394,10 @@ class Client:
                 local.artifact,
                 requested=True,
             )
+            if (policy := self.config.document.attestations) is not None and policy.required:
+                from sealdex.attesting import refuse_unsigned  # noqa: PLC0415  # as in install_choices
+
+                refuse_unsigned(self.config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
             request = install_request(choice, trust)
             if request is None:
@@ -424,6 +429,10 @@ class Client:
         Raises:
             VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
+        if (policy := self.config.document.attestations) is not None and policy.required:
+            from sealdex.attesting import require_attestations  # noqa: PLC0415  # few hosts require them
+
+            require_attestations(self, choices)
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
         return install_chosen(
             self._store, self._obtainer, self.observer, choices, trusts, command, make_current=make_current, pin=pin

@@ -21,7 +21,7 @@ from sealdex.config_document import (
     url_problem,
 )
 from sealdex.config_layers import sections_of, with_layers
-from sealdex.errors import ConfigError, NotFoundError
+from sealdex.errors import ConfigError, NoRegistryError, NotFoundError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.environment import Environment, detect_environment
 from sealdex.places import config_file, store_folder
@@ -113,18 +113,18 @@ class Config:
         """Return the one registry that a namespace is looked up in.
 
         Raises:
-            NotFoundError: no registry is configured, or none claims the namespace.
+            NoRegistryError: no registry is configured, or none claims the namespace.
         """
         found = registry_for(self.registries, namespace)
         if found is not None:
             return found
         if not self.registries:
-            raise NotFoundError(
+            raise NoRegistryError(
                 "no registry is configured",
                 subject=str(self.path),
                 hint="sealdex registry add NAME URL --root FILE",
             )
-        raise NotFoundError(
+        raise NoRegistryError(
             f"no registry is configured for namespace '{namespace}'",
             subject=str(self.path),
             untouched="no registry was asked, so that none can stand in for another",

@@ -59,6 +59,12 @@ class NotFoundError(SealdexError):
     code = "not-found"
 
 
+class NoRegistryError(NotFoundError):
+    """No registry is configured, or none for the namespace in question."""
+
+    code = "no-registry"
+
+
 class NoMatchError(NotFoundError):
     """Releases exist, but none fits the request on this host; the message says why each was passed over."""
 

@@ -1,11 +1,11 @@
-"""What serves when no registry can be reached: installed versions that satisfy what is asked for."""
+"""What serves when no registry can be asked: installed versions that satisfy what is asked for."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from sealdex.errors import UnavailableError
+from sealdex.errors import NoRegistryError, UnavailableError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
@@ -19,7 +19,12 @@ from sealdex.store.state import Facts
 
 
 def fall_back(
-    store: Store, requests: Sequence[Request], error: UnavailableError, *, command: str, make_current: bool = True
+    store: Store,
+    requests: Sequence[Request],
+    error: UnavailableError | NoRegistryError,
+    *,
+    command: str,
+    make_current: bool = True,
 ) -> list[Installed]:
     """Return installed versions that satisfy all requests: the one in use where it does, else the newest that does.
 
@@ -31,7 +36,8 @@ def fall_back(
         make_current: switch to them.
 
     Raises:
-        UnavailableError: the one given, with what is missing: some request is satisfied by nothing that is installed.
+        UnavailableError, NoRegistryError: the one given, with what is missing: nothing that is installed satisfies some
+            request.
     """
     found: list[Installation] = []
     for request in requests:
@@ -65,7 +71,11 @@ def _using(version: str) -> Callable[[Facts], Facts]:
 
 
 def _as_installed(
-    installation: Installation, before: Installation | None, error: UnavailableError, *, make_current: bool
+    installation: Installation,
+    before: Installation | None,
+    error: UnavailableError | NoRegistryError,
+    *,
+    make_current: bool,
 ) -> Installed:
     plugin = PluginId(*installation.id)
     artifact = ArtifactEntry(

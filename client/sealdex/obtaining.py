@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
-from urllib.parse import unquote
 
 from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.builtin import Builtin
@@ -75,9 +74,8 @@ class Obtainer:
 
     def manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
         """Return where the pinned manifest of a release lies; raises as `archives`."""
-        url = file_url(self._registries().url_of(plugin), plugin, release.version, MANIFEST_NAME)
         pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
-        return self._file(plugin, release.version, url, pin)
+        return self._file(plugin, release.version, MANIFEST_NAME, pin)
 
     def manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
         """Return the pinned manifest of a release, hashed once more as it is read; raises as `archives`."""
@@ -118,14 +116,14 @@ class Obtainer:
         )
         if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
             registry = self._registries().url_of(plugin)
-            list_url = file_url(registry, plugin, version, file_list_name(artifact.file))
+            list_name = file_list_name(artifact.file)
             tree = from_pieces(
                 self._store,
                 self._transport,
                 plugin,
                 artifact,
                 artifact_url(registry, plugin, version, artifact),
-                lambda: self._file(plugin, version, list_url, Pin(listed.sha256, listed.size)).read_bytes(),
+                lambda: self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes(),
                 self._cache,
                 progress=self._observer.downloading(choice),
             )
@@ -183,25 +181,32 @@ class Obtainer:
         return self._file(
             choice.plugin,
             choice.release.version,
-            artifact_url(self._registries().url_of(choice.plugin), choice.plugin, choice.release.version, artifact),
+            artifact.file,
             artifact_pin(artifact, self._config.document.download.max_plugin_size),
             choice,
         )
 
-    def _file(self, plugin: PluginId, version: str, url: str, pin: Pin, choice: Choice | None = None) -> Path:
-        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched."""
-        name = unquote(url.rsplit("/", 1)[-1])
+    def _file(self, plugin: PluginId, version: str, name: str, pin: Pin, choice: Choice | None = None) -> Path:
+        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched.
+
+        Which registry it belongs to is asked last: what is here serves where none is configured.
+        """
         if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
             return path
+        if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
+            return path
         if self._offline:
-            if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
-                return path
             raise UnavailableError(
                 f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
                 subject=f"{plugin} {version}",
                 untouched="nothing was installed",
                 hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
             )
+        registry = self._registries().url_of(plugin)
+        if choice is not None and choice.artifact is not None:
+            url = artifact_url(registry, plugin, version, choice.artifact)
+        else:
+            url = file_url(registry, plugin, version, name)
         return download(
             self._transport,
             url,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Run
+from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
 PLUGIN = "plugins/acme/slack/1.1.0"
@@ -88,3 +89,56 @@ def test_looking_offline(run: Run, server: TreeServer, tmp_path: Path) -> None:
     assert "acme/slack" in run("info", "acme/slack", "--offline").out
     assert run("info", "acme/mail", "--offline").code == 5
     assert server.requests == []
+
+
+@pytest.fixture
+def alone(image: Path, bare: Run, server: TreeServer, tmp_path: Path) -> Run:
+    """A host that has preinstalled archives and knows of no registry."""
+    (tmp_path / "config/config.toml").write_text('[install]\nbuiltin = "../image"\n')
+    server.requests.clear()
+    return bare
+
+
+def test_preinstalled_archives_alone_do(alone: Run, server: TreeServer) -> None:
+    done = alone("install", "acme/slack@^1")
+    assert (done.code, "no registry could be asked" in done.err) == (0, True), done.err
+    assert "installed acme/slack 1.1.0 · pinned by builtin" in done.out
+    assert "installed acme/base 1.0.0 · pinned by builtin" in done.out
+    assert alone("verify").code == 0
+    again = alone("install", "acme/slack", "--json").document["installed"]
+    assert [(each["action"], each["unreachable"]) for each in again] == [("fallback", "no registry is configured")]
+    assert server.requests == []
+
+
+def test_ensure_from_preinstalled_archives_alone(alone: Run, server: TreeServer) -> None:
+    for options in (["--locked"], ["--frozen"]):
+        done = alone("ensure", *options)
+        assert done.code == 0, done.err
+        assert "installed acme/slack 1.1.0 · pinned by sealdex.lock" in done.out
+        assert "only the lock vouches for what was installed: no registry is configured" in done.err
+        assert alone("rollback").code == 0
+    assert server.requests == []
+
+
+def test_a_namespace_without_a_registry_is_served_by_what_is_preinstalled(
+    alone: Run, server: TreeServer, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    """What is preinstalled needs no registry; one that others belong to isn't asked for it."""
+    config, root = tmp_path / "config/config.toml", tmp_path / "config/root.json"
+    root.write_bytes(registry.root)
+    other = f'[registries.other]\nurl = "{server.url}"\nroot = "root.json"\nnamespaces = ["else"]\n'
+    config.write_text(config.read_text() + other)
+    assert "pinned by builtin" in alone("install", "acme/slack").out
+    assert server.requests == []
+
+
+def test_alone_what_is_not_preinstalled_is_not_found(alone: Run, image: Path) -> None:
+    for args in (["acme/mail"], ["acme/slack@^2"], ["acme/slack", "--no-fallback"]):
+        refused = alone("install", *args)
+        assert (refused.code, "no registry is configured" in refused.err) == (3, True)
+        assert "registry add" in refused.err
+    (image / "sealdex.lock").unlink()
+    assert alone("install", "acme/slack").code == 3
+    (image / PLUGIN / "slack.zip").write_bytes(b"something else")
+    assert alone("ensure", "--locked").code == 3
+    assert alone("list", "--json").document["installed"] == []

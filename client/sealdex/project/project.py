@@ -13,7 +13,14 @@ from sealdex.builtin import Builtin
 from sealdex.client import Client
 from sealdex.config_edit import replace_file
 from sealdex.deploying import finish_killed, pins
-from sealdex.errors import InstallError, NoMatchError, NotFoundError, SealdexError, UnavailableError
+from sealdex.errors import (
+    InstallError,
+    NoMatchError,
+    NoRegistryError,
+    NotFoundError,
+    SealdexError,
+    UnavailableError,
+)
 from sealdex.install import InstallRequest, needs_archive
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, choose_artifact
@@ -314,7 +321,7 @@ class Project:
                     yanked[choice.plugin] = signed.yanked
             trusts = {choice.plugin: self._client.trust(choice.plugin) for choice in missing}
             return _Vouched(vouched, trusts, yanked)
-        except UnavailableError as error:
+        except (UnavailableError, NoRegistryError) as error:
             if not fallback:
                 raise
             trusts = {choice.plugin: Trust(registries[choice.plugin], BY_LOCK, None) for choice in missing}
