@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -48,6 +48,7 @@ from registry_builder.storage import (
     Storage,
     headers_for,
 )
+from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import SealdexError
 
 Notice = Callable[[str, int, int], None]
@@ -215,13 +216,19 @@ class _Commit:
         total = sum(upload.size for _, uploads in self._plan.uploads for upload in uploads)
         written = 0
         for kind, uploads in self._plan.uploads:
-            for upload in self._each(self._upload, uploads):
+            for upload in self._upload_each(uploads):
                 written += upload.size
                 self._notice(kind, written, total)
 
+    def _upload_each(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
+        files = self._earlier.files
+        missing = [upload for upload in uploads if (upload.key, upload.sha256) not in files]
+        put_each = self._storage.put_each if isinstance(self._storage, FolderStorage) else self._each
+        for upload in put_each(self._upload, missing):
+            files.add((upload.key, upload.sha256))
+            yield upload
+
     def _upload(self, upload: Upload) -> Upload:
-        if (file := (upload.key, upload.sha256)) in self._earlier.files:
-            return upload
         headers = headers_for(upload.key)
         if isinstance(upload.content, Path):
             body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256)
@@ -234,7 +241,6 @@ class _Commit:
         else:
             body = Body(upload.content, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
         self._storage.put_new(upload.key, body)
-        self._earlier.files.add(file)
         return upload
 
     # --- metadata -------------------------------------------------------------------------------------------------
@@ -346,7 +352,7 @@ class _Commit:
     def _put(self, key: str, data: bytes) -> None:
         self._storage.put_new(key, Body.of_bytes(data, headers_for(key)))
 
-    def _each(self, do: Callable[[_U], _T], items: Sequence[_U]) -> Iterable[_T]:
+    def _each(self, do: Callable[[_U], _T], items: Sequence[_U]) -> Iterator[_T]:
         if self._workers == 1 or len(items) < 2:
             yield from map(do, items)
             return

@@ -1,0 +1,97 @@
+"""Shares work out over forked processes where that is safe and worth it; what one of them fails at, the caller does.
+
+A forked process has all that its parent has in memory, so nothing is copied there, and only a short answer comes back.
+Forking is for Linux alone, and for a process without threads: a lock that a thread holds would stay held in the child.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, NoReturn, TypeVar
+
+_T = TypeVar("_T")
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_READ_BYTES = 1 << 16
+
+
+class Share(Generic[_T]):
+    """A part of the items, at work in a process of its own."""
+
+    def __init__(self, work: Callable[[Sequence[_T]], bytes], items: Sequence[_T]) -> None:
+        self.items = items
+        self._reader, writer = os.pipe()
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _work(work, items, writer, parent)
+        os.close(writer)
+
+    def answer(self) -> bytes | None:
+        """Wait for the process; return what ``work`` returned, or None when it failed, however that was."""
+        pieces = []
+        while piece := os.read(self._reader, _READ_BYTES):
+            pieces.append(piece)
+        return b"".join(pieces) if self._end() == 0 else None
+
+    def stop(self) -> None:
+        """End the process if it is still at work."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self._end()
+
+    def _end(self) -> int:
+        _, status = os.waitpid(self._pid, 0)
+        self._pid = 0
+        os.close(self._reader)
+        return status
+
+
+def _work(work: Callable[[Sequence[_T]], bytes], items: Sequence[_T], writer: int, parent: int) -> NoReturn:
+    try:
+        gc.disable()  # it would touch, and so copy, all of the parent's memory
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() == parent:  # else it died before the line above
+            with os.fdopen(writer, "wb") as file:
+                file.write(work(items))
+            os._exit(0)
+    finally:
+        os._exit(1)  # nothing of the parent's is cleaned up here, whatever was raised
+
+
+@contextlib.contextmanager
+def shared_out(
+    items: Sequence[_T], work: Callable[[Sequence[_T]], bytes], *, at_least: int
+) -> Iterator[tuple[Sequence[_T], list[Share[_T]]]]:
+    """Share items out over the processors that this process may use.
+
+    Args:
+        items: what is to be done; their order is kept.
+        work: does a share in a process of its own, where it can change nothing in this one, and returns an answer.
+        at_least: how many items make a share worth it.
+
+    Yields:
+        The items that stay for the caller, and the shares at work; those that are at work on leaving are ended.
+    """
+    processes = min(len(os.sched_getaffinity(0)), len(items) // at_least) if _may_fork() else 1
+    size = max(1, -(-len(items) // max(1, processes)))
+    shares: list[Share[_T]] = []
+    try:
+        shares += (Share(work, items[start : start + size]) for start in range(size, len(items), size))
+        yield items[:size], shares
+    finally:
+        for share in shares:
+            share.stop()
+
+
+def _may_fork() -> bool:
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+__all__ = ["Share", "shared_out"]

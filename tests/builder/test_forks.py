@@ -1,0 +1,128 @@
+"""Many files are written by several processes: all of them, counted; whatever one of them fails at is made good.
+
+Each test is a program of its own: a process with threads, as this one is under pytest-xdist, doesn't fork.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = """
+import json, os, sys
+from pathlib import Path
+from registry_builder.storage import Body, folder, headers_for
+from sealdex.errors import SealdexError
+
+root, parent = Path(sys.argv[1]), os.getpid()
+folder._SHARE = 10
+os.sched_getaffinity = lambda _: {0, 1, 2}
+storage = folder.FolderStorage(root)
+keys = [f"plugins/acme/tool/1.0.{number}/manifest.json" for number in range(60)]
+body = lambda: Body.of_bytes(str(os.getpid()).encode(), headers_for(keys[0]))
+
+def put(key):
+    storage.put_new(key, body())
+
+said = {"parent": parent}
+"""
+
+
+def play(tmp_path: Path, program: str) -> dict[str, Any]:
+    code = PROGRAM + program + "\nprint(json.dumps(said))"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "published")], capture_output=True, text=True, check=True
+    )
+    said: dict[str, Any] = json.loads(done.stdout)
+    return said
+
+
+def writers(tmp_path: Path) -> list[int]:
+    """Return which process wrote each file, in the order of the keys."""
+    files = [tmp_path / f"published/plugins/acme/tool/1.0.{number}/manifest.json" for number in range(60)]
+    return [int(file.read_text()) for file in files]
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    return [path.name for path in (tmp_path / "published/.sealdex-tmp").rglob("*") if path.is_file()]
+
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked but on Linux")
+
+
+def test_files_are_shared_out_over_processes_and_counted(tmp_path: Path) -> None:
+    said = play(
+        tmp_path,
+        "said['done'] = list(storage.put_each(put, keys)) == keys\n"
+        "said['requests'], said['bytes'] = dict(storage.requests), storage.bytes_put",
+    )
+    wrote = writers(tmp_path)
+    assert said["done"]
+    assert said["requests"] == {"PUT": 60}
+    assert said["bytes"] == sum(len(str(pid)) for pid in wrote)
+    assert wrote[0] == said["parent"]
+    assert len(set(wrote)) == 3
+    assert leftovers(tmp_path) == ["lock"]
+
+
+def test_few_files_and_a_process_with_threads_share_nothing(tmp_path: Path) -> None:
+    said = play(
+        tmp_path,
+        "import threading\n"
+        "few = list(storage.put_each(put, keys[:19]))\n"
+        "gate = threading.Event(); thread = threading.Thread(target=gate.wait); thread.start()\n"
+        "list(storage.put_each(put, keys))\n"
+        "gate.set(); thread.join()",
+    )
+    assert set(writers(tmp_path)) == {said["parent"]}
+
+
+def test_what_a_process_fails_at_the_caller_does(tmp_path: Path) -> None:
+    said = play(
+        tmp_path,
+        "body = lambda: Body.of_bytes(b'7', headers_for(keys[0]))\n"
+        "def flaky(key):\n"
+        "    if os.getpid() != parent and key == keys[59]: os.kill(os.getpid(), 9)\n"
+        "    put(key)\n"
+        "said['done'] = list(storage.put_each(flaky, keys)) == keys\n"
+        "said['before'] = storage.requests['HEAD']",
+    )
+    assert said["done"]
+    assert writers(tmp_path) == [7] * 60
+    assert said["before"] > 0  # files of the process that was killed, which the caller found there
+    assert leftovers(tmp_path) == ["lock"]
+
+
+def test_an_error_is_told_and_no_process_stays(tmp_path: Path) -> None:
+    said = play(
+        tmp_path,
+        "(root / 'plugins/acme/tool/1.0.59').mkdir(parents=True)\n"
+        "(root / 'plugins/acme/tool/1.0.59/manifest.json').write_text('of somebody else')\n"
+        "try: list(storage.put_each(put, keys))\n"
+        "except SealdexError as error: said['error'] = error.code\n"
+        "try: os.waitpid(-1, os.WNOHANG)\n"
+        "except ChildProcessError: said['children'] = 0",
+    )
+    assert said["error"] == "object-conflict"
+    assert said["children"] == 0
+    assert (tmp_path / "published/plugins/acme/tool/1.0.59/manifest.json").read_text() == "of somebody else"
+
+
+def test_processes_end_with_the_caller_who_stops(tmp_path: Path) -> None:
+    said = play(
+        tmp_path,
+        "import time\n"
+        "def endless(key):\n"
+        "    while os.getpid() != parent: time.sleep(60)\n"
+        "    put(key)\n"
+        "steps = storage.put_each(endless, keys)\n"
+        "next(steps); steps.close()\n"
+        "try: os.waitpid(-1, os.WNOHANG)\n"
+        "except ChildProcessError: said['children'] = 0",
+    )
+    assert said["children"] == 0
