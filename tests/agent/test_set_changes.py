@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sqlite3
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.installing import make_release
-from support.kill_sets import PLUGINS, jobs, state
+from support.killing import kills_of
+from support.plugin_set import PLUGINS, jobs, state
 
 from sealdex.deploying import deploy, finish_killed, pins
 from sealdex.errors import FormatTooNewError, NotFoundError, UsageError, VerificationError
@@ -35,7 +32,6 @@ from sealdex.store.state import (
 )
 
 APP, BASE = PLUGINS
-TESTS = Path(__file__).parent.parent
 
 
 @pytest.fixture
@@ -68,17 +64,8 @@ VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in (
 )
 def test_a_set_that_is_killed_at_any_step(scenario: str, before: Any, done: Any, tmp_path: Path) -> None:
     """What the next run makes of it is the old state or the new one, of all plugins at once."""
-    ran = subprocess.run(
-        [sys.executable, str(TESTS / "support/kill_sets.py"), scenario, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), *sys.path])},
-    )
-    assert ran.returncode == 0, ran.stderr
-    lines = [json.loads(line) for line in ran.stdout.splitlines()]
+    lines = kills_of(f"set-{scenario}", tmp_path)
     assert len(lines) > 20
-    assert [line["died"] for line in lines] == [True] * (len(lines) - 1) + [False]
     outcomes = []
     for line in lines:
         settled, again = line["settled"], line["again"]

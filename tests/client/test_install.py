@@ -16,6 +16,7 @@ import msgspec
 import pytest
 from support.archives import make_archive, tree
 from support.installing import FILES, PLUGIN, make_release, request_for, state, whole
+from support.killing import kills_of
 
 from sealdex.errors import InstallError, VerificationError
 from sealdex.install import install, needs_archive
@@ -24,8 +25,6 @@ from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
 from sealdex.store.verify import verify_installation
 from sealdex.unpack import RefusedArchiveError
-
-SUPPORT = Path(__file__).parents[1] / "support"
 
 
 @pytest.fixture
@@ -286,12 +285,7 @@ OLD_AND_NEW: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 def test_killed_before_each_step(tmp_path: Path, scenario: str) -> None:
     """Whenever it dies: the old state or the new one, and the next run ends in the new one with nothing left over."""
     old, new = OLD_AND_NEW[scenario]
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, str(SUPPORT / "kill_runner.py"), scenario, str(tmp_path)]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
-    assert run.returncode == 0, run.stderr
-    kills = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [kill["died"] for kill in kills] == [True] * (len(kills) - 1) + [False]
+    kills = kills_of(scenario, tmp_path)
     assert len(kills) > 8
     seen = []
     for kill in kills:

@@ -1,31 +1,27 @@
-"""Kills one operation on a store before each of its steps in turn, and tells what each kill left.
+"""Kills an operation on a store before its steps, once a step, and tells what each kill left.
 
-    python kill_runner.py SCENARIO FOLDER
+    python kill_runner.py SCENARIO FOLDER [KILLS]
 
 A step is a change to the file system, as the interpreter's audit events announce it (create, write-open, rename,
 link, unlink, mkdir, rmdir, chmod), or a transaction of the store's database, which opens it. For each number N a child
-process is forked that sends itself SIGKILL when its Nth step is announced; the parent looks at the store, runs the
-operation again and looks once more. One line of JSON a kill; the last line is of the child that had fewer than N steps
-and ran through.
+process is forked that sends itself SIGKILL when its Nth step is announced; then the store is looked at, what was killed
+is done again, and the store is looked at once more. Without KILLS that is done for each step in turn, until a child
+ran through; with it, for so many steps drawn at random. One line of JSON a kill, with the looks by their names.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.installing import PLUGIN, make_release, state
-
-from sealdex.errors import NotFoundError
-from sealdex.install import install
-from sealdex.store.changes import remove, switch
 from sealdex.store.layout import Store
 
 _STEPS = {
@@ -42,79 +38,128 @@ _STEPS = {
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def scenarios(folder: Path) -> dict[str, tuple[Callable[[Store], object], Callable[[Store], object]]]:
-    """Return (what was done before, what is killed) by name."""
-    one, two = make_release(folder / "archives", "1.0.0"), make_release(folder / "archives", "2.0.0")
+@dataclass(frozen=True)
+class Scenario:
+    """What is done before, what is killed and done again, and what is looked at.
 
-    def nothing(_: Store) -> None: ...
+    ``settle`` is done between the kill and the repetition, and looked at as well, where it is given.
+    """
 
-    def install_one(store: Store) -> object:
-        return install(store, one[1], one[0])
-
-    def install_two(store: Store) -> object:
-        return install(store, two[1], two[0])
-
-    def install_both(store: Store) -> object:
-        return install_one(store), install_two(store)
-
-    def damage_one(store: Store) -> None:
-        install_one(store)
-        (Path(store.version_folder(PLUGIN, "1.0.0")) / "lib/a").write_bytes(b"damaged")
-
-    def remove_version(version: str) -> Callable[[Store], object]:
-        def act(store: Store) -> None:
-            with contextlib.suppress(NotFoundError):  # the killed run had removed it: what is asked for is so
-                remove(store, PLUGIN, version)
-
-        return act
-
-    return {
-        "first": (nothing, install_one),
-        "upgrade": (install_one, install_two),
-        "repair": (damage_one, install_one),
-        "switch": (install_both, lambda store: switch(store, PLUGIN, "1.0.0")),
-        "remove-current": (install_both, remove_version("2.0.0")),
-        "remove-other": (install_both, remove_version("1.0.0")),
-        "remove-last": (install_one, remove_version("1.0.0")),
-    }
+    prepare: Callable[[Store], object]
+    act: Callable[[Store], object]
+    look: Callable[[Store], Any]
+    settle: Callable[[Store], object] | None = None
 
 
-def kill_before_step(number: int) -> None:
-    """Have this process killed when its step of that number is announced."""
-    left = number
-
+def _at_each_step(do: Callable[[], None]) -> None:
     def hook(event: str, args: tuple[Any, ...]) -> None:
-        nonlocal left
         if event in _STEPS or (event == "open" and isinstance(args[2], int) and args[2] & _WRITES):
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+            do()
 
     sys.addaudithook(hook)
 
 
-def main() -> None:
-    """Run one scenario; see the module's docstring."""
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    prepare, act = scenarios(folder)[name]
+def _kill_before_step(number: int) -> None:
+    left = number
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _at_each_step(step)
+
+
+def _forked(act: Callable[[], object]) -> bool:
+    """Do something in a child; say whether it was killed.
+
+    Raises:
+        RuntimeError: it failed in another way.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            act()
+        except BaseException:  # noqa: BLE001  # the child's end says it, whatever it was
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError(f"the child ended with {os.WEXITSTATUS(status)}")
+    return os.WIFSIGNALED(status)
+
+
+def _steps_of(act: Callable[[], object], note: Path) -> int:
+    """Count the steps of something, done in a child."""
+
+    def counted() -> None:
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        _at_each_step(step)
+        act()
+        note.write_text(str(steps))
+
+    _forked(counted)
+    return int(note.read_text())
+
+
+def _numbers(kills: int | None, count: Callable[[], int]) -> Iterator[int]:
+    if kills is None:
+        number = 0
+        while True:
+            number += 1
+            yield number
+    steps = count()
+    yield from sorted(random.Random(steps).sample(range(1, steps + 1), min(kills, steps)))  # noqa: S311  # moments
+
+
+def run(scenario: Scenario, folder: Path, kills: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield what was seen after each kill; see the module's docstring."""
     template = Store(folder / "template")
     Path(template.root).mkdir()
-    prepare(template)
-    number, died = 0, True
-    while died:
-        number += 1
-        store = Store(folder / f"store-{number}")
+    scenario.prepare(template)
+
+    def copy(name: str) -> Store:
+        store = Store(folder / name)
         shutil.copytree(template.root, store.root, symlinks=True)
-        child = os.fork()
-        if child == 0:
-            kill_before_step(number)
-            act(store)
-            os._exit(0)
-        died = os.WIFSIGNALED(os.waitpid(child, 0)[1])
-        after = state(store)
-        act(store)
-        sys.stdout.write(json.dumps({"step": number, "died": died, "after": after, "again": state(store)}) + "\n")
+        return store
+
+    def steps() -> int:
+        store = copy("counted")
+        return _steps_of(lambda: scenario.act(store), folder / "steps")
+
+    for number in _numbers(kills, steps):
+        store = copy(f"store-{number}")
+
+        def killed(store: Store = store, number: int = number) -> None:
+            _kill_before_step(number)
+            scenario.act(store)
+
+        seen = {"step": number, "died": _forked(killed), "after": scenario.look(store)}
+        if scenario.settle is not None:
+            scenario.settle(store)
+            seen["settled"] = scenario.look(store)
+        _forked(lambda store=store: scenario.act(store))  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        seen["again"] = scenario.look(store)
+        yield seen
         shutil.rmtree(store.root)
+        if kills is None and not seen["died"]:
+            return
+
+
+def main() -> None:
+    """Run one scenario; see the module's docstring."""
+    from support.kill_scenarios import scenarios  # noqa: PLC0415  # it imports from here
+
+    name, folder, *kills = sys.argv[1:]
+    for seen in run(scenarios(Path(folder))[name], Path(folder), int(kills[0]) if kills else None):
+        sys.stdout.write(json.dumps(seen) + "\n")
 
 
 if __name__ == "__main__":

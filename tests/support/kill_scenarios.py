@@ -1,0 +1,182 @@
+"""What `support.kill_runner` kills: changes of one plugin, changes of a set, and whole commands of the client."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import random
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from support import installing, plugin_set
+from support.installing import PLUGIN, make_release
+from support.kill_runner import Scenario
+from support.plugin_registry import PluginRegistry
+from support.store_truth import disagreements
+
+from sealdex.cli.main import main
+from sealdex.deploying import deploy, finish_killed
+from sealdex.errors import NotFoundError, UsageError
+from sealdex.install import install
+from sealdex.store.cache import ContentCache
+from sealdex.store.cache_policy import CacheLimits
+from sealdex.store.cache_upkeep import tidy, verify_files
+from sealdex.store.changes import remove, switch
+from sealdex.store.installations import current_version_named, installations
+from sealdex.store.layout import Store
+from sealdex.store.set_change import roll_back
+from sealdex.store.verify import verify_installation
+
+
+def scenarios(folder: Path) -> dict[str, Scenario]:
+    """Return all scenarios by name; what they need is made in a folder."""
+    return {**_of_one_plugin(folder / "one"), **_of_a_set(folder / "set"), **_of_commands(folder / "commands")}
+
+
+def _nothing(_: Store) -> None: ...
+
+
+# --- one plugin ------------------------------------------------------------------------------------------------------
+
+
+def _of_one_plugin(folder: Path) -> dict[str, Scenario]:
+    one, two = make_release(folder, "1.0.0"), make_release(folder, "2.0.0")
+
+    def install_one(store: Store) -> object:
+        return install(store, one[1], one[0])
+
+    def install_two(store: Store) -> object:
+        return install(store, two[1], two[0])
+
+    def install_both(store: Store) -> object:
+        return install_one(store), install_two(store)
+
+    def damage_one(store: Store) -> None:
+        install_one(store)
+        (Path(store.version_folder(PLUGIN, "1.0.0")) / "lib/a").write_bytes(b"damaged")
+
+    def remove_version(version: str, store: Store) -> None:
+        with contextlib.suppress(NotFoundError):  # the killed run had removed it: what is asked for is so
+            remove(store, PLUGIN, version)
+
+    look = installing.state
+    return {
+        "first": Scenario(_nothing, install_one, look),
+        "upgrade": Scenario(install_one, install_two, look),
+        "repair": Scenario(damage_one, install_one, look),
+        "switch": Scenario(install_both, lambda store: switch(store, PLUGIN, "1.0.0"), look),
+        "remove-current": Scenario(install_both, partial(remove_version, "2.0.0"), look),
+        "remove-other": Scenario(install_both, partial(remove_version, "1.0.0"), look),
+        "remove-last": Scenario(install_one, partial(remove_version, "1.0.0"), look),
+    }
+
+
+# --- a set -----------------------------------------------------------------------------------------------------------
+
+
+def _of_a_set(folder: Path) -> dict[str, Scenario]:
+    one, two = plugin_set.jobs(folder, "1.0.0"), plugin_set.jobs(folder, "2.0.0", pin=True)
+
+    def install_one(store: Store) -> object:
+        return deploy(store, one, command="one")
+
+    def install_two(store: Store) -> object:
+        return deploy(store, two, command="two")
+
+    def both(store: Store) -> object:
+        return install_one(store), install_two(store)
+
+    def back(store: Store) -> object:
+        finish_killed(store)
+        try:
+            return roll_back(store, to=1)
+        except UsageError:  # the killed run had got so far that there is nothing left to take back
+            return None
+
+    look = plugin_set.state
+    return {
+        "set-first": Scenario(_nothing, install_one, look, finish_killed),
+        "set-upgrade": Scenario(install_one, install_two, look, finish_killed),
+        "set-rollback": Scenario(both, back, look, finish_killed),
+    }
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+APP, BASE = "acme/app", "acme/base"
+
+
+def _registry(folder: Path) -> None:
+    """Make a registry in a folder, and a project that wants all of it; the environment names its configuration."""
+    registry = PluginRegistry()
+    for version in ("1.0.0", "2.0.0"):
+        for plugin in (APP, BASE):
+            same = random.Random(plugin)  # noqa: S311  # test data
+            files = {f"data/{number}": same.randbytes(70_000) for number in range(2)}
+            needs = {BASE: f"={version}"} if plugin == APP else {}
+            registry.release(
+                plugin, version, {**files, "VERSION": version.encode()}, dependencies=needs, file_list=True
+            )
+    registry.publish()
+    (folder / "project").mkdir(parents=True)
+    (folder / "root.json").write_bytes(registry.root)
+    (folder / "project/sealdex.toml").write_text(f'[plugins]\n"{APP}" = "^2"\n')
+    url = registry.write(folder / "published")
+    (folder / "config.toml").write_text(f'[registries.public]\nurl = "{url}"\nroot = "root.json"\n')
+    os.environ["SEALDEX_CONFIG"] = str(folder / "config.toml")
+
+
+def _command(*words: str, may_say: int = 0) -> Callable[[Store], None]:
+    """Return what runs a command; it may also say that there is nothing to do, by its exit code."""
+
+    def run(store: Store) -> None:
+        os.environ["SEALDEX_STORE"] = store.root
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            code = main(list(words))
+        if code not in {0, may_say}:
+            raise RuntimeError(f"{' '.join(words)}: exit {code}\n{said.getvalue()}")
+
+    return run
+
+
+def _look(store: Store) -> dict[str, Any]:
+    """Return what is in use and installed, what of it is damaged, and how the store differs from its history."""
+    cache = ContentCache(Path(store.cache_folder))
+    return {
+        "in-use": {plugin: current_version_named(store, tuple(plugin.split("/"))) for plugin in (APP, BASE)},  # type: ignore[arg-type]  # two parts
+        "installed": sorted(f"{i.namespace}/{i.name}@{i.version}" for i in installations(store)),
+        "damaged": [str(finding) for i in installations(store) for finding in verify_installation(i)],
+        "disagreements": disagreements(store),
+        "cached": sorted(file.digest for file, is_whole in verify_files(cache) if is_whole),
+    }
+
+
+def _of_commands(folder: Path) -> dict[str, Scenario]:
+    def first(store: Store) -> None:
+        if not folder.exists():
+            _registry(folder)
+            _command("lock", "--project", str(folder / "project"))(store)
+        _command("install", f"{APP}@1.0.0")(store)
+
+    def none(store: Store) -> None:
+        first(store)
+        _command("rollback")(store)
+        tidy(ContentCache(Path(store.cache_folder)), CacheLimits(0))
+
+    def both(store: Store) -> None:
+        first(store)
+        _command("update")(store)
+
+    return {
+        "install": Scenario(none, _command("install", APP), _look),
+        "ensure": Scenario(first, _command("ensure", "--locked", "--project", str(folder / "project")), _look),
+        "update": Scenario(first, _command("update"), _look),
+        "rollback": Scenario(both, _command("rollback", "--to", "1", may_say=2), _look),
+        "use": Scenario(both, _command("use", BASE, "1.0.0"), _look),
+        "uninstall": Scenario(both, _command("uninstall", BASE, may_say=3), _look),
+        "cache-gc": Scenario(both, _command("cache", "gc", "--max-bytes", "0"), _look),
+    }

@@ -1,0 +1,31 @@
+"""Runs `support.kill_runner` from a test: in a process of its own without threads, on a disk that costs no time."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_RUNNER = Path(__file__).with_name("kill_runner.py")
+_MEMORY = Path("/dev/shm")  # noqa: S108  # Linux has it for this; a folder with a random name is made in it
+
+
+def kills_of(scenario: str, folder: Path, kills: int | None = None) -> list[dict[str, Any]]:
+    """Return what was seen after each kill: before every step, then after none; or before so many at random."""
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_RUNNER.parents[1]), *sys.path])}
+    place = _MEMORY if os.access(_MEMORY, os.W_OK) else folder  # thousands of flushes to a real disk take their time
+    with tempfile.TemporaryDirectory(dir=place) as scratch:
+        command = [sys.executable, str(_RUNNER), scenario, scratch, *([str(kills)] if kills else [])]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert ran.returncode == 0, ran.stderr
+    seen = [json.loads(line) for line in ran.stdout.splitlines()]
+    if kills is None:
+        assert [each["died"] for each in seen] == [True] * (len(seen) - 1) + [False]
+    else:
+        # where threads take turns, a run may have a few steps less than the one in which they were counted
+        assert sum(each["died"] for each in seen) > kills // 2
+    return seen
