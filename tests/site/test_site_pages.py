@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,25 @@ def test_a_readme_can_neither_run_nor_style_nor_load(trick: str) -> None:
 def test_no_combination_of_tricks_makes_a_readme_harmful(parts: list[str]) -> None:
     for glue in ("\n\n", "\n", ""):
         check_harmless(parsed(render_readme(glue.join(parts).encode("utf-8", "replace"), "slack").encode()))
+
+
+@pytest.mark.parametrize(
+    ("markdown", "links"),
+    [
+        ("See https://x.example/a?b=1&c=2.", {"https://x.example/a?b=1&c=2": "https://x.example/a?b=1&c=2"}),
+        ("(https://x.example/A_(b)), then", {"https://x.example/A_(b)": "https://x.example/A_(b)"}),
+        ("**http://x.example**", {"http://x.example": "http://x.example"}),
+        ("[text](https://x.example)", {"https://x.example": "text"}),
+        ("[https://said.example](https://x.example)", {"https://x.example": "https://said.example"}),
+        ('<a href="https://x.example">https://said.example</a>', {"https://x.example": "https://said.example"}),
+        ("`https://x.example` www.x.example ftp://x.example javascript:alert(1) //x.example https://", {}),
+        ('https://x.example/"onclick="alert(1)', {"https://x.example/": "https://x.example/"}),
+    ],
+)
+def test_an_address_in_a_readme_is_a_link(markdown: str, links: dict[str, str]) -> None:
+    html = render_readme(markdown.encode(), "slack")
+    found = dict(re.findall(r'<a href="([^"]*)"[^>]*>(.*?)</a>', unescape(html)))
+    assert found == links
 
 
 def test_a_readme_says_what_it_says() -> None:
