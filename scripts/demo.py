@@ -71,16 +71,18 @@ def environment() -> dict[str, str]:
     return {**os.environ, **{name: str(value) for name, value in places.items()}}
 
 
-def run(*command: str, expect: int = 0, cwd: Path = TREE) -> None:
-    """Run a command as a person would and show it with what it prints.
+def run(*command: str, expect: int = 0, cwd: Path = TREE, notes: bool = True) -> None:
+    """Run a command as a person would and show it with what it prints, or without the notes that say what comes next.
 
     Raises:
         SystemExit: it ended with another code than expected; the demo stops there.
     """
     sys.stdout.write(f"$ {shlex.join(command)}\n")
     sys.stdout.flush()
-    done = subprocess.run(command, cwd=cwd, env=environment(), check=False, stderr=subprocess.STDOUT)
+    stderr = subprocess.STDOUT if notes else subprocess.PIPE
+    done = subprocess.run(command, cwd=cwd, env=environment(), check=False, stderr=stderr, text=True)
     if done.returncode != expect:
+        sys.stdout.write(done.stderr or "")
         sys.exit(f"demo: this ended with {done.returncode}, expected {expect}")
     sys.stdout.write("\n")
 
@@ -112,10 +114,10 @@ def make_registry() -> None:
     say("a registry with development keys (two of each offline role must sign), and the plugins of examples/")
     run("sealdex-builder", "init", str(TREE), "--dev-keys", cwd=HERE)
     shutil.copytree(HERE / "examples" / "plugins", TREE / "plugins", dirs_exist_ok=True)
-    for packs, release in RELEASES:
+    for number, (packs, release) in enumerate(RELEASES):
         for arguments in packs:
             subprocess.run(["sealdex-builder", "--quiet", "pack", *arguments], cwd=TREE, env=environment(), check=True)
-        run("sealdex-builder", "release", *release)
+        run("sealdex-builder", "release", *release, notes=number == 0)  # the others' note would be the same
 
 
 def agent(address: str) -> None:
