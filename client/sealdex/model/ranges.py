@@ -92,11 +92,6 @@ class VersionRange:
         """
         return any(_set_holds(s, version, include_prereleases) for s in self.sets)
 
-    @property
-    def names_prerelease(self) -> bool:
-        """Whether a comparator names a pre-release, which admits pre-releases of that very version."""
-        return any(_asks_for_prerelease(c) for s in self.sets for c in s)
-
 
 def _set_holds(comparators: tuple[Comparator, ...], version: Version, include_prereleases: bool) -> bool:
     if not all(c.holds(version) for c in comparators):
