@@ -185,14 +185,17 @@ def test_the_load_timeout_is_the_configured_one(
     config = tmp_path / "config.toml"
     config.write_text("[runtime]\nload_timeout = 0.3\n")
     monkeypatch.setenv("SEALDEX_CONFIG", str(config))
-    plugins.python("acme/slow", "1.0.0", "import time\ntime.sleep(1000)\n")
+    over = tmp_path / "over"
+    wait = f"import pathlib, time\nwhile not pathlib.Path({str(over)!r}).exists(): time.sleep(0.01)\n"
+    plugins.python("acme/waits", "1.0.0", wait)
     with PluginManager(plugins.store) as manager, pytest.raises(PluginError, match=r"longer than 0\.3 s"):
-        manager.register("acme/slow")
+        manager.register("acme/waits")
     monkeypatch.setenv("SEALDEX_RUNTIME_LOAD_TIMEOUT", "0.2")
     with PluginManager(plugins.store) as manager, pytest.raises(PluginError, match=r"longer than 0\.2 s"):
-        manager.register("acme/slow")
+        manager.register("acme/waits")
     with PluginManager(plugins.store, load_timeout=0.1) as manager, pytest.raises(PluginError, match=r"than 0\.1 s"):
-        manager.register("acme/slow")
+        manager.register("acme/waits")
+    over.touch()
     monkeypatch.delenv("SEALDEX_RUNTIME_LOAD_TIMEOUT")
     config.write_text("[runtime]\nload_timeout = -1\n")
     with pytest.raises(ConfigError, match="load_timeout"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from support.tree_server import TreeServer
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginContext, PluginError, PluginManager, PluginState, PluginStatus, PluginTimeoutError
+from sealdex.store.set_change import change_facts
 from sealdex.store.state import State
 
 GREETER = """
@@ -315,3 +317,25 @@ def test_the_watchers_thread_follows_a_switch(plugins: PluginStore, manager: Plu
     assert happened.wait(30)
     assert [s.version for s in seen] == ["2.0.0"]
     assert manager.call("acme/greet", "greet", "x") == "2.0.0 hello x!"
+
+
+def test_what_is_disabled_is_closed_and_loaded_again_when_it_is_enabled(
+    plugins: PluginStore, manager: PluginManager
+) -> None:
+    plugins.python("acme/greet", "1.0.0", greeter("1.0.0"))
+    manager.register("acme/greet")
+    manager.init()
+    watcher = manager.watch(start=False)
+    assert watcher.look() == []
+    with manager.using("acme/greet") as old:
+        State(plugins.store).note(PluginId("acme", "greet"), 0)
+        assert [(s.status, s.version) for s in watcher.look()] == [(PluginStatus.DISABLED, None)]
+        assert old.events == ["init"]  # it is being used
+    assert old.events == ["init", "close"]
+    with pytest.raises(PluginError, match="is disabled"):
+        manager.call("acme/greet", "greet", "x")
+    assert watcher.look() == []
+    change_facts(plugins.store, "enable", {PluginId("acme", "greet"): lambda facts: replace(facts, enabled=True)})
+    assert [(s.status, s.version) for s in watcher.look()] == [(PluginStatus.ENABLED, "1.0.0")]
+    assert manager.call("acme/greet", "greet", "x") == "1.0.0 hello x!"
+    assert watcher.look() == []

@@ -167,7 +167,7 @@ def test_the_second_ctrl_c_ends_it_at_once(plugins: PluginStore) -> None:
         pid = Services(plugins.store).list()[0].pid
         assert pid is not None
         process.send_signal(signal.SIGINT)
-        until(lambda: "asked to stop" in "".join(ServiceFolder(plugins.store, ECHO).last_lines(100)))
+        until(lambda: "it was asked to stop" in "".join(ServiceFolder(plugins.store, ECHO).last_lines(100)))
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     until(lambda: process_identity(pid) is None)

@@ -212,6 +212,16 @@ def test_a_version_that_comes_into_use_while_the_old_one_keeps_failing_is_taken(
         assert version_at(scene.running("1.0.1", restarts=1).port) == "1.0.1"
 
 
+def test_one_that_is_disabled_is_stopped(scene: Scene) -> None:
+    scene.install("1.0.0")
+    with scene.run(follows=False):
+        pid = scene.running("1.0.0").pid
+        State(scene.plugins.store).note(ECHO, 0)
+        assert scene.until(lambda s: s.state == "stopped").pid is None
+        assert pid is not None
+    assert "it was disabled" in scene.log()
+
+
 # --- health -----------------------------------------------------------------------------------------------------------
 
 

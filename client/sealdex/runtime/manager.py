@@ -23,7 +23,8 @@ from sealdex.places import store_folder
 from sealdex.runtime.backoff import BackOff
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.loading import Loader, close
-from sealdex.runtime.plugin import LoadedPlugin, PluginState, PluginStatus, StatusKeeper, plugin_logger
+from sealdex.runtime.noting import Notes
+from sealdex.runtime.plugin import PluginState, PluginStatus, StatusKeeper
 from sealdex.runtime.process_plugin import CALL_TIMEOUT_S
 from sealdex.runtime.serving import Crashes, Entry, Serving
 from sealdex.runtime.watching import Watcher
@@ -67,7 +68,8 @@ class PluginManager:
         self._restarts = restarts
         self._keeper = keeper if keeper is not None else StoredStatus(self.store)
         self._loader = Loader(self.store, self._keeper, load_timeout, call_timeout)
-        self._observer = observer or Observer()
+        self._notes = Notes(self._keeper, observer or Observer())
+        self._mark: bytes | None = None
         self._entries: dict[str, Entry] = {}
         self._watchers: list[Watcher] = []
         self._lock = threading.RLock()
@@ -110,7 +112,7 @@ class PluginManager:
                 installed = self._loader.wanted(entry).version
                 self._entries[entry.name] = entry
             self._require_enabled(entry)
-            with self._noting(entry, installed):
+            with self._notes.of(entry, installed):
                 entry.serving = self._load(entry, installed)
             return entry.state()
 
@@ -215,6 +217,8 @@ class PluginManager:
     ) -> Watcher:
         """Reload plugins when another version of them becomes the one in use, until `close`.
 
+        What is disabled meanwhile is closed, and loaded again when it is enabled.
+
         Args:
             interval: seconds between looks; a look reads one link a plugin.
             on_change: told after each reload, that it was done or why not.
@@ -243,12 +247,35 @@ class PluginManager:
             if entry.pinned is None and entry.status is not PluginStatus.DISABLED
         ]
 
+    def switched(self) -> list[tuple[str, bool]]:
+        """Return what was disabled (False) or enabled again (True) since the last time."""
+        mark = self._keeper.mark() if isinstance(self._keeper, StoredStatus) else None
+        if mark is not None and mark == self._mark:
+            return []
+        self._mark = mark
+        found = [(entry, self._keeper.is_enabled(entry.plugin)) for entry in self._all()]
+        return [(e.name, enabled) for e, enabled in found if enabled == (e.status is PluginStatus.DISABLED)]
+
+    def unload(self, name: str) -> PluginState:
+        """Close a plugin that was disabled, after its last use; it stays registered.
+
+        Raises:
+            NotFoundError: nothing is registered under that name.
+        """
+        entry = self._entry(name)
+        with entry.changing:
+            with self._lock:
+                serving, entry.serving = entry.serving, None
+                entry.status, entry.error = PluginStatus.DISABLED, None
+            self._retire(serving)
+        return entry.state()
+
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _replace(self, entry: Entry) -> None:
         version = self._loader.wanted(entry).version
         self._require_enabled(entry)
-        with self._noting(entry, version):
+        with self._notes.of(entry, version):
             made = self._initialised(entry, version)
             with self._lock:
                 old, entry.serving = entry.serving, made
@@ -272,7 +299,7 @@ class PluginManager:
             serving = entry.serving
             if serving is None or serving.is_initialised:
                 return
-            with self._noting(entry, serving.context.version):
+            with self._notes.of(entry, serving.context.version):
                 began = time.monotonic()
                 try:
                     serving.loaded.init(serving.context)
@@ -283,34 +310,8 @@ class PluginManager:
                 serving.seconds += time.monotonic() - began
                 serving.is_initialised = True
 
-    @contextmanager
-    def _noting(self, entry: Entry, version: str) -> Iterator[None]:
-        """Make what happens in the block the entry's status."""
-        began = time.monotonic()
-        try:
-            yield
-        except SealdexError as error:
-            self._note(entry, version, PluginStatus.ERROR, f"{version}: {error}")
-            self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=False)
-            raise
-        self._note(entry, version, PluginStatus.ENABLED, None)
-        self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=True)
-
-    def _note(self, entry: Entry, version: str, status: PluginStatus, error: str | None) -> None:
-        entry.status, entry.error = status, error
-        try:
-            self._keeper.note(entry.plugin, version, status, error)
-        except SealdexError as failure:  # a store that can't be written must not keep plugins from serving
-            plugin_logger(entry.plugin).warning("how %s fares could not be kept: %s", entry.plugin, failure)
-
-    def _crashed(self, entry: Entry, loaded: LoadedPlugin, why: str) -> None:
-        serving = entry.serving
-        if serving is not None and serving.loaded is loaded:
-            self._observer.crashed(entry.plugin, serving.context.version)
-            self._note(entry, serving.context.version, PluginStatus.ERROR, f"{serving.context.version}: {why}")
-
     def _load(self, entry: Entry, version: str) -> Serving:
-        return self._loader.load(entry, version, lambda loaded, why: self._crashed(entry, loaded, why))
+        return self._loader.load(entry, version, lambda loaded, why: self._notes.crashed(entry, loaded, why))
 
     def _require_enabled(self, entry: Entry) -> None:
         try:
@@ -336,7 +337,7 @@ class PluginManager:
             self._require_enabled(entry)
             version = serving.context.version
             try:
-                with self._noting(entry, version):
+                with self._notes.of(entry, version):
                     made = self._initialised(entry, version)
             except SealdexError:
                 now = time.monotonic()

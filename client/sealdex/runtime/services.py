@@ -19,7 +19,6 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 from sealdex.runtime.environments import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
-from sealdex.runtime.plugin import PluginStatus
 from sealdex.runtime.process_group import end_group, process_identity
 from sealdex.runtime.service_plan import ServicePlan, ServiceWish, free_port, plan_service
 from sealdex.runtime.service_state import (
@@ -31,10 +30,10 @@ from sealdex.runtime.service_state import (
     ServiceState,
     remember,
 )
+from sealdex.runtime.service_surroundings import Surroundings
 from sealdex.runtime.supervisor import Patience, Supervisor, already_running
 from sealdex.store.changes import require_installed
-from sealdex.store.holds import SERVICE, Hold, hold
-from sealdex.store.installations import current, current_version_named
+from sealdex.store.installations import current
 from sealdex.store.layout import Store
 from sealdex.store.state import StoredStatus
 
@@ -111,12 +110,16 @@ class Services:
         return Supervisor(
             ServiceFolder(self._store, plan.plugin),
             plan,
-            _InStore(self, self._store),
+            Surroundings(self._store, self._plan_other),
             patience,
             follows=follows,
             on_line=on_line,
             on_state=on_state,
         )
+
+    def _plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
+        wish = plan.wish
+        return self.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
 
     def start(self, plan: ServicePlan, patience: Patience | None = None, *, follows: bool = False) -> ServiceState:
         """Start a service under a supervisor in the background, and wait until it is well.
@@ -252,27 +255,6 @@ class Services:
                 f"{plugin} has never been started here", subject=str(plugin), hint=f"sealdex run {plugin}"
             )
         return folder
-
-
-class _InStore:
-    """What a supervisor asks of the store: `sealdex.runtime.supervisor.Surroundings`."""
-
-    def __init__(self, services: Services, store: Store) -> None:
-        self._services = services
-        self._store = store
-
-    def hold(self, plan: ServicePlan) -> Hold | None:
-        return hold(self._store, plan.plugin, plan.version, SERVICE)
-
-    def version_in_use(self, plan: ServicePlan) -> str | None:
-        return current_version_named(self._store, plan.plugin)
-
-    def plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
-        wish = plan.wish
-        return self._services.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
-
-    def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
-        StoredStatus(self._store).note(plan.plugin, plan.version, status, error)
 
 
 def asked_release(text: str) -> tuple[PluginId, str | None]:

@@ -16,7 +16,6 @@ import queue
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from sealdex.errors import SealdexError
 from sealdex.runtime.backoff import BackOff, FailureRow
@@ -37,7 +36,7 @@ from sealdex.runtime.service_state import (
     ServiceFolder,
     ServiceState,
 )
-from sealdex.store.holds import Hold
+from sealdex.runtime.service_surroundings import Surroundings
 
 _ALIVE_S = 0.2
 
@@ -51,7 +50,7 @@ class Patience(BackOff):
         grace: between SIGTERM and SIGKILL.
         health_interval: between health checks of what runs, where the manifest doesn't state a longer one.
         health_retries: health checks in a row that must fail until it is started again.
-        look_interval: between looks at which version is in use.
+        look_interval: between looks at which version is in use, and whether it was disabled.
     """
 
     health: float = 60.0
@@ -61,28 +60,8 @@ class Patience(BackOff):
     look_interval: float = 1.0
 
 
-class Surroundings(Protocol):
-    """What a supervisor asks of the store."""
-
-    def hold(self, plan: ServicePlan) -> Hold | None:
-        """Keep a version from being uninstalled."""
-
-    def version_in_use(self, plan: ServicePlan) -> str | None:
-        """Return what `current` names."""
-
-    def plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
-        """Decide how another version is started, with the same wishes.
-
-        Raises:
-            SealdexError: it can't be.
-        """
-
-    def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
-        """Keep how a version fared."""
-
-
 class _StopError(Exception):
-    """It was asked to stop."""
+    """It is to stop; the text says why."""
 
 
 class Supervisor:
@@ -145,8 +124,8 @@ class Supervisor:
         try:
             self._end_left_behind()
             return self._keep_running()
-        except _StopError:
-            self._report.say("asked to stop")
+        except _StopError as stop:
+            self._report.say(str(stop))
             self._end_all()
             return self._report.change(STOPPED)
         except PluginError as error:
@@ -181,7 +160,7 @@ class Supervisor:
                 return _ended(process.code)
             if self._wanted() is not None:
                 return None
-            event = self._next(self._patience.look_interval if self._follows else None)
+            event = self._next(self._patience.look_interval)
             if event is None or event.process is not process or event.code is not None:
                 continue
             unwell = 0 if event.problem is None else unwell + 1
@@ -268,7 +247,13 @@ class Supervisor:
         self._report.say(f"{self._why_passed_over}")
 
     def _wanted(self) -> str | None:
-        """Return the version in use if it is to be gone over to."""
+        """Return the version in use if it is to be gone over to.
+
+        Raises:
+            _StopError: it was disabled.
+        """
+        if not self._surroundings.is_enabled(self._plan):
+            raise _StopError("it was disabled")
         if not self._follows:
             return None
         named = self._surroundings.version_in_use(self._plan)
@@ -334,7 +319,7 @@ class Supervisor:
             hint=f"sealdex logs {process.plan.plugin}",
         )
 
-    def _next(self, timeout_s: float | None) -> Event | None:
+    def _next(self, timeout_s: float) -> Event | None:
         """Return the next event, or None after the time.
 
         Raises:
@@ -345,7 +330,7 @@ class Supervisor:
         except queue.Empty:
             return None
         if event.process is None:
-            raise _StopError
+            raise _StopError("it was asked to stop")
         return event
 
     def _pause(self, seconds: float) -> None:

@@ -1,7 +1,8 @@
 """Following `current`: reloading a plugin when another version of it becomes the one in use.
 
 By polling: a look costs one ``readlink`` a plugin, works on every file system, and needs no watch descriptors, of which
-hosts have few. A version that failed to load is not tried again until `current` names another one.
+hosts have few. A version that failed to load is not tried again until `current` names another one. What is disabled is
+closed, and loaded again when it is enabled.
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ class Followers(Protocol):
     def followed(self) -> list[tuple[str, PluginId]]:
         """Return name and plugin of what follows the version in use."""
 
+    def switched(self) -> list[tuple[str, bool]]:
+        """Return what was disabled (False) or enabled again (True) since the last time."""
+
     def state(self, name: str) -> PluginState:
         """Return how one is."""
+
+    def unload(self, name: str) -> PluginState:
+        """Close one that was disabled."""
 
     def reload(self, name: str) -> PluginState:
         """Switch to the version in use now."""
@@ -68,8 +75,13 @@ class Watcher:
             self._thread.join()
 
     def look(self) -> list[PluginState]:
-        """Look once, reload what was switched, and return the states of that."""
+        """Look once, reload what was switched, close what was disabled, and return the states of that."""
         changed: list[PluginState] = []
+        for name, is_enabled in self._manager.switched():
+            try:
+                changed.append(self._reload(name) if is_enabled else self._unload(name))
+            except SealdexError:  # noqa: PERF203  # unregistered while we looked
+                continue
         for name, plugin in self._manager.followed():
             try:
                 named = current_version_named(self._manager.store, plugin)
@@ -91,6 +103,13 @@ class Watcher:
         except SealdexError as error:
             state = self._manager.state(name)
             _log.warning("%s was not reloaded, %s goes on: %s", name, state.version or "nothing", error)
+        if self._on_change is not None:
+            self._on_change(state)
+        return state
+
+    def _unload(self, name: str) -> PluginState:
+        state = self._manager.unload(name)
+        _log.info("closed %s, which was disabled", name)
         if self._on_change is not None:
             self._on_change(state)
         return state

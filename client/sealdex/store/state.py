@@ -18,6 +18,7 @@
         enabled_before, _after  0 or 1
         unpacks                 the version that the change puts into the store; NULL: none
         removes                 JSON list of the versions that it takes out
+        restores                JSON list of the versions that it, a rollback, puts back into the store
 
 ``PRAGMA user_version`` counts the migrations that were run; each runs in the transaction that raises it.
 
@@ -43,6 +44,7 @@ from sealdex.model.ids import PluginId
 from sealdex.store.layout import Store
 
 _PATIENCE_S = 60.0
+_CHANGE_COUNTER_AT = 24
 
 DISABLED, ENABLED, FAILED = 0, 1, 2
 
@@ -70,6 +72,7 @@ _MIGRATIONS = (
         ) WITHOUT ROWID""",
         "CREATE INDEX change_open ON change (phase) WHERE phase IN ('preparing', 'committed')",
     ),
+    ("ALTER TABLE member ADD COLUMN restores TEXT NOT NULL DEFAULT '[]'",),
 )
 
 
@@ -101,6 +104,7 @@ class Member:
         before, after: what holds before and after the change.
         unpacks: the version that is new in the store.
         removes: versions that go.
+        restores: versions that come back, new in the store as well.
     """
 
     plugin: PluginId
@@ -108,11 +112,17 @@ class Member:
     after: Facts
     unpacks: str | None = None
     removes: tuple[str, ...] = ()
+    restores: tuple[str, ...] = ()
+
+    @property
+    def adds(self) -> tuple[str, ...]:
+        """The versions that are new in the store."""
+        return self.restores if self.unpacks is None else (self.unpacks, *self.restores)
 
     @property
     def changes_something(self) -> bool:
         """Whether there is anything to do or to remember."""
-        return self.before != self.after or self.unpacks is not None or bool(self.removes)
+        return self.before != self.after or bool(self.adds) or bool(self.removes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,15 @@ class State:
             rows = database.execute("SELECT namespace, name, status, version, error, pin FROM plugin ORDER BY 1, 2")
             return {PluginId(row[0], row[1]): PluginRow(*row[2:]) for row in rows}
 
+    def change_counter(self) -> bytes | None:
+        """Return the counter that each change of the database raises; None: there is no database."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(_CHANGE_COUNTER_AT)
+                return file.read(4) or None
+        except OSError:
+            return None
+
     def note(self, plugin: PluginId, status: int, version: str | None = None, error: str | None = None) -> None:
         """Keep how a plugin fared; one that is disabled stays so."""
         failed = status == FAILED
@@ -178,7 +197,7 @@ class State:
             if change is None:
                 raise AssertionError("unreachable: an insert gives a row")
             database.executemany(
-                "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(change, *_member_values(member)) for member in members],
             )
         return change
@@ -227,7 +246,7 @@ class State:
     def _members(self, database: sqlite3.Connection, change: int) -> tuple[Member, ...]:
         rows = database.execute(
             """SELECT namespace, name, version_before, version_after, pin_before, pin_after, enabled_before,
-            enabled_after, unpacks, removes FROM member WHERE change = ? ORDER BY namespace, name""",
+            enabled_after, unpacks, removes, restores FROM member WHERE change = ? ORDER BY namespace, name""",
             (change,),
         )
         return tuple(
@@ -237,6 +256,7 @@ class State:
                 Facts(row[3], row[5], bool(row[7])),
                 row[8],
                 tuple(json.loads(row[9])),
+                tuple(json.loads(row[10])),
             )
             for row in rows
         )
@@ -297,6 +317,13 @@ class StoredStatus:
         """Say whether the plugin may be loaded."""
         return self._state.plugin(plugin).status != DISABLED
 
+    def mark(self) -> bytes | None:
+        """Return what changes with every change of what is kept; None: nothing is, or it can't be told.
+
+        It is the file change counter in the header of the database (sqlite.org/fileformat2.html, 1.3.7).
+        """
+        return self._state.change_counter()
+
     def note(self, plugin: PluginId, version: str, status: int, error: str | None) -> None:
         """Keep how a version fared; writes only what is new."""
         before = self._state.plugin(plugin)
@@ -309,7 +336,7 @@ def _member_values(member: Member) -> tuple[object, ...]:
     before, after = member.before, member.after
     return (
         *member.plugin, before.version, after.version, before.pin, after.pin, before.enabled, after.enabled,
-        member.unpacks, json.dumps(member.removes),
+        member.unpacks, json.dumps(member.removes), json.dumps(member.restores),
     )  # fmt: skip
 
 
