@@ -18,8 +18,8 @@ _LOCATIONS = """
             add_header X-Cache $upstream_cache_status always;
             {directives}
         }}
-        location @page {{ return 302 /page; }}
-        location = /page {{ return 200 "a page that says that nothing is here"; }}
+        location @page {{ return 200 "a page that says that nothing is here"; }}
+        location = /page.html {{ return 200 "a page that says that nothing is here"; }}
         location @missing {{ return 404 "nothing is here"; }}
 """
 
@@ -27,7 +27,8 @@ _LOCATIONS = """
 def caching_cdn(origin: str, state: Path, directives: str = "") -> AbstractContextManager[str]:
     """Run it before ``origin`` while the context lasts; yields its address, without a slash at the end.
 
-    ``directives`` of nginx say what is configured otherwise; ``error_page`` may name ``@page`` and ``@missing``.
+    ``directives`` of nginx say what is configured otherwise; ``error_page`` may name ``@page``, ``/page.html`` and
+    ``@missing``.
     """
     cache = f"proxy_cache_path {state}/cache keys_zone=cdn:1m use_temp_path=off;"
     return nginx(state, server=_LOCATIONS.format(origin=origin, directives=directives), http=cache)
