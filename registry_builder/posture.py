@@ -11,19 +11,33 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, Final
 
 from registry_builder.publisher import Publisher
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import ObjectMissingError, headers_for
 from registry_builder.storage.by_url import UrlStorage
 from sealdex.errors import SealdexError
+from sealdex.transport import Transport, TransportSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_WRITES = ("s3:putobject", "s3:deleteobject", "s3:putbucketpolicy", "s3:*", "*")
+# What readers need, and what lets a stranger change something; of the rest (list, read policies) names leak.
+_READS: Final = frozenset({"s3:getobject", "s3:getobjectversion", "s3:getobjectattributes"})
+_WRITES: Final = (
+    "s3:putobject", "s3:putobjectacl", "s3:putobjecttagging", "s3:putobjectretention", "s3:deleteobject",
+    "s3:deleteobjectversion", "s3:restoreobject", "s3:abortmultipartupload", "s3:bypassgovernanceretention",
+    "s3:putbucketpolicy", "s3:deletebucketpolicy", "s3:putbucketacl", "s3:putbucketversioning", "s3:deletebucket",
+    "s3:putlifecycleconfiguration", "s3:putreplicationconfiguration", "s3:putbucketpublicaccessblock",
+)  # fmt: skip
+_NO_ROOT = "metadata/0.root.json"  # versions begin at 1, so it never is there
 _MAX_SKEW_S = 60
+_MAX_AGE_S = 60
+_PATIENCE_S = 10.0
+_MISSING = "switch off the error page or the fallback to index.html of the CDN: what is missing is a 404 or 403"
+_POLICY = "write the policy of docs/publishing.md"
 _BLOCK = "aws s3api put-public-access-block, where readers come by a CDN and none reads the bucket itself"
 
 
@@ -48,13 +62,13 @@ def look_over(publisher: Publisher) -> list[Finding]:
         findings += _bucket(client, bucket, f"{prefix}{TIMESTAMP_KEY}", publisher.clock())
     url = publisher.tree.config.realms[publisher.realm].url
     if url is not None:
-        findings.append(_missing_file(UrlStorage(url)))
+        findings += _readers(url)
     return findings
 
 
 def _reading(publisher: Publisher) -> Finding:
     try:
-        publisher.storage.get("metadata/0.root.json", max_bytes=MAX_METADATA_BYTES)
+        publisher.storage.get(_NO_ROOT, max_bytes=MAX_METADATA_BYTES)
     except ObjectMissingError:
         return Finding("reading", "ok", f"{publisher.storage.description} answers, and says what is missing")
     except SealdexError as error:
@@ -122,45 +136,64 @@ def _blocks(answer: Mapping[str, Any]) -> Finding:
 
 
 def _policy(text: str) -> Finding:
-    problems = policy_problems(json.loads(text))
-    if problems:
-        return Finding("policy", "error", "; ".join(problems), "write the policy of docs/publishing.md")
-    return Finding("policy", "ok", "the bucket's policy lets nobody write whom it doesn't name")
+    policy = json.loads(text)
+    if problems := policy_problems(policy):
+        return Finding("policy", "error", "; ".join(problems), _POLICY)
+    if leaks := policy_problems(policy, writes=False):
+        return Finding("policy", "warning", "; ".join(leaks), _POLICY)
+    return Finding("policy", "ok", "the bucket's policy lets nobody do more than read whom it doesn't name")
 
 
-def policy_problems(policy: Mapping[str, Any]) -> list[str]:
-    """Say which statements of a bucket policy let everybody write or delete, whatever their conditions."""
+def policy_problems(policy: Mapping[str, Any], *, writes: bool = True) -> list[str]:
+    """Say which statements of a bucket policy let everybody do more than read objects, whatever their conditions.
+
+    Args:
+        policy: the policy.
+        writes: look for what changes something; else for all else, which lets names leak that a private realm hides.
+    """
     statements = policy.get("Statement", [])
     found = []
     for number, statement in enumerate([statements] if isinstance(statements, dict) else statements):
-        principal = statement.get("Principal")
-        named = principal.get("AWS") if isinstance(principal, dict) else principal
-        everybody = "*" in ([named] if isinstance(named, str) else named or [])
-        actions = statement.get("Action", [])
-        writes = [
-            action
-            for action in ([actions] if isinstance(actions, str) else actions)
-            if action.lower() in _WRITES or action.lower().startswith(("s3:put", "s3:delete"))
-        ]
-        if statement.get("Effect") == "Allow" and everybody and (writes or "NotAction" in statement):
+        if statement.get("Effect") != "Allow" or not _names_everybody(statement):
+            continue
+        given = statement.get("Action", [])
+        actions = [str(action) for action in ([given] if isinstance(given, str) else given)]
+        bad = [action for action in actions if (_may_write(action) if writes else action.lower() not in _READS)]
+        if bad or (writes and "NotAction" in statement):
             name = statement.get("Sid") or f"number {number + 1}"
-            found.append(f"statement {name} lets everybody {', '.join(writes) or 'do what NotAction leaves'}")
+            found.append(f"statement {name} lets everybody {', '.join(bad) or 'do what NotAction leaves'}")
     return found
+
+
+def _names_everybody(statement: Mapping[str, Any]) -> bool:
+    if "NotPrincipal" in statement:  # everybody but those
+        return True
+    principal = statement.get("Principal")
+    named = principal.get("AWS") if isinstance(principal, dict) else principal
+    return "*" in ([named] if isinstance(named, str) else named or [])
+
+
+def _may_write(action: str) -> bool:
+    """Tell whether an action, maybe with wildcards, is or covers one that changes something."""
+    return any(fnmatchcase(write, action.lower()) for write in _WRITES) or action.lower().startswith(
+        ("s3:put", "s3:delete")
+    )
 
 
 def _grants(answer: Mapping[str, Any], bucket: str) -> Finding:
     open_to = [
-        grant["Permission"]
+        (grant["Permission"], str(grant["Grantee"]["URI"]).rpartition("/")[2])
         for grant in answer.get("Grants", [])
         if str(grant.get("Grantee", {}).get("URI", "")).endswith(("/AllUsers", "/AuthenticatedUsers"))
-        and grant["Permission"] != "READ"
     ]
+    command = f"aws s3api put-bucket-acl --bucket {bucket} --acl private"
+    # of a bucket, READ is to list it; AuthenticatedUsers is everybody who has any AWS account
+    if open_to and all(permission == "READ" for permission, _ in open_to):
+        return Finding("access list", "warning", "the bucket's access list lets everybody list what it holds", command)
     if open_to:
-        command = f"aws s3api put-bucket-acl --bucket {bucket} --acl private"
-        return Finding(
-            "access list", "error", f"the bucket's access list gives everybody {', '.join(open_to)}", command
-        )
-    return Finding("access list", "ok", "the bucket's access list lets no stranger write")
+        named = ", ".join(f"{permission} to {group}" for permission, group in open_to)
+        return Finding("access list", "error", f"the bucket's access list gives {named}", command)
+    return Finding("access list", "ok", "the bucket's access list gives strangers nothing")
 
 
 def _headers(answer: Mapping[str, Any]) -> Finding:
@@ -176,19 +209,54 @@ def _headers(answer: Mapping[str, Any]) -> Finding:
     return Finding("headers", "ok", f"{TIMESTAMP_KEY} is revalidated by every cache")
 
 
-def _missing_file(reader: UrlStorage) -> Finding:
+def _readers(url: str) -> Iterator[Finding]:
+    """Look as clients do: a root that isn't there yet must be missing, and the timestamp always fresh."""
+    reader = UrlStorage(url, Transport(TransportSettings(no_progress_window=_PATIENCE_S)))
     try:
-        reader.get("metadata/0.root.json", max_bytes=MAX_METADATA_BYTES)
+        reader.get(_NO_ROOT, max_bytes=MAX_METADATA_BYTES)
     except ObjectMissingError:
-        return Finding("readers", "ok", f"{reader.description} answers, and a missing file is a 404 or 403")
+        yield Finding("readers", "ok", f"{reader.description} answers, and a missing file is a 404 or 403")
     except SealdexError as error:
-        return Finding("readers", "error", error.message, error.hint or "")
-    return Finding(
-        "readers",
-        "error",
-        f"{reader.description} answers a missing file with something: clients need a 404 or 403",
-        "switch off the error page or the fallback to index.html of the CDN",
-    )
+        yield Finding("readers", "error", error.message, error.hint or _MISSING)
+        return
+    else:
+        yield Finding(
+            "readers",
+            "error",
+            f"{reader.description} answers a missing file with something: clients ask for the next root each time, and "
+            "need a 404 or 403",
+            _MISSING,
+        )
+    yield _readers_headers(f"{reader.description}/{TIMESTAMP_KEY}")
+
+
+def _readers_headers(address: str) -> Finding:
+    import urllib3  # noqa: PLC0415  # what the client brings; only doctor asks for headers itself
+
+    try:
+        answer = urllib3.request("GET", address, timeout=10, retries=1, preload_content=False)
+        answer.release_conn()
+    except urllib3.exceptions.HTTPError as error:
+        return Finding("readers' headers", "error", f"{address} can't be read: {error}")
+    if answer.status != 200:
+        return Finding("readers' headers", "unknown", f"{address} is answered with status {answer.status}")
+    said, wanted = answer.headers.get("Cache-Control", ""), headers_for(TIMESTAMP_KEY).cache_control
+    if wanted not in {part.strip().lower() for part in said.split(",")}:
+        return Finding(
+            "readers' headers",
+            "error",
+            f"readers get {TIMESTAMP_KEY} with Cache-Control '{said}' and not '{wanted}': they miss what is new",
+            "let the CDN pass Cache-Control of the store on, with a least time to live of 0",
+        )
+    age = answer.headers.get("Age", "0")
+    if age.isdecimal() and int(age) > _MAX_AGE_S:
+        return Finding(
+            "readers' headers",
+            "error",
+            f"the CDN answers {TIMESTAMP_KEY} from a copy that is {age} s old: readers miss what is new",
+            "have the CDN honour Cache-Control: a least time to live of 0",
+        )
+    return Finding("readers' headers", "ok", f"{TIMESTAMP_KEY} comes fresh to readers")
 
 
 __all__ = ["Finding", "look_over", "policy_problems"]

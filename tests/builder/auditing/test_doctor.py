@@ -1,17 +1,22 @@
-"""doctor: what is wrong with a bucket is said with its remedy, against the S3 server."""
+"""doctor: what is wrong with a bucket or with what readers get is said with its remedy, by S3 server and nginx."""
 
 from __future__ import annotations
 
 import json
+import secrets
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from botocore.stub import Stubber
 from support.builder_cli import document
+from support.caching_cdn import caching_cdn
 from support.s3_server import S3Server
 from support.source_trees import Tree
 
-from registry_builder.posture import Finding, look_over, policy_problems
+from registry_builder.posture import Finding, _bucket, look_over, policy_problems
 from registry_builder.publish import open_publisher, publish
 from registry_builder.signing.roles import utc_now
 from registry_builder.storage import open_storage
@@ -52,6 +57,115 @@ def test_a_bucket_is_looked_over(tree: Tree, s3_server: S3Server, s3_uri: str) -
     assert findings(tree, s3_uri)["policy"].level == "ok"
 
 
+def stubbed(call: str, answer: dict[str, Any] | str) -> Finding:
+    """Let botocore's Stubber answer in the place of AWS, whose public access blocks and lists no server here has."""
+    client = boto3.session.Session().client(
+        "s3", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none"
+    )
+    with Stubber(client) as stubber:
+        for method in ("head_bucket", "get_bucket_versioning", "get_public_access_block", "get_bucket_policy",
+                       "get_bucket_acl", "head_object"):  # fmt: skip
+            if method != call:
+                stubber.add_client_error(method, "Unasked")
+            elif isinstance(answer, str):
+                stubber.add_client_error(method, answer)
+            else:
+                stubber.add_response(method, answer)
+        checks = {"get_public_access_block": "public access", "get_bucket_acl": "access list"}
+        return next(f for f in _bucket(client, "bucket", "timestamp.json", utc_now()) if f.check == checks[call])
+
+
+BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "said"),
+    [
+        ({"PublicAccessBlockConfiguration": dict.fromkeys(BLOCKS, True)}, "ok", "can't be opened"),
+        ({"PublicAccessBlockConfiguration": {**dict.fromkeys(BLOCKS, True), "BlockPublicPolicy": False}}, "warning",
+         "BlockPublicPolicy"),
+        ("NoSuchPublicAccessBlockConfiguration", "warning", "nothing keeps"),
+        ("AccessDenied", "unknown", "AccessDenied"),
+        ("NotImplemented", "unknown", "NotImplemented"),
+    ],
+)  # fmt: skip
+def test_public_access_blocks(answer: dict[str, Any] | str, level: str, said: str) -> None:
+    found = stubbed("get_public_access_block", answer)
+    assert found.level == level
+    assert said in found.message
+    assert (level == "warning") == ("put-public-access-block" in found.remedy)
+
+
+def grants(*given: tuple[str, str]) -> dict[str, Any]:
+    everybody = "http://acs.amazonaws.com/groups/"
+    listed = [{"Grantee": {"Type": "Group", "URI": f"{everybody}{group}"}, "Permission": p} for group, p in given]
+    owner = {"Grantee": {"Type": "CanonicalUser", "ID": "owner"}, "Permission": "FULL_CONTROL"}
+    return {"Owner": {"ID": "owner"}, "Grants": [owner, *listed]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "level", "said"),
+    [
+        (grants(), "ok", "nothing"),
+        (grants(("global/AllUsers", "READ")), "warning", "list"),
+        (grants(("global/AllUsers", "READ"), ("global/AllUsers", "WRITE")), "error", "WRITE to AllUsers"),
+        (grants(("global/AuthenticatedUsers", "WRITE_ACP")), "error", "WRITE_ACP to AuthenticatedUsers"),
+        (grants(("global/AuthenticatedUsers", "FULL_CONTROL")), "error", "FULL_CONTROL"),
+        (grants(("s3/LogDelivery", "WRITE")), "ok", "nothing"),
+    ],
+)
+def test_access_lists(answer: dict[str, Any], level: str, said: str) -> None:
+    found = stubbed("get_bucket_acl", answer)
+    assert found.level == level
+    assert said in found.message
+    assert (level == "ok") == (not found.remedy)
+
+
+def test_the_access_list_of_a_real_bucket(tree: Tree, s3_server: S3Server, s3_uri: str) -> None:
+    assert findings(tree, s3_uri)["access list"].level == "ok"
+    bucket = f"open-{secrets.token_hex(4)}"
+    s3_server.client().create_bucket(Bucket=bucket, ACL="public-read-write")
+    uri = f"s3://{bucket}/x?{s3_uri.partition('?')[2]}"
+    found = findings(tree, uri)["access list"]
+    assert (found.level, found.remedy) == ("error", f"aws s3api put-bucket-acl --bucket {bucket} --acl private")
+
+
+@pytest.mark.parametrize(
+    ("directives", "check", "level", "said"),
+    [
+        ("", "readers", "ok", "404"),
+        ("proxy_intercept_errors on; error_page 404 @missing;", "readers", "ok", "404"),
+        ("proxy_intercept_errors on; error_page 404 =403 @missing;", "readers", "ok", "403"),
+        ("proxy_intercept_errors on; error_page 404 =200 /page;", "readers", "error", "a 404 or 403"),
+        ("proxy_intercept_errors on; error_page 404 = @page;", "readers", "error", "a 404 or 403"),
+        ("", "readers' headers", "ok", "fresh"),
+        ("proxy_hide_header Cache-Control; add_header Cache-Control 'public, max-age=3600';", "readers' headers",
+         "error", "max-age=3600"),
+        ("proxy_hide_header Cache-Control;", "readers' headers", "error", "Cache-Control ''"),
+        ("add_header Age 3600;", "readers' headers", "error", "3600 s old"),
+    ],
+)  # fmt: skip
+def test_what_readers_get_behind_a_cdn_that_was_configured_otherwise(
+    tree: Tree,
+    s3_server: S3Server,
+    s3_uri: str,
+    tmp_path: Path,
+    directives: str,
+    check: str,
+    level: str,
+    said: str,
+) -> None:
+    publish(open_publisher(tree.load(), "public", storage=open_storage(s3_uri, base=tree.root), site=False))
+    with caching_cdn(s3_server.endpoint, tmp_path / "cdn", directives) as address:
+        url = f"{address}/{s3_uri.removeprefix('s3://').partition('?')[0]}/"
+        config = tree.root / "registry.toml"
+        config.write_text(config.read_text().replace("[realms.public]\n", f'[realms.public]\nurl = "{url}"\n'))
+        found = findings(tree, s3_uri)[check]
+    assert found.level == level, found
+    assert said in found.message
+    assert (level == "ok") == (not found.remedy)
+
+
 def test_what_the_stores_without_such_a_call_say_of_public_access_is_unknown_and_no_error(
     tree: Tree, s3_uri: str
 ) -> None:
@@ -73,6 +187,29 @@ def test_what_the_stores_without_such_a_call_say_of_public_access_is_unknown_and
 def test_a_policy_that_lets_everybody_write_is_found(statement: dict[str, Any], bad: bool) -> None:
     assert bool(policy_problems({"Statement": statement})) == bad
     assert bool(policy_problems({"Statement": [statement]})) == bad
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        {"Principal": "*", "Action": "s3:P*"},
+        {"Principal": "*", "Action": "S3:deleteObjectVersion"},
+        {"Principal": {"AWS": "*"}, "Action": ["s3:GetObject", "s3:AbortMultipartUpload"]},
+        {"NotPrincipal": {"AWS": "arn:aws:iam::1:role/p"}, "Action": "s3:PutObject"},
+        {"Principal": "*", "Action": "s3:PutObject", "Condition": {"IpAddress": {"aws:SourceIp": "0.0.0.0/0"}}},
+    ],
+)
+def test_writing_is_found_in_whatever_way_it_is_written(statement: dict[str, Any]) -> None:
+    assert policy_problems({"Statement": {"Effect": "Allow", **statement}})
+
+
+def test_everything_beyond_reading_objects_is_told_apart_from_writing() -> None:
+    listing = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket", "s3:GetBucketPolicy"]}
+    assert policy_problems({"Statement": listing}) == []
+    (leak,) = policy_problems({"Statement": listing}, writes=False)
+    assert leak == "statement number 1 lets everybody s3:ListBucket, s3:GetBucketPolicy"
+    reading = {**listing, "Action": "s3:GetObject"}
+    assert policy_problems({"Statement": reading}, writes=False) == []
 
 
 def test_the_command_on_a_folder(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
