@@ -14,7 +14,7 @@ from support.plugin_registry import PluginRegistry
 from sealdex import Client, UnavailableError, VerificationError
 from sealdex.cli.main import main
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
-from sealdex.errors import ConfigError, UsageError
+from sealdex.errors import ConfigError, InstallError, UsageError
 from sealdex.runtime import JobResult, load_job, run_job
 from sealdex.runtime.job_model import job_from
 
@@ -222,3 +222,35 @@ def test_job_run_on_the_command_line(
     assert error["code"] == "plugin"
     assert [r["stage"] for r in error["details"]["plugin_results"]] == ["load", "before", "on_failure", "after"]
     assert "said" in captured.err
+
+
+def test_what_a_job_needs_is_not_uninstalled_while_it_runs(scene: Scene) -> None:
+    """Also a program that only its commands call, and that no manager loads."""
+    tried: list[str] = []
+
+    def uninstall(_: str) -> None:
+        with pytest.raises(InstallError, match="the job of process") as refused:
+            scene.client.uninstall("acme/native")
+        tried.append(str(refused.value))
+
+    job = {"job_id": "j", "plugins": [scene.plugin("acme/native")], "commands": ["tool"]}
+    assert run_job(job, client=scene.client, on_line=uninstall).success
+    assert len(tried) == 1
+    scene.client.uninstall("acme/native")
+
+
+def test_what_a_plugin_prints_is_not_in_the_document(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    scene.registry.release("acme/chatty", "1.0.0", {"plugin.py": b"print('hello')\nPlugin = 1\n"}, manifest=PYTHON)
+    scene.registry.publish()
+    scene.registry.write(scene.published)
+    config = scene.folder / "config.toml"
+    config.write_text(
+        f'[registries.public]\nurl = "{scene.client.config.registries["public"].url}"\nroot = "root.json"\n'
+    )
+    job = scene.folder / "chatty.json"
+    job.write_text(json.dumps({"job_id": "j", "plugins": [{"plugin_id": "acme/chatty", "version": "1.0.0"}]}))
+    capsys.readouterr()
+    assert main(["job", "run", str(job), "--json", "--config", str(config), "--store", str(scene.folder / "s")]) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["success"]
+    assert "hello" in printed.err

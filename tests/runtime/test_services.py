@@ -29,6 +29,7 @@ from sealdex.runtime.service_log import LogFile
 from sealdex.runtime.service_plan import free_port, plan_service
 from sealdex.runtime.service_state import ServiceFolder, ServiceState
 from sealdex.runtime.supervisor import Patience, Supervisor
+from sealdex.store.set_change import remove_versions
 from sealdex.store.state import State
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "speech" / "echo-service" / "src"
@@ -469,6 +470,8 @@ def test_an_environment_of_its_own_on_request_only(
     assert printed == [f"from the wheel {plan.env['VIRTUAL_ENV']}"]
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
     assert services.plan(ECHO, with_env=True).env["VIRTUAL_ENV"] == plan.env["VIRTUAL_ENV"]
+    remove_versions(plugins.store, "uninstall", {ECHO: ("1.0.0",)})
+    assert not Path(plan.env["VIRTUAL_ENV"]).exists()
 
 
 def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:

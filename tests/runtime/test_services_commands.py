@@ -128,6 +128,7 @@ def test_what_runs_is_not_uninstalled_not_even_without_its_supervisor(plugins: P
     assert sealdex("stop", "speech/echo")[0] == 0
     until(lambda: process_identity(state["pid"]) is None)
     until(lambda: sealdex("uninstall", "speech/echo")[0] == 0)
+    assert sealdex("ps")[1]["services"] == []
 
 
 def test_rolling_back_leaves_the_version_that_runs_in_its_place(plugins: PluginStore, sealdex: Command) -> None:

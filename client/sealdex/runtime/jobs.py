@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from sealdex.runtime.job_model import CommandResult, Job, JobPlugin, JobResult, 
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
 from sealdex.runtime.process_group import ProcessGroup, pump
+from sealdex.store.holds import JOB, hold
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store
 from sealdex.store.verify import verify_installation, worse_than_extra
@@ -65,7 +67,14 @@ def run_job(
         raise UsageError(f"the job's workdir {asked.workdir} is no folder", untouched="nothing was run")
     installed = [ensure(client, needed) for needed in asked.plugins]
     load_timeout = load_timeout or client.config.document.runtime.load_timeout
-    with PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer) as plugins:
+    with ExitStack() as stack:
+        for each in installed:  # programs of its commands too, which no manager loads
+            held = hold(Store(client.config.store), each.id, each.version, JOB)
+            if held is not None:
+                stack.callback(held.release)
+        plugins = stack.enter_context(
+            PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer)
+        )
         return _Run(asked, installed, plugins, on_line, on_result).run()
 
 

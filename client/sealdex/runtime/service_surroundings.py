@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
+from sealdex.errors import SealdexError
 from sealdex.runtime.plugin import PluginStatus
 from sealdex.runtime.service_plan import ServicePlan
 from sealdex.store.holds import SERVICE, Hold, hold
@@ -40,7 +42,8 @@ class Surroundings:
         """Say whether it may run; a look at one file where nothing has changed."""
         mark = self._statuses.mark()
         if mark is None or mark != self._mark:
-            self._mark, self._is_enabled = mark, self._statuses.is_enabled(plan.plugin)
+            with suppress(SealdexError):  # a store that can't be read must not end what runs
+                self._mark, self._is_enabled = mark, self._statuses.is_enabled(plan.plugin)
         return self._is_enabled
 
     def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:

@@ -7,6 +7,7 @@ killed in between leaves the state before or after one of these, and a staging f
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,6 +82,8 @@ def remove(
 ) -> Installation | None:
     """Uninstall one version. Was it the current one, the newest that is left becomes that; return what is current now.
 
+    Its virtual environments go with it, and with the last version what was kept of its runs as a service.
+
     Raises:
         NotFoundError: that version isn't installed.
         InstallError: the file system refuses, or somebody else holds the plugin.
@@ -96,7 +99,11 @@ def remove(
                 Path(folder).rename(staging / "removed")  # the commit point
                 settle_current(store, plugin)
             sync_path(Path(store.plugins_folder))
-            return current(store, plugin)
+            shutil.rmtree(store.environment_folder(plugin, version), ignore_errors=True)
+            left = current(store, plugin)
+            if left is None and not installed_versions(store, plugin):
+                shutil.rmtree(store.run_folder(plugin), ignore_errors=True)
+            return left
 
 
 def require_installed(store: Store, plugin: tuple[str, str], version: str) -> Installation:
