@@ -9,6 +9,7 @@ from registry_builder.plan import PublishPlan, Upload
 from registry_builder.planned_files import PlannedFile
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
+from sealdex.wording import counted
 
 _SHOWN = 20
 
@@ -90,9 +91,9 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         _lines(out, [*releases, *sorted(empty), *others])
         for kind, uploads in plan.uploads:
             if uploads:
-                out.line(f"  upload {len(uploads)} {kind}, {in_bytes(_bytes(uploads))}")
+                out.line(f"  upload {counted(len(uploads), kind.removesuffix('s'))}, {in_bytes(_bytes(uploads))}")
         if plan.ingest:
-            out.line(f"  copy {len(plan.ingest)} artifacts from their addresses into the store")
+            out.line(f"  copy {counted(len(plan.ingest), 'artifact')} from elsewhere into the store")
         offline = [
             *(f"{v}.root.json" for v in sorted(plan.roots)),
             *([f"{plan.targets[0]}.targets.json"] if plan.targets else []),
@@ -119,8 +120,8 @@ def _signed(plan: PublishPlan) -> str:
     bins = [role for role in plan.reasons if role in plan.bins]
     others = [role for role in plan.reasons if role not in plan.bins]
     reasons = sorted(set(plan.reasons.values()))
-    counted = [f"{len(bins)} of {1 << plan.bits} bins"] if bins else []
-    return f"{', '.join([*counted, *others])} ({', '.join(reasons)})"
+    some = [f"{len(bins)} of {1 << plan.bits} bins"] if bins else []
+    return f"{', '.join([*some, *others])} ({', '.join(reasons)})"
 
 
 def _bytes(uploads: Iterable[Upload]) -> int:
