@@ -1,4 +1,4 @@
-"""docs/publishing.md, run as written against SeaweedFS: only the addresses of examples are replaced."""
+"""docs/publishing.md, run as written against SeaweedFS and a bare repository: only addresses are replaced."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.components import missing
 from support.s3_server import S3Server, WeedMissingError, s3_server
+from support.workflows import git
 
 GUIDE = (Path(__file__).parent.parent.parent / "docs" / "publishing.md").read_text(encoding="utf-8")
 
@@ -30,8 +31,8 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
 def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands = [shlex.split(line) for line in re.findall(r"^    (sealdex.*)$", GUIDE, re.MULTILINE)]
-    assert len(commands) > 20
+    commands = [shlex.split(line) for line in re.findall(r"^    ((?:sealdex|git).*)$", GUIDE, re.MULTILINE)]
+    assert len(commands) > 45
     server.client().create_bucket(Bucket="public-acme-plugins")
     url = f"{server.endpoint}/public-acme-plugins/public"
     (toml,) = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)
@@ -47,10 +48,18 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     monkeypatch.setenv("SEALDEX_CONFIG", str(tmp_path / "agent" / "config.toml"))
     monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "agent" / "store"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    git(tmp_path, "init", "--quiet", "--bare", "--initial-branch=main", "github")
+    (tmp_path / "gitconfig").write_text("[user]\n\tname = Kim\n\temail = kim@example.org\n", encoding="utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     said = {}
     for command in commands:
-        words = [word.replace("https://plugins.example.org", url) for word in command]
+        words = [
+            word.replace("https://plugins.example.org", url).replace(
+                "https://github.com/acme/plugins", (tmp_path / "github").as_uri()
+            )
+            for word in command
+        ]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
         said[shlex.join(command)] = done.stdout
@@ -66,3 +75,7 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     assert "new release `acme/slack 0.1.0`" in (tmp_path / "summary.md").read_text(encoding="utf-8")
     trusted = list((tmp_path / "agent" / "store" / "trust").rglob("2.root.json"))
     assert trusted, "the client didn't follow to the new root"
+    branches = git(tmp_path / "github", "branch", "--list", "--format=%(refname:short)").split()
+    assert branches == ["main", "sign/rotate"]
+    assert said["sealdex-builder --tree plugins ceremony take rotate origin/sign/rotate"].count("took ") > 2
+    assert "signed by ns-acme" in said["sealdex info acme/slack"]
