@@ -220,7 +220,7 @@ def _toml(text: str, subject: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not valid TOML: {error}", subject=subject) from error
+        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=f"edit {subject}") from error
 
 
 def _read_document(values: Mapping[str, Any], subject: str) -> ConfigDocument:

@@ -169,7 +169,7 @@ def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not valid TOML: {error}", subject=subject, hint=hint) from error
+        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=hint) from error
     if isinstance(found := values.get("version"), int) and found > LOCK_FORMAT:
         raise FormatTooNewError(
             f"the lock has format {found}; this sealdex reads up to {LOCK_FORMAT}",

@@ -115,7 +115,7 @@ def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
     try:
         document = read_values(tomllib.loads(text), WantedDocument)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"is not valid TOML: {error}", subject=subject) from error
+        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=f"edit {subject}") from error
     except DocumentError as error:
         raise ConfigError("\n".join(map(str, error.problems)), subject=subject, hint=f"edit {subject}") from error
     problems = [
