@@ -81,6 +81,23 @@ def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path)
         assert "pull_request_target" not in text
 
 
+def test_a_push_to_a_signing_branch_can_only_ask_for_a_run_on_main(registry: Path) -> None:
+    """Attack: whoever may push a branch has the workflow that stands in it run. What ours does then has no checkout and
+    one permission; what may write, and whatever holds a secret, runs from main and in an environment of its own."""
+    described = {path.name: yaml.safe_load(path.read_text()) for path in workflows(registry)}
+    pushed = {name: each[True]["push"]["branches"] for name, each in described.items() if "push" in each[True]}
+    assert pushed == {"publish.yml": ["main"], "sign.yml": ["sign/**"]}
+    jobs = described["sign.yml"]["jobs"]
+    assert jobs["pushed"]["permissions"] == {"actions": "write"}
+    assert not any("uses" in step for step in jobs["pushed"]["steps"])
+    assert jobs["event"]["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'" in jobs["event"]["if"]
+    assert jobs["finish"]["needs"] == "event"
+    for each in described.values():
+        for job in each["jobs"].values():
+            assert "secrets." not in str(job) or job["environment"] in {"publish", "sign"}
+
+
 def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(
     registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

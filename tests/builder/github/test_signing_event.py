@@ -239,7 +239,8 @@ def test_names_and_reasons_are_text(scene: Scene, started: Signer, tmp_path: Pat
 
 
 def test_a_forks_pull_request_and_a_moving_main_are_in_nobodys_way(scene: Scene, started: Signer) -> None:
-    """A fork has a branch of the same name; and main moves on while the ceremony is finished: it is finished on top."""
+    """A fork has a branch of the same name; and main moves on while the ceremony is finished: it is finished on top.
+    What is pushed to the signing branch at that moment isn't finished with it, and isn't deleted."""
     event(scene, "sign/renew")
     known = scene.github.known
     known["pulls"] = [{**known["pulls"][0], "fork": True, "body": "theirs"}]
@@ -249,17 +250,22 @@ def test_a_forks_pull_request_and_a_moving_main_are_in_nobodys_way(scene: Scene,
     # somebody merges something at that moment: git's hook does it, before the first push to main is taken
     tree = git(scene.github.remote, "rev-parse", "main^{tree}")
     meanwhile = git(scene.github.remote, "commit-tree", "-p", "main", "-m", "Meanwhile", tree)
+    late = git(scene.github.remote, "commit-tree", "-p", "sign/renew", "-m", "Late", tree)
     hook = scene.github.remote / "hooks/update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(
         "#!/bin/sh\n"
-        f'if [ "$1" = refs/heads/main ] && [ ! -e moved ]; then touch moved; git update-ref "$1" {meanwhile}; fi\n'
+        'if [ "$1" = refs/heads/main ] && [ ! -e moved ]; then\n'
+        f'  touch moved; git update-ref "$1" {meanwhile}; git update-ref refs/heads/sign/renew {late}\n'
+        "fi\n"
     )
     hook.chmod(0o755)
     jobs = event(scene, "sign/renew")
     assert jobs["finish"].result == "success", jobs["finish"].output
     assert git(scene.github.remote, "rev-parse", "main^1") == meanwhile
     assert "2.root.json" in git(scene.github.remote, "ls-tree", "-r", "--name-only", "main", "trust")
+    assert git(scene.github.remote, "rev-parse", "sign/renew") == late
+    assert git(scene.github.remote, "rev-parse", "main^2") == git(scene.github.remote, "rev-parse", f"{late}^")
     theirs, own = scene.github.known["pulls"]
     assert theirs["body"] == "theirs"
     assert own["head"] == "sign/renew"
