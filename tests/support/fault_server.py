@@ -6,7 +6,9 @@
         server.always("/g", Redirect("http://..."))
         server.url("/f"); server.requests           # what was asked, in order
 
-Nothing here waits for time to pass; a ``Gate`` holds a body until the test opens it.
+Nothing here waits for time to pass but ``Slow``, for milliseconds; a ``Gate`` holds a body until the test opens it.
+
+With ``origin`` it is a proxy: what isn't put here is asked for there as the client asked, and faults befall the answer.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ import re
 import socket
 import struct
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import urllib3
 
 if TYPE_CHECKING:
     import ssl
@@ -140,6 +145,14 @@ class Gate:
     reached: threading.Event = field(default_factory=threading.Event)
 
 
+@dataclass(frozen=True)
+class Slow:
+    """Send the body in pieces of ``chunk`` bytes, each after ``seconds``."""
+
+    seconds: float
+    chunk: int = 16384
+
+
 Fault = (
     Status
     | Redirect
@@ -155,7 +168,12 @@ Fault = (
     | Endless
     | Gzip
     | Gate
+    | Slow
 )
+
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
+_PASSED_ON = ("range", "if-range", "if-none-match", "accept-encoding")
+_PASSED_BACK = ("ETag", "Last-Modified", "Accept-Ranges", "Content-Range", "Content-Type", "Content-Encoding", "Date")
 
 HONEST = "the ETag is made from the bytes"
 
@@ -168,10 +186,13 @@ class FaultServer:
 
     Args:
         tls: a server-side context makes it https.
+        origin: the address, without a slash at its end, of the server that this one is a proxy of.
     """
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, origin: str | None = None) -> None:
         self.requests: list[Request] = []
+        self._origin = origin
+        self._pool = urllib3.PoolManager(maxsize=32)
         self._files: dict[str, bytes] = {}
         self._etags: dict[str, str | None] = {}
         self._queues: dict[str, deque[Fault | None]] = {}
@@ -191,6 +212,7 @@ class FaultServer:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._pool.clear()
 
     @property
     def port(self) -> int:
@@ -261,19 +283,33 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(fault.code, fault.headers, fault.body)
         elif isinstance(fault, Endless):
             self._send_endless(fault)
-        elif data is None:
-            self._send(404, {}, b"no such file")
-        else:
+        elif data is not None:
             self._send_file(data, fault, request)
+        elif (origin := self.server_of_faults._origin) is not None:
+            self._pass_on(origin, fault, request)
+        else:
+            self._send(404, {}, b"no such file")
+
+    def _pass_on(self, origin: str, fault: Fault | None, request: Request) -> None:
+        """Answer what the origin does."""
+        headers = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+        asked = headers.get("range", "")
+        if isinstance(fault, IgnoreRange):
+            headers.pop("range", None)
+        elif isinstance(fault, OtherRange) and (found := _RANGE.fullmatch(asked)):
+            headers["range"] = f"bytes={int(found[1]) + fault.by}-{found[2]}"
+        answer = self.server_of_faults._pool.request(
+            "GET", origin + self.path, headers=headers, redirect=False, decode_content=False
+        )
+        body = _inverted(answer.data, fault) if isinstance(fault, Swap) else answer.data
+        kept = {name: answer.headers[name] for name in _PASSED_BACK if name in answer.headers}
+        self._send(answer.status, kept, body, fault)
 
     def _send_file(self, data: bytes, fault: Fault | None, request: Request) -> None:
         etag = self.server_of_faults._etags[request.path.partition("?")[0]]
         etag = _etag_of(data) if etag == HONEST else etag
         if isinstance(fault, Swap):
-            changed = bytearray(data)
-            for index in range(fault.at, min(fault.at + fault.length, len(data))):
-                changed[index] ^= 0xFF
-            data = bytes(changed)
+            data = _inverted(data, fault)
         elif isinstance(fault, Replaced):
             data, etag = fault.data, fault.etag or _etag_of(fault.data)
         elif isinstance(fault, IgnoreIfRange):
@@ -289,7 +325,7 @@ class _Handler(BaseHTTPRequestHandler):
             body = fault.raw if fault.raw is not None else gzip.compress(data)
             self._send(200, {**headers, "Content-Encoding": "gzip"}, body[: len(body) - fault.cut])
             return
-        found = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        found = _RANGE.fullmatch(request.headers.get("range", ""))
         valid = isinstance(fault, IgnoreIfRange) or request.headers.get("if-range", etag) == etag
         if found is None or not valid or isinstance(fault, IgnoreRange):
             self._send(200, headers, data, fault)
@@ -321,6 +357,11 @@ class _Handler(BaseHTTPRequestHandler):
             if fault.reset:
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
+        elif isinstance(fault, Slow):
+            for start in range(0, len(body), fault.chunk):
+                time.sleep(fault.seconds)  # what is tested: a line that takes its time
+                self.wfile.write(body[start : start + fault.chunk])
+                self.wfile.flush()
         elif isinstance(fault, Gate):
             self.wfile.write(body[: fault.after])
             self.wfile.flush()
@@ -346,6 +387,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
         except OSError:
             return  # the client has hung up, as it should
+
+
+def _inverted(data: bytes, fault: Swap) -> bytes:
+    changed = bytearray(data)
+    for index in range(fault.at, min(fault.at + fault.length, len(data))):
+        changed[index] ^= 0xFF
+    return bytes(changed)
 
 
 def _etag_of(data: bytes) -> str:
