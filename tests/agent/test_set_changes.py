@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,23 @@ import pytest
 from support.installing import make_release
 from support.killing import kills_of
 from support.plugin_set import PLUGINS, jobs, state
+from support.store_truth import disagreements
 
 from sealdex.deploying import deploy, finish_killed, pins
 from sealdex.errors import FormatTooNewError, NotFoundError, UsageError, VerificationError
+from sealdex.install import install
 from sealdex.model.ids import PluginId
 from sealdex.store.installations import current_version_named, installed_versions
 from sealdex.store.layout import Store
-from sealdex.store.set_change import change_facts, changing, facts_of, not_taken_back, remove_versions, roll_back
+from sealdex.store.set_change import (
+    RolledBack,
+    change_facts,
+    changing,
+    facts_of,
+    not_taken_back,
+    remove_versions,
+    roll_back,
+)
 from sealdex.store.state import (
     DISABLED,
     DONE,
@@ -59,6 +71,11 @@ VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in (
             "rollback",
             (TWO, VERSIONS_OF_BOTH, TWO, ["two", "one"]),
             (ONE, VERSIONS_OF_ONE, [], ["rollback --to 1", "two", "one"]),
+        ),
+        (
+            "restore",
+            ([None] * 2, [], [], ["uninstall", "two", "one"]),
+            (TWO, VERSIONS_OF_BOTH, TWO, ["rollback --to 2", "uninstall", "two", "one"]),
         ),
     ],
 )
@@ -152,6 +169,95 @@ def test_rollback_to_what_was_removed_says_so_and_changes_nothing(store: Store, 
         roll_back(store)
     assert caught.value.hint == "sealdex install acme/app@1.0.0"
     assert state(store) == before
+
+
+def with_way_back(store: Store, tmp_path: Path, lost: tuple[str, ...] = ()) -> RolledBack:
+    """Roll back, and put back what isn't said to be lost by installing it again."""
+
+    def restore(plugin: PluginId, version: str) -> Callable[[], object] | None:
+        job = jobs(tmp_path, version, (plugin,))[0]
+        return None if version in lost else lambda: install(store, job.request, job.archive, make_current=False)
+
+    return roll_back(store, restore=restore)
+
+
+def test_rollback_returns_to_each_state_before_whatever_was_done(store: Store, tmp_path: Path) -> None:
+    """Versions come, go, come again and are switched; going back meets the same states in reverse."""
+    steps: list[Callable[[], object]] = [
+        lambda: deploy(store, jobs(tmp_path, "1.0.0"), command="both"),
+        lambda: deploy(store, jobs(tmp_path, "2.0.0", (APP,), pin=True), command="app"),
+        lambda: remove_versions(store, "uninstall", {APP: ("1.0.0",)}),
+        lambda: remove_versions(store, "uninstall", {APP: ("2.0.0",), BASE: ("1.0.0",)}),
+        lambda: deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="again"),
+        lambda: deploy(store, jobs(tmp_path, "3.0.0"), command="three"),
+        lambda: change_facts(store, "use", {APP: lambda facts: replace(facts, version="1.0.0")}),
+        lambda: remove_versions(store, "uninstall", {APP: ("3.0.0", "1.0.0")}),
+    ]
+
+    def seen() -> tuple[Any, ...]:
+        looked = state(store)
+        return looked["current"], looked["installed"], looked["pins"], looked["damaged"], looked["staging"]
+
+    states = [seen()]
+    for step in steps:
+        step()
+        states.append(seen())
+    assert len({str(each) for each in states}) > 6
+    for before in reversed(states[:-1]):
+        assert with_way_back(store, tmp_path).lost == ()
+        assert seen() == before
+    assert disagreements(store) == []
+
+
+def test_over_several_changes_the_oldest_says_what_was_there(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    remove_versions(store, "uninstall", {APP: ("1.0.0",)})
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="again")
+    roll_back(store, to=1)
+    assert facts_of(store, APP) == Facts("1.0.0")
+    roll_back(store, to=0)
+    assert facts_of(store, APP) == Facts()
+    assert disagreements(store) == []
+
+
+def test_what_only_lay_there_and_is_lost_is_told(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0", (APP,)), command="one")
+    deploy(store, jobs(tmp_path, "2.0.0", (APP,)), command="two")
+    remove_versions(store, "uninstall", {APP: ("1.0.0", "2.0.0")})
+    before = state(store)
+    with pytest.raises(NotFoundError, match=r"2\.0\.0 is not installed"):
+        with_way_back(store, tmp_path, lost=("2.0.0",))
+    assert state(store) == before
+    assert with_way_back(store, tmp_path, lost=("1.0.0",)).lost == ((APP, "1.0.0"),)
+    assert facts_of(store, APP) == Facts("2.0.0")
+    assert disagreements(store) == []
+
+
+def test_what_cannot_be_put_back_leaves_all_as_it_was(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0"), command="one")
+    remove_versions(store, "uninstall", dict.fromkeys(PLUGINS, ("1.0.0",)))
+    before = state(store)
+
+    def restore(plugin: PluginId, version: str) -> Callable[[], object]:
+        job = jobs(tmp_path, version, (plugin,))[0]
+        if plugin == BASE:
+            return lambda: install(store, job.request, make_release(tmp_path / "x", "9.0.0")[0], make_current=False)
+        return lambda: install(store, job.request, job.archive, make_current=False)
+
+    with pytest.raises(VerificationError):
+        roll_back(store, restore=restore)
+    assert state(store) == before
+
+
+def test_a_store_of_before_there_were_ways_back_is_read(store: Store, tmp_path: Path) -> None:
+    deploy(store, jobs(tmp_path, "1.0.0"), command="one")
+    with closing(sqlite3.connect(store.state_file)) as database:
+        database.execute("ALTER TABLE member DROP COLUMN restores")
+        database.execute("PRAGMA user_version = 1")
+        database.commit()
+    deploy(store, jobs(tmp_path, "2.0.0"), command="two")
+    assert [change.command for change in State(store).history()] == ["two", "one"]
+    assert disagreements(store) == []
 
 
 def test_removing_the_version_in_use_and_the_last(store: Store, tmp_path: Path) -> None:

@@ -40,6 +40,45 @@ def test_use_rollback_history(run: Run) -> None:
     assert (nothing.code, "sealdex history" in nothing.err) == (2, True)
 
 
+def test_rollback_puts_back_what_was_uninstalled(run: Run, server: TreeServer, tmp_path: Path) -> None:
+    run("install", "acme/slack@1.0.0")
+    run("install", "acme/slack@1.1.0", "--pin")
+    before = run("list", "--json").document["installed"]
+    run("uninstall", "acme/slack")
+    server.requests.clear()
+    back = run("rollback", "--json").document
+    assert [(each["plugin"], each["restored"]) for each in back["plugins"]] == [("acme/slack", ["1.0.0", "1.1.0"])]
+    assert back["lost"] == []
+
+    def facts(listed: list[dict[str, object]]) -> list[object]:
+        return [{k: v for k, v in each.items() if k != "installed_at"} for each in listed]
+
+    assert facts(run("list", "--json").document["installed"]) == facts(before)
+    assert (run("verify").code, server.requests) == (0, [])
+    assert "acme/slack nothing -> 1.1.0, pinned to 1.1.0, put back 1.0.0, 1.1.0" in run("history").out
+
+
+def test_rollback_says_what_the_cache_does_not_have_any_more(run: Run, tmp_path: Path) -> None:
+    """Power, in the second half: who may write to the cache. Another archive is not put back."""
+    run("install", "acme/slack@1.0.0")
+    run("install", "acme/slack@1.1.0")
+    files = {
+        each["version"]: tmp_path / "store/cache/sha256" / each["artifact_sha256"][:2] / each["artifact_sha256"]
+        for each in run("list", "--json").document["installed"]
+        if each["plugin"] == "acme/slack"
+    }
+    run("uninstall", "acme/slack")
+    files["1.0.0"].unlink()
+    partly = run("rollback")
+    assert (partly.code, "acme/slack 1.0.0 is not back" in partly.err) == (0, True)
+    assert "sealdex install acme/slack@1.0.0" in partly.err
+    run("uninstall", "acme/slack")
+    files["1.1.0"].write_bytes(b"x" * files["1.1.0"].stat().st_size)
+    refused = run("rollback")
+    assert (refused.code, "sealdex install acme/slack@1.1.0" in refused.err) == (3, True)
+    assert [each["plugin"] for each in run("list", "--json").document["installed"]] == ["acme/base"]
+
+
 def test_use_of_what_is_not_there(run: Run) -> None:
     run("install", "acme/mail")
     missing = run("use", "acme/mail", "9.0.0")

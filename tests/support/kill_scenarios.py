@@ -21,13 +21,14 @@ from sealdex.cli.main import main
 from sealdex.deploying import deploy, finish_killed
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.install import install
+from sealdex.restoring import roll_back_with_cache
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.cache_upkeep import tidy, verify_files
 from sealdex.store.changes import remove, switch
 from sealdex.store.installations import current_version_named, installations
 from sealdex.store.layout import Store
-from sealdex.store.set_change import roll_back
+from sealdex.store.set_change import remove_versions, roll_back
 from sealdex.store.verify import verify_installation
 
 
@@ -96,8 +97,22 @@ def _of_a_set(folder: Path) -> dict[str, Scenario]:
         except UsageError:  # the killed run had got so far that there is nothing left to take back
             return None
 
+    def remove_all(store: Store) -> None:
+        both(store)
+        cache = ContentCache(Path(store.cache_folder))
+        for job in (*one, *two):
+            cache.add_file(Path(str(job.archive)), job.request.artifact.sha256)
+        remove_versions(store, "uninstall", dict.fromkeys(plugin_set.PLUGINS, ("1.0.0", "2.0.0")))
+
+    def put_back(store: Store) -> object:
+        finish_killed(store)
+        with contextlib.suppress(UsageError):  # as above
+            return roll_back_with_cache(store, 2)
+        return None
+
     look = plugin_set.state
     return {
+        "set-restore": Scenario(remove_all, put_back, look, finish_killed),
         "set-first": Scenario(_nothing, install_one, look, finish_killed),
         "set-upgrade": Scenario(install_one, install_two, look, finish_killed),
         "set-rollback": Scenario(both, back, look, finish_killed),

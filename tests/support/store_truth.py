@@ -25,8 +25,7 @@ def disagreements(store: Store) -> list[str]:
         for member in change.members:
             if member.before != (known := facts.get(member.plugin, Facts())):
                 wrong.append(f"change {change.id} found {member.plugin} {member.before}, left as {known}")
-            if member.unpacks is not None:
-                expected.add((member.plugin, member.unpacks))
+            expected |= {(member.plugin, version) for version in member.adds}
             expected -= {(member.plugin, version) for version in member.removes}
             facts[member.plugin] = member.after
     found = installations(store)

@@ -130,18 +130,27 @@ def _changed(
 def rollback(context: Context, to: int | None) -> None:
     """Return to the state before the last change that still holds; again, to the one before that.
 
-    What a change brought into the store goes again; pins, and what was enabled or disabled, are put back as well.
+    What a change brought into the store goes again, what it took out is put back from the cache; pins, and what was
+    enabled or disabled, are put back as well. If a version that was in use isn't in the cache any more, nothing is
+    changed.
     """
-    from sealdex.store.set_change import roll_back  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.restoring import roll_back_with_cache  # noqa: PLC0415  # a command imports when it runs
 
-    done = roll_back(_store(context), to)
+    done = roll_back_with_cache(_store(context), to)
     out = context.out
     out.result({
         "taken_back": [_change_plain(change) for change in done.changes],
         "plugins": [
-            {"plugin": str(m.plugin), **_facts_plain(m.after), "previous": m.before.version, "removed": list(m.removes)}
+            {
+                "plugin": str(m.plugin),
+                **_facts_plain(m.after),
+                "previous": m.before.version,
+                "removed": list(m.removes),
+                "restored": list(m.restores),
+            }
             for m in done.members
         ],
+        "lost": [{"plugin": str(plugin), "version": version} for plugin, version in done.lost],
         "kept": [{"plugin": str(plugin), "version": version} for plugin, version in done.kept],
     })  # fmt: skip
     for change in done.changes:
@@ -151,6 +160,8 @@ def rollback(context: Context, to: int | None) -> None:
             out.line(f"  {words}")
     for plugin, version in done.kept:
         out.note(f"{plugin} {version} is being used, so it stays: sealdex uninstall {plugin}@{version}")
+    for plugin, version in done.lost:
+        out.warn(f"{plugin} {version} is not back: its archive is not in the cache; sealdex install {plugin}@{version}")
 
 
 @click.command(epilog=examples("sealdex history", "sealdex history --limit 5 --json"))
@@ -194,6 +205,8 @@ def _in_words(member: Member) -> str | None:
         words.append("enabled" if after.enabled else "disabled")
     if member.removes:
         words.append(f"removed {', '.join(member.removes)}")
+    if member.restores:
+        words.append(f"put back {', '.join(member.restores)}")
     if not words and member.unpacks:
         words.append(f"added {member.unpacks}")
     return f"{member.plugin} {', '.join(words)}" if words else None
@@ -212,6 +225,7 @@ def _change_plain(change: Change) -> dict[str, Any]:
                 "after": _facts_plain(m.after),
                 "unpacked": m.unpacks,
                 "removed": list(m.removes),
+                "restored": list(m.restores),
             }
             for m in change.members
         ],

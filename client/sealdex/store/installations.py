@@ -151,6 +151,11 @@ def find_installation(store: Store, plugin: Plugin, version: str) -> Installatio
     return _read(plugin, version, store.version_folder(plugin, version))
 
 
+def installation_in(path: str, plugin: Plugin, version: str) -> Installation | None:
+    """Return what the receipt in a folder says, or None where there is none of exactly that version."""
+    return _read(plugin, version, path)
+
+
 def damaged_folders(store: Store) -> list[str]:
     """Return the folders that stand where an installation should and have no receipt that can be read."""
     return [path for plugin, version, path in _version_folders(store) if _read(plugin, version, path) is None]

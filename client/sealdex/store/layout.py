@@ -20,6 +20,7 @@
         builtin/                             preinstalled plugins
         run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.service_state)
         envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
+        removed/<namespace>/<name>/<version>/  receipt and manifest of what was taken out (sealdex.store.removed)
         state.db                             enabled, disabled, pins, history
 
 The store belongs to one user and is written by nobody else: who may write to it can change what was installed, and
@@ -110,6 +111,10 @@ class Store:
         if version == CURRENT_NAME:
             raise ValueError(f"{version!r} is no version")
         return os.path.join(self.plugin_folder(plugin), _part(version))  # noqa: PTH118  # see above
+
+    def removed_folder(self, plugin: Plugin, version: str) -> str:
+        """Receipt and manifest of a version that was taken out."""
+        return self._join("removed", _part(plugin[0]), _part(plugin[1]), _part(version))
 
     def current_link(self, plugin: Plugin) -> str:
         """Link (or text file) that names the version in use."""

@@ -32,6 +32,7 @@ from sealdex.store.changes import LOCK_TIMEOUT_S, clear_current, remove, switch
 from sealdex.store.holds import holders, unheld
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
 from sealdex.store.layout import Store
+from sealdex.store.removed import keep_record
 from sealdex.store.staging import remove_stale
 from sealdex.store.state import COMMITTED, DISABLED, DONE, UNDONE, Change, Facts, Member, State
 
@@ -167,23 +168,34 @@ class RolledBack:
         changes: what it took back, newest first.
         members: what holds for each plugin since.
         kept: versions that would have gone and stay, since a service or another process uses them.
+        lost: versions that were there, not in use, and couldn't be put back.
     """
 
     changes: tuple[Change, ...]
     members: tuple[Member, ...]
     kept: tuple[tuple[PluginId, str], ...] = ()
+    lost: tuple[tuple[PluginId, str], ...] = ()
 
 
-def roll_back(store: Store, to: int | None = None) -> RolledBack:
+Restore = Callable[[PluginId, str], Callable[[], object] | None]
+"""Gives what puts a version back into the store; None where that can't be done."""
+
+
+def roll_back(store: Store, to: int | None = None, *, restore: Restore = lambda _plugin, _version: None) -> RolledBack:
     """Return to the state before the last change that isn't taken back yet, or to the state after change ``to``.
 
-    What these changes brought into the store goes, but for what is being used. What they took out doesn't come back;
-    was it in use, that is an error, and `install` brings it back.
+    What these changes brought into the store goes, but for what is being used; what they took out is put back. What
+    can't be put back and was in use is an error; what only lay there is told.
+
+    Args:
+        store: which.
+        to: the last change that is to hold; 0: none.
+        restore: see `Restore`.
 
     Raises:
         UsageError: there is no such change, or it is taken back already.
-        NotFoundError: a version that was in use isn't installed any more; nothing was changed.
-        InstallError: as `changing`.
+        NotFoundError: a version that was in use can't be put back; nothing was changed.
+        VerificationError, InstallError: as `changing`, or putting a version back failed; nothing was changed.
     """
     with changing(store, "rollback" if to is None else f"rollback --to {to}") as change:
         standing = not_taken_back(State(store).history())
@@ -194,15 +206,36 @@ def roll_back(store: Store, to: int | None = None) -> RolledBack:
                 untouched="nothing was changed",
                 hint="sealdex history shows what was changed",
             )
-        members, kept = _inverse(store, change, taken)
-        for member in members:
-            wanted = member.after.version
-            if wanted is not None and find_installation(store, member.plugin, wanted) is None:
-                raise _not_there(store, member.plugin, wanted)
+        inverse, kept = _inverse(store, change, taken)
+        members, ways, lost = _with_ways_back(store, inverse, restore)
         with unheld(store, [(member.plugin, version) for member in members for version in member.removes]):
             change.prepare(members, undoes=taken[-1].id)
+            for put_back in ways:
+                put_back()
             change.commit()
-        return RolledBack(tuple(taken), tuple(members), tuple(kept))
+        return RolledBack(tuple(taken), tuple(members), tuple(kept), tuple(lost))
+
+
+def _with_ways_back(
+    store: Store, members: Sequence[Member], restore: Restore
+) -> tuple[list[Member], list[Callable[[], object]], list[tuple[PluginId, str]]]:
+    """Return the members with what can be put back, what does that, and what can't be.
+
+    Raises:
+        NotFoundError: one that can't be is to be in use.
+    """
+    able: list[Member] = []
+    ways: list[Callable[[], object]] = []
+    lost: list[tuple[PluginId, str]] = []
+    for member in members:
+        found = {version: restore(member.plugin, version) for version in member.restores}
+        gone = [version for version, way in found.items() if way is None]
+        if member.after.version in gone:
+            raise _not_there(store, member.plugin, member.after.version)
+        able.append(replace(member, restores=tuple(version for version in found if version not in gone)))
+        ways += [way for way in found.values() if way is not None]
+        lost += [(member.plugin, version) for version in gone]
+    return able, ways, lost
 
 
 def not_taken_back(history: Sequence[Change]) -> list[Change]:
@@ -238,7 +271,7 @@ def _inverse(
 ) -> tuple[list[Member], list[tuple[PluginId, str]]]:
     """Return what takes changes back: of each plugin, only what they changed about it; and what stays, being used."""
     after: dict[PluginId, Facts] = {}
-    unpacked: dict[PluginId, list[str]] = {}
+    was_there: dict[PluginId, dict[str, bool]] = {}
     for old in taken:  # newest first, so the oldest has the last word
         for member in old.members:
             now = after.get(member.plugin) or change.facts(member.plugin)
@@ -248,19 +281,18 @@ def _inverse(
                 was.pin if was.pin != became.pin else now.pin,
                 was.enabled if was.enabled != became.enabled else now.enabled,
             )
-            if member.unpacks is not None:
-                unpacked.setdefault(member.plugin, []).append(member.unpacks)
+            presence = was_there.setdefault(member.plugin, {})
+            presence.update(dict.fromkeys(member.removes, True) | dict.fromkeys(member.adds, False))
     members, kept = [], []
     for plugin, facts in after.items():
-        gone = [
-            version
-            for version in dict.fromkeys(unpacked.get(plugin, ()))
-            if version != facts.version and os.path.lexists(store.version_folder(plugin, version))
-        ]
+        wanted = was_there[plugin] | ({} if facts.version is None else {facts.version: True})
+        there = [version for version in wanted if os.path.lexists(store.version_folder(plugin, version))]
+        gone = [version for version in there if not wanted[version]]
+        back = tuple(v for v, was in wanted.items() if was and find_installation(store, plugin, v) is None)
         used = [version for version in gone if holders(store, plugin, version)]
         kept += [(plugin, version) for version in used]
         removes = tuple(version for version in gone if version not in used)
-        members.append(Member(plugin, change.facts(plugin), facts, removes=removes))
+        members.append(Member(plugin, change.facts(plugin), facts, removes=removes, restores=back))
     return members, kept
 
 
@@ -277,16 +309,16 @@ def _apply(store: Store, members: Sequence[Member]) -> None:
     for member in members:
         for version in member.removes:
             if os.path.lexists(store.version_folder(member.plugin, version)):
+                keep_record(store, member.plugin, version)
                 remove(store, member.plugin, version)
 
 
 def _undo(store: Store, members: Sequence[Member]) -> None:
     for member in members:
-        version = member.unpacks
-        if version is None or current_version_named(store, member.plugin) == version:
-            continue
-        if os.path.lexists(store.version_folder(member.plugin, version)):
-            remove(store, member.plugin, version)
+        for version in member.adds:
+            is_there = os.path.lexists(store.version_folder(member.plugin, version))
+            if is_there and current_version_named(store, member.plugin) != version:
+                remove(store, member.plugin, version)
 
 
 @contextmanager
