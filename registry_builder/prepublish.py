@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from registry_builder.plan import PublishPlan
-from registry_builder.source.attachments import stored_attachment_problem
+from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
+from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint import lint
 from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.errors import SealdexError
@@ -45,7 +46,7 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         plugin: replace(
             tree.plugins[plugin],
             releases={v: r for v, r in tree.plugins[plugin].releases.items() if v in versions},
-            status=PluginStatus(),  # its events are about releases that are left out here
+            status=_bundles_of(tree.plugins[plugin].status, versions),
         )
         for plugin, versions in new.items()
     }
@@ -54,17 +55,29 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         raise InvalidReleasesError(errors)
 
 
+def _bundles_of(status: PluginStatus, versions: set[str]) -> PluginStatus:
+    """Return the events that attach Sigstore bundles to these releases; the others are about what is left out here."""
+    return PluginStatus(events=tuple(e for e in status.events if e.kind == SIGSTORE and e.version in versions))
+
+
 def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
     """Look at the attachments that the plan would publish: plain files inside the tree, as their events state them.
+
+    Sigstore bundles are verified, where registry.toml says whose are accepted.
 
     Raises:
         InvalidReleasesError: one of them isn't.
     """
     problems = []
+    attestations = AttestationChecks(tree.root, tree.config.attestations)
     for upload in plan.attachments:
         _, namespace, name, version, file = upload.key.split("/")
-        folder = tree.plugins[PluginId(namespace, name)].folder
-        if problem := stored_attachment_problem(tree.root, folder, version, file, upload.sha256):
+        plugin = tree.plugins[PluginId(namespace, name)]
+        problem = stored_attachment_problem(tree.root, plugin.folder, version, file, upload.sha256)
+        bundles = {(e.version, e.name) for e in plugin.status.events if e.kind == SIGSTORE}
+        if problem is None and (version, file) in bundles:
+            problem = attestations.problem(plugin, version, file)
+        if problem is not None:
             problems.append(Problem(f"plugins/{namespace}/{name}/status.json", "", problem))
     if problems:
         raise InvalidReleasesError(problems)

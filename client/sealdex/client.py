@@ -394,6 +394,10 @@ class Client:
                 local.artifact,
                 requested=True,
             )
+            if (policy := self.config.document.attestations) is not None and policy.required:
+                from sealdex.attesting import refuse_unsigned  # noqa: PLC0415  # as in install_choices
+
+                refuse_unsigned(self.config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
             request = install_request(choice, trust)
             if request is None:
@@ -425,6 +429,10 @@ class Client:
         Raises:
             VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
+        if (policy := self.config.document.attestations) is not None and policy.required:
+            from sealdex.attesting import require_attestations  # noqa: PLC0415  # few hosts require them
+
+            require_attestations(self, choices)
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
         return install_chosen(
             self._store, self._obtainer, self.observer, choices, trusts, command, make_current=make_current, pin=pin

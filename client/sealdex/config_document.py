@@ -18,6 +18,9 @@
     [download]
     concurrent = 3
 
+    [attestations]                           # see `sealdex.attestation_policy`
+    required = ["acme"]
+
     [cache]
     max_bytes = 10_737_418_240
     max_age_days = 90
@@ -38,22 +41,15 @@ from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct, field
 
+from sealdex.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.model.decode import FieldProblem
-from sealdex.model.ids import IdentifierPart
+from sealdex.model.ids import IdentifierPart, NamespacePattern
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.model.versions import VersionText
 
 CATCH_ALL = "*"
 
 _Name = Annotated[str, Meta(min_length=1, max_length=1024)]
-NamespacePattern = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9*]([a-z0-9._*-]*[a-z0-9*])?\Z",
-        max_length=64,
-        extra={"expects": "a namespace such as 'acme', or a pattern such as 'team-*' or '*'"},
-    ),
-]
 
 
 class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -200,6 +196,8 @@ class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     install: InstallSection = field(default_factory=InstallSection)
     update: UpdateSection = field(default_factory=UpdateSection)
     runtime: RuntimeSection = field(default_factory=RuntimeSection)
+    # no section that variables and options could change: whose word counts is written down, not passed along
+    attestations: AttestationPolicy | None = None
 
 
 def registry_for(registries: Mapping[str, RegistrySection], namespace: str) -> str | None:
@@ -246,6 +244,7 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
                     )
                 )
             catch_all = catch_all or name
+    problems += policy_problems(document.attestations)
     return problems
 
 

@@ -3,7 +3,7 @@
     plugins/<ns>/<name>/attachments/<version>/<file>     named, with size and digest, by an event in status.json
 
 The kind is told from the content, so that nobody has to name it, and what is recognised is checked as far as its
-structure goes. Signatures inside are another matter: `registry_builder.attestations`.
+structure goes. Signatures inside are another matter: `registry_builder.source.attestations`.
 """
 
 from __future__ import annotations
@@ -229,6 +229,7 @@ __all__ = [
     "CYCLONEDX",
     "IN_TOTO",
     "KINDS",
+    "MAX_ATTACHMENT_BYTES",
     "SIGSTORE",
     "SPDX",
     "attachment_path",

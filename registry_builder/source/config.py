@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from sealdex.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
@@ -132,6 +133,7 @@ class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     namespaces: dict[IdentifierPart, NamespaceSection] = {}
     policy: PolicySection = field(default_factory=PolicySection)
     site: SiteSection = field(default_factory=SiteSection)
+    attestations: AttestationPolicy | None = None
 
 
 def find_tree(start: Path) -> Path:
@@ -205,6 +207,7 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
         for name, realm in config.realms.items()
         if realm.cloudfront is not None and realm.url is None
     ]
+    problems += policy_problems(config.attestations)
     if not config.realms:
         problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
     return problems

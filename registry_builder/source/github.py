@@ -50,6 +50,7 @@ def write_workflows(folder: Path, *, version: str) -> Made:
     number = int(registry.id, 16)
     values = {
         "version": version,
+        "extras": "[sigstore]" if config.attestations is not None else "",  # bundles are verified
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
         # keys whose private half is the secret of that name, see keys/README.md

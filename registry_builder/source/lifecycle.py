@@ -11,7 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from registry_builder.source.attachments import KINDS, attachment_problems, kind_of, read_attachment
+from registry_builder.source.attachments import KINDS, SIGSTORE, attachment_problems, kind_of, read_attachment
+from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.status_file import UNTOUCHED, EventTarget, Report, StatusChange, no_plugin
 from sealdex.errors import ConfigError, UsageError
@@ -214,6 +215,7 @@ def attest(
     Raises:
         UsageError: the kind can't be told.
         ConfigError: the file isn't what it must be, is about something else, or another one has its name.
+        VerificationError: a Sigstore bundle isn't signed by whom registry.toml accepts; or the extra isn't installed.
         NotFoundError: as `yank`.
     """
     target = EventTarget(tree, plugin, version)
@@ -229,6 +231,9 @@ def attest(
         raise ConfigError(
             "; ".join(f"{path.name}: {problem}" for problem in problems), subject=str(path), untouched=UNTOUCHED
         )
+    if told == SIGSTORE:
+        checks = AttestationChecks(tree, target.policy)
+        checks.verify(plugin.namespace, data, target.digests)
     return target.attach(target.event("attest", by=by, at=at, why=why, kind=told), Report(path=path), data)
 
 

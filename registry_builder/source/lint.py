@@ -14,7 +14,8 @@ from functools import lru_cache
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from registry_builder.collector import collector_paused
-from registry_builder.source.attachments import stored_attachment_problem
+from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
+from registry_builder.source.attestations import AttestationChecks, missing_bundle
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
 from registry_builder.source.lint_schemas import SchemaChecks
@@ -47,11 +48,13 @@ def lint(
     problems += _missing_published(tree, published or {})
     types = {*KNOWN_TYPES, *(normalise_type(t) for t in tree.config.registry.types)}
     artifacts = ArtifactChecks(tree) if check_artifacts else None
+    attestations = AttestationChecks(tree.root, tree.config.attestations)
     schemas = SchemaChecks()
     for plugin in tree.plugins.values():
         problems += _plugin_problems(tree, plugin, types)
         problems += _status_problems(tree, plugin)
-        problems += _attachment_problems(tree, plugin, (published or {}).get(plugin.id))
+        problems += _attachment_problems(tree, plugin, (published or {}).get(plugin.id), attestations)
+        problems += _missing_bundles(plugin, (published or {}).get(plugin.id), attestations)
         problems += _releases_problems(plugin, (published or {}).get(plugin.id), artifacts, schemas)
     problems += (Problem(file, where, message) for file, where, message in schemas.problems())
     return sorted(set(problems))
@@ -115,8 +118,10 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
                 yield Problem(file, f"events[{i}].use", message, Severity.WARNING)
 
 
-def _attachment_problems(tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None) -> Iterator[Problem]:
-    """Yield attachments that aren't published yet and don't lie in the tree as status.json states them."""
+def _attachment_problems(
+    tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
+) -> Iterator[Problem]:
+    """Yield attachments that aren't published yet and aren't as status.json states them, or don't verify."""
     there = {(r.version, a.name): a.sha256 for r in document.releases for a in r.attachments} if document else {}
     for i, event in enumerate(plugin.status.events):
         if event.name is None or event.version is None or event.url is not None or event.sha256 is None:
@@ -124,8 +129,27 @@ def _attachment_problems(tree: SourceTree, plugin: SourcePlugin, document: Index
         if there.get((event.version, event.name)) == event.sha256 or file_name_problem(event.name):
             continue
         problem = stored_attachment_problem(tree.root, plugin.folder, event.version, event.name, event.sha256)
+        if problem is None and event.kind == SIGSTORE:
+            problem = attestations.problem(plugin, event.version, event.name)
+            if not attestations.is_judged(plugin.id.namespace):
+                message = (
+                    f"{event.name} is not verified: registry.toml accepts nobody's Sigstore bundles for "
+                    f"{plugin.id.namespace}; add [[attestations.accept]]"
+                )
+                yield Problem(f"plugins/{plugin.id}/status.json", f"events[{i}].name", message, Severity.WARNING)
         if problem is not None:
             yield Problem(f"plugins/{plugin.id}/status.json", f"events[{i}].name", problem)
+
+
+def _missing_bundles(
+    plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
+) -> Iterator[Problem]:
+    """Yield artifacts that aren't published yet, must have a Sigstore bundle and have none."""
+    there = {release.version for release in document.releases} if document is not None else set()
+    for version in plugin.releases:
+        if version not in there:
+            for sha256 in attestations.uncovered(plugin, version):
+                yield Problem(plugin.files[version], "artifacts", missing_bundle(plugin, version, sha256))
 
 
 def _parsed_id(text: str) -> PluginId | None:

@@ -66,6 +66,7 @@ class EventTarget:
         if source is None:
             raise no_plugin(tree, plugin)
         self.source: SourcePlugin = source
+        self.policy = loaded.config.attestations
         self.file = source.folder / STATUS_NAME
         broken = [problem for problem in loaded.problems if problem.file.endswith(f"/{STATUS_NAME}")]
         if broken:

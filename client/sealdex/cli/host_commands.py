@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, NamedTuple
+
 import click
 
 from sealdex.cli.completing import installed_plugin
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.cli.installed import show_list, show_path
-from sealdex.errors import VerificationError
+from sealdex.errors import SealdexError, VerificationError
 from sealdex.wording import counted
+
+if TYPE_CHECKING:
+    from sealdex.attesting import Attested
+    from sealdex.client import Client
+    from sealdex.store.installations import Installation
 
 
 @click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
@@ -51,22 +58,29 @@ def path(context: Context, plugin: str) -> None:
     show_path(context.out, context.store, plugin)
 
 
-@click.command(epilog=examples("sealdex verify", "sealdex verify acme/slack"))
+@click.command(
+    epilog=examples("sealdex verify", "sealdex verify acme/slack", "sealdex verify acme/slack@1.2.0 --attestations")
+)
 @installed_plugin("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
+@click.option("--attestations", is_flag=True, help="And verify that somebody in [attestations] vouches for it.")
 @client_command
-def verify(context: Context, plugins: tuple[str, ...]) -> None:
+def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> None:
     """Hash again what is installed (everything, or what is named) and compare it with what was installed.
 
     Changed, missing and unreadable files fail with exit code 4. Files that nobody installed are named and don't fail:
     the plugin may have written them.
+
+    With --attestations registries are asked for the Sigstore bundles of what is installed: one must be signed by an
+    identity that [attestations] of config.toml accepts, over the very artifact (needs sealdex[sigstore]).
     """
     out = context.out
     with context.client("verifying") as client:
         named = [plugin.partition("@") for plugin in plugins] or [("", "", "")]
         checked = [c for name, _, version in named for c in client.verify(name or None, version or None)]
+        vouching = [_vouching(client, check.installation) if attestations else None for check in checked]
     damaged = [check for check in checked if not check.is_whole]
     rows = []
-    for check in checked:
+    for check, vouched in zip(checked, vouching, strict=True):
         installation = check.installation
         plugin = f"{installation.namespace}/{installation.name}"
         rows.append({
@@ -75,11 +89,18 @@ def verify(context: Context, plugins: tuple[str, ...]) -> None:
             "path": installation.path,
             "whole": check.is_whole,
             "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
+            **({} if vouched is None else {"attestation": vouched.as_plain()}),
         })  # fmt: skip
         state = f"{counted(installation.file_count, 'file')} as installed" if check.is_whole else "DAMAGED"
         out.line(f"{plugin} {installation.version}: {state}", style=None if check.is_whole else "red")
         for finding in check.findings:
             out.line(f"  {finding}")
+        if vouched is not None:
+            out.line(f"  {vouched}", style="red" if vouched.error is not None else None)
+    refused = next((v.error for v in vouching if v is not None and v.error is not None), None)
+    if refused is not None and not damaged:
+        refused.details = {"verified": rows}  # type: ignore[attr-defined]  # as below
+        raise refused
     if not damaged:
         out.result({"verified": rows})
         out.note(f"verified {counted(len(checked), 'installation')}")
@@ -93,6 +114,33 @@ def verify(context: Context, plugins: tuple[str, ...]) -> None:
     )
     error.details = {"verified": rows}  # type: ignore[attr-defined]  # `sealdex.cli.advice` shows it in json mode
     raise error
+
+
+class _Vouching(NamedTuple):
+    """Who vouches for an installation, or why nobody does."""
+
+    found: Attested | None
+    error: SealdexError | None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as json mode shows it."""
+        return {"error": self.error.message if self.error else None, **(self.found._asdict() if self.found else {})}
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"NOT VOUCHED FOR: {self.error}"
+        return f"vouched for by {self.found.identity} ({self.found.issuer})"
+
+
+def _vouching(client: Client, installation: Installation) -> _Vouching:
+    from sealdex.attesting import attested  # noqa: PLC0415  # only where it is asked for
+    from sealdex.model.ids import PluginId  # noqa: PLC0415  # as above
+
+    plugin = PluginId(*installation.id)
+    try:
+        return _Vouching(attested(client, plugin, installation.version, installation.artifact_sha256), None)
+    except SealdexError as error:
+        return _Vouching(None, error)
 
 
 @click.command(epilog=examples("sealdex env", "sealdex env --json"))

@@ -48,6 +48,7 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
         "sealdex install 'acme/slack@^1.2' acme/mail@2.0.0",
         "sealdex install acme/slack --channel beta --json",
         "sealdex install acme/slack@1.2.0 --pin",
+        "sealdex install acme/slack --require-attestation",
         "sealdex install ./slack.zip --as acme/slack@1.2.0-dev --allow-unsigned",
     )
 )
@@ -57,6 +58,9 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
 @click.option("--pin/--unpin", "pin", default=None, help="Keep what is asked for at this version; or take pins away.")
 @click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
 @click.option("--no-fallback", is_flag=True, help="Fail if the registry can't be reached, whatever is installed.")
+@click.option(
+    "--require-attestation", is_flag=True, help="Refuse what nobody in [attestations] vouches for, dependencies too."
+)
 @_policy_options
 @download_options
 @client_command
@@ -68,6 +72,7 @@ def install(
     pin: bool | None,
     offline: bool,
     no_fallback: bool,
+    require_attestation: bool,
     channel: str,
     pre: bool,
     yanked: bool,
@@ -87,12 +92,18 @@ def install(
 
     out = context.out
     archives = [plugin for plugin in plugins if is_archive_path(plugin)]
+    if archives and require_attestation:
+        raise UsageError("--require-attestation is for releases of a registry: nobody vouches for an archive")
     if archives:
         _install_archives(context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin)
         return
     if identity is not None:
         raise UsageError("--as is for archives", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev")
     with context.client("resolving", offline=offline) as client:
+        if require_attestation:
+            from sealdex.attesting import requiring_attestations  # noqa: PLC0415  # as above
+
+            client.config = requiring_attestations(client.config)
         done = client.install(
             *plugins,
             policy=_policy(channel, pre, yanked, ignore_rollout),

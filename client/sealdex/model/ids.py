@@ -40,6 +40,14 @@ IdentifierPart = Annotated[
         extra={"expects": "lower-case letters and digits in groups joined by '.', '_' or '-', at most 64 characters"},
     ),
 ]
+NamespacePattern = Annotated[
+    str,
+    Meta(
+        pattern=r"^[a-z0-9*]([a-z0-9._*-]*[a-z0-9*])?\Z",
+        max_length=64,
+        extra={"expects": "a namespace such as 'acme', or a pattern such as 'team-*' or '*'"},
+    ),
+]
 PluginType = Annotated[
     str,
     Meta(
