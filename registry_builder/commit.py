@@ -25,6 +25,7 @@ from typing import TypeVar
 
 from tuf.api.metadata import Metadata, Root
 
+from registry_builder.byte_count import ByteCount, Notice
 from registry_builder.compile.manifest import manifest_bytes
 from registry_builder.plan import FileListSource, ManifestSource, PublishPlan, Upload
 from registry_builder.signing.authority import Authority, Delegator, authority_of, sign_role, with_older_keys
@@ -50,9 +51,6 @@ from registry_builder.storage import (
 )
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import SealdexError
-
-Notice = Callable[[str, int, int], None]
-"""Told of progress: what is being written, bytes done, bytes in all. Called from any thread."""
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -214,24 +212,27 @@ class _Commit:
 
     def _upload_files(self) -> None:
         total = sum(upload.size for _, uploads in self._plan.uploads for upload in uploads)
-        written = 0
+        count = ByteCount(self._notice, total)
         for kind, uploads in self._plan.uploads:
-            for upload in self._upload_each(uploads):
-                written += upload.size
-                self._notice(kind, written, total)
+            for upload in self._upload_each(kind, uploads, count):
+                count.whole(kind, upload.key, upload.size)
 
-    def _upload_each(self, uploads: Sequence[Upload]) -> Iterator[Upload]:
+    def _upload_each(self, kind: str, uploads: Sequence[Upload], count: ByteCount) -> Iterator[Upload]:
         files = self._earlier.files
         missing = [upload for upload in uploads if (upload.key, upload.sha256) not in files]
-        put_each = self._storage.put_each if isinstance(self._storage, FolderStorage) else self._each
-        for upload in put_each(self._upload, missing):
+        each = self._storage.do_each if isinstance(self._storage, FolderStorage) else self._each
+
+        def put(upload: Upload) -> None:
+            self._upload(upload, count.part(kind, upload.key, upload.size))
+
+        for upload, _ in zip(missing, each(put, missing), strict=True):
             files.add((upload.key, upload.sha256))
             yield upload
 
-    def _upload(self, upload: Upload) -> Upload:
+    def _upload(self, upload: Upload, on_bytes: Callable[[int], None]) -> None:
         headers = headers_for(upload.key)
         if isinstance(upload.content, Path):
-            body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256)
+            body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256, on_bytes=on_bytes)
         elif isinstance(upload.content, ManifestSource):
             data = manifest_bytes(upload.content.plugin, upload.content.release)
             body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
@@ -241,7 +242,6 @@ class _Commit:
         else:
             body = Body(upload.content, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
         self._storage.put_new(upload.key, body)
-        return upload
 
     # --- metadata -------------------------------------------------------------------------------------------------
 

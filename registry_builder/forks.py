@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NoReturn, TypeVar
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _READ_BYTES = 1 << 16
 
@@ -90,8 +92,25 @@ def shared_out(
             share.stop()
 
 
+def each_of(do: Callable[[_T], _R], items: Sequence[_T], *, at_least: int) -> Iterator[_R]:
+    """Yield what ``do`` returns for each item, in order; see `shared_out`.
+
+    ``do`` may be called anywhere, so it changes nothing in this process; what it returns must be fit to be pickled.
+    """
+
+    def work(share: Sequence[_T]) -> bytes:
+        return pickle.dumps([do(item) for item in share])
+
+    with shared_out(items, work, at_least=at_least) as (own, shares):
+        yield from map(do, own)
+        for share in shares:
+            answer = share.answer()
+            # what it failed at fails here as well, and is told
+            yield from pickle.loads(answer) if answer is not None else map(do, share.items)  # noqa: S301  # our own fork's
+
+
 def _may_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-__all__ = ["Share", "shared_out"]
+__all__ = ["Share", "each_of", "shared_out"]

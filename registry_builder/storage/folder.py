@@ -31,10 +31,9 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import msgspec
 from filelock import FileLock, Timeout
 
-from registry_builder.forks import shared_out
+from registry_builder.forks import each_of
 from registry_builder.storage.inventory import Listed
 from registry_builder.storage.protocol import (
     LostRaceError,
@@ -56,6 +55,7 @@ if TYPE_CHECKING:
 TEMPORARY_FOLDER = ".sealdex-tmp"
 
 _T = TypeVar("_T")
+_R = TypeVar("_R")
 
 _SHARE = 1_000  # files that are worth a process: writing them takes 0.1 s
 _COPY_CHUNK_BYTES = 1 << 20
@@ -105,35 +105,35 @@ class FolderStorage:
         self._count_bytes(body.size)
         return PutOutcome.CREATED
 
-    def put_each(self, put: Callable[[_T], object], items: Sequence[_T]) -> Iterator[_T]:
-        """Call ``put``, which writes to this storage, for each of the items, and yield those that are done.
+    def do_each(self, do: Callable[[_T], _R], items: Sequence[_T], *, share: int = _SHARE) -> Iterator[_R]:
+        """Yield what ``do``, which writes to this storage, returns for each of the items, in order.
 
-        Many items are shared out over processes: the time goes into the kernel's making of files and folders.
+        Many items are shared out over processes: the time goes into the kernel's making of files and folders. What
+        ``do`` returns must be fit to be pickled, and what else it changes in memory may be lost.
+
+        Args:
+            do: is called for each item.
+            items: what to write.
+            share: how many items are worth a process.
         """
-        if len(items) >= 2 * _SHARE and self._session is None:
+        if len(items) >= 2 * share and self._session is None:
             self._start_session()  # one for all processes
-        with shared_out(items, partial(self._put_share, put), at_least=_SHARE) as (own, shares):
-            for item in own:
-                put(item)
-                yield item
-            for share in shares:
-                if (answer := share.answer()) is None:
-                    for item in share.items:  # what it failed at fails here as well, and is told
-                        put(item)
-                        yield item
-                    continue
-                requests, size = msgspec.json.decode(answer, type=tuple[dict[str, int], int])
-                with self._guard:
-                    self.requests.update(requests)
-                    self.bytes_put += size
-                yield from share.items
+        results: Iterator[tuple[_R, dict[str, int], int]]
+        results = each_of(partial(self._counted, do, os.getpid()), items, at_least=share)
+        for result, requests, size in results:
+            with self._guard:
+                self.requests.update(requests)
+                self.bytes_put += size
+            yield result
 
-    def _put_share(self, put: Callable[[_T], object], items: Sequence[_T]) -> bytes:
-        """Put items, in a process of their own; return what that adds to the counters."""
-        before, size = Counter(self.requests), self.bytes_put
-        for item in items:
-            put(item)
-        return msgspec.json.encode((dict(self.requests - before), self.bytes_put - size))
+    def _counted(self, do: Callable[[_T], _R], owner: int, item: _T) -> tuple[_R, dict[str, int], int]:
+        """Do one thing; return its result, and what the process ``owner`` has yet to add to its counters."""
+        if os.getpid() == owner:
+            return do(item), {}, 0
+        self.requests.clear()  # this process has a copy
+        self.bytes_put = 0
+        result = do(item)
+        return result, dict(self.requests), self.bytes_put
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """Swap an object; see `Storage.put_if_match`."""

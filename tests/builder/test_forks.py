@@ -16,18 +16,19 @@ import pytest
 PROGRAM = """
 import json, os, sys
 from pathlib import Path
-from registry_builder.storage import Body, folder, headers_for
+from registry_builder.storage import Body, headers_for
+from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import SealdexError
 
 root, parent = Path(sys.argv[1]), os.getpid()
-folder._SHARE = 10
 os.sched_getaffinity = lambda _: {0, 1, 2}
-storage = folder.FolderStorage(root)
+storage = FolderStorage(root)
 keys = [f"plugins/acme/tool/1.0.{number}/manifest.json" for number in range(60)]
 body = lambda: Body.of_bytes(str(os.getpid()).encode(), headers_for(keys[0]))
 
 def put(key):
     storage.put_new(key, body())
+    return key
 
 said = {"parent": parent}
 """
@@ -58,7 +59,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is fork
 def test_files_are_shared_out_over_processes_and_counted(tmp_path: Path) -> None:
     said = play(
         tmp_path,
-        "said['done'] = list(storage.put_each(put, keys)) == keys\n"
+        "said['done'] = list(storage.do_each(put, keys, share=10)) == keys\n"
         "said['requests'], said['bytes'] = dict(storage.requests), storage.bytes_put",
     )
     wrote = writers(tmp_path)
@@ -74,9 +75,9 @@ def test_few_files_and_a_process_with_threads_share_nothing(tmp_path: Path) -> N
     said = play(
         tmp_path,
         "import threading\n"
-        "few = list(storage.put_each(put, keys[:19]))\n"
+        "few = list(storage.do_each(put, keys[:19], share=10))\n"
         "gate = threading.Event(); thread = threading.Thread(target=gate.wait); thread.start()\n"
-        "list(storage.put_each(put, keys))\n"
+        "list(storage.do_each(put, keys, share=10))\n"
         "gate.set(); thread.join()",
     )
     assert set(writers(tmp_path)) == {said["parent"]}
@@ -88,8 +89,8 @@ def test_what_a_process_fails_at_the_caller_does(tmp_path: Path) -> None:
         "body = lambda: Body.of_bytes(b'7', headers_for(keys[0]))\n"
         "def flaky(key):\n"
         "    if os.getpid() != parent and key == keys[59]: os.kill(os.getpid(), 9)\n"
-        "    put(key)\n"
-        "said['done'] = list(storage.put_each(flaky, keys)) == keys\n"
+        "    return put(key)\n"
+        "said['done'] = list(storage.do_each(flaky, keys, share=10)) == keys\n"
         "said['before'] = storage.requests['HEAD']",
     )
     assert said["done"]
@@ -103,7 +104,7 @@ def test_an_error_is_told_and_no_process_stays(tmp_path: Path) -> None:
         tmp_path,
         "(root / 'plugins/acme/tool/1.0.59').mkdir(parents=True)\n"
         "(root / 'plugins/acme/tool/1.0.59/manifest.json').write_text('of somebody else')\n"
-        "try: list(storage.put_each(put, keys))\n"
+        "try: list(storage.do_each(put, keys, share=10))\n"
         "except SealdexError as error: said['error'] = error.code\n"
         "try: os.waitpid(-1, os.WNOHANG)\n"
         "except ChildProcessError: said['children'] = 0",
@@ -120,7 +121,7 @@ def test_processes_end_with_the_caller_who_stops(tmp_path: Path) -> None:
         "def endless(key):\n"
         "    while os.getpid() != parent: time.sleep(60)\n"
         "    put(key)\n"
-        "steps = storage.put_each(endless, keys)\n"
+        "steps = storage.do_each(endless, keys, share=10)\n"
         "next(steps); steps.close()\n"
         "try: os.waitpid(-1, os.WNOHANG)\n"
         "except ChildProcessError: said['children'] = 0",
