@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import os
-import random
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from support import installing, plugin_set
+from support.command_scene import APP, BASE, make_scene, operations
 from support.installing import PLUGIN, make_release
 from support.kill_runner import Scenario
-from support.plugin_registry import PluginRegistry
 from support.store_truth import disagreements
 
-from sealdex.cli.main import main
 from sealdex.deploying import deploy, finish_killed
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.install import install
 from sealdex.restoring import roll_back_with_cache
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_policy import CacheLimits
-from sealdex.store.cache_upkeep import tidy, verify_files
+from sealdex.store.cache_upkeep import verify_files
 from sealdex.store.changes import remove, switch
 from sealdex.store.installations import current_version_named, installations
 from sealdex.store.layout import Store
@@ -121,42 +116,6 @@ def _of_a_set(folder: Path) -> dict[str, Scenario]:
 
 # --- commands --------------------------------------------------------------------------------------------------------
 
-APP, BASE = "acme/app", "acme/base"
-
-
-def _registry(folder: Path) -> None:
-    """Make a registry in a folder, and a project that wants all of it; the environment names its configuration."""
-    registry = PluginRegistry()
-    for version in ("1.0.0", "2.0.0"):
-        for plugin in (APP, BASE):
-            same = random.Random(plugin)  # noqa: S311  # test data
-            files = {f"data/{number}": same.randbytes(70_000) for number in range(2)}
-            needs = {BASE: f"={version}"} if plugin == APP else {}
-            registry.release(
-                plugin, version, {**files, "VERSION": version.encode()}, dependencies=needs, file_list=True
-            )
-    registry.publish()
-    (folder / "project").mkdir(parents=True)
-    (folder / "root.json").write_bytes(registry.root)
-    (folder / "project/sealdex.toml").write_text(f'[plugins]\n"{APP}" = "^2"\n')
-    url = registry.write(folder / "published")
-    (folder / "config.toml").write_text(f'[registries.public]\nurl = "{url}"\nroot = "root.json"\n')
-    os.environ["SEALDEX_CONFIG"] = str(folder / "config.toml")
-
-
-def _command(*words: str, may_say: int = 0) -> Callable[[Store], None]:
-    """Return what runs a command; it may also say that there is nothing to do, by its exit code."""
-
-    def run(store: Store) -> None:
-        os.environ["SEALDEX_STORE"] = store.root
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-            code = main(list(words))
-        if code not in {0, may_say}:
-            raise RuntimeError(f"{' '.join(words)}: exit {code}\n{said.getvalue()}")
-
-    return run
-
 
 def _look(store: Store) -> dict[str, Any]:
     """Return what is in use and installed, what of it is damaged, and how the store differs from its history."""
@@ -171,27 +130,8 @@ def _look(store: Store) -> dict[str, Any]:
 
 
 def _of_commands(folder: Path) -> dict[str, Scenario]:
-    def first(store: Store) -> None:
-        if not folder.exists():
-            _registry(folder)
-            _command("lock", "--project", str(folder / "project"))(store)
-        _command("install", f"{APP}@1.0.0")(store)
+    def after(prepare: Callable[[Store], None], store: Store) -> None:
+        make_scene(folder)
+        prepare(store)
 
-    def none(store: Store) -> None:
-        first(store)
-        _command("rollback")(store)
-        tidy(ContentCache(Path(store.cache_folder)), CacheLimits(0))
-
-    def both(store: Store) -> None:
-        first(store)
-        _command("update")(store)
-
-    return {
-        "install": Scenario(none, _command("install", APP), _look),
-        "ensure": Scenario(first, _command("ensure", "--locked", "--project", str(folder / "project")), _look),
-        "update": Scenario(first, _command("update"), _look),
-        "rollback": Scenario(both, _command("rollback", "--to", "1", may_say=2), _look),
-        "use": Scenario(both, _command("use", BASE, "1.0.0"), _look),
-        "uninstall": Scenario(both, _command("uninstall", BASE, may_say=3), _look),
-        "cache-gc": Scenario(both, _command("cache", "gc", "--max-bytes", "0"), _look),
-    }
+    return {name: Scenario(partial(after, prepare), act, _look) for name, (prepare, act) in operations(folder).items()}
