@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from registry_builder.byte_count import Notice
 from registry_builder.claims import (
     ClaimDecision,
     Waiting,
@@ -14,7 +15,7 @@ from registry_builder.claims import (
     hold_back_targets,
     signed_claims,
 )
-from registry_builder.commit import Committed, Earlier, Notice, commit
+from registry_builder.commit import Committed, Earlier, commit
 from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.index import Ingestion
 from registry_builder.memory import Memory, Seen, memory_of

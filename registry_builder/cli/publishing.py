@@ -14,6 +14,7 @@ from registry_builder.cli.keys import keys, prompt_for_passphrase
 from registry_builder.cli.reading import BY_URL, FILES, SUMMARY, append, reader_storage
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
+from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.wording import counted
@@ -296,7 +297,7 @@ def _publisher(
 
     def notice(what: str, done: int, total: int) -> None:
         if progress is not None:
-            progress.step(f"{what} {done * 100 // total}%" if total else what)
+            progress.step(f"{what} {done * 100 // total}%" if total else f"{what} {in_bytes(done)}" if done else what)
 
     return open_publisher(
         tree,

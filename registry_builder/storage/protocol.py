@@ -14,14 +14,14 @@ from __future__ import annotations
 import enum
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from sealdex.errors import NotFoundError, SealdexError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from registry_builder.storage.headers import ObjectHeaders
@@ -127,7 +127,8 @@ class Body:
 
     ``size`` is in bytes, ``sha256`` in lower-case hex. Storages hold what they write to both, so a file that
     changes between `of_file` and the put is refused instead of published. ``encoding`` is the Content-Encoding that
-    the bytes are in; None for plain ones, which is what callers of `Storage` give and get.
+    the bytes are in; None for plain ones, which is what callers of `Storage` give and get. ``on_bytes`` is told how
+    many bytes of a file were read, from the thread that reads it, and of all of them again if it is read again.
     """
 
     data: bytes | None
@@ -137,6 +138,7 @@ class Body:
     content_type: str
     cache_control: str
     encoding: str | None = None
+    on_bytes: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of_bytes(cls, data: bytes, headers: ObjectHeaders) -> Body:
@@ -145,7 +147,15 @@ class Body:
         return cls(data, None, len(data), digest, headers.content_type, headers.cache_control)
 
     @classmethod
-    def of_file(cls, path: Path, headers: ObjectHeaders, *, size: int | None = None, sha256: str | None = None) -> Body:
+    def of_file(
+        cls,
+        path: Path,
+        headers: ObjectHeaders,
+        *,
+        size: int | None = None,
+        sha256: str | None = None,
+        on_bytes: Callable[[int], None] | None = None,
+    ) -> Body:
         """Make a body that is streamed from ``path``.
 
         ``size`` and ``sha256`` (both or neither) save reading the file here when the caller knows them, from
@@ -153,7 +163,7 @@ class Body:
         """
         if size is None or sha256 is None:
             size, sha256 = _measure(path)
-        return cls(None, path, size, sha256, headers.content_type, headers.cache_control)
+        return cls(None, path, size, sha256, headers.content_type, headers.cache_control, on_bytes=on_bytes)
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
         """Yield the bytes in pieces of ``chunk_bytes``, the last one shorter.
@@ -173,6 +183,8 @@ class Body:
                     while chunk := file.read(chunk_bytes):
                         digest.update(chunk)
                         yield chunk
+                        if self.on_bytes is not None:
+                            self.on_bytes(len(chunk))
             except OSError as error:
                 raise FileChangedError(self.path, error.strerror or str(error)) from error
             if digest.hexdigest() != self.sha256:
