@@ -16,7 +16,7 @@ from support.installing import PLUGIN, make_release
 from support.plugin_registry import PluginRegistry, sha256
 from support.store_truth import left_over
 
-import sealdex.client
+import sealdex.asking
 import sealdex.installing
 import sealdex.obtaining
 import sealdex.store.cache
@@ -198,7 +198,7 @@ def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest
         return find
 
     monkeypatch.setattr(Obtainer, "manifest_file", then_room(find_manifest))
-    monkeypatch.setattr(sealdex.client, "download", then_room(download))
+    monkeypatch.setattr(sealdex.asking, "download", then_room(download))
     assert client.manifest("acme/app", "2.0.0").caveats == "Mind it"
     assert client.attachment("acme/app", "2.0.0", "report.json") == REPORT
 
