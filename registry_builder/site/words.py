@@ -46,7 +46,8 @@ def system_name(value: str) -> str:
 
 def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> str:
     """Write selector and tags as one condition: ``Linux on amd64, memory > 8192, with cuda-11.8``."""
-    wanted = [f"with {tag}" for tag in tags]
+    named = " and ".join(tags)
+    wanted = [f"with {named}"] if named else []
     try:
         parsed = msgspec.convert(selector, Selector)
     except msgspec.ValidationError:
@@ -58,7 +59,7 @@ def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> 
         parts = [system_name(system)] if system else [machine] if machine else []
     if rest or parsed.match_expressions:
         parts.append(describe(Selector(rest, parsed.match_expressions)))
-    return ", ".join([*parts, *wanted]) or "any environment"
+    return ", ".join([*parts, *wanted]) if parts else " ".join(["any environment", *wanted])
 
 
 def plain_label_values(selector: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -18,6 +18,7 @@ from registry_builder.site.frame import POLICY
 from registry_builder.site.readme import render_readme
 from registry_builder.site.schema_table import setting_rows
 from registry_builder.site.templates import Templates
+from registry_builder.site.words import selector_in_words
 from registry_builder.source.config import SiteSection
 from sealdex.errors import ConfigError, SealdexError
 
@@ -116,6 +117,20 @@ def test_a_readme_says_what_it_says() -> None:
         "<code>code</code>.</p>\n"
         '<h3 id="readme-deep">Deep</h3>\n'
     )
+
+
+@pytest.mark.parametrize(
+    ("selector", "tags", "words"),
+    [
+        ({}, (), "any environment"),
+        ({"match_labels": {"os": "darwin", "arch": "arm64"}}, (), "macOS on arm64"),
+        ({"match_labels": {"os": "linux"}}, ("cuda-11.8", "jetpack-5"), "Linux, with cuda-11.8 and jetpack-5"),
+        ({}, ("cuda-11.8",), "any environment with cuda-11.8"),
+        ({"match_labels": 7}, ("cuda-11.8",), "conditions that this version can't put into words, with cuda-11.8"),
+    ],
+)
+def test_a_condition_reads_as_a_sentence_goes_on(selector: dict[str, Any], tags: tuple[str, ...], words: str) -> None:
+    assert selector_in_words(selector, tags) == words
 
 
 def hostile(tree: Tree) -> None:

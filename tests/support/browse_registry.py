@@ -149,6 +149,7 @@ def _edges(tree: Tree) -> None:
     tree.plugin("edge/wide", summary="Wide tables and long words", readme=_WIDE_README, keywords=["wide"])
     for minor in range(30):
         tree.release("edge/wide", f"1.{minor}.0", channel="stable" if minor % 3 else "beta")
+    tree.release("edge/wide", f"2.0.0-{'nightly.' * 8}1", channel="a-channel-of-a-long-name")  # stands on the home page
     tree.plugin("edge/full", summary="A release that says all that a release can say", **_FULL_PLUGIN)
     tree.release("edge/full", "1.0.0", **_FULL_RELEASE)
 
