@@ -31,7 +31,7 @@ from registry_builder.verified import TamperedError
 from sealdex.errors import SealdexError
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
-from sealdex.model.index import MAX_INDEX_BYTES
+from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument
 
 _SHOWN = 20
 _LOOKED_BACK = 8
@@ -171,12 +171,12 @@ def _made_again(error: TamperedError, found: Any, sources: Sources) -> tuple[byt
         source = sources.plugins.get(PluginId(index["namespace"], index["name"]))
         if source is None:
             return None, False
-        made = None
         for candidate in _states_of(source):
-            made = Sources({source.id: candidate}, is_complete=False, ingestion=sources.ingestion)
-            data = made.compile(source.id, None).data
-            if target_pin(data) == error.pin:
-                return data, True
+            one = Sources({source.id: candidate}, is_complete=False, ingestion=sources.ingestion)
+            compiled = one.compile(source.id, None)
+            for data in (compiled.data, *_with_parts_of(found, compiled.document)):
+                if target_pin(data) == error.pin:
+                    return data, True
         return sources.compile(source.id, None).data, False
     if manifest := _MANIFEST.fullmatch(error.key):
         source = sources.plugins.get(PluginId(manifest["namespace"], manifest["name"]))
@@ -191,6 +191,16 @@ def _made_again(error: TamperedError, found: Any, sources: Sources) -> tuple[byt
         data = encode_json({**found, "plugins": [known.get(_id_of(row), row) for row in found["plugins"]]})
         return data, target_pin(data) == error.pin
     return None, False
+
+
+def _with_parts_of(found: Any, document: IndexDocument) -> Iterator[bytes]:
+    """Yield a document with what is said of the plugin, or with the releases, as found: either may be unchanged."""
+    try:
+        as_found = msgspec.convert(found, IndexDocument)
+    except (msgspec.ValidationError, RecursionError):
+        return
+    yield encode_json(msgspec.structs.replace(as_found, releases=document.releases))
+    yield encode_json(msgspec.structs.replace(document, releases=as_found.releases))
 
 
 def _id_of(row: Any) -> str:

@@ -78,6 +78,18 @@ def test_a_swapped_artifact_digest_is_shown_against_what_was_signed(live: Tree) 
     assert "SHA-256" in str(error.details["found"])
 
 
+def test_an_edited_source_tree_is_not_in_the_way(live: Tree) -> None:
+    """README and summary differ in the tree from what is published, as they may; that isn't shown."""
+
+    def swap(values: Any) -> None:
+        values["releases"][1]["artifacts"][0]["sha256"] = "6" * 64
+
+    live.plugin("acme/slack", readme="# Another\n", summary="Another")
+    edit(live, "targets/index/acme/*.slack.json", swap)
+    (line,) = lines(refused(live))
+    assert line.startswith("against what was signed: releases[1.0.0].artifacts[slack-1.0.0.bin].sha256: expected")
+
+
 def test_a_release_that_was_added_and_one_that_was_removed_are_named(live: Tree) -> None:
     def replace(values: Any) -> None:
         values["releases"][1]["version"] = "6.6.6"
