@@ -15,12 +15,14 @@ whole archive, which is verified by its own digest. So the list saves bytes and 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -50,6 +52,10 @@ if TYPE_CHECKING:
 LINK_BYTES = 64 * 1024
 """Files from this size on are hard-linked, smaller ones copied; see docs/decisions/0010-file-lists.md."""
 _LOOKED_THROUGH = 4  # installed versions, the newest ones
+_THREADS = 4
+
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 class GivenUpError(Exception):
@@ -159,9 +165,9 @@ def put_together(
             raise GivenUpError(str(error)) from error
         fetched = _unpack(writer, plan, wanted, archive.path)
         links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == SYMLINK]
-        for written in (*reused, *fetched):
-            if written.size:
-                writer.sync_file(written)
+        # each flush of a link waits for the file system's journal, for content that the disk holds already
+        written = [file for file in (*reused, *fetched) if file.size and not writer.is_shared(file)]
+        _in_threads(writer.sync_file, written)
         writer.sync_folders()
         files = tuple(sorted((*reused, *fetched, *links), key=lambda file: file.path))
         return ReadyTree(
@@ -178,16 +184,21 @@ def put_together(
 def _reuse(
     writer: TreeWriter, plan: ListedPlan, held: dict[str, list[tuple[Path, UnpackedFile]]]
 ) -> list[UnpackedFile]:
-    reused: list[UnpackedFile] = []
-    for file in plan.files:
-        if file.kind != FILE:
-            continue
+    def reuse(file: PlannedFile) -> UnpackedFile | None:
         for place, was in held.get(plan.sha256[file.source], ()):
             made = writer.add_known(place, was.sha256, file.path, file.mode, file.size, link=file.size >= LINK_BYTES)
             if made is not None:
-                reused.append(made)
-                break
-    return reused
+                return made
+        return None
+
+    found = _in_threads(reuse, [file for file in plan.files if file.kind == FILE])
+    return [file for file in found if file is not None]
+
+
+def _in_threads(work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+    """Do ``work`` on each: hashing and system calls let other threads run."""
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), thread_name_prefix="pieces") as pool:
+        return list(pool.map(work, items))
 
 
 def _unpack(writer: TreeWriter, plan: ListedPlan, wanted: Sequence[PlannedFile], path: Path) -> list[UnpackedFile]:

@@ -134,6 +134,10 @@ class TreeWriter:
         """Have the disk hold the content of a file; `sync_folders` does the same for names."""
         sync_path(self._place(file.path))
 
+    def is_shared(self, file: UnpackedFile) -> bool:
+        """Say whether a file has another name, under which the disk was made to hold its content before."""
+        return self._place(file.path).stat().st_nlink > 1
+
     def sync_folders(self) -> None:
         """Have the disk hold the names in all folders."""
         for folder in self._folders:
