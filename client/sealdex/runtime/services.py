@@ -146,6 +146,8 @@ class Services:
             "follows": follows,
             "patience": asdict(patience),
         }
+        # so that it keeps no folder busy, and so that `-m`, which looks there first, imports nothing from the caller's
+        away = Path(self._store.root).anchor
         with folder.log_path.open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-m", "sealdex.runtime.supervise"],
@@ -153,9 +155,7 @@ class Services:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                cwd=Path(
-                    self._store.root
-                ).anchor,  # it keeps no folder busy, and `-m` imports nothing from the caller's
+                cwd=away,
             )
         if process.stdin is None:
             raise AssertionError("unreachable: it is a pipe")
