@@ -1,12 +1,13 @@
 """Builds the pages: takes documents from a shelf, decides what each page shows, renders it. Same input, same bytes.
 
-`plugin_pages` are those of one plugin and need no other; `common_pages` are those of the registry as a whole.
+`Builder.plugin_pages` are those of one plugin and need no other; `Builder.parts` are those of a whole registry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 from registry_builder.signing.roles import shard_count
@@ -41,6 +42,18 @@ class Page(NamedTuple):
 
     key: str
     data: bytes
+
+
+class Parts(NamedTuple):
+    """The pages of a site, made when they are asked for.
+
+    Attributes:
+        plugins: makes the pages of one plugin each; any of them can be made and written in any order, anywhere.
+        common: makes the pages of the registry as a whole, the home page last; written after those of plugins.
+    """
+
+    plugins: Sequence[Callable[[], Iterable[Page]]]
+    common: Callable[[], Iterable[Page]]
 
 
 @dataclass(frozen=True)
@@ -129,16 +142,24 @@ class Builder:
 
     # --- the registry as a whole ----------------------------------------------------------------------------------
 
-    def pages(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Iterator[Page]:
-        """Yield all pages that are touched, those of plugins first and the home page last."""
+    def parts(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Parts:
+        """Return all pages that are touched, those of each plugin apart."""
+        plugins = sorted((touched.plugins | touched.dependents) & overview.rows.keys())
+        return Parts(
+            [partial(self._touched_pages, shelf, overview, touched, plugin) for plugin in plugins],
+            partial(self._common_pages, shelf, overview, trust, touched),
+        )
+
+    def _touched_pages(self, shelf: Shelf, overview: Overview, touched: Touched, plugin: PluginId) -> Iterator[Page]:
+        everything = plugin in touched.plugins and plugin not in touched.releases
+        dependents = overview.dependents.get(plugin, frozenset())
+        versions = None if everything else touched.releases.get(plugin, ())
+        yield from self.plugin_pages(shelf, plugin, versions, dependents=dependents, known=overview.rows)
+        if plugin in touched.plugins:
+            yield self.plugin_feed(shelf, plugin)
+
+    def _common_pages(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Iterator[Page]:
         rows = overview.rows
-        for plugin in sorted((touched.plugins | touched.dependents) & rows.keys()):
-            dependents = overview.dependents.get(plugin, frozenset())
-            everything = plugin in touched.plugins and plugin not in touched.releases
-            versions = None if everything else touched.releases.get(plugin, ())
-            yield from self.plugin_pages(shelf, plugin, versions, dependents=dependents, known=rows)
-            if plugin in touched.plugins:
-                yield self.plugin_feed(shelf, plugin)
         for plugin in sorted(touched.dependents & rows.keys()):
             yield dependents_document(plugin, overview.dependents.get(plugin, frozenset()))
         for name in sorted(touched.lists):
@@ -297,4 +318,4 @@ def _row_page(row: ListRow) -> str:
     return addresses.plugin_page(PluginId(row.namespace, row.name))
 
 
-__all__ = ["DEPENDENTS", "Builder", "Page", "dependents_document"]
+__all__ = ["DEPENDENTS", "Builder", "Page", "Parts", "dependents_document"]

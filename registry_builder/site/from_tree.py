@@ -10,11 +10,11 @@ from registry_builder.realms import plugins_of
 from registry_builder.signing.roles import bin_bits, shard_count
 from registry_builder.signing.trust import Trust
 from registry_builder.site.addresses import CATALOGUE
-from registry_builder.site.build import Builder, Page
+from registry_builder.site.build import Builder, Page, Parts
 from registry_builder.site.catalogue_file import catalogue_file
 from registry_builder.site.changes import everything
 from registry_builder.site.frame import frame_of, signers_of, trust_box
-from registry_builder.site.overview import overview_of
+from registry_builder.site.overview import Overview, overview_of
 from registry_builder.site.shelf import Shelf
 from registry_builder.site.templates import Templates
 from registry_builder.source.tree import SourceTree
@@ -23,10 +23,8 @@ from registry_builder.verified import target_key
 from sealdex.model.catalogue import shard_target
 
 
-def site_from_tree(
-    tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None
-) -> Iterator[Page]:
-    """Yield all files of the site, with the catalogue's shards, which search reads.
+def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None) -> Parts:
+    """Return all files of the site, with the catalogue's shards, which search reads.
 
     Args:
         tree: the source tree.
@@ -46,14 +44,19 @@ def site_from_tree(
         Templates(tree.root, tree.config.site, assets), frame_of(tree.config, realm), signers_of(trust, bits)
     )
     overview = overview_of(shelf)
-    yield from builder.assets()
-    yield from builder.pages(
-        shelf,
-        overview,
-        trust_box(tree.config, trust, {}),
-        everything(overview.rows, overview.dependents),
+    pages = builder.parts(
+        shelf, overview, trust_box(tree.config, trust, {}), everything(overview.rows, overview.dependents)
     )
-    shards = shard_count(bits)
+
+    def common() -> Iterator[Page]:
+        yield from builder.assets()
+        yield from pages.common()
+        yield from _catalogue(overview, shard_count(bits))
+
+    return Parts(pages.plugins, common)
+
+
+def _catalogue(overview: Overview, shards: int) -> Iterator[Page]:
     keys = []
     for number, rows in shard_rows(overview.rows.values(), shards).items():
         data = shard_bytes(number, shards, rows)

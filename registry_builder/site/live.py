@@ -9,7 +9,7 @@ from pathlib import Path
 
 from registry_builder.signing.roles import realm_marker
 from registry_builder.signing.trust import load_trust
-from registry_builder.site.build import Page
+from registry_builder.site.build import Page, Parts
 from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.templates import own_folder
 from registry_builder.site.write import write_pages
@@ -73,13 +73,18 @@ class LiveSite:
         while not self._end.wait(_PERIOD_S):
             self.update()
 
-    def _pages(self) -> Iterator[Page]:
+    def _pages(self) -> Parts:
         tree = load_tree(self._tree)
         trust = load_trust(self._tree, self._realm, realm_marker(tree.config, self._realm))
         script = (own_folder() / RELOAD_SCRIPT).read_bytes()
-        yield from site_from_tree(tree, self._realm, trust, {RELOAD_SCRIPT: script})
-        self._made += 1
-        yield Page(RELOAD_MARK, f"{self._made}\n".encode())  # last: browsers look at it to know that all is there
+        pages = site_from_tree(tree, self._realm, trust, {RELOAD_SCRIPT: script})
+
+        def common() -> Iterator[Page]:
+            yield from pages.common()
+            self._made += 1
+            yield Page(RELOAD_MARK, f"{self._made}\n".encode())  # last: browsers look at it to know that all is there
+
+        return Parts(pages.plugins, common)
 
     def _facts(self) -> Iterator[tuple[str, tuple[int, int]]]:
         for place in (*(self._tree / name for name in _WATCHED), own_folder()):

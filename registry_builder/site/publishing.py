@@ -9,7 +9,7 @@ registry of any size within the budget of docs/decisions/.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,7 +21,7 @@ from registry_builder.plan import PublishPlan
 from registry_builder.publisher import Publisher
 from registry_builder.signing.roles import TargetPin, bin_of, expiry
 from registry_builder.site.addresses import CATALOGUE, plugin_file
-from registry_builder.site.build import DEPENDENTS, Builder, Page
+from registry_builder.site.build import DEPENDENTS, Builder, Page, Parts
 from registry_builder.site.catalogue_file import MAX_BYTES, Shown, catalogue_file, read_shown
 from registry_builder.site.changes import Touched, everything, touched_by
 from registry_builder.site.frame import frame_digest, frame_of, signers_of, trust_box
@@ -30,8 +30,10 @@ from registry_builder.site.overview import Overview, overview_of
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.shelf import Shelf
 from registry_builder.site.templates import Templates
+from registry_builder.site.write import SHARE
 from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, headers_for
+from registry_builder.storage.folder import FolderStorage
 from registry_builder.survey import Sources, Survey
 from registry_builder.verified import target_key
 from sealdex.model.decode import read_wire
@@ -126,7 +128,7 @@ class _Job:
             before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
             touched = self._touched(shelf, {**before, **then})
         trust = trust_box(self._publisher.tree.config, self._publisher.trust, self._expiries())
-        self._put(self._builder.pages(shelf, overview, trust, touched))
+        self._put_parts(self._builder.parts(shelf, overview, trust, touched))
         if self._published.snapshot:
             current = Shown(self._frame, self._published.snapshot)
             self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
@@ -223,6 +225,22 @@ class _Job:
             return self._storage.get(key, max_bytes=max_bytes).data
         except (ObjectMissingError, ObjectTooLargeError):
             return None
+
+    def _put_parts(self, parts: Parts) -> None:
+        storage, notice = self._storage, self._publisher.notice
+        if isinstance(storage, FolderStorage):
+            for pages, written in storage.do_each(self._put_part, parts.plugins, share=SHARE):
+                self._done.pages += pages
+                self._done.written += written
+                if notice is not None and self._done.pages >= _BATCH:
+                    notice(f"pages: {self._done.pages}", 0, 0)
+        else:
+            self._put(page for part in parts.plugins for page in part())
+        self._put(parts.common())
+
+    def _put_part(self, part: Callable[[], Iterable[Page]]) -> tuple[int, list[str]]:
+        outcomes = [(page.key, self._put_one(page)) for page in part()]
+        return len(outcomes), [key for key, written in outcomes if written]
 
     def _put(self, pages: Iterable[Page]) -> None:
         """Write pages whose bytes differ, as many at once as the storage bears."""
