@@ -15,6 +15,7 @@ import socket
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from benchmarks.synthetic import plugin_name
@@ -84,24 +85,21 @@ class FillingStorage:
     def flush(self) -> None:
         """Wait until everything has arrived."""
         for line in self._lines:
-            line.send()
-            line.wait()
+            line.close()
 
 
 class _Line:
     """One connection on which requests are sent without waiting for the answers to those before (HTTP pipelining)."""
 
     def __init__(self, address: str) -> None:
-        host, _, port = address.partition(":")
-        self._host = address
-        self._socket = socket.create_connection((host, int(port)))
-        self._answers = self._socket.makefile("rb")
+        self._address = address
+        self._open: tuple[socket.socket, BinaryIO] | None = None
         self._requests: list[bytes] = []
         self._sent = 0
 
     def put(self, path: str, body: Body) -> None:
         head = (
-            f"PUT {quote(path)} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {body.content_type}\r\n"
+            f"PUT {quote(path)} HTTP/1.1\r\nHost: {self._address}\r\nContent-Type: {body.content_type}\r\n"
             f"Cache-Control: {body.cache_control}\r\nContent-Length: {body.size}\r\n\r\n"
         )
         self._requests += (head.encode(), body.data or b"")
@@ -109,19 +107,36 @@ class _Line:
             self.send()
 
     def send(self) -> None:
-        self.wait()
+        """Send what is collected, once what was sent before has arrived."""
+        if self._open is None:
+            host, _, port = self._address.partition(":")
+            connection = socket.create_connection((host, int(port)))
+            self._open = connection, connection.makefile("rb")
+        connection, answers = self._open
+        self._wait(answers)
         self._sent = len(self._requests) // 2
-        self._socket.sendall(b"".join(self._requests))
+        connection.sendall(b"".join(self._requests))
         self._requests.clear()
 
-    def wait(self) -> None:
+    def close(self) -> None:
+        """Send the rest, wait until all has arrived, and close: the server would, while the builder computes."""
+        if self._requests:
+            self.send()
+        if self._open is not None:
+            connection, answers = self._open
+            self._wait(answers)
+            answers.close()
+            connection.close()
+            self._open = None
+
+    def _wait(self, answers: BinaryIO) -> None:
         for _ in range(self._sent):
-            status = self._answers.readline()
+            status = answers.readline()
             length = 0
-            while (line := self._answers.readline()) not in {b"\r\n", b""}:
+            while (line := answers.readline()) not in {b"\r\n", b""}:
                 name, _, value = line.partition(b":")
                 length = int(value) if name.lower() == b"content-length" else length
-            said = self._answers.read(length)
+            said = answers.read(length)
             if b" 201 " not in status:
                 raise RuntimeError(f"the S3 server refused a file: {status!r} {said!r}")
         self._sent = 0
