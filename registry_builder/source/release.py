@@ -108,7 +108,12 @@ def plan_release(
     """Decide what `release` would write, with every check; changes nothing. Arguments and errors are those of it."""
     for archive in archives:
         if not archive.path.is_file():
-            raise NotFoundError("there is no such archive", subject=str(archive.path), untouched=_UNTOUCHED)
+            raise NotFoundError(
+                f"there is no archive {archive.path}",
+                subject=str(archive.path),
+                untouched=_UNTOUCHED,
+                hint="make it with: sealdex-builder pack plugins/NS/NAME",
+            )
     wanted = plugin or _plugin_at(tree, archives)
     source_tree = load_tree(tree, only=[wanted])
     source = source_tree.plugins.get(wanted)
@@ -188,9 +193,9 @@ def _plugin_at(tree: Path, archives: Sequence[Archive]) -> PluginId:
         if len(parts) > 3 and parts[0] == "plugins" and not namespace_problem(parts[1]) and not part_problem(parts[2]):
             return PluginId(parts[1], parts[2])
     raise UsageError(
-        "the plugin can't be told from where the archive lies",
+        "the plugin can't be told from where the archive lies" if archives else "nothing says which plugin to release",
         untouched=_UNTOUCHED,
-        hint="give --plugin NS/NAME",
+        hint="give --plugin NS/NAME" if archives else "give an archive in plugins/NS/NAME/dist/, or --plugin NS/NAME",
     )
 
 

@@ -201,7 +201,7 @@ def test_who_and_what_must_be_known(tree: Bare, out: Path) -> None:
         release(tree.root, [archive], plugin=TOOL, version="v1.0.0")
     with pytest.raises(NotFoundError, match="no plugin acme/gone"):
         release(tree.root, [archive], plugin=PluginId("acme", "gone"), version="1.0.0")
-    with pytest.raises(NotFoundError, match="no such archive"):
+    with pytest.raises(NotFoundError, match="there is no archive"):
         release(tree.root, [Archive(out / "gone.zip")], plugin=TOOL, version="1.0.0")
 
 
