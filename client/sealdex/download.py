@@ -15,7 +15,6 @@ The rules, in the order in which they bind:
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import shutil
 import threading
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import InstallError, VerificationError
 from sealdex.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
 from sealdex.store.hashing import hash_into, write_all
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from sealdex.store.cache import ContentCache
     from sealdex.transport import Stream, Transport
 
-_DISK_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _UNTOUCHED = "nothing was installed, and the downloaded bytes were deleted"
 
 
@@ -161,7 +160,7 @@ class _Download:
             self._part.discard()
             raise
         except OSError as error:
-            if error.errno in _DISK_FULL:
+            if is_disk_full(error):
                 self._part.discard()  # a full disk is no place to keep half a file
             raise
         finally:
@@ -200,7 +199,7 @@ class _Download:
                 f"{self._origin} needs {needed} more bytes in {folder}, which has {free} free",
                 subject=str(folder),
                 untouched="nothing was downloaded",
-                hint="free some space, for example with: sealdex cache gc",
+                hint=MAKE_ROOM,
             )
 
     def _complete(self, file: FileIO) -> None:
@@ -365,14 +364,12 @@ def _local_errors(cache: ContentCache) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in _DISK_FULL
+        full = is_disk_full(error)
         raise InstallError(
             f"the disk of {cache.root} is full"
             if full
             else f"the cache {cache.root} can't be used: {error.strerror or error}",
             subject=str(error.filename or cache.root),
             untouched="nothing was installed" + (", and the downloaded bytes were deleted" if full else ""),
-            hint="free some space, for example with: sealdex cache gc"
-            if full
-            else "check who owns the folder, and its permissions",
+            hint=MAKE_ROOM if full else "check who owns the folder, and its permissions",
         ) from error

@@ -22,7 +22,6 @@ version is not installed, and the next install puts it there.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -35,6 +34,7 @@ from pathlib import Path
 from sealdex.archive.entries import RECEIPT_FOLDER
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.writing import UnpackedFile, sync_path
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import InstallError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
@@ -315,7 +315,7 @@ def _require_room(store: Store, request: InstallRequest, plan: InstallPlan) -> N
             f"{free} are free",
             subject=f"{request.plugin} {request.version}",
             untouched="nothing was written",
-            hint="make room (sealdex cache gc, sealdex uninstall), or move the store with SEALDEX_STORE",
+            hint=MAKE_ROOM,
         )
 
 
@@ -391,11 +391,11 @@ def _write_receipt(
 
 
 def _local_failure(store: Store, request: InstallRequest, error: OSError) -> InstallError:
-    full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+    full = is_disk_full(error)
     name = f"{request.plugin} {request.version}"
     return InstallError(
         f"installing {name} failed: " + (f"the disk of {store.root} is full" if full else str(error)),
         subject=name,
         untouched="what was installed before is as it was",
-        hint="make room: sealdex cache gc, sealdex uninstall" if full else "check the store: sealdex doctor",
+        hint=MAKE_ROOM if full else "check the store: sealdex doctor",
     )

@@ -40,6 +40,7 @@ from sealdex.archive.reading import CHUNK_BYTES, ArchiveFile
 from sealdex.archive.tar_reader import list_tar, read_tar
 from sealdex.archive.writing import TreeWriter, UnpackedFile
 from sealdex.archive.zip_reader import list_zip, zip_content
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import InstallError
 
 __all__ = [
@@ -181,7 +182,7 @@ def carry_out(
             f"unpacking {archive.name} failed: {error.strerror or error}",
             subject=archive.name,
             untouched="nothing was installed",
-            hint="make room on the disk, or check its permissions, and run the command again",
+            hint=MAKE_ROOM if is_disk_full(error) else "check the permissions of the store, and run the command again",
         ) from error
 
 

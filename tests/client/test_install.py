@@ -17,6 +17,7 @@ import pytest
 from support.archives import make_archive, tree
 from support.installing import FILES, PLUGIN, make_release, request_for, state, whole
 from support.killing import kills_of
+from support.small_disk import small_disk
 
 from sealdex.errors import InstallError, VerificationError
 from sealdex.install import install, needs_archive
@@ -140,24 +141,14 @@ def test_no_room_is_said_before_anything_is_written(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 24 MiB; needs root, which CI is."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", folder], capture_output=True, text=True, check=False
-    )
-    if mounted.returncode:
-        if os.geteuid() == 0 and os.environ.get("CI"):
-            pytest.fail(f"root can't mount a tmpfs: {mounted.stderr}")
-        pytest.skip(f"a small disk needs root: {mounted.stderr}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "24m") as folder:
+        yield folder
 
 
-def test_a_disk_that_fills_up_meanwhile(small_disk: Path, archives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_meanwhile(disk: Path, archives: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The check at the start found room, then another program took it."""
-    store = Store(small_disk / "store")
+    store = Store(disk / "store")
     one = make_release(archives, "1.0.0")
     install(store, one[1], one[0])
     two = make_release(archives, "2.0.0", {**FILES, "lib/big": os.urandom(30 * 2**20)})

@@ -68,9 +68,12 @@ def keep(store: Store, folder: str, config: str | None, installed: list[Installa
     }
     try:
         os.makedirs(store.ensured_folder, exist_ok=True)  # noqa: PTH103  # the same
-        with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # the same
-            json.dump(values, file)
-        os.replace(draft, place)  # noqa: PTH105  # the same
+        try:
+            with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # the same
+                json.dump(values, file)
+            os.replace(draft, place)  # noqa: PTH105  # the same
+        except OSError:
+            os.unlink(draft)  # noqa: PTH108  # the same
     except OSError:
         return
 

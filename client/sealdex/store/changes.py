@@ -15,6 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sealdex.archive.writing import sync_path
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import InstallError, NotFoundError
 from sealdex.store.installations import (
     Installation,
@@ -204,7 +205,9 @@ def _told_as_install_error(plugin: tuple[str, str]) -> Iterator[None]:
             f"changing {name} failed: {error.strerror or error}",
             subject=name,
             untouched="what is installed is as it was, or as it was to become; sealdex list shows it",
-            hint="check the permissions of the store and the room on its disk: sealdex doctor",
+            hint=MAKE_ROOM
+            if is_disk_full(error)
+            else "check the permissions of the store and the room on its disk: sealdex doctor",
         ) from error
 
 

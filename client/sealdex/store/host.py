@@ -23,15 +23,16 @@ def host_id(store: Store) -> str:
             return found
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-        draft.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
         try:
-            # a link fails where the name is taken; a rename would replace the id that others have read
-            os.link(draft, path)
-        except FileExistsError:
-            if _read(path) is None:  # there, and no id: a power cut may have emptied it
+            draft.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
+            try:
+                # a link fails where the name is taken; a rename would replace the id that others have read
+                os.link(draft, path)
+            except FileExistsError:
+                if _read(path) is None:  # there, and no id: a power cut may have emptied it
+                    draft.replace(path)
+            except OSError:  # a file system without hard links
                 draft.replace(path)
-        except OSError:  # a file system without hard links
-            draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
         return _read(path) or secrets.token_hex(16)

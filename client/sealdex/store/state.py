@@ -39,6 +39,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import FormatTooNewError, InstallError
 from sealdex.model.ids import PluginId
 from sealdex.store.layout import Store
@@ -277,7 +278,8 @@ class State:
                 try:
                     yield database
                 except BaseException:
-                    database.execute("ROLLBACK")
+                    if database.in_transaction:  # where the disk is full, SQLite has rolled back by itself
+                        database.execute("ROLLBACK")
                     raise
                 database.execute("COMMIT")
 
@@ -299,11 +301,14 @@ class State:
         try:
             yield
         except (sqlite3.Error, OSError) as error:
+            full = is_disk_full(error)
             raise InstallError(
-                f"the state of the store can't be used: {error}",
+                f"the disk of {self._path} is full" if full else f"the state of the store can't be used: {error}",
                 subject=str(self._path),
                 untouched="what is installed is as it was; the next command finishes or undoes what was begun",
-                hint="check the permissions of the store and the room on its disk: sealdex doctor",
+                hint=MAKE_ROOM
+                if full
+                else "check the permissions of the store and the room on its disk: sealdex doctor",
             ) from error
 
 

@@ -9,6 +9,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Signed
 from tuf.api.serialization import DeserializationError
 
+from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
 
 NOTHING_CHANGED = "nothing was installed or changed; the metadata trusted so far stays in use"
@@ -34,12 +35,7 @@ def as_sealdex_error(
     if isinstance(error, exceptions.DownloadError):
         return _from_download(error, what)
     if isinstance(error, OSError):
-        return SealdexError(
-            f"the trust folder of {what} can't be used: {error.strerror or error}",
-            subject=error.filename,
-            untouched=NOTHING_CHANGED,
-            hint="check its permissions and the free space; it may be removed, it is fetched again",
-        )
+        return unusable_folder(error, what)
     if isinstance(error, exceptions.ExpiredMetadataError):
         return _expired(what, trusted or {}, last, error)
     if isinstance(error, DeserializationError):
@@ -59,6 +55,25 @@ def as_sealdex_error(
     shown = last[0] if last else "its metadata"
     return VerificationError(
         f"{what}: {shown} {reason} ({error})", subject=shown, untouched=NOTHING_CHANGED, hint=_TELL_OWNERS
+    )
+
+
+def unusable_folder(error: OSError, what: str, folder: str | None = None) -> SealdexError:
+    """Return the error for a trust folder that can't be read or written.
+
+    Args:
+        error: what the system says.
+        what: whose folder, as part of a sentence.
+        folder: where it is, for errors that name no file.
+    """
+    full = is_disk_full(error)
+    return SealdexError(
+        f"the disk of the trust folder of {what} is full"
+        if full
+        else f"the trust folder of {what} can't be used: {error.strerror or error}",
+        subject=error.filename or folder,
+        untouched=NOTHING_CHANGED,
+        hint=MAKE_ROOM if full else "check its permissions; it may be removed, it is fetched again",
     )
 
 

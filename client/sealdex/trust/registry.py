@@ -39,7 +39,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.transport import Transport
 from sealdex.trust.documents import DocumentStore
-from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
+from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
 from sealdex.trust.roots import fingerprint
 from sealdex.trust.session import TrustSession
 
@@ -230,11 +230,7 @@ class TrustedRegistry:
                     hint="look for a sealdex process that hangs, end it, and run the command again",
                 ) from error
             except OSError as error:
-                raise SealdexError(
-                    f"the trust folder of registry '{self.name}' can't be used: {error.strerror or error}",
-                    subject=str(self.folder),
-                    hint="check its permissions and the free space",
-                ) from error
+                raise unusable_folder(error, f"registry '{self.name}'", str(self.folder)) from error
             try:
                 yield
             finally:

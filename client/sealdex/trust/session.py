@@ -16,7 +16,7 @@ from tuf.ngclient.updater import Updater
 
 from sealdex.errors import ConfigError
 from sealdex.transport import Transport
-from sealdex.trust.errors import as_sealdex_error, mixed_up
+from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
 from sealdex.trust.marks import REALM_FIELD, mark_problem
 
@@ -125,8 +125,8 @@ class TrustSession:
         return {r: self._updater.trusted[r] for r in (Root.type, Timestamp.type, Snapshot.type, Targets.type)}
 
     def _new_updater(self) -> _Updater:
-        self._folder.mkdir(parents=True, exist_ok=True)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             return _Updater(
                 str(self._folder), self._url, fetcher=self._fetcher, config=self._config, bootstrap=self._root
             )
@@ -135,6 +135,8 @@ class TrustSession:
                 f"the trust root configured for registry '{self._registry}' is not signed by itself: {error}",
                 hint="get root.json again from the registry's owners, then: sealdex registry add NAME URL --root FILE",
             ) from error
+        except OSError as error:  # it writes the root before anything else
+            raise unusable_folder(error, f"registry '{self._registry}'", str(self._folder)) from error
 
     def _start_over(self) -> None:
         self._updater = self._new_updater()
