@@ -114,6 +114,10 @@ class S3Storage:
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an immutable object; see `Storage.put_new`."""
         with self._errors(key):
+            # What goes in parts is refused only when all of them are sent: a publish that goes on where another died
+            # looks first.
+            if body.size > MULTIPART_BYTES and self._holds(key, body):
+                return PutOutcome.ALREADY_THERE
             if self._put(key, body, {"IfNoneMatch": "*"}) is not None:
                 return PutOutcome.CREATED
             if self._holds(key, body):
@@ -288,8 +292,9 @@ class S3Storage:
     def _etag_if_holds(self, key: str, body: Body) -> str | None:
         """Return the tag of the stored object if its bytes, decoded, are those of ``body``.
 
-        A whole-object SHA-256 that the server keeps answers that in one HEAD. That of a multipart upload is a
-        hash of hashes, some servers keep none, and gzip's bytes depend on the version of zlib: then the object is read.
+        A SHA-256 that the server keeps answers that in one HEAD; that of a multipart upload is a hash of the parts'
+        hashes, and says so for parts as long as ours. Some servers keep none, and gzip's bytes depend on the version
+        of zlib: then the object is read.
         """
         name = self._name(key)
         try:
@@ -299,11 +304,13 @@ class S3Storage:
             if head["ContentLength"] != as_stored.size and not is_encoded:
                 return None
             checksum = head.get("ChecksumSHA256", "")
-            if checksum and "-" not in checksum and head.get("ChecksumType") != "COMPOSITE":
-                if checksum == _base64(bytes.fromhex(as_stored.sha256)):
-                    return head["ETag"]
-                if not is_encoded:
-                    return None
+            is_composite = "-" in checksum or head.get("ChecksumType") == "COMPOSITE"
+            if checksum and checksum == (
+                _composite(body) if is_composite else _base64(bytes.fromhex(as_stored.sha256))
+            ):
+                return head["ETag"]
+            if checksum and not is_composite and not is_encoded:
+                return None
             if is_encoded:
                 return self._etag_if_decodes_to(key, body)
             answer = self._client.get_object(Bucket=self._bucket, Key=name)
@@ -329,6 +336,12 @@ def part_bytes_for(size: int) -> int:
     """Return the length of each part of an upload of ``size`` bytes: whole MiB, at most `MAX_PARTS` of them."""
     mebibyte = 1 << 20
     return max(PART_BYTES, -(-size // (MAX_PARTS * mebibyte)) * mebibyte)
+
+
+def _composite(body: Body) -> str:
+    """Return the checksum that S3 keeps of a body that was uploaded in parts of `part_bytes_for` its size."""
+    digests = [hashlib.sha256(chunk).digest() for chunk in body.chunks(part_bytes_for(body.size))]
+    return f"{_base64(hashlib.sha256(b''.join(digests)).digest())}-{len(digests)}"
 
 
 def _client(endpoint_url: str | None, region: str | None) -> S3Client:

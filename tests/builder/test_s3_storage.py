@@ -112,13 +112,42 @@ def test_a_new_object_costs_one_request(storage: S3Storage) -> None:
 @pytest.mark.usefixtures("small_parts")
 def test_a_large_file_goes_in_parts(storage: S3Storage, s3_bucket: str, s3_server: S3Server, large_file: Path) -> None:
     assert storage.put_new(KEY, file_body(large_file)) is PutOutcome.CREATED
-    assert storage.requests == Counter(POST=2, PUT=3)
+    assert storage.requests == Counter(HEAD=1, POST=2, PUT=3)
     assert storage.get(KEY, max_bytes=1 << 30).data == large_file.read_bytes()
     address = f"{s3_server.endpoint}/{storage.description.removeprefix('s3://')}/{KEY}"
     with urlopen(address, timeout=30) as answer:
         assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == headers_for(KEY)
-    assert storage.put_new(KEY, file_body(large_file)) is PutOutcome.ALREADY_THERE
     assert uploads_of(storage, s3_bucket) == []
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_large_file_that_lies_there_is_neither_sent_nor_fetched_again(storage: S3Storage, large_file: Path) -> None:
+    """As after a publish that died past this file: the server's hash of the parts' hashes says that it is the same."""
+    storage.put_new(KEY, file_body(large_file))
+    storage.requests.clear()
+    assert storage.put_new(KEY, file_body(large_file)) is PutOutcome.ALREADY_THERE
+    assert storage.requests == Counter(HEAD=1)
+
+
+def test_a_large_file_in_parts_of_another_length_is_read_and_compared(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, large_file: Path
+) -> None:
+    monkeypatch.setattr(s3_module, "MULTIPART_BYTES", 6 * MEBIBYTE)
+    monkeypatch.setattr(s3_module, "PART_BYTES", 6 * MEBIBYTE)
+    storage.put_new(KEY, file_body(large_file))
+    monkeypatch.setattr(s3_module, "PART_BYTES", 5 * MEBIBYTE)
+    storage.requests.clear()
+    assert storage.put_new(KEY, file_body(large_file)) is PutOutcome.ALREADY_THERE
+    assert storage.requests == Counter(HEAD=1, GET=1)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_another_large_file_of_the_same_length_is_a_conflict(storage: S3Storage, large_file: Path) -> None:
+    """Attack: whoever can write to the bucket puts other bytes under the next artifact's name, in the same parts."""
+    storage.put_new(KEY, file_body(large_file))
+    large_file.write_bytes(os.urandom(large_file.stat().st_size))
+    with pytest.raises(ObjectConflictError):
+        storage.put_new(KEY, file_body(large_file))
 
 
 @pytest.mark.usefixtures("small_parts")
