@@ -62,7 +62,7 @@ def private(**artifact: object) -> PluginRegistry:
 def client(tmp_path: Path, root: bytes, url: str, auth: AuthSection | None = BEARER) -> Client:
     (tmp_path / "root.json").write_bytes(root)
     section = RegistrySection(url=url, root="root.json", auth=auth)
-    download = DownloadSection(no_progress_window=0.2, timeout=5)
+    download = DownloadSection(retry=1)
     document = ConfigDocument(registries={"team": section}, download=download)
     return Client(Config(tmp_path / "config.toml", tmp_path / "store", document))
 

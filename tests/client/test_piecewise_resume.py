@@ -61,9 +61,7 @@ class Host:
 
     def install(self, version: str = "2.0.0") -> Installed:
         section = RegistrySection(url=self.server.url("/"), root="root")
-        document = ConfigDocument(
-            registries={"public": section}, download=DownloadSection(no_progress_window=0.2, timeout=5)
-        )
+        document = ConfigDocument(registries={"public": section}, download=DownloadSection(retry=1))
         with Client(Config(self.folder / "config.toml", self.store, document)) as client:
             return client.install(f"acme/tool@{version}")[0]
 
