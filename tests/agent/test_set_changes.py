@@ -74,8 +74,8 @@ VERSIONS_OF_BOTH = [f"{plugin} {version}" for plugin in PLUGINS for version in (
         ),
         (
             "restore",
-            ([None] * 2, [], [], ["uninstall", "two", "one"]),
-            (TWO, VERSIONS_OF_BOTH, TWO, ["rollback --to 2", "uninstall", "two", "one"]),
+            ([None] * 2, [], [], ["uninstall", "one"]),
+            (ONE, VERSIONS_OF_ONE, [], ["rollback --to 1", "uninstall", "one"]),
         ),
     ],
 )
