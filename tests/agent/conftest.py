@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support.commands import Ran, Run
+from support.commands import Run, captured
 from support.plugin_registry import YANKED, PluginRegistry
 from support.tree_server import TreeServer
-
-from sealdex.cli.main import main
 
 
 @pytest.fixture
@@ -21,14 +19,7 @@ def bare(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     monkeypatch.delenv("SEALDEX_DEBUG", raising=False)
     (tmp_path / "project").mkdir()
     monkeypatch.chdir(tmp_path / "project")
-
-    def runner(*args: str | Path) -> Ran:
-        capsys.readouterr()
-        code = main(list(map(str, args)))
-        shown = capsys.readouterr()
-        return Ran(code, shown.out, shown.err)
-
-    return runner
+    return captured(capsys)
 
 
 @pytest.fixture

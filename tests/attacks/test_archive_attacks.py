@@ -10,7 +10,6 @@ nothing was left: not in the destination, not anywhere around it.
 from __future__ import annotations
 
 import stat
-import sys
 import tarfile
 import tempfile
 from pathlib import Path
@@ -41,17 +40,7 @@ from sealdex.unpack import (
     unpack,
 )
 
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
-
 TARS = ("tar.gz", "tar.zst")
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
 
 
 # --- names ------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import sys
 import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support.archive_scene import Scene
@@ -41,13 +40,6 @@ if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
-
-TARS = ("tar.gz", "tar.zst")
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
 
 
 # --- bombs ----------------------------------------------------------------------------------------------------------

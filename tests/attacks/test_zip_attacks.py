@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import struct
-import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -24,19 +23,6 @@ from sealdex.errors import InstallError
 from sealdex.unpack import (
     unpack,
 )
-
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
-
-TARS = ("tar.gz", "tar.zst")
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
-
 
 # --- two readings of one zip ----------------------------------------------------------------------------------------
 

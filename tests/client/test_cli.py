@@ -6,33 +6,19 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 from click.shell_completion import ShellComplete
+from support.commands import Run, captured
 from support.plugin_registry import YANKED, PluginRegistry
 from support.plugin_store import PluginStore
 from support.tree_server import TreeServer
 
 from sealdex.cli.commands import COMMANDS, cli
-from sealdex.cli.main import main
 from sealdex.model.index import ArtifactEntry
 from sealdex.model.plugin import Mark
-
-
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> Any:
-        return json.loads(self.out)
-
-
-Run = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -41,14 +27,7 @@ def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
     monkeypatch.delenv("SEALDEX_DEBUG", raising=False)
     monkeypatch.chdir(tmp_path)
-
-    def runner(*args: str | Path) -> Ran:
-        capsys.readouterr()
-        code = main(list(map(str, args)))
-        shown = capsys.readouterr()
-        return Ran(code, shown.out, shown.err)
-
-    return runner
+    return captured(capsys)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,6 @@ from sealdex.unpack import (
     UnpackLimits,
     unpack,
 )
-
-if sys.version_info >= (3, 14):
-    pass
-else:
-    pass
-
-TARS = ("tar.gz", "tar.zst")
 
 
 class Scene:
