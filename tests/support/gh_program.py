@@ -66,7 +66,8 @@ match args[:2]:
     case ["pr", "list"]:
         # the jq filter is played: the first open one that is not of a fork
         assert "isCrossRepository" in option("--jq"), "a fork's pull request may have a branch of the same name"
-        found = [p for p in known["pulls"] if p["head"] == option("--head") and p["open"] and not p.get("fork")]
+        shown = [p for p in known["pulls"] if p["open"] or option("--state") != "open"]
+        found = [p for p in shown if p["head"] == option("--head") and not p.get("fork")]
         sys.stdout.write(f"{found[0]['number']}\n" if found else "")
     case ["pr", "create"]:
         may("pull-requests")

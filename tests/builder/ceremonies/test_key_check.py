@@ -9,9 +9,10 @@ from securesystemslib.signer import Signature
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.signing.key_check import why_it_cannot_sign
+from registry_builder.signing.key_check import RoleKeys, why_it_cannot_sign
 from registry_builder.signing.keys import create_key, register_keys
 from registry_builder.signing.signers import Keyring
+from registry_builder.signing_summary import keys_markdown
 from registry_builder.source.config import read_config
 
 
@@ -60,6 +61,16 @@ def test_a_passphrase_that_is_missing_or_wrong_is_told_before_it_is_needed(
     monkeypatch.setenv("SEALDEX_KEY_PASSPHRASE", "right")
     assert why() == ""
     assert "is not in registry.toml" in why_it_cannot_sign(Keyring(read_config(tree.root), tree.root), "0" * 64)
+
+
+def test_a_reason_is_text_in_the_issue() -> None:
+    lacking = RoleKeys("public", "packages", 1, (), {"kms": "<img src=x> ![x](http://evil) @everyone"})
+    able = RoleKeys("public", "catalog", 1, ("catalog",), {"other": "it isn't here"})
+    text = keys_markdown([lacking, able])
+    assert "`packages` needs 1 key(s), 0 can sign: `kms`:" in text
+    assert "catalog" not in text
+    for part in ("<img", "![x]", "@everyone"):
+        assert part not in text
 
 
 class _Stranger:

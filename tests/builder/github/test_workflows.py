@@ -127,6 +127,7 @@ def test_one_issue_says_what_is_missing_until_it_is_there(scene: Scene) -> None:
     for _ in range(2):
         jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="310")
         assert jobs["status"].result == "success", jobs["status"].output
+        assert jobs["renew"].result == "success", jobs["renew"].output
     (issue,) = github.known["issues"]
     assert issue["open"]
     assert issue["edits"] == 2
