@@ -366,7 +366,7 @@ def test_attack_a_state_file_that_names_a_stranger_ends_nobody(plugins: PluginSt
         folder.write(ServiceState("speech/echo", "1.0.0", "running", 1, pid=stranger.pid, identity="another time"))
         with pytest.raises(NotFoundError, match="does not run"):
             Services(plugins.store).stop(ECHO)
-        end_group(stranger.pid, "another time", 0)
+        end_group(stranger.pid, "another time", "SEALDEX_PLUGIN=speech/echo", 0)
         assert stranger.stdin is not None
         stranger.stdin.close()
         assert stranger.wait(10) == 0

@@ -131,6 +131,24 @@ def test_what_runs_is_not_uninstalled_not_even_without_its_supervisor(plugins: P
     assert sealdex("ps")[1]["services"] == []
 
 
+def test_what_the_service_started_is_found_when_both_it_and_its_supervisor_are_gone(
+    plugins: PluginStore, sealdex: Command
+) -> None:
+    child = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(1000)"
+    parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}], close_fds=False).wait()"
+    worker(plugins, source=parent)
+    state = sealdex("run", "speech/echo", "--detach")[1]
+    until(lambda: any(line.endswith(" deaf") for line in sealdex("logs", "speech/echo")[1]["lines"]))
+    os.kill(state["supervisor"], signal.SIGKILL)
+    os.waitpid(state["supervisor"], 0)
+    os.kill(state["pid"], signal.SIGKILL)
+    until(lambda: process_identity(state["pid"]) is None)
+    assert sealdex("ps")[1]["services"][0]["left_behind"]
+    assert sealdex("uninstall", "speech/echo")[0] == 1
+    assert sealdex("stop", "speech/echo", "--grace", "0.1")[0] == 0
+    until(lambda: sealdex("uninstall", "speech/echo")[0] == 0)
+
+
 def test_rolling_back_leaves_the_version_that_runs_in_its_place(plugins: PluginStore, sealdex: Command) -> None:
     from sealdex.store.set_change import changing  # noqa: PLC0415  # only here
     from sealdex.store.state import Facts, Member  # noqa: PLC0415  # only here

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 _POLL_S = 0.01
 _HURRY_POLL_S = 0.1
+_LOOK_S = 0.05
 _HAS_GROUPS = hasattr(os, "killpg")
 _CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
@@ -148,18 +149,44 @@ def _boot() -> str:
         return ""
 
 
-def end_group(pid: int, identity: str, grace_s: float) -> None:
-    """End the group of a process that somebody else started, if it is still that process: SIGTERM, then SIGKILL."""
+def is_group_left(pid: int, identity: str, variable: str) -> bool:
+    """Say whether something of a group that somebody else started goes on.
+
+    Args:
+        pid: of its leader, and so of the group. While one of the group lives, nobody else is given that id.
+        identity: of the leader, see `process_identity`.
+        variable: ``NAME=VALUE`` in the environment of the group, by which it is known when the leader is gone (Linux).
+    """
+    now = process_identity(pid)
+    return now == identity or (now is None and any(_members(pid, variable.encode())))
+
+
+def end_group(pid: int, identity: str, variable: str, grace_s: float) -> None:
+    """End a group that somebody else started, if it is still that one: SIGTERM, then SIGKILL; see `is_group_left`."""
     if sys.platform == "win32":
         return
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
-        if process_identity(pid) != identity:
+        if not is_group_left(pid, identity, variable):
             return
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, number)
         deadline = time.monotonic() + patience_s
-        while process_identity(pid) == identity and time.monotonic() < deadline:
-            time.sleep(_POLL_S)
+        while is_group_left(pid, identity, variable) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+
+
+def _members(group: int, variable: bytes) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (folder / "stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+            if (
+                fields[0] not in {"Z", "X"}
+                and int(fields[2]) == group
+                and variable in (folder / "environ").read_bytes().split(b"\0")
+            ):
+                yield int(folder.name)
+        except (OSError, ValueError, IndexError):  # noqa: PERF203  # each may be gone meanwhile, or somebody else's
+            continue
 
 
 def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from sealdex.runtime.process_group import process_identity
+from sealdex.runtime.process_group import is_group_left
 from sealdex.runtime.service_log import follow, last_lines
 from sealdex.store.layout import Store
 
@@ -76,13 +76,18 @@ class ServiceState:
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether it goes on without a supervisor."""
+        """Whether it, or what it started, goes on without a supervisor."""
         return (
             self.state == DIED
             and self.pid is not None
             and self.identity is not None
-            and process_identity(self.pid) == self.identity
+            and is_group_left(self.pid, self.identity, self.variable)
         )
+
+    @property
+    def variable(self) -> str:
+        """What all of its processes have in their environment."""
+        return f"SEALDEX_PLUGIN={self.plugin}"
 
     def uptime_s(self, now: datetime) -> int | None:
         """Return for how many seconds it has been running; None when it doesn't."""

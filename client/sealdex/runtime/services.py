@@ -212,7 +212,7 @@ class Services:
         folder = self._folder(plugin)
         state = folder.read()
         if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
-            end_group(state.pid, state.identity, state.grace if grace is None else grace)
+            end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace)
             remember(folder, replace(state, state=STOPPED, pid=None))
         elif state is not None and state.state not in OVER:
             if grace is not None:

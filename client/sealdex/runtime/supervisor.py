@@ -355,7 +355,7 @@ class Supervisor:
             # said at once: who asks from now on is to find this supervisor, and what it has to end
             self._report.left_behind(before.pid, before.identity)
             self._report.say(f"ending process {before.pid}, left behind by a supervisor that was killed")
-            end_group(before.pid, before.identity, self._patience.grace)
+            end_group(before.pid, before.identity, before.variable, self._patience.grace)
         self._report.left_behind(None, None)
 
     def _printed(self, process: ServiceProcess, line: str) -> None:
