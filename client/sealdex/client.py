@@ -14,7 +14,8 @@ shared by threads; processes are kept apart by locks in the store.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -233,18 +234,22 @@ class Client(Asking):
             fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
         return fetched
 
-    def files_of(self, choices: Sequence[Choice]) -> list[tuple[Choice, Path | None, Path]]:
-        """Return where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
+    @contextmanager
+    def files_of(self, choices: Sequence[Choice]) -> Iterator[list[tuple[Choice, Path | None, Path]]]:
+        """Yield where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
+
+        Nobody takes them out of the cache as long as the context lasts.
 
         Raises:
             VerificationError, UnavailableError, InstallError: as `fetch`.
         """
-        archives = self._obtainer.archives(choices)
-        found = []
-        for choice in choices:
-            manifest = self._obtainer.manifest_file(choice.plugin, choice.release)
-            found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
-        return found
+        with self._cache.holding():
+            archives = self._obtainer.archives(choices)
+            found = []
+            for choice in choices:
+                manifest = self._obtainer.manifest_file(choice.plugin, choice.release)
+                found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
+            yield found
 
     def uninstall(self, plugin: PluginId | str, version: str | None = None) -> list[Installation]:
         """Remove one version of a plugin, or all of them; return what was removed.

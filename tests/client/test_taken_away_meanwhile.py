@@ -203,6 +203,15 @@ def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest
     assert client.attachment("acme/app", "2.0.0", "report.json") == REPORT
 
 
+def test_what_is_exported_is_held(client: Client) -> None:
+    choices = client.resolve("acme/app").choices
+    with client.files_of(choices) as files:
+        make_room(client)
+        assert all(path is not None and path.exists() for _, archive, manifest in files for path in (archive, manifest))
+    make_room(client)
+    assert not any(manifest.exists() for _, _, manifest in files)
+
+
 def test_what_is_evicted_while_the_cache_is_verified_is_not_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,18 +243,19 @@ class Project:
         self._vouched(choices, {block.id: block.registry for block in lock.plugin}, fallback=False)
         target = Builtin(folder)
         written = []
-        for choice, file, manifest in self._client.files_of(choices):
-            for name, source in (
-                (None if choice.artifact is None else choice.artifact.file, file),
-                (MANIFEST_NAME, manifest),
-            ):
-                if source is not None and name is not None:
-                    place = target.place(choice.plugin, choice.release.version, name)
-                    place.parent.mkdir(parents=True, exist_ok=True)
-                    draft = place.with_name(f".{place.name}.new")
-                    shutil.copyfile(source, draft)
-                    draft.replace(place)
-                    written.append(place)
+        with self._client.files_of(choices) as files:
+            for choice, file, manifest in files:
+                for name, source in (
+                    (None if choice.artifact is None else choice.artifact.file, file),
+                    (MANIFEST_NAME, manifest),
+                ):
+                    if source is not None and name is not None:
+                        place = target.place(choice.plugin, choice.release.version, name)
+                        place.parent.mkdir(parents=True, exist_ok=True)
+                        draft = place.with_name(f".{place.name}.new")
+                        shutil.copyfile(source, draft)
+                        draft.replace(place)
+                        written.append(place)
         replace_file(target.lock, lock_text(lock).encode())
         return [*written, target.lock]
 
