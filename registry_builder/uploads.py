@@ -76,6 +76,8 @@ def release_files(
             release = change.source.releases[version]
             source = ManifestSource(change.source.id, release)
             manifests.append(Upload(manifest_key(change.source.id, version), manifest.size, manifest.sha256, source))
+            if not ingestion.enabled and all(artifact_kind(each.source) != "path" for each in release.artifacts):
+                continue  # nothing of it lies in the store
             folder = release_folder(change.source.id, version)
             for artifact, name in zip(release.artifacts, stored_names(release.artifacts, ingestion), strict=True):
                 key = f"{folder}/{name}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.source_trees import Tree
 
 PROGRAM = """
 import json, os, sys
@@ -127,3 +128,35 @@ def test_processes_end_with_the_caller_who_stops(tmp_path: Path) -> None:
         "except ChildProcessError: said['children'] = 0",
     )
     assert said["children"] == 0
+
+
+def test_lint_and_pages_are_the_same_from_several_processes(tmp_path: Path) -> None:
+    tree = Tree.make(tmp_path / "tree")
+    for number in range(12):
+        tree.plugin(f"acme/tool-{number}")
+        tree.release(f"acme/tool-{number}", "1.0.0")
+    tree.release("acme/tool-3", "1.1.0", artifacts=[{"source": "../out.zip", "sha256": "0" * 64, "size": 1}])
+    tree.release("acme/tool-11", "1.1.0", dependencies={"acme/none": "*"})
+    program = (
+        "import hashlib, threading\n"
+        "from registry_builder.signing.trust import load_trust\n"
+        "from registry_builder.signing.roles import realm_marker\n"
+        "from registry_builder.site import write\n"
+        "from registry_builder.site.from_tree import site_from_tree\n"
+        "from registry_builder.source import lint\n"
+        "from registry_builder.source.load import load_tree\n"
+        "lint._SHARE = write.SHARE = 2\n"
+        f"tree = load_tree(Path({str(tree.root)!r}))\n"
+        "said['problems'] = [str(problem) for problem in lint.lint(tree)]\n"
+        "tree.plugins.pop(next(plugin for plugin in tree.plugins if plugin.name == 'tool-3'))\n"
+        "trust = load_trust(tree.root, 'public', realm_marker(tree.config, 'public'))\n"
+        "result = write.write_pages(site_from_tree(tree, 'public', trust), root)\n"
+        "said['pages'], said['written'] = result.pages, sorted(result.written)\n"
+        "files = sorted(path for path in root.rglob('*') if path.is_file())\n"
+        "said['digest'] = hashlib.sha256(b''.join(path.read_bytes() for path in files)).hexdigest()"
+    )
+    shared = play(tmp_path / "shared", program)
+    alone = play(tmp_path / "alone", "os.sched_getaffinity = lambda _: {0}\n" + program)
+    assert {**shared, "parent": 0} == {**alone, "parent": 0}
+    assert len(shared["problems"]) > 2
+    assert shared["pages"] == len(shared["written"]) > 24
