@@ -58,6 +58,12 @@ _TABLE: dict[str, Advice] = {
     "filelock._error.Timeout": Advice(
         1, "locked", "another process holds the lock", hint="wait until it is done, then run the same command again"
     ),
+    "builtins.UnicodeEncodeError": Advice(
+        2,
+        "usage",
+        "a word of the command line, or a file's name, is no text in this locale",
+        hint="say which encoding the terminal has: LC_ALL=C.UTF-8 {prog} ...",
+    ),
     "builtins.PermissionError": Advice(1, "permission", hint="check who owns the file and its permissions"),
     "builtins.OSError": Advice(1, "system"),  # and see `_HINTS`
     "builtins.KeyboardInterrupt": Advice(EXIT_INTERRUPTED, "interrupted", "interrupted"),
