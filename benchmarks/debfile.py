@@ -42,4 +42,6 @@ def _tar(files: dict[str, bytes]) -> bytes:
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
             archive.addfile(entry, io.BytesIO(data))
-    return gzip.compress(buffer.getvalue(), 0, mtime=0)
+        end = archive.offset
+    # two blocks of zeros end an archive; tarfile pads to twenty, which would be most of a small package
+    return gzip.compress(buffer.getvalue()[: end + 2 * tarfile.BLOCKSIZE], 0, mtime=0)
