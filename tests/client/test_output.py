@@ -300,14 +300,11 @@ def test_mode_is_read_before_the_arguments_are_parsed() -> None:
 
 def test_a_word_that_is_no_text_here_is_no_bug() -> None:
     """A Latin-1 byte, or any beyond ASCII in the locale C: Python hands it on as a lone surrogate."""
-    shown = []
 
     def command(args: list[str], out: Output) -> None:
         out.answer(args[0].encode().decode())
 
-    for word in ("Gr\udcfc\udcdfe", "Gruesse"):
-        shown.append(run(command, [word]))
-    assert shown == [2, 0]
+    assert [run(command, [word]) for word in ("Gr\udcfc\udcdfe", "Gruesse")] == [2, 0]
 
 
 @pytest.mark.parametrize(
