@@ -103,13 +103,17 @@ def hold(store: Store, plugin: Plugin, version: str, what: str) -> Hold | None:
                 os.close(descriptor)
                 raise
             return Hold(path, descriptor)
-    except (OSError, Timeout) as error:
+    except (OSError, InstallError) as error:
         _log.debug("%s/%s %s could not be held: %s", *plugin, version, error)
         return None
 
 
 def holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
-    """Return who holds a version; what killed ones left is deleted."""
+    """Return who holds a version; what killed ones left is deleted.
+
+    Raises:
+        InstallError: another process has been removing versions for a minute.
+    """
     with _gate(store):
         return _holders(store, plugin, version)
 
@@ -119,7 +123,7 @@ def unheld(store: Store, versions: Iterable[tuple[Plugin, str]]) -> Iterator[Non
     """Keep versions from being held for the length of a block, in which they are removed.
 
     Raises:
-        InstallError: one of them is held; it says by whom, and what ends that.
+        InstallError: one of them is held; it says by whom, and what ends that. Or as `holders`.
     """
     with _gate(store):
         for plugin, version in versions:
@@ -160,7 +164,15 @@ def _gate(store: Store) -> Iterator[None]:
     path = Path(store.holds_gate)
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
-    lock.acquire(timeout=_GATE_PATIENCE_S)
+    try:
+        lock.acquire(timeout=_GATE_PATIENCE_S)
+    except Timeout as error:
+        raise InstallError(
+            f"another sealdex has been removing versions for {_GATE_PATIENCE_S:.0f} s",
+            subject=str(path),
+            untouched="nothing was changed",
+            hint="wait for it to end and run the command again",
+        ) from error
     try:
         yield
     finally:
