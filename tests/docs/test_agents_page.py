@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs" / "agents.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(sh|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -17,6 +19,7 @@ def pattern(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.strip().split("…"))
 
 
+@pytest.mark.timeout(540)
 def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)
     mark = "=== block {} ==="
@@ -37,7 +40,7 @@ def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=150,
+        timeout=500,  # some thirty commands, on a machine that may have other work
     )
     try:
         assert done.returncode == 0, done.stdout + done.stderr
