@@ -73,6 +73,18 @@ def test_ps_says_version_health_restarts_and_uptime(plugins: PluginStore, sealde
     assert (state["state"], state["pid"], state["uptime_seconds"]) == ("stopped", None, None)
 
 
+def test_ps_says_in_a_line_why_something_fails(plugins: PluginStore, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = ServiceFolder(plugins.store, ECHO)
+    folder.make()
+    folder.write(
+        ServiceState("speech/echo", "1.0.0", "failed", 1, error="it failed; it last said:\nno model", exit_code=3)
+    )
+    assert main(["ps", "--store", plugins.store.root]) == 0
+    printed = capsys.readouterr()
+    assert "failed (3)" in printed.out
+    assert printed.err == "speech/echo: it failed; it last said:\n"
+
+
 def test_a_named_version_is_not_followed_away_from(plugins: PluginStore, sealdex: Command) -> None:
     worker(plugins)
     assert sealdex("run", "speech/echo@1.0.0", "--follow", "--detach")[0] == 2

@@ -166,12 +166,11 @@ def ps(context: Context) -> None:
     )
     for state in found:
         if state.is_left_behind:
-            out = context.out
-            out.note(
+            context.out.note(
                 f"process {state.pid} of {state.plugin} goes on without its supervisor: sealdex stop {state.plugin}"
             )
-        elif state.error and state.state == "running":
-            context.out.note(f"{state.plugin}: {state.error}")
+        elif state.error and state.state != "stopped":
+            context.out.note(f"{state.plugin}: {state.error.splitlines()[0]}")
     if not found:
         context.out.note("no service has been started here; sealdex run NAMESPACE/NAME")
 
