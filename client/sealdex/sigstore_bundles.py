@@ -7,7 +7,9 @@ the one of a private deployment. What is decided here is only whose identity cou
 from __future__ import annotations
 
 import base64
+import importlib.util
 import logging
+import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 IN_TOTO_PAYLOAD = "application/vnd.in-toto+json"
 SIGSTORE_KIND = "sigstore-bundle"
 """The kind of attachment that a bundle is."""
+
+
+def is_installed() -> bool:
+    """Tell whether the library is here, without loading it."""
+    if "sigstore.models" in sys.modules:
+        return sys.modules["sigstore.models"] is not None
+    return importlib.util.find_spec("sigstore") is not None
 
 
 class BundleRefusedError(VerificationError):
@@ -181,4 +190,4 @@ class _Statement(msgspec.Struct):
     subject: list[_Subject]
 
 
-__all__ = ["IN_TOTO_PAYLOAD", "SIGSTORE_KIND", "BundleRefusedError", "BundleVerifier", "SignedBy"]
+__all__ = ["IN_TOTO_PAYLOAD", "SIGSTORE_KIND", "BundleRefusedError", "BundleVerifier", "SignedBy", "is_installed"]

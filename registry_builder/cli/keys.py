@@ -76,6 +76,8 @@ def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
         "PYKCS11LIB=/usr/lib/softhsm/libsofthsm2.so sealdex-builder keys add root-4 'hsm:2?label=root'",
         "sealdex-builder keys add online-3 awskms:alias/sealdex-online",
         "sealdex-builder keys add online-4 env:SEALDEX_ONLINE_KEY",
+        "sealdex-builder keys add kim \\",
+        "  'sigstore:?identity=kim@example.org&issuer=https://github.com/login/oauth&ambient=false'",
     )
 )
 @click.argument("name")
@@ -87,6 +89,8 @@ def add(ctx: click.Context, name: str, uri: str) -> None:
 
     URI says where it lives: a PKCS#11 token (hsm:, an EC key; $PYKCS11LIB is the token's module), AWS KMS (awskms:), or
     a variable that holds a PEM file (env:), as a CI job's secret does. A PIN comes from where passphrases come from.
+    A Sigstore identity (sigstore:) is no key that anybody keeps: who can log in as it signs. Clients need
+    sealdex[sigstore] for such a signature to count, and other TUF clients can't read what names it.
     """
     from registry_builder.signing.keys import import_key, register_keys  # noqa: PLC0415  # needs tomlkit
     from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
@@ -156,7 +160,7 @@ def show(ctx: click.Context, name: str) -> None:
     out.line(f"keyid {section.keyid}")
     out.line(f"uri {section.uri}" + (f" ({path})" if path else ""))
     out.line(f"can sign here: {here}" + (f" ({reach.reason})" if reach.reason else ""))
-    out.block(section.public)
+    out.block(section.public or f"{section.identity}, vouched for by {section.issuer}")
     out.result(
         {
             "name": name,
@@ -250,6 +254,8 @@ def _public(section: KeySection) -> dict[str, Any]:
         "keytype": section.keytype,
         "scheme": section.scheme,
         "public": section.public,
+        "identity": section.identity,
+        "issuer": section.issuer,
     }
 
 

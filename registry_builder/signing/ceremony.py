@@ -77,14 +77,20 @@ class Closed(Struct, frozen=True, omit_defaults=True, kw_only=True):
     why: str = ""
 
 
-class SignatureFile(Struct, frozen=True, kw_only=True):
-    """One signature: over which bytes, by which key, and who had the key."""
+class SignatureFile(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """One signature: over which bytes, by which key, and who had the key; of a Sigstore identity, its bundle."""
 
     keyid: str
     sig: str
     payload_sha256: str
     by: str
     at: str
+    bundle: dict[str, Any] | None = None
+
+    @property
+    def signature(self) -> Signature:
+        """The signature as TUF has it."""
+        return Signature(self.keyid, self.sig, {"bundle": self.bundle} if self.bundle is not None else None)
 
 
 @dataclass(frozen=True)
@@ -284,7 +290,7 @@ def _verifies(delegator: Root, keyid: str, file: SignatureFile, payload: bytes) 
     if key is None:
         return False
     try:
-        key.verify_signature(Signature(keyid, file.sig), payload)
+        key.verify_signature(file.signature, payload)
     except Exception:  # noqa: BLE001  # each kind of key raises its own library's errors: all mean no
         return False
     return True

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from securesystemslib.signer import Signature
 from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization.json import JSONSerializer
 
@@ -248,6 +247,7 @@ def sign_ceremony(
                 payload_sha256=hashlib.sha256(document.payload).hexdigest(),
                 by=by,
                 at=stamp(now or utc_now()),
+                bundle=signature.unrecognized_fields.get("bundle"),
             )
             path = ceremony.folder / document.realm / "signatures" / f"{document.role}.{keyid}.json"
             replace_file(path, encode_pretty(file))
@@ -340,7 +340,7 @@ def _check_plan(planned: RegistryConfig, ceremony: Ceremony) -> None:
 
 
 def _assembled(document: CeremonyDocument) -> bytes:
-    signatures = {keyid: Signature(keyid, file.sig) for keyid, file in sorted(document.signatures.items())}
+    signatures = {keyid: file.signature for keyid, file in sorted(document.signatures.items())}
     metadata: Metadata[Any] = Metadata(document.signed, signatures)
     return metadata.to_bytes(JSONSerializer(compact=True))
 

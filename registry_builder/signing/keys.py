@@ -77,7 +77,8 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
     Args:
         config: the registry's configuration.
         name: the key's name in registry.toml.
-        uri: ``hsm:2?label=TOKEN`` (PKCS#11, EC keys; the module is $PYKCS11LIB), ``awskms:KEY`` or ``env:VARIABLE``.
+        uri: ``hsm:2?label=TOKEN`` (PKCS#11, EC keys; the module is $PYKCS11LIB), ``awskms:KEY``, ``env:VARIABLE``, or
+            ``sigstore:?identity=WHO&issuer=https://...`` (with ``&ambient=false`` for a person at a browser).
         prompt: asks for a PIN or passphrase.
 
     Raises:
@@ -107,6 +108,8 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
             return _public_section(*AWSSigner.import_(uri.partition(":")[2]))
         if scheme == "env":
             return _environment_section(name, uri, prompt)
+        if scheme == "sigstore":
+            return _sigstore_section(uri)
     except SealdexError:
         raise
     except Exception as error:  # each signer raises its own library's errors, and documents none of them
@@ -118,7 +121,31 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
     raise UsageError(
         f"no key is read from '{uri}'",
         untouched=_NOT_WRITTEN,
-        hint="write hsm:2?label=TOKEN, awskms:KEY or env:VARIABLE; files are made by: sealdex-builder keys create",
+        hint="write hsm:2?label=TOKEN, awskms:KEY, env:VARIABLE or sigstore:?identity=WHO&issuer=ADDRESS; "
+        "files are made by: sealdex-builder keys create",
+    )
+
+
+def _sigstore_section(uri: str) -> KeySection:
+    from securesystemslib.signer import SigstoreSigner  # noqa: PLC0415  # lazy, see _section
+
+    said = {key: values[-1] for key, values in parse_qs(urlsplit(uri).query).items()}
+    identity, issuer = said.get("identity", ""), said.get("issuer", "")
+    if not identity or "*" in identity or not issuer.startswith("https://"):
+        raise UsageError(
+            f"'{uri}' names no identity and issuer",
+            untouched=_NOT_WRITTEN,
+            hint="write sigstore:?identity=kim@example.org&issuer=https://accounts.example.org&ambient=false, "
+            "or the identity of one workflow; what an address may not hold is written as %XX",
+        )
+    private, public = SigstoreSigner.import_(identity, issuer, said.get("ambient", "true") == "true")
+    return KeySection(
+        uri=private,
+        keyid=public.keyid,
+        keytype=public.keytype,
+        scheme=public.scheme,
+        identity=identity,
+        issuer=issuer,
     )
 
 
@@ -256,7 +283,11 @@ def _toml(section: KeySection) -> Table:
     table["keyid"] = section.keyid
     table["keytype"] = section.keytype
     table["scheme"] = section.scheme
-    table["public"] = tomlkit.string(section.public, multiline="\n" in section.public)
+    if section.public:
+        table["public"] = tomlkit.string(section.public, multiline="\n" in section.public)
+    else:
+        table["identity"] = section.identity
+        table["issuer"] = section.issuer
     table.add(tomlkit.nl())
     return table
 

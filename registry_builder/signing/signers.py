@@ -15,6 +15,7 @@ from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_fi
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import KeySection, RegistryConfig
 from sealdex.errors import ConfigError, SealdexError
+from sealdex.sigstore_bundles import is_installed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 
 ENVIRONMENT_SCHEME = "env:"
+SIGSTORE_SCHEME = "sigstore:"
+SIGSTORE_KEY_TYPE = "sigstore-oidc"
+SIGSTORE_EXTRA = "sealdex-builder[sigstore]"
 
 
 class Reach(NamedTuple):
@@ -40,7 +44,12 @@ def public_key(section: KeySection) -> Key:
     # imports every cloud's library that is installed, 100 to 400 ms, so only when something is signed
     from securesystemslib.signer import Key  # noqa: PLC0415  # lazy, see above
 
-    values = {"keytype": section.keytype, "scheme": section.scheme, "keyval": {"public": section.public}}
+    keyval = {"public": section.public}
+    if section.keytype == SIGSTORE_KEY_TYPE:
+        import sealdex.trust.sigstore_key  # noqa: F401, PLC0415  # registers the kind
+
+        keyval = {"identity": section.identity or "", "issuer": section.issuer or ""}
+    values = {"keytype": section.keytype, "scheme": section.scheme, "keyval": keyval}
     try:
         return Key.from_dict(section.keyid, values)
     except (ValueError, TypeError, KeyError) as error:
@@ -69,6 +78,13 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
         return _file_signer(name, section, key_file(section.uri, config, tree), public, prompt)
     if section.uri.startswith(ENVIRONMENT_SCHEME):
         return _crypto_signer(name, section, _from_environment(name, section.uri), section.uri, public, prompt)
+    if section.uri.startswith(SIGSTORE_SCHEME):
+        from securesystemslib.signer import (  # noqa: PLC0415  # lazy, see public_key
+            SIGNER_FOR_URI_SCHEME,
+            SigstoreSigner,
+        )
+
+        SIGNER_FOR_URI_SCHEME[SigstoreSigner.SCHEME] = SigstoreSigner  # which securesystemslib leaves to its users
     try:
         return Signer.from_priv_key_uri(section.uri, public, _pin_of(name, prompt))
     except SealdexError:
@@ -181,6 +197,11 @@ class Keyring:
         if section is None:
             return Reach(here=False, reason="it is not in registry.toml")
         try:
+            if section.uri.startswith(SIGSTORE_SCHEME):
+                # to find out more would open a browser, or spend a workflow's token
+                here = is_installed()
+                said = "a login is needed" if here else f"pip install '{SIGSTORE_EXTRA}'"
+                return Reach(here=here, reason=f"{section.identity}: {said}")
             if not section.uri.startswith(FILE_SCHEME):
                 self.signer(name)
                 return Reach(here=True)

@@ -89,13 +89,19 @@ class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[keys.NAME]``: where the private key lives (a URI of securesystemslib's signers) and its public half.
 
     A relative ``file2:`` path is looked up in the key folder, which is never inside the source tree.
+
+    Attributes:
+        public: the public half; empty for a Sigstore identity, which has none.
+        identity, issuer: of a Sigstore identity: who signs, and who vouches for that.
     """
 
     uri: Annotated[str, Meta(pattern="^[a-z0-9]+:", extra={"expects": "a key URI such as file2:root-1.pem"})]
     keyid: Sha256
     keytype: str
     scheme: str
-    public: str
+    public: str = ""
+    identity: str | None = None
+    issuer: str | None = None
 
 
 class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

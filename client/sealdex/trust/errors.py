@@ -11,6 +11,7 @@ from tuf.api.serialization import DeserializationError
 
 from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
+from sealdex.trust.sigstore_key import advice as sigstore_advice
 
 NOTHING_CHANGED = "nothing was installed or changed; the metadata trusted so far stays in use"
 _TELL_OWNERS = "run the command again later; if it fails the same way, tell the registry's owners and install nothing"
@@ -54,7 +55,10 @@ def as_sealdex_error(
     reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "fails verification")
     shown = last[0] if last else "its metadata"
     return VerificationError(
-        f"{what}: {shown} {reason} ({error})", subject=shown, untouched=NOTHING_CHANGED, hint=_TELL_OWNERS
+        f"{what}: {shown} {reason} ({error})",
+        subject=shown,
+        untouched=NOTHING_CHANGED,
+        hint=sigstore_advice() or _TELL_OWNERS,
     )
 
 

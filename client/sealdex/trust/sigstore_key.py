@@ -1,0 +1,66 @@
+"""Sigstore identities as TUF keys: metadata signed by who can log in as somebody, verified offline.
+
+`securesystemslib` has this kind of key, but asks Sigstore's servers at each verification and takes part only where it
+is registered. This one is verified by `sealdex.sigstore_bundles`, with the trust root that the library ships. Without
+the extra ``sigstore`` such a signature doesn't count; other keys of the role still do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, SigstoreKey
+
+from sealdex.attestation_policy import AcceptedIdentity
+from sealdex.errors import SealdexError
+from sealdex.sigstore_bundles import BundleVerifier, is_installed
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signature
+
+KEY_TYPE = SigstoreKey.DEFAULT_KEY_TYPE
+SCHEME = SigstoreKey.DEFAULT_SCHEME
+_ADVICE = "pip install 'sealdex[sigstore]', since a key of it is a Sigstore identity"
+
+
+class SigstoreIdentityKey(SigstoreKey):
+    """A TUF key that is an identity and who vouches for it."""
+
+    was_left_out = False  # whether a signature didn't count in this process because the extra isn't installed
+
+    def verify_signature(self, signature: Signature, data: bytes) -> None:
+        """Verify a signature's bundle over metadata.
+
+        Raises:
+            UnverifiedSignatureError: it isn't this identity's over this metadata, or the extra isn't installed.
+        """
+        if not is_installed():
+            SigstoreIdentityKey.was_left_out = True
+        accepted = AcceptedIdentity(identity=self.keyval["identity"], issuer=self.keyval["issuer"])
+        bundle = signature.unrecognized_fields.get("bundle")
+        # a statement about metadata is no signature over it; and a key is one identity, never a pattern of them
+        if not isinstance(bundle, dict) or "dsseEnvelope" in bundle or "*" in accepted.identity:
+            raise UnverifiedSignatureError(f"Failed to verify signature by {self.keyid}")
+        try:
+            digest = hashlib.sha256(data).hexdigest()
+            BundleVerifier().verify(json.dumps(bundle).encode(), [digest], [accepted])
+        except SealdexError as error:
+            raise UnverifiedSignatureError(f"Failed to verify signature by {self.keyid}: {error.message}") from error
+
+
+def register() -> None:
+    """Have metadata that names such keys read: without it, no file that has one could be."""
+    KEY_FOR_TYPE_AND_SCHEME[(KEY_TYPE, SCHEME)] = SigstoreIdentityKey
+
+
+def advice() -> str | None:
+    """Return what would make signatures count that didn't, or None when none was left out."""
+    return _ADVICE if SigstoreIdentityKey.was_left_out else None
+
+
+register()
+
+__all__ = ["KEY_TYPE", "SCHEME", "SigstoreIdentityKey", "advice"]
