@@ -286,10 +286,12 @@ function marked(text, terms) {
 
 function nothing() {
   const chosen = Object.values(asked.facets).some((values) => values.size);
+  const text = asked.text.trim();
+  if (!text && !chosen) return element("li", { class: "search-nothing" }, "Nothing is published here yet.");
   return element(
     "li",
     { class: "search-nothing" },
-    element("p", {}, `No plugin matches${asked.text.trim() ? ` “${asked.text.trim()}”` : ""}${chosen ? " with these filters" : ""}.`),
+    element("p", {}, `No plugin matches${text ? ` “${text}”` : ""}${chosen ? " with these filters" : ""}.`),
     element("button", { type: "button", onclick: () => clear(chosen) }, chosen ? "Clear the filters" : "Clear the search"),
   );
 }

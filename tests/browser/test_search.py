@@ -39,6 +39,17 @@ def asked(page: Page) -> list[tuple[str, str]]:
     return parse_qsl(urlsplit(page.url).query)
 
 
+def test_a_registry_without_plugins_says_so(open_page: Open) -> None:
+    page = open_page()
+    page.context.route("**/search/catalogue.json", lambda route: route.fulfill(json={"format": 1, "shards": []}))
+    page.goto(page.url + SEARCH)
+    status(page, "0 plugins")
+    expect(page.locator(".search-results")).to_have_text("Nothing is published here yet.")
+    expect(page.locator(".search-filters")).to_be_hidden()
+    search_for(page, "anything")
+    expect(page.locator(".search-results")).to_contain_text("No plugin matches “anything”.")
+
+
 @pytest.mark.parametrize(
     ("words", "first"),
     [
