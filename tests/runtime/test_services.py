@@ -12,7 +12,6 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,14 @@ import pytest
 from support.plugin_store import PluginStore
 
 from sealdex.cli.main import main
-from sealdex.errors import InstallError, NotFoundError, UsageError
+from sealdex.errors import NotFoundError, UsageError
 from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
 from sealdex.runtime.process_group import end_group, process_identity
-from sealdex.runtime.service_log import LogFile
 from sealdex.runtime.service_plan import free_port, plan_service
 from sealdex.runtime.service_state import ServiceFolder, ServiceState
 from sealdex.runtime.supervisor import Patience, Supervisor
-from sealdex.store.set_change import remove_versions
 from sealdex.store.state import State
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "speech" / "echo-service" / "src"
@@ -387,97 +384,3 @@ def test_ctrl_c_ends_a_service_in_the_foreground(plugins: PluginStore) -> None:
         assert process.wait(30) == 0
     assert "is stopped" in rest
     assert has_ended(pid)
-
-
-# --- logs and environments ------------------------------------------------------------------------------------------
-
-
-def test_the_log_keeps_two_parts_and_reads_over_both(plugins: PluginStore) -> None:
-    folder = ServiceFolder(plugins.store, ECHO)
-    folder.path.mkdir(parents=True)
-    log = LogFile(folder.log_path, max_bytes=200)
-    for number in range(20):
-        log.write(f"line {number}")
-    log.close()
-    assert sorted(p.name for p in folder.path.glob("log*")) == ["log", "log.1"]
-    assert folder.log_path.stat().st_size <= 300
-    assert [line.split(" ", 1)[1] for line in folder.last_lines(3)] == ["line 17", "line 18", "line 19"]
-    assert folder.last_lines(0) == []
-
-
-def test_following_a_log_ends_with_the_service(plugins: PluginStore) -> None:
-    folder = ServiceFolder(plugins.store, ECHO)
-    lock = folder.acquire()
-    assert lock is not None
-    log = LogFile(folder.log_path)
-    log.write("before")
-    following = folder.follow(poll_s=0.01)
-    seen: list[str] = []
-    first = threading.Event()
-
-    def read() -> None:
-        for line in following:
-            seen.append(line.split(" ", 1)[1])
-            first.set()
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    while not first.is_set():  # it follows from where it starts, which is some time after its thread does
-        log.write("after")
-        first.wait(0.02)
-    log.write("last")
-    log.close()
-    lock.release()
-    thread.join(30)
-    assert seen[-1] == "last"
-    assert "before" not in seen
-
-
-def wheel(folder: Path) -> None:
-    """Write a wheel of one module by hand: no index, no network."""
-    import zipfile  # noqa: PLC0415  # only here
-
-    with zipfile.ZipFile(folder / "saying-1.0-py3-none-any.whl", "w") as archive:
-        archive.writestr("saying.py", "WORD = 'from the wheel'\n")
-        info = "saying-1.0.dist-info"
-        archive.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: saying\nVersion: 1.0\n")
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{info}/RECORD", f"saying.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n")
-
-
-def test_an_environment_of_its_own_on_request_only(
-    plugins: PluginStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wheel(tmp_path)
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
-    source = "import saying, sys; print(saying.WORD, sys.prefix, flush=True)"
-    plugins.install(
-        "speech/echo",
-        "1.0.0",
-        {"serve.py": source, "requirements.txt": "saying==1.0\n"},
-        service={"command": ["python3", "serve.py"]},
-    )
-    services = Services(plugins.store)
-    with pytest.raises(PluginError, match="No module named 'saying'"):
-        services.supervisor(services.plan(ECHO), QUICK).run()
-    printed: list[str] = []
-    plan = services.plan(ECHO, with_env=True)
-    with suppress(PluginError):  # where it ends before it counts as running, which depends on the machine
-        services.supervisor(plan, QUICK, on_line=printed.append).run()
-    assert printed == [f"from the wheel {plan.env['VIRTUAL_ENV']}"]
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nowhere"))
-    assert services.plan(ECHO, with_env=True).env["VIRTUAL_ENV"] == plan.env["VIRTUAL_ENV"]
-    remove_versions(plugins.store, "uninstall", {ECHO: ("1.0.0",)})
-    assert not Path(plan.env["VIRTUAL_ENV"]).exists()
-
-
-def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sealdex.runtime.environments.sys.executable", "/bin/false")
-    plugins.install("speech/echo", "1.0.0", {"requirements.txt": "x"}, service={"command": ["x"]})
-    with pytest.raises(InstallError, match="making the environment"):
-        Services(plugins.store).plan(ECHO, with_env=True)
-    left = [p for p in Path(plugins.store.root, "envs").rglob("*") if p.is_file() and p.suffix != ".lock"]
-    assert left == []

@@ -23,7 +23,6 @@ from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
 from sealdex.runtime.process_group import process_identity
-from sealdex.runtime.service_log import LogFile, follow
 from sealdex.runtime.service_state import ServiceFolder, ServiceState
 from sealdex.runtime.supervisor import Patience
 
@@ -296,42 +295,6 @@ def test_uptime_is_that_of_what_runs() -> None:
     assert state.uptime_s(now) == 30
     assert state.uptime_s(now.replace(hour=11)) == 0  # the clock was put back
     assert ServiceState("a/b", "1.0.0", "failed", 1, started_at="2026-11-21T12:00:00Z").uptime_s(now) is None
-
-
-# --- logs ------------------------------------------------------------------------------------------------------------
-
-
-def test_following_misses_nothing_between_the_last_lines_and_the_next_nor_when_the_log_is_turned(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "log"
-    log = LogFile(path, max_bytes=2_000)
-    for number in range(100):
-        log.write(f"line {number}")
-    is_over = threading.Event()
-    reader = follow(path, 5, is_over.is_set, poll_s=0.001)
-    seen = [int(next(reader).rsplit(" ", 1)[1]) for _ in range(5)]
-    for number in range(100, 150):  # unread yet; less than a part, so that the older one still has them
-        log.write(f"line {number}")
-    is_over.set()
-    seen += [int(line.rsplit(" ", 1)[1]) for line in reader]
-    log.close()
-    assert seen == list(range(95, 150))
-
-
-def test_a_log_that_cannot_be_written_holds_nobody_up_and_says_what_was_lost(tmp_path: Path) -> None:
-    log = LogFile(tmp_path / "log")
-    real, full = log._file, open("/dev/full", "wb", buffering=0)  # noqa: SIM115, PTH123  # a full disk in a device
-    log.write("one")
-    log._file = full
-    log.write("two")
-    log.write("three")
-    log._file = real
-    log.write("four")
-    log.close()
-    full.close()
-    lines = [line.split(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines()]
-    assert lines == ["one", "sealdex: 2 lines could not be written", "four"]
 
 
 def test_a_state_that_cannot_be_written_ends_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:
