@@ -58,6 +58,7 @@ class GitHub:
         secrets, variables: those of the repository; on a pull request there are no secrets.
         aws: what assuming the role gives.
         environment: variables of the machine, beyond a path to the builder.
+        only: the jobs that are run, to save time; all when empty.
     """
 
     place: Path
@@ -66,6 +67,7 @@ class GitHub:
     variables: dict[str, str] = field(default_factory=dict)
     aws: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    only: tuple[str, ...] = ()
     _runs: int = 0
     _installed: set[str] = field(default_factory=set)
 
@@ -80,8 +82,10 @@ class GitHub:
 
     @property
     def known(self) -> Any:
-        """What `gh` keeps: issues, pull requests, labels."""
-        return json.loads((self.place / "gh.json").read_text())
+        """What `gh` keeps: issues, pull requests, labels, runs that were asked for."""
+        path = self.place / "gh.json"
+        empty: dict[str, list[Any]] = {"issues": [], "pulls": [], "labels": [], "dispatched": []}
+        return json.loads(path.read_text()) if path.exists() else empty
 
     def know(self, known: Any) -> None:
         """Put what people did to issues and pull requests in place of what `gh` keeps."""
@@ -109,6 +113,9 @@ class GitHub:
                 "needs": {n: {"result": jobs[n].result, "outputs": jobs[n].outputs} for n in needs},
                 "github": {"event_name": event, "event": {"inputs": inputs}},
             }
+            if self.only and name not in self.only:
+                jobs[name] = Job("skipped")
+                continue
             condition = str(job.get("if", "")).strip("${ }")
             is_blocked = any(jobs[n].result != "success" for n in needs)
             if is_blocked and not any(each in condition for each in _WHATEVER_HAPPENED):
