@@ -49,6 +49,7 @@ ceremony.add_command(take)
         "sealdex-builder ceremony start rotate-online --keys timestamp=online-2 --keys snapshot=online-2",
         "sealdex-builder ceremony start claim-acme --claim acme=team-1,team-2 --claim-threshold acme=2",
         "sealdex-builder ceremony start yearly --renew root --renew targets",
+        "sealdex-builder ceremony start renew-2027 --due",
     )
 )
 @click.argument("name")
