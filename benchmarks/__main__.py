@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks import peers
 from benchmarks.bench import Bench
 from benchmarks.harness import Section
-from benchmarks.report import write_report
+from benchmarks.report import begin_of, write_report
 
 HERE = Path(__file__).parent
 MODULES = {
@@ -41,7 +41,11 @@ def main() -> int:
     size.add_argument("--full", action="store_true", help="the largest registries too (needs an hour and 30 GB)")
     parser.add_argument("--rounds", type=int, help="how often each side is run (5; 3 with --quick)")
     parser.add_argument("--krew", type=Path, help=f"krew-history.jsonl.xz, or ${KREW_VARIABLE}: adds the rows on it")
-    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="put the tables into benchmarks/README.md, each in the place of its own last one",
+    )
     parser.add_argument("--keep", action="store_true", help="leave benchmarks/work/ as it is afterwards")
     options = parser.parse_args()
     if unknown := set(options.names) - set(MODULES):
@@ -56,30 +60,28 @@ def main() -> int:
     )
     if krew is None:
         bench.say(f"without the kubectl plugin index: name krew-history.jsonl.xz with --krew or ${KREW_VARIABLE}")
-    names = options.names or list(MODULES)
-    load = os.getloadavg()[0]
-    sections: list[Section] = []
+    sizes = [f"--{size}" for size in ("quick", "full") if getattr(options, size)]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # as by Ctrl-C: what was started is ended, and work/ removed
     try:
-        for name in names:
+        for name in options.names or MODULES:
             bench.say(f"{name} ...")
-            sections += importlib.import_module(MODULES[name]).measure(bench)
+            load = os.getloadavg()[0]
+            sections: list[Section] = importlib.import_module(MODULES[name]).measure(bench)
+            command = " ".join(["python -m benchmarks", name, *sizes])
+            heading = (
+                f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
+                f"load {load:.1f} at the start; {bench.rounds} rounds, sides in turn: `{command}`"
+            )
+            text = "\n\n".join([*map(str, sections), heading]) + "\n"
+            print(text, flush=True)
+            if options.write:  # at once, so that what is measured stays when a later one fails
+                write_report(HERE / "README.md", text, begin=begin_of(name))
     except peers.PeerMissingError as error:
         bench.say(str(error))
         return 1
     finally:
         if not options.keep:
             shutil.rmtree(bench.work, ignore_errors=True)
-    sizes = [f"--{size}" for size in ("quick", "full") if getattr(options, size)]
-    command = " ".join(["python -m benchmarks", *options.names, *sizes])
-    heading = (
-        f"Measured {datetime.now(timezone.utc):%Y-%m-%d} on {peers.machine()}; {peers.versions()}; "
-        f"load {load:.1f} at the start; {bench.rounds} rounds, sides in turn: `{command}`"
-    )
-    text = "\n\n".join([heading, *map(str, sections)]) + "\n"
-    print(text)
-    if options.write:
-        write_report(HERE / "README.md", text)
     return 0
 
 

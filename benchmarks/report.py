@@ -1,14 +1,18 @@
-"""Puts the table of a run into a page, between two markers."""
+"""Puts the tables of a benchmark into a page, between two markers."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-BEGIN = "<!-- begin: written by python -m benchmarks --write -->"
 END = "<!-- end -->"
 
 
-def write_report(page: Path, text: str, *, begin: str = BEGIN, end: str = END) -> None:
+def begin_of(name: str) -> str:
+    """Return the marker before a benchmark's tables."""
+    return f"<!-- begin: written by python -m benchmarks {name} --write -->"
+
+
+def write_report(page: Path, text: str, *, begin: str, end: str = END) -> None:
     """Replace what stands between the markers of a page.
 
     Raises:
@@ -17,7 +21,7 @@ def write_report(page: Path, text: str, *, begin: str = BEGIN, end: str = END) -
     page.write_text(replaced(page.read_text(), text, begin=begin, end=end))
 
 
-def replaced(page: str, text: str, *, begin: str = BEGIN, end: str = END) -> str:
+def replaced(page: str, text: str, *, begin: str, end: str = END) -> str:
     """Return the page with ``text`` between its markers.
 
     Raises:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks are a folder of the checkout, not an installed package
 
 from benchmarks import budgets, harness  # noqa: E402  # needs the path above
+from benchmarks.__main__ import MODULES  # noqa: E402  # the same
 from benchmarks.agents import Rate, pool_result, read_log, wrk_rate  # noqa: E402  # the same
 from benchmarks.budgets import Budget  # noqa: E402  # the same
 from benchmarks.harness import (  # noqa: E402  # the same
@@ -32,7 +33,7 @@ from benchmarks.harness import (  # noqa: E402  # the same
     table,
     wall,
 )
-from benchmarks.report import BEGIN, END, replaced  # noqa: E402  # the same
+from benchmarks.report import END, begin_of, replaced  # noqa: E402  # the same
 from benchmarks.slow_server import Served, sequential_rounds  # noqa: E402  # the same
 from benchmarks.synthetic import plugin_name, release_counts, release_values, version_name  # noqa: E402  # the same
 from benchmarks.wheelfile import write_wheel  # noqa: E402  # the same
@@ -173,11 +174,13 @@ def test_a_synthetic_registry_adds_up_and_is_the_same_each_time() -> None:
 
 
 def test_a_report_replaces_what_stood_between_the_markers() -> None:
-    page = f"above\n{BEGIN}\nold\n{END}\nbelow\n"
-    assert replaced(page, "new\n") == f"above\n{BEGIN}\n\nnew\n\n{END}\nbelow\n"
-    assert replaced(replaced(page, "x"), "new\n") == replaced(page, "new\n")
+    first, second = begin_of("install"), begin_of("update")
+    page = f"above\n{first}\nold\n{END}\nbetween\n{second}\nold\n{END}\nbelow\n"
+    once = replaced(page, "new\n", begin=second)
+    assert once == f"above\n{first}\nold\n{END}\nbetween\n{second}\n\nnew\n\n{END}\nbelow\n"
+    assert replaced(replaced(page, "x", begin=second), "new\n", begin=second) == once
     with pytest.raises(ValueError, match="markers"):
-        replaced("no markers", "new")
+        replaced("no markers", "new", begin=first)
 
 
 def test_every_budget_that_is_measured_is_declared_once() -> None:
@@ -232,3 +235,10 @@ def test_a_wheel_of_the_benchmarks_is_one_that_installers_take(tmp_path: Path) -
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
     subprocess.run([*pip, "--target", str(tmp_path / "t"), *map(str, tmp_path.glob("*.whl"))], check=True)
     assert (tmp_path / "t" / "bench_tool.py").read_bytes() == b"VALUE = 7\n"
+
+
+def test_the_page_has_a_place_for_every_benchmark() -> None:
+    page = (ROOT / "benchmarks" / "README.md").read_text()
+    for name in MODULES:
+        assert page.count(begin_of(name)) == 1
+        replaced(page, "new", begin=begin_of(name))
