@@ -29,9 +29,9 @@ Opened = Callable[..., Publisher]
 
 
 @pytest.fixture
-def opened(tree: Tree, storage_uri: str, tmp_path: Path) -> Opened:
+def opened(tree: Tree, tmp_path: Path) -> Opened:
     def open_it(days: float = 0) -> Publisher:
-        storage = open_storage(storage_uri, base=tmp_path)
+        storage = open_storage("folder:published", base=tmp_path)
         return open_publisher(
             tree.load(),
             "public",
