@@ -85,7 +85,14 @@ match args[:2]:
         known["pulls"][int(args[2]) - 1]["body"] = body()
     case ["workflow", "run"]:
         may("actions")
-        fields = dict(args[i + 1].split("=", 1) for i, word in enumerate(args) if word == "--field")
+        given = [
+            (word, *args[i + 1].split("=", 1)) for i, word in enumerate(args) if word in {"--field", "--raw-field"}
+        ]
+        # as the real one does: --field takes @PATH for the content of a file
+        fields = {
+            name: pathlib.Path(value[1:]).read_text() if word == "--field" and value.startswith("@") else value
+            for word, name, value in given
+        }
         known["dispatched"].append({"workflow": args[2], "ref": option("--ref"), "inputs": fields})
     case _:
         sys.exit(f"gh {args}: not played")

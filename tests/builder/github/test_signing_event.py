@@ -65,6 +65,8 @@ def event(scene: Scene, branch: str) -> dict[str, Job]:
     pushed = scene.github.run("sign.yml", "push", branch)
     assert [(name, job.result) for name, job in pushed.items() if job.result != "skipped"] == [("pushed", "success")]
     assert pushed["pushed"].uses == []  # it never has the branch
+    (asked,) = (each for each in scene.github.known["dispatched"] if each["workflow"] == "sign.yml")
+    assert asked == {"workflow": "sign.yml", "ref": "main", "inputs": {"ceremony": branch.removeprefix("sign/")}}
     return scene.github.run_dispatched("sign.yml")
 
 
@@ -228,7 +230,7 @@ def test_names_and_reasons_are_text(scene: Scene, started: Signer, tmp_path: Pat
     body = scene.github.known["pulls"][0]["body"]
     for part in ("<img", "![x]", "@everyone", "\n# Signed", "\n::error"):
         assert part not in body
-    for branch in ("sign/$(touch${IFS}PWNED)", "sign/--help", "sign/a/b", "sign/`touch`"):
+    for branch in ("sign/$(touch${IFS}PWNED)", "sign/--help", "sign/a/b", "sign/@/etc/passwd"):
         git(started.clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         jobs = event(scene, branch)
         assert results(jobs) == {"event": "failure"}
