@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,9 +285,6 @@ class Host:
 @pytest.fixture
 def installable(tree: Tree) -> Tree:
     """acme/slack 1.0.0 with an archive that installs."""
-    import io  # noqa: PLC0415  # for this fixture alone
-    import zipfile  # noqa: PLC0415  # as above
-
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("main.py", "print('hello')\n")
@@ -379,6 +378,22 @@ def test_a_host_may_require_it_of_a_namespace_always(
     archive = str(installable.root / "plugins/acme/slack/dist/slack-1.0.0.zip")
     assert host.call("install", archive, "--as", "acme/slack@1.0.0", "--allow-unsigned") == 4
     assert not (host.base / "store/plugins/acme").exists()
+
+
+def test_what_its_registry_never_had_is_not_vouched_for(
+    installable: Tree, sigstore: PrivateSigstore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Attacker: put another build of acme's under a version that the registry has; the bundle is true of both."""
+    archive = installable.root.parent / "mine.zip"
+    with zipfile.ZipFile(archive, "w") as made:
+        made.writestr("main.py", "print('another build')\n")
+    digests = archive_digest(installable), digest_of(archive.read_bytes())
+    publish_with(installable, sigstore.attest(ACME, statement(*digests)))
+    host = Host(installable, sigstore)
+    host.config.write_text(host.config.read_text() + "\n[install]\nrequire_signed = false\n")
+    assert host.call("install", str(archive), "--as", "acme/slack@1.0.0", "--allow-unsigned") == 0
+    assert host.call("verify", "acme/slack", "--attestations") == 4
+    assert "no artifact that its registry has" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_second_bundle_may_vouch_where_the_first_does_not(installable: Tree, sigstore: PrivateSigstore) -> None:
