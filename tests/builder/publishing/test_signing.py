@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import stat
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import click
 import pytest
 from support.source_trees import REGISTRY, Tree
 from tuf.api.metadata import Metadata, Root, SuccinctRoles, Targets
 
+from registry_builder.cli.main import group
 from registry_builder.signing.authority import Authority, authority_of, sign_role
 from registry_builder.signing.dev import make_dev_trust
 from registry_builder.signing.keys import KEY_KINDS, create_key, register_keys
@@ -214,3 +217,20 @@ def test_the_signing_window_opens_before_expiry(tree: Tree) -> None:
     assert not is_due(NOW + timedelta(days=3, seconds=1), role, NOW)
     assert is_due(NOW + timedelta(days=3), role, NOW)
     assert is_due(NOW - timedelta(days=1), role, NOW)
+
+
+def test_no_command_takes_a_secret_as_an_argument() -> None:
+    """What stands on a command line, everybody on the machine reads, and the shell's history keeps."""
+
+    def options(command: click.Command, context: click.Context) -> Iterator[str]:
+        yield from (f"{context.command_path} {param.name}" for param in command.params)
+        if isinstance(command, click.Group):
+            for name in command.list_commands(context):
+                below = command.get_command(context, name)
+                assert below is not None
+                yield from options(below, click.Context(below, parent=context, info_name=name))
+
+    found = list(options(group, click.Context(group, info_name="sealdex-builder")))
+    assert any("keys create" in option for option in found)
+    words = {"pass", "passphrase", "password", "pin", "secret", "token"}
+    assert [option for option in found if words & set(option.rpartition(" ")[2].split("_"))] == []
