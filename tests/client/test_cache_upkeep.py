@@ -112,6 +112,39 @@ def test_what_is_held_stays(cache: ContentCache, tmp_path: Path, *, is_new: bool
         assert installer.verified(digest) is None
 
 
+def test_more_than_a_process_can_hold_one_by_one_is_held_too(
+    cache: ContentCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A set of hundreds of plugins; a process may have 1024 files open."""
+    monkeypatch.setattr("sealdex.store.cache._MOST_HELD", 2)
+    digests = [add(cache, b"%d" % number) for number in range(5)]
+    installer = ContentCache(cache.root)
+    with installer.holding():
+        for digest in digests[:4]:
+            assert installer.verified(digest) is not None
+        late = add(installer, b"late")
+        assert len(installer._held) == 2
+        done = tidy(cache, CacheLimits(0))
+        assert done.removed == ()
+        assert set(done.in_use) == {*digests, late}
+    assert len(tidy(cache, CacheLimits(0)).removed) == 6
+    assert names(cache) == set()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows holds what is open")
+def test_who_makes_room_at_once_is_waited_for_and_no_holder(cache: ContentCache) -> None:
+    digests = [add(cache, b"one"), add(cache, b"two")]
+    done = []
+    with cache._while_nobody_holds_all() as is_free:
+        assert is_free
+        other = threading.Thread(target=lambda: done.append(tidy(ContentCache(cache.root), CacheLimits(0))))
+        other.start()
+        other.join(0.2)  # by then it has tried, or will find nobody
+    other.join()
+    assert [tidied.in_use for tidied in done] == [()]
+    assert not any(cache.find(digest) for digest in digests)
+
+
 def test_what_is_on_its_way_stays_however_old(cache: ContentCache) -> None:
     digest = "0" * 64
     with cache.lock(digest):

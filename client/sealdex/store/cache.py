@@ -40,6 +40,10 @@ except ImportError:  # Windows, which deletes no file that is open
     fcntl = None  # type: ignore[assignment]  # the type checker looks at one platform at a time
 
 
+_MOST_HELD = 200
+"""Files that are held one by one, each by a descriptor, of which a process may have 1024; beyond, all are held."""
+
+
 class ContentCache:
     """The cache below ``root`` (``<store>/cache``); making one touches nothing."""
 
@@ -50,6 +54,8 @@ class ContentCache:
         self._guard = threading.Lock()
         self._holders = 0
         self._held: list[FileIO] = []
+        self._hold_on_all: int | None = None
+        """Descriptor of the folder, locked."""
 
     def path(self, digest: str) -> Path:
         """Return where the file with this SHA-256 belongs, whether it is there or not.
@@ -124,11 +130,13 @@ class ContentCache:
         finally:
             with self._guard:
                 self._holders -= 1
-                ended = [] if self._holders else self._held
-                if ended:
-                    self._held = []
+                ended, on_all = ([], None) if self._holders else (self._held, self._hold_on_all)
+                if not self._holders:
+                    self._held, self._hold_on_all = [], None
             for file in ended:
                 file.close()
+            if on_all is not None:
+                os.close(on_all)
 
     def _open_held(self, path: Path) -> FileIO | None:
         """Open a file, held if somebody asked for that; None if it went meanwhile.
@@ -136,6 +144,8 @@ class ContentCache:
         Raises:
             OSError: it can't be opened.
         """
+        if fcntl is not None and self._holders and len(self._held) >= _MOST_HELD:
+            self._hold_all()
         file = open_to_read(path)
         try:
             if fcntl is not None and self._holders:
@@ -148,9 +158,16 @@ class ContentCache:
         file.close()
         return None
 
+    def _hold_all(self) -> None:
+        with self._guard:
+            if self._holders and self._hold_on_all is None:
+                folder = os.open(self.root / "sha256", os.O_RDONLY)
+                fcntl.flock(folder, fcntl.LOCK_SH)  # waits for an eviction that is under way
+                self._hold_on_all = folder
+
     def _keep(self, file: FileIO) -> None:
         with self._guard:
-            if self._holders:
+            if self._holders and self._hold_on_all is None:
                 self._held.append(file)
                 return
         file.close()
@@ -161,8 +178,8 @@ class ContentCache:
         Raises:
             OSError: it can't be removed.
         """
-        with self.try_lock(digest) as is_ours:
-            if not is_ours:
+        with self.try_lock(digest) as is_ours, self._while_nobody_holds_all() as is_free:
+            if not is_ours or not is_free:
                 return False
             path = self.path(digest)
             try:
@@ -185,6 +202,26 @@ class ContentCache:
                     return False
             self._remove_companions(path)
             return True
+
+    @contextmanager
+    def _while_nobody_holds_all(self) -> Iterator[bool]:
+        if fcntl is None:
+            yield True
+            return
+        turn, folder = os.open(self.root, os.O_RDONLY), os.open(self.root / "sha256", os.O_RDONLY)
+        try:
+            try:
+                fcntl.flock(turn, fcntl.LOCK_EX)  # else two that make room would take each other for holders
+                fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                is_free = True
+            except BlockingIOError:
+                is_free = False
+            except OSError:  # network file systems lock no folder; there, only what is held one by one is held
+                is_free = True
+            yield is_free
+        finally:
+            os.close(folder)
+            os.close(turn)
 
     def remove_companions(self, digest: str) -> bool:
         """Remove lock and note of uses of a file that isn't there, unless it is on its way; say whether they went."""
