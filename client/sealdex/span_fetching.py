@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sealdex.errors import UnavailableError
@@ -29,6 +30,10 @@ _NOTE_EVERY_S = 1.0
 
 class NoRangesError(Exception):
     """The server doesn't give the ranges that were asked for, for this reason."""
+
+
+class _StoppedError(Exception):
+    """Another range has failed; that one says why."""
 
 
 def held_spans(part: Partial, size: int) -> list[Span]:
@@ -68,7 +73,8 @@ def fetch_spans(
         with ThreadPoolExecutor(max(1, min(CONNECTIONS, len(missing))), thread_name_prefix="ranges") as pool:
             try:
                 for done in [pool.submit(fetcher.fetch, span) for span in missing]:
-                    done.result()
+                    with suppress(_StoppedError):  # the range that stopped it is among these, and tells the cause
+                        done.result()
             except BaseException:
                 fetcher.stop()
                 pool.shutdown(wait=False, cancel_futures=True)
@@ -116,6 +122,7 @@ class _Fetcher:
     def fetch(self, span: Span) -> None:
         position = span.start
         try:
+            self._go_on()
             with self._part.open() as file:
                 attempts = self._transport.attempts(self._url)
                 while position < span.end:
@@ -147,12 +154,15 @@ class _Fetcher:
             if stream.status != 206 or stream.start != span.start or stream.total_size != self._size:
                 raise NoRangesError("the server gives no ranges of this archive")
             for chunk in stream.chunks():
-                if self._stop.is_set():
-                    raise NoRangesError("another range failed")
+                self._go_on()
                 left -= len(chunk)
                 if left < 0:
                     raise NoRangesError("the server sends more than was asked for")
                 yield chunk
+
+    def _go_on(self) -> None:
+        if self._stop.is_set():
+            raise _StoppedError
 
     def _took(self, span: Span) -> None:
         with self._lock:

@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.fault_server import FaultServer, IgnoreRange, Request, Silence, Status
 from support.plugin_registry import PluginRegistry, sha256
 
+import sealdex.span_fetching
 from sealdex import Client
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.errors import UnavailableError
@@ -216,3 +218,20 @@ def test_what_is_missing_of_ranges() -> None:
     assert without([Span(0, 10), Span(20, 30)], [Span(2, 4), Span(9, 21)]) == [Span(0, 2), Span(4, 9), Span(21, 30)]
     assert without([Span(0, 10)], [Span(10, 20), Span(30, 40)]) == [Span(0, 10)]
     assert joined([Span(5, 9), Span(0, 5), Span(20, 30), Span(6, 7)]) == [Span(0, 9), Span(20, 30)]
+
+
+def test_the_range_that_failed_says_why_not_those_that_it_stopped(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first range is so slow that another has failed for good by then: that is an outage, and no lack of ranges."""
+    fetch, begun = sealdex.span_fetching._Fetcher.fetch, []
+
+    def first_is_slow(self: Any, span: Span) -> None:
+        begun.append(span)
+        if begun[0] == span:
+            self._stop.wait(60)
+        fetch(self, span)
+
+    monkeypatch.setattr(sealdex.span_fetching._Fetcher, "fetch", first_is_slow)
+    host.server.always(ZIP, Status(503))
+    with pytest.raises(UnavailableError, match="503"):
+        host.install()
+    assert not [r for r in host.server.asked(ZIP) if "range" not in r.headers], "the whole archive was asked for"
