@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 
 from registry_builder.source.config import RegistryConfig
 from registry_builder.source.tree import Severity, SourcePlugin, SourceTree
+from registry_builder.storage import place_of
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
 
@@ -19,11 +20,13 @@ _UNTOUCHED = "nothing was published"
 
 
 def check_realm(config: RegistryConfig, realm: str) -> None:
-    """Refuse a realm that isn't configured, or whose storage another realm has as well.
+    """Refuse a realm that isn't configured, or whose storage holds another realm's or lies in it.
+
+    One inside another would be read by whoever may read the outer one.
 
     Raises:
         NotFoundError: there is no such realm.
-        ConfigError: two realms would be published into one another.
+        ConfigError: two realms would be published into one another, or a storage's address is none.
     """
     if realm not in config.realms:
         raise NotFoundError(
@@ -31,15 +34,18 @@ def check_realm(config: RegistryConfig, realm: str) -> None:
             subject=realm,
             untouched=_UNTOUCHED,
         )
-    storage = config.realms[realm].storage.rstrip("/")
-    shared = [name for name, other in config.realms.items() if other.storage.rstrip("/") == storage]
-    if len(shared) > 1:
-        raise ConfigError(
-            f"realms {' and '.join(shared)} have the same storage {storage}",
-            subject=realm,
-            untouched=_UNTOUCHED,
-            hint="give each realm a bucket, prefix or folder of its own",
-        )
+    places = {name: place_of(each.storage) for name, each in config.realms.items()}
+    mine = places.pop(realm)
+    for name, place in places.items():
+        if place[: len(mine)] == mine[: len(place)]:
+            said = "the same storage" if place == mine else "storages of which one lies inside the other"
+            both = " and ".join(config.realms[each].storage for each in (realm, name))
+            raise ConfigError(
+                f"realms {realm} and {name} have {said}: {both}",
+                subject=realm,
+                untouched=_UNTOUCHED,
+                hint="give each realm a bucket, prefix or folder of its own, beside the others",
+            )
 
 
 def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) -> dict[PluginId, SourcePlugin]:

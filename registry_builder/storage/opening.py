@@ -8,7 +8,9 @@ s3://bucket/prefix?encode=gzip                     documents and pages gzipped, 
 
 from __future__ import annotations
 
+import posixpath
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -54,6 +56,20 @@ def open_storage(uri: str, *, base: Path) -> Storage:
             encode="encode" in options,
         )
     raise _refused(uri, "its kind is unknown")
+
+
+def place_of(uri: str) -> tuple[str, ...]:
+    """Return where a storage lies, outermost part first: what lies inside another begins as that one does.
+
+    Two addresses of one place are equal: only the server counts among the options.
+
+    Raises:
+        ConfigError: as `open_storage`.
+    """
+    if uri.startswith("folder:"):
+        return ("folder", *PurePosixPath(posixpath.normpath(uri.removeprefix("folder:"))).parts)
+    bucket, prefix, options = _parse_s3(uri)
+    return ("s3", options.get("endpoint_url", "").rstrip("/"), bucket, *PurePosixPath(prefix).parts)
 
 
 def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:

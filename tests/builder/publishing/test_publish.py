@@ -15,6 +15,7 @@ from support.stock_client import StockClient
 from registry_builder.prepublish import InvalidReleasesError
 from registry_builder.publish import PublishResult, ReleaseChangedError, open_publisher, publish
 from registry_builder.publisher import Publisher
+from registry_builder.realms import check_realm
 from registry_builder.signing.keys import create_key
 from registry_builder.signing.roles import bin_name, bin_names
 from registry_builder.source.config import read_config
@@ -383,11 +384,43 @@ def test_a_public_plugin_may_not_name_a_private_one(two_realms: Tree, partial: b
     assert not (two_realms.root.parent / "published").exists()
 
 
-def test_two_realms_in_one_storage_are_refused(two_realms: Tree) -> None:
+@pytest.mark.parametrize(
+    ("public", "team", "said"),
+    [
+        ("folder:../published/public", "folder:../published/public/", "the same storage"),
+        ("folder:../published", "folder:../published/private/team", "inside the other"),
+        ("s3://plugins/all", "s3://plugins/all?encode=gzip&region=eu-central-1", "the same storage"),
+        ("s3://plugins/all/team", "s3://plugins", "inside the other"),
+    ],
+)
+def test_two_realms_in_one_storage_are_refused(two_realms: Tree, public: str, team: str, said: str) -> None:
+    """Readers of the outer realm could read the inner one, its names included; nothing is written to either."""
     config = two_realms.root / "registry.toml"
-    config.write_text(config.read_text().replace("published/team", "published/public"))
-    with pytest.raises(ConfigError, match="same storage"):
+    text = config.read_text()
+    text = text.replace("folder:../published/public", public).replace("folder:../published/team", team)
+    config.write_text(text)
+    with pytest.raises(ConfigError, match=said):
         run(two_realms)
+    with pytest.raises(ConfigError, match=said):
+        run(two_realms, realm="team")
+    assert not (two_realms.root.parent / "published").exists()
+
+
+@pytest.mark.parametrize(
+    ("public", "team"),
+    [
+        ("s3://plugins/team", "s3://plugins/team-a"),
+        ("s3://plugins", "s3://plugins?endpoint_url=http://127.0.0.1:1"),
+        ("folder:../a/../published", "folder:../a/published"),
+    ],
+)
+def test_a_storage_beside_another_is_not_in_it(two_realms: Tree, public: str, team: str) -> None:
+    config = two_realms.root / "registry.toml"
+    text = config.read_text()
+    text = text.replace("folder:../published/public", public).replace("folder:../published/team", team)
+    config.write_text(text)
+    check_realm(read_config(two_realms.root), "public")
+    check_realm(read_config(two_realms.root), "team")
 
 
 def test_one_realms_metadata_is_not_taken_for_anothers(two_realms: Tree) -> None:
