@@ -5,10 +5,12 @@
     <root>/.sealdex-tmp/<id>.lock      held as long as the writer <id> lives
     <root>/.sealdex-tmp/<id>/<n>       what writer <id>, or a process that it forked, is writing just now
 
-A file is written under a temporary name and then *linked* to its own (which fails if that exists, like
-``If-None-Match: *``) or *renamed* over it. So a writer that is killed leaves nothing under a published name; the
-next one finds its lock free and removes what it left. Nothing is synced file by file, which would cost ten times
-the rest: `FolderStorage.flush` syncs the file system once, before the commit point.
+A new file is written without a name, in the folder where it will be, and then *linked* to its name (which fails if
+that exists, like ``If-None-Match: *``); see `registry_builder.storage.nameless`. What replaces another, and every file
+where the file system has none without a name, is written under a temporary name and linked or *renamed* from there.
+So a writer that is killed leaves nothing under a published name; the next one finds its lock free and removes what it
+left. Nothing is synced file by file, which would cost ten times the rest: `FolderStorage.flush` syncs the file system
+once, before the commit point.
 """
 
 # ruff: noqa: PTH100, PTH102, PTH103, PTH108, PTH113, PTH120, PTH122, PTH123, PTH202, PTH208
@@ -17,7 +19,6 @@ the rest: `FolderStorage.flush` syncs the file system once, before the commit po
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import hashlib
 import itertools
@@ -35,6 +36,7 @@ from filelock import FileLock, Timeout
 
 from registry_builder.forks import each_of
 from registry_builder.storage.inventory import Listed
+from registry_builder.storage.nameless import NamelessUnsupportedError, create_nameless
 from registry_builder.storage.protocol import (
     LostRaceError,
     ObjectConflictError,
@@ -44,6 +46,7 @@ from registry_builder.storage.protocol import (
     StoredObject,
     check_key,
 )
+from registry_builder.storage.syncing import sync_file_system, sync_folder
 from sealdex.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -73,6 +76,8 @@ class FolderStorage:
         self.bytes_put = 0
         self._guard = threading.Lock()  # for the counters and the start of the session
         self._session: str | None = None
+        self._is_synced = True
+        self._has_nameless = True  # until the file system says otherwise
         self._numbers = itertools.count()
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
@@ -97,11 +102,10 @@ class FolderStorage:
             # A large file that is there already need not be copied to find that out.
             if body.path is not None and os.path.lexists(path):
                 return self._compare(key, path, body)
-            with self._temporary(body) as temporary:
-                try:
-                    _into_folder(os.link, temporary, path)
-                except FileExistsError:
-                    return self._compare(key, path, body)
+            try:
+                self._create(path, body)
+            except FileExistsError:
+                return self._compare(key, path, body)
         self._count_bytes(body.size)
         return PutOutcome.CREATED
 
@@ -118,6 +122,7 @@ class FolderStorage:
         """
         if len(items) >= 2 * share and self._session is None:
             self._start_session()  # one for all processes
+        self._is_synced = False  # other processes may write
         results: Iterator[tuple[_R, dict[str, int], int]]
         results = each_of(partial(self._counted, do, os.getpid()), items, at_least=share)
         for result, requests, size in results:
@@ -146,7 +151,7 @@ class FolderStorage:
             if stored != etag:
                 raise LostRaceError(key, self._root)
             _into_folder(os.replace, temporary, path)
-            _sync_folder(os.path.dirname(path))
+            sync_folder(os.path.dirname(path))
         self._count_bytes(body.size)
         return body.sha256
 
@@ -159,17 +164,21 @@ class FolderStorage:
                 if _holds(path, body):
                     return False
             self._count("PUT")
-            with self._temporary(body) as temporary:
-                _into_folder(os.replace, temporary, path)
+            try:
+                self._create(path, body)
+            except FileExistsError:
+                with self._temporary(body) as temporary:
+                    _into_folder(os.replace, temporary, path)
         self._count_bytes(body.size)
         return True
 
     def flush(self) -> None:
         """Sync the file system that the folder is on, if anything was written."""
-        if self._session is None:
+        if self._is_synced:
             return
         with _unavailable(TEMPORARY_FOLDER, self._root):
-            _sync_file_system(self._root)
+            sync_file_system(self._root)
+        self._is_synced = True
 
     def listed(self) -> Iterator[Listed]:
         """List all files but hidden ones; see `Inventory.listed`."""
@@ -221,9 +230,23 @@ class FolderStorage:
             hint = f"the stored file is empty, as a power failure may leave it: delete {path} and publish again"
         raise ObjectConflictError(key, self._root, hint=hint)
 
+    def _create(self, path: str, body: Body) -> None:
+        """Make the new file ``path``, whole from the moment it has its name; FileExistsError if there is one."""
+        self._is_synced = False
+        if self._has_nameless:
+            try:
+                create_nameless(path, partial(_fill, body=body))
+            except NamelessUnsupportedError:
+                self._has_nameless = False
+            else:
+                return
+        with self._temporary(body) as temporary:
+            _into_folder(os.link, temporary, path)
+
     @contextlib.contextmanager
     def _temporary(self, body: Body, *, durable: bool = False) -> Iterator[str]:
         """Write ``body`` under a temporary name that is gone afterwards, whatever happens."""
+        self._is_synced = False
         session = self._session or self._start_session()
         path = f"{session}/{os.getpid()}.{next(self._numbers)}"
         try:
@@ -290,12 +313,16 @@ def _write(path: str, body: Body, *, durable: bool) -> None:
     """Write ``body`` to the new file ``path``; bare system calls, since a buffer would only cost time."""
     descriptor = os.open(path, _NEW_FILE, 0o666)  # the umask decides
     try:
-        for chunk in body.chunks(_COPY_CHUNK_BYTES):
-            _write_all(descriptor, chunk)
+        _fill(descriptor, body)
         if durable:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _fill(descriptor: int, body: Body) -> None:
+    for chunk in body.chunks(_COPY_CHUNK_BYTES):
+        _write_all(descriptor, chunk)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
@@ -330,31 +357,6 @@ def _digest_of(path: str) -> str | None:
     except FileNotFoundError:
         return None
     return digest.hexdigest()
-
-
-def _sync_folder(path: str) -> None:
-    if os.name == "posix":  # elsewhere a folder can't be opened, and the rename is journalled
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _sync_file_system(path: str) -> None:
-    """Sync the one file system that ``path`` is on where the C library can, else all of them."""
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
-    if syncfs is None:
-        if hasattr(os, "sync"):
-            os.sync()
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if syncfs(descriptor) != 0:  # Linux 5.8 and later report failed write-back here, which sync() never does
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), path)
-    finally:
-        os.close(descriptor)
 
 
 _HINTS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import subprocess
@@ -49,6 +50,14 @@ from registry_builder.storage.folder import FolderStorage
 root, key, source, size, sha256 = sys.argv[1:]
 body = Body.of_file(Path(source), headers_for(key), size=int(size), sha256=sha256)
 FolderStorage(Path(root)).put_new(key, body)
+"""
+
+WITHOUT_NAMELESS = """
+import registry_builder.storage.folder as folder
+from registry_builder.storage.nameless import NamelessUnsupportedError
+def unsupported(path, fill):
+    raise NamelessUnsupportedError
+folder.create_nameless = unsupported
 """
 
 CONTENDER = """
@@ -120,21 +129,25 @@ def test_a_killed_writer_leaves_whole_files_only(root: Path) -> None:
             assert hashlib.sha256(data).hexdigest() == path.stem, path
 
 
-def test_a_writer_killed_in_the_middle_of_a_file_leaves_no_name(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("script", [ONE_FILE_WRITER, WITHOUT_NAMELESS + ONE_FILE_WRITER])
+def test_a_writer_killed_in_the_middle_of_a_file_leaves_no_name(root: Path, tmp_path: Path, script: str) -> None:
     content = os.urandom(4 << 20)
     pipe = tmp_path / "archive"
     os.mkfifo(pipe)
     digest = hashlib.sha256(content).hexdigest()
-    writer = python(ONE_FILE_WRITER, root, KEY, pipe, str(len(content)), digest)
+    writer = python(script, root, KEY, pipe, str(len(content)), digest)
     with writer as process, pipe.open("wb", buffering=0) as file:
         feed(file, memoryview(content)[: 3 << 20])  # so the writer has stored the first of its 1 MiB chunks
         process.kill()
         process.wait()
-    assert [path.stat().st_size > 0 for path in temporary(root)] == [True]
+    assert [path.stat().st_size > 0 for path in temporary(root)] == [True] * (script != ONE_FILE_WRITER)
     assert published(root) == []
 
     body = Body.of_bytes(content, HEADERS)
-    assert FolderStorage(root).put_new(KEY, body) is PutOutcome.CREATED
+    storage = FolderStorage(root)
+    assert storage.put_new(KEY, body) is PutOutcome.CREATED
+    storage.put_if_match("metadata/timestamp.json", body, None)
+    (root / "metadata/timestamp.json").unlink()
     assert temporary(root) == []
     assert [path.read_bytes() for path in published(root)] == [content]
 
@@ -144,10 +157,10 @@ def test_a_writer_that_lives_keeps_its_temporary_file(root: Path, tmp_path: Path
     pipe = tmp_path / "archive"
     os.mkfifo(pipe)
     digest = hashlib.sha256(content).hexdigest()
-    with python(ONE_FILE_WRITER, root, KEY, pipe, str(len(content)), digest) as process:
+    with python(WITHOUT_NAMELESS + ONE_FILE_WRITER, root, KEY, pipe, str(len(content)), digest) as process:
         with pipe.open("wb", buffering=0) as file:
             feed(file, memoryview(content)[: 3 << 20])
-            FolderStorage(root).put_new("index.html", Body.of_bytes(b"page", HEADERS))
+            FolderStorage(root).put_if_match("index.html", Body.of_bytes(b"page", HEADERS), None)
             assert len(temporary(root)) == 1
             feed(file, memoryview(content)[3 << 20 :])
         assert process.wait() == 0
@@ -156,12 +169,37 @@ def test_a_writer_that_lives_keeps_its_temporary_file(root: Path, tmp_path: Path
 
 def test_nothing_is_left_in_the_temporary_folder_by_a_writer_that_ends(root: Path) -> None:
     storage = FolderStorage(root)
-    storage.put_new(KEY, Body.of_bytes(b"one", HEADERS))
+    storage.put_if_match(KEY, Body.of_bytes(b"one", HEADERS), None)
     with pytest.raises(ObjectConflictError):
         storage.put_new(KEY, Body.of_bytes(b"two", HEADERS))
     assert temporary(root) == []
     del storage
     assert [path.name for path in (root / TEMPORARY_FOLDER).iterdir()] in ([], ["lock"])
+
+
+@pytest.mark.parametrize("code", [errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL])
+def test_a_file_system_without_nameless_files_gets_its_files_all_the_same(
+    root: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    asked = 0
+    real = os.open
+
+    def refusing(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+        nonlocal asked
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            asked += 1
+            raise OSError(code, os.strerror(code))
+        return real(path, flags, *arguments, **options)
+
+    root.mkdir()
+    monkeypatch.setattr(os, "open", refusing)
+    storage = FolderStorage(root)
+    for key in ("a.json", "b/c.json"):
+        assert storage.put_new(key, Body.of_bytes(key.encode(), HEADERS)) is PutOutcome.CREATED
+        with pytest.raises(ObjectConflictError):
+            storage.put_new(key, Body.of_bytes(b"other", HEADERS))
+    assert asked == 1
+    assert sorted(path.read_text() for path in published(root)) == ["a.json", "b/c.json"]
 
 
 def test_one_of_many_processes_wins(root: Path) -> None:
@@ -189,22 +227,22 @@ def test_the_commit_point_is_durable_before_it_is_visible(root: Path, monkeypatc
     def record(module: ModuleType, name: str) -> None:
         real = getattr(module, name)
 
-        def recorded(*arguments: Any) -> None:
-            real(*arguments)
+        def recorded(*arguments: Any, **options: Any) -> None:
+            real(*arguments, **options)
             calls.append(name)
 
         monkeypatch.setattr(module, name, recorded)
 
     for name in ("fsync", "replace", "link"):
         record(os, name)
-    record(folder_module, "_sync_file_system")
+    record(folder_module, "sync_file_system")
     storage = FolderStorage(root)
     storage.flush()
     assert calls == []  # nothing was written, so there is nothing to wait for
     storage.put_new(KEY, Body.of_bytes(b"one", HEADERS))
     storage.flush()
     storage.put_if_match("metadata/timestamp.json", Body.of_bytes(b"one", HEADERS), None)
-    assert calls == ["link", "_sync_file_system", "fsync", "replace", "fsync"]
+    assert calls == ["link", "sync_file_system", "fsync", "replace", "fsync"]
 
 
 def test_a_file_that_a_power_failure_emptied_is_named_as_such(root: Path) -> None:

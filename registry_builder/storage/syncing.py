@@ -1,0 +1,32 @@
+"""Makes what was written outlast a power failure: one folder, or a whole file system at once."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+
+def sync_folder(path: str) -> None:
+    """Have the names in a folder outlast a power failure."""
+    if os.name == "posix":  # elsewhere a folder can't be opened, and the rename is journalled
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def sync_file_system(path: str) -> None:
+    """Sync the one file system that ``path`` is on where the C library can, else all of them."""
+    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
+    if syncfs is None:
+        if hasattr(os, "sync"):
+            os.sync()
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if syncfs(descriptor) != 0:  # Linux 5.8 and later report failed write-back here, which sync() never does
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
+    finally:
+        os.close(descriptor)
