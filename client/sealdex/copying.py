@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from sealdex.errors import InstallError, VerificationError
 from sealdex.model.index import ArtifactEntry
+from sealdex.store.hashing import hash_of
 
 
 def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
@@ -54,8 +54,5 @@ def _require_same(copy: Path, artifact: ArtifactEntry, source: Path) -> None:
 
 
 def _sha256_of(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    with path.open("rb", buffering=0) as file:
+        return hash_of(file)
