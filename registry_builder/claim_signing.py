@@ -18,11 +18,12 @@ from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
 from registry_builder.claims import ClaimWork, claim_files, claim_work, read_claim
 from registry_builder.compile.index import Ingestion
 from registry_builder.publisher import Publisher
+from registry_builder.signing.authority import reachable_signers
 from registry_builder.signing.roles import TargetPin, bin_names, build_target_role, claim_role, claims_of
 from registry_builder.signing.trust import trust_folder
 from registry_builder.source.atomic import replace_file
 from registry_builder.survey import Sources, survey
-from sealdex.errors import ConfigError, NotFoundError, SealdexError
+from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.ids import PluginId
 
 _UNTOUCHED = "nothing was signed"
@@ -83,21 +84,13 @@ def sign_claim(publisher: Publisher, namespace: str) -> ClaimSignature:
         )
     )
     payload = CanonicalJSONSerializer().serialize(metadata.signed)
-    reasons = []
-    for keyid in delegated.keyids:
-        try:
-            signer = publisher.keyring.signer_for(keyid)
-        except SealdexError as error:
-            reasons.append(error.message)
-            continue
-        if signer is None:
-            reasons.append(f"key {keyid[:12]} is not in registry.toml")
-        else:
-            metadata.signatures[keyid] = signer.sign(payload)
-    if len(reasons) == len(delegated.keyids):
+    signers, reasons = reachable_signers(delegated.keyids, publisher.keyring)
+    if not signers:
         raise ConfigError(
             f"no key of namespace {namespace} can sign here: {'; '.join(reasons)}", subject=role, untouched=_UNTOUCHED
         )
+    for signer in signers:
+        metadata.signatures[signer.public_key.keyid] = signer.sign(payload)
     name = f"{metadata.signed.version}.{claim_role(namespace)}.json"
     path = trust_folder(publisher.tree.root, publisher.realm) / name
     replace_file(path, metadata.to_bytes(JSONSerializer(compact=True)))

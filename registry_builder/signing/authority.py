@@ -24,6 +24,23 @@ class Authority:
     signers: tuple[Signer, ...]
 
 
+def reachable_signers(keyids: Iterable[str], keyring: Keyring) -> tuple[list[Signer], list[str]]:
+    """Return the signers of the keys that can be reached here, and of each of the others why it can't."""
+    signers: list[Signer] = []
+    reasons: list[str] = []
+    for keyid in keyids:
+        try:
+            signer = keyring.signer_for(keyid)
+        except SealdexError as error:
+            reasons.append(error.message)
+            continue
+        if signer is None:
+            reasons.append(f"key {keyid[:12]} is not in registry.toml")
+        else:
+            signers.append(signer)
+    return signers, reasons
+
+
 def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority:
     """Load every key that ``delegator`` trusts for ``role`` and that can be reached here.
 
@@ -34,18 +51,7 @@ def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority
         ConfigError: fewer than the threshold can be reached; each is named with the reason.
     """
     wanted = delegator.get_delegated_role(role)
-    signers: list[Signer] = []
-    reasons: list[str] = []
-    for keyid in wanted.keyids:
-        try:
-            signer = keyring.signer_for(keyid)
-        except SealdexError as error:
-            reasons.append(error.message)
-            continue
-        if signer is None:
-            reasons.append(f"key {keyid[:12]} is not in registry.toml")
-        else:
-            signers.append(signer)
+    signers, reasons = reachable_signers(wanted.keyids, keyring)
     if len(signers) < wanted.threshold:
         raise ConfigError(
             f"{role} needs {wanted.threshold} signature(s), {len(signers)} can be made here: {'; '.join(reasons)}",
@@ -63,20 +69,10 @@ def with_older_keys(authority: Authority, older: Iterable[Delegator], role: str,
     seconds): what both kinds of keys signed, both kinds of readers accept. A key that is gone signs nothing, and
     nothing depends on it.
     """
-    signers = list(authority.signers)
-    known = {signer.public_key.keyid for signer in signers}
-    for delegator in older:
-        for keyid in delegator.get_delegated_role(role).keyids:
-            if keyid in known:
-                continue
-            known.add(keyid)
-            try:
-                signer = keyring.signer_for(keyid)
-            except SealdexError:
-                continue
-            if signer is not None:
-                signers.append(signer)
-    return Authority(authority.delegator, tuple(signers))
+    known = {signer.public_key.keyid for signer in authority.signers}
+    keyids = [keyid for delegator in older for keyid in delegator.get_delegated_role(role).keyids]
+    signers, _ = reachable_signers([keyid for keyid in dict.fromkeys(keyids) if keyid not in known], keyring)
+    return Authority(authority.delegator, (*authority.signers, *signers))
 
 
 def sign_role(signed: T, role: str, authority: Authority) -> bytes:
