@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 import socket
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote, urlsplit
@@ -30,6 +29,7 @@ from registry_builder.site.templates import Templates
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, headers_for, open_storage
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.verified import target_key
 from sealdex.model.ids import PluginId
 
@@ -39,7 +39,7 @@ _ON_THE_WAY = 64  # a connection; their answers, some 200 bytes each, fit into w
 _MANY = ("plugins/", "targets/index/")
 
 
-class FillingStorage:
+class FillingStorage(ForwardingStorage):
     """`registry_builder.storage.Storage`: ``s3`` for all but the creation of what there are many of.
 
     Args:
@@ -49,39 +49,30 @@ class FillingStorage:
     """
 
     def __init__(self, s3: Storage, filer: str, folder: str) -> None:
-        self._s3 = s3
+        super().__init__(s3)
         self._folder = folder
         self._lines = [_Line(filer) for _ in range(_CONNECTIONS)]
         self._turns = itertools.cycle(self._lines)
-        self.description = s3.description
-        self.bytes_put = 0
+        self._bytes_sent = 0
 
     @property
-    def requests(self) -> Counter[str]:
-        """See `Storage.requests`; those of the usual way alone."""
-        return self._s3.requests
+    def bytes_put(self) -> int:
+        """See `Storage.bytes_put`; ``requests`` has those of the usual way alone."""
+        return super().bytes_put + self._bytes_sent
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """See `Storage.get`; what is on the way arrives first."""
         self.flush()
-        return self._s3.get(key, max_bytes=max_bytes)
+        return super().get(key, max_bytes=max_bytes)
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Send an object on its way; whether it arrived is known at the latest after `flush`."""
         if not key.startswith(_MANY) or body.data is None:
             self.flush()  # signing what comes now takes longer than the server leaves a connection open
-            return self._s3.put_new(key, body)
+            return super().put_new(key, body)
         next(self._turns).put(f"{self._folder}/{key}", body)
-        self.bytes_put += body.size
+        self._bytes_sent += body.size
         return PutOutcome.CREATED
-
-    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
-        """See `Storage.put_if_match`."""
-        return self._s3.put_if_match(key, body, etag)
-
-    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
-        """See `Storage.put_mutable`."""
-        return self._s3.put_mutable(key, body, only_if_changed=only_if_changed)
 
     def flush(self) -> None:
         """Wait until everything has arrived."""

@@ -49,7 +49,6 @@ from registry_builder.storage import (
     Storage,
     headers_for,
 )
-from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import SealdexError
 
 _T = TypeVar("_T")
@@ -220,7 +219,7 @@ class _Commit:
     def _upload_each(self, kind: str, uploads: Sequence[Upload], count: ByteCount) -> Iterator[Upload]:
         files = self._earlier.files
         missing = [upload for upload in uploads if (upload.key, upload.sha256) not in files]
-        each = self._storage.do_each if isinstance(self._storage, FolderStorage) else self._each
+        each = self._storage.do_each or self._each
 
         def put(upload: Upload) -> None:
             self._upload(upload, count.part(kind, upload.key, upload.size))

@@ -33,7 +33,6 @@ from registry_builder.site.templates import Templates
 from registry_builder.site.write import SHARE
 from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, headers_for
-from registry_builder.storage.folder import FolderStorage
 from registry_builder.survey import Sources, Survey
 from registry_builder.verified import target_key
 from sealdex.model.decode import read_wire
@@ -227,9 +226,9 @@ class _Job:
             return None
 
     def _put_parts(self, parts: Parts) -> None:
-        storage, notice = self._storage, self._publisher.notice
-        if isinstance(storage, FolderStorage):
-            for pages, written in storage.do_each(self._put_part, parts.plugins, share=SHARE):
+        each, notice = self._storage.do_each, self._publisher.notice
+        if each is not None:
+            for pages, written in each(self._put_part, parts.plugins, share=SHARE):
                 self._done.pages += pages
                 self._done.written += written
                 if notice is not None and self._done.pages >= _BATCH:

@@ -29,6 +29,8 @@ from sealdex.transport import HttpStatusError, TooLargeError, Transport
 class UrlStorage:
     """`registry_builder.storage.Storage` whose writes are refused, below ``url``."""
 
+    do_each = None  # nothing is written
+
     def __init__(self, url: str, transport: Transport | None = None) -> None:
         self._base = url.rstrip("/")
         self._transport = transport or Transport()

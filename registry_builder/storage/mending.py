@@ -7,15 +7,15 @@ there a number that is taken is stepped over, since caches may keep its file for
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 
-from registry_builder.storage.protocol import Body, ObjectConflictError, PutOutcome, Storage, StoredObject
+from registry_builder.storage.forwarding import ForwardingStorage
+from registry_builder.storage.protocol import Body, ObjectConflictError, PutOutcome, Storage
 
 _NUMBERED = "metadata/"
 
 
-class MendingStorage:
+class MendingStorage(ForwardingStorage):
     """`Storage` over another one.
 
     Args:
@@ -25,28 +25,9 @@ class MendingStorage:
     """
 
     def __init__(self, storage: Storage, own_metadata: Collection[str]) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._own_metadata = own_metadata
         self.replaced: list[str] = []
-
-    @property
-    def description(self) -> str:
-        """See `Storage.description`."""
-        return self._storage.description
-
-    @property
-    def requests(self) -> Counter[str]:
-        """See `Storage.requests`."""
-        return self._storage.requests
-
-    @property
-    def bytes_put(self) -> int:
-        """See `Storage.bytes_put`."""
-        return self._storage.bytes_put
-
-    def get(self, key: str, *, max_bytes: int) -> StoredObject:
-        """See `Storage.get`."""
-        return self._storage.get(key, max_bytes=max_bytes)
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an object, or put it in the place of another one; see `Storage.put_new`."""
@@ -58,18 +39,6 @@ class MendingStorage:
         self._storage.put_mutable(key, body)
         self.replaced.append(key)
         return PutOutcome.CREATED
-
-    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
-        """See `Storage.put_if_match`."""
-        return self._storage.put_if_match(key, body, etag)
-
-    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
-        """See `Storage.put_mutable`."""
-        return self._storage.put_mutable(key, body, only_if_changed=only_if_changed)
-
-    def flush(self) -> None:
-        """See `Storage.flush`."""
-        self._storage.flush()
 
 
 __all__ = ["MendingStorage"]

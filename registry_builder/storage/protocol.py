@@ -15,13 +15,13 @@ import enum
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sealdex.errors import NotFoundError, SealdexError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from registry_builder.storage.headers import ObjectHeaders
@@ -30,6 +30,9 @@ MAX_KEY_BYTES = 1024  # S3's limit
 MAX_PART_BYTES = 255  # of Linux, macOS and Windows file systems
 
 _HASH_CHUNK_BYTES = 1 << 20
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 # Each part starts with something other than a dot, so neither '.' and '..' nor hidden files pass; there is no
 # separator of any system, no drive or stream colon, no control character.
@@ -191,6 +194,13 @@ class Body:
                 raise FileChangedError(self.path, "it has other bytes now")
 
 
+class DoEach(Protocol):
+    """Shares out work that writes to a storage over processes; see `Storage.do_each`."""
+
+    def __call__(self, do: Callable[[_T], _R], items: Sequence[_T], *, share: int = ...) -> Iterator[_R]:
+        """Yield what ``do`` returns for each of the items, in order; ``share`` items are worth a process."""
+
+
 class Storage(Protocol):
     """A published tree that can be written to.
 
@@ -246,6 +256,13 @@ class Storage(Protocol):
 
     def flush(self) -> None:
         """Make everything put so far durable: called before the commit point."""
+
+    @property
+    def do_each(self) -> DoEach | None:
+        """How work that writes here is shared out over processes; None where that isn't worth it, or loses something.
+
+        What the work returns must be fit to be pickled, and what else it changes in memory may be lost.
+        """
 
 
 def check_key(key: str) -> str:

@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TypeVar
 
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.protocol import (
     Body,
+    DoEach,
     ObjectConflictError,
     ObjectMissingError,
     ObjectTooLargeError,
     PutOutcome,
     Storage,
-    StoredObject,
 )
 from sealdex.errors import UsageError
 
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
-class Recorder:
+
+class Recorder(ForwardingStorage):
     """`registry_builder.storage.Storage` before another one; see ``files``.
 
     Args:
@@ -30,30 +36,29 @@ class Recorder:
     """
 
     def __init__(self, storage: Storage, *, write: bool) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._write = write
         self._guard = threading.Lock()
         self.files: dict[str, tuple[int, str]] = {}
         """Key to size in bytes and SHA-256, in no order."""
 
     @property
-    def description(self) -> str:
-        """See `Storage.description`."""
-        return self._storage.description
+    def do_each(self) -> DoEach | None:
+        """See `Storage.do_each`; what other processes put is noted too. A dry run only reads, and does it itself."""
+        each = self._storage.do_each
+        return None if each is None or not self._write else partial(self._do_each, each)
 
-    @property
-    def requests(self) -> Counter[str]:
-        """See `Storage.requests`."""
-        return self._storage.requests
+    def _do_each(self, each: DoEach, do: Callable[[_T], _R], items: Sequence[_T], *, share: int) -> Iterator[_R]:
+        def noting(item: _T) -> tuple[_R, dict[str, tuple[int, str]]]:
+            before, self.files = self.files, {}
+            try:
+                return do(item), self.files
+            finally:
+                self.files = before
 
-    @property
-    def bytes_put(self) -> int:
-        """See `Storage.bytes_put`."""
-        return self._storage.bytes_put
-
-    def get(self, key: str, *, max_bytes: int) -> StoredObject:
-        """Read an object; see `Storage.get`."""
-        return self._storage.get(key, max_bytes=max_bytes)
+        for result, noted in each(noting, items, share=share):
+            self.files.update(noted)
+            yield result
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an immutable object, or say whether it is there; see `Storage.put_new`."""

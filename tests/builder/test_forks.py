@@ -5,6 +5,7 @@ Each test is a program of its own: a process with threads, as this one is under 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -55,6 +56,24 @@ def leftovers(tmp_path: Path) -> list[str]:
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="nothing is forked but on Linux")
+
+
+def test_what_other_processes_put_is_noted_by_a_recorder_and_a_dry_run_stays_in_one(tmp_path: Path) -> None:
+    """As a publish does it, which says afterwards what it wrote and tells a CDN."""
+    said = play(
+        tmp_path,
+        "from registry_builder.storage.recorder import Recorder\n"
+        "storage = Recorder(storage, write=True)\n"
+        "said['done'] = list(storage.do_each(put, keys, share=10)) == keys\n"
+        "said['noted'] = storage.files\n"
+        "said['dry'] = Recorder(FolderStorage(root), write=False).do_each is None",
+    )
+    wrote = writers(tmp_path)
+    assert said["done"]
+    assert said["dry"]
+    assert len(set(wrote)) > 1
+    files = {f"plugins/acme/tool/1.0.{number}/manifest.json": str(pid).encode() for number, pid in enumerate(wrote)}
+    assert said["noted"] == {key: [len(data), hashlib.sha256(data).hexdigest()] for key, data in files.items()}
 
 
 def test_files_are_shared_out_over_processes_and_counted(tmp_path: Path) -> None:

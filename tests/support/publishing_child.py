@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import forkserver
@@ -20,6 +19,7 @@ from registry_builder.publish import open_publisher, publish
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3
+from registry_builder.storage.forwarding import ForwardingStorage
 from sealdex.model.ids import parse_plugin_id
 
 LARGE_BYTES = 100_000
@@ -33,29 +33,17 @@ def own_folders(tmp_path: Path) -> dict[str, str]:
     return {"SEALDEX_KEYS": str(tmp_path / "keys"), "XDG_STATE_HOME": str(tmp_path / "state")}
 
 
-class DyingStorage:
+class DyingStorage(ForwardingStorage):
     """A storage whose process is killed before or after its request number ``at``, counted from 1.
 
     ``log`` names every request that was begun, in order.
     """
 
     def __init__(self, storage: Storage, at: int = 0, *, after: bool = False) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._at = at
         self._after = after
         self.log: list[str] = []
-
-    @property
-    def description(self) -> str:
-        return self._storage.description
-
-    @property
-    def requests(self) -> Counter[str]:
-        return self._storage.requests
-
-    @property
-    def bytes_put(self) -> int:
-        return self._storage.bytes_put
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         return self._do(f"get {key}", lambda: self._storage.get(key, max_bytes=max_bytes))

@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject
+from registry_builder.storage.forwarding import ForwardingStorage
 
 
-class WatchedStorage:
+class WatchedStorage(ForwardingStorage):
     """Calls ``before`` with the name of each request ("put_new KEY", "flush", ...); what that raises ends the run."""
 
     def __init__(self, storage: Storage, before: Callable[[str], None]) -> None:
-        self._storage = storage
+        super().__init__(storage)
         self._before = before
-
-    @property
-    def description(self) -> str:
-        return self._storage.description
-
-    @property
-    def requests(self) -> Counter[str]:
-        return self._storage.requests
-
-    @property
-    def bytes_put(self) -> int:
-        return self._storage.bytes_put
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         self._before(f"get {key}")

@@ -1,0 +1,64 @@
+"""A storage over another one, which gets every request: what those change that do more than pass it on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from registry_builder.storage.protocol import Body, DoEach, PutOutcome, Storage, StoredObject
+
+
+class ForwardingStorage:
+    """`Storage` before another one. Work isn't shared out: what a subclass notes in another process would be lost.
+
+    Args:
+        storage: where every request goes.
+    """
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    @property
+    def description(self) -> str:
+        """See `Storage.description`."""
+        return self._storage.description
+
+    @property
+    def requests(self) -> Counter[str]:
+        """See `Storage.requests`."""
+        return self._storage.requests
+
+    @property
+    def bytes_put(self) -> int:
+        """See `Storage.bytes_put`."""
+        return self._storage.bytes_put
+
+    @property
+    def do_each(self) -> DoEach | None:
+        """See `Storage.do_each`."""
+        return None
+
+    def get(self, key: str, *, max_bytes: int) -> StoredObject:
+        """See `Storage.get`."""
+        return self._storage.get(key, max_bytes=max_bytes)
+
+    def put_new(self, key: str, body: Body) -> PutOutcome:
+        """See `Storage.put_new`."""
+        return self._storage.put_new(key, body)
+
+    def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
+        """See `Storage.put_if_match`."""
+        return self._storage.put_if_match(key, body, etag)
+
+    def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
+        """See `Storage.put_mutable`."""
+        return self._storage.put_mutable(key, body, only_if_changed=only_if_changed)
+
+    def flush(self) -> None:
+        """See `Storage.flush`."""
+        self._storage.flush()
+
+
+__all__ = ["ForwardingStorage"]
