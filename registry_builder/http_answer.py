@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -87,7 +88,8 @@ def _is_current(request: Mapping[str, str], file: FileFacts) -> bool:
     if since is None:
         return False
     try:
-        return file.modified_at <= parsedate_to_datetime(since).timestamp()
+        date = parsedate_to_datetime(since)
+        return file.modified_at <= (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
@@ -35,9 +35,14 @@ _WRITES: Final = (
 _NO_ROOT = "metadata/0.root.json"  # versions begin at 1, so it never is there
 _MAX_SKEW_S = 60
 _MAX_AGE_S = 60
+_SHOWN = 60  # characters of a header
 _PATIENCE_S = 10.0
 _MISSING = "switch off the error page or the fallback to index.html of the CDN: what is missing is a 404 or 403"
 _POLICY = "write the policy of docs/publishing.md"
+_NO_POLICY = (
+    "the bucket has no policy: a CDN with origin access control can't read it, nothing refuses to overwrite what is "
+    "published, and whether strangers read is up to the access lists of bucket and objects"
+)
 _BLOCK = "aws s3api put-public-access-block, where readers come by a CDN and none reads the bucket itself"
 
 
@@ -95,7 +100,7 @@ def _asked(check: str, ask: Any) -> Finding:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code"))
         if code == "NoSuchBucketPolicy":
-            return Finding(check, "ok", "the bucket has no policy: only its owner's roles read and write")
+            return Finding(check, "warning", _NO_POLICY, _POLICY)
         if code == "NoSuchPublicAccessBlockConfiguration":
             return Finding(check, "warning", "nothing keeps the bucket from being opened to everybody", _BLOCK)
         if code == "RequestTimeTooSkewed":
@@ -110,9 +115,18 @@ def _asked(check: str, ask: Any) -> Finding:
 
 def _clock(answer: Mapping[str, Any], now: datetime) -> Finding:
     stated = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-    if stated is None:
+    if not stated:
         return Finding("clock", "unknown", "the store doesn't say what time it has")
-    skew = (now - parsedate_to_datetime(stated)).total_seconds()
+    try:
+        date = parsedate_to_datetime(stated)
+        has_zone = date.tzinfo is not None
+        # RFC 9110 wants GMT, and what a server without a zone means is mostly that
+        skew = (now - (date if has_zone else date.replace(tzinfo=timezone.utc))).total_seconds()
+    except (ValueError, OverflowError):
+        return Finding("clock", "unknown", f"the store says that it has '{stated[:_SHOWN]}', which is not a time")
+    if abs(skew) > _MAX_SKEW_S and not has_zone:
+        text = f"the store says that it has '{stated[:_SHOWN]}', without a time zone: it can't be compared"
+        return Finding("clock", "unknown", text, "compare this host's clock with another: timedatectl")
     if abs(skew) > _MAX_SKEW_S:
         text = f"this host's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the store's"
         return Finding("clock", "error", f"{text}: expiries would be signed wrong", "set the clock: timedatectl")
@@ -136,7 +150,12 @@ def _blocks(answer: Mapping[str, Any]) -> Finding:
 
 
 def _policy(text: str) -> Finding:
-    policy = json.loads(text)
+    try:
+        policy = json.loads(text)
+    except (ValueError, RecursionError):
+        policy = None
+    if not isinstance(policy, dict):
+        return Finding("policy", "unknown", "what the store answers for the bucket's policy is not one", _POLICY)
     if problems := policy_problems(policy):
         return Finding("policy", "error", "; ".join(problems), _POLICY)
     if leaks := policy_problems(policy, writes=False):
@@ -153,7 +172,10 @@ def policy_problems(policy: Mapping[str, Any], *, writes: bool = True) -> list[s
     """
     statements = policy.get("Statement", [])
     found = []
-    for number, statement in enumerate([statements] if isinstance(statements, dict) else statements):
+    for number, statement in enumerate(statements if isinstance(statements, list) else [statements]):
+        if not isinstance(statement, dict):
+            found += [f"statement number {number + 1} is not of a form that can be judged"] if writes else []
+            continue
         if statement.get("Effect") != "Allow" or not _names_everybody(statement):
             continue
         given = statement.get("Action", [])
@@ -249,7 +271,8 @@ def _readers_headers(address: str) -> Finding:
             "let the CDN pass Cache-Control of the store on, with a least time to live of 0",
         )
     age = answer.headers.get("Age", "0")
-    if age.isdecimal() and int(age) > _MAX_AGE_S:
+    # more than nine digits are no age that anybody had to read in full
+    if age.isdecimal() and int(age[:9]) > _MAX_AGE_S:
         return Finding(
             "readers' headers",
             "error",

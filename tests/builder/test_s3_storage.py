@@ -13,6 +13,7 @@ from urllib.request import urlopen
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
+from botocore.exceptions import ClientError
 
 from registry_builder.storage import (
     Body,
@@ -25,6 +26,8 @@ from registry_builder.storage import (
 )
 from registry_builder.storage import s3 as s3_module
 from registry_builder.storage.s3 import S3Storage, part_bytes_for
+from registry_builder.storage.s3_errors import unavailable
+from sealdex.cli.advice import report
 from sealdex.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -68,8 +71,13 @@ def uploads_of(storage: S3Storage, bucket: str) -> list[Any]:
     return list(storage._client.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
 
 
-def answer_with(storage: S3Storage, status: int, code: str, *, times: int, verb: str = "PUT") -> list[int]:
-    """Let the next ``times`` requests be answered by ``status`` without reaching the server; count them."""
+def answer_with(
+    storage: S3Storage, status: int, code: str, *, times: int, verb: str = "PUT", more: str = ""
+) -> list[int]:
+    """Let the next ``times`` requests be answered by ``status`` without reaching the server; count them.
+
+    For what SeaweedFS doesn't answer; botocore signs, retries, parses and raises as ever. ``more`` is XML.
+    """
     answered: list[int] = []
 
     def intercept(request: Any, **_: Any) -> AWSResponse | None:
@@ -80,7 +88,7 @@ def answer_with(storage: S3Storage, status: int, code: str, *, times: int, verb:
         class Raw:
             @staticmethod
             def stream(**_: Any) -> list[bytes]:
-                return [f"<Error><Code>{code}</Code><Message>said so</Message></Error>".encode()]
+                return [f"<Error><Code>{code}</Code><Message>said so</Message>{more}</Error>".encode()]
 
         return AWSResponse(request.url, status, HTTPHeaders(), Raw())
 
@@ -271,6 +279,55 @@ def test_a_store_without_conditional_writes_is_named(storage: S3Storage) -> None
     with pytest.raises(UnavailableError) as caught:
         storage.put_new(KEY, body(b"one"))
     assert "conditional writes" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "more", "helps", "misleads"),
+    [
+        (400, "InvalidToken", "", "AWS_SESSION_TOKEN", "network"),
+        (400, "ExpiredToken", "", "log in again", "network"),
+        (400, "MissingContentMD5", "", "Content-MD5", "conditional"),
+        (501, "NotImplemented", "<Header>x-amz-checksum-sha256</Header>", "x-amz-checksum-sha256", "conditional"),
+        (501, "NotImplemented", "<Header>If-None-Match</Header>", "no conditional writes", "checksum"),
+        (501, "NotImplemented", "", "x-amz-checksum-sha256", "network"),
+        (403, "RequestTimeTooSkewed", "", "clock", "s3:PutObject"),
+        (403, "AccessDenied", "", "s3:PutObject", "network"),
+        (403, "SomethingOfTheirOwn", "", "s3:PutObject", "network"),
+        (301, "PermanentRedirect", "", "region=NAME", "network"),
+        (400, "AuthorizationHeaderMalformed", "", "region=NAME", "network"),
+        (400, "IllegalLocationConstraintException", "", "region=NAME", "network"),
+        (404, "NoSuchBucket", "", "create the bucket", "network"),
+        (503, "SlowDown", "", "fewer requests", "network"),
+        (500, "InternalError", "", "failed by itself", "network"),
+        (405, "MethodNotAllowed", "", "endpoint_url", "clock"),
+        (418, "NobodyKnowsThis", "", "documentation of the store", "check the"),
+    ],
+)
+def test_advice_follows_the_code_that_the_store_answers_with(
+    storage: S3Storage, monkeypatch: pytest.MonkeyPatch, status: int, code: str, more: str, helps: str, misleads: str
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)  # botocore tries some of them again, after seconds
+    answer_with(storage, status, code, times=1000, more=more)
+    with pytest.raises(UnavailableError, match=code) as caught:
+        storage.put_new(KEY, body(b"one"))
+    hint = report(caught.value).hint or ""
+    assert helps in hint
+    assert misleads not in hint.replace("so the network is not at fault", "")
+    assert "refused" in caught.value.message
+
+
+def test_a_head_says_only_a_status_and_the_advice_follows_that(storage: S3Storage) -> None:
+    answer_with(storage, 400, "", times=1000, verb="HEAD")
+    with pytest.raises(UnavailableError) as caught:
+        storage.put_mutable(KEY, body(b"one"), only_if_changed=True)
+    assert "the region, the session" in (caught.value.hint or "")
+
+
+def test_a_role_that_cannot_be_taken_is_no_matter_of_the_bucket() -> None:
+    answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    refused = unavailable(ClientError(answer, "AssumeRoleWithWebIdentity"), key="", storage="s3://b")
+    assert "whom it trusts" in (refused.hint or "")
+    assert "s3:" not in (refused.hint or "")
 
 
 def test_a_missing_bucket_is_not_taken_for_an_empty_registry(storage: S3Storage) -> None:

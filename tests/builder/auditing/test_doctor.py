@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ def test_a_bucket_is_looked_over(tree: Tree, s3_server: S3Server, s3_uri: str) -
         assert findings(tree, s3_uri)["policy"].level == "error"
     finally:
         client.delete_bucket_policy(Bucket=bucket)
-    assert findings(tree, s3_uri)["policy"].level == "ok"
+    none = findings(tree, s3_uri)["policy"]
+    assert none.level == "warning"
+    assert "no policy" in none.message
+    assert "docs/publishing.md" in none.remedy
 
 
 def stubbed(call: str, answer: dict[str, Any] | str) -> Finding:
@@ -72,7 +76,12 @@ def stubbed(call: str, answer: dict[str, Any] | str) -> Finding:
                 stubber.add_client_error(method, answer)
             else:
                 stubber.add_response(method, answer)
-        checks = {"get_public_access_block": "public access", "get_bucket_acl": "access list"}
+        checks = {
+            "get_public_access_block": "public access",
+            "get_bucket_acl": "access list",
+            "head_bucket": "clock",
+            "get_bucket_policy": "policy",
+        }
         return next(f for f in _bucket(client, "bucket", "timestamp.json", utc_now()) if f.check == checks[call])
 
 
@@ -95,6 +104,44 @@ def test_public_access_blocks(answer: dict[str, Any] | str, level: str, said: st
     assert found.level == level
     assert said in found.message
     assert (level == "warning") == ("put-public-access-block" in found.remedy)
+
+
+def dated(date: str | None) -> dict[str, Any]:
+    return {"ResponseMetadata": {"HTTPHeaders": {} if date is None else {"date": date}}}
+
+
+@pytest.mark.parametrize(
+    ("date", "level", "said"),
+    [
+        ("NOW GMT", "ok", "agree"),
+        ("NOW -0000", "ok", "agree"),  # read as a time without zone
+        ("NOW", "ok", "agree"),
+        ("Sat, 28 Nov 2020 09:00:00", "unknown", "without a time zone"),
+        ("Sat, 28 Nov 2020 09:00:00 GMT", "error", "ahead of"),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", "error", "behind"),
+        ("Sat, 99 Nov 2026 99:00:00 GMT", "unknown", "not a time"),
+        ("Sat, 28 Nov 99999999999999999999 09:00:00 GMT", "unknown", "not a time"),
+        ("yesterday", "unknown", "not a time"),
+        ("", "unknown", "doesn't say"),
+        (None, "unknown", "doesn't say"),
+    ],
+)
+def test_whatever_the_store_says_of_its_time_is_judged(date: str | None, level: str, said: str) -> None:
+    now = format_datetime(utc_now()).removesuffix(" +0000")
+    found = stubbed("head_bucket", dated(date and date.replace("NOW", now)))
+    assert (found.level, said in found.message) == (level, True), found
+
+
+@pytest.mark.parametrize("policy", ["", "[]", "nonsense", "[" * 100_000, '{"Statement": ["x"]}', '{"Statement": 7}'])
+def test_a_policy_that_is_none_is_never_ok(policy: str) -> None:
+    found = stubbed("get_bucket_policy", {"Policy": policy})
+    assert found.level in {"unknown", "error"}
+
+
+def test_a_bucket_without_a_policy_is_not_called_well() -> None:
+    found = stubbed("get_bucket_policy", "NoSuchBucketPolicy")
+    assert (found.level, found.check) == ("warning", "policy")
+    assert "overwrite" in found.message
 
 
 def grants(*given: tuple[str, str]) -> dict[str, Any]:
