@@ -36,16 +36,40 @@ def read_yaml(data: bytes) -> Any:
             the core schema, or too deep or too large when expanded.
     """
     try:
-        data.decode("utf-8")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise YamlError(f"is not UTF-8 (byte {error.start})") from error
-    loader = _Loader(data)
     try:
-        return _Builder(loader.get_event).document()
+        loader = _Loader(data)  # PyYAML's own parser looks for control characters here, libyaml later
+        try:
+            return _Builder(loader.get_event).document()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        raise YamlError(f"is not valid YAML: {_in_one_line(error)}") from error
-    finally:
-        loader.dispose()
+        raise YamlError(_known_cause(text, error) or f"is not valid YAML: {_in_one_line(error)}") from error
+
+
+# What can't stand in a YAML file at all (section 5.1); a byte order mark may begin one.
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# A bracket of a flow collection, or what hides one: a quoted scalar (behind white space or an indicator), a comment.
+_BRACKETS = re.compile(r"""(?<![^\s\[\]{},:])(?:"(?:\\.|[^"\\])*"?|'[^']*'?)|(?<!\S)\#[^\n]*|[\[{]|[\]}]""", re.DOTALL)
+
+
+def _known_cause(text: str, error: yaml.YAMLError) -> str | None:
+    """Return why the text was refused, where that can be told without the parser's words, which change.
+
+    The parser reads ahead of its events, so it may meet its own limit of depth before the builder meets `MAX_DEPTH`.
+    """
+    if (found := _UNPRINTABLE.search(text)) is not None:
+        line = text.count("\n", 0, found.start()) + 1
+        return f"holds the control character U+{ord(found.group()):04X} (line {line}): remove it"
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    depth = 0
+    for bracket in _BRACKETS.finditer(text, 0, len(text) if mark is None else mark.index):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(bracket.group(), 0)
+        if depth > MAX_DEPTH:
+            return f"is nested more than {MAX_DEPTH} levels deep (line {text.count(chr(10), 0, bracket.start()) + 1})"
+    return None
 
 
 def _in_one_line(error: yaml.YAMLError) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 from registry_builder.storage import Body, ObjectConflictError, PutOutcome, headers_for
 from registry_builder.storage import folder as folder_module
+from registry_builder.storage import nameless as nameless_module
 from registry_builder.storage.folder import TEMPORARY_FOLDER, FolderStorage
 from sealdex.errors import UnavailableError
 
@@ -181,24 +182,29 @@ def test_nothing_is_left_in_the_temporary_folder_by_a_writer_that_ends(root: Pat
 def test_a_file_system_without_nameless_files_gets_its_files_all_the_same(
     root: Path, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
-    asked = 0
-    real = os.open
+    class Refusing:
+        """The module os as the storage sees it; other libraries (file locks) may open nameless files of their own."""
 
-    def refusing(path: Any, flags: int, *arguments: Any, **options: Any) -> int:
-        nonlocal asked
-        if flags & os.O_TMPFILE == os.O_TMPFILE:
-            asked += 1
-            raise OSError(code, os.strerror(code))
-        return real(path, flags, *arguments, **options)
+        asked = 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(os, name)
+
+        def open(self, path: Any, flags: int, *arguments: Any, **options: Any) -> int:
+            if flags & os.O_TMPFILE == os.O_TMPFILE:
+                self.asked += 1
+                raise OSError(code, os.strerror(code))
+            return os.open(path, flags, *arguments, **options)
 
     root.mkdir()
-    monkeypatch.setattr(os, "open", refusing)
+    refusing = Refusing()
+    monkeypatch.setattr(nameless_module, "os", refusing)
     storage = FolderStorage(root)
     for key in ("a.json", "b/c.json"):
         assert storage.put_new(key, Body.of_bytes(key.encode(), HEADERS)) is PutOutcome.CREATED
         with pytest.raises(ObjectConflictError):
             storage.put_new(key, Body.of_bytes(b"other", HEADERS))
-    assert asked == 1
+    assert refusing.asked == 1
     assert sorted(path.read_text() for path in published(root)) == ["a.json", "b/c.json"]
 
 

@@ -6,14 +6,17 @@ import contextlib
 import itertools
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from support.authoring import Bare, errors, url_artifact, warnings
 
+from registry_builder.source import yaml12
 from registry_builder.source.files import MAX_MANIFEST_BYTES, decode_document
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Problem, SourcePlugin
@@ -228,27 +231,35 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [{','.join(['*' + chr(97 + i)] * 9)}]\n" for i in range(9)
 )
 
+HIDDEN_BRACKETS = f"# {'[' * 100}\na: '{'[' * 100}'\nb: \"\\\"{'{' * 100}\"\nc: it's\nd: ["
+
 
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (BOMB, "expands to more than"),
         ("&a [*a]", "has no finished anchor"),
-        ("[" * 500_000, "levels deep"),
-        ("{" * 500_000, "levels deep"),
+        ("[" * 500_000, "is nested more than 64 levels deep (line 1)"),
+        ("a:\n  " + "{" * 500_000, "is nested more than 64 levels deep (line 2)"),
         ("- " * 500_000, "levels deep"),
         ("a: 1\na: 2\n", "the key 'a' twice"),
         ("a: !!python/object/apply:os.system [id]\n", "has the tag"),
         ("a: 1\n---\nb: 2\n", "second document"),
-        ("a: \x07\n", "control characters are not allowed"),
+        ("b: 1\na: \x07\n", "holds the control character U+0007 (line 2)"),
+        (HIDDEN_BRACKETS, "is not valid YAML"),
         (b"a: \xff\n", "is not UTF-8"),
         ("1: a\n", "a key that is no text"),
         ("? [a]\n: b\n", "a key that is no text"),
     ],
-    ids=range(12),
+    ids=range(13),
 )
-def test_hostile_yaml_is_refused_with_a_reason(data: str | bytes, message: str) -> None:
-    with pytest.raises(YamlError, match=message):
+@pytest.mark.parametrize("parser", ["libyaml", "python"])
+def test_hostile_yaml_is_refused_with_a_reason(
+    data: str | bytes, message: str, parser: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if parser == "python":  # where PyYAML has no compiled part
+        monkeypatch.setattr(yaml12, "_Loader", yaml.Loader)
+    with pytest.raises(YamlError, match=re.escape(message)):
         read_yaml(data.encode() if isinstance(data, str) else data)
 
 
