@@ -89,6 +89,8 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         others = [f"  ~ {plugin}" for plugin in plan.changed_plugins if plugin not in touched]
         empty = [f"  + {plugin} (no release yet)" for plugin in new if plugin not in touched]
         _lines(out, [*releases, *sorted(empty), *others])
+        if not (plan.new_plugins or plan.changed_plugins) and "catalog" in dict(plan.reasons) and _has_shards(plan):
+            out.line("  ~ rows of the catalogue that another version of sealdex-builder wrote otherwise")
         for kind, uploads in plan.uploads:
             if uploads:
                 out.line(f"  upload {counted(len(uploads), kind.removesuffix('s'))}, {in_bytes(_bytes(uploads))}")
@@ -107,6 +109,10 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         out.warn(f"and {len(plan.carried) - _SHOWN} more plugins that are not in the source tree")
     for plugin, version in plan.kept[:_SHOWN]:
         out.warn(f"{plugin} {version} is published and not in the source tree: it stays published")
+
+
+def _has_shards(plan: PublishPlan) -> bool:
+    return any(upload.key.startswith("targets/catalog/") for _, uploads in plan.uploads for upload in uploads)
 
 
 def _lines(out: Output, lines: list[str]) -> None:

@@ -11,25 +11,16 @@ from typing import Any
 from sealdex.model.catalogue import CATALOGUE_FORMAT, CatalogueRow, CatalogueShard, shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, ReleaseEntry
-
-_STABLE = "stable"
+from sealdex.model.index import IndexDocument, ReleaseEntry, latest_release
 
 
 def catalogue_row(document: IndexDocument) -> CatalogueRow:
     """Return the row of a plugin; `CatalogueRow` says what each field means."""
     channels: dict[str, str] = {}
-    newest: ReleaseEntry | None = None
-    stable: ReleaseEntry | None = None
     for release in document.releases:  # newest first, so the first that is seen is the newest
-        if release.yanked is not None:
-            continue
-        newest = newest or release
-        for channel in release.channels:
+        for channel in release.channels if release.yanked is None else ():
             channels.setdefault(channel, release.version)
-        if stable is None and _STABLE in release.channels:
-            stable = release
-    latest = stable or newest
+    latest = latest_release(document)
     return CatalogueRow(
         namespace=document.namespace,
         name=document.name,

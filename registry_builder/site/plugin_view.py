@@ -14,12 +14,11 @@ from registry_builder.site.matrix import Matrix, platform_matrix
 from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
 from sealdex.cli.output import clean
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import IndexDocument, ReleaseEntry, release_folder
+from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, release_folder
 from sealdex.model.plugin import Mark
 from sealdex.model.versions import parse_version
 
 WEB = ("https://", "http://")
-_STABLE = "stable"
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ def plugin_view(
     """
     plugin = document.id
     row = catalogue_row(document)
-    latest = document.release(row.latest) if row.latest else None
+    latest = latest_release(document)
     state = "released" if latest else "all-yanked" if document.releases else "unreleased"
     shown = latest or (document.releases[0] if document.releases else None)
     return PluginView(
@@ -157,7 +156,7 @@ def plugin_view(
         state=state,
         deprecated=mark_view(document.deprecated, known),
         latest=_line(latest) if latest else None,
-        channels=tuple(sorted(row.channels.items(), key=lambda item: (item[0] != _STABLE, item[0]))),
+        channels=tuple(sorted(row.channels.items(), key=lambda item: (item[0] != STABLE, item[0]))),
         releases=tuple(map(_line, document.releases)),
         matrix=platform_matrix(shown) if shown else None,
         conditions=selector_in_words(shown.selector, shown.tags) if shown and (shown.selector or shown.tags) else "",
@@ -175,8 +174,7 @@ def plugin_view(
 
 def dependencies_of(document: IndexDocument) -> frozenset[PluginId]:
     """Return the plugins that a plugin's latest release needs: on whose pages it stands as a dependent."""
-    latest = catalogue_row(document).latest
-    release = document.release(latest) if latest else None
+    release = latest_release(document)
     return frozenset(filter(None, map(_parsed, release.dependencies))) if release else frozenset()
 
 

@@ -21,7 +21,7 @@ from registry_builder.source.config import SiteSection
 from sealdex.errors import ConfigError, SealdexError
 
 OVERRIDES = "site"
-LAYOUT = 2
+LAYOUT = 3
 """Raised when this package lays pages out differently from the same templates, so that all are written anew."""
 
 _ASSET_FOLDERS = ("assets", "vendor")

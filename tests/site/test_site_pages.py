@@ -286,6 +286,15 @@ def event(action: str, **fields: Any) -> dict[str, Any]:
     return {"action": action, "at": "2026-11-21T12:00:00Z", "by": "ann", **fields}
 
 
+def test_page_and_badge_show_the_release_that_install_takes(tree: Tree, run: Publish, site: Path) -> None:
+    tree.release("acme/slack", "2.0.0-rc.1", channel="stable")
+    run()
+    page = (site / "acme/slack/index.html").read_text()
+    assert '<span class="version">1.0.0</span></h1>' in page
+    assert "2.0.0-rc.1" in page  # among the releases
+    assert xml(site / "acme/slack/version.svg").get("aria-label") == "version: 1.0.0"
+
+
 def test_a_plugin_whose_releases_are_all_yanked_says_so_and_offers_nothing(
     tree: Tree, run: Publish, site: Path
 ) -> None:

@@ -156,15 +156,17 @@ def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
 def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int | None) -> None:
     import msgspec  # noqa: PLC0415  # a command imports when it runs
 
+    from sealdex.model.index import latest_release  # noqa: PLC0415  # the same
     from sealdex.resolve import newest_first  # noqa: PLC0415  # the same
 
     document = found.document
-    releases = newest_first(document)
+    releases, latest = newest_first(document), latest_release(document)
     out.result({
         "plugin": str(document.id),
         "registry": found.trust.registry,
         "signed_by": found.trust.signed_by,
         "root_version": found.trust.root_version,
+        "latest": latest.version if latest is not None else None,
         "fits_here": here.release.version if here is not None else None,
         **msgspec.to_builtins(document),
     })  # fmt: skip
@@ -184,8 +186,9 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
     ):
         if value:
             out.line(f"  {label}: {value}")
-    if newest := next((r for r in releases if r.evaluations and r.yanked is None), None):
-        _show_evaluations(out, newest)
+    evaluated = (r for r in (latest, *releases) if r is not None and r.evaluations and r.yanked is None)
+    if measured := next(evaluated, None):
+        _show_evaluations(out, measured)
     if here is not None:
         size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
         out.line(f"  for this host: {here.release.version}{size}", style="green")

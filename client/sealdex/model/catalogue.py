@@ -17,7 +17,8 @@ class CatalogueRow(Struct, frozen=True, omit_defaults=True):
     """What a list shows of a plugin.
 
     Attributes:
-        latest: the newest version that isn't yanked: of ``stable`` where there is one, else of any channel.
+        latest: the version to show first: the newest of ``stable`` that is neither yanked nor a pre-release; where
+            there is none, the newest that isn't yanked, of ``stable`` before other channels.
         labels: label key to the values that the latest release's artifacts are for; a key that is missing is
             unconstrained.
         tags: compatibility tags that some artifact of the latest release needs.

@@ -15,11 +15,13 @@ from msgspec import Meta, Struct
 from sealdex.model.environment import Environment
 from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
 from sealdex.model.plugin import Attachment, Evaluation, Mark, Owner
+from sealdex.model.precedence import is_prerelease, version_sort_key
 from sealdex.model.selectors import Selector, mismatch
 from sealdex.model.versions import Version, VersionText, parse_version
 
 INDEX_FORMAT = 1
 MAX_INDEX_BYTES = 8 * 1024 * 1024
+STABLE = "stable"
 
 
 class FilePin(Struct, frozen=True):
@@ -113,6 +115,18 @@ class IndexDocument(Struct, frozen=True, omit_defaults=True):
     def release(self, version: str) -> ReleaseEntry | None:
         """Return the release of exactly that version, or None."""
         return next((r for r in self.releases if r.version == version), None)
+
+
+def latest_release(document: IndexDocument) -> ReleaseEntry | None:
+    """Return the release that is shown as a plugin's latest, wherever one is shown; None when all are yanked.
+
+    The newest of channel ``stable`` that is neither yanked nor a pre-release: what ``install`` takes where the
+    environment fits. Where there is none, the newest of ``stable`` that isn't yanked, else of any channel.
+    """
+    offered = [release for release in document.releases if release.yanked is None]
+    stable = [release for release in offered if STABLE in release.channels]
+    final = [release for release in stable if not is_prerelease(release.version)]
+    return max(final or stable or offered, key=lambda release: version_sort_key(release.version), default=None)
 
 
 def condition_problem(selector: dict[str, Any], tags: tuple[str, ...], environment: Environment) -> str | None:

@@ -7,6 +7,11 @@ many small calls, and takes as long to import as a light command has altogether.
 from __future__ import annotations
 
 
+def is_prerelease(version: str) -> bool:
+    """Tell whether a semantic version is a pre-release: ``1.0.0-rc.1`` is, ``1.0.0+build-7`` isn't."""
+    return "-" in version.partition("+")[0]
+
+
 def version_sort_key(version: str) -> tuple[object, ...]:
     """Return a key that sorts versions by precedence, ties in build metadata by text.
 

@@ -10,12 +10,10 @@ from msgspec import Struct
 
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
+from sealdex.model.index import STABLE, ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.resolve.requests import Want
-
-STABLE = "stable"
 
 ReasonKind = Literal["range", "prerelease", "channel", "yanked", "rollout", "environment", "unreadable"]
 

@@ -84,6 +84,7 @@ def test_each_mark_is_an_event_that_clients_see_and_that_another_takes_back(
     assert marked is not None
     assert (marked.by, marked.why) == ("Kim <kim@example.org>", "leaks")
     assert entry(live, "acme/slack", "1.1.0-rc.1").channels == ("beta", "stable")
+    # 1.0.0 is yanked, so of stable there is nothing but the pre-release
     assert row(live, "acme/slack").latest == "1.1.0-rc.1"
     assert (row(live, "acme/mail").deprecated, row(live, "acme/mail").use) == ("one is enough", "acme/slack")
     assert call(root, "unyank", "acme/slack@1.0.0", *BY) == 0

@@ -169,6 +169,16 @@ def test_latest_is_the_newest_stable_release_that_is_not_yanked() -> None:
     assert row_of(beta, stable, old).releases == 3
 
 
+def test_a_pre_release_that_is_stable_is_not_the_latest_while_there_is_another() -> None:
+    early = release("2.0.0-rc.1", artifact())
+    final = release("1.0.0", artifact(selector={"match_labels": {"os": "linux"}}))
+    row = row_of(early, final)
+    # the row's facts are those of the release that it names
+    assert (row.latest, row.labels) == ("1.0.0", {"os": ("linux",)})
+    assert row.channels == {"stable": "2.0.0-rc.1"}
+    assert row_of(early, final, events=(event("yank", "1.0.0"),)).latest == "2.0.0-rc.1"
+
+
 def test_labels_are_what_every_artifact_limits() -> None:
     def on(**labels: str) -> dict[str, Any]:
         return {"match_labels": labels}
