@@ -7,6 +7,7 @@ enough.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
 
 from registry_builder.claims import ClaimWork, claim_files, claim_work, read_claim
 from registry_builder.compile.index import Ingestion
+from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.publisher import Publisher
 from registry_builder.signing.authority import reachable_signers
 from registry_builder.signing.roles import TargetPin, bin_names, build_target_role, claim_role, claims_of
@@ -47,14 +49,16 @@ class ClaimSignature:
     threshold: int
 
 
-def sign_claim(publisher: Publisher, namespace: str) -> ClaimSignature:
+def sign_claim(publisher: Publisher, namespace: str, *, accept_removed: Collection[PluginId] = ()) -> ClaimSignature:
     """Sign what the source tree has of a claimed namespace with its keys that are here.
 
     Args:
         publisher: of the realm; its tree is complete, or has all plugins of the namespace.
         namespace: the namespace.
+        accept_removed: plugins that are signed although they lack events that are published already.
 
     Raises:
+        EventsRemovedError: plugins lack events that are published already; nothing was signed.
         NotFoundError: no such namespace is claimed.
         ConfigError: none of its keys can sign here; each is named with the reason.
         VerificationError: what is published isn't what the trust root vouches for.
@@ -69,7 +73,7 @@ def sign_claim(publisher: Publisher, namespace: str) -> ClaimSignature:
             hint=f"sealdex-builder ceremony start claim-{namespace} --claim {namespace}=KEY",
         )
     now = publisher.clock()
-    work, published = _work(publisher, namespace, now)
+    work, published = _work(publisher, namespace, now, accept_removed)
     delegated = targets.get_delegated_role(role)
     if work.reason is None:
         return ClaimSignature(None, published, (), 0, delegated.threshold)
@@ -100,7 +104,9 @@ def sign_claim(publisher: Publisher, namespace: str) -> ClaimSignature:
     )
 
 
-def _work(publisher: Publisher, namespace: str, now: datetime) -> tuple[ClaimWork, int]:
+def _work(
+    publisher: Publisher, namespace: str, now: datetime, accept_removed: Collection[PluginId]
+) -> tuple[ClaimWork, int]:
     tree = publisher.tree
     plugins = {
         plugin: source
@@ -113,6 +119,9 @@ def _work(publisher: Publisher, namespace: str, now: datetime) -> tuple[ClaimWor
         if state is not None and namespace not in state.claims:
             reader.load_bins(bin_names(state.bits))
         found = survey(Sources(plugins, is_complete=False, ingestion=ingestion), state, reader)
+    if lacking := [each for each in found.older if each.events and each.plugin not in accept_removed]:
+        command = f"sealdex-builder namespace sign {namespace}"
+        raise EventsRemovedError(lacking, untouched=_UNTOUCHED, command=command)
     work = next(
         each for each in claim_work(tree.config, publisher.trust, state, found, now) if each.namespace == namespace
     )

@@ -21,7 +21,6 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Role, Targets
 from tuf.api.serialization import DeserializationError
 
-from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.signing.roles import TargetPin, claim_role, claims_of, is_due, role_section, same_authority
 from registry_builder.signing.trust import Trust, trust_folder
 from registry_builder.source.config import RegistryConfig
@@ -200,7 +199,7 @@ def decide_claims(
             waiting.append(
                 Waiting(each.namespace, plugins, tuple(map(name_of, role.keyids)), role.threshold, each.reason)
             )
-    return ClaimDecision(_without(found, held), sign, reasons, taken, tuple(waiting), blocked)
+    return ClaimDecision(found.without(held), sign, reasons, taken, tuple(waiting), blocked)
 
 
 def _fits(file: SignedClaim, work: ClaimWork, state: PublishedState | None) -> bool:
@@ -210,22 +209,6 @@ def _fits(file: SignedClaim, work: ClaimWork, state: PublishedState | None) -> b
         return False
     known = all(pin in (work.before.get(target), work.after.get(target)) for target, pin in file.pins.items())
     return known and set(work.before) <= set(file.pins)
-
-
-def _without(found: Survey, held: set[PluginId]) -> Survey:
-    """Return a survey in which these plugins are as they are published."""
-    if not held:
-        return found
-    rows = dict(found.rows)
-    for change in found.changes:
-        if change.source.id not in held:
-            continue
-        if change.published is None:
-            del rows[change.source.id]
-        else:
-            rows[change.source.id] = catalogue_row(change.published)
-    changes = tuple(change for change in found.changes if change.source.id not in held)
-    return replace(found, changes=changes, rows=rows)
 
 
 def hold_back_targets(trust: Trust, state: PublishedState | None, waiting: Iterable[Waiting]) -> Trust:

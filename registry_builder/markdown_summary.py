@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from registry_builder.compile.removed_events import Older
 from registry_builder.plan import PublishPlan
 from registry_builder.source.tree import Problem, Severity
 from registry_builder.status import RealmStatus
@@ -51,8 +52,15 @@ def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int) 
 def plan_markdown(plan: PublishPlan, title: str) -> str:
     """Return what a publish of a realm would change, or changed."""
     lines = [f"## {escaped(title)}: realm {escaped(plan.realm)}", ""]
+    if plan.held:
+        lines += [
+            "❌ Left as they are published, since the source tree lacks events of them; is it an older checkout?",
+            "",
+        ]
+        lines += [*_bullets(_removed(each) for each in plan.older if each.plugin in plan.held), ""]
     if plan.is_empty:
-        return "\n".join([*lines, f"{code(plan.storage)} is up to date.", ""])
+        lines += [f"{code(plan.storage)} is up to date" + (" but for that." if plan.held else "."), ""]
+        return "\n".join([*lines, *_not_in_tree(plan)])
     lines += [f"Written to {code(plan.storage)}:", ""]
     new = set(plan.new_plugins)
     released = {plugin for plugin, _ in plan.new_releases}
@@ -68,8 +76,21 @@ def plan_markdown(plan: PublishPlan, title: str) -> str:
     ]
     lines += [f"| signed roles | {len(plan.reasons)} | |", ""]
     lines += _bullets(f"copied into the store: {code(artifact.url)}" for artifact in plan.ingest)
-    lines += _bullets(f"published and not in the source tree: {code(str(plugin))}" for plugin in plan.carried)
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, *_not_in_tree(plan)])
+
+
+def _not_in_tree(plan: PublishPlan) -> list[str]:
+    """Return what is published and not in the source tree: it stays, but for events that were given up on purpose."""
+    gone = [str(plugin) for plugin in plan.carried]
+    gone += [f"{plugin} {version}" for plugin, version in plan.kept]
+    lines = _bullets(f"published and not in the source tree: {code(each)}" for each in gone)
+    taken_back = [each for each in plan.older if each.events and each.plugin not in plan.held]
+    lines += _bullets(f"taken back, as it was asked for: {_removed(each)}" for each in taken_back)
+    return [*lines, ""]
+
+
+def _removed(lacking: Older) -> str:
+    return f"{code(str(lacking.plugin))}: {', '.join(escaped(str(event)) for event in lacking.events)}"
 
 
 def status_markdown(statuses: Iterable[RealmStatus]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
-from registry_builder.publish import PublishResult
+from registry_builder.publish import NotAllPublishedError, PublishResult
 from registry_builder.publish import publish as publish_realm
 from registry_builder.publisher import open_publisher
 from registry_builder.source import lifecycle
@@ -100,6 +100,7 @@ def publish(
     only: Collection[PluginId | str] | None = None,
     dry_run: bool = False,
     storage: Storage | None = None,
+    accept_removed: Collection[PluginId | str] = (),
 ) -> list[PublishResult]:
     """Publish what changed, one realm after the other.
 
@@ -109,13 +110,15 @@ def publish(
         only: just these plugins; what it costs then doesn't depend on how many others there are.
         dry_run: plan, and write nothing.
         storage: in place of the one that registry.toml names; for one realm.
+        accept_removed: plugins that are published although they lack events that are published already.
 
     Returns:
         A result a realm; with `only`, of the realms that those plugins are in.
 
     Raises:
-        UsageError: one of `only` isn't a plugin's name.
+        UsageError: one of `only` or `accept_removed` isn't a plugin's name.
         NotFoundError: there is no such realm or plugin.
+        NotAllPublishedError: some plugins lack published events; all others, in all realms, were published.
         SealdexError: as `registry_builder.publish.publish`.
     """
     plugins = None if only is None else [_plugin(each) for each in only]
@@ -129,9 +132,17 @@ def publish(
         realms = [each for each in realms if each in inside]
     if storage is not None and len(realms) != 1:
         raise UsageError("a storage is for one realm: name it", untouched="nothing was published")
-    return [
-        publish_realm(open_publisher(loaded, each, storage=storage), only=plugins, dry_run=dry_run) for each in realms
-    ]
+    accepted = [_plugin(each) for each in accept_removed]
+    results: list[PublishResult] = []
+    for each in realms:
+        publisher = open_publisher(loaded, each, storage=storage)
+        try:
+            results.append(publish_realm(publisher, only=plugins, dry_run=dry_run, accept_removed=accepted))
+        except NotAllPublishedError as error:  # the other realms are still wanted
+            results += error.results
+    if not dry_run and any(result.plan.held for result in results):
+        raise NotAllPublishedError(results)
+    return results
 
 
 def evaluate(

@@ -17,6 +17,7 @@ from registry_builder.claims import ClaimDecision, Waiting
 from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion, ReleaseChange
+from registry_builder.compile.removed_events import Older
 from registry_builder.signing.roles import (
     TargetPin,
     bin_bits,
@@ -64,6 +65,8 @@ class PublishPlan:
         carried: plugins that stay published although the source tree doesn't have them.
         kept: plugin and version of releases that stay published although the source tree doesn't have them.
         violations: published releases that were changed; with any, nothing is published.
+        older: plugins that the source tree seems to have as they were earlier.
+        held: those of them that aren't published because of that.
         ingest: artifacts to copy into the store.
         artifacts, manifests, readmes, attachments, indexes, shards: files to create.
         bits: bit length of the succinct delegation.
@@ -87,6 +90,8 @@ class PublishPlan:
     carried: tuple[PluginId, ...] = ()
     kept: tuple[tuple[PluginId, str], ...] = ()
     violations: tuple[ReleaseChange, ...] = ()
+    older: tuple[Older, ...] = ()
+    held: tuple[PluginId, ...] = ()
     ingest: tuple[IngestedArtifact, ...] = ()
     artifacts: tuple[Upload, ...] = ()
     manifests: tuple[Upload, ...] = ()
@@ -175,8 +180,9 @@ def plan_publish(
         changed_plugins=tuple(change.source.id for change in found.changes if not change.is_new),
         new_releases=tuple((change.source.id, version) for change in found.changes for version in change.new),
         carried=found.carried,
-        kept=tuple((change.source.id, version) for change in found.changes for version in change.kept),
+        kept=found.kept,
         violations=found.violations,
+        older=found.older,
         ingest=ingest,
         artifacts=artifacts,
         manifests=manifests,

@@ -10,7 +10,7 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import ModuleType
@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from registry_builder.commit import Committed, Earlier
 from registry_builder.compile.index import Ingestion
+from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.ingest import ingest
 from registry_builder.invalidation import invalidate
 from registry_builder.plan import IngestedArtifact, PublishPlan
@@ -45,6 +46,25 @@ class ReleaseChangedError(SealdexError):
     """A release that is published was changed in the source tree."""
 
     code = "release-changed"
+
+
+class NotAllPublishedError(EventsRemovedError):
+    """Plugins lack events that are published already; they stay as they are published.
+
+    Args:
+        results: what was done, a realm each: everything else was published.
+        dry_run: whether nothing was to be written.
+
+    Attributes:
+        results: the same.
+    """
+
+    def __init__(self, results: Sequence[PublishResult], *, dry_run: bool = False) -> None:
+        held = [each for result in results for each in result.plan.older if each.plugin in result.plan.held]
+        names = ", ".join(str(each.plugin) for each in held)
+        stays = f"{names} {'is' if len(held) == 1 else 'are'} published as before; the rest of the tree is published"
+        super().__init__(held, untouched="nothing was written" if dry_run else stays, command="sealdex-builder publish")
+        self.results = list(results)
 
 
 @dataclass
@@ -76,15 +96,24 @@ class PublishResult:
     warnings: list[str] = field(default_factory=list)
 
 
-def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, dry_run: bool = False) -> PublishResult:
+def publish(
+    publisher: Publisher,
+    *,
+    only: Collection[PluginId] | None = None,
+    dry_run: bool = False,
+    accept_removed: Collection[PluginId] = (),
+) -> PublishResult:
     """Publish a realm of a source tree.
 
     Args:
         publisher: see `open_publisher`.
         only: publish just these plugins; what it costs then doesn't depend on how many others there are.
         dry_run: plan, and write nothing.
+        accept_removed: plugins that are published although they lack events that are published already.
 
     Raises:
+        NotAllPublishedError: plugins lack events that are published already. They stay as they are published, and all
+            others were published; its ``results`` say what was done. A dry run says it in the plan instead.
         ReleaseChangedError: a published release was changed; nothing was written.
         InvalidReleasesError: a new release has errors; nothing was written.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
@@ -101,7 +130,7 @@ def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, d
         ingestion=Ingestion(enabled=config.registry.ingest),
     )
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
-    job = _Job(publisher, sources, dry_run=dry_run)
+    job = _Job(publisher, sources, dry_run=dry_run, accept_removed=accept_removed)
     try:
         result, attempts = retry_races(job.attempt)
     except TamperedError as error:
@@ -111,6 +140,8 @@ def publish(publisher: Publisher, *, only: Collection[PluginId] | None = None, d
         raise
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
+    if result.plan.held and not dry_run:
+        raise NotAllPublishedError([result])
     return result
 
 
@@ -139,10 +170,13 @@ def spent(storage: Storage, before: tuple[Counter[str], int]) -> tuple[Counter[s
 class _Job:
     """One publish over all its attempts, and what needn't be done again in the next one."""
 
-    def __init__(self, publisher: Publisher, sources: Sources, *, dry_run: bool) -> None:
+    def __init__(
+        self, publisher: Publisher, sources: Sources, *, dry_run: bool, accept_removed: Collection[PluginId]
+    ) -> None:
         self._publisher = publisher
         self._sources = sources
         self._dry_run = dry_run
+        self._accept_removed = accept_removed
         self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
         self._checked: set[tuple[PluginId, str]] = set()
         self._earlier = Earlier()
@@ -167,9 +201,12 @@ class _Job:
         self, state: PublishedState | None, reader: PublishedReader, now: datetime
     ) -> tuple[Publisher, Survey, PublishPlan]:
         found = survey(self._sources, state, reader)
+        # on every state that is published onto: whoever won a race may have published an event meanwhile
+        held = tuple(each.plugin for each in found.older if each.events and each.plugin not in self._accept_removed)
+        found = found.without(held)
         publisher, blocked_by = self._publisher.with_usable_trust(state, found, now)
         plan = publisher.plan(state, found, self._sources.ingestion, now)
-        plan = replace(plan, waiting=(*plan.waiting, *blocked_by))
+        plan = replace(plan, waiting=(*plan.waiting, *blocked_by), held=held)
         if plan.violations:
             raise changed_release(plan)
         if publisher.validate and not self._checked.issuperset(plan.new_releases):
@@ -212,7 +249,7 @@ def _finish(
     elif state is not None:
         publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
     result.versions = versions_after(state, committed)
-    result.warnings += map(str, plan.waiting)
+    result.warnings += _plan_warnings(plan)
     mutable = Recorder(publisher.storage, write=True)
     publisher = replace(publisher, storage=mutable)
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
@@ -242,7 +279,7 @@ def _foresee(
     result: PublishResult,
 ) -> None:
     """Find out which pages a publish would write; what is there is read and compared."""
-    result.warnings += map(str, plan.waiting)
+    result.warnings += _plan_warnings(plan)
     mutable = Recorder(publisher.storage, write=False)
     publisher = replace(publisher, storage=mutable)
     before = {} if state is None else {**state.versions, **versions_after(state, None)}
@@ -256,6 +293,12 @@ def _foresee(
     except SealdexError as error:
         result.warnings.append(f"it can't be said which pages would be written: {error.message}")
     result.files = planned_files(plan, {role: version + 1 for role, version in before.items()}, mutable.files)
+
+
+def _plan_warnings(plan: PublishPlan) -> list[str]:
+    """Return what the user should know of a plan although nothing is wrong with it."""
+    going_back = (each.warning for each in plan.older if each.plugin not in plan.held)
+    return [*map(str, plan.waiting), *(warning for warning in going_back if warning is not None)]
 
 
 def changed_release(plan: PublishPlan) -> ReleaseChangedError:
@@ -299,4 +342,4 @@ class _CallableModule(ModuleType):
 sys.modules[__name__].__class__ = _CallableModule
 
 
-__all__ = ["PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]
+__all__ = ["NotAllPublishedError", "PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.index import CompiledIndex, Ingestion, ReleaseChange, compile_index, same_manifest
 from registry_builder.compile.manifest import manifest_key, pin
+from registry_builder.compile.removed_events import Older, older
 from registry_builder.signing.roles import TargetPin, bin_names, bin_of, shard_count
 from registry_builder.source.tree import SourcePlugin
 from registry_builder.state import PublishedReader, PublishedState
@@ -35,7 +36,6 @@ class PluginChange:
         data, pin: the new index document.
         is_new: whether nothing is published of it yet.
         new: versions that are not published yet, newest first, and the pins of their manifests.
-        kept: versions that are published and no longer in the source tree; they stay.
         readme: its README, where that isn't published yet.
         attachments: version and file of what is attached to releases and isn't published yet.
         published: its published index document.
@@ -46,7 +46,6 @@ class PluginChange:
     pin: TargetPin
     is_new: bool
     new: Mapping[str, FilePin]
-    kept: tuple[str, ...]
     readme: FilePin | None
     attachments: tuple[tuple[str, Attachment], ...] = ()
     published: IndexDocument | None = None
@@ -62,6 +61,8 @@ class Survey:
         carried: plugins that are published and not in the source tree; they stay. Known to complete surveys only.
         shards: published catalogue shards that are needed to write new ones.
         violations: published releases whose manifest was changed.
+        kept: plugin and version of releases that are published and not in the source tree; they stay.
+        older: plugins that the source tree seems to have as they were earlier.
     """
 
     is_complete: bool = False
@@ -70,6 +71,23 @@ class Survey:
     carried: tuple[PluginId, ...] = ()
     shards: Mapping[int, tuple[CatalogueRow, ...]] = field(default_factory=dict)
     violations: tuple[ReleaseChange, ...] = ()
+    kept: tuple[tuple[PluginId, str], ...] = ()
+    older: tuple[Older, ...] = ()
+
+    def without(self, held: Collection[PluginId]) -> Survey:
+        """Return a survey in which these plugins are as they are published."""
+        if not held:
+            return self
+        rows = dict(self.rows)
+        for change in self.changes:
+            if change.source.id not in held:
+                continue
+            if change.published is None:
+                del rows[change.source.id]
+            else:
+                rows[change.source.id] = catalogue_row(change.published)
+        changes = tuple(change for change in self.changes if change.source.id not in held)
+        return replace(self, changes=changes, rows=rows)
 
 
 class Sources:
@@ -156,10 +174,15 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         elif published != own:
             differing[plugin] = published
     violations: list[ReleaseChange] = []
+    kept: list[tuple[PluginId, str]] = []
+    found_older: list[Older] = []
     for plugin, document in reader.documents.indexes(differing).items():
         compiled = sources.compile(plugin, document)
         violations += _violations(reader, sources.plugins[plugin], compiled.changed)
         rows[plugin] = catalogue_row(compiled.document)
+        kept += ((plugin, version) for version in compiled.kept)
+        if (lacking := older(sources.plugins[plugin], document, compiled.document)) is not None:
+            found_older.append(lacking)
         # equal content that is only written differently is no change: another version of this program wrote it
         if target_pin(compiled.data) != differing[plugin] and not _same(compiled.document, document):
             changes.append(plugin_change(sources.plugins[plugin], compiled, document))
@@ -172,6 +195,8 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         carried=tuple(carried),
         shards=_shards(touched, state, reader),
         violations=tuple(violations),
+        kept=tuple(kept),
+        older=tuple(found_older),
     )
 
 
@@ -194,7 +219,6 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
         pin=target_pin(compiled.data),
         is_new=published is None,
         new={entry.version: entry.manifest for entry in compiled.document.releases if entry.version in new},
-        kept=compiled.kept,
         readme=readme if published is None or published.readme != readme else None,
         published=published,
         attachments=tuple(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import click
 
+from registry_builder.cli.accept_removed import ACCEPT_REMOVED
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import prompt_for_passphrase
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
+from sealdex.model.ids import PluginId
 
 
 @click.group(cls=LazyGroup, epilog=example("sealdex-builder namespace list", "sealdex-builder namespace sign acme"))
@@ -22,9 +24,10 @@ def namespace() -> None:
 
 @namespace.command(epilog=example("sealdex-builder namespace sign acme"))
 @click.argument("name", metavar="NAMESPACE")
+@ACCEPT_REMOVED
 @output_options
 @click.pass_context
-def sign(ctx: click.Context, name: str) -> None:
+def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) -> None:
     """Sign what the source tree has of a claimed NAMESPACE, for the next publish.
 
     Reads and verifies what is published, and writes trust/REALM/N.ns-NAMESPACE.json: commit it. With a threshold above
@@ -39,7 +42,7 @@ def sign(ctx: click.Context, name: str) -> None:
     section = tree.config.namespaces.get(name)
     keyring = Keyring(tree.config, tree.root, prompt=prompt_for_passphrase())
     realm = section.realm if section is not None else next(iter(tree.config.realms))
-    done = sign_claim(open_publisher(tree, realm, keyring=keyring), name)
+    done = sign_claim(open_publisher(tree, realm, keyring=keyring), name, accept_removed=accept_removed)
     if done.path is None:
         out.line(f"namespace {name} is published as the source tree has it: nothing to sign")
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from registry_builder.compile.removed_events import RemovedEvent
 from registry_builder.plan import PublishPlan, Upload
 from registry_builder.planned_files import PlannedFile
 from sealdex.cli.output import Output
@@ -48,7 +49,9 @@ def plan_document(plan: PublishPlan) -> dict[str, Any]:
         "not_in_tree": {
             "plugins": [str(plugin) for plugin in plan.carried],
             "releases": [f"{plugin}@{version}" for plugin, version in plan.kept],
+            "events": [_event(event) for each in plan.older for event in each.events],
         },
+        "held": [str(plugin) for plugin in plan.held],
         "uploads": {
             kind: [{"key": u.key, "size": u.size, "sha256": u.sha256} for u in uploads]
             for kind, uploads in plan.uploads
@@ -109,6 +112,25 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         out.warn(f"and {len(plan.carried) - _SHOWN} more plugins that are not in the source tree")
     for plugin, version in plan.kept[:_SHOWN]:
         out.warn(f"{plugin} {version} is published and not in the source tree: it stays published")
+    if len(plan.kept) > _SHOWN:
+        out.warn(f"and {len(plan.kept) - _SHOWN} more releases that are not in the source tree")
+    for each in plan.older:
+        accepted = each.plugin not in plan.held
+        if each.events and accepted:
+            events = ", ".join(map(str, each.events))
+            out.warn(f"{each.plugin} takes back what is published and not in the source tree: {events}")
+
+
+def _event(event: RemovedEvent) -> dict[str, str]:
+    said = {
+        "action": event.action,
+        "version": event.version,
+        "detail": event.detail,
+        "at": event.at,
+        "by": event.by,
+        "why": event.why,
+    }
+    return {"plugin": str(event.plugin), **{name: value for name, value in said.items() if value}}
 
 
 def _has_shards(plan: PublishPlan) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
 from registry_builder.cli.authoring import PLUGIN_ID
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import keys, prompt_for_passphrase
@@ -45,6 +46,7 @@ _WINDOW = "within its signing window"
 @_REALM
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
+@ACCEPT_REMOVED
 @click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
 @FILES
 @SUMMARY
@@ -55,6 +57,7 @@ def publish(
     realm: str | None,
     only: tuple[PluginId, ...],
     dry_run: bool,
+    accept_removed: tuple[PluginId, ...],
     no_site: bool,
     files: bool,
     summary: Path | None,
@@ -64,9 +67,21 @@ def publish(
     What is published already is read and verified first, and nothing is signed on top of what doesn't verify. A publish
     that was interrupted is taken up by the next one. With --only the cost doesn't depend on the size of the registry:
     of the browse site it writes the pages of the plugins it names, and the next publish of everything the rest.
+
+    A plugin that lacks events that are published already, such as a yank, stays as it is published: the source tree is
+    an older checkout then. All others are published, and the exit code is 1.
     """
     out = output_of(ctx)
-    results = _publish_realms(out, tree_of(ctx), realm, only, dry_run=dry_run, site=not no_site, files=files)
+    results = _publish_realms(
+        out,
+        tree_of(ctx),
+        realm,
+        only,
+        dry_run=dry_run,
+        site=not no_site,
+        files=files,
+        accept_removed=accept_removed,
+    )
     if summary is not None:
         from registry_builder.markdown_summary import plan_markdown  # noqa: PLC0415  # see _publish_realms
 
@@ -74,6 +89,7 @@ def publish(
         for each in results:
             append(summary, plan_markdown(each.plan, title))
     out.result({"dry_run": dry_run, "realms": [_document(result) for result in results]})
+    refuse_held(results, dry_run=dry_run)
 
 
 @click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
@@ -242,10 +258,19 @@ def site(ctx: click.Context, output: Path, realm: str) -> None:
 
 
 def _publish_realms(
-    out: Output, root: Path, realm: str | None, only: Collection[PluginId], *, dry_run: bool, site: bool, files: bool
+    out: Output,
+    root: Path,
+    realm: str | None,
+    only: Collection[PluginId],
+    *,
+    dry_run: bool,
+    site: bool,
+    files: bool,
+    accept_removed: Collection[PluginId],
 ) -> list[PublishResult]:
     # imported here and in the commands, so that --help of one costs nothing of another
     from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # see above
+    from registry_builder.publish import NotAllPublishedError  # noqa: PLC0415  # see above
     from registry_builder.publish import publish as publish_realm  # noqa: PLC0415  # see above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # see above
 
@@ -253,7 +278,11 @@ def _publish_realms(
     results = []
     for name in _realms(tree, realm, only):
         with out.progress(f"publishing {name}") as progress:
-            result = publish_realm(_publisher(tree, name, progress, site=site), only=only or None, dry_run=dry_run)
+            publisher = _publisher(tree, name, progress, site=site)
+            try:
+                result = publish_realm(publisher, only=only or None, dry_run=dry_run, accept_removed=accept_removed)
+            except NotAllPublishedError as error:  # raised once every realm is published
+                (result,) = error.results
         results.append(result)
         show_plan(out, result.plan)
         if files:

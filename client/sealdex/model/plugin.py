@@ -192,7 +192,7 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
     attachments: dict[str, dict[str, Attachment]] = {}
     evaluations: dict[str, list[Evaluation]] = {}
     for event in events:
-        mark = Mark(at=event.at, by=event.by, why=event.why, use=event.use)
+        mark = mark_of(event)
         version = event.version or ""
         if event.action == "deprecate":
             deprecated = mark
@@ -208,10 +208,10 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
         elif event.action == "demote" and event.channel in channels.get(version, []):
             channels[version].remove(event.channel)
         elif event.action in {"evaluate", "attest"}:
-            if (attachment := _attachment(event)) is not None:
+            if (attachment := attachment_of(event)) is not None:
                 attachments.setdefault(version, {}).setdefault(attachment.name, attachment)
             if event.action == "evaluate":
-                evaluations.setdefault(version, []).append(_evaluation(event))
+                evaluations.setdefault(version, []).append(evaluation_of(event))
     return FoldedStatus(
         deprecated=deprecated,
         yanked=yanked,
@@ -221,14 +221,21 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
     )
 
 
-def _attachment(event: StatusEvent) -> Attachment | None:
+def mark_of(event: StatusEvent) -> Mark:
+    """Return how the index document shows a yank or a deprecation."""
+    return Mark(at=event.at, by=event.by, why=event.why, use=event.use)
+
+
+def attachment_of(event: StatusEvent) -> Attachment | None:
+    """Return how the index document shows the file of an evaluation or attestation; None when it has none."""
     if event.name is None or event.sha256 is None or event.size is None:
         return None
     kind = EVALUATION if event.action == "evaluate" else event.kind or "other"
     return Attachment(name=event.name, kind=kind, size=event.size, sha256=event.sha256, url=event.url)
 
 
-def _evaluation(event: StatusEvent) -> Evaluation:
+def evaluation_of(event: StatusEvent) -> Evaluation:
+    """Return how the index document shows an evaluation."""
     return Evaluation(
         at=event.at,
         by=event.by,

@@ -5,7 +5,10 @@ Each is seen by a client that was up to date, one that was a year behind, and on
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support.drill import LATER, START, Drill
@@ -14,11 +17,15 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Targets, Timestamp
 
 from registry_builder.claim_signing import sign_claim
+from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.refresh import refresh
 from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
 from registry_builder.source.config import read_config
+from registry_builder.source.lifecycle import yank
+from registry_builder.source.load import load_tree
 from registry_builder.status import realm_status
 from sealdex.errors import ConfigError
+from sealdex.model.ids import PluginId
 
 
 @pytest.fixture
@@ -153,6 +160,22 @@ def test_claim_and_hand_over_of_a_namespace(claimed: Drill) -> None:
     claimed.take_away("team-2")
     claimed.publish()
     assert claimed.seen() == {"1.1.0"}
+
+
+def test_a_team_does_not_sign_an_older_checkout(claimed: Drill) -> None:
+    """Hazard: whoever signs for the team hasn't pulled, and the signature would take back a yank."""
+    claimed.bring_back("team-1")
+    older = Path(shutil.copytree(claimed.root, claimed.root.parent / "older"))
+    yank(claimed.root, PluginId("acme", "slack"), "1.0.0", by="kim")
+    claimed.publish()
+    behind = replace(claimed.publisher(), tree=load_tree(older))
+    with pytest.raises(EventsRemovedError, match=r"acme/slack: yank 1\.0\.0 by kim") as refused:
+        sign_claim(behind, "acme")
+    assert refused.value.hint is not None
+    assert "namespace sign acme --accept-removed acme/slack" in refused.value.hint
+    assert not list((older / "trust/public").glob("3.ns-acme.json"))
+    signed = sign_claim(behind, "acme", accept_removed=[PluginId("acme", "slack")])
+    assert signed.plugins == (PluginId("acme", "slack"),)
 
 
 def test_with_its_key_at_hand_a_claimed_namespace_is_published_at_once(claimed: Drill) -> None:

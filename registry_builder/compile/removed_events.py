@@ -1,0 +1,170 @@
+"""Which events a published document shows that the source tree lacks: it is an older checkout, most likely. Pure.
+
+Publishing such a tree would take back what others published: a yanked release would be installed again. An event that
+is taken back on purpose has another event that says so (``unyank``), and stays in the tree beside it. So everything
+that a published document shows must come from an event that the tree has, whatever came after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from registry_builder.source.tree import SourcePlugin
+from sealdex.errors import SealdexError
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.plugin import Mark, StatusEvent, attachment_of, evaluation_of, mark_of
+from sealdex.wording import counted
+
+_FIELDS = {
+    "summary": "summary",
+    "description": "description",
+    "license": "licence",
+    "keywords": "keywords",
+    "owners": "owners",
+    "homepage": "homepage",
+    "repository": "repository",
+    "documentation": "documentation",
+    "links": "links",
+    "readme": "README",
+}
+
+
+@dataclass(frozen=True, order=True)
+class RemovedEvent:
+    """An event that is published and that the source tree doesn't have.
+
+    Attributes:
+        plugin: the plugin.
+        action: as in ``status.json``.
+        version: the release; empty for the plugin as a whole.
+        detail: what it was about: a channel, a file, a successor, metrics.
+        at, by, why: when, who and the reason, as far as the document says it.
+    """
+
+    plugin: PluginId
+    action: str
+    version: str = ""
+    detail: str = ""
+    at: str = ""
+    by: str = ""
+    why: str = ""
+
+    def __str__(self) -> str:
+        said = " ".join(filter(None, (self.action, self.version, self.detail)))
+        who = f" by {self.by} at {self.at}" if self.by else ""
+        return f"{said}{who}" + (f" ({self.why})" if self.why else "")
+
+
+@dataclass(frozen=True)
+class Older:
+    """A plugin that the source tree seems to have as it was earlier.
+
+    Attributes:
+        plugin: the plugin.
+        events: published events that the tree doesn't have.
+        releases: published releases that the tree doesn't have.
+        differing: what else is published otherwise, such as ``owners``; it may be newer or older there.
+    """
+
+    plugin: PluginId
+    events: tuple[RemovedEvent, ...] = ()
+    releases: tuple[str, ...] = ()
+    differing: tuple[str, ...] = field(default=())
+
+    @property
+    def warning(self) -> str | None:
+        """What else may go back with this publish; None when nothing does."""
+        if not self.differing:
+            return None
+        lacking = [counted(len(self.releases), "published release")] if self.releases else []
+        lacking += [counted(len(self.events), "published event")] if self.events else []
+        return (
+            f"{self.plugin}: {', '.join(self.differing)} may go back to an older state: they differ from what is "
+            f"published, and the source tree lacks {' and '.join(lacking)}; if it is an older checkout: git pull"
+        )
+
+
+class EventsRemovedError(SealdexError):
+    """The source tree lacks events that are published already.
+
+    Args:
+        older: the plugins, with those events.
+        untouched: what stayed as it was.
+        command: what does it all the same, with ``--accept-removed`` and their names.
+    """
+
+    code = "events-removed"
+
+    def __init__(self, older: Sequence[Older], *, untouched: str, command: str) -> None:
+        said = "; ".join(f"{each.plugin}: {', '.join(map(str, each.events))}" for each in older)
+        accepted = " ".join(f"--accept-removed {each.plugin}" for each in older)
+        super().__init__(
+            f"events are published that the source tree doesn't have: {said}",
+            subject=", ".join(str(each.plugin) for each in older),
+            untouched=untouched,
+            hint=f"is the source tree an older checkout? git pull; to take them back on purpose: {command} {accepted}",
+        )
+
+
+def older(source: SourcePlugin, published: IndexDocument, compiled: IndexDocument) -> Older | None:
+    """Compare a plugin with what is published of it; None when the tree has every release and event of that.
+
+    Args:
+        source: the plugin of the source tree.
+        published: its published index document.
+        compiled: what it compiles to on top of that.
+    """
+    events = tuple(removed_events(source, published, compiled))
+    releases = tuple(entry.version for entry in published.releases if entry.version not in source.releases)
+    if not events and not releases:
+        return None
+    differing = tuple(said for name, said in _FIELDS.items() if getattr(published, name) != getattr(compiled, name))
+    return Older(source.id, events, releases, differing)
+
+
+def removed_events(source: SourcePlugin, published: IndexDocument, compiled: IndexDocument) -> Iterator[RemovedEvent]:
+    """Yield every event that ``published`` shows, ``compiled`` doesn't, and no event of the source tree explains."""
+    events = source.status.events
+    mark = published.deprecated
+    if mark is not None and mark != compiled.deprecated and not _has_mark(events, "deprecate", None, mark):
+        yield _of_mark(source.id, "deprecate", "", mark)
+    now = {entry.version: entry for entry in compiled.releases}  # every published release among them
+    for entry in published.releases:
+        own = [event for event in events if event.version == entry.version]
+        yield from _of_release(source.id, entry, now[entry.version], own)
+
+
+def _of_release(
+    plugin: PluginId, before: ReleaseEntry, after: ReleaseEntry, events: list[StatusEvent]
+) -> Iterator[RemovedEvent]:
+    version, mark = before.version, before.yanked
+    if mark is not None and mark != after.yanked and not _has_mark(events, "yank", version, mark):
+        yield _of_mark(plugin, "yank", version, mark)
+    promoted = {event.channel for event in events if event.action == "promote"}
+    for channel in before.channels:
+        if channel not in after.channels and channel not in promoted:
+            yield RemovedEvent(plugin, "promote", version, f"to {channel}")
+    evaluations = [*after.evaluations, *(evaluation_of(event) for event in events if event.action == "evaluate")]
+    for evaluation in before.evaluations:
+        if evaluation not in evaluations:
+            metrics = ", ".join(f"{name} {value:g}" for name, value in evaluation.metrics.items())
+            yield RemovedEvent(plugin, "evaluate", version, metrics, evaluation.at, evaluation.by, evaluation.why)
+    reports = {evaluation.report for evaluation in before.evaluations if evaluation not in evaluations}
+    attachments = [*after.attachments, *map(attachment_of, events)]
+    for attachment in before.attachments:
+        # the report of an evaluation that is named already says nothing more
+        if attachment not in attachments and attachment.name not in reports:
+            yield RemovedEvent(plugin, "attest", version, f"{attachment.name} ({attachment.kind})")
+
+
+def _has_mark(events: Iterable[StatusEvent], action: str, version: str | None, mark: Mark) -> bool:
+    return any(e.action == action and e.version == version and mark_of(e) == mark for e in events)
+
+
+def _of_mark(plugin: PluginId, action: str, version: str, mark: Mark) -> RemovedEvent:
+    return RemovedEvent(plugin, action, version, f"use {mark.use}" if mark.use else "", mark.at, mark.by, mark.why)
+
+
+__all__ = ["EventsRemovedError", "Older", "RemovedEvent", "older", "removed_events"]
