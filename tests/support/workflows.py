@@ -252,7 +252,8 @@ class GitHub:
         name = action.partition("@")[0]
         if name == "actions/checkout":
             assert permissions.get("contents") in {"read", "write"}
-            assert set(given) <= {"persist-credentials", "fetch-depth"}, "only what the run stands for is checked out"
+            known = {"persist-credentials", "lfs", "fetch-depth"}
+            assert set(given) <= known, "only what the run stands for is checked out"
             assert given["persist-credentials"] == "False"
             history = [] if given.get("fetch-depth") == "0" else ["--depth=1", "--single-branch"]
             git(workspace, "clone", "--quiet", *history, "--branch", ref, self.remote.as_uri(), ".")

@@ -70,6 +70,17 @@ def test_no_expression_stands_in_a_script_and_every_action_is_pinned(registry: P
             assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40))
 
 
+def test_every_checkout_fetches_what_lies_in_git_lfs(registry: Path) -> None:
+    found = 0
+    for path in workflows(registry):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout@"):
+                    found += 1
+                    assert step["with"]["lfs"] is True
+    assert found == 7
+
+
 def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path) -> None:
     for path in workflows(registry):
         text = path.read_text()
