@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from msgspec.structs import replace as replace_fields
+
 from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.index import CompiledIndex, Ingestion, ReleaseChange, compile_index, same_manifest
@@ -230,8 +232,10 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
     )
 
 
-def _same(a: IndexDocument, b: IndexDocument) -> bool:
-    return a == b and encode_json(a) == encode_json(b)
+def _same(compiled: IndexDocument, published: IndexDocument) -> bool:
+    if not published.taken_back:  # as 0.1.0 publishes: what it doesn't say alone is no reason to publish again
+        compiled = replace_fields(compiled, taken_back=())
+    return compiled == published and encode_json(compiled) == encode_json(published)
 
 
 def _violations(

@@ -127,6 +127,7 @@ def compile_index(
     if before and len(entries) > 1:
         entries.sort(key=lambda entry: version_sort_key(entry.version), reverse=True)
     plugin = source.plugin
+    kept = [each for each in published.taken_back if each.version in before] if published and before else []
     document = IndexDocument(
         format=INDEX_FORMAT,
         namespace=source.id.namespace,
@@ -145,6 +146,7 @@ def compile_index(
         links=plugin.links,
         deprecated=status.deprecated,
         readme=readme,
+        taken_back=(*status.taken_back, *(each for each in kept if each not in status.taken_back)),
     )
     published_versions = {entry.version for entry in published.releases} if published else set()
     return CompiledIndex(

@@ -7,14 +7,14 @@ that a published document shows must come from an event that the tree has, whate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry
-from sealdex.model.plugin import Mark, StatusEvent, attachment_of, evaluation_of, mark_of
+from sealdex.model.plugin import Mark, StatusEvent, TakenBack, attachment_of, evaluation_of, mark_of, taken_back_of
 from sealdex.wording import counted
 
 _FIELDS = {
@@ -130,10 +130,18 @@ def removed_events(source: SourcePlugin, published: IndexDocument, compiled: Ind
     mark = published.deprecated
     if mark is not None and mark != compiled.deprecated and not _has_mark(events, "deprecate", None, mark):
         yield _of_mark(source.id, "deprecate", "", mark)
+    known = {taken_back_of(event) for event in events}
+    for each in published.taken_back:
+        if each not in known and each not in compiled.taken_back:
+            detail = f"from {each.channel}" if each.channel else ""
+            yield RemovedEvent(source.id, each.action, each.version or "", detail, each.at, each.by)
     now = {entry.version: entry for entry in compiled.releases}  # every published release among them
     for entry in published.releases:
         own = [event for event in events if event.version == entry.version]
         yield from _of_release(source.id, entry, now[entry.version], own)
+        for channel in entry.channels:
+            if channel not in now[entry.version].channels and not _promoted(own, channel, published.taken_back):
+                yield RemovedEvent(source.id, "promote", entry.version, f"to {channel}")
 
 
 def _of_release(
@@ -142,10 +150,6 @@ def _of_release(
     version, mark = before.version, before.yanked
     if mark is not None and mark != after.yanked and not _has_mark(events, "yank", version, mark):
         yield _of_mark(plugin, "yank", version, mark)
-    promoted = {event.channel for event in events if event.action == "promote"}
-    for channel in before.channels:
-        if channel not in after.channels and channel not in promoted:
-            yield RemovedEvent(plugin, "promote", version, f"to {channel}")
     evaluations = [*after.evaluations, *(evaluation_of(event) for event in events if event.action == "evaluate")]
     for evaluation in before.evaluations:
         if evaluation not in evaluations:
@@ -157,6 +161,17 @@ def _of_release(
         # the report of an evaluation that is named already says nothing more
         if attachment not in attachments and attachment.name not in reports:
             yield RemovedEvent(plugin, "attest", version, f"{attachment.name} ({attachment.kind})")
+
+
+def _promoted(events: Iterable[StatusEvent], channel: str, taken_back: Collection[TakenBack]) -> bool:
+    """Tell whether the events of a release put it on a channel after all that is known to have taken it off."""
+    promoted = False
+    for event in events:
+        if event.channel == channel and event.action == "promote":
+            promoted = True
+        elif event.channel == channel and taken_back_of(event) in taken_back:
+            promoted = False
+    return promoted
 
 
 def _has_mark(events: Iterable[StatusEvent], action: str, version: str | None, mark: Mark) -> bool:

@@ -56,6 +56,7 @@ MetricName = Annotated[
         extra={"expects": "a metric's name such as top1 or latency-ms"},
     ),
 ]
+_TAKE_BACK = frozenset({"unyank", "undeprecate", "demote"})
 EVALUATION = "evaluation"
 """The kind of an attachment that is an evaluation's report."""
 
@@ -145,6 +146,19 @@ class Mark(Struct, omit_defaults=True, frozen=True):
     use: str | None = None
 
 
+class TakenBack(Struct, omit_defaults=True, frozen=True):
+    """An event that took an earlier one back (``unyank``, ``undeprecate``, ``demote``) and so left no other trace.
+
+    It tells a publisher that a source tree without it is older. Clients need none of it.
+    """
+
+    action: str
+    at: str
+    by: str
+    version: str | None = None
+    channel: str | None = None
+
+
 class Attachment(Struct, frozen=True, omit_defaults=True):
     """A further file of a release: an evaluation report, an SBOM, a statement; ``url`` when it lies elsewhere."""
 
@@ -175,6 +189,7 @@ class FoldedStatus(Struct, frozen=True):
         yanked: version to mark, for releases yanked now.
         channels: version to the channels it was promoted to (beyond its own).
         attachments, evaluations: version to what was attached and measured, in the order of the events.
+        taken_back: the events that took others back.
     """
 
     deprecated: Mark | None
@@ -182,6 +197,7 @@ class FoldedStatus(Struct, frozen=True):
     channels: dict[str, tuple[str, ...]]
     attachments: dict[str, tuple[Attachment, ...]] = {}
     evaluations: dict[str, tuple[Evaluation, ...]] = {}
+    taken_back: tuple[TakenBack, ...] = ()
 
 
 def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
@@ -218,12 +234,18 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
         channels={v: tuple(c) for v, c in channels.items() if c},
         attachments={v: tuple(a.values()) for v, a in attachments.items()},
         evaluations={v: tuple(e) for v, e in evaluations.items()},
+        taken_back=tuple([taken_back_of(event) for event in events if event.action in _TAKE_BACK]),
     )
 
 
 def mark_of(event: StatusEvent) -> Mark:
     """Return how the index document shows a yank or a deprecation."""
     return Mark(at=event.at, by=event.by, why=event.why, use=event.use)
+
+
+def taken_back_of(event: StatusEvent) -> TakenBack:
+    """Return how the index document shows an event that takes another back."""
+    return TakenBack(event.action, event.at, event.by, event.version, event.channel)
 
 
 def attachment_of(event: StatusEvent) -> Attachment | None:

@@ -302,3 +302,57 @@ def test_programs_are_told_after_every_realm_was_published(tmp_path: Path) -> No
         publish_tree(older.root)
     assert [each.committed for each in refused.value.results] == [False, True]
     assert publish_tree(older.root, accept_removed=["acme/slack"])[0].committed
+
+
+# --- what took something back leaves no mark of its own ---------------------------------------------------------------
+
+
+def test_an_older_checkout_yanks_nothing_again(tree: Tree, older: Tree) -> None:
+    for happen in (yank, unyank):
+        shutil.rmtree(older.root)
+        older = copy_of(tree)
+        happen(tree.root, SLACK, "1.0.0", by="kim", at=AT)
+        run(tree)
+    with pytest.raises(NotAllPublishedError) as refused:
+        run(older)
+    assert refused.value.results[0].plan.older[0].events == (RemovedEvent(SLACK, "unyank", "1.0.0", "", AT, "kim"),)
+    assert shown(tree, SLACK).releases[-1].yanked is None
+
+
+def test_each_step_of_a_channel_is_kept_apart(tree: Tree, older: Tree) -> None:
+    """Promoted, taken off and promoted again is more than promoted and taken off."""
+    steps = [promote, demote, promote, demote]
+    checkouts = [older.root]
+    for number, step in enumerate(steps):
+        step(tree.root, SLACK, "1.1.0-rc.1", "stable", by="kim", at=f"2026-11-21T12:00:0{number}Z")
+        run(tree)
+        on = ("beta", "stable") if step is promote else ("beta",)
+        assert shown(tree, SLACK).releases[0].channels == on
+        for checkout in checkouts:
+            with pytest.raises(NotAllPublishedError):
+                run(Tree(checkout))
+        assert shown(tree, SLACK).releases[0].channels == on
+        checkouts.append(Path(shutil.copytree(tree.root, tree.root.parent / f"older-{number}")))
+
+
+def test_deprecation_and_its_end_are_kept_apart(tree: Tree, older: Tree) -> None:
+    deprecate(tree.root, SLACK, by="kim", at=AT)
+    run(tree)
+    between = Path(shutil.copytree(tree.root, tree.root.parent / "between"))
+    undeprecate(tree.root, SLACK, by="kim", at=AT)
+    run(tree)
+    with pytest.raises(NotAllPublishedError, match="undeprecate by kim"):
+        run(Tree(between))
+    assert shown(tree, SLACK).deprecated is None
+
+
+def test_a_release_that_the_tree_lacks_keeps_what_was_taken_back_of_it(tree: Tree, older: Tree) -> None:
+    tree.release("acme/slack", "2.0.0")
+    yank(tree.root, SLACK, "2.0.0", by="kim")
+    unyank(tree.root, SLACK, "2.0.0", by="kim")
+    run(tree)
+    before = shown(tree, SLACK)
+    assert len(before.taken_back) == 1
+    older.plugin("acme/slack", summary="Another line")
+    assert run(older).committed
+    assert shown(tree, SLACK).taken_back == before.taken_back
