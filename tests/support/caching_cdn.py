@@ -1,4 +1,4 @@
-"""nginx as a CDN before an S3 server: it caches what Cache-Control lets it, and a missing file for ten seconds."""
+"""nginx as a CDN before an S3 server: it caches what Cache-Control lets it, and for how long that a file is missing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LOCATIONS = """
             proxy_cache cdn;
             proxy_cache_key $uri;
             proxy_cache_revalidate on;
-            proxy_cache_valid 404 10s;
+            proxy_cache_valid 404 {missing};
             add_header X-Cache $upstream_cache_status always;
             {directives}
         }}
@@ -24,11 +24,12 @@ _LOCATIONS = """
 """
 
 
-def caching_cdn(origin: str, state: Path, directives: str = "") -> AbstractContextManager[str]:
+def caching_cdn(origin: str, state: Path, directives: str = "", *, missing: str = "1h") -> AbstractContextManager[str]:
     """Run it before ``origin`` while the context lasts; yields its address, without a slash at the end.
 
     ``directives`` of nginx say what is configured otherwise; ``error_page`` may name ``@page``, ``/page.html`` and
-    ``@missing``.
+    ``@missing``. ``missing`` is how long it remembers that a file isn't there, in nginx's words: longer than any test
+    takes, so that none of them depends on how fast the machine is.
     """
     cache = f"proxy_cache_path {state}/cache keys_zone=cdn:1m use_temp_path=off;"
-    return nginx(state, server=_LOCATIONS.format(origin=origin, directives=directives), http=cache)
+    return nginx(state, server=_LOCATIONS.format(origin=origin, directives=directives, missing=missing), http=cache)

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,8 +57,9 @@ def run(store: Store, *words: str) -> Ran:
 
 
 def do(store: Store, *words: str, may_say: int = 0) -> None:
-    """Run a command that must succeed, or say by its exit code that there is nothing to do."""
+    """Run a command that must succeed, or say by its exit code that there is nothing to do; print what it printed."""
     ran = run(store, *words)
+    sys.stderr.write(f"{' '.join(words)}: exit {ran.code}\n{ran.out}{ran.err}")
     if ran.code not in {0, may_say}:
         raise AssertionError(f"{' '.join(words)}: exit {ran.code}\n{ran.err}")
 

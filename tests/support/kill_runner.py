@@ -11,6 +11,7 @@ ran through; with it, for so many steps drawn at random. One line of JSON a kill
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -71,24 +72,47 @@ def _kill_before_step(number: int) -> None:
     _at_each_step(step)
 
 
-def _forked(act: Callable[[], object]) -> bool:
-    """Do something in a child; say whether it was killed.
+def _forked(act: Callable[[], object], printed: Path | None = None) -> signal.Signals | None:
+    """Do something in a child, whose output goes to a file where one is named; return the signal that killed it.
 
     Raises:
-        RuntimeError: it failed in another way.
+        RuntimeError: it failed in another way; the text has its output.
     """
     child = os.fork()
     if child == 0:
         try:
+            if printed is not None:
+                output = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
             act()
         except BaseException:  # noqa: BLE001  # the child's end says it, whatever it was
             sys.excepthook(*sys.exc_info())
+            _flush()
             os._exit(1)
+        _flush()
         os._exit(0)
     status = os.waitpid(child, 0)[1]
     if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise RuntimeError(f"the child ended with {os.WEXITSTATUS(status)}")
-    return os.WIFSIGNALED(status)
+        said = printed.read_text() if printed is not None else ""
+        raise RuntimeError(f"the child ended with {os.WEXITSTATUS(status)}\n{said}")
+    return signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
+
+
+def _flush() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _repeated(act: Callable[[], object], note: Path) -> dict[str, Any]:
+    """Do what was killed again, and return how that ended and what it printed.
+
+    Raises:
+        RuntimeError: it failed, or was killed itself, which nothing here does.
+    """
+    if (by := _forked(act, note)) is not None:
+        raise RuntimeError(f"the repetition was killed by {by.name}, which nobody here sent\n{note.read_text()}")
+    return {"exit": 0, "printed": note.read_text()}
 
 
 def _steps_of(act: Callable[[], object], note: Path) -> int:
@@ -141,11 +165,11 @@ def run(scenario: Scenario, folder: Path, kills: int | None = None) -> Iterator[
             _kill_before_step(number)
             scenario.act(store)
 
-        seen = {"step": number, "died": _forked(killed), "after": scenario.look(store)}
+        seen = {"step": number, "died": _forked(killed) is not None, "after": scenario.look(store)}
         if scenario.settle is not None:
             scenario.settle(store)
             seen["settled"] = scenario.look(store)
-        _forked(lambda store=store: scenario.act(store))  # type: ignore[misc]  # mypy can't infer a lambda with a default
+        seen["repetition"] = _repeated(lambda store=store: scenario.act(store), folder / "repetition")  # type: ignore[misc]  # mypy can't infer a lambda with a default
         seen["again"] = scenario.look(store)
         yield seen
         shutil.rmtree(store.root)
@@ -157,6 +181,7 @@ def main() -> None:
     """Run one scenario; see the module's docstring."""
     from support.kill_scenarios import scenarios  # noqa: PLC0415  # it imports from here
 
+    faulthandler.enable()
     name, folder, *kills = sys.argv[1:]
     for seen in run(scenarios(Path(folder))[name], Path(folder), int(kills[0]) if kills else None):
         sys.stdout.write(json.dumps(seen) + "\n")

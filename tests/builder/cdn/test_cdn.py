@@ -82,8 +82,8 @@ def test_readers_behind_the_cache_see_a_publish_at_once_and_never_half_of_it(
 def test_a_missing_file_that_the_cache_remembers_delays_nothing_but_itself(tree: Tree, s3_uri: str, cdn: str) -> None:
     """The builder writes under names that nobody asked for before: what is new has the digest or version in its name.
 
-    The exception is a next root, which clients ask for: its absence is kept for ten seconds, and until then they go on
-    with the root that they have, which is still valid.
+    The exception is a next root, which clients ask for: its absence is kept as long as the CDN is told, and meanwhile
+    they go on with the root that they have, which is still valid.
     """
     run(tree, s3_uri)
     for number in range(2, 4):
