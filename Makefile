@@ -1,6 +1,11 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
-.PHONY: help demo test lint bench schema vendor lighthouse clean
+# PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
+.PHONY: help demo test lint bench schema vendor lighthouse pins clean
+
+PINS ?= pinned
+VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
+export PINS UPGRADE
 
 help:
 	@echo "make demo    the whole way, from a folder of plugins to a verified install, on this machine"
@@ -8,38 +13,48 @@ help:
 	@echo "make bench   the budgets: ratios against peers, measured in one run (minutes)"
 	@echo "make lighthouse KREW=krew-history.jsonl.xz    the browse site's scores (minutes)"
 	@echo "make schema  write docs/schema/ anew from the structs"
+	@echo "make pins    write pins/: all that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
+	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest that we claim"
 	@echo "make vendor  bring the JavaScript of others that the site carries, with npm"
 	@echo "make clean   remove what the others made"
 
 demo:
 	@scripts/setup.sh demo
-	@.venv/bin/python scripts/demo.py $(DEMO)
+	@$(VENV)/bin/python scripts/demo.py $(DEMO)
 
-test: lint
-	.venv/bin/python -m pytest -n auto $(TESTS)
+# what is oldest is tried by its behaviour; types and rules are those of the pinned tools
+test: $(if $(filter lowest,$(PINS)),setup,lint)
+	$(VENV)/bin/python -m pytest -n auto $(TESTS)
 
-lint:
+.PHONY: setup
+setup:
 	@scripts/setup.sh test
-	.venv/bin/ruff check
-	.venv/bin/ruff format --check
-	.venv/bin/mypy
+
+lint: setup
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
 
 bench:
 	@scripts/setup.sh test
 	@scripts/setup.sh bench
-	@.venv/bin/python -m benchmarks $(BENCH)
+	@$(VENV)/bin/python -m benchmarks $(BENCH)
 
 lighthouse:
 	@scripts/setup.sh test
-	@.venv/bin/python -m benchmarks.lighthouse $(KREW) $(BENCH)
+	@$(VENV)/bin/python -m benchmarks.lighthouse $(KREW) $(BENCH)
 
 schema:
 	@scripts/setup.sh demo
-	.venv/bin/python scripts/write_schemas.py
+	$(VENV)/bin/python scripts/write_schemas.py
+
+pins:
+	@scripts/setup.sh pins
+	@scripts/pins.sh
 
 vendor:
 	@scripts/vendor.sh
 
 clean:
-	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/work
+	rm -rf .venv .venv-newest .venv-lowest demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/work
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,11 +1,20 @@
 #!/bin/sh
-# Makes .venv with both distributions and what `make demo` (argument: demo) or `make test` (argument: test) need.
+# Makes .venv with both distributions and what `make demo` (argument: demo), `make test` (test), `make bench` (bench) or
+# `make pins` (pins) need. Python packages are those of pins/, by digest. PINS=newest takes the newest of everything
+# instead, and PINS=lowest the oldest that pyproject.toml claims to work with, each into an environment of its own.
 # Runs again only what changed. Installs Debian packages only as root; otherwise says which line would.
 set -eu
 cd "$(dirname "$0")/.."
 what=${1:-demo}
+pins=${PINS:-pinned}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
+
+case $pins in
+    pinned) venv=.venv ;;
+    newest | lowest) venv=.venv-$pins ;;
+    *) say "PINS is pinned, newest or lowest, not '$pins'"; exit 2 ;;
+esac
 
 # apt PACKAGE...: install quietly when we may, else say how.
 apt() {
@@ -17,6 +26,38 @@ apt() {
         say "missing: $*. Install with: sudo apt-get install $*"
         return 1
     fi
+}
+
+# pip ENVIRONMENT ARGUMENT...: install into it.
+pip() {
+    environment=$1
+    shift
+    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check "$@"
+}
+
+# stale STAMP CONTENT: is what the stamp stands for still to be done? Every stamp says for which files it was done.
+stale() { [ "$(cat "$1" 2>/dev/null || true)" != "$2" ]; }
+
+# extra NAME GROUP: an environment in the large one, for programs that want other versions than ours.
+extra() {
+    stale "$venv/$1/.setup" "$wanted" || return 0
+    say "installing $1 ($venv/$1)"
+    rm -rf "${venv:?}/$1"
+    "$venv/bin/python" -m venv "$venv/$1" || return 1
+    case $pins in
+        pinned) pip "$venv/$1" --require-hashes -r "pins/$2.txt" ;;
+        *) pip "$venv/$1" --upgrade pip && pip "$venv/$1" --group "$2" ;;
+    esac || return 1
+    printf '%s' "$wanted" >"$venv/$1/.setup"
+}
+
+# What the resolver finds for the lowest versions that we claim; tools that only test may be newer.
+lowest() {
+    extra uv pins || return 1
+    "$venv/uv/bin/uv" pip compile --quiet --resolution lowest-direct --python "$venv/bin/python" --no-emit-package sealdex \
+        --all-extras pyproject.toml client/pyproject.toml --output-file "$venv/lowest.txt" || return 1
+    pip "$venv" -r "$venv/lowest.txt" || return 1
+    pip "$venv" --constraint "$venv/lowest.txt" --group build --group dev
 }
 
 python=
@@ -32,24 +73,48 @@ if [ -z "$python" ]; then
         { say "Python 3.10 or later is needed; name one with PYTHON=/path/to/python3"; exit 1; }
 fi
 
-if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
-    say "making .venv with $("$python" --version)"
-    rm -rf .venv
-    "$python" -m venv .venv >/dev/null 2>&1 ||
-        { rm -rf .venv; apt python3-venv && "$python" -m venv .venv; } ||
+if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    say "making $venv with $("$python" --version)"
+    rm -rf "$venv"
+    "$python" -m venv "$venv" >/dev/null 2>&1 ||
+        { rm -rf "$venv"; apt python3-venv && "$python" -m venv "$venv"; } ||
         { say "can't make a virtual environment: the venv module is missing"; exit 1; }
 fi
 
-# One stamp a purpose: the files that say what is installed.
-stamp=.venv/.setup-$what
-wanted=$(cat pyproject.toml client/pyproject.toml scripts/setup.sh | cksum)
-if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
-    say "installing Python packages (.venv)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-    groups=
-    [ "$what" = demo ] || groups="--group dev"
-    # shellcheck disable=SC2086  # no group is no argument
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -e client -e . $groups
+# One stamp a purpose: the files that say what is installed; what is newest is asked for once a day.
+wanted=$(cat pyproject.toml client/pyproject.toml scripts/setup.sh pins/*.txt | cksum)
+[ "$pins" != newest ] || wanted="$wanted $(date +%F)"
+
+if [ "$what" = pins ]; then
+    extra uv pins
+    exit
+fi
+
+case $what in demo) packages=builder ;; *) packages=test ;; esac
+stamp=$venv/.setup-$packages
+if stale "$stamp" "$wanted" && { [ $packages = test ] || stale "$venv/.setup-test" "$wanted"; }; then
+    say "installing Python packages ($venv)"
+    case $pins in
+        pinned)
+            pip "$venv" --require-hashes -r pins/build.txt
+            pip "$venv" --require-hashes -r "pins/$packages.txt"
+            ;;
+        newest)
+            groups="--group build"
+            [ $packages = builder ] || groups="$groups --group dev"
+            pip "$venv" --upgrade pip
+            # shellcheck disable=SC2086  # one word an argument
+            pip "$venv" --upgrade --upgrade-strategy eager -e client -e . $groups
+            ;;
+        lowest)
+            pip "$venv" --upgrade pip
+            lowest
+            ;;
+    esac
+    # both come from here, built by the hatchling that was just installed
+    pip "$venv" --no-deps --no-build-isolation -e client -e .
+    missing=$("$venv/bin/python" -m pip check --disable-pip-version-check) ||
+        { say "$missing"; say "that isn't what pyproject.toml asks for; after a change of it run: make pins"; exit 1; }
     printf '%s' "$wanted" >"$stamp"
 fi
 
@@ -63,12 +128,12 @@ if [ "$what" != demo ]; then
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||
         say "without softhsm2 and opensc the tests of PKCS#11 keys are skipped (in CI they fail)"
     # an emulation of AWS in an environment of its own: it wants another botocore than ours
-    [ -x .venv/ministack/bin/ministack ] || {
-        .venv/bin/python -m venv .venv/ministack &&
-            .venv/ministack/bin/python -m pip install --quiet --disable-pip-version-check ministack cryptography
-    } || say "without ministack the tests of AWS KMS keys are skipped (in CI they fail)"
+    extra ministack kms || say "without ministack the tests of AWS KMS keys are skipped (in CI they fail)"
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
+    # the node that playwright brings along is linked with it
+    find /lib /usr/lib /usr/lib64 -maxdepth 2 -name 'libatomic.so.1' 2>/dev/null | grep -q . || apt libatomic1 ||
+        say "without libatomic1 playwright doesn't start, and the tests of the browse site fail"
 fi
 if [ "$what" = bench ]; then
     # the peers; Debian keeps nginx where ordinary users don't look

@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -81,7 +82,7 @@ def test_a_token_that_is_not_there_is_said(tree: Tree, token: str) -> None:
 @pytest.fixture(scope="module")
 def kms() -> Iterator[str]:
     """The address of an emulated AWS, on loopback only."""
-    own = Path(__file__).parents[3] / ".venv/ministack/bin/ministack"
+    own = Path(sys.prefix, "ministack/bin/ministack")
     server = str(own) if own.is_file() else shutil.which("ministack")
     if server is None:
         missing("ministack", SETUP)
