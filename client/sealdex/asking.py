@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,7 +30,16 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.observing import Observer
 from sealdex.obtaining import Obtainer
-from sealdex.resolve import Keeping, Policy, Request, Resolution, UnknownPluginError, parse_request, resolve
+from sealdex.resolve import (
+    Keeping,
+    Patience,
+    Policy,
+    Request,
+    Resolution,
+    UnknownPluginError,
+    parse_request,
+    resolve,
+)
 from sealdex.results import Found, PluginInfo, Trust
 from sealdex.search import Query, search
 from sealdex.store.cache import ContentCache
@@ -246,7 +256,8 @@ class Asking:
             platforms: the environments to choose for in place of this host's.
 
         Raises:
-            NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over.
+            NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over, or
+                nothing was found within the setting ``install.resolve_timeout``.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
@@ -255,7 +266,17 @@ class Asking:
             policy = msgspec.structs.replace(policy, host=host_id(self._store))
         here, *others = platforms or (self.environment,)
         try:
-            return resolve(asked, self._registries.documents, here, policy, keeping=keeping, platforms=others)
+            return resolve(
+                asked,
+                self._registries.documents,
+                here,
+                policy,
+                keeping=keeping,
+                platforms=others,
+                patience=Patience(
+                    time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
+                ),
+            )
         except UnknownPluginError as error:
             raise self._registries.unknown(error.plugin) from error
 

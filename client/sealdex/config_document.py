@@ -156,10 +156,13 @@ class InstallSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
         require_signed: refuse archives that nobody signed, whatever a command says.
         builtin: folder of preinstalled archives with their ``sealdex.lock``, relative to the configuration file's
             folder; ``<store>/builtin`` when left out.
+        resolve_timeout: seconds that the search for releases that fit each other may take, without the wait for what
+            registries say.
     """
 
     require_signed: bool = True
     builtin: Annotated[str, Meta(min_length=1)] | None = None
+    resolve_timeout: Annotated[float, Meta(gt=0, le=86400)] = 60.0
 
 
 class UpdateSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):

@@ -32,6 +32,7 @@ SHORT = {
         "download.retry",
         "download.max_plugin_size",
         "install.builtin",
+        "install.resolve_timeout",
         "update.auto_check_update",
         "update.update_check_interval",
         "runtime.load_timeout",

@@ -185,6 +185,9 @@ class _MeteredObserver(Observer):
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)
 
+    def resolving(self, seconds: float, decisions: int) -> None:
+        self._inner.resolving(seconds, decisions)
+
     def planning(self, choices: Sequence[Choice]) -> None:
         self._inner.planning(choices)
 

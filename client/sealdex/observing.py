@@ -22,6 +22,9 @@ class Observer:
     def retrying(self, notice: RetryNotice) -> None:
         """Take note that a request failed and is tried again."""
 
+    def resolving(self, seconds: float, decisions: int) -> None:
+        """Take note that releases that fit each other have been searched for so long; called about once a second."""
+
     def planning(self, choices: Sequence[Choice]) -> None:
         """Take note that the artifacts of these are going to be downloaded, as a whole if not by less."""
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from support.commands import Run
 from support.plugin_registry import PluginRegistry
+
+from sealdex.cli.context import ConsoleObserver
+from sealdex.cli.output import Output
+from sealdex.cli.progress import Progress
 
 
 def test_a_conflict_is_told_as_a_chain(run: Run, registry: PluginRegistry) -> None:
@@ -34,3 +39,27 @@ def test_flags_that_would_admit_a_release(run: Run, registry: PluginRegistry) ->
     assert run("install", "acme/all", "--pre", "--channel", "beta", "--ignore-rollout").code == 0
     typo = run("install", "acme/slak")
     assert (typo.code, "did you mean acme/slack" in typo.err) == (3, True)
+
+
+def test_a_search_that_takes_too_long_ends_with_the_setting_that_gives_it_more(run: Run) -> None:
+    short = run("install", "acme/slack", "--set", "install.resolve_timeout=0.000000001")
+    assert (short.code, "install.resolve_timeout" in short.err) == (3, True)
+    assert run("install", "acme/slack", "--json", "--set", "install.resolve_timeout=0.000000001").document["error"][
+        "code"
+    ] == ("still-searching")
+    assert run("list", "--json").document["installed"] == []
+    assert run("install", "acme/slack").code == 0
+
+
+def test_that_it_is_still_searching_is_noted_ever_more_seldom(capsys: pytest.CaptureFixture[str]) -> None:
+    observer = ConsoleObserver(Output(), Progress("looking", None))
+    for second in range(1, 10):
+        observer.resolving(second, 100 * second)
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert [line.partition("(")[2] for line in told.err.splitlines()] == [
+        "100 decisions in 1 s)",
+        "200 decisions in 2 s)",
+        "400 decisions in 4 s)",
+        "800 decisions in 8 s)",
+    ]

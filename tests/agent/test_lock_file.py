@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sealdex.errors import ConfigError, FormatTooNewError
@@ -32,7 +32,6 @@ plain = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.dictionaries(texts, plain, max_size=4))
 def test_what_is_written_is_read_back(values: dict[str, Any]) -> None:
     lines = [f"{toml_text.key(name)} = {toml_text.value(value)}" for name, value in values.items()]

@@ -30,6 +30,7 @@ from support.archives import (
     tar_info,
     zip_info,
 )
+from support.budgets import examples
 
 from sealdex.archive.entries import symlink_problem
 from sealdex.archive.writing import TreeWriter
@@ -343,7 +344,7 @@ NASTY = st.lists(
 ).map("/".join)  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     names=st.lists(
         st.tuples(NASTY, st.sampled_from(["file", "link", "folder", "hard"]), NASTY), min_size=1, max_size=5
@@ -390,7 +391,7 @@ _CHAIN_PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".
 _CHAIN_TARGETS = st.lists(st.sampled_from(["..", "a", "b", "c", "."]), min_size=1, max_size=5).map("/".join)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(links=st.dictionaries(_CHAIN_PATHS, _CHAIN_TARGETS, min_size=1, max_size=4))
 def test_no_chain_of_accepted_links_leads_out(links: dict[str, str]) -> None:
     """The proof of rule 3, by the file system: links that are accepted one by one don't lead out together."""

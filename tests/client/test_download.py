@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.budgets import examples
 from support.fake_time import FakeTime
 from support.fault_server import (
     Cut,
@@ -628,7 +629,7 @@ faults = st.one_of(
 
 
 class TestAnyInterruption:
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150))
     @given(
         runs=st.lists(st.lists(faults, max_size=8), min_size=1, max_size=3),
         size_known=st.booleans(),

@@ -8,8 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from support.budgets import examples
 
 from sealdex.cli.advice import report
 from sealdex.errors import NoMatchError, UsageError
@@ -368,7 +369,7 @@ def graphs(may_depend_on: dict[str, list[str]]) -> st.SearchStrategy[dict[str, l
 asked_for = st.lists(st.tuples(st.sampled_from(NAMES), small_ranges), min_size=1, max_size=2)
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(graphs({name: NAMES[i + 1 :] for i, name in enumerate(NAMES)}), asked_for)
 def test_dependencies_are_solved_whenever_there_is_a_solution(
     graph: dict[str, list[tuple[str, dict[str, str]]]], asked: list[tuple[str, str]]
@@ -394,18 +395,28 @@ def test_dependencies_are_solved_whenever_there_is_a_solution(
 
 
 @given(graphs({name: [n for n in NAMES if n != name] for name in NAMES}), asked_for)
+@example(  # a search that went back over a plugin that nothing needed any more
+    {
+        "acme/a": [("1.0.0", {"acme/c": "1.x"})],
+        "acme/b": [("1.0.0", {}), ("1.1.0", {"acme/a": "*", "acme/c": "=1.0.0"})],
+        "acme/c": [("1.1.0", {}), ("1.0.0", {"acme/a": "2.x"}), ("2.0.0", {"acme/a": "*", "acme/b": "*"})],
+    },
+    [("acme/c", "*")],
+)
 def test_cycles_end_with_a_solution_or_an_error(
     graph: dict[str, list[tuple[str, dict[str, str]]]], asked: list[tuple[str, str]]
 ) -> None:
     """Builders refuse to publish cycles; whoever signs one anyway must not get a client to hang or to crash."""
     assume(all(graph[name] for name, _ in asked))
     registry = Registry(*(document(n, *(release(v, dependencies=d) for v, d in rs)) for n, rs in graph.items()))
+    solutions = _all_solutions(graph, asked)
     try:
         found = resolve([Request(parse_plugin_id(name), wanted) for name, wanted in asked], registry, HOST)
-    except NoMatchError:
+    except NothingFitsError:
+        assert solutions == []
         return
     versions_found = {str(choice.plugin): choice.release.version for choice in found}
-    assert versions_found in [{n: v for n, v in s.items() if v} for s in _all_solutions(graph, asked)]
+    assert versions_found in [{n: v for n, v in s.items() if v} for s in solutions]
 
 
 def test_two_plugins_that_exclude_each_other_in_a_circle_end_in_an_error() -> None:

@@ -28,6 +28,7 @@ from support.archives import (
     tree,
     zip_info,
 )
+from support.budgets import examples
 
 from sealdex.archive.entries import same_file_key
 from sealdex.archive.mapping import MappingError, plan_files
@@ -316,7 +317,7 @@ def _is_a_tree(paths: list[str]) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(files=_TREES, archive_format=st.sampled_from(FORMATS))
 def test_any_safe_tree_round_trips(files: dict[str, bytes], archive_format: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -225,6 +225,7 @@ class ConsoleObserver(Observer):
         self._done: dict[str, int] = {}  # bytes by what is downloaded
         self._totals: dict[str, int | None] = {}
         self._failures: dict[str, int] = {}
+        self._next_resolving = 0.0
 
     def waiting(self, why: str) -> None:
         """Say what is being waited for."""
@@ -242,6 +243,16 @@ class ConsoleObserver(Observer):
                 self._progress.retried(notice.host, notice.reason)
             elif count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a log needs no more
                 self._out.note(f"{notice.host}: {notice.reason}, trying again (failed attempts: {count})")
+
+    def resolving(self, seconds: float, decisions: int) -> None:
+        """Say that it is still being searched; as a note after 1, 2, 4, 8 ... seconds, a log needs no more."""
+        with self._lock:
+            why = f"still looking for releases that fit each other ({decisions} decisions in {seconds:.0f} s)"
+            if self._progress.visible:
+                self._progress.step(why)
+            elif seconds >= self._next_resolving:
+                self._next_resolving = 2 * seconds
+                self._out.note(why)
 
     def planning(self, choices: Sequence[Choice]) -> None:
         """Know all bytes before the first comes, so that the share of them only grows."""

@@ -4,9 +4,16 @@ Pure: documents come through a callback, and nothing here touches a network or a
 """
 
 from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first, reached
-from sealdex.resolve.explaining import Explanation, NothingFitsError, PassedOver, UnknownPluginError, nearest
+from sealdex.resolve.explaining import (
+    Explanation,
+    NothingFitsError,
+    PassedOver,
+    StillSearchingError,
+    UnknownPluginError,
+    nearest,
+)
 from sealdex.resolve.requests import PINNED, Request, Want, parse_request
-from sealdex.resolve.solving import Choice, Documents, Keeping, Resolution, resolve
+from sealdex.resolve.solving import Choice, Documents, Keeping, Patience, Resolution, resolve
 
 __all__ = [
     "PINNED",
@@ -16,10 +23,12 @@ __all__ = [
     "Keeping",
     "NothingFitsError",
     "PassedOver",
+    "Patience",
     "Policy",
     "Reason",
     "Request",
     "Resolution",
+    "StillSearchingError",
     "UnknownPluginError",
     "Verdict",
     "Want",

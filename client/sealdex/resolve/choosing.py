@@ -15,6 +15,8 @@ from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.resolve.requests import Want
 
+_MAX_RANGES = 4
+
 ReasonKind = Literal["range", "prerelease", "channel", "yanked", "rollout", "environment", "unreadable"]
 
 
@@ -116,9 +118,14 @@ def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prerel
     version = release.semver
     outside = [want for want in wants if not want.parsed.contains(version, include_prereleases=True)]
     if outside:
-        yield Reason("range", "not in " + " nor in ".join(dict.fromkeys(want.range for want in outside)))
+        yield Reason("range", f"not in {_listed(list(dict.fromkeys(want.range for want in outside)))}")
     elif not all(want.parsed.contains(version, include_prereleases=admit_prereleases) for want in wants):
         yield Reason("prerelease", "pre-release", "--pre")
+
+
+def _listed(ranges: Sequence[str]) -> str:
+    shown = " nor in ".join(ranges[:_MAX_RANGES])
+    return shown if len(ranges) <= _MAX_RANGES else f"{shown} nor in {len(ranges) - _MAX_RANGES} more ranges"
 
 
 def _channel_reason(release: ReleaseEntry, channel: str) -> Reason:

@@ -14,10 +14,11 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve.choosing import Policy, Reason, judge_everywhere, newest_first
-from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
+from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
 
 _MAX_GROUPS = 12
 _MAX_VERSIONS = 6
+_MAX_WANTS = 12
 _NEEDS_TAG = "needs tag "  # as `sealdex.model.index.condition_problem` says it
 
 
@@ -83,12 +84,46 @@ class NothingFitsError(NoMatchError):
     @property
     def details(self) -> Any:
         """The explanations as plain values, for json mode."""
-        shown = msgspec.to_builtins(self.explanations)
-        for plain, explanation in zip(shown, self.explanations, strict=True):
-            plain["plugin"] = str(explanation.plugin)
-            for want in plain["wants"]:
-                want["plugin"] = str(explanation.plugin)
-        return {"explanations": shown}
+        return {"explanations": _plain(self.explanations)}
+
+
+class StillSearchingError(NoMatchError):
+    """The search for releases that fit each other was broken off; ``explanations`` say what stood in the way last."""
+
+    code = "still-searching"
+
+    def __init__(
+        self, requests: Sequence[Request], explanations: Sequence[Explanation], seconds: float, decisions: int
+    ) -> None:
+        self.explanations = tuple(explanations)
+        asked = ", ".join(map(str, requests))
+        lines = [line for explanation in self.explanations for line in describe(explanation)]
+        so_far = ["what stood in the way last:", *(f"  {line}" for line in lines)] if lines else []
+        headline = (
+            f"no releases of {asked} and its dependencies that fit each other were found within {seconds:g} seconds "
+            f"({decisions} decisions); whether there are any isn't known"
+        )
+        super().__init__(
+            "\n".join([headline, *so_far]),
+            subject=asked,
+            untouched="nothing was installed",
+            hint="name versions of the plugins above: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/OTHER@VERSION; "
+            "or let it search for longer: --set install.resolve_timeout=600",
+        )  # fmt: skip
+
+    @property
+    def details(self) -> Any:
+        """The explanations as plain values, for json mode."""
+        return {"explanations": _plain(self.explanations)}
+
+
+def _plain(explanations: Sequence[Explanation]) -> Any:
+    shown = msgspec.to_builtins(explanations)
+    for plain, explanation in zip(shown, explanations, strict=True):
+        plain["plugin"] = str(explanation.plugin)
+        for want in plain["wants"]:
+            want["plugin"] = str(explanation.plugin)
+    return shown
 
 
 def explain(
@@ -143,7 +178,7 @@ def describe(explanation: Explanation) -> list[str]:
     """Write an explanation as lines: what was wanted, then what exists, grouped by the reasons against it."""
     lines = [_headline(explanation)]
     if len(explanation.wants) > 1 or any(want.by for want in explanation.wants):
-        lines += [f"  {_want_in_words(want)}" for want in explanation.wants]
+        lines += [f"  {line}" for line in _wants_in_words(explanation.wants)]
     groups: dict[tuple[str, ...], list[str]] = {}
     for release in explanation.passed_over:
         groups.setdefault(tuple(reason.words for reason in release.reasons), []).append(release.version)
@@ -167,13 +202,37 @@ def _headline(explanation: Explanation) -> str:
     return f"no release of {plugin} fits" + ("" if wanted == ANY_RANGE else f" {wanted}") + " here"
 
 
-def _want_in_words(want: Want) -> str:
+def _wants_in_words(wants: Sequence[Want]) -> list[str]:
+    """Write a line for each demand; releases of one plugin that demand the same share one."""
+    groups: dict[tuple[str, ...], list[Want]] = {}
+    for want in wants:
+        key: tuple[str, ...] = (str(want.by), want.range)
+        if want.by not in {None, PINNED}:
+            key = (want.range, _name(str(want.by)), *map(_name, want.chain[:-1]))
+        groups.setdefault(key, []).append(want)
+    lines = [_want_in_words(same) for same in list(groups.values())[:_MAX_WANTS]]
+    rest = len(groups) - len(lines)
+    return lines if not rest else [*lines, f"and {rest} more demand{'s' if rest > 1 else ''}"]
+
+
+def _want_in_words(same: Sequence[Want]) -> str:
+    want = same[0]
     if want.by is None:
         return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
     if want.by == PINNED:
         return f"{PINNED} keeps {want.plugin} at {want.range.removeprefix('=')}"
-    through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
-    return f"{want.by} needs {want.plugin} {want.range}{through}"
+    if len(same) == 1:
+        through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
+        return f"{want.by} needs {want.plugin} {want.range}{through}"
+    by, versions = _name(want.by), [(other.by or "").split(" ", 1)[-1] for other in same]
+    ways = {other.chain[:-1] for other in same}
+    way = want.chain[:-1] if len(ways) == 1 else map(_name, want.chain[:-1])
+    through = f" ({' -> '.join([*way, by])})" if len(want.chain) > 1 else ""
+    return f"{by} {_versions(versions)} need {want.plugin} {want.range}{through}"
+
+
+def _name(release: str) -> str:
+    return release.split(" ", 1)[0]
 
 
 def _versions(versions: Sequence[str]) -> str:

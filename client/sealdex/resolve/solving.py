@@ -1,39 +1,33 @@
-"""Requests to releases, with their dependencies: ``resolvelib`` searches, this module says what the candidates are.
+"""Requests to releases, with their dependencies; `sealdex.resolve.solver` searches, this module says what comes of it.
 
 The rules, which the tests state as properties: each plugin gets one version, which is in every range asked of it; if
 there is a solution, one is found; of a plugin the newest release that fits is taken, and an older one only if the newer
-one's dependencies can't be met or another plugin asks for an older one.
-Index documents are asked for in bulk, a level of dependencies at a time, so that whoever fetches them can do it in
-parallel.
+one's dependencies can't be met or another plugin asks for an older one. Requested plugins come first in that, in the
+order of the requests.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
-from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible
-from resolvelib.resolvers import Resolution as Search
-from resolvelib.resolvers import ResolutionTooDeep
 
-from sealdex.errors import NoMatchError
 from sealdex.model.environment import Environment
-from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
-from sealdex.model.versions import parse_version
-from sealdex.resolve.choosing import Policy, Verdict, judge_everywhere, newest_first
-from sealdex.resolve.explaining import NothingFitsError, PassedOver, UnknownPluginError, explain
-from sealdex.resolve.requests import PINNED, Request, Want
+from sealdex.resolve.choosing import Policy
+from sealdex.resolve.conflicts import explanations
+from sealdex.resolve.explaining import (
+    NothingFitsError,
+    PassedOver,
+    StillSearchingError,
+    UnknownPluginError,
+)
+from sealdex.resolve.requests import Request, Want
+from sealdex.resolve.solver import Incompatibility, Solver, UnsolvableError
+from sealdex.resolve.universe import Documents, Keeping, Universe
 
-if TYPE_CHECKING:
-    from resolvelib.structs import RequirementInformation  # not where older versions have it
-
-Documents = Callable[[Collection[PluginId]], Mapping[PluginId, IndexDocument | None]]
-"""Gives the index documents of several plugins; None for what doesn't exist. Asked once for each plugin."""
-
-MAX_ROUNDS = 10_000
+__all__ = ["Choice", "Documents", "Keeping", "Patience", "Resolution", "in_order", "resolve"]
 
 
 class Choice(Struct, frozen=True):
@@ -73,16 +67,50 @@ class Resolution(Struct, frozen=True):
         return tuple(choice for choice in self.choices if choice.requested)
 
 
-class Keeping(Struct, frozen=True):
-    """What an earlier decision has to say.
+class Patience:
+    """How long a search may take, and whom to tell that it is still going on; the wait for documents doesn't count.
 
-    Attributes:
-        pinned: versions that plugins stay at, whatever else is asked: no other is chosen.
-        preferred: versions that are taken as long as they fit, though newer ones exist, or they were yanked since.
+    Args:
+        clock: seconds that only ever grow.
+        limit_s: after so many seconds the search is broken off.
+        notice_every_s: how often `on_notice` is called.
+        on_notice: told the seconds and the number of decisions so far.
     """
 
-    pinned: Mapping[PluginId, str] = {}
-    preferred: Mapping[PluginId, str] = {}
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        limit_s: float,
+        *,
+        notice_every_s: float = 1.0,
+        on_notice: Callable[[float, int], None] = lambda _seconds, _decisions: None,
+    ) -> None:
+        self.limit_s = limit_s
+        self._clock = clock
+        self._every = notice_every_s
+        self._on_notice = on_notice
+        self._start = clock()
+        self._next = notice_every_s
+
+    def waited_for(self, documents: Documents) -> Documents:
+        """Return the same documents; the time that they take isn't counted."""
+
+        def timed(plugins: Collection[PluginId]) -> Mapping[PluginId, IndexDocument | None]:
+            before = self._clock()
+            try:
+                return documents(plugins)
+            finally:
+                self._start += self._clock() - before
+
+        return timed
+
+    def is_over(self, decisions: int) -> bool:
+        """Say whether it is, and give notice when that is due."""
+        seconds = self._clock() - self._start
+        if seconds >= self._next:
+            self._next = seconds + self._every
+            self._on_notice(seconds, decisions)
+        return seconds >= self.limit_s
 
 
 def resolve(
@@ -93,6 +121,7 @@ def resolve(
     *,
     keeping: Keeping | None = None,
     platforms: Sequence[Environment] = (),
+    patience: Patience | None = None,
 ) -> Resolution:
     """Choose releases for the requests and everything they depend on.
 
@@ -103,217 +132,111 @@ def resolve(
         policy: channel, pre-releases, yanked, rollout.
         keeping: pins, and what a lock says.
         platforms: further environments that each release must fit as well.
+        patience: how long that may take; without one, as long as it takes.
 
     Raises:
         UnknownPluginError: a requested plugin doesn't exist.
         NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
+        StillSearchingError: patience is at its end; says what stood in the way last.
     """
     wants = [Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases) for r in requests]
+    if patience is not None:
+        documents = patience.waited_for(documents)
     environments = (environment, *platforms)
-    provider = _Provider(wants, documents, environments, policy or Policy(), keeping or Keeping())
-    provider.prefetch(wants)
+    universe = Universe(wants, documents, environments, policy or Policy(), keeping or Keeping())
+    universe.prefetch()
     for want in wants:
-        if provider.document(want.plugin) is None:
+        if universe.document(want.plugin) is None:
             raise UnknownPluginError(want.plugin)
-    # not its Resolver: that recurses for ever over a cycle of plugins that an abandoned candidate left behind
-    search: Search[Want, _Candidate, PluginId] = Search(provider, BaseReporter())
+    solver: Solver[PluginId] = Solver(_World(universe, patience))
     try:
-        state = search.resolve(wants, max_rounds=MAX_ROUNDS)
-    except ResolutionImpossible as error:
-        raise provider.explained(error.causes) from error
-    except ResolutionTooDeep as error:
-        asked = ", ".join(map(str, requests))
-        raise NoMatchError(
-            f"no solution found in {MAX_ROUNDS} rounds: the dependencies of {asked} are too tangled",
-            untouched="nothing was installed",
-            hint="pin some of the dependencies: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/DEPENDENCY@VERSION",
-        ) from error
-    return provider.resolution(state.mapping, wants)
+        states = solver.solve(universe.demands())
+    except UnsolvableError as error:
+        raise NothingFitsError(explanations(universe, error.proof.facts(), solver.clashes)) from error
+    except _OutOfPatienceError as error:
+        found = explanations(universe, error.so_far.facts(), solver.clashes) if error.so_far is not None else []
+        raise StillSearchingError(requests, found, error.seconds, solver.decisions) from error
+    return _resolution(universe, {plugin: universe.release(plugin, state) for plugin, state in states.items()})
 
 
-class _Candidate(NamedTuple):
-    plugin: PluginId
-    version: str
+class _OutOfPatienceError(Exception):
+    def __init__(self, seconds: float, so_far: Incompatibility[PluginId] | None) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.so_far = so_far
 
-    def __str__(self) -> str:
-        return f"{self.plugin} {self.version}"
 
+class _World:
+    """Answers the solver's questions."""
 
-class _Provider(AbstractProvider[Want, _Candidate, PluginId]):
-    """Tells resolvelib what the candidates are; remembers documents and how each plugin was reached."""
+    def __init__(self, universe: Universe, patience: Patience | None) -> None:
+        self._universe = universe
+        self._patience = patience
+        self._order = {want.plugin: number for number, want in reversed(list(enumerate(universe.wants)))}
 
-    def __init__(
-        self,
-        wants: Sequence[Want],
-        documents: Documents,
-        environments: Sequence[Environment],
-        policy: Policy,
-        keeping: Keeping,
-    ) -> None:
-        self._ask = documents
-        self._environments = environments
-        self._policy = policy
-        self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
-        self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
-        self._preferred = keeping.preferred
-        self._order = {want.plugin: number for number, want in reversed(list(enumerate(wants)))}
-        self._pinned = {want.plugin for want in wants if want.is_pin or want.prereleases} | set(self._held)
-        self._documents: dict[PluginId, IndexDocument | None] = {}
-        self._sorted: dict[PluginId, list[ReleaseEntry]] = {}
-        self._chains: dict[PluginId, tuple[str, ...]] = {}
+    def states(self, package: PluginId) -> int:
+        return self._universe.states(package)
 
-    # --- documents ---------------------------------------------------------------------------------------------------
+    def rank(self, package: PluginId, conflicts: int) -> tuple[int, int, PluginId]:
+        # requested plugins in the order of the requests; then what clashed most, which finds a dead end soon
+        return (self._order.get(package, len(self._order)), -conflicts, package)
 
-    def document(self, plugin: PluginId) -> IndexDocument | None:
-        self._load([plugin])
-        return self._documents[plugin]
-
-    def prefetch(self, wants: Sequence[Want]) -> None:
-        """Load the documents that the likely solution needs, a level of dependencies at a time."""
-        level = list(wants)
-        seen: set[PluginId] = set()
-        while level:
-            self._load(want.plugin for want in level)
-            following: list[Want] = []
-            for want in level:
-                seen.add(want.plugin)
-                best = next((r for r in self._candidates(want.plugin) if self._judge(r, [want]).fits), None)
-                if best is not None:
-                    following += self._wants_of(_Candidate(want.plugin, best.version))
-            level = [want for want in following if want.plugin not in seen]
-
-    def _load(self, plugins: Iterable[PluginId]) -> None:
-        missing = {plugin: None for plugin in plugins if plugin not in self._documents}
-        if missing:
-            found = self._ask(missing.keys())
-            self._documents.update({plugin: found.get(plugin) for plugin in missing})
-
-    def _releases(self, plugin: PluginId) -> list[ReleaseEntry]:
-        if plugin not in self._sorted:
-            document = self.document(plugin)
-            self._sorted[plugin] = newest_first(document) if document is not None else []
-        return self._sorted[plugin]
-
-    def _release(self, candidate: _Candidate) -> ReleaseEntry:
-        return next(r for r in self._releases(candidate.plugin) if r.version == candidate.version)
-
-    def _candidates(self, plugin: PluginId) -> list[ReleaseEntry]:
-        """Return the releases in the order in which they are tried: what is preferred, then the newest first."""
-        preferred = self._preferred.get(plugin)
-        return sorted(self._releases(plugin), key=lambda release: release.version != preferred)
-
-    def _judge(self, release: ReleaseEntry, wants: Sequence[Want]) -> Verdict:
-        """Judge for the host and each further platform; the artifact is the host's."""
-        plugin = wants[0].plugin
-        policy = self._admitting if release.version == self._preferred.get(plugin) else self._policy
-        return judge_everywhere(release, self._all(plugin, wants), policy, self._environments)
-
-    def _all(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
-        return [*wants, self._held[plugin]] if plugin in self._held else list(wants)
-
-    def _wants_of(self, candidate: _Candidate) -> list[Want]:
-        """Return what a candidate depends on, and note how its dependencies were first reached."""
-        release = self._release(candidate)
-        chain = (*self._chains.get(candidate.plugin, ()), str(candidate))
-        wants = [
-            Want(parse_plugin_id(name), wanted, by=str(candidate), chain=chain)
-            for name, wanted in sorted(release.dependencies.items())
-        ]
-        for want in wants:
-            self._chains.setdefault(want.plugin, chain)
-        return wants
-
-    # --- what resolvelib asks ----------------------------------------------------------------------------------------
-
-    def identify(self, requirement_or_candidate: Want | _Candidate) -> PluginId:
-        return requirement_or_candidate.plugin
-
-    def get_preference(
-        self,
-        identifier: PluginId,
-        resolutions: Mapping[PluginId, _Candidate],  # noqa: ARG002  # resolvelib's signature
-        candidates: Mapping[PluginId, Iterator[_Candidate]],  # noqa: ARG002  # the same
-        information: Mapping[PluginId, Iterator[RequirementInformation[Want, _Candidate]]],  # noqa: ARG002  # the same
-        backtrack_causes: Sequence[RequirementInformation[Want, _Candidate]],
-    ) -> tuple[int, bool, PluginId]:
-        # requested plugins first and in the order of the requests; among dependencies those that clashed last, which
-        # finds a dead end soon
-        clashed = any(cause.requirement.plugin == identifier for cause in backtrack_causes)
-        return (self._order.get(identifier, len(self._order)), not clashed, identifier)
-
-    def find_matches(
-        self,
-        identifier: PluginId,
-        requirements: Mapping[PluginId, Iterator[Want]],
-        incompatibilities: Mapping[PluginId, Iterator[_Candidate]],
-    ) -> Callable[[], Iterator[_Candidate]]:
-        wants = list(requirements[identifier])
-        excluded = {candidate.version for candidate in incompatibilities[identifier]}
-
-        def fitting() -> Iterator[_Candidate]:
-            for release in self._candidates(identifier):
-                if release.version not in excluded and self._judge(release, wants).fits:
-                    yield _Candidate(identifier, release.version)
-
-        return fitting  # lazily: of a thousand releases, only as many are judged as are tried
-
-    def is_satisfied_by(self, requirement: Want, candidate: _Candidate) -> bool:
-        # the range alone: channel and the rest are decided by all wants together, in `find_matches`
-        admitted = self._policy.prereleases or candidate.plugin in self._pinned
-        return requirement.parsed.contains(parse_version(candidate.version), include_prereleases=admitted)
-
-    def get_dependencies(self, candidate: _Candidate) -> list[Want]:
-        wants = self._wants_of(candidate)
-        self._load(want.plugin for want in wants)
-        return wants
-
-    # --- what comes of it --------------------------------------------------------------------------------------------
-
-    def explained(self, causes: Iterable[RequirementInformation[Want, _Candidate]]) -> NothingFitsError:
-        """Return the error that says, for each plugin that stood in the way, what was wanted and what exists."""
-        wants: dict[PluginId, list[Want]] = {}
-        for cause in causes:
-            if cause.requirement not in wants.setdefault(cause.requirement.plugin, []):
-                wants[cause.requirement.plugin].append(cause.requirement)
-        return NothingFitsError([
-            explain(plugin, self.document(plugin), self._all(plugin, asked), self._policy, self._environments)
-            for plugin, asked in wants.items()
-        ])  # fmt: skip
-
-    def resolution(self, pinned: Mapping[PluginId, _Candidate], wants: Sequence[Want]) -> Resolution:
-        """Return what was chosen, dependencies first: what the requests reach, which may be less than was pinned."""
-        demands: dict[PluginId, list[Want]] = {}
-        needs: dict[PluginId, list[PluginId]] = {}
-        open_wants = list(wants)
-        while open_wants:
-            want = open_wants.pop()
-            demands.setdefault(want.plugin, []).append(want)
-            if want.plugin not in needs:
-                needed = self._wants_of(pinned[want.plugin])
-                needs[want.plugin] = [other.plugin for other in needed]
-                open_wants += needed
-        return Resolution(
-            tuple(self._choice(pinned[plugin], demands[plugin], tuple(needs[plugin])) for plugin in in_order(needs))
-        )
-
-    def _choice(self, candidate: _Candidate, wants: Sequence[Want], needs: tuple[PluginId, ...]) -> Choice:
-        document = self.document(candidate.plugin)
-        if document is None:
-            raise AssertionError("unreachable: what was chosen stands in a document")
-        newer: list[PassedOver] = []
-        for release in self._releases(candidate.plugin):
-            if release.version == candidate.version:
+    def rule_out(self, package: PluginId, states: int) -> Incompatibility[PluginId] | None:
+        unfit = 0
+        for state, release in self._universe.releases(package, states):  # lazily: only as many are judged as are tried
+            if self._universe.is_usable(package, release):
                 break
-            newer.append(PassedOver(release.version, self._judge(release, wants).reasons))
-        return Choice(
-            plugin=candidate.plugin,
-            release=self._release(candidate),
-            document=document,
-            artifact=self._judge(self._release(candidate), wants).artifact,
-            requested=any(want.by is None for want in wants),
-            dependencies=needs,
-            newer=tuple(newer),
+            unfit |= state
+        return Incompatibility({package: unfit}) if unfit else None
+
+    def consequences(self, package: PluginId, state: int) -> Iterator[Incompatibility[PluginId]]:
+        return self._universe.consequences(package, state)
+
+    def checkpoint(self, solver: Solver[PluginId]) -> None:
+        if self._patience is not None and self._patience.is_over(solver.decisions):
+            raise _OutOfPatienceError(self._patience.limit_s, solver.learned)
+
+
+def _resolution(universe: Universe, chosen: Mapping[PluginId, ReleaseEntry]) -> Resolution:
+    """Return what was chosen, dependencies first: what the requests reach, which may be less than was decided."""
+    demands: dict[PluginId, list[Want]] = {}
+    needs: dict[PluginId, list[PluginId]] = {}
+    open_wants = list(universe.wants)
+    while open_wants:
+        want = open_wants.pop()
+        demands.setdefault(want.plugin, []).append(want)
+        if want.plugin not in needs:
+            needed = universe.wants_of(want.plugin, chosen[want.plugin])
+            needs[want.plugin] = [other.plugin for other in needed]
+            open_wants += needed
+    return Resolution(
+        tuple(
+            _choice(universe, chosen[plugin], plugin, demands[plugin], tuple(needs[plugin]))
+            for plugin in in_order(needs)
         )
+    )
+
+
+def _choice(
+    universe: Universe, release: ReleaseEntry, plugin: PluginId, wants: Sequence[Want], needs: tuple[PluginId, ...]
+) -> Choice:
+    document = universe.document(plugin)
+    if document is None:
+        raise AssertionError("unreachable: what was chosen stands in a document")
+    newer: list[PassedOver] = []
+    for other in universe.candidates(plugin):
+        if other.version == release.version:
+            break
+        newer.append(PassedOver(other.version, universe.judge(other, wants).reasons))
+    return Choice(
+        plugin=plugin,
+        release=release,
+        document=document,
+        artifact=universe.judge(release, wants).artifact,
+        requested=any(want.by is None for want in wants),
+        dependencies=needs,
+        newer=tuple(newer),
+    )
 
 
 def in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:

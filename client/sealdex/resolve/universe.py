@@ -1,0 +1,239 @@
+"""The plugins that a search may reach: their documents, their releases as sets of bits, and what is demanded of them.
+
+Index documents are asked for in bulk, a level of dependencies at a time, so that whoever fetches them can do it in
+parallel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.ranges import parse_range
+from sealdex.resolve.choosing import Policy, Verdict, judge_everywhere, newest_first
+from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
+from sealdex.resolve.solver import ABSENT, Incompatibility
+
+Documents = Callable[[Collection[PluginId]], Mapping[PluginId, IndexDocument | None]]
+"""Gives the index documents of several plugins; None for what doesn't exist. Asked once for each plugin."""
+
+
+class Keeping(Struct, frozen=True):
+    """What an earlier decision has to say.
+
+    Attributes:
+        pinned: versions that plugins stay at, whatever else is asked: no other is chosen.
+        preferred: versions that are taken as long as they fit, though newer ones exist, or they were yanked since.
+    """
+
+    pinned: Mapping[PluginId, str] = {}
+    preferred: Mapping[PluginId, str] = {}
+
+
+class Demand(Struct, frozen=True):
+    """A fact for the solver: some releases of one plugin (``by``; None: a person or a pin) need another in a range."""
+
+    plugin: PluginId
+    range: str
+    by: PluginId | None = None
+    states: int = 0
+
+
+class Universe:
+    """Everything about plugins that one resolution asks; states are those of `sealdex.resolve.solver`."""
+
+    def __init__(
+        self,
+        wants: Sequence[Want],
+        documents: Documents,
+        environments: Sequence[Environment],
+        policy: Policy,
+        keeping: Keeping,
+    ) -> None:
+        self.policy = policy
+        self.environments = environments
+        self.wants = tuple(wants)
+        self._ask = documents
+        self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
+        self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
+        self._preferred = keeping.preferred
+        self._asked: dict[PluginId, list[Want]] = {}
+        for want in wants:
+            self._asked.setdefault(want.plugin, []).append(want)
+        self._admits_prereleases = {want.plugin for want in wants if want.is_pin or want.prereleases} | set(self._held)
+        self._documents: dict[PluginId, IndexDocument | None] = {}
+        self._candidates: dict[PluginId, list[ReleaseEntry]] = {}
+        self._in_range: dict[tuple[PluginId, str], int] = {}
+        self._chains: dict[PluginId, Want] = {}  # by which each plugin was first reached
+        self._needs: dict[PluginId, dict[tuple[str, str], int]] = {}
+        self._facts: dict[tuple[PluginId, str, str], Incompatibility[PluginId]] = {}
+
+    # --- documents and releases --------------------------------------------------------------------------------------
+
+    def load(self, plugins: Iterable[PluginId]) -> None:
+        """Get the documents of these, all that are missing at once."""
+        missing = {plugin: None for plugin in plugins if plugin not in self._documents}
+        if missing:
+            found = self._ask(missing.keys())
+            self._documents.update({plugin: found.get(plugin) for plugin in missing})
+
+    def document(self, plugin: PluginId) -> IndexDocument | None:
+        """Return a plugin's document; None: there is no such plugin."""
+        self.load([plugin])
+        return self._documents[plugin]
+
+    def prefetch(self) -> None:
+        """Load the documents that the likely solution needs, a level of dependencies at a time."""
+        level = list(self.wants)
+        seen: set[PluginId] = set()
+        while level:
+            self.load(want.plugin for want in level)
+            following: list[Want] = []
+            for want in level:
+                seen.add(want.plugin)
+                best = next((r for r in self.candidates(want.plugin) if self.judge(r, [want]).fits), None)
+                if best is not None:
+                    following += self.wants_of(want.plugin, best)
+            level = [want for want in following if want.plugin not in seen]
+
+    def candidates(self, plugin: PluginId) -> list[ReleaseEntry]:
+        """Return the releases in the order in which they are tried: what is preferred, then the newest first."""
+        if plugin not in self._candidates:
+            document = self.document(plugin)
+            preferred = self._preferred.get(plugin)
+            newest = newest_first(document) if document is not None else []
+            self._candidates[plugin] = sorted(newest, key=lambda release: release.version != preferred)
+        return self._candidates[plugin]
+
+    def states(self, plugin: PluginId) -> int:
+        """Return all states of a plugin."""
+        return (2 << len(self.candidates(plugin))) - 1
+
+    def release(self, plugin: PluginId, state: int) -> ReleaseEntry:
+        """Return the release that a state stands for."""
+        return self.candidates(plugin)[state.bit_length() - 2]
+
+    def releases(self, plugin: PluginId, states: int) -> Iterator[tuple[int, ReleaseEntry]]:
+        """Yield several states and the releases they stand for, in the order in which they are tried."""
+        for number, release in enumerate(self.candidates(plugin)):
+            if states & 2 << number:
+                yield 2 << number, release
+
+    # --- what fits ---------------------------------------------------------------------------------------------------
+
+    def judge(self, release: ReleaseEntry, wants: Sequence[Want]) -> Verdict:
+        """Judge for the host and each further platform; the artifact is the host's."""
+        plugin = wants[0].plugin
+        policy = self._admitting if release.version == self._preferred.get(plugin) else self.policy
+        return judge_everywhere(release, self.with_pin(plugin, wants), policy, self.environments)
+
+    def asked(self, plugin: PluginId) -> list[Want]:
+        """Return what a person asks of a plugin."""
+        return self._asked.get(plugin, [])
+
+    def with_pin(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
+        """Add what the pin of a plugin demands, if it has one."""
+        return [*wants, self._held[plugin]] if plugin in self._held else list(wants)
+
+    def is_usable(self, plugin: PluginId, release: ReleaseEntry) -> bool:
+        """Say whether a release fits as far as it doesn't depend on who else needs the plugin: all but the ranges."""
+        wants = self._asked.get(plugin) or [Want(plugin, ANY_RANGE, by="")]
+        return all(reason.kind in {"range", "prerelease"} for reason in self.judge(release, wants).reasons)
+
+    def in_range(self, plugin: PluginId, wanted: str) -> int:
+        """Return the states whose versions are in a range, with the pre-releases that are admitted for the plugin."""
+        key = (plugin, wanted)
+        if key not in self._in_range:
+            parsed = parse_range(wanted)
+            admits = self.policy.prereleases or plugin in self._admits_prereleases
+            takes_any = () in parsed.sets  # then versions needn't be parsed, of which there may be thousands
+            self._in_range[key] = sum(
+                2 << number
+                for number, release in enumerate(self.candidates(plugin))
+                if (takes_any and (admits or "-" not in release.version.partition("+")[0]))
+                or parsed.contains(release.semver, include_prereleases=admits)
+            )
+        return self._in_range[key]
+
+    # --- what is demanded --------------------------------------------------------------------------------------------
+
+    def demands(self) -> Iterator[Incompatibility[PluginId]]:
+        """Yield what a person asks for and what is pinned, as facts."""
+        for want in self.wants:
+            outside = self.states(want.plugin) & ~self.in_range(want.plugin, want.range)
+            yield self._fact({want.plugin: outside}, Demand(want.plugin, want.range))
+        for plugin in self._asked:
+            yield from self.pin_of(plugin)
+
+    def pin_of(self, plugin: PluginId) -> Iterator[Incompatibility[PluginId]]:
+        """Yield what the pin of a plugin excludes, always the same object."""
+        if plugin not in self._held:
+            return
+        want, key = self._held[plugin], (plugin, PINNED, "")
+        if key not in self._facts:
+            others = self.states(plugin) & ~self.in_range(plugin, want.range) & ~ABSENT
+            self._facts[key] = self._fact({plugin: others}, Demand(plugin, want.range))
+        if self._facts[key].terms:
+            yield self._facts[key]
+
+    def consequences(self, plugin: PluginId, state: int) -> Iterator[Incompatibility[PluginId]]:
+        """Yield what a release depends on, as facts that hold for all releases with the same dependency."""
+        release = self.release(plugin, state)
+        wants = self.wants_of(plugin, release)
+        self.load(want.plugin for want in wants)
+        for want in wants:
+            key = (plugin, str(want.plugin), want.range)
+            if key not in self._facts:
+                states = self._needs_of(plugin)[str(want.plugin), want.range]
+                outside = self.states(want.plugin) & ~self.in_range(want.plugin, want.range)
+                terms = {plugin: states, want.plugin: outside}
+                if want.plugin == plugin:
+                    terms = {plugin: states & outside}
+                self._facts[key] = self._fact(terms, Demand(want.plugin, want.range, plugin, states))
+            if self._facts[key].terms.get(plugin, 0):
+                yield self._facts[key]
+            yield from self.pin_of(want.plugin)
+
+    def _fact(self, terms: Mapping[PluginId, int], demand: Demand) -> Incompatibility[PluginId]:
+        return Incompatibility({p: mask for p, mask in terms.items() if mask != self.states(p)}, demand)
+
+    def _needs_of(self, plugin: PluginId) -> dict[tuple[str, str], int]:
+        """Return, for each dependency and range, the states whose releases have it."""
+        if plugin not in self._needs:
+            needs: dict[tuple[str, str], int] = {}
+            for number, release in enumerate(self.candidates(plugin)):
+                for need in release.dependencies.items():
+                    needs[need] = needs.get(need, 0) | 2 << number
+            self._needs[plugin] = needs
+        return self._needs[plugin]
+
+    def wants_of(self, plugin: PluginId, release: ReleaseEntry) -> list[Want]:
+        """Return what a release depends on, and note how its dependencies were first reached."""
+        chain = self.chain_to(plugin, release)
+        by = chain[-1]
+        wants = [
+            Want(parse_plugin_id(name), wanted, by=by, chain=chain)
+            for name, wanted in sorted(release.dependencies.items())
+        ]
+        for want in wants:
+            if want.plugin not in self._asked:
+                self._chains.setdefault(want.plugin, want)
+        return wants
+
+    def chain_to(self, plugin: PluginId, release: ReleaseEntry) -> tuple[str, ...]:
+        """Return the releases from a requested one down to this one, as text.
+
+        A plugin whose releases are known to lead to another release of this one is named without a version.
+        """
+        here = f"{plugin} {release.version}"
+        if plugin not in self._chains:
+            return (here,)
+        reached = self._chains[plugin]
+        if reached.parsed.contains(release.semver, include_prereleases=True):
+            return (*reached.chain, here)
+        return (*(each.split(" ", 1)[0] for each in reached.chain), here)

@@ -1,0 +1,20 @@
+"""How many examples a property test tries: more in CI than here, many more in the scheduled run.
+
+A test that states its own number multiplies it: ``@settings(max_examples=examples(300))``. The profiles are registered
+in ``tests/conftest.py``.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+USUAL = 100
+"""Examples of a property that states no number of its own, on a developer's machine."""
+PROFILES = {"local": USUAL, "ci": 5 * USUAL, "long": 200 * USUAL}
+"""By profile, what those are."""
+
+
+def examples(here: int) -> int:
+    """Return how many examples the profile in force makes of that many on a developer's machine."""
+    in_force = settings.default
+    return here * (in_force.max_examples if in_force is not None else USUAL) // USUAL
