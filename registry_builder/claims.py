@@ -21,7 +21,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Role, Targets
 from tuf.api.serialization import DeserializationError
 
-from registry_builder.signing.roles import TargetPin, claim_role, claims_of, is_due, role_section, same_authority
+from registry_builder.signing.roles import TargetPin, claim_role, claims_of, due_reason, role_section, same_authority
 from registry_builder.signing.trust import Trust, trust_folder
 from registry_builder.source.config import RegistryConfig
 from registry_builder.state import PublishedState
@@ -145,8 +145,8 @@ def claim_work(
             reason = "its keys changed"
         elif changes:
             reason = "changed"
-        elif is_due(published.expires, role_section(config, role), now):
-            reason = "within its signing window"
+        else:
+            reason = due_reason(published.expires, role_section(config, role), now)
         work.append(ClaimWork(namespace, before, after, changes, reason, published is None or other_keys))
     return work
 

@@ -13,6 +13,7 @@ from registry_builder.compile.removed_events import Older
 from registry_builder.plan import PublishPlan
 from registry_builder.source.tree import Problem, Severity
 from registry_builder.status import RealmStatus
+from sealdex.errors import SealdexError
 from sealdex.wording import counted
 
 _SHOWN = 200  # a summary may have 1 MiB in all
@@ -104,11 +105,23 @@ def status_markdown(statuses: Iterable[RealmStatus]) -> str:
         lines += [
             f"| {role.role} | {role.version or ''} | {f'{role.expires:%Y-%m-%d}' if role.expires else ''} "
             f"| {role.threshold} of {len(role.keys)} | {', '.join(code(key.name) for key in role.keys)} "
-            f"| {'**within its signing window**' if role.due else ''} |"
+            f"| {f'**{role.when}**' if role.when else ''} |"
             for role in status.roles
         ]
+        if status.expired_text:
+            lines += ["", f"❌ {escaped(status.expired_text)}"]
         lines += ["", f"Root {status.newest_root[0]}: SHA-256 {code(status.newest_root[1])}", ""]
     return "\n".join(lines)
+
+
+def error_markdown(error: SealdexError, realm: str) -> str:
+    """Return what stopped a command, and what helps."""
+    said = [error.message, *([error.hint] if error.hint else [])]
+    return "\n\n".join([f"❌ Realm {escaped(realm)}", *map(_long, said), ""])
+
+
+def _long(text: str) -> str:
+    return "\n".join(map(escaped, text.splitlines()))
 
 
 def _flat(text: str) -> str:
@@ -125,4 +138,4 @@ def _more(count: int) -> list[str]:
     return ["", f"… and {count - _SHOWN} more"] if count > _SHOWN else []
 
 
-__all__ = ["code", "escaped", "plan_markdown", "problems_markdown", "status_markdown"]
+__all__ = ["code", "error_markdown", "escaped", "plan_markdown", "problems_markdown", "status_markdown"]

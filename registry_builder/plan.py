@@ -24,7 +24,7 @@ from registry_builder.signing.roles import (
     bin_names,
     bin_of,
     claims_of,
-    is_due,
+    due_reason,
     role_keys,
     same_authority,
     shard_count,
@@ -51,7 +51,6 @@ from sealdex.model.index import index_target
 
 FIRST = "first publish"
 CHANGED = "changed"
-DUE = "within its signing window"
 NEW_KEYS = "its keys changed"
 
 
@@ -248,7 +247,7 @@ def _bins(
                 del kept[target]
             reasons[name] = CHANGED
     for name, role in state.bins.items():
-        reason = everywhere or (DUE if is_due(role.expires, config.roles["packages"], now) else None)
+        reason = everywhere or due_reason(role.expires, config.roles["packages"], now)
         if name not in to_sign and reason is not None:
             to_sign[name] = dict(role.pins)
             reasons[name] = reason
@@ -295,8 +294,8 @@ def _catalog(
         reasons["catalog"] = CHANGED
     elif not same_authority(_delegated(state.targets_role, "catalog"), _delegated(trust.targets_role, "catalog")):
         reasons["catalog"] = NEW_KEYS
-    elif is_due(state.catalog.expires, config.roles["catalog"], now):
-        reasons["catalog"] = DUE
+    elif (due := due_reason(state.catalog.expires, config.roles["catalog"], now)) is not None:
+        reasons["catalog"] = due
     return (pins if "catalog" in reasons else None), tuple(uploads)
 
 
@@ -310,7 +309,7 @@ def _packages_reason(
     same = same_authority(_delegated(state.targets_role, "packages"), _delegated(trust.targets_role, "packages"))
     if not same or not _same_bin_keys(config, state):
         return NEW_KEYS
-    return DUE if is_due(state.packages.expires, config.roles["packages"], now) else None
+    return due_reason(state.packages.expires, config.roles["packages"], now)
 
 
 def _newer_targets(trust: Trust, state: PublishedState | None) -> tuple[int, bytes] | None:
@@ -348,8 +347,8 @@ def _top_reasons(
             reasons[role] = CHANGED
         elif not same_authority(before.roles[role], trust.root.roles[role]):
             reasons[role] = NEW_KEYS
-        elif is_due(file.expires, config.roles[role], now):
-            reasons[role] = DUE
+        elif (due := due_reason(file.expires, config.roles[role], now)) is not None:
+            reasons[role] = due
 
 
 def _delegated(delegator: object, role: str) -> Role | None:

@@ -18,17 +18,22 @@ from tuf.api.metadata import T
 
 from registry_builder.commit import Committed
 from registry_builder.compile.index import Ingestion
+from registry_builder.expiry import expired_roles, reasons_against_recovery
 from registry_builder.invalidation import invalidate
+from registry_builder.memory import Seen
 from registry_builder.plan import PublishPlan
 from registry_builder.publish import retry_races, spent, versions_after
 from registry_builder.publisher import Publisher
+from registry_builder.realms import plugins_of
 from registry_builder.signing.authority import authority_of, sign_role
 from registry_builder.signing.roles import bin_names, expiry, is_due, realm_marker
 from registry_builder.signing.trust import load_trust, trust_folder
+from registry_builder.state import ExpiredStateError, PublishedState
 from registry_builder.state_fetcher import TIMESTAMP_KEY
 from registry_builder.storage.headers import BUNDLE_KEY
-from registry_builder.survey import Survey
+from registry_builder.survey import Sources, Survey
 from sealdex.errors import NotFoundError, SealdexError
+from sealdex.model.index import index_target
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,20 @@ class RefreshResult:
         return all(each.written is not None for each in self.offline)
 
 
-def refresh(publisher: Publisher, *, dry_run: bool = False, online_only: bool = False) -> RefreshResult:
+def refresh(
+    publisher: Publisher, *, dry_run: bool = False, online_only: bool = False, recover_expired: bool = False
+) -> RefreshResult:
     """Sign anew what is due in a realm, and publish it.
 
     Args:
         publisher: see `open_publisher`; ``allow_expired`` revives a registry that was not refreshed in time.
         dry_run: say what is due, and write nothing.
         online_only: leave root and targets to the people who hold their keys.
+        recover_expired: revive a registry that was not refreshed in time where it can be shown, without a person, that
+            what is published is the newest (`registry_builder.expiry`); for a scheduled job.
 
     Raises:
+        ExpiredStateError: what is published has expired; nothing was written.
         NotFoundError: nothing is published yet.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ConfigError: an online role is due and can't be signed here.
@@ -86,16 +96,19 @@ def refresh(publisher: Publisher, *, dry_run: bool = False, online_only: bool = 
         config, root = publisher.tree.config, publisher.tree.root
         trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
         publisher = replace(publisher, trust=trust)
-    result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run))
+    recover_expired &= not publisher.allow_expired
+    result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run, recover_expired=recover_expired))
     result.offline = offline
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
     return result
 
 
-def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
+def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> RefreshResult:
     now = publisher.clock()
-    with publisher.reader(now) as reader:
+    seen = publisher.memory.load() if publisher.memory is not None else None
+    # with recover_expired all that is read is judged below, by the same clock
+    with (replace(publisher, allow_expired=True) if recover_expired else publisher).reader(now) as reader:
         state = reader.open()
         if state is None:
             raise NotFoundError(
@@ -105,6 +118,8 @@ def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
                 hint="sealdex-builder publish",
             )
         reader.load_bins(bin_names(state.bits))
+    if recover_expired:
+        _check_recovery(publisher, state, seen, now)
     publisher, blocked_by = publisher.with_usable_trust(state, Survey(), now)
     plan = publisher.plan(state, Survey(), Ingestion(), now)
     result = RefreshResult(plan, warnings=[str(each) for each in (*plan.waiting, *blocked_by)])
@@ -122,6 +137,28 @@ def _attempt(publisher: Publisher, *, dry_run: bool) -> RefreshResult:
         _, problem = invalidate(publisher, {TIMESTAMP_KEY: version, BUNDLE_KEY: version})
         result.warnings += [problem] if problem else []
     return result
+
+
+def _check_recovery(publisher: Publisher, state: PublishedState, seen: Seen | None, now: datetime) -> None:
+    """Refuse to sign an expired state again unless it can be shown to be the newest."""
+    if not (expired := expired_roles(state, publisher.trust, now)):
+        return
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # load imports much of the YAML reader
+
+    tree = publisher.tree if publisher.tree.complete else load_tree(publisher.tree.root)
+    ingestion = Ingestion(enabled=tree.config.registry.ingest)
+    sources = Sources(plugins_of(tree, publisher.realm, None), is_complete=True, ingestion=ingestion)
+    compiled = {index_target(plugin): sources.own(plugin)[0] for plugin in sources.plugins}
+    if reasons := reasons_against_recovery(state, publisher.trust, seen, compiled, now):
+        role, since = min(expired.items(), key=lambda each: each[1])
+        raise ExpiredStateError(
+            f"the published metadata in {publisher.storage.description} has expired ({role} on {since:%Y-%m-%d}), and "
+            f"it can't be shown to be the newest: {'; '.join(reasons)}",
+            subject=publisher.realm,
+            untouched="nothing was written",
+            hint="make sure that nobody put an old state back (git log, sealdex-builder diff, the versions that the "
+            "bucket keeps), then: sealdex-builder refresh --allow-expired",
+        )
 
 
 def _refresh_offline(publisher: Publisher) -> list[OfflineRefresh]:

@@ -32,6 +32,11 @@ from registry_builder.verified import NOTHING_WRITTEN, DocumentReader, tampered
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.catalogue import shard_target
 
+EXPIRED_HINT = (
+    "sealdex-builder refresh --recover-expired signs it again where the source tree and what this machine saw last "
+    "show it to be the newest; else make sure that nobody put an old state back, then: "
+    "sealdex-builder refresh --allow-expired"
+)
 _NO_EXPIRY = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -339,7 +344,7 @@ class PublishedReader:
                 f"the published metadata in {self._storage.description} has expired: {error}",
                 subject=self._fetcher.last_key,
                 untouched=NOTHING_WRITTEN,
-                hint="if it was only not refreshed in time: sealdex-builder refresh --allow-expired",
+                hint=EXPIRED_HINT,
             ) from error
         except DownloadHTTPError as error:
             if self._fetcher.last_key == TIMESTAMP_KEY:

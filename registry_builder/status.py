@@ -12,10 +12,18 @@ from datetime import datetime
 from tuf.api.metadata import Role
 
 from registry_builder.publisher import Publisher
-from registry_builder.signing.roles import bin_names, claims_of, is_due, role_section
+from registry_builder.signing.roles import (
+    CLAIM_PREFIX,
+    DUE,
+    EXPIRED,
+    bin_names,
+    claims_of,
+    is_due,
+    role_section,
+)
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import OFFLINE_ROLES
-from registry_builder.state import PublishedState
+from registry_builder.state import EXPIRED_HINT, PublishedState
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,7 @@ class RoleStatus:
         threshold: how many keys must sign.
         keys: those that may, as the metadata says that delegates to it.
         count: how many files: the number of bins, else 1.
+        expired: whether readers refuse it by now.
     """
 
     role: str
@@ -49,6 +58,12 @@ class RoleStatus:
     threshold: int
     keys: tuple[KeyStatus, ...]
     count: int = 1
+    expired: bool = False
+
+    @property
+    def when(self) -> str:
+        """What is the matter with its expiry, for people; empty while nothing is."""
+        return EXPIRED if self.expired else DUE if self.due else ""
 
     @property
     def can_sign(self) -> bool:
@@ -81,6 +96,29 @@ class RealmStatus:
     def needs_signing(self) -> bool:
         """Whether some role is within its signing window."""
         return any(role.due for role in self.roles)
+
+    @property
+    def expired(self) -> tuple[RoleStatus, ...]:
+        """The roles that have expired: until they are signed again, readers refuse what is published."""
+        return tuple(role for role in self.roles if role.expired)
+
+    @property
+    def expired_text(self) -> str:
+        """What has expired and what helps, for people; empty while nothing has."""
+        if not self.expired:
+            return ""
+        since = ", ".join(f"{role.role} on {role.expires:%Y-%m-%d}" for role in self.expired)
+        names = [role.role for role in self.expired]
+        helps = [
+            f"sealdex-builder namespace sign {name.removeprefix(CLAIM_PREFIX)}"
+            for name in names
+            if name.startswith(CLAIM_PREFIX)
+        ]
+        if set(OFFLINE_ROLES).intersection(names):
+            helps.append("sealdex-builder ceremony start NAME --due")
+        # what people must sign comes first: until then, nothing revives the rest
+        help_text = f"who holds their keys begins with: {', '.join(helps)}" if helps else EXPIRED_HINT
+        return f"expired: {since}; readers refuse what is published until it is signed again. {help_text}"
 
 
 def realm_status(publisher: Publisher) -> RealmStatus:
@@ -124,7 +162,8 @@ def _roles(publisher: Publisher, state: PublishedState | None, now: datetime) ->
     def status(name: str, role: Role, version: int | None, expires: datetime | None, count: int = 1) -> RoleStatus:
         section = role_section(config, name)
         due = expires is not None and is_due(expires, section, now)
-        return RoleStatus(name, version, expires, due, role.threshold, _keys(role, keyring), count)
+        expired = expires is not None and expires <= now
+        return RoleStatus(name, version, expires, due, role.threshold, _keys(role, keyring), count, expired)
 
     root, targets = trust.root, trust.targets_role
     found = [

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from registry_builder.cli.reading import BY_URL, FILES, SUMMARY, append, reader_
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
-from sealdex.errors import NotFoundError, UsageError
+from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.wording import counted
 
@@ -33,7 +34,6 @@ _REALM = click.option("--realm", metavar="NAME", help="Only this realm; all of r
 _ONLY = click.option(
     "--only", multiple=True, metavar="NS/NAME", type=PLUGIN_ID, help="Only this plugin; may be given more than once."
 )
-_WINDOW = "within its signing window"
 
 
 @click.command(
@@ -96,21 +96,43 @@ def publish(
 @_REALM
 @click.option("--dry-run", is_flag=True, help="Say what is due; sign nothing.")
 @click.option("--online", is_flag=True, help="Leave root and targets to the people who hold their keys.")
-@click.option("--allow-expired", is_flag=True, help="Revive a registry that was not refreshed in time.")
+@click.option(
+    "--allow-expired",
+    is_flag=True,
+    help="Revive a registry that was not refreshed in time, after a look that nobody put an old state back.",
+)
+@click.option(
+    "--recover-expired", is_flag=True, help="The same, only where it can be shown to be the newest: for schedules."
+)
+@SUMMARY
 @output_options
 @click.pass_context
-def refresh(ctx: click.Context, realm: str | None, dry_run: bool, online: bool, allow_expired: bool) -> int:
+def refresh(
+    ctx: click.Context,
+    realm: str | None,
+    dry_run: bool,
+    online: bool,
+    allow_expired: bool,
+    recover_expired: bool,
+    summary: Path | None,
+) -> int:
     """Sign anew what is within its signing window. Run it every day, from a schedule.
 
     Root and targets are signed too where enough of their keys are at hand, and written to trust/; commit them. Where
     they aren't, that is said, the rest is refreshed, and the exit code is 1. With --online they are no part of it, as
     in a workflow that never has their keys; `status` says when they are due.
+
+    What has expired is not signed again just like that: it could be an old state that somebody put back.
+    --recover-expired does it where only online roles expired, this machine remembers what it last saw published, and
+    the source tree compiles to exactly what is there. Anything else is for a person, with --allow-expired.
     """
     from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # see _publish_realms
     from registry_builder.refresh import refresh as refresh_realm  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # see _publish_realms
 
+    if allow_expired and recover_expired:
+        raise UsageError("--allow-expired asks for no proof and --recover-expired for all of it: give one of them")
     out, root = output_of(ctx), tree_of(ctx)
     # plugins are no part of this
     tree = SourceTree(root, read_config(root), {}, problems=(), complete=False)
@@ -119,7 +141,8 @@ def refresh(ctx: click.Context, realm: str | None, dry_run: bool, online: bool, 
     for name in _realms(tree, realm):
         with out.progress(f"refreshing {name}") as progress:
             publisher = _publisher(tree, name, progress, allow_expired=allow_expired)
-            result = refresh_realm(publisher, dry_run=dry_run, online_only=online)
+            with _told_in(summary, name):
+                result = refresh_realm(publisher, dry_run=dry_run, online_only=online, recover_expired=recover_expired)
         show_plan(out, result.plan)
         for warning in result.warnings:
             out.warn(warning)
@@ -154,7 +177,7 @@ def refresh(ctx: click.Context, realm: str | None, dry_run: bool, online: bool, 
 def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | None) -> int:
     """Show what is published, until when it holds, who signs it and which keys are here.
 
-    Exits 1 when a role is within its signing window: time for refresh, or for the people who hold its keys.
+    Exits 1 when a role is within its signing window or has expired: time for refresh, or for who holds its keys.
     """
     from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # see _publish_realms
@@ -312,6 +335,19 @@ def _realms(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()
     return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
 
 
+@contextmanager
+def _told_in(summary: Path | None, realm: str) -> Iterator[None]:
+    """Append an error that passes to the file of ``--summary``."""
+    try:
+        yield
+    except SealdexError as error:
+        if summary is not None:
+            from registry_builder.markdown_summary import error_markdown  # noqa: PLC0415  # see _publish_realms
+
+            append(summary, error_markdown(error, realm))
+        raise
+
+
 def _publisher(
     tree: SourceTree,
     realm: str,
@@ -366,7 +402,7 @@ def _show_status(out: Output, status_: RealmStatus) -> None:
             f"{role.expires:%Y-%m-%d}" if role.expires else "-",
             f"{role.threshold} of {len(role.keys)}",
             ", ".join(_key(key.name, key.here) for key in role.keys),
-            _WINDOW if role.due else "",
+            role.when,
         )
         for role in status_.roles
     ]
@@ -375,6 +411,8 @@ def _show_status(out: Output, status_: RealmStatus) -> None:
     out.line(f"root {first[0]}: SHA-256 {first[1]}")
     if newest != first:
         out.line(f"root {newest[0]}: SHA-256 {newest[1]}")
+    if status_.expired_text:
+        out.warn(status_.expired_text)
     for note in status_.notes:
         out.note(note)
 
@@ -391,6 +429,7 @@ def _status_document(status_: RealmStatus) -> dict[str, Any]:
         "published_root": status_.published_root,
         "plugins": status_.plugins,
         "needs_signing": status_.needs_signing,
+        "expired": bool(status_.expired),
         "roots": [{"version": v, "sha256": d} for v, d in dict([status_.first_root, status_.newest_root]).items()],
         "roles": [_role_document(role) for role in status_.roles],
         "notes": status_.notes,
@@ -404,6 +443,7 @@ def _role_document(role: RoleStatus) -> dict[str, Any]:
         "version": role.version,
         "expires": role.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if role.expires else None,
         "due": role.due,
+        "expired": role.expired,
         "threshold": role.threshold,
         "can_sign_here": role.can_sign,
         "keys": [{"name": k.name, "keyid": k.keyid, "here": k.here, "reason": k.reason} for k in role.keys],

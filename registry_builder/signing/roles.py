@@ -42,6 +42,8 @@ TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 PACKAGES_PATHS = ("index/*/*",)
 CATALOG_PATHS = ("catalog/*",)
 CLAIM_PREFIX = "ns-"
+DUE = "within its signing window"
+EXPIRED = "expired"
 
 # Up to so many plugins, so many bits: a bin stays near 100 targets (14 KB) and the snapshot below 64 KB.
 _BITS = ((1_000, 6), (16_000, 8), (250_000, 10))
@@ -78,6 +80,13 @@ def expiry(role: RoleSection, now: datetime) -> datetime:
 def is_due(expires: datetime, role: RoleSection, now: datetime) -> bool:
     """Tell whether metadata is within its signing window: it expires in `signing_days` or less."""
     return expires - timedelta(days=role.signing_days) <= now
+
+
+def due_reason(expires: datetime, role: RoleSection, now: datetime) -> str | None:
+    """Say why metadata is to be signed again, as people read it; None while it isn't."""
+    if expires <= now:
+        return EXPIRED
+    return DUE if is_due(expires, role, now) else None
 
 
 # --- how many bins and shards -------------------------------------------------------------------------------------

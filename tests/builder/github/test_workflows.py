@@ -131,7 +131,9 @@ def test_one_issue_says_what_is_missing_until_it_is_there(scene: Scene) -> None:
     assert issue["edits"] == 1
     assert "| root | 1 |" in issue["body"]
     assert "**within its signing window**" in issue["body"]
-    assert "The refresh failed" in issue["body"]  # nobody refreshed meanwhile, so what is published has expired
+    # nobody refreshed meanwhile, but what has expired could be shown to be the newest
+    assert "The refresh failed" not in issue["body"]
+    assert "**expired**" not in issue["body"]
     assert "Keys that are missing" not in issue["body"]
     # the ceremony that they sign is started, once
     github.only = ("renew",)
@@ -146,6 +148,31 @@ def test_one_issue_says_what_is_missing_until_it_is_there(scene: Scene) -> None:
     assert [Path(path).name for path in added] == ["plan.json", "2.root.json", "2.targets.json"]
     github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="1")
     assert not github.known["issues"][0]["open"]
+
+
+def test_what_expired_over_the_holidays_is_revived_or_left_to_a_person(
+    scene: Scene, s3_server: S3Server, tmp_path: Path
+) -> None:
+    """Attack: the cache was dropped while no schedule ran, and whoever can write to the bucket put old files back."""
+    github, client = scene.github, s3_server.client()
+    bucket, _, prefix = scene.url.removeprefix(f"{s3_server.endpoint}/").partition("/")
+    key = f"{prefix}/metadata/timestamp.json"
+    assert github.run("publish.yml", "push")["publish"].result == "success"
+    github.only = ("refresh", "status")
+    jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="20")
+    assert {jobs[name].result for name in github.only} == {"success"}, jobs["refresh"].output
+    assert github.known["issues"] == []
+
+    shutil.rmtree(github.place / "cache")
+    before = client.get_object(Bucket=bucket, Key=key)["Body"].read()
+    jobs = github.run("refresh.yml", "schedule", **scene.later, TEST_DAYS="40")
+    assert jobs["refresh"].result == "failure"
+    assert client.get_object(Bucket=bucket, Key=key)["Body"].read() == before
+    (issue,) = github.known["issues"]
+    assert "**expired**" in issue["body"]
+    assert "The refresh failed" in issue["body"]
+    assert "this machine doesn't remember" in issue["body"].replace("\\", "")
+    assert "sealdex-builder refresh --allow-expired" in issue["body"].replace("\\", "")
 
 
 def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) -> None:
