@@ -15,6 +15,7 @@ from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import PluginStatus
+from sealdex.model.versions import same_version_key, version_clash
 
 
 class InvalidReleasesError(SealdexError):
@@ -51,7 +52,19 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         for plugin, versions in new.items()
     }
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
-    if errors := [problem for problem in lint(part) if problem.severity is Severity.ERROR]:
+    errors = [problem for problem in lint(part) if problem.severity is Severity.ERROR]
+    kept: dict[PluginId, set[str]] = {}
+    for plugin, version in plan.kept:
+        kept.setdefault(plugin, set()).add(version)
+    for plugin, versions in new.items():
+        source = tree.plugins[plugin]
+        published = {same_version_key(v): v for v in {*source.releases, *kept.get(plugin, ())} - versions}
+        errors += (
+            Problem(source.files[version], "version", version_clash(version, other))
+            for version in sorted(versions)
+            if (other := published.get(same_version_key(version))) is not None
+        )
+    if errors:
         raise InvalidReleasesError(errors)
 
 

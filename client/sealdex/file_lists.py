@@ -11,6 +11,7 @@ import msgspec
 from sealdex.archive.entries import FILE, ArchiveEntry, EntryProblem, StoredData, entry_problems, refuse_if
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import PlannedFile, plan_files
+from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.errors import VerificationError
 from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
 from sealdex.model.index import ArtifactEntry
@@ -81,6 +82,7 @@ def plan_listed(listed: FileList, artifact: ArtifactEntry, limits: UnpackLimits 
     problems = [*entry_problems(entries, bounds, listed.archive.size), *_layout_problems(listed)]
     refuse_if(f"{artifact.file} (by its list of files)", problems)
     planned = plan_files(artifact.file, entries, artifact.files, artifact.bin)
+    refuse_on_windows(artifact.file, (file.path for file in planned))
     needed = {file.source for file in planned if file.kind == FILE}
     return ListedPlan(
         files=planned,

@@ -38,6 +38,7 @@ from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import FileRule, MappingError, PlannedFile, plan_files
 from sealdex.archive.reading import CHUNK_BYTES, ArchiveFile
 from sealdex.archive.tar_reader import list_tar, read_tar
+from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.archive.writing import TreeWriter, UnpackedFile
 from sealdex.archive.zip_reader import list_zip, zip_content
 from sealdex.disk_full import MAKE_ROOM, is_disk_full
@@ -138,6 +139,7 @@ def plan_unpack(
     """
     entries = _inspect(archive, archive_format, limits or UnpackLimits())
     planned = plan_files(archive.name, entries, files, bin_path)
+    refuse_on_windows(archive.name, (file.path for file in planned))
     needed = {file.source for file in planned if file.kind == FILE}
     return UnpackPlan(
         format=archive_format,

@@ -153,8 +153,18 @@ def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
     packed = pack_folder(folder, output)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
+    for warning in packed.warnings:
+        out.warn(warning)
     out.note(f"next: sealdex-builder release {shown(packed.path)}")
-    out.result({"path": packed.path, "size": packed.size, "sha256": packed.sha256, "files": packed.files})
+    out.result(
+        {
+            "path": packed.path,
+            "size": packed.size,
+            "sha256": packed.sha256,
+            "files": packed.files,
+            "warnings": packed.warnings,
+        }
+    )
 
 
 @click.command(
@@ -200,6 +210,8 @@ def release(
     )
     for _, target in plan.copies:
         out.line(f"copied to {shown(target)}")
+    for warning in plan.warnings:
+        out.warn(warning)
     made = plan.release
     what = f"{plan.plugin} {made.version}"
     if plan.exists:
@@ -214,6 +226,7 @@ def release(
             "channel": made.channel,
             "file": plan.file,
             "written": not plan.exists,
+            "warnings": plan.warnings,
             "artifacts": [{"source": a.source, "size": a.size, "sha256": a.sha256} for a in made.artifacts],
         }
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
@@ -26,6 +26,7 @@ from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalis
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import status_problems
 from sealdex.model.release import Release, published_manifest, release_problems
+from sealdex.model.versions import same_version_key, version_clash
 
 _SHARE = 1_000  # plugins that are worth a process: with their releases, 0.1 s
 
@@ -186,6 +187,7 @@ def _releases_problems(
     plugin: SourcePlugin, document: IndexDocument | None, artifacts: ArtifactChecks | None
 ) -> Iterator[Problem]:
     pins = {entry.version: entry.manifest.sha256 for entry in document.releases} if document is not None else {}
+    yield from _version_clashes(plugin, pins)
     for version, release in plugin.releases.items():
         file = plugin.files[version]
         if (pin := pins.get(version)) is not None:
@@ -204,8 +206,18 @@ def _releases_problems(
                 file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING
             )
         if artifacts is not None:
-            for where, message in artifacts.problems(release):
-                yield Problem(file, where, message)
+            for where, message, severity in artifacts.problems(plugin.id, release):
+                yield Problem(file, where, message, severity)
+
+
+def _version_clashes(plugin: SourcePlugin, published: Collection[str]) -> Iterator[Problem]:
+    """Yield versions that can't stand side by side: an error for what isn't published yet, else a warning."""
+    first: dict[str, str] = {}
+    for version in sorted({*plugin.releases, *published}, key=lambda v: (v not in published, v)):
+        other = first.setdefault(same_version_key(version), version)
+        if other != version and version in plugin.releases:
+            severity = Severity.WARNING if version in published else Severity.ERROR
+            yield Problem(plugin.files[version], "version", version_clash(version, other), severity)
 
 
 def _unpublished(plugin: SourcePlugin, document: IndexDocument | None) -> list[str]:

@@ -7,10 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from registry_builder.source.archives import archive_problems
+from registry_builder.source.archives import Finding, archive_content
 from registry_builder.source.files import Inside
 from registry_builder.source.tree import SourceTree
+from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
+from sealdex.model.selectors import Selector
 
 _CHUNK_BYTES = 1 << 20
 
@@ -30,45 +32,48 @@ class ArtifactChecks:
         self._max_bytes = tree.config.registry.max_artifact_size
         self._digests: dict[Path, str] = {}
 
-    def problems(self, release: Release) -> Iterator[tuple[str, str]]:
-        """Yield (field path, message) for the release's artifacts; ``release`` is one that isn't published yet."""
+    def problems(self, plugin: PluginId, release: Release) -> Iterator[Finding]:
+        """Yield what is wrong with the artifacts of a release that isn't published yet, by field path."""
+        depth = len(f"{plugin.namespace}{plugin.name}{release.version}")
         for i, artifact in enumerate(release.artifacts):
             if artifact.size is not None and artifact.size > self._max_bytes:
-                yield (
+                yield Finding(
                     f"artifacts[{i}].size",
                     f"is {artifact.size} bytes, at most {self._max_bytes} are allowed (registry.max_artifact_size)",
                 )
             elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
-                for where, message in self._of_file(artifact):
-                    yield f"artifacts[{i}].{where}".rstrip("."), message
+                for where, message, severity in self._of_file(artifact, release.selector, depth):
+                    yield Finding(f"artifacts[{i}].{where}".rstrip("."), message, severity)
 
-    def _of_file(self, artifact: Artifact) -> Iterator[tuple[str, str]]:
+    def _of_file(self, artifact: Artifact, shared: Selector, depth: int) -> Iterator[Finding]:
         path = self._root / artifact.source
         if (origin := self._origins.get(path)) is not None:
-            yield from archive_problems(origin, artifact)
+            yield from archive_content(origin, artifact, shared=shared, depth=depth).findings
             return
         if not os.path.lexists(path):
-            yield (
+            yield Finding(
                 "source",
                 f"there is no file '{artifact.source}': put it there, or make it with: sealdex-builder pack DIR",
             )
             return
         if not self._inside.holds(os.fspath(path)):
-            yield "source", f"'{artifact.source}' is a link that leaves the source tree: put the file itself there"
+            yield Finding(
+                "source", f"'{artifact.source}' is a link that leaves the source tree: put the file itself there"
+            )
             return
         if not path.is_file():
-            yield "source", f"'{artifact.source}' is no regular file"
+            yield Finding("source", f"'{artifact.source}' is no regular file")
             return
         try:
             size = path.stat().st_size
             if artifact.size is not None and size != artifact.size:
-                yield "size", f"is {artifact.size}, but '{artifact.source}' has {size} bytes: {_RELEASE_AGAIN}"
+                yield Finding("size", f"is {artifact.size}, but '{artifact.source}' has {size} bytes: {_RELEASE_AGAIN}")
             elif (actual := self._sha256(path)) != artifact.sha256:
-                yield "sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}"
+                yield Finding("sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}")
             else:
-                yield from archive_problems(path, artifact)
+                yield from archive_content(path, artifact, shared=shared, depth=depth).findings
         except OSError as error:
-            yield "source", f"'{artifact.source}' can't be read: {error.strerror or error}"
+            yield Finding("source", f"'{artifact.source}' can't be read: {error.strerror or error}")
 
     def _sha256(self, path: Path) -> str:
         if path not in self._digests:

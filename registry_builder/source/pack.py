@@ -23,7 +23,9 @@ from typing import BinaryIO
 
 import pathspec
 
+from registry_builder.source.archives import name_warnings
 from sealdex.archive.entries import FILE, RECEIPT_FOLDER, SYMLINK, TreeRules, path_problem, symlink_problem
+from sealdex.archive.windows_names import windows_problem
 from sealdex.errors import ConfigError, UsageError
 
 CHECKSUM_NAME = "checksum.sha256"
@@ -56,12 +58,14 @@ class Packed:
         path: the zip.
         size, sha256: bytes and digest.
         files: names of its entries, in order.
+        warnings: what works on some hosts alone.
     """
 
     path: Path
     size: int
     sha256: str
     files: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class UnpackableError(ConfigError):
@@ -77,8 +81,12 @@ class UnpackableError(ConfigError):
         self.problems = tuple(problems)
 
 
-def list_files(folder: Path) -> list[PackedFile]:
+def list_files(folder: Path, *, windows: bool = True) -> list[PackedFile]:
     """Return what of a folder is packed, sorted by name.
+
+    Args:
+        folder: what is packed.
+        windows: whether it may be installed there, so that names which Windows can't hold are refused.
 
     Raises:
         UsageError: it is no folder.
@@ -97,7 +105,8 @@ def list_files(folder: Path) -> list[PackedFile]:
     found.sort(key=lambda file: file.name.encode(errors="surrogateescape"))
     rules = TreeRules()
     for file in found:
-        problem = path_problem(file.name) or rules.add(file.name, SYMLINK if file.is_link else FILE)
+        problem = path_problem(file.name) or (windows_problem(file.name) if windows else None)
+        problem = problem or rules.add(file.name, SYMLINK if file.is_link else FILE)
         if problem is None and file.name.split("/", 1)[0].casefold() == RECEIPT_FOLDER:
             problem = f"is in {RECEIPT_FOLDER}/, which is reserved for Sealdex"
         if problem:
@@ -144,7 +153,8 @@ def pack(
     *,
     added: Mapping[str, bytes] | None = None,
     checksums: bool = False,
-    accept: Callable[[str], None] | None = None,
+    accept: Callable[[Path, str], None] | None = None,
+    windows: bool = True,
 ) -> Packed:
     """Write a folder's files to a zip, which appears under its name only when it is whole.
 
@@ -152,8 +162,9 @@ def pack(
         folder: what is packed.
         target: the zip; an existing one is replaced.
         added: entries beyond the folder's files, by name; they stand for a file of that name.
-        accept: called with the archive's SHA-256 before it gets its name; raises to refuse it.
+        accept: called with the archive and its SHA-256 before it gets its name; raises to refuse it.
         checksums: whether to add ``checksum.sha256``, one line a file in the form that ``sha256sum -c`` reads.
+        windows: whether it may be installed there.
 
     Raises:
         UsageError: it is no folder.
@@ -161,7 +172,7 @@ def pack(
     """
     extra = dict(added or {})
     replaced = {*extra, CHECKSUM_NAME} if checksums else set(extra)
-    files = [file for file in list_files(folder) if file.name not in replaced]
+    files = [file for file in list_files(folder, windows=windows) if file.name not in replaced]
     files += (PackedFile(name, 0o644, content) for name, content in extra.items())
     files.sort(key=lambda file: file.name.encode())
     if checksums:
@@ -178,13 +189,15 @@ def pack(
                     _write(archive, file)
             size, sha256 = stream.seek(0, os.SEEK_END), _digest_of(stream)
         if accept is not None:
-            accept(sha256)
+            accept(Path(part), sha256)
         Path(part).chmod(0o644)
         Path(part).replace(target)
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
-    return Packed(target, size, sha256, tuple(file.name for file in files))
+    kinds = [(file.name, SYMLINK if file.is_link else FILE) for file in files]
+    warnings = name_warnings(kinds, windows=windows)
+    return Packed(target, size, sha256, tuple(file.name for file in files), tuple(warnings))
 
 
 def _checksum_lines(files: list[PackedFile]) -> bytes:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from registry_builder.source.archives import may_come_to_windows
 from registry_builder.source.config import CONFIG_NAME
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import Packed, list_files, pack
@@ -12,6 +14,7 @@ from registry_builder.source.template import TEMPLATE_NAME, ReleaseTemplate, rea
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, namespace_problem, normalise_type, part_problem
+from sealdex.model.selectors import Selector
 
 SERVICE_TYPE = "service"
 
@@ -44,8 +47,14 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
         target,
         added=added,
         checksums=is_service,
-        accept=lambda sha256: _refuse_released(source, version, target, sha256),
+        accept=lambda _, sha256: _refuse_released(source, version, target, sha256),
+        windows=_may_come_to_windows(template, target.name),
     )
+
+
+def _may_come_to_windows(template: ReleaseTemplate, name: str) -> bool:
+    own = next((artifact.selector for artifact in template.artifacts if fnmatchcase(name, artifact.match)), Selector())
+    return may_come_to_windows(template.release.selector, own)
 
 
 def _plugin_at(home: Path) -> SourcePlugin | None:

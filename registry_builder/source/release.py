@@ -27,14 +27,14 @@ from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
-from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
+from registry_builder.source.tree import SCHEMA_FOLDER, Severity, SourcePlugin, SourceTree
 from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId, file_name_problem, namespace_problem, part_problem
 from sealdex.model.release import Artifact, Release, artifact_format, artifact_kind, release_problems
 from sealdex.model.selectors import Selector
-from sealdex.model.versions import parse_version, version_problem
+from sealdex.model.versions import parse_version, same_version_key, version_clash, version_problem
 
 _CHUNK_BYTES = 1 << 20
 _UNTOUCHED = "no release was written"
@@ -58,6 +58,7 @@ class ReleasePlan:
         release: what it says.
         copies: (from, to) of archives that lie outside the tree.
         exists: whether the same release is there already, so that there is nothing to write.
+        warnings: what works on some hosts alone, by field.
     """
 
     plugin: PluginId
@@ -65,6 +66,7 @@ class ReleasePlan:
     release: Release
     copies: tuple[tuple[Path, Path], ...]
     exists: bool
+    warnings: tuple[str, ...] = ()
 
 
 def release(
@@ -143,14 +145,14 @@ def plan_release(
         artifacts=artifacts,
     )
     exists = _same_release_exists(source_tree, source, planned, states_time=bool(released_at or base.released_at))
-    if not exists:
-        _check(source_tree, source, planned, copies)
+    warnings = [] if exists else _check(source_tree, source, planned, copies)
     return ReleasePlan(
         plugin=wanted,
         file=tree / source.files[number] if exists else source.folder / "releases" / f"{number}.json",
         release=source.releases[number] if exists else planned,
         copies=tuple(copies),
         exists=exists,
+        warnings=tuple(warnings),
     )
 
 
@@ -307,9 +309,10 @@ def _sha256(path: Path) -> str:
 def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Release, *, states_time: bool) -> bool:
     version = planned.version
     for there in source.releases:
-        if there != version and there.partition("+")[0] == version.partition("+")[0]:
+        if there != version and same_version_key(there) == same_version_key(version):
             raise ConfigError(
-                f"version {version} differs from the released {there} only in build metadata",
+                f"version {version_clash(version, there)}",
+                subject=str(tree.root / source.files[there]),
                 untouched=_UNTOUCHED,
                 hint="raise the version",
             )
@@ -335,19 +338,22 @@ def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Releas
     )
 
 
-def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: list[tuple[Path, Path]]) -> None:
-    problems = list(release_problems(planned))
+def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: list[tuple[Path, Path]]) -> list[str]:
+    problems, warnings = list(release_problems(planned)), list[str]()
     schemas = SchemaChecks()
     schemas.add("", planned)
     problems += ((where, message) for _, where, message in schemas.problems())
     if not problems:
-        problems += ArtifactChecks(tree, {target: origin for origin, target in copies}).problems(planned)
+        found = list(ArtifactChecks(tree, {target: origin for origin, target in copies}).problems(source.id, planned))
+        problems += ((f.where, f.message) for f in found if f.severity is Severity.ERROR)
+        warnings += (f"{f.where}: {f.message}" for f in found if f.severity is Severity.WARNING)
     if problems:
         raise ConfigError(
             "; ".join(f"{where}: {message}" for where, message in problems),
             subject=f"{source.id} {planned.version}",
             untouched=_UNTOUCHED,
         )
+    return warnings
 
 
 __all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "release"]

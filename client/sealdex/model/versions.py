@@ -11,7 +11,15 @@ from typing import Annotated
 from msgspec import Meta
 from semver import Version
 
-__all__ = ["MAX_VERSION_LENGTH", "Version", "VersionText", "parse_version", "version_problem"]
+__all__ = [
+    "MAX_VERSION_LENGTH",
+    "Version",
+    "VersionText",
+    "parse_version",
+    "same_version_key",
+    "version_clash",
+    "version_problem",
+]
 
 MAX_VERSION_LENGTH = 128
 
@@ -58,3 +66,19 @@ def version_problem(text: str) -> str | None:
     if padded != text and padded.isascii() and Version.is_valid(padded):
         return f"is not a semantic version: write {padded}"
     return "is not a semantic version: write MAJOR.MINOR.PATCH, such as 1.2.3 or 2.0.0-rc.1"
+
+
+def same_version_key(version: str) -> str:
+    """Return what is equal for versions that can't be releases of one plugin side by side.
+
+    Those that differ in build metadata alone have one precedence. Those that differ in case alone have one folder on
+    the disks of Windows and macOS, in a store, a mirror and a checkout.
+    """
+    return version.partition("+")[0].lower()
+
+
+def version_clash(version: str, other: str) -> str:
+    """Say in words why a version can't stand beside another that has the same key."""
+    if version.partition("+")[0] == other.partition("+")[0]:
+        return f"'{version}' differs from '{other}' only in build metadata, which has no part in precedence: raise it"
+    return f"'{version}' differs from '{other}' only in case: on Windows and macOS one replaces the other; raise it"
