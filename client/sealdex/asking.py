@@ -22,7 +22,7 @@ from sealdex.artifacts import attachment_url
 from sealdex.builtin import Builtin
 from sealdex.config import Config, load_config
 from sealdex.download import Pin, download
-from sealdex.errors import NotFoundError, UsageError, VerificationError
+from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.manifests import read_manifest
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -178,6 +178,20 @@ class Asking:
             VerificationError, UnavailableError: as `refresh`.
         """
         return self._registries.documents(plugins)
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, with the error in place of the document where a plugin's registry couldn't be asked.
+
+        Raises:
+            VerificationError: as `refresh`.
+        """
+        return self._registries.answers(plugins)
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
+        return self._registries.known(plugin)
 
     def trust(self, plugin: PluginId) -> Trust:
         """Return on whose word a plugin's document is believed; raises as `documents`."""

@@ -26,11 +26,12 @@ from sealdex.copying import copy_verified
 from sealdex.deploying import Job, deploy, finish_killed, pins
 from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError
 from sealdex.fallback import fall_back
-from sealdex.installing import install_chosen, install_request
+from sealdex.installing import Vouch, install_chosen, install_request
 from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
+from sealdex.obtaining import NotHereError
 from sealdex.resolve import (
     Choice,
     Keeping,
@@ -117,9 +118,13 @@ class Client(Asking):
             if found is None:
                 raise
         choices, trusts = found
-        done = self.install_choices(
-            choices, trusts.__getitem__, command=f"{command} (builtin)", make_current=make_current
-        )
+        try:
+            done = self.install_choices(
+                choices, trusts.__getitem__, command=f"{command} (builtin)", make_current=make_current
+            )
+        except NotHereError as missing:
+            error.untouched = f"nothing was installed, and {missing.what}"
+            raise error from missing
         return [replace(each, unreachable=error.message) for each in done]
 
     @tended
@@ -180,6 +185,7 @@ class Client(Asking):
         command: str,
         make_current: bool = True,
         pin: bool | None = None,
+        vouch: Vouch | None = None,
     ) -> list[Installed]:
         """Install releases that were chosen, as one change; `install` and a project's ``ensure`` end here.
 
@@ -189,6 +195,7 @@ class Client(Asking):
             command: what was asked for, in words, for the history.
             make_current: as `install`.
             pin: as `install`.
+            vouch: asked about what turns out to be missing; see `sealdex.installing.install_chosen`.
 
         Raises:
             VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
@@ -199,8 +206,9 @@ class Client(Asking):
             require_attestations(self, choices)
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
         return install_chosen(
-            self._store, self._obtainer, self.observer, choices, trusts, command, make_current=make_current, pin=pin
-        )
+            self._store, self._obtainer, self.observer, choices, trusts, command,
+            make_current=make_current, pin=pin, vouch=vouch,
+        )  # fmt: skip
 
     @tended
     def fetch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -16,6 +16,9 @@ from sealdex.resolve import Choice
 from sealdex.results import Installed, Trust
 from sealdex.store.layout import Store
 
+Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
+"""Says what may be installed of releases that turn out to be missing, and on whose word."""
+
 
 def install_chosen(
     store: Store,
@@ -27,6 +30,7 @@ def install_chosen(
     *,
     make_current: bool,
     pin: bool | None,
+    vouch: Vouch | None = None,
 ) -> list[Installed]:
     """Obtain what is missing, then install all of it as one change.
 
@@ -42,16 +46,19 @@ def install_chosen(
         command: what was asked for, in words, for the history.
         make_current: switch ``current`` to these versions.
         pin: pin what was asked for (True), or take its pins away (False).
+        vouch: asked about what is missing, where `choices` and `trusts` are not yet a registry's word.
 
     Raises:
+        NotHereError: no registry vouches for something that isn't here; such is never fetched.
         VerificationError, UnavailableError, InstallError: nothing was changed.
     """
     fickle: set[PluginId] = set()
     while True:
         try:
             return _install(
-                store, obtainer, observer, choices, trusts, command, fickle, make_current=make_current, pin=pin
-            )
+                store, obtainer, observer, choices, trusts, command, fickle,
+                make_current=make_current, pin=pin, vouch=vouch,
+            )  # fmt: skip
         except ChangedMeanwhileError as changed:  # noqa: PERF203  # another try is a try in a loop
             if changed.plugin in fickle:
                 raise
@@ -69,6 +76,7 @@ def _install(
     *,
     make_current: bool,
     pin: bool | None,
+    vouch: Vouch | None,
 ) -> list[Installed]:
     requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
     missing = [
@@ -77,8 +85,14 @@ def _install(
         if (request := requests[choice.plugin]) is not None
         and (needs_archive(store, request) or choice.plugin in fickle)
     ]
+    if vouch is not None and missing:
+        vouched = vouch(missing)
+        choices = [vouched[c.plugin][0] if c.plugin in vouched else c for c in choices]
+        missing = [vouched[choice.plugin][0] for choice in missing]
+        trusts = {**trusts, **{plugin: trust for plugin, (_, trust) in vouched.items()}}
+        requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
     with ExitStack() as until_installed:
-        archives, manifests = obtainer.with_manifests(missing, until_installed)
+        archives, manifests = _obtained(obtainer, missing, trusts, until_installed)
         jobs = [
             Job(
                 replace(request, manifest=manifests.get(request.manifest_sha256)),
@@ -107,6 +121,17 @@ def _install(
         if each.installation is not None:
             observer.installed(each.choice, each.action)
     return done
+
+
+def _obtained(
+    obtainer: Obtainer, missing: Sequence[Choice], trusts: Mapping[PluginId, Trust], until: ExitStack
+) -> tuple[dict[str, Obtained], dict[str, bytes]]:
+    """Obtain what is missing; only what a registry signed may come over the network."""
+    signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
+    unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
+    archives, manifests = obtainer.from_here().with_manifests(unsigned, until)  # first: it fails without a download
+    fetched, fetched_manifests = obtainer.with_manifests(signed, until)
+    return {**archives, **fetched}, {**manifests, **fetched_manifests}
 
 
 def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:

@@ -31,6 +31,20 @@ if TYPE_CHECKING:
 _Result = TypeVar("_Result")
 
 
+class NotHereError(UnavailableError):
+    """A file is neither in the cache nor preinstalled, and may not be fetched: nobody signed for it."""
+
+    def __init__(self, plugin: PluginId, version: str, name: str) -> None:
+        self.what = f"{name} of {plugin} {version} is neither in the cache nor preinstalled"
+        super().__init__(
+            f"{self.what}, and no registry could be asked whether it is the right one",
+            subject=f"{plugin} {version}",
+            untouched="nothing was installed, and nothing was downloaded",
+            hint="sealdex doctor says which registries answer; run it again when they do",
+        )
+        self.plugin = plugin
+
+
 class Obtained(NamedTuple):
     """Where a release's archive lies, or what was put together in its place; and what that took."""
 
@@ -49,6 +63,7 @@ class Obtainer:
         registries: tells addresses; called when the first is needed, since opening them takes its time.
         observer: told of waits and progress.
         offline: fetch nothing.
+        local_only: fetch nothing, since nobody signed for what is obtained.
     """
 
     def __init__(
@@ -62,6 +77,7 @@ class Obtainer:
         observer: Observer,
         *,
         offline: bool,
+        local_only: bool = False,
     ) -> None:
         self._config = config
         self._store = store
@@ -71,6 +87,21 @@ class Obtainer:
         self._registries = registries
         self._observer = observer
         self._offline = offline
+        self._local_only = local_only
+
+    def from_here(self) -> Obtainer:
+        """Return an obtainer of what no registry vouches for: it takes what is cached or preinstalled, and no more."""
+        return Obtainer(
+            self._config,
+            self._store,
+            self._cache,
+            self._builtin,
+            self._transport,
+            self._registries,
+            self._observer,
+            offline=self._offline,
+            local_only=True,
+        )
 
     def manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
         """Return where the pinned manifest of a release lies; raises as `archives`."""
@@ -111,6 +142,7 @@ class Obtainer:
             raise AssertionError("unreachable: only artifacts are obtained")
         is_here = (
             self._offline
+            or self._local_only
             or self._cache.find(artifact.sha256, artifact.size) is not None
             or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
         )
@@ -195,6 +227,8 @@ class Obtainer:
             return path
         if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
             return path
+        if self._local_only:
+            raise NotHereError(plugin, version, name)
         if self._offline:
             raise UnavailableError(
                 f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",

@@ -7,15 +7,17 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from sealdex.config import Config
-from sealdex.errors import NotFoundError, SealdexError
+from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.observing import Observer
 from sealdex.resolve import UnknownPluginError, nearest
-from sealdex.results import Trust
+from sealdex.results import PluginInfo, Trust
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
+
+_MOST_FAILURES = 3
 
 
 class Registries:
@@ -31,6 +33,7 @@ class Registries:
         self._observer = observer
         self._open: dict[str, TrustedRegistry] = {}
         self._states: dict[str, TrustState] = {}
+        self._cached: Registries | None = None
         self._lock = threading.RLock()
 
     def refresh(self, name: str) -> TrustState:
@@ -58,6 +61,72 @@ class Registries:
         for name, mine in wanted.items():
             found.update(self._refreshed(name).indexes(mine))
         return found
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, but with the error in place of the document where a plugin's registry couldn't be asked.
+
+        That one can't be asked leaves the answers of the others as they are. What doesn't verify is raised as ever.
+        """
+        found: dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None] = {}
+        wanted: dict[str, list[PluginId]] = {}
+        for plugin in plugins:
+            try:
+                wanted.setdefault(self._config.registry_for(plugin.namespace), []).append(plugin)
+            except NoRegistryError as error:  # noqa: PERF203  # each is asked about by itself
+                found[plugin] = error
+        for name, mine in wanted.items():
+            try:
+                found.update(self._refreshed(name).indexes(mine))
+            except UnavailableError as error:  # noqa: PERF203  # the same
+                found.update(self._one_by_one(name, mine, error))
+        return found
+
+    def _one_by_one(
+        self, name: str, plugins: Sequence[PluginId], error: UnavailableError
+    ) -> dict[PluginId, IndexDocument | UnavailableError | None]:
+        """Return what a registry says of each plugin, after it didn't answer for all of them at once.
+
+        Raises:
+            UnavailableError: it answers for its timestamp and not for several of its plugins. It isn't down then, and
+                each further question would take as long as the last.
+        """
+        found: dict[PluginId, IndexDocument | UnavailableError | None] = {}
+        if name not in self._states:
+            return dict.fromkeys(plugins, error)
+        try:
+            self.refresh(name)
+        except UnavailableError as down:
+            return dict.fromkeys(plugins, down)
+        failures = 0
+        for plugin in plugins:
+            try:
+                found.update(self._refreshed(name).indexes([plugin]))
+            except UnavailableError as why:  # noqa: PERF203  # the same
+                found[plugin] = why
+                failures += 1
+                if failures > _MOST_FAILURES and not self._offline:
+                    raise
+        return found
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return what was verified last of a plugin, verified again without a request.
+
+        None where that can't be: nothing is cached, or it has expired, or no registry is configured for it. So its
+        being None says nothing.
+        """
+        with suppress(SealdexError):
+            asked = self if self._offline else self._offline_view()
+            document = asked.documents([plugin])[plugin]
+            return PluginInfo(document, asked.trust(plugin)) if document is not None else None
+        return None
+
+    def _offline_view(self) -> Registries:
+        with self._lock:
+            if self._cached is None:
+                self._cached = Registries(self._config, self._transport, self._observer, offline=True)
+            return self._cached
 
     def rows(self, name: str) -> list[CatalogueRow]:
         """Return a registry's catalogue, without the namespaces that are not looked up there.

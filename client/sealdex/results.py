@@ -19,13 +19,19 @@ class Trust:
     Attributes:
         registry: the registry's name in the configuration.
         signed_by: the role that signed the index document: ``packages``, or that of a claimed namespace;
-            ``sealdex.lock`` where only a lock's digests vouch for it; None for an archive that nobody signed.
-        root_version: version of the trust root under which it verified; None for the last two.
+            ``sealdex.lock`` or ``builtin`` where only the digests of a lock vouch for it; None for an archive that
+            nobody signed.
+        root_version: version of the trust root under which it verified; None for all but the first.
     """
 
     registry: str
     signed_by: str | None
     root_version: int | None
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether a registry vouches, so that files may be fetched; a lock's word counts for what is here already."""
+        return self.root_version is not None
 
     def __str__(self) -> str:
         return trust_in_words(self.signed_by, self.root_version)

@@ -6,11 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.model.index import ArtifactEntry
+from sealdex.project.lock_file import LockDocument, lock_text, read_lock
+
 PLUGIN = "plugins/acme/slack/1.1.0"
+IMAGE = ArtifactEntry("image", "ab" * 32, "oci", url=f"registry.example/base@sha256:{'ab' * 32}")
 
 
 @pytest.fixture
@@ -72,6 +77,28 @@ def test_without_a_registry_a_wrong_archive_is_not_installed(run: Run, image: Pa
     server.instead = dict.fromkeys(server.files, 503)
     assert run("install", "acme/slack").code == 5
     assert run("list", "--json").document["installed"] == []
+
+
+def test_what_the_folder_lacks_is_not_fetched_unsigned(run: Run, image: Path, server: TreeServer) -> None:
+    """Power: the registry's server. It answers 503 for metadata and serves artifacts: those stay where they are."""
+    (image / PLUGIN / "slack.zip").unlink()
+    server.instead = {path: 503 for path in server.files if not path.startswith("plugins/")}
+    server.requests.clear()
+    refused = run("install", "acme/slack")
+    assert (refused.code, "slack.zip of acme/slack 1.1.0 is neither in the cache" in refused.err) == (5, True)
+    assert [path for path in server.requests if path.startswith("plugins/")] == []
+    assert run("list", "--json").document["installed"] == []
+
+
+def test_a_preinstalled_lock_vouches_for_an_image(run: Run, image: Path, server: TreeServer) -> None:
+    """Nothing of an image lies in the folder; who made the folder says by its lock which one is meant."""
+    for path in (image / "sealdex.lock", Path("sealdex.lock")):
+        lock = read_lock(path)
+        blocks = [replace(block, artifact=(IMAGE,)) if block.name == "acme/base" else block for block in lock.plugin]
+        path.write_text(lock_text(LockDocument(plugin=tuple(blocks))))
+    server.instead = dict.fromkeys(server.files, 503)
+    done = run("ensure", "--frozen", "--json")
+    assert (done.code, [each.get("image") for each in done.document["ensured"]]) == (0, [None, IMAGE.url])
 
 
 def test_ensure_offline_from_a_folder(run: Run, image: Path, server: TreeServer) -> None:

@@ -24,11 +24,12 @@ def row(plugin: str, version: str, action: str, path: str | None, **more: Any) -
     return {"plugin": plugin, "version": version, "action": action, "path": path, **more}
 
 
-def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unreachable: str | None = None) -> None:
-    """Show what became of the plugins of a lock."""
+def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unasked: dict[str, str] | None = None) -> None:
+    """Show what became of the plugins of a lock; ``unasked`` says of whom no registry could be asked, and why."""
     lock = os.path.join(os.path.abspath(project), "sealdex.lock")  # noqa: PTH100, PTH118  # pathlib takes too long
     document = {"lock": lock, "ensured": rows}
-    out.result(document if unreachable is None else {**document, "unreachable": unreachable})
+    why = "; ".join(dict.fromkeys(unasked.values())) if unasked else ""
+    out.result({**document, "unreachable": why, "pinned_by_lock": sorted(unasked)} if unasked else document)
     kept = sum(each["action"] == "keep" for each in rows)
     if kept == len(rows):
         out.line(f"all {kept} plugins are in place" if kept != 1 else "the one plugin is in place")

@@ -113,10 +113,12 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
             is_current=not (frozen or context.config_path or context.settings),
             on_yanked=lambda plugin, version, mark: _warn_yanked(out, plugin, version, mark),
         )
-        if done.unreachable is None and any(each.action != "keep" for each in done.installed):
+        if not done.unasked and any(each.action != "keep" for each in done.installed):
             say_what_is_outdated(client, out)
-    if done.unreachable is not None:
-        out.warn(f"no registry could be asked, so only the lock vouches for what was installed: {done.unreachable}")
+    if done.unasked:
+        from sealdex.project.voucher import in_words  # noqa: PLC0415  # tuf; here it is imported already
+
+        out.warn(in_words(done.unasked, [each for each in done.installed if each.action != "keep"]))
     kept_quiet = {"image", "nothing"}
     rows = [_ensured_row(each) for each in done.installed if each.action not in kept_quiet]
     rows += [_ensured_row(each) for each in done.installed if each.action == "image"]
@@ -126,7 +128,7 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
             out.line(f"{_VERBS.get(each.action, each.action)} {each.choice}{was} · {each.trust}", style="green")
         elif each.previous:
             out.line(f"switched to {each.choice} (was {each.previous})", style="green")
-    show_ensured(out, str(folder), rows, done.unreachable)
+    show_ensured(out, str(folder), rows, {str(plugin): error.message for plugin, error in done.unasked.items()})
 
 
 _VERBS = {"unpack": "installed", "repair": "repaired", "image": "pull"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealdex.artifacts import MANIFEST_NAME
@@ -16,28 +16,25 @@ from sealdex.deploying import finish_killed, pins
 from sealdex.errors import (
     InstallError,
     NoMatchError,
-    NoRegistryError,
     NotFoundError,
     SealdexError,
-    UnavailableError,
 )
 from sealdex.install import InstallRequest, needs_archive
+from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, choose_artifact
 from sealdex.model.plugin import Mark
+from sealdex.obtaining import NotHereError
 from sealdex.project import stamp
 from sealdex.project.lock_file import LOCK_NAME, LockDocument, LockedPlugin, lock_text, locked_plugin, read_lock
 from sealdex.project.staleness import Difference, differences, staleness
-from sealdex.project.vouching import agreed
+from sealdex.project.voucher import BY_LOCK, Voucher
 from sealdex.project.wanted import WANTED_NAME, WantedDocument, read_wanted
 from sealdex.resolve import Choice, Keeping, Policy
 from sealdex.resolve.solving import in_order
 from sealdex.results import Installed, Trust
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
-
-BY_LOCK = "sealdex.lock"
-"""Stands in receipts as what vouched for an installation when no registry could be asked."""
 
 
 class StaleLockError(SealdexError):
@@ -69,22 +66,12 @@ class Locked:
 class Ensured:
     """What became of each plugin of a lock, dependencies first; the marks of those that were yanked since.
 
-    ``unreachable`` says why no registry could be asked, where only the lock's digests vouch for what was installed.
+    ``unasked`` says of each plugin that only the lock's digests vouch for why its registry couldn't be asked.
     """
 
     installed: tuple[Installed, ...]
     yanked: Mapping[PluginId, Mark]
-    unreachable: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Vouched:
-    """What may be installed and on whose word; which of it was yanked; why no registry could be asked."""
-
-    choices: list[Choice]
-    trusts: dict[PluginId, Trust]
-    yanked: dict[PluginId, Mark]
-    unreachable: str | None = None
+    unasked: Mapping[PluginId, SealdexError] = field(default_factory=dict)
 
 
 class Project:
@@ -196,8 +183,8 @@ class Project:
     ) -> Ensured:
         """Install just what a lock says and switch to it, as one change; where all of it is in place, ask nobody.
 
-        What has to be installed is compared with what the registry signs. Where no registry can be reached, the lock's
-        digests vouch for what lies in the cache or was preinstalled.
+        What has to be installed is compared with what its registry signs. Where that can't be asked, the lock's digests
+        vouch for what lies in the cache or was preinstalled; who vouches for what: `sealdex.project.voucher`.
 
         Args:
             lock: what to install.
@@ -216,22 +203,35 @@ class Project:
         choices = self._choices(lock)
         self._heed_pins(choices)
         registries = {block.id: block.registry for block in lock.plugin}
-        missing = [choice for choice in choices if self._is_missing(choice, registries)]
-        vouched = self._vouched(missing, registries, fallback=fallback)
-        if on_yanked is not None:
-            for choice in missing:
-                if (mark := vouched.yanked.get(choice.plugin)) is not None:
-                    on_yanked(choice.plugin, choice.release.version, mark)
-        agreed_on = {choice.plugin: choice for choice in vouched.choices}
-        installed = self._client.install_choices(
-            [agreed_on.get(choice.plugin, choice) for choice in choices],
-            lambda plugin: vouched.trusts.get(plugin) or self._trust_here(choices, plugin, registries),
-            command="ensure",
-        )
+        voucher = self._voucher(lock, fallback=fallback)
+        told: set[PluginId] = set()
+
+        def vouch(missing: Sequence[Choice]) -> dict[PluginId, tuple[Choice, Trust]]:
+            found = voucher.vouch(missing)
+            for plugin, each in found.items():
+                if each.yanked is not None and on_yanked is not None and plugin not in told:
+                    told.add(plugin)
+                    on_yanked(plugin, each.choice.release.version, each.yanked)
+            return {plugin: (each.choice, each.trust) for plugin, each in found.items()}
+
+        vouched = vouch([choice for choice in choices if self._needs_a_word(choice, registries)])
+        try:
+            installed = self._client.install_choices(
+                [vouched[choice.plugin][0] if choice.plugin in vouched else choice for choice in choices],
+                lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
+                command="ensure",
+                vouch=vouch,
+            )
+        except NotHereError as missing:
+            if (why := voucher.unasked.get(missing.plugin)) is None:
+                raise
+            why.untouched = f"nothing was installed, and {missing.what}"
+            raise why from missing
         if is_current:
             in_place = [each.installation for each in installed if each.installation is not None]
             stamp.keep(self._store, str(self.folder), config_path, in_place)
-        return Ensured(tuple(installed), vouched.yanked, vouched.unreachable)
+        yanked = {plugin: each.yanked for plugin, each in voucher.found.items() if each.yanked is not None}
+        return Ensured(tuple(installed), yanked, voucher.unasked)
 
     def export(self, lock: LockDocument, folder: Path) -> list[Path]:
         """Write a folder of preinstalled archives: the lock, and this host's archives and manifests, all verified.
@@ -240,7 +240,7 @@ class Project:
             as `ensure`.
         """
         choices = self._choices(lock)
-        self._vouched(choices, {block.id: block.registry for block in lock.plugin}, fallback=False)
+        self._voucher(lock, fallback=False).vouch(choices)
         target = Builtin(folder)
         written = []
         with self._client.files_of(choices) as files:
@@ -263,9 +263,7 @@ class Project:
 
     def _choices(self, lock: LockDocument) -> list[Choice]:
         """Return what a lock means for this host, dependencies first."""
-        here = self._client.environment
-        with suppress(NotFoundError):  # a lock may come without what it was made from
-            here = self.wanted.here(here)
+        here = self._here()
         blocks = lock.by_id
         needs = {
             plugin: [d for name in block.dependencies if (d := parse_plugin_id(name)) in blocks]
@@ -285,6 +283,12 @@ class Project:
             choices.append(_choice(block, artifact, tuple(needs[plugin])))
         return choices
 
+    def _here(self) -> Environment:
+        here = self._client.environment
+        with suppress(NotFoundError):  # a lock may come without what it was made from
+            here = self.wanted.here(here)
+        return here
+
     def _heed_pins(self, choices: Sequence[Choice]) -> None:
         pinned = pins(self._store)
         for choice in choices:
@@ -297,43 +301,29 @@ class Project:
                     hint=f"sealdex use {choice.plugin} --unpin",
                 )
 
-    def _is_missing(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
+    def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
+        """Say whether somebody must vouch for a choice: all but what is installed already."""
         artifact = choice.artifact
         if artifact is None or artifact.format == "oci":
-            return False
+            return True
         manifest = choice.release.manifest.sha256
         request = InstallRequest(
             choice.plugin, choice.release.version, artifact, registries[choice.plugin], manifest, None, None
         )
         return needs_archive(self._store, request)
 
-    def _vouched(self, missing: Sequence[Choice], registries: Mapping[PluginId, str], *, fallback: bool) -> _Vouched:
-        """Compare what is missing with what is signed, or have the lock vouch for it."""
-        if not missing:
-            return _Vouched([], {}, {})
-        try:
-            documents = self._client.documents([choice.plugin for choice in missing])
-            yanked: dict[PluginId, Mark] = {}
-            vouched: list[Choice] = []
-            for choice in missing:
-                same, signed = agreed(choice, documents[choice.plugin])
-                vouched.append(same)
-                if signed.yanked is not None:
-                    yanked[choice.plugin] = signed.yanked
-            trusts = {choice.plugin: self._client.trust(choice.plugin) for choice in missing}
-            return _Vouched(vouched, trusts, yanked)
-        except (UnavailableError, NoRegistryError) as error:
-            if not fallback:
-                raise
-            trusts = {choice.plugin: Trust(registries[choice.plugin], BY_LOCK, None) for choice in missing}
-            return _Vouched(list(missing), trusts, {}, error.message)
+    def _voucher(self, lock: LockDocument, *, fallback: bool) -> Voucher:
+        registries = {block.id: block.registry for block in lock.plugin}
+        return Voucher(
+            self._client, Builtin(self._client.config.builtin_folder), registries, self._here(), fallback=fallback
+        )
 
-    def _trust_here(self, choices: Sequence[Choice], plugin: PluginId, registries: Mapping[PluginId, str]) -> Trust:
+    def _trust_here(self, lock: LockDocument, plugin: PluginId) -> Trust:
         """Return on whose word what is installed already is believed, as its receipt says."""
-        version = next(choice.release.version for choice in choices if choice.plugin == plugin)
-        found = find_installation(self._store, plugin, version)
+        block = lock.by_id[plugin]
+        found = find_installation(self._store, plugin, block.version)
         if found is None:
-            return Trust(registries[plugin], BY_LOCK, None)
+            return Trust(block.registry, BY_LOCK, None)
         return Trust(found.registry, found.signed_by, found.root_version)
 
 
