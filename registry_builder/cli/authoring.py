@@ -194,7 +194,7 @@ def release(
     What the release says comes from the plugin's release.yaml. What an archive is for comes from there as well, or from
     LABELS: `os=linux,arch=arm64`, with `|` for one of several values and `+TAG` for a compatibility tag. Archives from
     outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
-    under the same version is refused.
+    under the same version is refused. Common spellings of os and arch (macos, x86_64) are written as hosts report them.
     """
     from registry_builder.source.release import release as write_release  # noqa: PLC0415  # as above
 
@@ -210,6 +210,8 @@ def release(
     )
     for _, target in plan.copies:
         out.line(f"copied to {shown(target)}")
+    for note in plan.rewritten:
+        out.note(note)
     for warning in plan.warnings:
         out.warn(warning)
     made = plan.release
@@ -227,6 +229,7 @@ def release(
             "file": plan.file,
             "written": not plan.exists,
             "warnings": plan.warnings,
+            "rewritten": plan.rewritten,
             "artifacts": [{"source": a.source, "size": a.size, "sha256": a.sha256} for a in made.artifacts],
         }
     )

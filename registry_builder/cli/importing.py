@@ -53,6 +53,8 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
         out.answer(
             f"{'left out' if entry.whole else 'field left out'}: {place}{entry.name} {entry.version}: {entry.reason}"
         )
+    for note in history.rewritten:
+        out.note(note)
     releases = sum(len(plugin.releases) for plugin in history.plugins.values())
     whole = sum(entry.whole for entry in history.not_imported)
     fields = len(history.not_imported) - whole
@@ -65,6 +67,7 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
         "entries": history.entries,
         "plugins": len(history.plugins),
         "releases": releases,
+        "rewritten": history.rewritten,
         "not_imported": [
             {"file": str(file), "line": e.line or None, "name": e.name, "version": e.version, "reason": e.reason,
              "whole": e.whole}

@@ -26,6 +26,7 @@ from registry_builder.importers.plugin_yaml import plugin_yaml
 from registry_builder.source.atomic import replace_file, write_new
 from registry_builder.source.config import CONFIG_NAME, read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.decode import encode_pretty
@@ -69,11 +70,12 @@ class ImportedPlugin:
 
 @dataclass(frozen=True)
 class KrewHistory:
-    """What an input comes to: plugins by name, and what of it can't be represented."""
+    """What an input comes to: plugins by name, what of it can't be represented, and which spellings were rewritten."""
 
     plugins: dict[str, ImportedPlugin]
     not_imported: tuple[NotImported, ...]
     entries: int
+    rewritten: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ def read_history(path: Path, *, plugin_type: str = DEFAULT_TYPE) -> KrewHistory:
 
 def _history(stream: BinaryIO, plugin_type: str) -> KrewHistory:
     left: list[NotImported] = []
+    rewritten: list[str] = []
     versions: dict[str, dict[str, KrewVersion]] = {}
     without_v: list[tuple[int, str, str]] = []
     number = 0
@@ -131,12 +134,13 @@ def _history(stream: BinaryIO, plugin_type: str) -> KrewHistory:
             continue
         versions[name][mapped.release.version] = mapped
         left += (NotImported(number, name, written, reason, whole=False) for reason in mapped.left_out)
+        rewritten += (f"{name} {written}: {note}" for note in mapped.rewritten)
     for position, name, written in without_v:
         if written in versions.get(name, {}):
             reason = f"{left[position].reason}; that version is imported from the entry v{written}"
             left[position] = left[position]._replace(reason=reason)
     plugins = {name: _plugin(name, found, plugin_type, left) for name, found in versions.items() if found}
-    return KrewHistory(plugins, tuple(sorted(left)), number)
+    return KrewHistory(plugins, tuple(sorted(left)), number, tuple(rewritten))
 
 
 def _entry(line: bytes) -> tuple[Mapping[str, Any], object]:
@@ -230,7 +234,7 @@ def write_import(tree: Path, history: KrewHistory, *, namespace: str = DEFAULT_N
         for version, release in imported.releases.items():
             target = folder / "releases" / f"{version}.json"
             if version in existing:
-                if existing[version] == release:
+                if release in (existing[version], with_usual_platforms(existing[version])[0]):
                     unchanged += 1
                 else:
                     when = " only in when it was made" if same_release(existing[version], release) else ""

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from registry_builder.source.files import control_problems
+from registry_builder.source.spelling import with_usual_platforms
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.release import (
     Artifact,
@@ -51,6 +52,7 @@ class KrewVersion:
         release: what it becomes.
         summary, annotations: for the plugin as a whole.
         left_out: reasons why parts of the manifest have no place in a release.
+        rewritten: values of `os` and `arch` that are written as hosts report them.
     """
 
     name: str
@@ -58,6 +60,7 @@ class KrewVersion:
     summary: str
     annotations: Mapping[str, Any] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
 
 def semantic_version(version: object) -> str:
@@ -109,6 +112,7 @@ def map_manifest(manifest: Mapping[str, Any], published: object) -> KrewVersion:
         release = read_values(present, Release)
     except DocumentError as error:
         raise NotRepresentableError("; ".join([*map(str, error.problems), *problems])) from error
+    release, rewritten = with_usual_platforms(release)
     problems += (f"{where}: {message}" for where, message in release_problems(release))
     problems += _format_problems(release)
     if not release.artifacts:
@@ -121,6 +125,7 @@ def map_manifest(manifest: Mapping[str, Any], published: object) -> KrewVersion:
         summary=" ".join(str(spec.get("shortDescription") or metadata.get("name")).split()),
         annotations=metadata.get("annotations") or {},
         left_out=tuple(dict.fromkeys(_left_out(manifest, metadata, spec))),
+        rewritten=rewritten,
     )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from registry_builder.source.opaque_formats import opaque_problem
 from registry_builder.source.tree import Severity
 from sealdex.archive.entries import SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
 from sealdex.archive.entries import entry_problems as refused_entries
@@ -21,6 +22,7 @@ from sealdex.archive.reading import ArchiveFile
 from sealdex.archive.tar_reader import list_tar
 from sealdex.archive.windows_names import MAX_WINDOWS_PATH, windows_problem
 from sealdex.archive.zip_reader import list_zip
+from sealdex.model.platforms import with_usual_spellings
 from sealdex.model.release import ARCHIVE_FORMATS, Artifact, artifact_format
 from sealdex.model.selectors import Selector, overlap
 
@@ -47,7 +49,7 @@ class Content(NamedTuple):
 
 def may_come_to_windows(*selectors: Selector) -> bool:
     """Tell whether an artifact with these selectors (its own, its release's) may be installed on Windows."""
-    return all(overlap(selector, _ON_WINDOWS) is not None for selector in selectors)
+    return all(overlap(with_usual_spellings(selector), _ON_WINDOWS) is not None for selector in selectors)
 
 
 def archive_content(path: Path, artifact: Artifact, *, shared: Selector | None = None, depth: int = 0) -> Content:
@@ -63,6 +65,8 @@ def archive_content(path: Path, artifact: Artifact, *, shared: Selector | None =
         OSError: the file can't be read.
     """
     kind = artifact_format(artifact)
+    if problem := opaque_problem(artifact, path):
+        return Content((), (Finding("source", problem),))
     if kind not in ARCHIVE_FORMATS:
         return Content((), ())
     limits = UnpackLimits()

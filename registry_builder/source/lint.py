@@ -20,6 +20,7 @@ from registry_builder.source.attestations import AttestationChecks, missing_bund
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
 from registry_builder.source.lint_schemas import SchemaChecks
+from registry_builder.source.spelling import platform_warnings
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
@@ -201,6 +202,8 @@ def _releases_problems(
             continue
         for where, message in release_problems(release):
             yield Problem(file, where, message)
+        for where, message in platform_warnings(release):
+            yield Problem(file, where, message, Severity.WARNING)
         if not release.artifacts and not release.dependencies:
             yield Problem(
                 file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from registry_builder.source.archives import Finding, archive_content
 from registry_builder.source.files import Inside
+from registry_builder.source.opaque_formats import opaque_problem
 from registry_builder.source.tree import SourceTree
 from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
@@ -44,6 +45,8 @@ class ArtifactChecks:
             elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
                 for where, message, severity in self._of_file(artifact, release.selector, depth):
                     yield Finding(f"artifacts[{i}].{where}".rstrip("."), message, severity)
+            elif problem := opaque_problem(artifact):
+                yield Finding(f"artifacts[{i}].source", problem)
 
     def _of_file(self, artifact: Artifact, shared: Selector, depth: int) -> Iterator[Finding]:
         path = self._root / artifact.source

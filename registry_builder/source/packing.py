@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+import msgspec
 
 from registry_builder.source.archives import may_come_to_windows
 from registry_builder.source.config import CONFIG_NAME
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import Packed, list_files, pack
 from registry_builder.source.service_package import SERVICE_FILE, service_document, stated_version
+from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.template import TEMPLATE_NAME, ReleaseTemplate, read_template
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, namespace_problem, normalise_type, part_problem
+from sealdex.model.release import Artifact
 from sealdex.model.selectors import Selector
 
 SERVICE_TYPE = "service"
@@ -42,7 +47,7 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
     target = output or home / "dist" / version / f"{source.id.name}-{version}.zip"
     is_service = normalise_type(source.plugin.type) == SERVICE_TYPE
     added = _service_entries(payload, source, template) if is_service else {}
-    return pack(
+    packed = pack(
         payload,
         target,
         added=added,
@@ -50,6 +55,13 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
         accept=lambda _, sha256: _refuse_released(source, version, target, sha256),
         windows=_may_come_to_windows(template, target.name),
     )
+    return replace(packed, warnings=(*packed.warnings, *_spellings(template)))
+
+
+def _spellings(template: ReleaseTemplate) -> list[str]:
+    stated = (Artifact(each.match, "0" * 64, selector=each.selector) for each in template.artifacts if each.selector)
+    _, notes = with_usual_platforms(msgspec.structs.replace(template.release, artifacts=tuple(stated)))
+    return [f"{TEMPLATE_NAME}: {note}, and released so" for note in notes]
 
 
 def _may_come_to_windows(template: ReleaseTemplate, name: str) -> bool:

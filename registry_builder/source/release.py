@@ -26,6 +26,7 @@ from registry_builder.source.files import Inside
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.load import load_tree
+from registry_builder.source.spelling import platform_warnings, with_usual_platforms
 from registry_builder.source.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.tree import SCHEMA_FOLDER, Severity, SourcePlugin, SourceTree
 from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
@@ -59,6 +60,7 @@ class ReleasePlan:
         copies: (from, to) of archives that lie outside the tree.
         exists: whether the same release is there already, so that there is nothing to write.
         warnings: what works on some hosts alone, by field.
+        rewritten: values of `os` and `arch` that are written as hosts report them, by field.
     """
 
     plugin: PluginId
@@ -67,6 +69,7 @@ class ReleasePlan:
     copies: tuple[tuple[Path, Path], ...]
     exists: bool
     warnings: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
 
 
 def release(
@@ -144,6 +147,7 @@ def plan_release(
         released_at=released_at or base.released_at or _now(),
         artifacts=artifacts,
     )
+    planned, rewritten = with_usual_platforms(planned)
     exists = _same_release_exists(source_tree, source, planned, states_time=bool(released_at or base.released_at))
     warnings = [] if exists else _check(source_tree, source, planned, copies)
     return ReleasePlan(
@@ -153,6 +157,7 @@ def plan_release(
         copies=tuple(copies),
         exists=exists,
         warnings=tuple(warnings),
+        rewritten=rewritten,
     )
 
 
@@ -327,7 +332,8 @@ def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Releas
         {"schema": existing.schema} if states_time else {"schema": existing.schema, "released_at": existing.released_at}
     )
     same = msgspec.structs.replace(planned, **kept)
-    if same == existing:
+    # one that an older version released keeps its spellings
+    if same == existing or same == with_usual_platforms(existing)[0]:  # neither has a hash
         return True
     differing = [f for f in Release.__struct_fields__ if getattr(same, f) != getattr(existing, f)]
     raise ConfigError(
@@ -353,7 +359,7 @@ def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: lis
             subject=f"{source.id} {planned.version}",
             untouched=_UNTOUCHED,
         )
-    return warnings
+    return [*warnings, *(f"{where}: {message}" for where, message in platform_warnings(planned))]
 
 
 __all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "release"]

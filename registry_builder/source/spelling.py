@@ -1,0 +1,53 @@
+"""Spellings of `os` and `arch`: rewritten in a release that is being made, named in one that is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from sealdex.model.platforms import KNOWN_VALUES, unusual_values, with_usual_spellings
+from sealdex.model.release import Release
+from sealdex.model.selectors import Selector
+
+
+def with_usual_platforms(release: Release) -> tuple[Release, tuple[str, ...]]:
+    """Return a release with `os` and `arch` as hosts report them, and what was rewritten, a line each."""
+    notes = tuple(
+        dict.fromkeys(
+            f"{where}: {key}={value} is written {key}={usual}"
+            for where, key, value, usual in _unusual(release)
+            if usual is not None
+        )
+    )
+    if not notes:
+        return release, ()
+    artifacts = tuple([msgspec.structs.replace(a, **_selector(a.selector)) for a in release.artifacts])
+    return msgspec.structs.replace(release, artifacts=artifacts, **_selector(release.selector)), notes
+
+
+def platform_warnings(release: Release) -> Iterator[tuple[str, str]]:
+    """Yield (field path, message) for each value of `os` and `arch` that no host reports."""
+    for where, key, value, usual in _unusual(release):
+        if usual is not None:
+            yield where, f"no host reports {key}={value}: write {usual}"
+        else:
+            known = ", ".join(sorted(KNOWN_VALUES[key]))
+            yield where, f"no host reports {key}={value}, unless its configuration does; known are {known}"
+
+
+def _unusual(release: Release) -> Iterator[tuple[str, str, str, str | None]]:
+    named = [("selector", release.selector)]
+    named += ((f"artifacts[{i}].selector", artifact.selector) for i, artifact in enumerate(release.artifacts))
+    for name, selector in named:
+        if selector:
+            for where, key, value, usual in unusual_values(selector):
+                yield f"{name}.{where}", key, value, usual
+
+
+def _selector(selector: Selector) -> dict[str, Selector]:
+    # the default instance is left alone: it is what tells msgspec not to write the field
+    return {"selector": with_usual_spellings(selector)} if selector else {}
+
+
+__all__ = ["platform_warnings", "with_usual_platforms"]
