@@ -31,6 +31,7 @@ from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.local_archive import opened, parse_identity, require_allowed
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
+from sealdex.model.precedence import version_sort_key
 from sealdex.obtaining import NotHereError
 from sealdex.resolve import (
     Choice,
@@ -43,9 +44,9 @@ from sealdex.resolve import (
 )
 from sealdex.results import Checked, Fetched, Installed, Trust
 from sealdex.store.changes import require_installed
-from sealdex.store.installations import Installation, current, installations, installed_versions
+from sealdex.store.installations import Installation, current, installations, installed_versions, look_over
 from sealdex.store.set_change import remove_versions
-from sealdex.store.verify import verify_standing
+from sealdex.store.verify import unreadable_finding, verify_standing
 
 if TYPE_CHECKING:
     pass
@@ -289,15 +290,26 @@ class Client(Asking):
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
         """Hash installations again and compare them with what was installed; what goes meanwhile is left out.
 
+        What stands where an installation should and has no readable receipt is damaged, and among what is returned.
+
         Raises:
             NotFoundError: the plugin or version isn't installed.
         """
-        found = installations(self._store) if plugin is None else self._installed_of(plugin, version)
-        standing = [verify_standing(self._store, installation) for installation in found]
-        checked = [Checked(each[0], tuple(each[1])) for each in standing if each is not None]
+        asked = None if plugin is None else plugin_of(plugin)
+        found, unreadable = look_over(self._store, asked)
+        standing = [verify_standing(self._store, each) for each in found if version is None or each.version == version]
+        checked = [
+            Checked(PluginId(*each.id), each.version, each.path, tuple(findings), each)
+            for each, findings in filter(None, standing)
+        ]
+        checked += [
+            Checked(PluginId(each.namespace, each.name), each.version, each.path, (unreadable_finding(each),), None)
+            for each in unreadable
+            if version is None or each.version == version
+        ]
         if plugin is not None and not checked:
             self._installed_of(plugin, version)  # says what is there now
-        return checked
+        return sorted(checked, key=lambda each: (each.plugin, version_sort_key(each.version)))
 
     def _installed_of(self, plugin: PluginId | str, version: str | None) -> list[Installation]:
         asked = plugin_of(plugin)

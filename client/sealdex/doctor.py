@@ -10,7 +10,8 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
@@ -23,8 +24,9 @@ from sealdex.places import store_folder
 from sealdex.registries import Registries
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
-from sealdex.store.installations import damaged_folders, installations
+from sealdex.store.installations import look_over
 from sealdex.store.layout import Store
+from sealdex.store.ownership import loose_places
 from sealdex.store.state import State
 from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.transport import Transport
@@ -87,6 +89,7 @@ def examine(
             "no registry is configured",
             "sealdex registry add NAME URL --root FILE",
         )
+    found += _loose("config", _configuration(config), "chmod go-w, or chown, what others can write to")
     moment = time.time() if now is None else now
     with _transport(config, observer) as transport:
         registries = Registries(config, transport, observer or Observer())
@@ -164,9 +167,35 @@ def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
 def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
     store = Store(root)
     yield _disk(root)
+    remedy = f"chmod -R go-w {root} and chown -R it to the user whose it is; then: sealdex verify"
+    yield from _loose("store", _folders_of(store), remedy)
     yield from _installations(store, is_deep=is_deep)
     yield _state(store)
     yield from _locks(store)
+
+
+def _configuration(config: Config) -> Iterator[Path]:
+    """Yield what says whom this host trusts: the configuration, its folder, the roots and the preinstalled archives."""
+    yield from (config.path.parent, config.path)
+    for section in config.registries.values():
+        root = config.path.parent / section.root
+        yield from (root.parent, root)
+    yield from (config.builtin_folder, config.builtin_folder / "sealdex.lock")
+
+
+def _folders_of(store: Store) -> Iterator[Path]:
+    """Yield the folders and files of a store whose writer decides what is installed, run or trusted."""
+    yield Path(store.root)
+    with suppress(OSError):
+        yield from sorted(Path(store.root).iterdir())
+    found, _ = look_over(store)
+    yield from sorted({place for each in found for place in (Path(each.path), *list(Path(each.path).parents)[:2])})
+
+
+def _loose(check: str, places: Iterable[Path], remedy: str) -> Iterator[Finding]:
+    for place in loose_places(dict.fromkeys(places)):
+        state, code = (PROBLEM, 4) if place.by_anyone else (WARNING, 0)
+        yield Finding(check, place.path, state, place.why, remedy, code)
 
 
 def _disk(root: Path) -> Finding:
@@ -193,24 +222,18 @@ def _disk(root: Path) -> Finding:
 
 
 def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
-    found = installations(store)
-    for folder in damaged_folders(store):
-        yield Finding(
-            "store",
-            folder,
-            PROBLEM,
-            "has no receipt that can be read",
-            f"rm -r {folder}, then install the plugin again",
-            4,
-        )
-    broken = 0
+    found, damaged = look_over(store)
+    for each in damaged:
+        name = f"{each.namespace}/{each.name}@{each.version}"
+        yield Finding("store", each.path, PROBLEM, each.why, f"sealdex install {name} replaces it, or remove it", 4)
+    broken = len(damaged)
     for installation in found:
         standing = verify_standing(store, installation, quick=not is_deep)
-        damage = worse_than_extra(standing[1]) if standing is not None else []
-        if damage:
+        findings = worse_than_extra(standing[1]) if standing is not None else []
+        if findings:
             broken += 1
             name = f"{installation.namespace}/{installation.name}@{installation.version}"
-            shown = "; ".join(map(str, damage[:_SHOWN]))
+            shown = "; ".join(map(str, findings[:_SHOWN]))
             yield Finding("store", name, PROBLEM, f"is not what was installed: {shown}", f"sealdex install {name}", 4)
     if not broken:
         how = "hashed" if is_deep else "sizes and modes compared; sealdex doctor --deep hashes them"

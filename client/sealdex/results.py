@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import Choice
 from sealdex.store.installations import Installation, trust_in_words
@@ -102,10 +103,19 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An installation that was hashed again, and what differs from what was installed."""
+    """An installation that was hashed again, and what differs from what was installed.
 
-    installation: Installation
+    Attributes:
+        plugin, version, path: what was looked at, and where.
+        findings: how it differs.
+        installation: as its receipt tells; None where that can't be read, which is a finding as well.
+    """
+
+    plugin: PluginId
+    version: str
+    path: str
     findings: tuple[Finding, ...]
+    installation: Installation | None
 
     @property
     def is_whole(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -141,3 +142,30 @@ def test_the_command(config: Path, server: FaultServer, capsys: pytest.CaptureFi
     config.write_text("[registries\n")
     assert main(["doctor", *base]) in {1, 4}
     assert "config" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("place", ["store", "store/plugins/acme/tool", "store/plugins/acme/tool/1.0.0", "store/trust"])
+def test_a_store_that_everybody_can_write_to(config: Path, place: str) -> None:
+    (config.parent / place).chmod(0o777)
+    finding = found(config)["store"]
+    assert (finding.state, finding.exit_code, finding.subject) == ("problem", 4, str(config.parent / place))
+    assert "0777" in finding.detail
+    (config.parent / place).chmod(0o755)
+    assert found(config)["store"].state == "ok"
+
+
+@pytest.mark.parametrize("place", ["config.toml", "root.json"])
+def test_a_configuration_that_everybody_can_write_to(config: Path, place: str) -> None:
+    """Who writes it decides whom this host trusts."""
+    (config.parent / place).chmod(0o666)
+    finding = found(config)["config"]
+    assert (finding.state, finding.exit_code, finding.subject) == ("problem", 4, str(config.parent / place))
+
+
+def test_a_store_of_somebody_else(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    me = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: me + 1)
+    if me == 0:  # what belongs to root is nobody's who couldn't change anything anyway
+        os.chown(config.parent / "store", 2, 2)
+    finding = found(config)["store"]
+    assert (finding.state, f"belongs to user {me or 2}" in finding.detail) == ("warning", True)

@@ -22,10 +22,10 @@ from sealdex.model.precedence import version_sort_key
 from sealdex.store.changes import plugin_lock, remove, switch
 from sealdex.store.installations import (
     current,
-    damaged_folders,
     find_installation,
     installations,
     installed_versions,
+    look_over,
 )
 from sealdex.store.layout import Store
 from sealdex.store.staging import remove_stale, staging_folder
@@ -114,7 +114,7 @@ def test_a_damaged_receipt_is_left_out_and_named(store: Store, receipt: bytes | 
         del values["registry"]
     path.write_bytes(receipt if isinstance(receipt, bytes) else json.dumps(values).encode())
     assert [i.version for i in installations(store)] == ["1.0.0"]
-    assert damaged_folders(store) == [store.version_folder(PLUGIN, "2.0.0")]
+    assert [each.path for each in look_over(store)[1]] == [store.version_folder(PLUGIN, "2.0.0")]
     assert find_installation(store, PLUGIN, "2.0.0") is None
 
 
@@ -127,7 +127,7 @@ def test_a_receipt_of_a_newer_sealdex_is_still_read(store: Store) -> None:
 
 def test_an_empty_store_has_nothing(store: Store) -> None:
     assert installations(store) == []
-    assert damaged_folders(store) == []
+    assert [each.path for each in look_over(store)[1]] == []
     assert current(store, PLUGIN) is None
     assert remove_stale(store) == []
     assert not Path(store.root).exists()
@@ -208,7 +208,7 @@ def test_a_damaged_version_can_be_removed(store: Store) -> None:
     (Path(store.version_folder(PLUGIN, "2.0.0")) / ".sealdex/installation.json").unlink()
     remove(store, PLUGIN, "2.0.0")
     assert state(store) == whole(["1.0.0"], "1.0.0")
-    assert damaged_folders(store) == []
+    assert [each.path for each in look_over(store)[1]] == []
 
 
 def test_a_held_plugin_is_waited_for_and_then_given_up(store: Store) -> None:

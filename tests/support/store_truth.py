@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sealdex.model.ids import PluginId
-from sealdex.store.installations import current_version_named, damaged_folders, installations
+from sealdex.store.installations import current_version_named, installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.set_change import facts_of
 from sealdex.store.state import Facts, State
@@ -38,7 +38,7 @@ def disagreements(store: Store) -> list[str]:
         if (named := current_version_named(store, plugin)) != known.version:
             wrong.append(f"{plugin} names {named}, and should name {known.version}")
     wrong += [f"{i.name} {i.version}: {finding}" for i in found for finding in verify_installation(i)]
-    wrong += [f"{folder} is no installation" for folder in damaged_folders(store)]
+    wrong += [f"{each.path} is no installation" for each in look_over(store)[1]]
     return wrong + [f"{name} is left over" for name in left_over(store)]
 
 

@@ -77,22 +77,26 @@ def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> No
     with context.client("verifying") as client:
         named = [plugin.partition("@") for plugin in plugins] or [("", "", "")]
         checked = [c for name, _, version in named for c in client.verify(name or None, version or None)]
-        vouching = [_vouching(client, check.installation) if attestations else None for check in checked]
+        vouching = [
+            _vouching(client, check.installation) if attestations and check.installation is not None else None
+            for check in checked
+        ]
     damaged = [check for check in checked if not check.is_whole]
     rows = []
     for check, vouched in zip(checked, vouching, strict=True):
         installation = check.installation
-        plugin = f"{installation.namespace}/{installation.name}"
         rows.append({
-            "plugin": plugin,
-            "version": installation.version,
-            "path": installation.path,
+            "plugin": str(check.plugin),
+            "version": check.version,
+            "path": check.path,
             "whole": check.is_whole,
             "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
             **({} if vouched is None else {"attestation": vouched.as_plain()}),
         })  # fmt: skip
-        state = f"{counted(installation.file_count, 'file')} as installed" if check.is_whole else "DAMAGED"
-        out.line(f"{plugin} {installation.version}: {state}", style=None if check.is_whole else "red")
+        state = "DAMAGED"
+        if check.is_whole and installation is not None:
+            state = f"{counted(installation.file_count, 'file')} as installed"
+        out.line(f"{check.plugin} {check.version}: {state}", style=None if check.is_whole else "red")
         for finding in check.findings:
             out.line(f"  {finding}")
         if vouched is not None:
@@ -105,7 +109,7 @@ def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> No
         out.result({"verified": rows})
         out.note(f"verified {counted(len(checked), 'installation')}")
         return
-    names = [f"{d.installation.namespace}/{d.installation.name}@{d.installation.version}" for d in damaged]
+    names = [f"{d.plugin}@{d.version}" for d in damaged]
     error = VerificationError(
         f"{len(damaged)} of {len(checked)} installations are not what was installed: {', '.join(names)}",
         subject=", ".join(names),

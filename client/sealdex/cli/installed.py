@@ -10,6 +10,7 @@ from sealdex.store.installations import (
     find_installation,
     installations,
     installed_versions,
+    look_over,
     trust_in_words,
 )
 from sealdex.store.layout import Store
@@ -27,14 +28,17 @@ if TYPE_CHECKING:
 def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
     """Show what is installed: in quiet mode names, versions and paths."""
     place = Store(store or store_folder())
-    found = installations(place)
+    found, damaged = look_over(place)
     in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
     known = statuses(place)
     out.result({
         "installed": [
             as_plain(i, is_current=in_use[i.id] == i.version, status=known.get(i.id, ENABLED)) for i in found
-        ]
+        ],
+        **({"damaged": [each.as_dict() for each in damaged]} if damaged else {}),
     })  # fmt: skip
+    for each in damaged:
+        out.warn(f"{each.path} {each.why}; sealdex doctor says what helps")
     if out.mode == "quiet":
         out.table([], [[f"{i.namespace}/{i.name}", i.version, i.path] for i in found])
         return
@@ -49,9 +53,10 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
                 trust_in_words(i.signed_by, i.root_version),
             ]
             for i in found
-        ],
+        ]
+        + [[f"{each.namespace}/{each.name}", each.version, "DAMAGED", "", ""] for each in damaged],
     )
-    if not found:
+    if not found and not damaged:
         out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
 
 

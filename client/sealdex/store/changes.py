@@ -158,6 +158,8 @@ def point_current(store: Store, plugin: tuple[str, str], version: str, staging: 
     except (OSError, NotImplementedError):
         made.write_text(version + "\n", encoding="ascii")
     link = Path(store.current_link(plugin))
+    if link.is_dir() and not link.is_symlink():  # the store was copied, with links followed
+        link.rename(staging / "current-copied")
     os.replace(made, link)  # noqa: PTH105  # Path.replace reads as str.replace
     sync_path(link.parent)
 

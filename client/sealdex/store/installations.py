@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RECEIPT_FORMAT = 1
 _MAX_LINK_BYTES = 256
+_MAX_RECEIPT_BYTES = 1 << 20
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
 class Installation:
@@ -130,20 +132,50 @@ def trust_in_words(signed_by: str | None, root_version: int | None) -> str:
 
 
 def installations(store: Store) -> list[Installation]:
-    """Return all installations, by namespace, name and version (oldest first). Damaged ones are left out."""
-    found = []
-    for plugin, version, path in _version_folders(store):
-        installation = _read(plugin, version, path)
+    """Return all installations, by namespace, name and version (oldest first); `look_over` tells the damaged ones."""
+    return look_over(store)[0]
+
+
+class Damaged:
+    """What stands where an installation should be and can't be read as one.
+
+    Attributes:
+        namespace, name, version: of its place.
+        path: the folder, or what is there in its stead.
+        why: in words, as the rest of a sentence that begins with the path.
+    """
+
+    __slots__ = ("name", "namespace", "path", "version", "why")
+
+    def __init__(self, plugin: Plugin, version: str, path: str, why: str) -> None:
+        self.namespace, self.name = plugin
+        self.version = version
+        self.path = path
+        self.why = why
+
+    def as_dict(self) -> dict[str, str]:
+        """Return all attributes, in the order of their names."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def look_over(store: Store, plugin: Plugin | None = None) -> tuple[list[Installation], list[Damaged]]:
+    """Return all installations, and everything else that stands in the place of one; of one plugin only, if given."""
+    found, damaged = [], []
+    places = _version_folders(store) if plugin is None else _versions_of(store, plugin)
+    for of, version, path in places:
+        installation = _read(of, version, path)
         if installation is not None:
             found.append(installation)
-    return sorted(found, key=lambda i: (i.namespace, i.name, version_sort_key(i.version)))
+        elif os.path.lexists(path):  # else another process has just removed it
+            why = "is a link, and leads elsewhere" if os.path.islink(path) else "has no receipt that can be read"  # noqa: PTH114  # see layout
+            damaged.append(Damaged(of, version, path, why))
+    return sorted(found, key=lambda i: (i.namespace, i.name, version_sort_key(i.version))), damaged
 
 
 def installed_versions(store: Store, plugin: Plugin) -> list[Installation]:
     """Return the installations of one plugin, oldest version first."""
-    folder = store.plugin_folder(plugin)
-    read = (_read(plugin, version, os.path.join(folder, version)) for version in _folders_in(folder))  # noqa: PTH118  # see layout
-    return sorted((i for i in read if i is not None), key=lambda i: version_sort_key(i.version))
+    store.plugin_folder(plugin)  # raises where that can't be the name of one
+    return look_over(store, plugin)[0]
 
 
 def find_installation(store: Store, plugin: Plugin, version: str) -> Installation | None:
@@ -154,11 +186,6 @@ def find_installation(store: Store, plugin: Plugin, version: str) -> Installatio
 def installation_in(path: str, plugin: Plugin, version: str) -> Installation | None:
     """Return what the receipt in a folder says, or None where there is none of exactly that version."""
     return _read(plugin, version, path)
-
-
-def damaged_folders(store: Store) -> list[str]:
-    """Return the folders that stand where an installation should and have no receipt that can be read."""
-    return [path for plugin, version, path in _version_folders(store) if _read(plugin, version, path) is None]
 
 
 def current(store: Store, plugin: Plugin) -> Installation | None:
@@ -185,8 +212,8 @@ def current_version_named(store: Store, plugin: Plugin) -> str | None:
         try:
             with open(link, encoding="ascii", errors="replace") as file:  # noqa: PTH123  # see layout
                 version = file.read(_MAX_LINK_BYTES).strip()
-        except OSError:
-            return None
+        except OSError:  # a folder, where somebody copied the store with links followed
+            version = str((_receipt(link) or {}).get("version"))
     try:
         store.version_folder(plugin, version)
     except ValueError:
@@ -196,30 +223,47 @@ def current_version_named(store: Store, plugin: Plugin) -> str | None:
 
 def _version_folders(store: Store) -> Iterator[tuple[Plugin, str, str]]:
     root = store.plugins_folder
-    for namespace in _folders_in(root):
-        for name in _folders_in(os.path.join(root, namespace)):  # noqa: PTH118  # see layout
-            folder = os.path.join(root, namespace, name)  # noqa: PTH118  # see layout
-            for version in _folders_in(folder):
-                yield (namespace, name), version, os.path.join(folder, version)  # noqa: PTH118  # see layout
+    for namespace in _names_in(root):
+        for name in _names_in(os.path.join(root, namespace)):  # noqa: PTH118  # see layout
+            yield from _versions_of(store, (namespace, name))
 
 
-def _folders_in(folder: str) -> list[str]:
+def _versions_of(store: Store, plugin: Plugin) -> Iterator[tuple[Plugin, str, str]]:
+    folder = os.path.join(store.plugins_folder, *plugin)  # noqa: PTH118  # see layout
+    for version in _names_in(folder):
+        yield plugin, version, os.path.join(folder, version)  # noqa: PTH118  # see layout
+
+
+def _names_in(folder: str) -> list[str]:
+    """Return the names of the folders in a folder, and of links to folders, which stand where a folder should."""
     try:
         with os.scandir(folder) as found:
-            return sorted(
-                entry.name for entry in found if entry.is_dir(follow_symlinks=False) and entry.name != CURRENT_NAME
-            )
+            return sorted(entry.name for entry in found if entry.name != CURRENT_NAME and _is_folder(entry))
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-def _read(plugin: Plugin, version: str, path: str) -> Installation | None:
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        with open(os.path.join(path, RECEIPT_FOLDER, RECEIPT_NAME), "rb") as file:  # noqa: PTH118, PTH123  # see layout
-            values = json.loads(file.read())
-    except (OSError, ValueError):
+        return entry.is_dir()
+    except OSError:  # a link that can't be followed
+        return True
+
+
+def _receipt(folder: str) -> dict[str, Any] | None:
+    try:
+        # others may have put a pipe there, which must hold nobody up
+        fd = os.open(os.path.join(folder, RECEIPT_FOLDER, RECEIPT_NAME), os.O_RDONLY | _NO_FOLLOW)  # noqa: PTH118  # see layout
+        with open(fd, "rb") as file:  # noqa: PTH123  # see layout
+            values = json.loads(file.read(_MAX_RECEIPT_BYTES))
+    except (OSError, ValueError, RecursionError):
         return None
-    if not isinstance(values, dict):
+    return values if isinstance(values, dict) else None
+
+
+def _read(plugin: Plugin, version: str, path: str) -> Installation | None:
+    values = None if os.path.islink(path) else _receipt(path)  # noqa: PTH114  # see layout
+    if values is None:
         return None
     fields = {name: values.get(name) for name in _FIELD_TYPES}
     if any(type(fields[name]) not in types for name, types in _FIELD_TYPES.items()):

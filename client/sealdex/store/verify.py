@@ -18,8 +18,8 @@ import msgspec
 
 from sealdex.archive.writing import UnpackedFile
 from sealdex.store.hashing import hash_of_regular
-from sealdex.store.installations import Installation, files_list_path, find_installation
-from sealdex.store.layout import RECEIPT_FOLDER, Store
+from sealdex.store.installations import Damaged, Installation, files_list_path, find_installation
+from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
 
 _HAS_MODES = os.name != "nt"
 
@@ -50,7 +50,24 @@ def verify_installation(installation: Installation, *, quick: bool = False) -> l
         return [Finding(f"{RECEIPT_FOLDER}/files.json", MISSING, "is missing, so the files can't be compared")]
     if hashlib.sha256(data).hexdigest() != installation.files_sha256:
         return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not the one written at installation")]
-    return list(compare_tree(folder, read_files_list(data), quick=quick))
+    try:
+        files = read_files_list(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not a list of files")]
+    return [*_manifest_differs(installation), *compare_tree(folder, files, quick=quick)]
+
+
+def _manifest_differs(installation: Installation) -> Iterator[Finding]:
+    path = Path(installation.path, RECEIPT_FOLDER, MANIFEST_NAME)
+    # earlier versions kept none
+    if os.path.lexists(path) and hash_of_regular(path) != installation.manifest_sha256:
+        yield Finding(f"{RECEIPT_FOLDER}/{MANIFEST_NAME}", CHANGED, "is not the one of the release")
+
+
+def unreadable_finding(damaged: Damaged) -> Finding:
+    """Return what is wrong with what can't be read as an installation at all."""
+    kind = CHANGED if os.path.lexists(Path(damaged.path, RECEIPT_FOLDER, RECEIPT_NAME)) else MISSING
+    return Finding(f"{RECEIPT_FOLDER}/{RECEIPT_NAME}", kind, f"can't be read: {damaged.path} {damaged.why}")
 
 
 def verify_standing(
@@ -162,6 +179,7 @@ __all__ = [
     "Finding",
     "compare_tree",
     "read_files_list",
+    "unreadable_finding",
     "verify_installation",
     "verify_standing",
     "worse_than_extra",

@@ -1,0 +1,52 @@
+"""Who but its user may write to a place: owner and mode, as far as the system tells them.
+
+Access control lists aren't read: a system that shows them in the mode's group bits is heard, others aren't.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Loose(NamedTuple):
+    """A place that others can change; ``by_anyone`` tells whether that is everybody on this host."""
+
+    path: str
+    why: str
+    by_anyone: bool
+
+
+def loose_places(paths: Iterable[Path]) -> Iterator[Loose]:
+    """Yield those of some places that somebody else can write to; what isn't there is left out."""
+    if os.name == "nt":  # its modes say nothing of this
+        return
+    me = os.geteuid()
+    for path in paths:
+        try:
+            info = path.stat()
+        except OSError:
+            continue
+        mode = f"has mode {stat.S_IMODE(info.st_mode):04o}"
+        if info.st_mode & stat.S_IWOTH:
+            yield Loose(str(path), f"{mode}: everybody on this host can change what is in it", by_anyone=True)
+        elif info.st_uid not in {me, 0}:
+            yield Loose(str(path), f"belongs to user {info.st_uid}, who can change what is in it", by_anyone=False)
+        elif info.st_mode & stat.S_IWGRP and not _is_own_group(info.st_gid, me):
+            yield Loose(str(path), f"{mode}: group {info.st_gid} can change what is in it", by_anyone=False)
+
+
+def _is_own_group(group: int, user: int) -> bool:
+    """Say whether a group is the user's private one, as Debian and Fedora make them: it has the user's name."""
+    import grp  # noqa: PLC0415  # POSIX only
+    import pwd  # noqa: PLC0415  # the same
+
+    try:
+        found = grp.getgrgid(group)
+        own = pwd.getpwuid(user)
+    except KeyError:
+        return False
+    return found.gr_name == own.pw_name and set(found.gr_mem) <= {own.pw_name}
