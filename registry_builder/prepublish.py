@@ -91,6 +91,9 @@ def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
         if problem is None and (version, file) in bundles:
             problem = attestations.problem(plugin, version, file)
         if problem is not None:
-            problems.append(Problem(f"plugins/{namespace}/{name}/status.json", "", problem))
+            number = next(
+                i for i, event in enumerate(plugin.status.events) if (event.version, event.name) == (version, file)
+            )
+            problems.append(Problem(*plugin.event_place(number, "name"), problem))
     if problems:
         raise InvalidReleasesError(problems)

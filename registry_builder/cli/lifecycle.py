@@ -251,11 +251,15 @@ def _show(ctx: click.Context, change: StatusChange, said: str) -> None:
         out.line(change.note)
     else:
         out.line(f"{said}: {shown(change.file)}")
+        for file in change.files:
+            if file != change.file:
+                out.line(f"wrote {shown(file)}: it says where events are")
         out.note("next: commit it, then: sealdex-builder publish")
     out.result(
         {
             "plugin": str(change.plugin),
             "file": change.file,
+            "files": list(change.files),
             "written": change.event is not None,
             "note": change.note,
             "event": msgspec.to_builtins(change.event) if change.event is not None else None,

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
+from registry_builder.source.files import newer_format
 from sealdex.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
@@ -173,6 +174,8 @@ def read_config(tree: Path) -> RegistryConfig:
         ) from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
+    if (newer := newer_format(values, CONFIG_FORMAT)) is not None:
+        raise ConfigError(str(newer), subject=str(path), untouched="nothing was changed")
     try:
         config = read_values(values, RegistryConfig)
         problems = config_problems(config)

@@ -95,8 +95,17 @@ def read_bounded(path: str, max_bytes: int) -> bytes:
     return data
 
 
-def decode_document(data: bytes, kind: type[T], *, is_json: bool) -> tuple[T, list[FieldProblem]]:
+def decode_document(
+    data: bytes, kind: type[T], *, is_json: bool, newest_format: int = 1, refuse_newer: bool = True
+) -> tuple[T, list[FieldProblem]]:
     """Decode one authored document strictly.
+
+    Args:
+        data: its bytes.
+        kind: the struct to decode into.
+        is_json: whether it is JSON; YAML otherwise.
+        newest_format: the newest ``format`` of such documents that this version reads.
+        refuse_newer: whether a newer one is refused in any case, and not only where it can't be decoded.
 
     Returns:
         The document, and problems of its text that decoding alone doesn't see: control characters.
@@ -108,9 +117,32 @@ def decode_document(data: bytes, kind: type[T], *, is_json: bool) -> tuple[T, li
         values = _json_values(data) if is_json else read_yaml(data)
     except YamlError as error:
         raise DocumentError([FieldProblem("", str(error))]) from error
-    document = read_values(values, kind)
+    newer = newer_format(values, newest_format)
+    if newer is not None and refuse_newer:
+        raise DocumentError([newer])
+    try:
+        document = read_values(values, kind)
+    except DocumentError as error:
+        if newer is None:
+            raise
+        raise DocumentError([newer]) from error
     suspicious = not is_json or any(byte in data for byte in _BYTES_OF_CONTROLS)
     return document, list(control_problems(values)) if suspicious else []
+
+
+def newer_format(values: Any, newest: int) -> FieldProblem | None:
+    """Say that a document of the source tree has a newer format than this version reads; None when it hasn't.
+
+    Nothing else of such a document is judged: what seems wrong in it may be right in its own format.
+    """
+    stated = values.get("format") if isinstance(values, dict) else None
+    if not isinstance(stated, int) or stated <= newest:
+        return None
+    return FieldProblem(
+        "format",
+        f"is {stated}, and this sealdex-builder reads up to format {newest}: "
+        "upgrade it (pip install --upgrade sealdex-builder), and what your workflows install",
+    )
 
 
 def _json_values(data: bytes) -> Any:
@@ -201,5 +233,6 @@ __all__ = [
     "control_problems",
     "decode_document",
     "depth_of",
+    "newer_format",
     "read_bounded",
 ]

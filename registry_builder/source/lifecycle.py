@@ -1,4 +1,4 @@
-"""What happens to a release after it was published: one event appended to ``status.json`` for each.
+"""What happens to a release after it was published: one event for each, in a file of its own.
 
 An event that would change nothing isn't written, so the same command again is a success. How events are written:
 `registry_builder.source.status_file`.

@@ -25,7 +25,7 @@ from registry_builder.source.tree import Problem, Severity, SourcePlugin, Source
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
 from sealdex.model.index import IndexDocument
-from sealdex.model.plugin import status_problems
+from sealdex.model.plugin import event_problems
 from sealdex.model.release import Release, published_manifest, release_problems
 from sealdex.model.versions import same_version_key, version_clash
 
@@ -114,9 +114,8 @@ def license_problem(expression: str) -> str | None:
 
 
 def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem]:
-    file = f"plugins/{plugin.id}/status.json"
-    for where, message in status_problems(plugin.status):
-        yield Problem(file, where, message)
+    for i, name, message in event_problems(plugin.status.events):
+        yield Problem(*plugin.event_place(i, name), message)
     for i, event in enumerate(plugin.status.events):
         if (
             event.version is not None
@@ -125,19 +124,19 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
         ):
             close = difflib.get_close_matches(event.version, plugin.releases, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            yield Problem(file, f"events[{i}].version", f"there is no release {event.version}{hint}")
+            yield Problem(*plugin.event_place(i, "version"), f"there is no release {event.version}{hint}")
         if event.use is not None and tree.complete and (successor := _parsed_id(event.use)) is not None:
             if successor == plugin.id:
-                yield Problem(file, f"events[{i}].use", "names the plugin itself")
+                yield Problem(*plugin.event_place(i, "use"), "names the plugin itself")
             elif successor not in tree.plugins:
                 message = f"there is no plugin {event.use} in this registry"
-                yield Problem(file, f"events[{i}].use", message, Severity.WARNING)
+                yield Problem(*plugin.event_place(i, "use"), message, Severity.WARNING)
 
 
 def _attachment_problems(
     tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
 ) -> Iterator[Problem]:
-    """Yield attachments that aren't published yet and aren't as status.json states them, or don't verify."""
+    """Yield attachments that aren't published yet and aren't as their events state them, or don't verify."""
     there = {(r.version, a.name): a.sha256 for r in document.releases for a in r.attachments} if document else {}
     for i, event in enumerate(plugin.status.events):
         if event.name is None or event.version is None or event.url is not None or event.sha256 is None:
@@ -152,9 +151,9 @@ def _attachment_problems(
                     f"{event.name} is not verified: registry.toml accepts nobody's Sigstore bundles for "
                     f"{plugin.id.namespace}; add [[attestations.accept]]"
                 )
-                yield Problem(f"plugins/{plugin.id}/status.json", f"events[{i}].name", message, Severity.WARNING)
+                yield Problem(*plugin.event_place(i, "name"), message, Severity.WARNING)
         if problem is not None:
-            yield Problem(f"plugins/{plugin.id}/status.json", f"events[{i}].name", problem)
+            yield Problem(*plugin.event_place(i, "name"), problem)
 
 
 def _missing_bundles(

@@ -5,6 +5,7 @@
         plugin.yaml                      or plugin.yml or plugin.json
         README.md
         status.json                      what happened after publishing
+        status/<event>.json              the same, one event a file
         attachments/<version>/<file>     reports, SBOMs and statements that status.json names
         releases/<version>.json          or .yaml, .yml
         release.yaml  src/  dist/        the author's working copy: template, payload, archives
@@ -20,8 +21,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from registry_builder.collector import collector_paused
 from registry_builder.source.config import RegistryConfig, read_config
+from registry_builder.source.event_files import STATUS_FOLDER, EventOrder, event_name_problem, event_order
 from registry_builder.source.files import (
     MAX_MANIFEST_BYTES,
     MAX_STATUS_BYTES,
@@ -36,9 +40,9 @@ from registry_builder.source.files import (
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.model.decode import DocumentError
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
-from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.plugin import PLUGIN_FORMAT, STATUS_FORMAT, EventFile, Plugin, PluginStatus, StatusEvent
 from sealdex.model.precedence import version_sort_key
-from sealdex.model.release import Release
+from sealdex.model.release import MANIFEST_FORMAT, Release
 from sealdex.model.versions import version_problem
 
 T = TypeVar("T")
@@ -47,8 +51,16 @@ PLUGINS_FOLDER = "plugins"
 PLUGIN_FILES = ("plugin.yaml", "plugin.yml", "plugin.json")
 RELEASE_SUFFIXES = (".json", ".yaml", ".yml")
 
-_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments"})
-_FILES = frozenset({*PLUGIN_FILES, "README.md", "status.json", "release.yaml"})
+STATUS_NAME = "status.json"
+
+_NEWEST: dict[type, int] = {
+    Plugin: PLUGIN_FORMAT,
+    Release: MANIFEST_FORMAT,
+    PluginStatus: STATUS_FORMAT,
+    EventFile: STATUS_FORMAT,
+}
+_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", STATUS_FOLDER})
+_FILES = frozenset({*PLUGIN_FILES, "README.md", STATUS_NAME, "release.yaml"})
 _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
 _FREE_FORM = ("config_schema", "params_schema", "default_config")
 
@@ -142,9 +154,7 @@ class _Loader:
         for found in entries.values():
             self._check_known(found)
         plugin = self._plugin(folder, entries)
-        status = PluginStatus()
-        if (file := entries.get("status.json")) is not None and not file.is_folder:
-            status = self._document(file.path, PluginStatus, MAX_STATUS_BYTES) or status
+        status, event_files = self._status(folder, entries)
         releases: dict[str, Release] = {}
         files: dict[str, str] = {}
         if (below := entries.get("releases")) is not None and below.is_folder:
@@ -161,7 +171,55 @@ class _Loader:
                 releases=releases,
                 files=files,
                 readme=Path(readme.path) if readme is not None else None,
+                event_files=event_files,
             )
+
+    def _status(self, folder: str, entries: dict[str, Found]) -> tuple[PluginStatus, tuple[str, ...]]:
+        status: PluginStatus | None = PluginStatus()
+        file, below = entries.get(STATUS_NAME), entries.get(STATUS_FOLDER)
+        path = os.path.join(folder, STATUS_NAME)  # noqa: PTH118  # text, see above
+        if file is not None and not file.is_folder:
+            status = self._document(file.path, PluginStatus, MAX_STATUS_BYTES)
+        if below is None:
+            return status or PluginStatus(), ()
+        if not below.is_folder:
+            self._error(below.path, "", "is the name of the folder with events: rename the file")
+            return status or PluginStatus(), ()
+        found = self._events(below.path, strict=status is None or status.events_in is not None)
+        if status is None:  # as was said: its events are missing, which must not look as if there were none
+            return PluginStatus(events=tuple(event for event, _ in found)), tuple(name for _, name in found)
+        if found and status.events_in is None:
+            # builders of 0.1.0 would overlook the folder, and a yank with it; they refuse the field
+            self._error(path, "events_in", 'is missing, and there are events in status/: write "events_in": "status"')
+        events = (*status.events, *(event for event, _ in found))
+        return msgspec.structs.replace(status, events=events), tuple(name for _, name in found)
+
+    def _events(self, folder: str, *, strict: bool) -> list[tuple[StatusEvent, str]]:
+        """Return the events of a ``status/`` folder with their files, in the order in which they count.
+
+        Args:
+            folder: the folder.
+            strict: whether every JSON file must be an event: not in a folder of that name that people keep for
+                something else, as status.json says by not naming it.
+        """
+        loaded: list[tuple[EventOrder, StatusEvent, str]] = []
+        for found in self._entries(folder):
+            if found.name.startswith("."):
+                continue
+            is_event = event_order(found.name) is not None or (strict and found.name.lower().endswith(".json"))
+            if found.is_folder or not is_event:
+                self._warning(found.path, "is not an event file and is not read: move or remove it")
+                continue
+            document = self._document(found.path, EventFile, MAX_MANIFEST_BYTES)
+            if document is None:
+                continue
+            event, order = document.event, event_order(found.name)
+            if (problem := event_name_problem(found.name, event)) is not None or order is None:
+                self._error(found.path, "", problem or "")
+            else:
+                loaded.append((order, event, self._inside.relative(found.path)))
+        loaded.sort(key=lambda item: item[0])
+        return [(event, name) for _, event, name in loaded]
 
     def _plugin(self, folder: str, entries: dict[str, Found]) -> Plugin | None:
         present = [entries[name] for name in PLUGIN_FILES if name in entries and not entries[name].is_folder]
@@ -256,7 +314,14 @@ class _Loader:
     def _document(self, path: str, kind: type[T], max_bytes: int) -> T | None:
         try:
             data = read_bounded(path, max_bytes)
-            document, problems = decode_document(data, kind, is_json=path.endswith(".json"))
+            document, problems = decode_document(
+                data,
+                kind,
+                is_json=path.lower().endswith(".json"),
+                newest_format=_NEWEST[kind],
+                # what is published with a newer format can't be changed; `release_problems` sees what isn't
+                refuse_newer=kind is not Release,
+            )
         except UnreadableError as error:
             self._error(path, "", str(error))
             return None
@@ -275,4 +340,4 @@ class _Loader:
         self.problems.append(Problem(self._inside.relative(path), "", message, Severity.WARNING))
 
 
-__all__ = ["PLUGINS_FOLDER", "PLUGIN_FILES", "RELEASE_SUFFIXES", "load_tree"]
+__all__ = ["PLUGINS_FOLDER", "PLUGIN_FILES", "RELEASE_SUFFIXES", "STATUS_NAME", "load_tree"]

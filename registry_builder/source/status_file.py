@@ -1,7 +1,8 @@
-"""``status.json`` of one plugin: what an event is about, and how it is appended.
+"""The events of one plugin: what an event is about, and how it is written, as a file of its own in ``status/``.
 
-Events say who, when and why, and are never edited or removed. Everything is checked before anything is written, and
-written in one step; a file that comes with an event is copied into the tree first.
+Events say who, when and why, and are never edited or removed. Everything is checked before anything is written. What an
+event needs comes first: a file that it attaches, and ``"events_in": "status"`` in ``status.json``, without which
+earlier builders would overlook it. Branches that each add the first event write the same ``status.json``.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ import msgspec
 
 from registry_builder.source.atomic import replace_file, write_new
 from registry_builder.source.attachments import attachment_path
-from registry_builder.source.load import load_tree
-from registry_builder.source.tree import SourcePlugin
+from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
+from registry_builder.source.load import STATUS_NAME, load_tree
+from registry_builder.source.tree import Severity, SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import DocumentError, FieldProblem, encode_pretty, problems_in
 from sealdex.model.ids import PluginId
-from sealdex.model.plugin import FoldedStatus, StatusEvent, fold_status, status_problems
+from sealdex.model.plugin import FoldedStatus, StatusEvent, event_problems, fold_status
 from sealdex.model.release import Release
 
-STATUS_NAME = "status.json"
-UNTOUCHED = f"{STATUS_NAME} was left as it is"
+UNTOUCHED = "no event was written"
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,17 @@ class StatusChange:
 
     Attributes:
         plugin: the plugin.
-        file: its status.json.
-        event: what was appended; None when everything was so already.
-        note: why nothing was appended.
+        file: the event's file in its ``status/``; its status.json when nothing was written.
+        event: what was written; None when everything was so already.
+        note: why nothing was written.
+        files: every file that was written, to be committed.
     """
 
     plugin: PluginId
     file: Path
     event: StatusEvent | None
     note: str = ""
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ class EventTarget:
         self.source: SourcePlugin = source
         self.policy = loaded.config.attestations
         self.file = source.folder / STATUS_NAME
-        broken = [problem for problem in loaded.problems if problem.file.endswith(f"/{STATUS_NAME}")]
+        places = (f"plugins/{plugin}/{STATUS_NAME}", f"plugins/{plugin}/{STATUS_FOLDER}")
+        broken = [p for p in loaded.problems if p.file.startswith(places) and p.severity is Severity.ERROR]
         if broken:
             raise ConfigError("; ".join(map(str, broken)), subject=str(self.file), untouched=UNTOUCHED)
         self.version = version
@@ -114,23 +118,33 @@ class EventTarget:
         return self.write(self.event(action, by=by, at=at, **fields))
 
     def write(self, event: StatusEvent) -> StatusChange:
-        """Append an event to status.json.
+        """Write an event into a file of its own.
 
         Raises:
             ConfigError: it doesn't go with those that are there.
         """
-        status = msgspec.structs.replace(self.source.status, events=(*self.source.status.events, event))
-        if problems := list(status_problems(status)):
+        status, last = self.source.status, len(self.source.status.events)
+        if problems := list(event_problems((*status.events, event))):
             raise ConfigError(
-                "; ".join(f"{where} {message}" for where, message in problems),
+                "; ".join(
+                    f"{name} {said}" if number == last else f"{': '.join(self.source.event_place(number, name))} {said}"
+                    for number, name, said in problems
+                ),
                 subject=str(self.file),
                 untouched=UNTOUCHED,
             )
-        replace_file(self.file, encode_pretty(status))
-        return StatusChange(self.source.id, self.file, event)
+        files: list[Path] = []
+        if status.events_in is None:
+            own = status.events[: self.source.in_status_json]
+            replace_file(self.file, encode_pretty(msgspec.structs.replace(status, events_in=STATUS_FOLDER, events=own)))
+            files.append(self.file)
+        newest = self.source.event_files[-1].rsplit("/", 1)[-1] if self.source.event_files else ""
+        file = self.source.folder / STATUS_FOLDER / event_file_name(event, event_order(newest))
+        write_new(file, encode_pretty(event))
+        return StatusChange(self.source.id, file, event, files=(*files, file))
 
     def attach(self, event: StatusEvent, report: Report | None, data: bytes | None) -> StatusChange:
-        """Append an event together with its file, which is copied into the tree first."""
+        """Write an event together with its file, which is copied into the tree first."""
         if report is not None:
             event = self._with_file(event, report, data)
         for before in self.source.status.events:
@@ -181,7 +195,7 @@ class EventTarget:
                     "another file is there already",
                     subject=str(path),
                     untouched=UNTOUCHED,
-                    hint="remove it if no event in status.json names it, or give the new one another name",
+                    hint="remove it if no event names it, or give the new one another name",
                 ) from None
 
 

@@ -49,6 +49,8 @@ class SourcePlugin:
         releases: version to its manifest, as loaded; order is that of precedence, newest first.
         files: version to the release file's path, relative to the tree.
         readme: the README's path, or None.
+        status: all events, in the order in which they count: those of ``status.json``, then those of ``status/``.
+        event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
     """
 
     id: PluginId
@@ -58,6 +60,18 @@ class SourcePlugin:
     releases: dict[str, Release]
     files: dict[str, str]
     readme: Path | None
+    event_files: tuple[str, ...] = ()
+
+    @property
+    def in_status_json(self) -> int:
+        """How many of the events are in ``status.json``."""
+        return len(self.status.events) - len(self.event_files)
+
+    def event_place(self, number: int, name: str) -> tuple[str, str]:
+        """Return the file that an event is in, and where a field of it is inside that file."""
+        if number < self.in_status_json:
+            return f"plugins/{self.id}/status.json", f"events[{number}].{name}"
+        return self.event_files[number - self.in_status_json], name
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
-"""What holds for all releases of a plugin (``plugin.yaml``) and what happened to them later (``status.json``)."""
+"""What holds for all releases of a plugin (``plugin.yaml``) and what happened to them later (its events)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
@@ -97,7 +97,7 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
 
 
 class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """One thing that happened after publishing. Events are only ever appended, so a merge keeps both sides' lines.
+    """One thing that happened after publishing. Events are only ever added.
 
     Attributes:
         action: what happened.
@@ -129,11 +129,30 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     evaluator: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
 
 
-class PluginStatus(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``status.json``: the events of one plugin, oldest first."""
+class EventFile(StatusEvent, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``status/<time>-<number>-<action>-<version>-<digest>.json``: one event of a plugin."""
 
     schema: str | None = field(default=None, name="$schema")
     format: Annotated[int, Meta(ge=1)] = STATUS_FORMAT
+
+    @property
+    def event(self) -> StatusEvent:
+        """The event alone, as it would stand in status.json."""
+        return StatusEvent(**{name: getattr(self, name) for name in StatusEvent.__struct_fields__})
+
+
+class PluginStatus(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``status.json``: events of one plugin, oldest first, and where the later ones are.
+
+    Attributes:
+        events_in: ``status`` when further events are in the folder of that name, one a file. A builder that doesn't
+            know the field refuses the file, and so overlooks none of them.
+        events: events that come before those.
+    """
+
+    schema: str | None = field(default=None, name="$schema")
+    format: Annotated[int, Meta(ge=1)] = STATUS_FORMAT
+    events_in: Literal["status"] | None = None
     events: tuple[StatusEvent, ...] = ()
 
 
@@ -271,27 +290,32 @@ def evaluation_of(event: StatusEvent) -> Evaluation:
 
 def status_problems(status: PluginStatus) -> Iterator[tuple[str, str]]:
     """Yield (field path, problem) for events that lack what their action needs."""
+    for i, name, problem in event_problems(status.events):
+        yield f"events[{i}].{name}", problem
+
+
+def event_problems(events: Sequence[StatusEvent]) -> Iterator[tuple[int, str, str]]:
+    """Yield (number of the event, field, problem) for events of one plugin that lack what their action needs."""
     names: dict[tuple[str | None, str], str | None] = {}
-    for i, event in enumerate(status.events):
-        where = f"events[{i}]"
+    for i, event in enumerate(events):
         about_release = event.action not in {"deprecate", "undeprecate"}
         if about_release and event.version is None:
-            yield f"{where}.version", f"is missing: '{event.action}' is about one release"
+            yield i, "version", f"is missing: '{event.action}' is about one release"
         if event.action in {"promote", "demote"} and event.channel is None:
-            yield f"{where}.channel", f"is missing: '{event.action}' needs a channel"
+            yield i, "channel", f"is missing: '{event.action}' needs a channel"
         for name in _missing_of_file(event):
-            yield f"{where}.{name}", f"is missing: a file of '{event.action}' has name, sha256 and size"
+            yield i, name, f"is missing: a file of '{event.action}' has name, sha256 and size"
         if event.name is not None:
             if problem := file_name_problem(event.name):
-                yield f"{where}.name", f"'{event.name}' {problem}"
+                yield i, "name", f"'{event.name}' {problem}"
             # case matters to few stores and not to every disk
             if names.setdefault((event.version, event.name.lower()), event.sha256) != event.sha256:
-                yield f"{where}.name", f"'{event.name}' is another file of this release already: take another name"
+                yield i, "name", f"'{event.name}' is another file of this release already: take another name"
         if event.use is not None:
             try:
                 parse_plugin_id(event.use)
             except ValueError as error:
-                yield f"{where}.use", str(error)
+                yield i, "use", str(error)
 
 
 def _missing_of_file(event: StatusEvent) -> Iterator[str]:

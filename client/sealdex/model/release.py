@@ -257,6 +257,9 @@ def release_problems(release: Release) -> Iterator[tuple[str, str]]:
 
     Pure: rules that need the rest of the tree (does a dependency exist?) are the builder's lint.
     """
+    if release.format > MANIFEST_FORMAT:
+        upgrade = "upgrade it (pip install --upgrade sealdex-builder), and what your workflows install"
+        yield "format", f"is {release.format}, and this version reads up to format {MANIFEST_FORMAT}: {upgrade}"
     if problem := version_problem(release.version):
         yield "version", f"'{release.version}' {problem}"
     if release.min_host_version and (problem := version_problem(release.min_host_version)):

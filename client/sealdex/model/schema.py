@@ -10,18 +10,19 @@ import msgspec
 
 from sealdex.model.catalogue import CatalogueShard
 from sealdex.model.index import IndexDocument
-from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.plugin import EventFile, Plugin, PluginStatus
 from sealdex.model.release import PublishedManifest, Release
 
 DOCUMENTS: dict[str, tuple[type, str]] = {
     "plugin": (Plugin, "plugin.yaml: what holds for all releases of a plugin"),
     "release": (Release, "releases/<version>.json: the manifest of one release"),
     "status": (PluginStatus, "status.json: what happened after publishing"),
+    "event": (EventFile, "status/<name>.json: one thing that happened after publishing"),
     "manifest": (PublishedManifest, "the full manifest of a release as it is published"),
     "index": (IndexDocument, "the index document: all releases of one plugin"),
     "catalogue": (CatalogueShard, "one shard of the catalogue"),
 }
-AUTHORED = ("plugin", "release", "status")  # what people write, in which unknown fields are refused
+AUTHORED = ("plugin", "release", "status", "event")  # what people write, in which unknown fields are refused
 
 
 def json_schema(document: str) -> dict[str, Any]:

@@ -185,7 +185,8 @@ def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) ->
     (used,) = [each for each in released.uses if "provenance" in each]
     assert used.startswith("actions/attest-build-provenance@")
     base = f"{branch}:plugins/acme/slack"
-    (event,) = json.loads(git(github.remote, "show", f"{base}/status.json"))["events"]
+    (name,) = git(github.remote, "ls-tree", "--name-only", f"{base}/status").split()
+    event = json.loads(git(github.remote, "show", f"{base}/status/{name}"))
     assert (event["action"], event["kind"], event["by"]) == ("attest", "sigstore-bundle", "acme/registry")
     attached = git(github.remote, "show", f"{base}/attachments/0.1.0/{event['name']}")
     archive = folder.parent / "archive.zip"
