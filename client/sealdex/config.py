@@ -106,6 +106,7 @@ class Config:
             retries=limits.retry,
             first_contact_window=limits.first_contact_window,
             max_bytes_per_second=limits.max_bytes_per_second,
+            min_bytes_per_second=limits.min_bytes_per_second,
             ca_bundle=self.path.parent / limits.ca_bundle if limits.ca_bundle is not None else None,
         )
 

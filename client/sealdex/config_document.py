@@ -119,6 +119,7 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         concurrent: index documents or artifacts fetched at the same time.
         max_plugin_size: bytes that one artifact may have at most, above all where its size isn't signed.
         max_bytes_per_second: limit over all downloads together.
+        min_bytes_per_second: a request that waits for less on the whole is given up; 0: none is.
         ca_bundle: PEM file of certificate authorities, relative to the configuration file's folder.
     """
 
@@ -130,6 +131,7 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     concurrent: Annotated[int, Meta(ge=1, le=64)] = 3
     max_plugin_size: Annotated[int, Meta(gt=0)] = 16 * 1024**3
     max_bytes_per_second: Annotated[int, Meta(gt=0)] | None = None
+    min_bytes_per_second: Annotated[int, Meta(ge=0)] = 256
     ca_bundle: str | None = None
 
 

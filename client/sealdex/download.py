@@ -10,7 +10,9 @@ The rules, in the order in which they bind:
    match, the transfer starts over once from nothing before the server is accused.
 4. A 200 after a Range request means the server sends the whole: start over. A 416 means the part may be whole
    already: its digest decides, else start over.
-5. One process at a time fetches a digest; others wait for its lock and find the file.
+5. What comes in a content coding, though none is asked for, is taken as it comes: the digest decides whether the
+   header is wrong or the bytes are. If they are, it is told as what it is, and not as tampering.
+6. One process at a time fetches a digest; others wait for its lock and find the file.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import InstallError, VerificationError
 from sealdex.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
 from sealdex.store.hashing import hash_into, write_all
-from sealdex.transport import TooLargeError, TransientError, public_url, strong_etag
+from sealdex.transport import EncodingError, TooLargeError, TransientError, public_url, strong_etag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,6 +103,7 @@ def download(
         VerificationError: the bytes are not those that were signed; what was fetched is deleted.
         UnavailableError: the transfer made no progress for the transport's window, or was refused
             (``HttpStatusError``); what was fetched is kept, and the next call resumes.
+        EncodingError: an ``UnavailableError``: the server compressed it; what was fetched is deleted.
         InstallError: no space, or the cache can't be written.
     """
     with _local_errors(cache):
@@ -138,6 +141,7 @@ class _Download:
         self._attempts = transport.attempts(url)
         self._position = 0
         self._etag: str | None = None
+        self._encoding = "identity"
         self._hasher = hashlib.sha256()
         self._is_unguarded = False
         """A seam between two parts was not guarded by an entity tag, so a wrong digest may be no one's fault."""
@@ -156,7 +160,12 @@ class _Download:
                     self._restart(file)
                     self._complete(file)
             self._check_digest()
-        except VerificationError:
+        except VerificationError as error:
+            self._part.discard()
+            if self._encoding != "identity":
+                raise EncodingError(self._url, self._encoding) from error
+            raise
+        except EncodingError:
             self._part.discard()
             raise
         except OSError as error:
@@ -231,6 +240,7 @@ class _Download:
                     return True
                 self._may_split = False  # an empty file, too, has no range to give
                 raise _StartOverError("it has nothing beyond the bytes held so far")
+            self._encoding = stream.encoding
             self._check_length(stream)
             self._join(file, stream)
             self._meter.start(size if size is not None else stream.total_size)
@@ -244,6 +254,8 @@ class _Download:
             if total is None or self._position == total:
                 return True
         if not split:
+            if self._encoding != "identity":  # what would have broken off has raised before
+                raise EncodingError(self._url, self._encoding)
             raise TransientError(f"it ended after {self._position} of {total} bytes")
         return False
 

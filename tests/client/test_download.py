@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
 import random
 import shutil
@@ -41,7 +42,7 @@ from sealdex.download import Pin, download
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError
 from sealdex.ranges import RangePlan
 from sealdex.store.cache import ContentCache
-from sealdex.transport import HttpStatusError, TooLargeError, Transport
+from sealdex.transport import EncodingError, HttpStatusError, TooLargeError, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -655,3 +656,41 @@ class TestAnyInterruption:
                         assert path.read_bytes() == SMALL
             # The last run met no fault: whatever the others left behind must not be in its way.
             assert cache.verify(SMALL_DIGEST)
+
+
+class TestContentEncoding:
+    """A CDN that compresses although it isn't asked to is a matter of its settings, and not tampering."""
+
+    @pytest.mark.parametrize("pin", [PIN, OPEN_PIN])
+    def test_compressed_bytes_are_told_by_the_name_of_their_encoding(
+        self, server: FaultServer, client: Client, pin: Pin
+    ) -> None:
+        server.put("/f", DATA)
+        server.always("/f", Gzip())
+        with pytest.raises(EncodingError, match="Content-Encoding: gzip") as caught:
+            client.get(server.url("/f"), pin)
+        assert caught.value.exit_code == 5
+        assert not isinstance(caught.value, VerificationError)
+        assert len(server.requests) == 1
+        client.assert_refused()
+
+    def test_so_are_they_where_the_length_is_not_announced(self, server: FaultServer, client: Client) -> None:
+        body = gzip.compress(DATA[:1000])
+        chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        server.always("/f", Status(200, {"Content-Encoding": "br", "Transfer-Encoding": "chunked"}, chunked))
+        with pytest.raises(EncodingError, match="Content-Encoding: br"):
+            client.get(server.url("/f"))
+        assert len(server.requests) == 1
+        client.assert_refused()
+
+    def test_a_field_that_is_wrong_changes_nothing(self, server: FaultServer, client: Client) -> None:
+        """Web servers that say gzip of each file called .tgz, buckets whose files were stored with that header."""
+        for field in ("gzip", "aws-chunked"):
+            server.script("/f", Status(200, {"Content-Encoding": field}, DATA))
+            assert client.get(server.url("/f")).read_bytes() == DATA
+            client.cache.discard(DIGEST)
+
+    def test_other_bytes_without_a_field_are_tampering_as_ever(self, server: FaultServer, client: Client) -> None:
+        server.always("/f", Status(200, {"Content-Encoding": "identity"}, OTHER))
+        with pytest.raises(VerificationError):
+            client.get(server.url("/f"))

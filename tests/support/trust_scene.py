@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,13 +65,21 @@ class Scene:
 
 
 def hasty_transport() -> Transport:
-    """A transport whose retries cost no time: its clock moves only when it sleeps, and it never really sleeps."""
-    now = [0.0]
+    """A transport whose retries cost no time: its clock moves only when it sleeps, and it never really sleeps.
 
-    def sleep(seconds: float) -> None:
-        now[0] += seconds + 1.0
+    Each thread has a clock of its own, since the sleep of one is not a wait of the others.
+    """
 
-    return Transport(TransportSettings(no_progress_window=2.0), chance=Chance(clock=lambda: now[0], sleep=sleep))
+    class Clock(threading.local):
+        now = 0.0
+
+        def sleep(self, seconds: float) -> None:
+            self.now += seconds + 1.0
+
+    clock = Clock()
+    return Transport(
+        TransportSettings(no_progress_window=2.0), chance=Chance(clock=lambda: clock.now, sleep=clock.sleep)
+    )
 
 
 @contextmanager

@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import threading
-import zlib
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from sealdex.errors import ConfigError, UnavailableError
+from sealdex.errors import ConfigError
+from sealdex.transport.encoding import decoder_of
 from sealdex.transport.files import get_file
-from sealdex.transport.retry import Attempts, Chance, Drip, Patience, Throttle
+from sealdex.transport.pace import Line, Pace, TooSlowError
+from sealdex.transport.retry import Attempts, Chance, Patience, Throttle
 from sealdex.transport.types import (
     CHUNK_BYTES,
     Answer,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 class Stream:
     """One open transfer: its head, and its bytes as they arrive."""
 
-    def __init__(self, url: str, answer: Answer, throttle: Throttle | None, drip: Drip) -> None:
+    def __init__(self, url: str, answer: Answer, throttle: Throttle | None, pace: Pace) -> None:
         self.url = url
         self.status = answer.status
         """200 (the whole file), 206 (from ``start``) or 416 (nothing: the file ends before ``start``)."""
@@ -50,9 +51,11 @@ class Stream:
         self.total_size = answer.total_size
         self.etag = strong_etag(answer.etag)
         """The entity tag if it is a strong one; a weak one can't join parts, so it isn't shown."""
+        self.encoding = answer.encoding
+        """The content codings of the bytes, though none were asked for; ``identity`` if there are none."""
         self._body = answer.body
         self._throttle = throttle
-        self._drip = drip
+        self._pace = pace
         self._chunk_bytes = min(CHUNK_BYTES, throttle.chunk_bytes) if throttle else CHUNK_BYTES
 
     def chunks(self) -> Iterator[bytes]:
@@ -63,18 +66,27 @@ class Stream:
                 hands that to ``Attempts.failed`` and resumes.
         """
         received = 0
-        while chunk := self._body.read_some(self._chunk_bytes):
+        # what is here whole came in time, however busy this host is
+        while chunk := self._read_some(is_whole=received == self.length):
             received += len(chunk)
+            self._pace.arrived(len(chunk))
             if self.length is not None and received > self.length:
                 # Content-Range said less than Content-Length: what is too much must not be written over other parts.
                 raise TransientError("it sent more than it announced")
             if self._throttle is not None:
                 self._throttle.took(len(chunk))
-            if received != self.length:  # what is here whole came in time, however busy this host is
-                self._drip.arrived(len(chunk))
             yield chunk
         if self.length is not None and received < self.length:
             raise TransientError("the connection ended early")
+
+    def _read_some(self, *, is_whole: bool) -> bytes:
+        with self._pace.waiting():
+            try:
+                if not is_whole:
+                    self._pace.check()
+                return self._body.read_some(self._chunk_bytes)
+            except TooSlowError as error:
+                raise self._pace.verdict or TransientError("it fell silent") from error
 
     def abort(self) -> None:
         """End the transfer from another thread: its ``chunks`` stop or raise soon."""
@@ -105,6 +117,7 @@ class Transport:
         self._on_retry = on_retry
         rate = self.settings.max_bytes_per_second
         self._throttle = Throttle(rate, self._chance) if rate else None
+        self._line = Line()
         self._http: HttpGetter | None = None
         self._reached: set[str] = set()  # hosts that answered once
         self._lock = threading.Lock()
@@ -123,11 +136,20 @@ class Transport:
             if self._http is not None:
                 self._http.close()
 
-    def read(self, url: str, *, max_bytes: int, etag: str | None = None, retry: bool = True) -> Document:
+    def read(
+        self,
+        url: str,
+        *,
+        max_bytes: int,
+        etag: str | None = None,
+        retry: bool = True,
+        cancelled: threading.Event | None = None,
+    ) -> Document:
         """Read a small file whole; with ``etag``, only if it changed.
 
         gzip is asked for and undone. ``max_bytes`` bounds the file as the caller sees it. ``retry=False`` is for what
-        can be done without: one attempt, so that it holds nobody back.
+        can be done without: one attempt, so that it holds nobody back. Once ``cancelled`` is set, it ends at its
+        next bytes.
 
         Raises:
             HttpStatusError: any status but 200 and 304; ``status`` says which (404 and 403 at once, without retries).
@@ -138,7 +160,7 @@ class Transport:
         if etag is not None:
             headers["If-None-Match"] = etag
         expected = frozenset({200, 304} if etag is not None else {200})
-        attempts = self.attempts(url) if retry else Attempts(url, Patience(0.0, retries=0), self._chance)
+        attempts = self._attempts(url, retry=retry, cancelled=cancelled)
         while True:
             answer = self._open(url, headers, 0, None, expected, attempts)
             with closing(answer.body):
@@ -187,20 +209,33 @@ class Transport:
             if if_range is not None:
                 headers["If-Range"] = if_range
         expected = frozenset({200, 206, 416} if ranged else {200})
-        answer = self._open(url, headers, start, end, expected, attempts or self.attempts(url))
+        attempts = attempts or self.attempts(url)
+        answer = self._open(url, headers, start, end, expected, attempts)
         with closing(answer.body):
             if answer.status == 206 and not _is_within(answer, start, end):
                 raise OtherRangeError(
                     f"{host_of(url)} answered another part of {public_url(url)} than was asked for",
                     subject=public_url(url),
                 )
-            yield Stream(url, answer, self._throttle, Drip(self.settings.no_progress_window, self._chance))
+            yield Stream(url, answer, self._throttle, attempts.pace)
 
     def attempts(self, url: str) -> Attempts:
         """Return the retry decisions for one transfer of ``url``."""
         said = self.settings
         patience = Patience(said.no_progress_window, said.retries, said.first_contact_window)
-        return Attempts(url, patience, self._chance, self._on_retry)
+        return Attempts(url, patience, self._chance, self._on_retry, pace=self._pace())
+
+    def _attempts(self, url: str, *, retry: bool, cancelled: threading.Event | None) -> Attempts:
+        """Return the decisions for what is read whole, and so from its start each time."""
+        said = self.settings
+        patience = Patience(said.no_progress_window, said.retries, said.first_contact_window)
+        if not retry:
+            patience = Patience(0.0, retries=0)
+        return Attempts(url, patience, self._chance, self._on_retry, pace=self._pace(cancelled), resumes=False)
+
+    def _pace(self, cancelled: threading.Event | None = None) -> Pace:
+        said = self.settings
+        return Pace(said.no_progress_window, said.min_bytes_per_second, self._chance.clock, self._line, cancelled)
 
     def _open(
         self,
@@ -213,11 +248,15 @@ class Transport:
     ) -> Answer:
         while True:
             try:
-                return _accepted(url, self._get(url, headers, start, end), expected)
+                attempts.pace.attempt(from_start=not attempts.resumes)
+                answer = _accepted(url, self._get(url, headers, start, end, attempts.pace), expected)
             except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
                 attempts.failed(error, is_unknown=error.is_unreached and host_of(url) not in self._reached)
+            else:
+                attempts.pace.begun()
+                return answer
 
-    def _get(self, url: str, headers: dict[str, str], start: int, end: int | None) -> Answer:
+    def _get(self, url: str, headers: dict[str, str], start: int, end: int | None, pace: Pace) -> Answer:
         scheme = _checked_scheme(url)
         if scheme == "file":
             return get_file(url, headers, start, end)
@@ -226,13 +265,13 @@ class Transport:
                 from sealdex.transport.http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
 
                 self._http = HttpGetter(self.settings, self._credentials)
-        answer = self._http.get(url, headers)
+        answer = self._http.get(url, headers, pace)
         self._reached.add(host_of(url))
         return answer
 
     def _read_body(self, url: str, answer: Answer, max_bytes: int, attempts: Attempts) -> bytes:
-        stream = Stream(url, answer, self._throttle, Drip(self.settings.no_progress_window, self._chance))
-        decode = _decoder(url, answer.encoding, max_bytes)
+        stream = Stream(url, answer, self._throttle, attempts.pace)
+        decode = decoder_of(url, answer.encoding, max_bytes)
         data = bytearray()
         for chunk in stream.chunks():
             data += decode.feed(chunk, max_bytes + 1 - len(data))
@@ -250,53 +289,6 @@ def _accepted(url: str, answer: Answer, expected: frozenset[int]) -> Answer:
     if not is_passing(answer.status):
         raise HttpStatusError(url, answer.status)
     raise TransientError(f"it answered {answer.status}", status=answer.status, retry_after=answer.retry_after)
-
-
-class _Identity:
-    """A body that comes as it is."""
-
-    def feed(self, data: bytes, max_bytes: int) -> bytes:
-        return data[:max_bytes]
-
-    def finish(self) -> None:
-        """Nothing can be missing: the length was checked."""
-
-
-class _Gunzip:
-    """A gzip body, never inflated beyond what is asked for: a bomb costs no memory."""
-
-    def __init__(self, url: str, max_bytes: int) -> None:
-        self._url = url
-        self._max_bytes = max_bytes
-        self._inflate = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
-        # gzip makes nothing much longer, so more than this is filler that inflates to nothing.
-        self._raw_left = max_bytes + max_bytes // 100 + 1024
-
-    def feed(self, data: bytes, max_bytes: int) -> bytes:
-        self._raw_left -= len(data)
-        if self._raw_left < 0:
-            raise TooLargeError(self._url, self._max_bytes)
-        if self._inflate.eof:
-            raise TransientError("more follows its gzip encoding")
-        try:
-            return self._inflate.decompress(data, max_bytes)
-        except zlib.error as error:
-            raise TransientError("its gzip encoding is damaged") from error
-
-    def finish(self) -> None:
-        if not self._inflate.eof:
-            raise TransientError("its gzip encoding ends early")
-
-
-def _decoder(url: str, encoding: str, max_bytes: int) -> _Identity | _Gunzip:
-    if encoding == "identity":
-        return _Identity()
-    if encoding in {"gzip", "x-gzip"}:
-        return _Gunzip(url, max_bytes)
-    raise UnavailableError(
-        f"{host_of(url)} sends {public_url(url)} in the encoding {encoding!r}, which was not asked for",
-        subject=public_url(url),
-    )
 
 
 def _is_within(answer: Answer, start: int, end: int | None) -> bool:

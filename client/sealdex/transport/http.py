@@ -6,6 +6,7 @@ Invariants:
 * Credentials go to the origin (scheme, host, port) of the URL asked for and to no other: the first redirect that
   leaves it ends them for the rest of the chain, even if the chain comes back.
 * A redirect never leads from https to http, nor to anything else than http and https.
+* A proxy that refuses a user and password is not asked again: an account may be locked after a few tries.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from __future__ import annotations
 import re
 import ssl
 import threading
+import time
+from base64 import b64encode
+from contextlib import contextmanager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import (
@@ -32,20 +35,38 @@ from urllib3.exceptions import (
 )
 
 from sealdex.errors import ConfigError, UnavailableError
-from sealdex.transport.types import Answer, RedirectRefusedError, TransientError, host_of, origin_of, public_url
+from sealdex.transport.connections import OuterTlsSocket, direct_pools, proxied_pools
+from sealdex.transport.encoding import codings_of
+from sealdex.transport.pace import Line, Pace, current_pace
+from sealdex.transport.proxies import proxy_for
+from sealdex.transport.types import (
+    Answer,
+    ProxyRefusedError,
+    RedirectRefusedError,
+    TransientError,
+    host_of,
+    is_passing,
+    origin_of,
+    public_url,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from sealdex.transport.proxies import Proxy
     from sealdex.transport.types import Credentials, TransportSettings
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SCHEMES = frozenset({"http", "https"})
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
+# Nineteen digits are more than any file has bytes; of more than 4,300 Python makes no number.
+_CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
+_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _WITH_CONTENT = frozenset({200, 206})
 _DISCARD_READS = 4
 _DISCARD_BYTES = 16 << 10
+_DISCARD_S = 1.0
 
 
 class HttpGetter:
@@ -56,20 +77,27 @@ class HttpGetter:
         self._credentials = credentials
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
         self._tls: ssl.SSLContext | None = None
-        self._pools: dict[tuple[str, str | None], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, Proxy | None], urllib3.PoolManager] = {}
         self._lock = threading.Lock()
+        self._logins = _Logins()
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+    def get(self, url: str, headers: Mapping[str, str], pace: Pace) -> Answer:
         """Send one GET, follow its redirects, and return the answer whatever its status is.
+
+        Args:
+            url: what to get.
+            headers: beside those of this class.
+            pace: which ends the request if it comes too slowly.
 
         Raises:
             TransientError: no answer, for a reason that may pass.
             RedirectRefusedError: see the module's invariants.
+            ProxyRefusedError: the proxy lets no request through.
             UnavailableError: no answer, for a reason that stays: a certificate that doesn't verify.
         """
         first_origin, trusted = origin_of(url), True
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(url, headers, with_credentials=trusted)
+            response = self._send(url, headers, pace, with_credentials=trusted)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None:
                 return _answer(response, url)
@@ -86,57 +114,112 @@ class HttpGetter:
                 pool.clear()
             self._pools.clear()
 
-    def _send(self, url: str, headers: Mapping[str, str], *, with_credentials: bool) -> urllib3.BaseHTTPResponse:
+    def _send(
+        self, url: str, headers: Mapping[str, str], pace: Pace, *, with_credentials: bool
+    ) -> urllib3.BaseHTTPResponse:
         sent = {"User-Agent": self._settings.user_agent}
         if with_credentials and self._credentials is not None:
             sent.update(self._credentials(url))
         sent.update(headers)
-        try:
-            return self._pool_for(url).request(
-                "GET",
-                url,
-                headers=sent,
-                preload_content=False,
-                decode_content=False,
-                redirect=False,
-                retries=False,
-                timeout=self._timeout,
-            )
-        except LocationValueError as error:
-            raise ConfigError(f"{public_url(url)} is no address that can be asked", subject=public_url(url)) from error
-        except (HTTPError, OSError) as error:
-            raise _translated(error, url) from error
+        proxy = proxy_for(url)
+        pool = self._pool_for(url, proxy)
+        with self._logins.first(proxy) if proxy is not None else nullcontext():
+            try:
+                with pace.waiting():
+                    response = pool.request(
+                        "GET",
+                        url,
+                        headers=sent,
+                        preload_content=False,
+                        decode_content=False,
+                        redirect=False,
+                        retries=False,
+                        timeout=self._timeout,
+                    )
+            except LocationValueError as error:
+                raise ConfigError(
+                    f"{public_url(url)} is not an address that can be asked", subject=public_url(url)
+                ) from error
+            except (HTTPError, OSError) as error:
+                raise _failure(error, url, proxy, pace) from error
+            if response.status == 407 and proxy is not None:
+                response.close()
+                raise _proxy_refused(proxy, url, response.status)
+        return response
 
-    def _pool_for(self, url: str) -> urllib3.PoolManager:
-        key = scheme, proxy = urlsplit(url).scheme, _proxy_for(url)
+    def _pool_for(self, url: str, proxy: Proxy | None) -> urllib3.PoolManager:
+        scheme = urlsplit(url).scheme
+        key = (scheme, proxy)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                if self._tls is None and (scheme == "https" or (proxy or "").startswith("https:")):
+                if self._tls is None and scheme == "https":
                     # One context for all connections: reading the system's authorities takes some 10 ms each time.
                     self._tls = _tls_context(self._settings)
                 pool = self._pools[key] = self._new_pool(proxy)
             return pool
 
-    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
+    def _new_pool(self, proxy: Proxy | None) -> urllib3.PoolManager:
         # 16 keeps the connections of a prefetch and of a transfer in ranges; more are made and dropped on need.
         if proxy is None:
-            return urllib3.PoolManager(maxsize=16, ssl_context=self._tls)
-        parts = urlsplit(proxy)
-        if parts.scheme not in _SCHEMES:
-            raise ConfigError(
-                f"the proxy {public_url(proxy)} is not http:// or https://",
-                subject=public_url(proxy),
-                hint="correct HTTPS_PROXY or HTTP_PROXY, or name the host in NO_PROXY",
-            )
-        login = f"{parts.username}:{parts.password or ''}" if parts.username else None
-        return urllib3.ProxyManager(
-            proxy,
+            return direct_pools(maxsize=16, ssl_context=self._tls)
+        if proxy.is_socks:
+            from sealdex.transport.socks import socks_pools  # noqa: PLC0415  # an extra
+
+            return socks_pools(proxy, maxsize=16, ssl_context=self._tls)
+        outer = None
+        if proxy.scheme == "https":
+            outer = _tls_context(self._settings)
+            outer.sslsocket_class = OuterTlsSocket
+        return proxied_pools(
+            proxy.url,
             maxsize=16,
             ssl_context=self._tls,
-            proxy_ssl_context=self._tls,
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+            proxy_ssl_context=outer,
+            proxy_headers={"Proxy-Authorization": _basic(proxy.user, proxy.password)}
+            if proxy.user is not None
+            else None,
         )
+
+
+class _Logins:
+    """Sees to it that a user and password are tried with a proxy by one request alone, until it lets one through."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Proxy, threading.Lock] = {}
+        self._passed: set[Proxy] = set()
+        self._refused: dict[Proxy, ProxyRefusedError] = {}
+
+    @contextmanager
+    def first(self, proxy: Proxy) -> Iterator[None]:
+        """Run a request through a proxy.
+
+        Raises:
+            ProxyRefusedError: it has refused the user and password before.
+        """
+        if proxy.user is None or proxy in self._passed:
+            yield
+            return
+        with self._guard:
+            lock = self._locks.setdefault(proxy, threading.Lock())
+        with lock:
+            if (refused := self._refused.get(proxy)) is not None:
+                raise ProxyRefusedError(refused.message, subject=refused.subject, hint=refused.hint)
+            if proxy not in self._passed:
+                try:
+                    yield
+                except ProxyRefusedError as error:
+                    if error.is_login:
+                        self._refused[proxy] = error
+                    raise
+                self._passed.add(proxy)
+                return
+        yield
+
+
+def _basic(user: bytes | None, password: bytes | None) -> str:
+    return "Basic " + b64encode((user or b"") + b":" + (password or b"")).decode("ascii")
 
 
 class HttpBody:
@@ -152,7 +235,8 @@ class HttpBody:
             return self._response.read1(max_bytes)
         except (HTTPError, OSError, ValueError) as error:
             # http.client reports a chunk header that is no number as ValueError.
-            raise TransientError(_reason(error)) from error
+            pace = current_pace()
+            raise (pace.verdict if pace is not None else None) or TransientError(_reason(error)) from error
 
     def abort(self) -> None:
         """Wake a reader in another thread; harmless once the body has ended."""
@@ -172,11 +256,12 @@ class HttpBody:
 
     def _discard(self) -> None:
         # The root walk of every refresh ends with a 404: reading its page saves the next request a handshake.
-        # Few reads, so that a page that drips or never ends costs little.
+        # Few reads and little time, so that a page that drips or never ends costs little.
         try:
-            for _ in range(_DISCARD_READS):
-                if not self._response.read1(_DISCARD_BYTES):
-                    return
+            with Pace(_DISCARD_S, 0, time.monotonic, Line()).waiting():
+                for _ in range(_DISCARD_READS):
+                    if not self._response.read1(_DISCARD_BYTES):
+                        return
         except (HTTPError, OSError, ValueError):
             return  # the connection is of no more use, and close drops it
 
@@ -194,19 +279,10 @@ def _tls_context(settings: TransportSettings) -> ssl.SSLContext:
     return context
 
 
-def _proxy_for(url: str) -> str | None:
-    parts = urlsplit(url)
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    if not proxy or proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
 def _redirect_target(url: str, location: str) -> str:
     refused = f"{public_url(url)} redirects to "
     try:
-        target = urljoin(url, location).partition("#")[0]
+        target = urljoin(url, _as_sent(location)).partition("#")[0]
         scheme, host, _ = origin_of(target)
         user = urlsplit(target).username
     except ValueError as error:
@@ -222,6 +298,23 @@ def _redirect_target(url: str, location: str) -> str:
     return target
 
 
+def _as_sent(location: str) -> str:
+    """Return a Location with what no address may hold percent-encoded, byte by byte as it was sent.
+
+    Header fields are read as Latin-1, so a raw UTF-8 name looks garbled here, and would be encoded twice.
+    """
+    if location.isascii() and not re.search(r"[\s\x00-\x1f\x7f]", location):
+        return location
+    sent = location.encode("latin-1", "replace")
+    parts = urlsplit(sent.decode("utf-8", "replace"))
+    if not parts.netloc.isascii():
+        # a host isn't percent-encoded, it has a spelling of its own
+        host = parts.netloc.encode("idna").decode("ascii")
+        rest = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
+        return f"{parts.scheme}://{host}{quote(rest, safe=_PRINTABLE)}"
+    return quote(sent, safe=_PRINTABLE)
+
+
 def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
     headers = response.headers
     length = _number(headers.get("Content-Length"))
@@ -230,12 +323,12 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
         body=HttpBody(response),
         length=length,
         etag=headers.get("ETag"),
-        encoding=(headers.get("Content-Encoding") or "identity").strip().lower(),
+        encoding=codings_of(headers.get("Content-Encoding")),
         retry_after=_retry_after(headers),
         date=_date(headers.get("Date")),
     )
     if response.status == 200:
-        answer.total_size = length if answer.encoding == "identity" else None
+        answer.total_size = length
     elif response.status in {206, 416}:
         match = _CONTENT_RANGE.fullmatch((headers.get("Content-Range") or "").strip())
         if match is None and response.status == 206:
@@ -249,14 +342,14 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
             answer.total_size = _number(total)
             if first is not None and response.status == 206:
                 answer.start = int(first)
-                answer.length = int(last) - int(first) + 1
+                answer.length = int(last) - int(first) + 1  # _is_within refuses what makes no sense
     return answer
 
 
 def _date(text: str | None) -> float | None:
     try:
         return parsedate_to_datetime(text or "").timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last from clocks beyond the system's
         return None
 
 
@@ -270,11 +363,46 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = (headers.get("Retry-After") or "").strip()
     if (seconds := _number(text)) is not None:
         return float(seconds)
-    try:
-        asked, answered = parsedate_to_datetime(text), parsedate_to_datetime(headers.get("Date") or "")
-        return max(0.0, (asked - answered).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    asked, answered = _date(text), _date(headers.get("Date"))
+    return max(0.0, asked - answered) if asked is not None and answered is not None else None
+
+
+def _failure(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> TransientError | UnavailableError:
+    """Say what a request without an answer failed of."""
+    if pace.verdict is not None:
+        return pace.verdict
+    if proxy is not None:
+        if (found := _STATUS_LINE.match(pace.tunnel_head)) is not None and (status := int(found[1])) != 200:
+            if is_passing(status):
+                return TransientError(f"the proxy {proxy.url} answered {status}")
+            return _proxy_refused(proxy, url, status)
+        if proxy.is_socks and _is_login_refused(error):
+            return _proxy_refused(proxy, url, None)
+    return _translated(error, url)
+
+
+def _is_login_refused(error: BaseException | None) -> bool:
+    from sealdex.transport.socks import SocksLoginError  # noqa: PLC0415  # an extra
+
+    return error is not None and isinstance(error.__cause__, SocksLoginError)
+
+
+def _proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedError:
+    answered = f" (it answered {status})" if status is not None else ""
+    if status is None or status in {401, 407}:
+        what = "refused the user and password" if proxy.user is not None else "wants a user and password"
+        return ProxyRefusedError(
+            f"the proxy {proxy.url} {what}{answered}",
+            subject=proxy.variable,
+            hint=f"correct {proxy.variable}: {proxy.scheme}://USER:PASSWORD@{proxy.url.partition('://')[2]}, both "
+            "percent-encoded where they hold one of @ : / % (p@ss is p%40ss); it was tried once",
+            is_login=True,
+        )
+    return ProxyRefusedError(
+        f"the proxy {proxy.url} lets no request through to {host_of(url)}{answered}",
+        subject=proxy.variable,
+        hint=f"ask who runs the proxy, correct {proxy.variable}, or name the host in NO_PROXY",
+    )
 
 
 def _translated(error: Exception, url: str) -> TransientError | UnavailableError:

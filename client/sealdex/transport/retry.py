@@ -17,12 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sealdex.errors import UnavailableError
+from sealdex.transport.pace import MIN_PROGRESS_BYTES, Line, Pace
 from sealdex.transport.types import HttpStatusError, RetryNotice, TransientError, host_of, public_url
 
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 10.0
-MIN_PROGRESS_BYTES = 1024
-"""Fewer new bytes than this in a window is no progress: a server that drips can't hold a client for ever."""
+_LEAST_GAIN = 16
+"""What can't be resumed has made progress when an attempt gets a sixteenth further than the best so far."""
+
+CHECK_ADDRESS = "check the address (sealdex registry list) and the network: sealdex doctor"
+CHECK_NETWORK = "check the network and the address, then run the command again; it goes on where it stopped"
+GENERAL_HINTS = frozenset({CHECK_ADDRESS, CHECK_NETWORK})
+"""What is said where nothing is known but that there was no answer; whoever knows more says that instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class Attempts:
         patience: how long and how often.
         chance: clock, sleep and random number.
         on_retry: told of each failed attempt that another follows.
+        pace: of the request; given up by it, an attempt has failed.
+        resumes: an attempt goes on where the last one stopped, so that all it brings is progress.
     """
 
     def __init__(
@@ -61,11 +69,16 @@ class Attempts:
         patience: Patience,
         chance: Chance,
         on_retry: Callable[[RetryNotice], None] | None = None,
+        *,
+        pace: Pace | None = None,
+        resumes: bool = True,
     ) -> None:
         self._url = url
         self._patience = patience
         self._chance = chance
         self._on_retry = on_retry
+        self.resumes = resumes
+        self.pace = pace or Pace(patience.window_s, 0, chance.clock, Line())
         self._started_at = self._progress_at = chance.clock()
         self._best = 0
         self._failures = 0
@@ -73,7 +86,8 @@ class Attempts:
 
     def reached(self, position: int) -> None:
         """Note that the transfer holds ``position`` bytes; only a new best counts as progress."""
-        if position >= self._best + MIN_PROGRESS_BYTES:
+        gain = MIN_PROGRESS_BYTES if self.resumes else max(MIN_PROGRESS_BYTES, self._best // _LEAST_GAIN)
+        if position >= self._best + gain:
             self._best = position
             self._progress_at = self._chance.clock()
             self._failures_since_progress = 0
@@ -104,12 +118,13 @@ class Attempts:
                 more = f"; it asks to come back in {error.retry_after:.0f} s"
                 raise self._give_up(error, more, is_unknown=is_unknown) from error
             delay_s = max(delay_s, error.retry_after)
-        if left_s <= 0:
+        if left_s <= 0 or error.is_final:
             raise self._give_up(error, "", is_unknown=is_unknown) from error
         delay_s = min(delay_s, left_s)
         if self._on_retry is not None:
             self._on_retry(RetryNotice(host_of(self._url), self._failures, error.reason, delay_s))
         self._chance.sleep(delay_s)
+        self.pace.slept(delay_s)
 
     def _give_up(self, error: TransientError, more: str, *, is_unknown: bool) -> UnavailableError:
         took_s = self._chance.clock() - self._started_at
@@ -123,32 +138,8 @@ class Attempts:
         return UnavailableError(
             message,
             subject=public_url(self._url),
-            hint="check the address (sealdex registry list) and the network: sealdex doctor"
-            if is_unknown
-            else "check the network and the address, then run the command again; it goes on where it stopped",
+            hint=CHECK_ADDRESS if is_unknown else CHECK_NETWORK,
         )
-
-
-class Drip:
-    """Notices a body that arrives, but so slowly that it will never end."""
-
-    def __init__(self, window_s: float, chance: Chance) -> None:
-        self._window_s = window_s
-        self._clock = chance.clock
-        self._since = chance.clock()
-        self._bytes = 0
-
-    def arrived(self, count: int) -> None:
-        """Note ``count`` more bytes.
-
-        Raises:
-            TransientError: fewer than ``MIN_PROGRESS_BYTES`` arrived in a whole window.
-        """
-        self._bytes += count
-        if self._bytes >= MIN_PROGRESS_BYTES:
-            self._bytes, self._since = 0, self._clock()
-        elif self._clock() - self._since > self._window_s:
-            raise TransientError(f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s")
 
 
 class Throttle:

@@ -31,6 +31,8 @@ class TransportSettings:
         retries: how often one request is tried again after it gained nothing; ``None``: the window alone decides.
         first_contact_window: seconds within which a host must be reached that never was by this transport.
         max_bytes_per_second: limit over all transfers of the transport together; ``None`` for none.
+        min_bytes_per_second: slower than this on the whole, a request is given up; 0 for none. Requests that wait at
+            the same time share it, and one no-progress window is granted to each.
         user_agent: the ``User-Agent`` header.
         ca_bundle: a PEM file of certificate authorities to trust in place of the system's.
     """
@@ -41,6 +43,7 @@ class TransportSettings:
     retries: int | None = None
     first_contact_window: float = 3.0
     max_bytes_per_second: int | None = None
+    min_bytes_per_second: int = 256
     user_agent: str = "sealdex"
     ca_bundle: Path | None = None
 
@@ -112,16 +115,24 @@ class TransientError(Exception):
         status: the HTTP status, if the server answered.
         retry_after: seconds the server asked to wait.
         is_unreached: no connection came about: the name isn't known, nobody listens, no route.
+        is_final: another attempt would not help after all.
     """
 
     def __init__(
-        self, reason: str, *, status: int | None = None, retry_after: float | None = None, is_unreached: bool = False
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        is_unreached: bool = False,
+        is_final: bool = False,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
         self.retry_after = retry_after
         self.is_unreached = is_unreached
+        self.is_final = is_final
 
 
 class HttpStatusError(UnavailableError):
@@ -142,8 +153,34 @@ class RedirectRefusedError(UnavailableError):
     """A redirect leads somewhere no request may go: from https to http, to another scheme, or in a circle."""
 
 
+class ProxyRefusedError(UnavailableError):
+    """A proxy lets no request through: it refused the user and password (``is_login``), or the host."""
+
+    def __init__(
+        self, message: str, *, subject: str | None = None, hint: str | None = None, is_login: bool = False
+    ) -> None:
+        super().__init__(message, subject=subject, untouched="nothing was changed", hint=hint)
+        self.is_login = is_login
+
+
 class OtherRangeError(UnavailableError):
     """A server answered another part of a file than the one asked for."""
+
+
+class EncodingError(UnavailableError):
+    """A file came in a content coding that was not asked for, so that its bytes are not the file's own."""
+
+    def __init__(self, url: str, encoding: str) -> None:
+        subject = public_url(url)
+        super().__init__(
+            f"{host_of(url)} sent {subject} with 'Content-Encoding: {encoding}', which was not asked for: "
+            "its bytes are not those of the file",
+            subject=subject,
+            untouched="nothing was installed, and what came was deleted",
+            hint="the compression of a CDN does that, or a header stored with the file: tell who runs the registry to "
+            "switch it off for this address",
+        )
+        self.encoding = encoding
 
 
 class TooLargeError(VerificationError):

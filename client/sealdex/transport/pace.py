@@ -1,0 +1,181 @@
+"""Watches how fast the bytes of a request come, and ends one that only seems to move.
+
+A socket's timeout starts again with each byte, so a server that sends one now and then holds its client for ever: in
+the status line, in header fields, in endless ``100 Continue``, in the extensions of chunks, in trailers, in a proxy's
+answer. So every wait is measured here, and is looked at before each read of the socket:
+
+* In a whole no-progress window at least 1 KiB of the file must come. Nothing else counts, whatever its bytes.
+* Over a whole request, all its attempts together, the file must come at no less than the floor of speed, with one
+  window's grace. Requests that wait at the same time share the line, and so the floor.
+* Between two KiB of the file no more than 4 MiB of other bytes may come: endless header fields at full speed.
+
+Only waiting counts. A busy host, a slow disk and a rate limit of the user's own take nothing from the allowance.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from sealdex.transport.types import TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MIN_PROGRESS_BYTES = 1024
+"""Fewer new bytes of the file than this in a window is no progress."""
+
+MAX_OTHER_BYTES = 4 << 20
+"""More than a whole head may have, and than is read of a body at once."""
+
+
+class TooSlowError(TimeoutError):
+    """Leaves the libraries below us, which know an ``OSError``; ``Pace.verdict`` says what it was."""
+
+
+class Line:
+    """What the requests of one transport share: how many of them wait for bytes at this moment. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @property
+    def share(self) -> float:
+        """The part of the line that one waiting request has."""
+        return 1 / max(1, self._waiting)
+
+    @contextmanager
+    def occupied(self) -> Iterator[None]:
+        """Count one more while the block runs."""
+        with self._lock:
+            self._waiting += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+
+class _Current(threading.local):
+    pace: Pace | None = None
+
+
+_current = _Current()
+
+
+def current_pace() -> Pace | None:
+    """Return the pace of the request that this thread waits for, or None."""
+    return _current.pace
+
+
+class Pace:
+    """The pace of one request over all its attempts; used by one thread at a time.
+
+    Args:
+        window_s: seconds of waiting within which there must be progress.
+        floor: bytes a second that a request must reach on the whole; 0 for none.
+        clock: seconds.
+        line: shared by all requests of a transport.
+        cancelled: once set, the request ends at its next read.
+    """
+
+    def __init__(
+        self,
+        window_s: float,
+        floor: float,
+        clock: Callable[[], float],
+        line: Line,
+        cancelled: threading.Event | None = None,
+    ) -> None:
+        self._window_s = window_s
+        self._floor = floor
+        self._clock = clock
+        self._line = line
+        self._cancelled = cancelled
+        self._since: float | None = None  # when the wait began that goes on now
+        self._spent_s = 0.0  # of waiting, all attempts together, shares counted
+        self._body_bytes = 0
+        self._stalled_s = 0.0  # of waiting since the last progress
+        self._gained_bytes = 0
+        self._other_bytes = 0
+        self._has_begun = False
+        self.verdict: TransientError | None = None
+        """Why the request was ended here, if it was."""
+        self.is_connecting = False
+        """A connection is being made: what is read is a proxy's answer, not the server's."""
+        self.tunnel_head = b""
+        """The first bytes of a proxy's answer to the wish for a tunnel."""
+
+    def attempt(self, *, from_start: bool = False) -> None:
+        """Begin another attempt; ``from_start`` if nothing that came before is kept."""
+        self._stalled_s = 0.0
+        self._gained_bytes = self._other_bytes = 0
+        self._has_begun = False
+        self.verdict = None
+        self.tunnel_head = b""
+        if from_start:
+            self._body_bytes = 0
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Measure the block as a wait for bytes; what reads sockets within finds this pace by ``current_pace``."""
+        before, _current.pace = _current.pace, self
+        began = self._since = self._clock()
+        try:
+            with self._line.occupied():
+                try:
+                    yield
+                finally:
+                    took_s = self._clock() - began
+                    self._stalled_s += took_s
+                    self._spent_s += took_s * self._line.share
+        finally:
+            self._since = None
+            _current.pace = before
+
+    def slept(self, seconds: float) -> None:
+        """Count a pause between two attempts."""
+        self._spent_s += seconds
+
+    def begun(self) -> None:
+        """Note that the head of the answer is whole."""
+        self._has_begun = True
+
+    def received(self, count: int) -> None:
+        """Note bytes from a socket, whatever they are."""
+        self._other_bytes += count
+
+    def arrived(self, count: int) -> None:
+        """Note bytes of the file."""
+        self._body_bytes += count
+        self._gained_bytes += count
+        if self._gained_bytes >= MIN_PROGRESS_BYTES:
+            self._gained_bytes, self._stalled_s, self._other_bytes = 0, 0.0, 0
+
+    def check(self) -> None:
+        """Say whether it is worth while to wait any longer; called before each read of a socket.
+
+        Raises:
+            TooSlowError: it isn't; ``verdict`` says why.
+        """
+        open_s = self._clock() - self._since if self._since is not None else 0.0
+        self.verdict = self._problem(self._stalled_s + open_s, self._spent_s + open_s * self._line.share)
+        if self.verdict is not None:
+            raise TooSlowError(self.verdict.reason)
+
+    def _problem(self, stalled_s: float, spent_s: float) -> TransientError | None:
+        if self._cancelled is not None and self._cancelled.is_set():
+            return TransientError("it is no longer waited for", is_final=True)
+        if stalled_s > self._window_s:
+            return TransientError(
+                f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s"
+                if self._has_begun
+                else f"no whole head of an answer in {self._window_s:.0f} s"
+            )
+        if self._other_bytes > MAX_OTHER_BYTES:
+            return TransientError("it sends much that is not the file")
+        if self._floor and spent_s > self._window_s + self._body_bytes / self._floor:
+            return TransientError(f"slower than {self._floor:.0f} bytes a second on the whole", is_final=True)
+        return None

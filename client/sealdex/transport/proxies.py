@@ -1,0 +1,144 @@
+"""Which proxy a request goes through: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case.
+
+NO_PROXY is a list, with commas or blanks between its entries: ``*``; a name, which stands for the names below it too,
+with or without a dot or ``*.`` before it; an address; a network such as ``10.0.0.0/8`` or ``fd00::/8``. IPv6 is written
+with or without brackets. A port after a name or an address (``[::1]:8080``) restricts it to that port. Names are not
+resolved, so an address in the list doesn't except the name that leads to it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+from sealdex.errors import ConfigError
+
+_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_SAME_AS = {"socks": "socks5h"}
+_HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^\[\]:/?#\s]+))(?::(?P<port>[0-9]{1,5}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy as the environment names it.
+
+    Args:
+        scheme: ``http``, ``https``, ``socks5``, ``socks5h``, ``socks4`` or ``socks4a``.
+        host, port: where it is; an IPv6 address has no brackets.
+        user, password: decoded; None if there are none.
+        variable: what names it, for messages.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    user: bytes | None = field(default=None, repr=False)
+    password: bytes | None = field(default=None, repr=False)
+    variable: str = "HTTPS_PROXY"
+
+    @property
+    def url(self) -> str:
+        """Its address without user and password, which is fit to be shown."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS and not HTTP."""
+        return self.scheme.startswith("socks")
+
+
+def proxy_for(url: str) -> Proxy | None:
+    """Return the proxy for a URL, or None to go there directly.
+
+    Raises:
+        ConfigError: what the environment names is not an address of a proxy.
+    """
+    parts = urlsplit(url)
+    proxies = getproxies()
+    key = parts.scheme if proxies.get(parts.scheme) else "all"
+    text = proxies.get(key)
+    if not text or _is_excepted(parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.netloc):
+        return None
+    return read_proxy(text, f"{key.upper()}_PROXY")
+
+
+def read_proxy(text: str, variable: str) -> Proxy:
+    """Read the address of a proxy; user and password are percent-encoded where they hold ``@``, ``:``, ``/`` or ``%``.
+
+    Raises:
+        ConfigError: it is something else; the message shows no password.
+    """
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        scheme, rest = "http", text.strip()
+    scheme = _SAME_AS.get(scheme.lower(), scheme.lower())
+    # the last @: a password may hold one that isn't encoded
+    login, at, place = rest.rpartition("@")
+    match = _HOST_AND_PORT.fullmatch(re.split(r"[/?#]", place, maxsplit=1)[0])
+    host = (match["v6"] or match["name"] or "") if match is not None else ""
+    port = int(match["port"]) if match is not None and match["port"] else _PORTS.get(scheme, 0)
+    if scheme not in _PORTS or not host or not 0 < port < 65536:
+        raise ConfigError(
+            f"{variable} does not name a proxy: {scheme}://{place}",
+            subject=variable,
+            hint=f"write {variable}=http://USER:PASSWORD@HOST:PORT (https, socks5, socks5h, socks4, socks4a as well), "
+            "or name the host in NO_PROXY",
+        )
+    user, _, password = login.partition(":")
+    return Proxy(
+        scheme,
+        host,
+        port,
+        unquote_to_bytes(user) if at else None,
+        unquote_to_bytes(password) if at else None,
+        variable,
+    )
+
+
+def _is_excepted(host: str, port: int, netloc: str) -> bool:
+    listed = getproxies_environment().get("no")
+    if listed is not None:
+        return excepts(listed, host, port)
+    return bool(proxy_bypass(netloc.rpartition("@")[2]))  # what the system's settings say, on macOS and Windows
+
+
+def excepts(listed: str, host: str, port: int) -> bool:
+    """Say whether a NO_PROXY list names a host; ``host`` as in a URL, an IPv6 address without brackets."""
+    return any(_names(entry, host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", listed) if entry)
+
+
+def _names(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    address = _address(host)
+    if address is not None and "/" in entry:
+        try:
+            network = ipaddress.ip_network(entry.replace("[", "").replace("]", ""), strict=False)
+        except ValueError:
+            return False
+        return address.version == network.version and address in network
+    place, its_port = entry, None
+    if _address(entry) is None:  # else it is IPv6 without brackets, whose colons part no port
+        match = _HOST_AND_PORT.fullmatch(entry)
+        if match is None:
+            return False
+        place, its_port = match["v6"] or match["name"] or "", match["port"]
+    if its_port is not None and int(its_port) != port:
+        return False
+    if address is not None:
+        return _address(place) == address
+    name = place.lower().removeprefix("*").lstrip(".").rstrip(".")
+    return bool(name) and (host == name or host.endswith(f".{name}"))
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        found = ipaddress.ip_address(text.strip("[]").partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
