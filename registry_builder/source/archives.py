@@ -9,42 +9,39 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from registry_builder.source.named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
 from registry_builder.source.opaque_formats import opaque_problem
 from registry_builder.source.tree import Severity
-from sealdex.archive.entries import SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
+from sealdex.archive.entries import FILE, SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
 from sealdex.archive.entries import entry_problems as refused_entries
 from sealdex.archive.limits import UnpackLimits
-from sealdex.archive.mapping import MappingError, PlannedFile, plan_files
+from sealdex.archive.mapping import MappingError, plan_files
 from sealdex.archive.reading import ArchiveFile
-from sealdex.archive.tar_reader import list_tar
+from sealdex.archive.tar_reader import list_tar, read_tar
 from sealdex.archive.windows_names import MAX_WINDOWS_PATH, windows_problem
-from sealdex.archive.zip_reader import list_zip
+from sealdex.archive.zip_reader import list_zip, zip_content
 from sealdex.model.platforms import with_usual_spellings
-from sealdex.model.release import ARCHIVE_FORMATS, Artifact, artifact_format
-from sealdex.model.selectors import Selector, overlap
+from sealdex.model.release import ARCHIVE_FORMATS, Artifact, Release, artifact_file_name, artifact_format
+from sealdex.model.selectors import Expression, Operator, Selector, overlap
 
 _SHOWN = 10
 # C:\Users\<20 characters>\AppData\Local\sealdex\plugins\ and the separators behind namespace, name and version
 _STORE_LENGTH = 64
 _ON_WINDOWS = Selector(match_labels={"os": "windows"})
+_ON_POSIX = Selector(match_expressions=(Expression("os", Operator.NOT_IN, ("windows",)),))
 
 
 class Finding(NamedTuple):
-    """What is wrong with an artifact: the field of it, in words, and how bad."""
+    """What is wrong with an artifact: the field of it (or of its release), in words, and how bad."""
 
     where: str
     message: str
     severity: Severity = Severity.ERROR
-
-
-class Content(NamedTuple):
-    """What an artifact comes to: the files of an installation, and what is wrong. No files where that can't be told."""
-
-    files: tuple[PlannedFile, ...]
-    findings: tuple[Finding, ...]
+    of_release: bool = False
 
 
 def may_come_to_windows(*selectors: Selector) -> bool:
@@ -52,13 +49,15 @@ def may_come_to_windows(*selectors: Selector) -> bool:
     return all(overlap(with_usual_spellings(selector), _ON_WINDOWS) is not None for selector in selectors)
 
 
-def archive_content(path: Path, artifact: Artifact, *, shared: Selector | None = None, depth: int = 0) -> Content:
-    """Look into a local file; formats that aren't unpacked have no findings.
+def archive_findings(
+    path: Path, artifact: Artifact, release: Release | None = None, *, depth: int = 0
+) -> Iterator[Finding]:
+    """Look into a local file, and whether it has what its release names.
 
     Args:
         path: the file.
         artifact: what the release says of it.
-        shared: the selector of its release.
+        release: the release; None leaves out what that names and limits.
         depth: characters of namespace, name and version, which a path in a store begins with.
 
     Raises:
@@ -66,31 +65,61 @@ def archive_content(path: Path, artifact: Artifact, *, shared: Selector | None =
     """
     kind = artifact_format(artifact)
     if problem := opaque_problem(artifact, path):
-        return Content((), (Finding("source", problem),))
-    if kind not in ARCHIVE_FORMATS:
-        return Content((), ())
+        yield Finding("source", problem)
+        return
+    if kind not in {*ARCHIVE_FORMATS, "file"}:
+        return
     limits = UnpackLimits()
-    try:
-        with ArchiveFile(path) as archive:
+    with ArchiveFile(path, name=artifact_file_name(artifact)) as archive:
+        try:
             listing = _listing(archive, kind, limits)
             refused = [*listing.problems, *refused_entries(listing.entries, limits, archive.size)]
-    except RefusedArchiveError as error:
-        refused = list(error.problems)
-        listing = Listing([], [])
-    except DamagedArchiveError as error:
-        return Content((), (Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}"),))
-    if refused:
-        said = (f"'{artifact.source}' would be refused by every client: {problem}" for problem in refused)
-        return Content((), tuple(_first(artifact, list(said), Severity.ERROR)))
+        except RefusedArchiveError as error:
+            refused = list(error.problems)
+            listing = Listing([], [])
+        except DamagedArchiveError as error:
+            yield Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}")
+            return
+        if refused:
+            said = (f"'{artifact.source}' would be refused by every client: {problem}" for problem in refused)
+            yield from _first(artifact, list(said), Severity.ERROR)
+            return
+        try:
+            files = plan_files(path.name, listing.entries, artifact.files, artifact.bin)
+        except MappingError as error:
+            yield from (Finding(where, message) for where, message in error.problems)
+            return
+        selectors = (artifact.selector, release.selector if release is not None else Selector())
+        windows = may_come_to_windows(*selectors)
+        yield from _name_findings(artifact, listing.entries, windows=windows, depth=depth)
+        if release is not None:
+            content = partial(_content, archive, kind, listing.entries)
+            posix = all(overlap(with_usual_spellings(selector), _ON_POSIX) is not None for selector in selectors)
+            for where, message in named_problems(
+                release, InstalledFiles(files, content, is_single=kind == "file"), runs_on_posix=posix
+            ):
+                yield Finding(where, f"{message} (in '{artifact.source}')", of_release=True)
+
+
+def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], path: str) -> bytes | None:
+    """Return what is in one file of an archive that was judged; None where it can't be read."""
     try:
-        files = plan_files(path.name, listing.entries, artifact.files, artifact.bin)
-    except MappingError as error:
-        return Content((), tuple(Finding(where, message) for where, message in error.problems))
-    windows = may_come_to_windows(artifact.selector, shared or Selector())
-    return Content(files, tuple(_name_findings(artifact, listing.entries, windows=windows, depth=depth)))
+        if kind == "file":
+            return archive.read_at(0, MAX_SOURCE_BYTES)
+        if kind == "zip":
+            entry = next((entry for entry in entries if entry.path == path), None)
+            return b"".join(zip_content(archive, entry)) if entry is not None else None
+        for item in read_tar(archive, kind.removeprefix("tar."), UnpackLimits()):
+            if item.entry.path == path and item.entry.kind == FILE:
+                return b"".join(item.content)
+    except (DamagedArchiveError, RefusedArchiveError):
+        return None  # listing it, or unpacking it, says so
+    return None
 
 
 def _listing(archive: ArchiveFile, kind: str, limits: UnpackLimits) -> Listing:
+    if kind == "file":
+        return Listing([ArchiveEntry(path=archive.name, kind=FILE, size=archive.size)], [])
     return list_zip(archive, limits) if kind == "zip" else list_tar(archive, kind.removeprefix("tar."), limits)
 
 
@@ -141,4 +170,4 @@ def _example(paths: Sequence[str]) -> str:
     return f"{paths[0]!a} is" if len(paths) == 1 else f"{paths[0]!a} (and {len(paths) - 1} more) is"
 
 
-__all__ = ["Content", "Finding", "archive_content", "may_come_to_windows", "name_warnings"]
+__all__ = ["Finding", "archive_findings", "may_come_to_windows", "name_warnings"]

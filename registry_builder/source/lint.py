@@ -208,8 +208,8 @@ def _releases_problems(
                 file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING
             )
         if artifacts is not None:
-            for where, message, severity in artifacts.problems(plugin.id, release):
-                yield Problem(file, where, message, severity)
+            for found in artifacts.problems(plugin.id, release):
+                yield Problem(file, found.where, found.message, found.severity)
 
 
 def _version_clashes(plugin: SourcePlugin, published: Collection[str]) -> Iterator[Problem]:

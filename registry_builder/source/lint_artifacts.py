@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from registry_builder.source.archives import Finding, archive_content
+from registry_builder.source.archives import Finding, archive_findings
 from registry_builder.source.files import Inside
 from registry_builder.source.opaque_formats import opaque_problem
 from registry_builder.source.tree import SourceTree
 from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
-from sealdex.model.selectors import Selector
 
 _CHUNK_BYTES = 1 << 20
 
@@ -43,15 +42,16 @@ class ArtifactChecks:
                     f"is {artifact.size} bytes, at most {self._max_bytes} are allowed (registry.max_artifact_size)",
                 )
             elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
-                for where, message, severity in self._of_file(artifact, release.selector, depth):
-                    yield Finding(f"artifacts[{i}].{where}".rstrip("."), message, severity)
+                for found in self._of_file(artifact, release, depth):
+                    where = found.where if found.of_release else f"artifacts[{i}].{found.where}".rstrip(".")
+                    yield found._replace(where=where)
             elif problem := opaque_problem(artifact):
                 yield Finding(f"artifacts[{i}].source", problem)
 
-    def _of_file(self, artifact: Artifact, shared: Selector, depth: int) -> Iterator[Finding]:
+    def _of_file(self, artifact: Artifact, release: Release, depth: int) -> Iterator[Finding]:
         path = self._root / artifact.source
         if (origin := self._origins.get(path)) is not None:
-            yield from archive_content(origin, artifact, shared=shared, depth=depth).findings
+            yield from archive_findings(origin, artifact, release, depth=depth)
             return
         if not os.path.lexists(path):
             yield Finding(
@@ -74,7 +74,7 @@ class ArtifactChecks:
             elif (actual := self._sha256(path)) != artifact.sha256:
                 yield Finding("sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}")
             else:
-                yield from archive_content(path, artifact, shared=shared, depth=depth).findings
+                yield from archive_findings(path, artifact, release, depth=depth)
         except OSError as error:
             yield Finding("source", f"'{artifact.source}' can't be read: {error.strerror or error}")
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from registry_builder.source.archives import may_come_to_windows
+from registry_builder.source.archives import archive_findings, may_come_to_windows
 from registry_builder.source.config import CONFIG_NAME
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import Packed, list_files, pack
 from registry_builder.source.service_package import SERVICE_FILE, service_document, stated_version
 from registry_builder.source.spelling import with_usual_platforms
-from registry_builder.source.template import TEMPLATE_NAME, ReleaseTemplate, read_template
-from registry_builder.source.tree import SourcePlugin
+from registry_builder.source.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
+from registry_builder.source.tree import Severity, SourcePlugin
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, namespace_problem, normalise_type, part_problem
 from sealdex.model.release import Artifact
@@ -52,7 +52,7 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
         target,
         added=added,
         checksums=is_service,
-        accept=lambda _, sha256: _refuse_released(source, version, target, sha256),
+        accept=lambda made, sha256: _accept(made, sha256, source, template, target),
         windows=_may_come_to_windows(template, target.name),
     )
     return replace(packed, warnings=(*packed.warnings, *_spellings(template)))
@@ -98,6 +98,22 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
             hint=f"write the same version in both, or remove {SERVICE_FILE}: it is made from {TEMPLATE_NAME}",
         )
     return {}
+
+
+def _accept(made: Path, sha256: str, source: SourcePlugin, template: ReleaseTemplate, target: Path) -> None:
+    """Refuse an archive that can't be released: what the template names isn't in it, or another one is released."""
+    release = template.release
+    _refuse_released(source, release.version, target, sha256)
+    of = next((each for each in template.artifacts if fnmatchcase(target.name, each.match)), ArtifactTemplate())
+    artifact = Artifact(target.name, sha256, format="zip", selector=of.selector, bin=of.bin, files=of.files)
+    found = [f for f in archive_findings(made, artifact, release) if f.severity is Severity.ERROR]
+    if found:
+        raise ConfigError(
+            "; ".join(f"{each.where}: {each.message}" for each in found),
+            subject=str(template.path),
+            untouched="no archive was written",
+            hint=f"put what {TEMPLATE_NAME} names into the folder that is packed, or correct {TEMPLATE_NAME}",
+        )
 
 
 def _refuse_released(source: SourcePlugin, version: str, target: Path, sha256: str) -> None:

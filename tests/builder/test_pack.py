@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.authoring import Bare
 from support.budgets import examples
 
-from registry_builder.source.archives import archive_content
+from registry_builder.source.archives import archive_findings
 from registry_builder.source.pack import UnpackableError, list_files, pack
 from registry_builder.source.packing import pack_folder
 from registry_builder.source.scaffold import new_plugin
@@ -133,7 +133,7 @@ def test_a_link_inside_stays_a_link(tmp_path: Path) -> None:
         assert stat.S_ISLNK(entry.external_attr >> 16)
         assert archive.read("bin/tool") == b"../lib/tool"
     artifact = Artifact(source="out.zip", sha256="a" * 64)
-    (finding,) = archive_content(tmp_path / "out.zip", artifact).findings
+    (finding,) = archive_findings(tmp_path / "out.zip", artifact)
     assert "a symbolic link, which Windows lets few users make" in finding.message
 
 
