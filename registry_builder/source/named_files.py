@@ -31,7 +31,8 @@ class InstalledFiles:
     Args:
         files: them.
         read: content of a file by its path in the archive, up to `MAX_SOURCE_BYTES`; None where that can't be had.
-        is_single: whether the artifact is installed as it is, so that a wheel or a program of its own may be in it.
+        is_single: whether the artifact is installed as it is: but for a ``.py`` file it may hold anything (a wheel, a
+            program that unpacks itself), so it isn't judged.
     """
 
     def __init__(
@@ -95,6 +96,8 @@ def named_problems(release: Release, files: InstalledFiles, *, runs_on_posix: bo
         files: what there is.
         runs_on_posix: whether the artifact may come to a host where a program needs the executable bit.
     """
+    if files.is_opaque:
+        return
     kind = release.runtime.kind if release.runtime is not None else "python"
     if release.entry_point is not None:
         problems = {"python": _python_problems, "process": _process_problems}.get(kind)
@@ -154,8 +157,6 @@ def _is_the_hosts(word: str) -> bool:
 
 
 def _python_problems(entry_point: str, files: InstalledFiles, **_: bool) -> Iterator[str]:
-    if files.is_opaque:
-        return
     module, colon, attribute = entry_point.partition(":")
     if not colon:
         # what a service or a job starts is a file, as train.py
