@@ -45,7 +45,7 @@ extra() {
     rm -rf "${venv:?}/$1"
     "$venv/bin/python" -m venv "$venv/$1" || return 1
     case $pins in
-        pinned) pip "$venv/$1" --require-hashes -r "pins/$2.txt" ;;
+        pinned) pip "$venv/$1" --only-binary :all: --require-hashes -r "pins/$2.txt" ;;
         *) pip "$venv/$1" --upgrade pip && pip "$venv/$1" --group "$2" ;;
     esac || return 1
     printf '%s' "$wanted" >"$venv/$1/.setup"
@@ -96,8 +96,8 @@ if stale "$stamp" "$wanted" && { [ $packages = test ] || stale "$venv/.setup-tes
     say "installing Python packages ($venv)"
     case $pins in
         pinned)
-            pip "$venv" --require-hashes -r pins/build.txt
-            pip "$venv" --require-hashes -r "pins/$packages.txt"
+            pip "$venv" --only-binary :all: --require-hashes -r pins/build.txt
+            pip "$venv" --only-binary :all: --require-hashes -r "pins/$packages.txt"
             ;;
         newest)
             groups="--group build"
@@ -129,6 +129,13 @@ if [ "$what" != demo ]; then
         say "without softhsm2 and opensc the tests of PKCS#11 keys are skipped (in CI they fail)"
     # an emulation of AWS in an environment of its own: it wants another botocore than ours
     extra ministack kms || say "without ministack the tests of AWS KMS keys are skipped (in CI they fail)"
+    # what a registry's workflows install is installed by a test, without a network
+    if stale "$venv/wheels/.setup" "$wanted"; then
+        rm -rf "$venv/wheels"
+        "$venv/bin/python" -m pip download --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+            -r pins/builder.txt --dest "$venv/wheels"
+        printf '%s' "$wanted" >"$venv/wheels/.setup"
+    fi
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
     # the node that playwright brings along is linked with it

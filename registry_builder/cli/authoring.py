@@ -56,7 +56,8 @@ def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, git
     $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and a production registry makes its keys with `keys create`.
 
     With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
-    action.yml, by which repositories of authors release to it; docs/publishing.md says what they need.
+    action.yml, by which repositories of authors release to it; docs/publishing.md says what they need. What they
+    install is named by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our own wheels.
     """
     from registry_builder.source.config import CONFIG_NAME  # noqa: PLC0415  # keeps --help of the others fast
     from registry_builder.source.scaffold import Made, init_tree  # noqa: PLC0415  # as above

@@ -20,6 +20,7 @@ _LIFECYCLE = "registry_builder.cli.lifecycle"
 
 COMMANDS = {
     "init": LazyCommand(f"{_AUTHORING}:init", "Make a source tree for a new registry."),
+    "upgrade": LazyCommand("registry_builder.cli.upgrading:upgrade", "Bring its GitHub workflows up to this version."),
     "new": LazyCommand(f"{_AUTHORING}:new", "Make a plugin that works, to start from."),
     "pack": LazyCommand(f"{_AUTHORING}:pack", "Pack a folder into a zip, reproducibly."),
     "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
