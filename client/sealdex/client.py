@@ -94,6 +94,7 @@ class Client(Asking):
         if pin is not None:
             held = {plugin: version for plugin, version in held.items() if plugin not in {r.plugin for r in asked}}
         command = f"install {' '.join(map(str, asked))}"
+        resolution: Resolution | None = None
         try:
             resolution = self.resolve(*asked, policy=policy, keeping=Keeping(pinned=held))
             if on_resolved is not None:
@@ -104,7 +105,16 @@ class Client(Asking):
         except (UnavailableError, NoRegistryError) as error:
             if not fallback:
                 raise
-            return self._without_registry(asked, error, command, make_current=make_current)
+            serving = self._without_registry(asked, error, command, make_current=make_current)
+            if resolution is None:
+                return serving
+            present = {(each.choice.plugin, each.choice.release.version) for each in serving}
+            undelivered = tuple(
+                f"{choice.plugin} {choice.release.version}"
+                for choice in resolution.choices
+                if choice.requested and (choice.plugin, choice.release.version) not in present
+            )
+            return [replace(each, undelivered=undelivered) for each in serving]
 
     def _without_registry(
         self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool

@@ -68,7 +68,9 @@ class Installed:
         installation: what is in the store now; None for the last two.
         previous: the version that was current before, if another one was.
         image: the pinned reference of a container image.
-        unreachable: of a fallback: why the registry couldn't be asked.
+        unreachable: of a fallback: why the registry couldn't be asked, or didn't deliver.
+        undelivered: of a fallback: the releases that the registry named and whose files it didn't deliver, as
+            ``NS/NAME VERSION``; empty if it couldn't be asked.
         bytes_fetched: of the release, from the server; 0 for what was in the cache.
         bytes_reused: content of files that another installed version had.
     """
@@ -80,6 +82,7 @@ class Installed:
     previous: str | None = None
     image: str | None = None
     unreachable: str | None = None
+    undelivered: tuple[str, ...] = ()
     bytes_fetched: int = 0
     bytes_reused: int = 0
 

@@ -163,6 +163,19 @@ def test_fallback_when_the_registry_is_gone(run: Run, server: TreeServer, ask: l
     assert run("install", "acme/mail").code == 5
 
 
+def test_an_artifact_that_is_not_delivered_is_told_as_that(run: Run, server: TreeServer) -> None:
+    run("install", "acme/slack@1.0.0")
+    server.instead["plugins/acme/slack/1.1.0/slack.zip"] = 503
+    served = run("install", "acme/slack", "--set", "download.retry=0")
+    assert served.code == 0
+    assert "warning: acme/slack 1.1.0 could not be fetched, so what is installed or preinstalled serves" in served.err
+    assert "answered 503" in served.err
+    assert "no registry could be asked" not in served.err
+    assert "acme/slack 1.0.0 is installed and serves" in served.out
+    shown = run("install", "acme/slack", "--set", "download.retry=0", "--json").document["installed"]
+    assert {(each["action"], tuple(each["undelivered"])) for each in shown} == {("fallback", ("acme/slack 1.1.0",))}
+
+
 def test_a_lie_is_no_outage(run: Run, server: TreeServer) -> None:
     """Power: the network. Change: other metadata. What is installed doesn't paper over it."""
     run("install", "acme/slack@1.0.0")

@@ -142,6 +142,23 @@ def test_an_address_that_does_not_answer_is_not_added_unless_unchecked(run: Run,
     assert run("registry", "add", "public", "./empty", "--root", root, "--no-check").code == 0
 
 
+def test_registry_add_keeps_the_advice_of_who_knows_more(
+    run: Run, server: TreeServer, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.instead = dict.fromkeys(server.files, 401)
+    refused = run("registry", "add", "team", server.url, "--root", root)
+    assert (refused.code, "check the credentials configured for this registry" in refused.err) == (5, True)
+    assert "--no-check" in refused.err
+    assert "check the address" not in refused.err
+    asked = [*server.files, "metadata/2.root.json"]
+    server.instead = dict.fromkeys([f"http://registry.test/{path}" for path in asked], 407)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:hush@{server.url.partition('://')[2]}")
+    refused = run("registry", "add", "team", "http://registry.test/", "--root", root)
+    assert (refused.code, "correct HTTP_PROXY" in refused.err, "hush" in refused.err) == (5, True, False)
+    assert "--no-check" in refused.err
+
+
 @pytest.mark.parametrize("url", ["ftp://x/", "nowhere", "https://u:p@example.org/"])
 def test_addresses_are_checked(run: Run, root: Path, url: str) -> None:
     assert run("registry", "add", "public", url, "--root", root).code == 2

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
+from support.tree_server import Held
 from support.trust_scene import SLACK, Scene, scene_in
 from support.tuf_repository import BUNDLE, LONG, document
 
@@ -305,9 +307,24 @@ def test_an_unreachable_registry_is_unavailable_and_says_what_stays(scene: Scene
 
 
 def test_a_bundle_that_is_in_trouble_holds_no_cold_refresh_back(scene: Scene) -> None:
-    with scene.serving({"metadata/recent.bundle": 503}):
+    with scene.serving({BUNDLE: 503}):
         assert scene.newest() == "1.0.0"
-    assert scene.server.requests.count("metadata/recent.bundle") == 1
+    assert scene.server.requests.count(BUNDLE) == 1
+
+
+def test_a_bundle_that_hangs_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What only saves requests delays nothing, and holds no process at its end either."""
+    monkeypatch.setattr("sealdex.trust.fetcher.BUNDLE_GRACE_S", 0.01)
+    held = Held()
+    try:
+        with scene.serving({BUNDLE: held}):
+            assert scene.newest() == "1.0.0"
+            # what the bundle would have brought was asked for: nobody waited until it came after all
+            assert scene.repository.key("snapshot") in scene.server.requests
+            assert held.reached.wait(20)
+            assert [thread.daemon for thread in threading.enumerate() if thread.name == "recent.bundle"] == [True]
+    finally:
+        held.released.set()
 
 
 def test_an_address_without_registry_is_unavailable(scene: Scene) -> None:

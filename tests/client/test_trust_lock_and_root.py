@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from support.tuf_repository import document, signed_bytes
 from sealdex.errors import UnavailableError, UsageError, VerificationError
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, check_root, fetch_root_by_fingerprint, fingerprint
+from sealdex.trust.holder import holder_of as holder_note
 
 TIMESTAMP = "metadata/timestamp.json"
 
@@ -76,6 +78,27 @@ def test_a_run_waits_for_another_process_and_says_so(scene: Scene, how_it_ends: 
     assert found == [document(SLACK, "1.0.0")]
     assert len(said) == 1
     assert "another process" in said[0]
+    assert scene.server.url in said[0]
+
+
+def test_who_waits_is_told_which_process_holds_the_lock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sealdex.trust.registry.LOCK_PATIENCE_S", 0.01)
+    scene.registry().refresh()  # it leaves its name
+    holder = holder_of(scene)
+    said: list[str] = []
+    try:
+        registry = TrustedRegistry(
+            "public", scene.server.url, scene.repository.pinned_root, scene.folder, Transport(), on_wait=said.append
+        )
+        with pytest.raises(UnavailableError, match=rf"pid {os.getpid()}, since \d+ s\) has held"):
+            registry.refresh()
+    finally:
+        holder.communicate("\n")
+    assert f"pid {os.getpid()}" in said[0]
+    for odd in (b"\xff\x00", b"1 \x1b[31mred", b"x y", b""):
+        (scene.folder / "holder").write_bytes(odd)
+        assert "\x1b" not in holder_note(scene.folder)
+        assert "another process" in holder_note(scene.folder)
 
 
 def test_a_lock_held_for_ever_ends_in_words(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

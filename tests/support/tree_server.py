@@ -22,6 +22,14 @@ class Endless:
     """Answers with bytes until the client hangs up."""
 
 
+class Held:
+    """Answers nothing, until it is released or a failing test has waited long enough."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.released = threading.Event()
+
+
 @dataclass
 class _Round:
     wanted: frozenset[str]
@@ -38,8 +46,8 @@ class TreeServer:
 
     def __init__(self, files: Mapping[str, bytes]) -> None:
         self.files = files
-        self.instead: dict[str, bytes | int | Endless] = {}
-        """Path to what is answered in its place: other bytes, a status, or bytes without end."""
+        self.instead: dict[str, bytes | int | Endless | Held] = {}
+        """Path to what is answered in its place: other bytes, a status, bytes without end, or nothing."""
         self.gzipped: set[str] = set()
         """Paths whose bytes are gzip, and answered as such."""
         self.requests: list[str] = []
@@ -81,7 +89,7 @@ class TreeServer:
         """How many of the expected rounds weren't completed."""
         return sum(not r.complete.is_set() for r in self._rounds or [])
 
-    def _answer(self, path: str) -> bytes | int | Endless:
+    def _answer(self, path: str) -> bytes | int | Endless | Held:
         with self._lock:
             self.requests.append(path)
             current = next((r for r in self._rounds or [] if not r.complete.is_set()), None)
@@ -116,6 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         answer = self.tree._answer(self.path.lstrip("/"))
+        if isinstance(answer, Held):
+            answer.reached.set()
+            answer.released.wait(STUCK_S)
+            answer = self.tree.files.get(self.path.lstrip("/"), 404)
         if isinstance(answer, Endless):
             self.send_response(200)
             self.end_headers()

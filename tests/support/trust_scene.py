@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
-from support.tree_server import Endless, TreeServer
+from support.tree_server import STUCK_S, Endless, Held, TreeServer
 from support.tuf_repository import TufRepository
 
 from sealdex.model.ids import PluginId
@@ -51,11 +52,11 @@ class Scene:
 
     def kept(self) -> dict[str, bytes]:
         """What lies in the trust folder: path to bytes."""
-        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name != "lock")
+        files = sorted(p for p in self.folder.rglob("*") if p.is_file() and p.name not in {"lock", "holder"})
         return {str(p.relative_to(self.folder)): p.read_bytes() for p in files}
 
     @contextmanager
-    def serving(self, changes: Mapping[str, bytes | int | Endless]) -> Iterator[None]:
+    def serving(self, changes: Mapping[str, bytes | int | Endless | Held]) -> Iterator[None]:
         """Answer these paths with something else for a while."""
         self.server.instead = dict(changes)
         try:
@@ -88,5 +89,6 @@ def scene_in(folder: Path) -> Iterator[Scene]:
     repository.add(SLACK, "1.0.0")
     repository.add(OTHER, "1.0.0")
     repository.publish()
-    with TreeServer(repository.files) as server:
+    # a busy machine may bring the bundle late, and rounds are counted
+    with TreeServer(repository.files) as server, patch("sealdex.trust.fetcher.BUNDLE_GRACE_S", STUCK_S):
         yield Scene(server, repository, folder / "trust")

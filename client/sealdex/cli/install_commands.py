@@ -113,8 +113,9 @@ def install(
         )
         if all(each.unreachable is None for each in done):
             say_what_is_outdated(client, out)
-    for why in dict.fromkeys(each.unreachable for each in done if each.unreachable is not None):
-        out.warn(f"no registry could be asked, so what is installed or preinstalled serves: {why}")
+    for why, missing in dict.fromkeys((e.unreachable, e.undelivered) for e in done if e.unreachable is not None):
+        what = f"{', '.join(missing)} could not be fetched" if missing else "no registry could be asked"
+        out.warn(f"{what}, so what is installed or preinstalled serves: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
@@ -197,6 +198,7 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
         "previous": each.previous,
         "image": each.image,
         **({"unreachable": each.unreachable} if each.unreachable is not None else {}),
+        **({"undelivered": list(each.undelivered)} if each.undelivered else {}),
         "bytes_fetched": each.bytes_fetched,
         "bytes_reused": each.bytes_reused,
         "registry": each.trust.registry,

@@ -95,7 +95,11 @@ def add(
         data = _root_bytes(transport, address, root, fingerprint)
         version = check_root(data)
         state = (
-            None if no_check else _checked(TrustedRegistry(name, address, data, config.trust_folder(name), transport))
+            None
+            if no_check
+            else _checked(
+                TrustedRegistry(name, address, data, config.trust_folder(name), transport, on_wait=observer.waiting)
+            )
         )
     add_registry(config, name, address, namespaces, data, section.auth)
     digest = hashlib.sha256(data).hexdigest()
@@ -224,7 +228,10 @@ def _checked(registry: TrustedRegistry) -> TrustState:
             shutil.rmtree(registry.folder, ignore_errors=True)
         error.untouched = "no registry was added"
         if isinstance(error, UnavailableError):
-            error.hint = "check the address; to add it without asking: --no-check"
+            from sealdex.transport.retry import GENERAL_HINTS  # noqa: PLC0415  # the error has loaded it
+
+            known = error.hint if error.hint is not None and error.hint not in GENERAL_HINTS else "check the address"
+            error.hint = f"{known}; to add it without asking: --no-check"
         raise
 
 

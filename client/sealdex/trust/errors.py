@@ -104,7 +104,7 @@ def _from_download(error: exceptions.DownloadError, what: str) -> SealdexError:
             f"{what} can't be reached: {cause.message}",
             subject=cause.subject,
             untouched=NOTHING_CHANGED,
-            hint=cause.hint or "check the address with: sealdex registry list",
+            hint=cause.hint,
         )
     if isinstance(cause, SealdexError) and not isinstance(cause, VerificationError):
         return cause

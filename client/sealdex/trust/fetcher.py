@@ -7,6 +7,8 @@ bytes from the wrong place can at worst be refused.
 from __future__ import annotations
 
 import re
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +23,9 @@ from sealdex.transport import HttpStatusError, TooLargeError, Transport
 from sealdex.trust.marks import file_problem
 
 BUNDLE_NAME = "recent.bundle"
+BUNDLE_GRACE_S = 1.0
+"""The bundle only saves requests, so when the files beside it are there, it is given as long again and this much."""
+
 MAX_PARALLEL = 8
 """Most requests in flight at once; object stores and proxies take that many connections from one client gladly."""
 
@@ -105,11 +110,12 @@ class OnlineFetcher(FetcherInterface):
             limits: file name to the most bytes it may have.
             bundle: whether the bundle is asked for as well.
         """
-        wanted = {**limits, BUNDLE_NAME: MAX_BUNDLE_BYTES} if bundle else dict(limits)
-        answers = self._fetch_all(wanted)
-        packed = answers.pop(BUNDLE_NAME, None)
-        self._bundle = Bundle(packed) if isinstance(packed, bytes) else None
-        self._ahead.update(answers)
+        began = time.monotonic()
+        packed = _Aside(self._transport, self._base + BUNDLE_NAME) if bundle else None
+        self._ahead.update(self._fetch_all(limits))
+        if packed is not None:
+            data = packed.within(time.monotonic() - began + BUNDLE_GRACE_S)
+            self._bundle = Bundle(data) if data is not None else None
 
     def drop_bundle(self) -> bool:
         """Forget the bundle; tell whether anything was taken from it, so that asking again may help."""
@@ -156,13 +162,40 @@ class OnlineFetcher(FetcherInterface):
 
     def _fetched(self, name: str, max_bytes: int) -> bytes | DownloadError:
         try:
-            # the bundle only saves requests: a server that has trouble with it must not hold the refresh back
-            return self._transport.read(self._base + name, max_bytes=max_bytes, retry=name != BUNDLE_NAME).data
+            return self._transport.read(self._base + name, max_bytes=max_bytes).data
         except SealdexError as error:
             return _as_download_error(error)
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         yield self.download_bytes(url, self._max_bytes)
+
+
+class _Aside:
+    """Reads the bundle once, in a thread that holds neither the refresh nor the end of the process back."""
+
+    def __init__(self, transport: Transport, url: str) -> None:
+        self._transport = transport
+        self._url = url
+        self._data: bytes | None = None
+        self._done = threading.Event()
+        self._cancelled = threading.Event()
+        threading.Thread(target=self._read, name=BUNDLE_NAME, daemon=True).start()
+
+    def within(self, seconds: float) -> bytes | None:
+        """Return the bytes if they have come in so many seconds; else end the transfer, and return None."""
+        self._done.wait(seconds)
+        self._cancelled.set()
+        return self._data
+
+    def _read(self) -> None:
+        try:
+            self._data = self._transport.read(
+                self._url, max_bytes=MAX_BUNDLE_BYTES, retry=False, cancelled=self._cancelled
+            ).data
+        except SealdexError:
+            return  # it is done without
+        finally:
+            self._done.set()
 
 
 class OfflineFetcher(FetcherInterface):

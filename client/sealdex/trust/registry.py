@@ -3,6 +3,7 @@
 On disk, below the folder of one registry (``<store>/trust/<registry>/``):
 
     lock                      held while metadata is read or written; the operating system frees it after a crash
+    holder                    who held it last, for the message of whoever waits
     metadata/                 ngclient's cache: <role>.json, root_history/<N>.root.json. Never an anchor: the pinned
                               root is, on every run, and each file is verified again when it is loaded
     documents/<target path>   the last verified bytes of index documents and catalogue shards, path percent-encoded;
@@ -37,9 +38,10 @@ from sealdex.model.catalogue import (
 from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
-from sealdex.transport import Transport
+from sealdex.transport import Transport, public_url
 from sealdex.trust.documents import DocumentStore
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
+from sealdex.trust.holder import holder_of, note_holder
 from sealdex.trust.roots import fingerprint
 from sealdex.trust.session import TrustSession
 
@@ -219,15 +221,18 @@ class TrustedRegistry:
                 except Timeout:
                     if self._on_wait is not None:
                         self._on_wait(
-                            f"another process is reading the metadata of registry '{self.name}': waiting for it"
+                            f"{holder_of(self.folder)} is reading the metadata of registry '{self.name}' from "
+                            f"{public_url(self.url)}: waiting for it, {LOCK_PATIENCE_S / 60:.0f} minutes at most"
                         )
                     self._lock.acquire(timeout=LOCK_PATIENCE_S)
+                note_holder(self.folder)
             except Timeout as error:
                 raise UnavailableError(
-                    f"another process has held the trust folder of registry '{self.name}' for {LOCK_PATIENCE_S:.0f} s",
+                    f"{holder_of(self.folder)} has held the trust folder of registry '{self.name}' for "
+                    f"{LOCK_PATIENCE_S:.0f} s",
                     subject=str(self.folder),
                     untouched=NOTHING_CHANGED,
-                    hint="look for a sealdex process that hangs, end it, and run the command again",
+                    hint="if that process hangs, end it, and run the command again",
                 ) from error
             except OSError as error:
                 raise unusable_folder(error, f"registry '{self.name}'", str(self.folder)) from error
