@@ -132,7 +132,7 @@ def _work(
 def _unfinished(publisher: Publisher, work: ClaimWork, published: int) -> Metadata[Targets] | None:
     """Return the file that another member of the team began, if it says the same."""
     for version, path in reversed(claim_files(publisher.tree.root, publisher.realm, work.namespace)):
-        metadata = read_claim(path)
+        metadata = read_claim(publisher.tree.root, path)
         if version <= published or metadata is None:
             break
         pins = {t: TargetPin(file.length, file.hashes["sha256"]) for t, file in metadata.signed.targets.items()}

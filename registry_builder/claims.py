@@ -22,11 +22,11 @@ from tuf.api.metadata import Metadata, Role, Targets
 from tuf.api.serialization import DeserializationError
 
 from registry_builder.signing.roles import TargetPin, claim_role, claims_of, due_reason, role_section, same_authority
-from registry_builder.signing.trust import Trust, trust_folder
+from registry_builder.signing.trust import Trust, read_metadata_file, trust_files, trust_folder
 from registry_builder.source.config import RegistryConfig
 from registry_builder.state import PublishedState
 from registry_builder.survey import PluginChange, Survey
-from sealdex.errors import SealdexError
+from sealdex.errors import ConfigError, SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 from sealdex.trust.marks import mark_problem
@@ -239,7 +239,7 @@ def signed_claims(tree: Path, realm: str, trust: Trust, marker: str) -> dict[str
     found: dict[str, SignedClaim] = {}
     for namespace, role in claims_of(trust.targets_role).items():
         for _version, path in reversed(claim_files(tree, realm, namespace)):
-            metadata = read_claim(path)
+            metadata = read_claim(tree, path)
             if metadata is None or mark_problem(metadata.signed.unrecognized_fields, role, marker):
                 continue
             try:
@@ -248,7 +248,7 @@ def signed_claims(tree: Path, realm: str, trust: Trust, marker: str) -> dict[str
                 continue
             signed = metadata.signed
             pins = {path: TargetPin(file.length, file.hashes["sha256"]) for path, file in signed.targets.items()}
-            found[namespace] = SignedClaim(signed.version, path.read_bytes(), pins)
+            found[namespace] = SignedClaim(signed.version, read_metadata_file(tree, path), pins)
             break
     return found
 
@@ -257,15 +257,15 @@ def claim_files(tree: Path, realm: str, namespace: str) -> list[tuple[int, Path]
     """Return version and path of every file of a claimed namespace in the source tree, oldest first."""
     pattern = re.compile(rf"([1-9][0-9]{{0,8}})\.{re.escape(claim_role(namespace))}\.json")
     folder = trust_folder(tree, realm)
-    paths = folder.iterdir() if folder.is_dir() else ()
-    return sorted((int(match[1]), path) for path in paths if (match := pattern.fullmatch(path.name)))
+    names = trust_files(tree, realm)
+    return sorted((int(match[1]), folder / name) for name in names if (match := pattern.fullmatch(name)))
 
 
-def read_claim(path: Path) -> Metadata[Targets] | None:
+def read_claim(tree: Path, path: Path) -> Metadata[Targets] | None:
     """Return the metadata in a file, or None when it is none of a targets role of the version that its name says."""
     try:
-        metadata = Metadata[Targets].from_bytes(path.read_bytes())
-    except (OSError, DeserializationError):
+        metadata = Metadata[Targets].from_bytes(read_metadata_file(tree, path))
+    except (ConfigError, DeserializationError):
         return None
     named = path.name.split(".", 1)[0]
     return metadata if isinstance(metadata.signed, Targets) and str(metadata.signed.version) == named else None

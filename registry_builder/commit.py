@@ -20,14 +20,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import TypeVar
 
 from tuf.api.metadata import Metadata, Root
 
 from registry_builder.byte_count import ByteCount, Notice
 from registry_builder.compile.manifest import manifest_bytes
-from registry_builder.plan import FileListSource, ManifestSource, PublishPlan, Upload
+from registry_builder.plan import PublishPlan
 from registry_builder.signing.authority import Authority, Delegator, authority_of, sign_role, with_older_keys
 from registry_builder.signing.roles import (
     build_packages,
@@ -39,16 +38,21 @@ from registry_builder.signing.signers import Keyring
 from registry_builder.signing.trust import Trust
 from registry_builder.source.config import RegistryConfig
 from registry_builder.source.file_list import file_list_bytes
+from registry_builder.source.gate import UnreadableError
+from registry_builder.source.readme_file import read_readme
+from registry_builder.source.tree import SourcePlugin
 from registry_builder.state import PublishedState
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import (
     Body,
+    FileChangedError,
     LostRaceError,
     ObjectConflictError,
     ObjectMissingError,
     Storage,
     headers_for,
 )
+from registry_builder.uploads import FileListSource, ManifestSource, ReadmeSource, TreeFile, Upload
 from sealdex.errors import SealdexError
 
 _T = TypeVar("_T")
@@ -56,15 +60,27 @@ _U = TypeVar("_U")
 _VERSION_ATTEMPTS = 100
 
 
-def _file_list(upload: Upload, archive: Path) -> bytes:
-    data = file_list_bytes(archive)
+def _file_list(upload: Upload, archive: TreeFile) -> bytes:
+    data = file_list_bytes(archive.path, archive.open())
     if hashlib.sha256(data).hexdigest() != upload.sha256:
         raise SealdexError(
-            f"the list of files that the release states is not that of {archive.name}",
+            f"the list of files that the release states is not that of {archive.path.name}",
             subject=upload.key,
             untouched="nothing was published; the storage's state is the one before",
             hint="remove the release file and write it anew with: sealdex-builder release ARCHIVE",
         )
+    return data
+
+
+def _readme(upload: Upload, plugin: SourcePlugin) -> bytes:
+    path = plugin.readme or plugin.folder
+    try:
+        readme = read_readme(plugin)
+    except UnreadableError as error:
+        raise FileChangedError(path, str(error)) from error
+    data = readme.bytes_of(upload.sha256) if readme is not None else b""
+    if hashlib.sha256(data).hexdigest() != upload.sha256:
+        raise FileChangedError(path, "it has other bytes now")
     return data
 
 
@@ -230,8 +246,18 @@ class _Commit:
 
     def _upload(self, upload: Upload, on_bytes: Callable[[int], None]) -> None:
         headers = headers_for(upload.key)
-        if isinstance(upload.content, Path):
-            body = Body.of_file(upload.content, headers, size=upload.size, sha256=upload.sha256, on_bytes=on_bytes)
+        if isinstance(upload.content, TreeFile):
+            body = Body.of_file(
+                upload.content.path,
+                headers,
+                size=upload.size,
+                sha256=upload.sha256,
+                on_bytes=on_bytes,
+                opener=upload.content.open,
+            )
+        elif isinstance(upload.content, ReadmeSource):
+            data = _readme(upload, upload.content.plugin)
+            body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
         elif isinstance(upload.content, ManifestSource):
             data = manifest_bytes(upload.content.plugin, upload.content.release)
             body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)

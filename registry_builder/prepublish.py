@@ -11,7 +11,8 @@ from registry_builder.plan import PublishPlan
 from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint import lint
-from registry_builder.source.tree import Problem, Severity, SourceTree
+from registry_builder.source.lint_readme import readme_problems
+from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import PluginStatus
@@ -48,11 +49,12 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
             tree.plugins[plugin],
             releases={v: r for v, r in tree.plugins[plugin].releases.items() if v in versions},
             status=_bundles_of(tree.plugins[plugin].status, versions),
+            pending=_pending_of(tree.plugins[plugin], versions, is_new=plugin in plan.new_plugins),
         )
         for plugin, versions in new.items()
     }
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
-    errors = [problem for problem in lint(part) if problem.severity is Severity.ERROR]
+    errors = [problem for problem in lint(part, check_readmes=False) if problem.severity is Severity.ERROR]
     kept: dict[PluginId, set[str]] = {}
     for plugin, version in plan.kept:
         kept.setdefault(plugin, set()).add(version)
@@ -71,6 +73,24 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
 def _bundles_of(status: PluginStatus, versions: set[str]) -> PluginStatus:
     """Return the events that attach Sigstore bundles to these releases; the others are about what is left out here."""
     return PluginStatus(events=tuple(e for e in status.events if e.kind == SIGSTORE and e.version in versions))
+
+
+def _pending_of(plugin: SourcePlugin, versions: set[str], *, is_new: bool) -> tuple[Problem, ...]:
+    """Return what was put off in loading and is about what is new."""
+    releases = set(plugin.files.values())
+    new = {plugin.files[version] for version in versions}
+    return tuple(p for p in plugin.pending if (p.file in new if p.file in releases else is_new))
+
+
+def check_readmes(tree: SourceTree, plan: PublishPlan) -> None:
+    """Look at the READMEs that the plan would publish.
+
+    Raises:
+        InvalidReleasesError: one of them can't be published as it is.
+    """
+    plugins = (PluginId(*upload.key.split("/")[1:3]) for upload in plan.readmes)
+    if problems := [problem for plugin in plugins for problem in readme_problems(tree.plugins[plugin], None)]:
+        raise InvalidReleasesError(problems)
 
 
 def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:

@@ -23,7 +23,7 @@ from registry_builder.ingest import ingest
 from registry_builder.invalidation import invalidate
 from registry_builder.plan import IngestedArtifact, PublishPlan
 from registry_builder.planned_files import PlannedFile, planned_files
-from registry_builder.prepublish import check_attachments, check_new_releases
+from registry_builder.prepublish import check_attachments, check_new_releases, check_readmes
 from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site.publishing import Published, put_site
@@ -214,6 +214,7 @@ class _Job:
             self._checked.update(plan.new_releases)
         if publisher.validate:
             check_attachments(publisher.tree, plan)
+            check_readmes(publisher.tree, plan)
         return publisher, publisher.decide_claims(state, found, now).found, plan
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:

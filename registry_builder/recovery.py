@@ -36,6 +36,7 @@ from registry_builder.storage.mending import MendingStorage
 from registry_builder.survey import Sources, Survey, plugin_change, survey
 from registry_builder.uploads import (
     FileListSource,
+    TreeFile,
     Upload,
     attachment_files,
     index_files,
@@ -283,8 +284,8 @@ def _with_files_here(plan: PublishPlan) -> PublishPlan:
 
 def _is_here(upload: Upload) -> bool:
     content = upload.content
-    path = content.archive if isinstance(content, FileListSource) else content
-    return not isinstance(path, Path) or path.exists()
+    file = content.archive if isinstance(content, FileListSource) else content
+    return not isinstance(file, TreeFile) or file.path.exists()
 
 
 def edited_releases(tree: Path) -> list[str] | None:

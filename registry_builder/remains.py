@@ -21,6 +21,7 @@ from registry_builder.claims import claim_files
 from registry_builder.memory import Seen
 from registry_builder.publisher import Publisher
 from registry_builder.signing.roles import TargetPin, claims_of
+from registry_builder.signing.trust import read_metadata_file
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage
 from registry_builder.survey import Sources
@@ -128,7 +129,7 @@ class _Reading:
     def _read_claim(self, namespace: str, role: str, stated: Mapping[str, int]) -> None:
         """Find the newest file that the team signed: in the source tree, or of a version that somebody names."""
         paths = claim_files(self._publisher.tree.root, self._publisher.realm, namespace)
-        candidates = [path.read_bytes() for _, path in paths]
+        candidates = [read_metadata_file(self._publisher.tree.root, path) for _, path in paths]
         remembered = versions_seen(self._seen)
         for version in {versions[role] for versions in (stated, remembered) if role in versions}:
             data = self._bytes(f"metadata/{version}.{role}.json")

@@ -16,9 +16,11 @@ from msgspec.structs import replace as replace_fields
 from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.index import CompiledIndex, Ingestion, ReleaseChange, compile_index, same_manifest
-from registry_builder.compile.manifest import manifest_key, pin
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.compile.removed_events import Older, older
 from registry_builder.signing.roles import TargetPin, bin_names, bin_of, shard_count
+from registry_builder.source.gate import UnreadableError
+from registry_builder.source.readme_file import read_readme
 from registry_builder.source.tree import SourcePlugin
 from registry_builder.state import PublishedReader, PublishedState
 from sealdex.errors import SealdexError
@@ -107,7 +109,7 @@ class Sources:
         self.plugins = plugins
         self.is_complete = is_complete
         self.ingestion = ingestion
-        self._readmes: dict[PluginId, FilePin | None] = {}
+        self._readmes: dict[PluginId, FilePin] = {}  # of those whose bytes are published as they are
         self._own: dict[PluginId, tuple[TargetPin, CatalogueRow]] = {}
 
     def with_sizes(self, sizes: Mapping[str, int]) -> Sources:
@@ -129,21 +131,25 @@ class Sources:
     def compile(self, plugin: PluginId, published: IndexDocument | None) -> CompiledIndex:
         """Compile a plugin on top of what is published of it."""
         return compile_index(
-            self.plugins[plugin], readme=self._readme(plugin), published=published, ingestion=self.ingestion
+            self.plugins[plugin],
+            readme=self._readme(plugin, published.readme if published is not None else None),
+            published=published,
+            ingestion=self.ingestion,
         )
 
-    def _readme(self, plugin: PluginId) -> FilePin | None:
-        if plugin not in self._readmes:
+    def _readme(self, plugin: PluginId, published: FilePin | None) -> FilePin | None:
+        if plugin in self._readmes:
+            return self._readmes[plugin]
+        try:
+            readme = read_readme(self.plugins[plugin])
+        except UnreadableError as error:
             path = self.plugins[plugin].readme
-            try:
-                self._readmes[plugin] = pin(path.read_bytes()) if path is not None else None
-            except OSError as error:
-                raise SealdexError(
-                    f"{path} can't be read: {error.strerror or error}",
-                    subject=str(path),
-                    untouched="nothing was written",
-                ) from error
-        return self._readmes[plugin]
+            raise SealdexError(f"{path} {error}", subject=str(path), untouched="nothing was written") from error
+        if readme is None:
+            return None
+        if readme.raw is not readme.plain:
+            return readme.pin(published)
+        return self._readmes.setdefault(plugin, readme.pin())
 
 
 def target_pin(data: bytes) -> TargetPin:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from registry_builder.compile.index import Ingestion, is_ingested, stored_names
 from registry_builder.compile.manifest import manifest_key, readme_key
 from registry_builder.source.attachments import attachment_path
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.tree import SourcePlugin
 from registry_builder.survey import PluginChange
 from registry_builder.verified import target_key
 from sealdex.model.files import file_list_name
@@ -25,20 +27,44 @@ class ManifestSource(NamedTuple):
     release: Release
 
 
+class TreeFile(NamedTuple):
+    """A file of the source tree, opened by the gate when it is uploaded."""
+
+    root: Path
+    path: Path
+
+    def open(self) -> BinaryIO:
+        """Open it.
+
+        Raises:
+            OSError: it can't be read, or is refused by now.
+        """
+        try:
+            return Gate(self.root).open(self.path)
+        except UnreadableError as error:
+            raise OSError(str(error)) from error
+
+
+class ReadmeSource(NamedTuple):
+    """A plugin's README, read when it is uploaded."""
+
+    plugin: SourcePlugin
+
+
 class FileListSource(NamedTuple):
     """The list of files of this archive, made when it is uploaded."""
 
-    archive: Path
+    archive: TreeFile
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One immutable file to create; ``content`` is its bytes, the local file that holds them, or how to make them."""
+    """One immutable file to create; ``content`` is its bytes, the file that holds them, or how to make them."""
 
     key: str
     size: int
     sha256: str
-    content: bytes | Path | ManifestSource | FileListSource
+    content: bytes | TreeFile | ReadmeSource | ManifestSource | FileListSource
 
 
 @dataclass(frozen=True)
@@ -85,11 +111,11 @@ def release_files(
                     size = artifact.size if artifact.size is not None else ingestion.sizes.get(artifact.sha256)
                     ingest[key] = IngestedArtifact(key, artifact.source, artifact.sha256, size)
                 elif artifact_kind(artifact.source) == "path":
-                    path = root / artifact.source
-                    artifacts[key] = Upload(key, artifact.size or 0, artifact.sha256, path)
+                    file = TreeFile(root, root / artifact.source)
+                    artifacts[key] = Upload(key, artifact.size or 0, artifact.sha256, file)
                     if (listed := artifact.file_list) is not None:
                         key = f"{folder}/{file_list_name(name)}"
-                        artifacts[key] = Upload(key, listed.size, listed.sha256, FileListSource(path))
+                        artifacts[key] = Upload(key, listed.size, listed.sha256, FileListSource(file))
     return tuple(manifests), tuple(artifacts.values()), tuple(ingest.values())
 
 
@@ -98,7 +124,7 @@ def readme_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
     for change in changes:
         if change.readme is not None and change.source.readme is not None:
             key = readme_key(change.source.id, change.readme.sha256)
-            yield Upload(key, change.readme.size, change.readme.sha256, change.source.readme)
+            yield Upload(key, change.readme.size, change.readme.sha256, ReadmeSource(change.source))
 
 
 def attachment_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
@@ -107,13 +133,17 @@ def attachment_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
         for version, file in change.attachments:
             if file.url is None:
                 path = attachment_path(change.source.folder, version, file.name)
-                yield Upload(f"{release_folder(change.source.id, version)}/{file.name}", file.size, file.sha256, path)
+                content = TreeFile(change.source.root, path)
+                key = f"{release_folder(change.source.id, version)}/{file.name}"
+                yield Upload(key, file.size, file.sha256, content)
 
 
 __all__ = [
     "FileListSource",
     "IngestedArtifact",
     "ManifestSource",
+    "ReadmeSource",
+    "TreeFile",
     "Upload",
     "attachment_files",
     "index_files",

@@ -30,6 +30,10 @@ def validate_tree(
     compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for documents in compared.values() for plugin, document in documents.items()}
     problems = lint(tree, published=published or None)
+    if tree.complete:
+        from registry_builder.site.lint_site import site_problems  # noqa: PLC0415  # needs Jinja2
+
+        problems = sorted({*problems, *site_problems(tree)})
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     file = ""
     for problem in problems:

@@ -24,7 +24,7 @@ from registry_builder.importers.krew_manifest import (
 )
 from registry_builder.importers.plugin_yaml import plugin_yaml
 from registry_builder.source.atomic import replace_file, write_new
-from registry_builder.source.config import CONFIG_NAME, read_config
+from registry_builder.source.config import CONFIG_NAME, read_config, read_config_text
 from registry_builder.source.load import load_tree
 from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.yaml12 import YamlError, read_yaml
@@ -262,7 +262,7 @@ def register_type(tree: Path, plugin_type: str) -> bool:
     if normalise_type(plugin_type) in known:
         return False
     path = tree / CONFIG_NAME
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_config_text(tree))
     registry: Any = document["registry"]
     types = registry.get("types")
     if types is None:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from registry_builder.signing.ceremony import CEREMONIES_FOLDER, CEREMONY_NAME, OFFLINE
 from registry_builder.source.atomic import write_new
 from registry_builder.source.config import read_config
+from registry_builder.source.gate import Gate, UnreadableError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 
 MAX_FILES = 500
@@ -62,8 +63,9 @@ def take_ceremony(tree: Path, name: str, ref: str) -> list[Path]:
             "everything else go to the main branch first, and finishing is done there",
         )
     wanted = {tree / change.path: _content(tree, change) for change in changes}
-    here = {path: path.read_bytes() for path in wanted if path.exists()}
-    if other := [path for path, data in here.items() if data != wanted[path]]:
+    gate = Gate(tree)
+    here = {path for path in wanted if gate.is_there(path)}
+    if other := [path for path in sorted(here) if not _holds(gate, path, wanted[path])]:
         raise ConfigError(
             f"{', '.join(map(str, other))} has other content here than on the branch",
             subject=ref,
@@ -74,6 +76,13 @@ def take_ceremony(tree: Path, name: str, ref: str) -> list[Path]:
     for path in missing:
         write_new(path, wanted[path])
     return missing
+
+
+def _holds(gate: Gate, path: Path, data: bytes) -> bool:
+    try:
+        return gate.read(path, len(data)) == data
+    except UnreadableError:
+        return False
 
 
 def branch_problems(changes: Sequence[Change], name: str, realms: Collection[str]) -> list[str]:

@@ -31,12 +31,13 @@ from tuf.api.serialization.json import CanonicalJSONSerializer
 
 from registry_builder.signing.describe import describe_root, describe_targets
 from registry_builder.signing.roles import realm_marker, same_authority
-from registry_builder.signing.trust import Trust, load_trust
+from registry_builder.signing.trust import MAX_METADATA_BYTES, Trust, load_trust
 from registry_builder.source.config import (
     NamespaceSection,
     RoleSection,
     read_config,
 )
+from registry_builder.source.gate import Gate, UnreadableError
 from sealdex.errors import ConfigError, NotFoundError, VerificationError
 from sealdex.model.decode import DocumentError, read_json
 from sealdex.trust.marks import mark_problem
@@ -304,8 +305,8 @@ def _signatures(
     digest = hashlib.sha256(payload).hexdigest()
     for path in sorted((folder / "signatures").glob(f"{role}.*.json")):
         try:
-            file = read_json(path.read_bytes(), SignatureFile)
-        except (OSError, DocumentError) as error:
+            file = read_json(_bytes_of(path), SignatureFile)
+        except (UnreadableError, DocumentError) as error:
             ignored.append(f"{path.name}: {error}")
             continue
         if file.payload_sha256 != digest:
@@ -319,8 +320,8 @@ def _signatures(
 
 def _parse(path: Path, version: int, role: str, marker: str) -> Root | Targets:
     try:
-        signed: object = Metadata[Any].from_bytes(path.read_bytes()).signed
-    except (OSError, DeserializationError) as error:
+        signed: object = Metadata[Any].from_bytes(_bytes_of(path)).signed
+    except (UnreadableError, DeserializationError) as error:
         raise ConfigError(
             f"{path} is not TUF metadata: {error}", subject=str(path), untouched=NOTHING_SIGNED
         ) from error
@@ -334,9 +335,15 @@ def _parse(path: Path, version: int, role: str, marker: str) -> Root | Targets:
 
 def _read(path: Path, kind: Any) -> Any:
     try:
-        return read_json(path.read_bytes(), kind)
-    except (OSError, DocumentError) as error:
+        return read_json(_bytes_of(path), kind)
+    except (UnreadableError, DocumentError) as error:
         raise ConfigError(f"{path} can't be read: {error}", subject=str(path), untouched=NOTHING_SIGNED) from error
+
+
+def _bytes_of(path: Path) -> bytes:
+    """Read a file of a ceremony, which came with a branch that anybody may have pushed."""
+    tree = next(folder.parent for folder in path.parents if folder.name == CEREMONIES_FOLDER)
+    return Gate(tree).read(path, MAX_METADATA_BYTES)
 
 
 def missing_signatures(tree: Path, document: CeremonyDocument) -> list[str]:

@@ -17,7 +17,14 @@ from tomlkit.items import Table
 
 from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
 from registry_builder.signing.passphrase import Prompt, find_passphrase
-from registry_builder.source.config import CONFIG_NAME, KeySection, NamespaceSection, RegistryConfig, RoleSection
+from registry_builder.source.config import (
+    CONFIG_NAME,
+    KeySection,
+    NamespaceSection,
+    RegistryConfig,
+    RoleSection,
+    read_config_text,
+)
 from sealdex.errors import ConfigError, SealdexError, UsageError
 from sealdex.model.decode import DocumentError, read_values
 
@@ -209,12 +216,8 @@ def unchecked_config(tree: Path) -> RegistryConfig:
     """
     path = tree / CONFIG_NAME
     try:
-        return read_values(tomlkit.parse(path.read_text(encoding="utf-8")).unwrap(), RegistryConfig)
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
-        ) from error
-    except (OSError, UnicodeDecodeError, tomlkit.exceptions.TOMLKitError, DocumentError) as error:
+        return read_values(tomlkit.parse(read_config_text(tree)).unwrap(), RegistryConfig)
+    except (tomlkit.exceptions.TOMLKitError, DocumentError) as error:
         raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
 
 
@@ -229,7 +232,7 @@ def register_keys(
         roles: role to the names of all its keys; roles that aren't named here stay as they are.
     """
     path = tree / CONFIG_NAME
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_config_text(tree))
     keys: Any = document.setdefault("keys", tomlkit.table(is_super_table=True))
     for name, section in sections.items():
         keys[name] = _toml(section)
@@ -256,7 +259,7 @@ def write_sections(
         released: namespaces whose section is removed.
     """
     path = tree / CONFIG_NAME
-    document = tomlkit.parse(path.read_text(encoding="utf-8"))
+    document = tomlkit.parse(read_config_text(tree))
     for name, role in roles.items():
         table: Any = document["roles"]
         for key, value in msgspec.to_builtins(role).items():

@@ -15,10 +15,12 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
+from registry_builder.source.gate import Gate, UnreadableError
 from sealdex.errors import ConfigError, VerificationError
 from sealdex.trust.marks import mark_problem
 
 TRUST_FOLDER = "trust"
+MAX_METADATA_BYTES = 64 * 1024 * 1024
 
 _FILE = re.compile(r"([1-9][0-9]{0,8})\.(root|targets)\.json")
 
@@ -55,6 +57,33 @@ def trust_folder(tree: Path, realm: str) -> Path:
     return tree / TRUST_FOLDER / realm
 
 
+def trust_files(tree: Path, realm: str) -> list[str]:
+    """Return the names in a realm's folder of trust material, sorted; none where it has no such folder.
+
+    Raises:
+        ConfigError: it, or something in it, leaves the source tree.
+    """
+    gate, folder = Gate(tree), trust_folder(tree, realm)
+    if not gate.is_there(folder):
+        return []
+    try:
+        return [found.name for found in gate.entries(folder)]
+    except UnreadableError as error:
+        raise ConfigError(f"{folder} {error}", subject=str(folder)) from error
+
+
+def read_metadata_file(tree: Path, path: Path) -> bytes:
+    """Read one metadata file of the source tree.
+
+    Raises:
+        ConfigError: it can't be read.
+    """
+    try:
+        return Gate(tree).read(path, MAX_METADATA_BYTES)
+    except UnreadableError as error:
+        raise ConfigError(f"{path} {error}", subject=str(path)) from error
+
+
 def load_trust(tree: Path, realm: str, marker: str) -> Trust:
     """Read and verify a realm's trust material: root by root, then targets under the newest root.
 
@@ -66,9 +95,9 @@ def load_trust(tree: Path, realm: str, marker: str) -> Trust:
     """
     folder = trust_folder(tree, realm)
     found: dict[str, dict[int, bytes]] = {"root": {}, "targets": {}}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if match := _FILE.fullmatch(path.name):
-            found[match[2]][int(match[1])] = path.read_bytes()
+    for name in trust_files(tree, realm):
+        if match := _FILE.fullmatch(name):
+            found[match[2]][int(match[1])] = read_metadata_file(tree, folder / name)
     roots, targets = found["root"], found["targets"]
     if not roots or not targets:
         raise ConfigError(

@@ -9,6 +9,7 @@ from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.manifest import manifest_key, readme_key
 from registry_builder.signing.roles import TargetPin
 from registry_builder.site.plugin_view import dependencies_of
+from registry_builder.source.readme_file import read_readme
 from registry_builder.survey import Sources, target_pin
 from registry_builder.verified import DocumentReader
 from sealdex.model.catalogue import CatalogueRow
@@ -84,7 +85,8 @@ class Shelf:
             return None
         source = self.sources.plugins.get(document.id)
         if source is not None and source.readme is not None:
-            return source.readme.read_bytes()
+            readme = read_readme(source)
+            return readme.plain if readme is not None else None
         key = readme_key(document.id, document.readme.sha256)
         return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
 

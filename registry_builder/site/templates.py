@@ -8,26 +8,37 @@ request can lay out what a page shows, and do nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import (
+    BaseLoader,
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateNotFound,
+)
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from registry_builder.site.addresses import address, link
 from registry_builder.source.config import SiteSection
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.text import without_mark
 from sealdex.errors import ConfigError, SealdexError
 
 OVERRIDES = "site"
 LAYOUT = 3
 """Raised when this package lays pages out differently from the same templates, so that all are written anew."""
 
-_ASSET_FOLDERS = ("assets", "vendor")
+ASSET_FOLDERS = ("assets", "vendor")
 _ASSET_ENDINGS = frozenset({".css", ".js", ".svg", ".png", ".webp", ".woff2", ".txt"})
 _THEME = "theme.css"
 _HASH_LENGTH = 12
+MAX_OWN_BYTES = 16 * 1024 * 1024  # of one file in site/
 
 
 @dataclass(frozen=True)
@@ -52,12 +63,12 @@ class Templates:
     """
 
     def __init__(self, tree: Path, section: SiteSection, more: Mapping[str, bytes] | None = None) -> None:
-        folders = [folder for folder in (tree / OVERRIDES, own_folder()) if folder.is_dir()]
-        self.assets = _assets(folders, tree, section, more or {})
+        own = OwnFiles(tree)
+        self.assets = _assets(own, section, more or {})
         self.logo = section.logo
-        self.fingerprint = _fingerprint(folders, self.assets)
+        self.fingerprint = _fingerprint(own, self.assets)
         self._environment = _Sandbox(
-            loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+            loader=ChoiceLoader([_OwnLoader(own), FileSystemLoader(own_folder())]),
             autoescape=True,  # whatever the file is called
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -91,6 +102,8 @@ class Templates:
 
         try:
             return self._environment.get_template(template).render(values, page=page, to=to, asset=asset).encode()
+        except UnreadableError as error:
+            raise SealdexError(str(error), subject=template) from error
         except TemplateError as error:
             place = f", line {line}" if (line := getattr(error, "lineno", None)) else ""
             raise SealdexError(
@@ -103,6 +116,98 @@ class Templates:
         if name not in self.assets:
             raise TemplateError(f"there is no asset called {name}")
         return self.assets[name].key
+
+
+def is_asset(name: str) -> bool:
+    """Tell whether a file in a folder of assets is published, by what its name ends with."""
+    return Path(name).suffix in _ASSET_ENDINGS
+
+
+def is_template(name: str) -> bool:
+    """Tell whether a file in ``site/`` is a template, by what its name ends with."""
+    return name.endswith(".j2")
+
+
+class OwnFiles:
+    """The files of a source tree's ``site/`` folder, opened by the gate.
+
+    Args:
+        tree: the source tree.
+    """
+
+    def __init__(self, tree: Path) -> None:
+        self._folder = tree / OVERRIDES
+        self._gate = Gate(tree)
+        self.is_there = self._gate.is_there(self._folder)
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file of ``site/``; None when there is none.
+
+        Raises:
+            UnreadableError: it is refused; the text begins with its path.
+        """
+        path = self._folder / name
+        if not self._gate.is_there(path):
+            return None
+        try:
+            return self._gate.read(path, MAX_OWN_BYTES)
+        except UnreadableError as error:
+            raise UnreadableError(f"{OVERRIDES}/{name} {error}") from error
+
+    def has(self, name: str) -> bool:
+        """Tell whether anything of this name is in ``site/``."""
+        return self._gate.is_there(self._folder / name)
+
+    def names(
+        self, part: str, wanted: Callable[[str], bool], refused: Callable[[str, str], None] | None = None
+    ) -> list[str]:
+        """Return the names of files in a folder of ``site/``, sorted.
+
+        Args:
+            part: the folder; empty for ``site/`` itself.
+            wanted: tells by its name whether a file counts.
+            refused: told path and reason of files that count and are refused.
+
+        Raises:
+            UnreadableError: the folder can't be listed, or a file is refused and ``refused`` isn't given.
+        """
+        folder = self._folder / part
+        if not self._gate.is_there(folder):
+            return []
+
+        def refuse(path: str, why: str) -> None:
+            name = self._gate.relative(path)
+            if not wanted(name.rpartition("/")[2]):
+                return
+            if refused is None:
+                raise UnreadableError(f"{name} {why}")
+            refused(name, why)
+
+        try:
+            found = self._gate.entries(folder, refuse)
+        except UnreadableError as error:
+            said, shown = str(error), self._gate.relative(folder)
+            raise UnreadableError(said if said.startswith(shown) else f"{shown} {said}") from error
+        return [each.name for each in found if not each.is_folder and wanted(each.name)]
+
+
+class _OwnLoader(BaseLoader):
+    """Gives Jinja the source tree's templates: it must open nothing by itself."""
+
+    def __init__(self, own: OwnFiles) -> None:
+        self._own = own
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str | None, None]:  # noqa: ARG002
+        """See `jinja2.BaseLoader.get_source`."""
+        if template.startswith("/") or "\\" in template or ".." in template.split("/"):
+            raise TemplateNotFound(template)
+        data = self._own.read(template)
+        if data is None:
+            raise TemplateNotFound(template)
+        try:
+            return without_mark(data).decode(), None, None
+        except UnicodeDecodeError as error:
+            raise UnreadableError(f"{OVERRIDES}/{template} is not in UTF-8") from error
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
@@ -127,25 +232,34 @@ def own_folder() -> Path:
     return next(f for f in (here / "site_templates", here.parent / "site_templates") if f.is_dir())
 
 
-def _assets(folders: list[Path], tree: Path, section: SiteSection, more: Mapping[str, bytes]) -> dict[str, Asset]:
+def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes]) -> dict[str, Asset]:
     found = dict(more)
-    for folder in reversed(folders):  # the source tree's files last, so that they win
-        for part in _ASSET_FOLDERS:
-            for path in sorted((folder / part).glob("*")):
-                if path.is_file() and path.suffix in _ASSET_ENDINGS:
-                    found[path.name] = path.read_bytes()
-    if theme := _theme(section):
-        found[_THEME] = theme
-    if section.logo is not None:
-        path = tree / OVERRIDES / section.logo
-        if not path.is_file():
-            raise ConfigError(
-                f"site.logo is '{section.logo}', but there is no file {path}",
-                subject=str(path),
-                hint="put the image there, or remove the line from registry.toml",
-            )
-        found[section.logo] = path.read_bytes()
+    for part in ASSET_FOLDERS:
+        for path in sorted((own_folder() / part).glob("*")):
+            if path.is_file() and is_asset(path.name):
+                found[path.name] = path.read_bytes()
+    try:
+        for part in ASSET_FOLDERS:  # the source tree's files last, so that they win
+            for name in own.names(part, is_asset):
+                found[name] = own.read(f"{part}/{name}") or b""
+        if theme := _theme(section):
+            found[_THEME] = theme
+        if section.logo is not None:
+            found[section.logo] = _logo(own, section.logo)
+    except UnreadableError as error:
+        raise ConfigError(str(error), subject=OVERRIDES) from error
     return {name: _asset_of(name, data) for name, data in sorted(found.items())}
+
+
+def _logo(own: OwnFiles, name: str) -> bytes:
+    data = own.read(name)
+    if data is None:
+        raise ConfigError(
+            f"site.logo is '{name}', but there is no file {OVERRIDES}/{name}",
+            subject=f"{OVERRIDES}/{name}",
+            hint="put the image there, or remove the line from registry.toml",
+        )
+    return data
 
 
 def _asset_of(name: str, data: bytes) -> Asset:
@@ -167,12 +281,16 @@ def _theme(section: SiteSection) -> bytes:
     return "".join(rules).encode()
 
 
-def _fingerprint(folders: list[Path], assets: Mapping[str, Asset]) -> str:
+def _fingerprint(own: OwnFiles, assets: Mapping[str, Asset]) -> str:
     digest = hashlib.sha256(str(LAYOUT).encode())
-    for number, folder in enumerate(folders):
-        for path in sorted(folder.glob("*.j2")):
-            data = path.read_bytes()
-            digest.update(f"{number} {path.name} {len(data)}\n".encode() + data)
+    try:
+        templates = {name: own.read(name) or b"" for name in own.names("", is_template)}
+    except UnreadableError as error:
+        raise ConfigError(str(error), subject=OVERRIDES) from error
+    built_in = {path.name: path.read_bytes() for path in sorted(own_folder().glob("*.j2"))}
+    for number, files in enumerate([templates, built_in] if templates or own.is_there else [built_in]):
+        for name, data in sorted(files.items()):
+            digest.update(f"{number} {name} {len(data)}\n".encode() + data)
     for asset in assets.values():
         digest.update(f"{asset.key}\n".encode())
     return digest.hexdigest()

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from registry_builder.source.named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
 from registry_builder.source.opaque_formats import opaque_problem
@@ -50,7 +50,7 @@ def may_come_to_windows(*selectors: Selector) -> bool:
 
 
 def archive_findings(
-    path: Path, artifact: Artifact, release: Release | None = None, *, depth: int = 0
+    path: Path, artifact: Artifact, release: Release | None = None, *, depth: int = 0, file: BinaryIO | None = None
 ) -> Iterator[Finding]:
     """Look into a local file, and whether it has what its release names.
 
@@ -59,18 +59,19 @@ def archive_findings(
         artifact: what the release says of it.
         release: the release; None leaves out what that names and limits.
         depth: characters of namespace, name and version, which a path in a store begins with.
+        file: the file, where the caller has opened it.
 
     Raises:
         OSError: the file can't be read.
     """
     kind = artifact_format(artifact)
-    if problem := opaque_problem(artifact, path):
+    if problem := opaque_problem(artifact, path, file):
         yield Finding("source", problem)
         return
     if kind not in {*ARCHIVE_FORMATS, "file"}:
         return
     limits = UnpackLimits()
-    with ArchiveFile(path, name=artifact_file_name(artifact)) as archive:
+    with ArchiveFile(path, name=artifact_file_name(artifact), file=file) as archive:
         try:
             listing = _listing(archive, kind, limits)
             refused = [*listing.problems, *refused_entries(listing.entries, limits, archive.size)]

@@ -18,7 +18,8 @@ from typing import Any
 
 import msgspec
 
-from registry_builder.source.files import Inside, UnreadableError, read_bounded
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from sealdex.errors import ConfigError
 
 ATTACHMENTS_FOLDER = "attachments"
@@ -47,15 +48,15 @@ def read_attachment(path: Path) -> bytes:
         ConfigError: it can't be read, or is too large.
     """
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= MAX_ATTACHMENT_BYTES else b""
+        with path.open("rb") as file:  # named by who runs the command, so its links are followed
+            data = file.read(MAX_ATTACHMENT_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"{path} can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was attached"
         ) from error
-    if size > MAX_ATTACHMENT_BYTES:
+    if len(data) > MAX_ATTACHMENT_BYTES:
         raise ConfigError(
-            f"{path} has {size} bytes, an attachment at most {MAX_ATTACHMENT_BYTES}",
+            f"{path} has more than the {MAX_ATTACHMENT_BYTES} bytes that an attachment may have",
             subject=str(path),
             untouched="nothing was attached",
             hint="upload it elsewhere and attach its address",
@@ -70,14 +71,15 @@ def stored_attachment_problem(tree: Path, plugin_folder: Path, version: str, nam
     """
     path = attachment_path(plugin_folder, version, name)
     shown = f"{ATTACHMENTS_FOLDER}/{version}/{name}"
-    if path.exists() and not Inside(tree).holds(str(path)):
-        return f"{shown} is a link that leaves the source tree: put the file itself there"
     try:
-        data = read_bounded(str(path), MAX_ATTACHMENT_BYTES)
+        data = Gate(tree).read(path, MAX_ATTACHMENT_BYTES)
     except UnreadableError as error:
         return f"{shown} {error}"
     if hashlib.sha256(data).hexdigest() != sha256:
-        return f"{shown} isn't the file that this event states: restore it"
+        if is_lfs_pointer(data):
+            return f"{shown} {POINTER_PROBLEM}"
+        line_ends = line_end_problem(data, sha256, Gate(tree).relative(path))
+        return f"{shown} {line_ends}" if line_ends else f"{shown} isn't the file that this event states: restore it"
     return None
 
 

@@ -15,7 +15,7 @@ from registry_builder.source.attachments import (
     attachment_path,
     stored_attachment_problem,
 )
-from registry_builder.source.files import UnreadableError, read_bounded
+from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.attestation_policy import AttestationPolicy
 from sealdex.errors import SealdexError
@@ -62,7 +62,7 @@ class AttestationChecks:
         if release is None:
             return None  # reported already
         try:
-            data = read_bounded(str(attachment_path(plugin.folder, version, name)), MAX_ATTACHMENT_BYTES)
+            data = Gate(self._tree).read(attachment_path(plugin.folder, version, name), MAX_ATTACHMENT_BYTES)
             self.verify(plugin.id.namespace, data, {artifact.sha256 for artifact in release.artifacts})
         except UnreadableError as error:
             return str(error)
@@ -89,10 +89,9 @@ class AttestationChecks:
         if stored_attachment_problem(self._tree, plugin.folder, version, name, sha256) is not None:
             return frozenset()
         try:
-            signed = self.verify(
-                plugin.id.namespace, attachment_path(plugin.folder, version, name).read_bytes(), digests
-            )
-        except (OSError, SealdexError):
+            data = Gate(self._tree).read(attachment_path(plugin.folder, version, name), MAX_ATTACHMENT_BYTES)
+            signed = self.verify(plugin.id.namespace, data, digests)
+        except (UnreadableError, SealdexError):
             return frozenset()
         return signed.digests if signed is not None else frozenset()
 

@@ -10,6 +10,8 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from registry_builder.source.files import newer_format
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.text import conflict_problem, convert_command, other_encoding, without_mark
 from sealdex.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
@@ -22,6 +24,7 @@ else:
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
+MAX_CONFIG_BYTES = 4 * 1024 * 1024
 OFFLINE_ROLES = ("root", "targets")
 ONLINE_ROLES = ("packages", "catalog", "snapshot", "timestamp")
 ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
@@ -166,14 +169,11 @@ def read_config(tree: Path) -> RegistryConfig:
         ConfigError: it can't be read or is wrong; every problem is named.
     """
     path = tree / CONFIG_NAME
+    text = read_config_text(tree)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(
-            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
-        ) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"is not valid TOML: {error}", subject=str(path)) from error
     if (newer := newer_format(values, CONFIG_FORMAT)) is not None:
         raise ConfigError(str(newer), subject=str(path), untouched="nothing was changed")
     try:
@@ -184,6 +184,30 @@ def read_config(tree: Path) -> RegistryConfig:
     if problems:
         raise ConfigError("; ".join(map(str, problems)), subject=str(path), untouched="nothing was changed")
     return config
+
+
+def read_config_text(tree: Path) -> str:
+    """Return the text of ``registry.toml``, which commands that edit it read in the same way.
+
+    Raises:
+        ConfigError: it isn't there, can't be read, isn't in UTF-8, or a merge left both versions in it.
+    """
+    gate, path = Gate(tree), tree / CONFIG_NAME
+    if not gate.is_there(path):
+        raise ConfigError(
+            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
+        )
+    try:
+        data = without_mark(gate.read(path, MAX_CONFIG_BYTES))
+    except UnreadableError as error:
+        raise ConfigError(f"{CONFIG_NAME} {error}", subject=str(path)) from error
+    if (encoding := other_encoding(data)) is not None:
+        raise ConfigError(
+            f"{CONFIG_NAME} is not in UTF-8", subject=str(path), hint=convert_command(CONFIG_NAME, encoding)
+        )
+    if problem := conflict_problem(data):
+        raise ConfigError(f"{CONFIG_NAME} {problem}", subject=str(path))
+    return data.decode()
 
 
 def config_problems(config: RegistryConfig) -> list[FieldProblem]:
@@ -250,4 +274,5 @@ __all__ = [
     "config_problems",
     "find_tree",
     "read_config",
+    "read_config_text",
 ]

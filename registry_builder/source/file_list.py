@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 
 from sealdex.archive.entries import FILE, ArchiveEntry, refuse_if
 from sealdex.archive.limits import UnpackLimits
@@ -17,14 +18,14 @@ MIN_ARCHIVE_BYTES = 4 * 2**20
 """Below this, a whole archive comes about as fast as a list and a few ranges."""
 
 
-def file_list_bytes(path: Path) -> bytes:
+def file_list_bytes(path: Path, file: BinaryIO | None = None) -> bytes:
     """Return the list of files of a zip archive, encoded.
 
     Raises:
         DamagedArchiveError, RefusedArchiveError: it is no zip that clients take.
         OSError: it can't be read.
     """
-    with ArchiveFile(path) as archive:
+    with ArchiveFile(path, file=file) as archive:
         listing = list_zip(archive, UnpackLimits())
         refuse_if(archive.name, listing.problems)
         entries = tuple(_listed(archive, entry) for entry in listing.entries)

@@ -1,13 +1,11 @@
-"""Reading the files of a source tree: bounded in size, never through a link that leaves the tree, never a device."""
+"""Decoding the documents of a source tree: strictly, every problem named. Opening them is the gate's (`gate`)."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,80 +17,6 @@ T = TypeVar("T")
 MAX_MANIFEST_BYTES = 1024 * 1024  # plugin.yaml, a release, a README
 MAX_STATUS_BYTES = 8 * 1024 * 1024  # grows by an event at a time, for years
 MAX_VALUE_DEPTH = 64  # of free-form fields, so that no later walk over them runs out of stack
-
-
-class UnreadableError(Exception):
-    """A file can't be used as it is; the text says why and what to do."""
-
-
-class Found(NamedTuple):
-    """One entry of a folder of the tree, after its links were looked at."""
-
-    name: str
-    path: str
-    is_folder: bool
-
-
-class Inside:
-    """The tree's boundary: tells whether what a link points at is still inside.
-
-    Args:
-        root: the source tree, as given.
-    """
-
-    def __init__(self, root: str | os.PathLike[str]) -> None:
-        self.root = os.fspath(root)
-        self._real = os.path.realpath(self.root)
-
-    def relative(self, path: str) -> str:
-        """Return a path below the root as it is shown: relative, with forward slashes."""
-        return path[len(self.root) :].lstrip("/\\").replace(os.sep, "/")
-
-    def holds(self, path: str) -> bool:
-        """Tell whether the path, all links followed, lies inside the tree."""
-        real = os.path.realpath(path)
-        return real == self._real or real.startswith(self._real + os.sep)
-
-    def entry(self, entry: os.DirEntry[str]) -> Found:
-        """Classify one entry of a folder.
-
-        Raises:
-            UnreadableError: a link out of the tree or to nothing, a device, a pipe, a socket.
-        """
-        if entry.is_symlink():
-            if not self.holds(entry.path):
-                raise UnreadableError("is a link that leaves the source tree: put the file itself there")
-            if not os.path.exists(entry.path):  # noqa: PTH110  # strings throughout: this runs for 100,000 files
-                raise UnreadableError("is a link to nothing: put the file itself there or remove it")
-        is_folder = entry.is_dir()
-        if not is_folder and not entry.is_file():
-            raise UnreadableError("is no regular file: remove it")
-        return Found(entry.name, entry.path, is_folder)
-
-
-def read_bounded(path: str, max_bytes: int) -> bytes:
-    """Read a regular file of at most ``max_bytes``.
-
-    Raises:
-        UnreadableError: too large, not a file, or the system refuses.
-    """
-    try:
-        # O_NONBLOCK: a pipe put there after the folder was listed must not make this wait for ever
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise UnreadableError("is no regular file: remove it")
-            if status.st_size > max_bytes:
-                raise UnreadableError(f"has {status.st_size} bytes, at most {max_bytes} are read: shorten it")
-            data = os.read(descriptor, status.st_size + 1)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise UnreadableError(f"can't be read: {error.strerror or error}") from error
-    if len(data) != status.st_size:
-        raise UnreadableError("changed while it was read: run the command again")
-    return data
 
 
 def decode_document(
@@ -227,12 +151,8 @@ __all__ = [
     "MAX_MANIFEST_BYTES",
     "MAX_STATUS_BYTES",
     "MAX_VALUE_DEPTH",
-    "Found",
-    "Inside",
-    "UnreadableError",
     "control_problems",
     "decode_document",
     "depth_of",
     "newer_format",
-    "read_bounded",
 ]

@@ -19,6 +19,7 @@ from registry_builder.source.attachments import SIGSTORE, stored_attachment_prob
 from registry_builder.source.attestations import AttestationChecks, missing_bundle
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
+from registry_builder.source.lint_readme import pending_problems, readme_problems
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.spelling import platform_warnings
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
@@ -38,6 +39,7 @@ def lint(
     *,
     published: Mapping[PluginId, IndexDocument] | None = None,
     check_artifacts: bool = True,
+    check_readmes: bool = True,
 ) -> list[Problem]:
     """Return every problem of a source tree, those of loading included, sorted by file.
 
@@ -47,6 +49,7 @@ def lint(
         tree: a loaded tree. When it isn't complete, dependencies on plugins outside it aren't judged.
         published: the verified index documents of what is published, for immutability; None when that isn't known.
         check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
+        check_readmes: whether to read READMEs.
     """
     problems = list(tree.problems)
     problems += dependency_problems(tree)
@@ -59,6 +62,8 @@ def lint(
         document = (published or {}).get(plugin.id)
         return [
             *_plugin_problems(tree, plugin, types),
+            *pending_problems(plugin, document),
+            *(readme_problems(plugin, document) if check_readmes else ()),
             *_status_problems(tree, plugin),
             *_attachment_problems(tree, plugin, document, attestations),
             *_missing_bundles(plugin, document, attestations),

@@ -6,13 +6,18 @@ import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from registry_builder.source.archives import Finding, archive_findings
-from registry_builder.source.files import Inside
+from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.opaque_formats import opaque_problem
+from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from registry_builder.source.tree import SourceTree
 from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
+
+MAX_TEXT_BYTES = 16 << 20
+"""Above this size nobody looks whether a file's line ends were changed."""
 
 _CHUNK_BYTES = 1 << 20
 
@@ -28,7 +33,7 @@ class ArtifactChecks:
     def __init__(self, tree: SourceTree, origins: Mapping[Path, Path] | None = None) -> None:
         self._origins = origins or {}
         self._root = tree.root
-        self._inside = Inside(tree.root)
+        self._gate = Gate(tree.root)
         self._max_bytes = tree.config.registry.max_artifact_size
         self._digests: dict[Path, str] = {}
 
@@ -53,42 +58,57 @@ class ArtifactChecks:
         if (origin := self._origins.get(path)) is not None:
             yield from archive_findings(origin, artifact, release, depth=depth)
             return
-        if not os.path.lexists(path):
+        if not self._gate.is_there(path):
             yield Finding(
                 "source",
                 f"there is no file '{artifact.source}': put it there, or make it with: sealdex-builder pack DIR",
             )
             return
-        if not self._inside.holds(os.fspath(path)):
-            yield Finding(
-                "source", f"'{artifact.source}' is a link that leaves the source tree: put the file itself there"
-            )
-            return
-        if not path.is_file():
-            yield Finding("source", f"'{artifact.source}' is no regular file")
-            return
         try:
-            size = path.stat().st_size
-            if artifact.size is not None and size != artifact.size:
-                yield Finding("size", f"is {artifact.size}, but '{artifact.source}' has {size} bytes: {_RELEASE_AGAIN}")
-            elif (actual := self._sha256(path)) != artifact.sha256:
-                yield Finding("sha256", f"is {artifact.sha256}, but '{artifact.source}' has {actual}: {_RELEASE_AGAIN}")
-            else:
-                yield from archive_findings(path, artifact, release, depth=depth)
+            with self._gate.open(path) as file:
+                yield from self._of_open_file(artifact, path, file, release, depth)
+        except UnreadableError as error:
+            yield Finding("source", f"'{artifact.source}' {error}")
         except OSError as error:
             yield Finding("source", f"'{artifact.source}' can't be read: {error.strerror or error}")
 
-    def _sha256(self, path: Path) -> str:
+    def _of_open_file(
+        self, artifact: Artifact, path: Path, file: BinaryIO, release: Release, depth: int
+    ) -> Iterator[Finding]:
+        size = file.seek(0, os.SEEK_END)
+        small = _head(file) if size <= MAX_TEXT_BYTES else b""
+        if is_lfs_pointer(small):
+            yield Finding("source", f"'{artifact.source}' {POINTER_PROBLEM}")
+        elif artifact.size is not None and size != artifact.size:
+            said = f"is {artifact.size}, but '{artifact.source}' has {size} bytes"
+            advice = line_end_problem(small, artifact.sha256, artifact.source) or _RELEASE_AGAIN
+            yield Finding("size", f"{said}: {advice}")
+        elif (actual := self._sha256(path, file)) != artifact.sha256:
+            said = f"is {artifact.sha256}, but '{artifact.source}' has {actual}"
+            advice = line_end_problem(small, artifact.sha256, artifact.source) or _RELEASE_AGAIN
+            yield Finding("sha256", f"{said}: {advice}")
+        else:
+            yield from archive_findings(path, artifact, release, depth=depth, file=file)
+
+    def _sha256(self, path: Path, file: BinaryIO) -> str:
         if path not in self._digests:
             digest = hashlib.sha256()
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK_BYTES):
-                    digest.update(chunk)
+            file.seek(0)
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
             self._digests[path] = digest.hexdigest()
         return self._digests[path]
 
 
-_RELEASE_AGAIN = "remove this release file and write it anew with: sealdex-builder release ARCHIVE"
+def _head(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(MAX_TEXT_BYTES)
+
+
+_RELEASE_AGAIN = (
+    "if the file is right, remove this release file and write it again with: sealdex-builder release ARCHIVE; "
+    "if not, restore the file"
+)
 
 
 __all__ = ["ArtifactChecks"]

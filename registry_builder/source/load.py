@@ -10,8 +10,8 @@
         releases/<version>.json          or .yaml, .yml
         release.yaml  src/  dist/        the author's working copy: template, payload, archives
 
-A file with a problem is left out and the rest is kept, so that one run shows everything. Folders are listed with
-`os.scandir` and paths kept as text: a tree may hold 100,000 releases.
+A file with a problem is left out and the rest is kept, so that one run shows everything. Every file is opened by the
+gate, and paths are kept as text: a tree may hold 100,000 releases.
 """
 
 from __future__ import annotations
@@ -30,13 +30,11 @@ from registry_builder.source.files import (
     MAX_MANIFEST_BYTES,
     MAX_STATUS_BYTES,
     MAX_VALUE_DEPTH,
-    Found,
-    Inside,
-    UnreadableError,
     decode_document,
     depth_of,
-    read_bounded,
 )
+from registry_builder.source.gate import Found, Gate, UnreadableError
+from registry_builder.source.text import conflict_problem, text_problem, without_mark
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.model.decode import DocumentError
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
@@ -80,7 +78,7 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> Source
     """
     config = read_config(root)
     loader = _Loader(root, config)
-    with collector_paused():
+    with collector_paused(), loader:
         if only is None:
             loader.load_all()
         else:
@@ -97,11 +95,18 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> Source
 
 class _Loader:
     def __init__(self, root: Path, config: RegistryConfig) -> None:
-        self._inside = Inside(root)
+        self._strays: list[Problem] = []
+        self._gate = Gate(root, on_stray=lambda path, why: self._strays.append(Problem(path, "", why)), keep=True)
         self._config = config
-        self._plugins_folder = os.path.join(self._inside.root, PLUGINS_FOLDER)  # noqa: PTH118  # text, see above
+        self._plugins_folder = os.path.join(self._gate.root, PLUGINS_FOLDER)  # noqa: PTH118  # text, see above
         self.plugins: dict[PluginId, SourcePlugin] = {}
         self.problems: list[Problem] = []
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.close()
 
     def load_all(self) -> None:
         if not os.path.lexists(self._plugins_folder):
@@ -114,26 +119,19 @@ class _Loader:
         path = os.path.join(self._plugins_folder, *plugin)  # noqa: PTH118  # text, see above
         if namespace_problem(plugin.namespace) or part_problem(plugin.name) or not os.path.isdir(path):  # noqa: PTH112  # text, see above
             self._error(path, "", f"there is no plugin {plugin} in the source tree")
-        elif not self._inside.holds(path):
-            self._error(path, "", "is a link that leaves the source tree: put the folder itself there")
+        elif problem := self._gate.folder_problem(path):
+            self._error(path, "", problem)
         else:
             self._load_plugin(plugin, path)
 
     # --- folders --------------------------------------------------------------------------------------------------
 
     def _entries(self, folder: str) -> list[Found]:
-        found: list[Found] = []
         try:
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    try:
-                        found.append(self._inside.entry(entry))
-                    except UnreadableError as error:  # noqa: PERF203  # the entries after it are wanted
-                        self._error(entry.path, "", str(error))
-        except OSError as error:
-            self._error(folder, "", f"can't be listed: {error.strerror or error}")
-        found.sort()
-        return found
+            return self._gate.entries(folder, lambda path, why: self._error(path, "", why))
+        except UnreadableError as error:
+            self._error(folder, "", str(error))
+            return []
 
     def _folders(self, folder: str, what: str, problem_of: Callable[[str], str | None]) -> Iterator[Found]:
         for found in self._entries(folder):
@@ -150,6 +148,7 @@ class _Loader:
     # --- one plugin -----------------------------------------------------------------------------------------------
 
     def _load_plugin(self, plugin_id: PluginId, folder: str) -> None:
+        self._strays.clear()
         entries = {found.name: found for found in self._entries(folder)}
         for found in entries.values():
             self._check_known(found)
@@ -172,6 +171,7 @@ class _Loader:
                 files=files,
                 readme=Path(readme.path) if readme is not None else None,
                 event_files=event_files,
+                pending=tuple(sorted(set(self._strays))),
             )
 
     def _status(self, folder: str, entries: dict[str, Found]) -> tuple[PluginStatus, tuple[str, ...]]:
@@ -217,16 +217,14 @@ class _Loader:
             if (problem := event_name_problem(found.name, event)) is not None or order is None:
                 self._error(found.path, "", problem or "")
             else:
-                loaded.append((order, event, self._inside.relative(found.path)))
+                loaded.append((order, event, self._gate.relative(found.path)))
         loaded.sort(key=lambda item: item[0])
         return [(event, name) for _, event, name in loaded]
 
     def _plugin(self, folder: str, entries: dict[str, Found]) -> Plugin | None:
         present = [entries[name] for name in PLUGIN_FILES if name in entries and not entries[name].is_folder]
         if not present:
-            if not any(
-                problem.file.startswith(self._inside.relative(folder) + "/plugin.") for problem in self.problems
-            ):
+            if not any(problem.file.startswith(self._gate.relative(folder) + "/plugin.") for problem in self.problems):
                 missing = os.path.join(folder, PLUGIN_FILES[0])  # noqa: PTH118  # text, see above
                 hint = "write it, or make the plugin with: sealdex-builder new TYPE NS/NAME"
                 self._error(missing, "", f"is missing: {hint}")
@@ -252,9 +250,9 @@ class _Loader:
 
     def _too_large(self, readme: Found) -> bool:
         try:
-            size = os.stat(readme.path).st_size  # noqa: PTH116  # text, see above
-        except OSError as error:
-            self._error(readme.path, "", f"can't be read: {error.strerror or error}")
+            size = self._gate.size(readme.path)
+        except UnreadableError as error:
+            self._error(readme.path, "", str(error))
             return True
         if size > MAX_MANIFEST_BYTES:
             self._error(readme.path, "", f"has {size} bytes, at most {MAX_MANIFEST_BYTES} are read: shorten it")
@@ -297,7 +295,7 @@ class _Loader:
                 )
                 continue
             if self._free_form_is_shallow(found.path, release):
-                loaded.append((version, release, self._inside.relative(found.path)))
+                loaded.append((version, release, self._gate.relative(found.path)))
         if len(loaded) > 1:
             loaded.sort(key=lambda item: version_sort_key(item[0]), reverse=True)
         return {v: release for v, release, _ in loaded}, {v: file for v, _, file in loaded}
@@ -313,7 +311,7 @@ class _Loader:
 
     def _document(self, path: str, kind: type[T], max_bytes: int) -> T | None:
         try:
-            data = read_bounded(path, max_bytes)
+            data = without_mark(self._gate.read(path, max_bytes))
             document, problems = decode_document(
                 data,
                 kind,
@@ -326,18 +324,23 @@ class _Loader:
             self._error(path, "", str(error))
             return None
         except DocumentError as error:
-            for problem in error.problems:
-                self._error(path, problem.path, problem.message)
+            if problem := text_problem(data, os.path.basename(path)):  # noqa: PTH119  # text, see above
+                self._error(path, "", problem)
+                return None
+            for each in error.problems:
+                self._error(path, each.path, each.message)
             return None
-        for problem in problems:
-            self._error(path, problem.path, problem.message)
+        for each in problems:
+            self._error(path, each.path, each.message)
+        if problem := conflict_problem(data):  # inside a text of many lines YAML takes them for that text's
+            self._error(path, "", problem)
         return document
 
     def _error(self, path: str, where: str, message: str) -> None:
-        self.problems.append(Problem(self._inside.relative(path), where, message))
+        self.problems.append(Problem(self._gate.relative(path), where, message))
 
     def _warning(self, path: str, message: str) -> None:
-        self.problems.append(Problem(self._inside.relative(path), "", message, Severity.WARNING))
+        self.problems.append(Problem(self._gate.relative(path), "", message, Severity.WARNING))
 
 
 __all__ = ["PLUGINS_FOLDER", "PLUGIN_FILES", "RELEASE_SUFFIXES", "STATUS_NAME", "load_tree"]

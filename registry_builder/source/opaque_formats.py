@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
+from typing import BinaryIO
 
 from sealdex.model.release import Artifact, artifact_file_name, artifact_format, artifact_kind
 
@@ -48,26 +50,32 @@ def format_by_name(name: str) -> str | None:
     return next((kind for pattern, kind in _NAMES if pattern.search(name.lower())), None)
 
 
-def format_by_content(path: Path) -> str | None:
+def format_by_content(path: Path, file: BinaryIO | None = None) -> str | None:
     """Return the archive format that a file's first bytes say, of those that clients don't unpack.
+
+    Args:
+        path: the file.
+        file: the file, where the caller has opened it; it stays open.
 
     Raises:
         OSError: it can't be read.
     """
-    with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+    with path.open("rb") if file is None else nullcontext(file) as opened:
+        opened.seek(0)
+        head = opened.read(_HEAD_BYTES)
     for kind, magic, at in _MAGIC:
         if head.startswith(magic, at) and (kind != "bzip2" or head[4:10] == _BZIP2_BLOCK):
             return kind
     return None
 
 
-def opaque_problem(artifact: Artifact, path: Path | None = None) -> str | None:
+def opaque_problem(artifact: Artifact, path: Path | None = None, file: BinaryIO | None = None) -> str | None:
     """Say why hosts couldn't use an artifact that is an archive of another format; None where they can, or it is meant.
 
     Args:
         artifact: what the release says of it.
         path: the file, where it is at hand.
+        file: the file, where the caller has opened it.
 
     Raises:
         OSError: it can't be read.
@@ -75,7 +83,7 @@ def opaque_problem(artifact: Artifact, path: Path | None = None) -> str | None:
     if artifact_kind(artifact.source) == "oci" or artifact.format == "file":
         return None
     name = artifact_file_name(artifact)
-    kind = format_by_content(path) if path is not None else None
+    kind = format_by_content(path, file) if path is not None else None
     if kind is None and artifact_format(artifact) == "file":
         kind = format_by_name(name)
     if kind is None:

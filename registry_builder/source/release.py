@@ -22,7 +22,6 @@ import msgspec
 
 from registry_builder.source.atomic import write_new
 from registry_builder.source.file_list import file_list_pin
-from registry_builder.source.files import Inside
 from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_schemas import SchemaChecks
 from registry_builder.source.load import load_tree
@@ -232,7 +231,7 @@ def _artifacts(
     archives: Sequence[Archive],
     template: ReleaseTemplate | None,
 ) -> tuple[tuple[Artifact, ...], list[tuple[Path, Path]]]:
-    inside = Inside(tree.root)
+    root = tree.root.resolve()
     copies: list[tuple[Path, Path]] = []
     artifacts: list[Artifact] = []
     templates = template.artifacts if template else ()
@@ -252,8 +251,8 @@ def _artifacts(
         if number is not None:
             used.add(number)
         origin = archive.path.resolve()
-        if inside.holds(str(origin)):
-            placed = origin.relative_to(tree.root.resolve()).as_posix()
+        if origin.is_relative_to(root):
+            placed = origin.relative_to(root).as_posix()
         else:
             target = source.folder / "dist" / version / name
             placed = f"plugins/{source.id}/dist/{version}/{name}"

@@ -19,6 +19,7 @@ import msgspec
 from registry_builder.source.atomic import replace_file, write_new
 from registry_builder.source.attachments import attachment_path
 from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
+from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.load import STATUS_NAME, load_tree
 from registry_builder.source.tree import Severity, SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -190,13 +191,19 @@ class EventTarget:
         try:
             write_new(path, data)
         except FileExistsError:
-            if path.read_bytes() != data:
+            if not self._holds(path, data):
                 raise ConfigError(
                     "another file is there already",
                     subject=str(path),
                     untouched=UNTOUCHED,
                     hint="remove it if no event names it, or give the new one another name",
                 ) from None
+
+    def _holds(self, path: Path, data: bytes) -> bool:
+        try:
+            return Gate(self.source.root).read(path, len(data)) == data
+        except UnreadableError:
+            return False
 
 
 def _checked(values: dict[str, object]) -> StatusEvent:

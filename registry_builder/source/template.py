@@ -19,7 +19,9 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from registry_builder.source.files import MAX_MANIFEST_BYTES, UnreadableError, control_problems, read_bounded
+from registry_builder.source.files import MAX_MANIFEST_BYTES, control_problems
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.text import text_problem, without_mark
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import ConfigError
 from sealdex.model.decode import DocumentError, FieldProblem, problems_in, read_values
@@ -70,10 +72,13 @@ def read_template(path: Path) -> ReleaseTemplate:
         ConfigError: it can't be read or is wrong; every problem is named.
     """
     try:
-        values = read_yaml(read_bounded(str(path), MAX_MANIFEST_BYTES))
+        data = without_mark(Gate(path.parent).read(path, MAX_MANIFEST_BYTES))
+        if problem := text_problem(data, TEMPLATE_NAME):
+            raise ConfigError(f"{TEMPLATE_NAME} {problem}", subject=str(path))
+        values = read_yaml(data)
         release, artifacts = _split(values)
     except (UnreadableError, YamlError) as error:
-        raise ConfigError(str(error), subject=str(path)) from error
+        raise ConfigError(f"{TEMPLATE_NAME} {error}", subject=str(path)) from error
     except DocumentError as error:
         raise ConfigError("; ".join(map(str, error.problems)), subject=str(path)) from error
     return ReleaseTemplate(path, release, artifacts, states_channel="channel" in values)

@@ -51,6 +51,7 @@ class SourcePlugin:
         readme: the README's path, or None.
         status: all events, in the order in which they count: those of ``status.json``, then those of ``status/``.
         event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
+        pending: what is refused in files of it that aren't published yet, and warned about in those that are.
     """
 
     id: PluginId
@@ -61,6 +62,12 @@ class SourcePlugin:
     files: dict[str, str]
     readme: Path | None
     event_files: tuple[str, ...] = ()
+    pending: tuple[Problem, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """The source tree's folder."""
+        return self.folder.parents[2]
 
     @property
     def in_status_json(self) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
     from registry_builder.storage.headers import ObjectHeaders
 
@@ -132,6 +133,7 @@ class Body:
     changes between `of_file` and the put is refused instead of published. ``encoding`` is the Content-Encoding that
     the bytes are in; None for plain ones, which is what callers of `Storage` give and get. ``on_bytes`` is told how
     many bytes of a file were read, from the thread that reads it, and of all of them again if it is read again.
+    ``opener`` opens the file in place of ``path.open``: for files that may only be opened with care.
     """
 
     data: bytes | None
@@ -142,6 +144,7 @@ class Body:
     cache_control: str
     encoding: str | None = None
     on_bytes: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
+    opener: Callable[[], BinaryIO] | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of_bytes(cls, data: bytes, headers: ObjectHeaders) -> Body:
@@ -158,6 +161,7 @@ class Body:
         size: int | None = None,
         sha256: str | None = None,
         on_bytes: Callable[[int], None] | None = None,
+        opener: Callable[[], BinaryIO] | None = None,
     ) -> Body:
         """Make a body that is streamed from ``path``.
 
@@ -166,7 +170,23 @@ class Body:
         """
         if size is None or sha256 is None:
             size, sha256 = _measure(path)
-        return cls(None, path, size, sha256, headers.content_type, headers.cache_control, on_bytes=on_bytes)
+        return cls(
+            None, path, size, sha256, headers.content_type, headers.cache_control, on_bytes=on_bytes, opener=opener
+        )
+
+    def open(self) -> BinaryIO:
+        """Open the file.
+
+        Raises:
+            FileChangedError: it can't be read.
+
+        """
+        if self.path is None:
+            raise AssertionError  # only for bodies that are streamed
+        try:
+            return self.opener() if self.opener is not None else self.path.open("rb")
+        except OSError as error:
+            raise FileChangedError(self.path, error.strerror or str(error)) from error
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
         """Yield the bytes in pieces of ``chunk_bytes``, the last one shorter.
@@ -182,7 +202,7 @@ class Body:
         elif self.path is not None:
             digest = hashlib.sha256()
             try:
-                with self.path.open("rb") as file:
+                with self.open() as file:
                     while chunk := file.read(chunk_bytes):
                         digest.update(chunk)
                         yield chunk

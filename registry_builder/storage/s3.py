@@ -234,7 +234,7 @@ class S3Storage:
         for _ in body.chunks(_READ_CHUNK_BYTES):
             pass
         try:
-            with body.path.open("rb") as file:
+            with body.open() as file:
                 return self._client.put_object(Body=file, **arguments)["ETag"]
         except OSError as error:
             raise FileChangedError(body.path, error.strerror or str(error)) from error

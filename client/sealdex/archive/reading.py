@@ -8,7 +8,7 @@ import os
 import threading
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -22,14 +22,19 @@ class ArchiveFile:
     So renaming another file over its path after the check changes nothing. Its bytes could only be changed by
     someone who may write to the store, who could change the installation just as well.
 
+    Args:
+        path: the file.
+        name: what messages call it; the path's last part when left out.
+        file: the file, where the caller has opened it; it is closed with this.
+
     Raises:
         OSError: the file can't be opened.
     """
 
-    def __init__(self, path: Path, *, name: str | None = None) -> None:
+    def __init__(self, path: Path, *, name: str | None = None, file: BinaryIO | None = None) -> None:
         self.path = path
         self.name = name or path.name
-        self._file = path.open("rb", buffering=0)
+        self._file = file if file is not None else path.open("rb", buffering=0)
         self._seek_lock = threading.Lock()
         self.size = os.fstat(self._file.fileno()).st_size
 
