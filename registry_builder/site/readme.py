@@ -7,14 +7,17 @@ links have one of three schemes; and the pages' Content-Security-Policy lets not
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from html import unescape
+from urllib.parse import quote, unquote
 
 import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from registry_builder.site.readme_html import rewritten, with_sound_links
 from sealdex.cli.output import clean
 
 MAX_README_BYTES = 1024 * 1024
@@ -29,10 +32,10 @@ _TAGS = frozenset({
     "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "var",
 })  # fmt: skip
 _ATTRIBUTES = {
+    "*": {"id"},
     "a": {"href", "title"},
     "abbr": {"title"},
     "details": {"open"},
-    "h3": {"id"}, "h4": {"id"}, "h5": {"id"}, "h6": {"id"},
     "ol": {"start"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
@@ -43,6 +46,9 @@ _ABSOLUTE = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 # RFC 3986, in ASCII. The library for this, linkify-it-py, takes half a minute for 100 KB of "://".
 _ADDRESS = re.compile(r"(?<![\w/])https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{0,2000}")
 _HTML_LINK = re.compile(r"<(?P<end>/?)a[\s>]", re.IGNORECASE)
+_PLACE = re.compile(r'<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?\s+id="([^"]*)"')
+_WITH_HTML = frozenset({"html_block", "html_inline", "image"})
+_MAX_ID = 200
 _NOT_SLUG = re.compile(r"[^\w-]+")
 
 
@@ -51,24 +57,30 @@ def render_readme(source: bytes, name: str) -> Markup:
 
     A first heading that only says the plugin's ``name`` is left out: the page says it already.
 
-    Images become links to them: the policy loads nothing from elsewhere, and a reader's address is nobody's business.
-    Relative links have nothing to point at here and become plain text.
+    Images become links to them, or text where they stand in a link: the policy loads nothing from elsewhere, and a
+    reader's address is nobody's business. Relative links have nothing to point at here and become plain text; links
+    to a place in the README (a heading, ``<a name>``, an id) lead there.
     """
     tokens = _parser().parse(source[:MAX_README_BYTES].decode("utf-8", errors="replace").replace("\0", "\ufffd"))
     if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[1].content.strip().lower() == name.lower():
         del tokens[:3]
-    _adjust(tokens)
+    slugs: dict[str, int] = {}
+    _adjust(tokens, slugs)
     parser = _parser()
+    html = parser.renderer.render(tokens, parser.options, {})
+    if any(token.type in _WITH_HTML for token in _all(tokens)):
+        html = rewritten(_first_pass(html), lambda text: _slug(text, slugs))
+    places = {unescape(place) for place in _PLACE.findall(html)}
     html = nh3.clean(
-        parser.renderer.render(tokens, parser.options, {}),
+        html,
         tags=set(_TAGS),
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
         clean_content_tags=set(_WITH_CONTENT),
         url_schemes=set(_SCHEMES),
         link_rel="nofollow noopener noreferrer",
-        attribute_filter=_attribute,
+        attribute_filter=_Attributes(places),
     )
-    html = html.replace('<a rel="nofollow noopener noreferrer">', "<a>")  # links whose address was refused
+    html = with_sound_links(html)
     # a wide table or code block scrolls by itself, also with the keyboard
     html = html.replace("<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
     html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
@@ -80,20 +92,59 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 
 
-def _attribute(tag: str, name: str, value: str) -> str | None:
-    if tag == "a" and name == "href":
-        if value.startswith("#"):
-            return f"#{_ID_PREFIX}{value[1:]}" if len(value) > 1 else None
-        return value if _ABSOLUTE.match(value) else None
-    if name == "id":
-        return value if value.startswith(_ID_PREFIX) else None
-    return value
+def _first_pass(html: str) -> str:
+    """Return HTML with its nesting as a browser would read it, and still with images and the names of anchors."""
+    attributes = {tag: set(names) for tag, names in _ATTRIBUTES.items()}
+    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}}
+    return nh3.clean(
+        html,
+        tags={*_TAGS, "img", "h1", "h2"},
+        attributes=attributes,
+        clean_content_tags=set(_WITH_CONTENT),
+        url_schemes=set(_SCHEMES),
+        link_rel=None,
+    )
 
 
-def _adjust(tokens: list[Token]) -> None:
-    """Shift headings below the page's own without leaving a level out, name them, and turn images into links."""
+class _Attributes:
+    """Decides about each attribute: only addresses of the web, and only places in the README itself.
+
+    Args:
+        places: ids as the author means them; each gets a prefix, so that none is the page's own or a script's.
+    """
+
+    def __init__(self, places: Collection[str]) -> None:
+        self._places = places
+        self._used: set[str] = set()
+
+    def __call__(self, tag: str, name: str, value: str) -> str | None:
+        if tag == "a" and name == "href":
+            if value.startswith("#"):
+                return self._link_to(unquote(value[1:]))
+            return value if _ABSOLUTE.match(value) else None
+        if name == "id":
+            if not value or len(value) > _MAX_ID or value in self._used or any(c.isspace() for c in value):
+                return None
+            self._used.add(value)
+            return _ID_PREFIX + value
+        return value
+
+    def _link_to(self, place: str) -> str | None:
+        for candidate in (place, place.lower(), place.removeprefix("user-content-")):
+            if candidate in self._places:
+                return f"#{_ID_PREFIX}{quote(candidate, safe='')}"
+        return None
+
+
+def _all(tokens: Iterable[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from token.children or ()
+
+
+def _adjust(tokens: list[Token], seen: dict[str, int]) -> None:
+    """Shift headings below the page's own without leaving a level out, and name them; ``seen`` counts the names."""
     open_levels: list[int] = []
-    seen: dict[str, int] = {}
     for token, following in zip(tokens, [*tokens[1:], None], strict=False):
         if token.type == "heading_open" and following is not None:
             level = int(token.tag[1])
@@ -102,11 +153,11 @@ def _adjust(tokens: list[Token]) -> None:
             open_levels.append(level)
             slug = _slug("".join(child.content for child in following.children or ()), seen)
             if slug:
-                token.attrSet("id", _ID_PREFIX + slug)
+                token.attrSet("id", slug)
         if token.type in {"heading_open", "heading_close"}:
             token.tag = f"h{min(_DEEPEST, _FIRST_LEVEL - 1 + len(open_levels))}"
         if token.children:
-            token.children = _with_addresses(_without_images(token.children))
+            token.children = _with_addresses(token.children)
 
 
 def _slug(text: str, seen: dict[str, int]) -> str:
@@ -114,23 +165,6 @@ def _slug(text: str, seen: dict[str, int]) -> str:
     count = seen.get(slug, 0)
     seen[slug] = count + 1
     return f"{slug}-{count}" if slug and count else slug
-
-
-def _without_images(children: list[Token]) -> list[Token]:
-    changed: list[Token] = []
-    in_link = 0
-    for child in children:
-        in_link += {"link_open": 1, "link_close": -1}.get(child.type, 0)
-        if child.type != "image":
-            changed.append(child)
-            continue
-        text = Token("text", "", 0, content=child.content or "image")
-        if in_link:
-            changed.append(text)  # a link inside a link is none
-            continue
-        attrs: dict[str, Any] = {"href": child.attrs.get("src", "")}
-        changed += [Token("link_open", "a", 1, attrs=attrs), text, Token("link_close", "a", -1)]
-    return changed
 
 
 def _with_addresses(children: list[Token]) -> list[Token]:

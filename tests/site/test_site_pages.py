@@ -58,6 +58,14 @@ TRICKS = [
     "<noscript><p title='</noscript><img src=x onerror=alert(1)>'></noscript>",
     "| a |\n|---|\n| <script>alert(1)</script> |",
     "# <img src=x onerror=alert(1)>",
+    "<a id=x></a><a id=x name=y href='javascript:alert(1)'>x</a>",
+    "<a name=body></a><p id=readme></p><p id='main'></p><p id=readme-x></p>",
+    "<img name=body id=cookie src='https://attacker.example/pixel.png'>",
+    "<a href='https://x.example'><img src='javascript:alert(1)' alt='<script>alert(1)</script>'></a>",
+    "<img alt='\"><script>alert(1)</script>' src='https://x.example/\"onclick=alert(1)'>",
+    "<h1 id='a\"onclick=alert(1)'>x</h1><h2 onclick=alert(1)>y</h2>",
+    "<a name='\"><svg onload=alert(1)>'></a>",
+    "<a href='#main'>x</a><a href='#readme'>x</a><a href='#'>x</a>",
 ]
 ALLOWED_ATTRIBUTES = {
     "href", "title", "open", "id", "start", "colspan", "rowspan", "rel", "tabindex", "role", "aria-label", "class",
@@ -69,7 +77,10 @@ def xml(path: Path) -> ET.Element:
 
 
 def check_harmless(document: Document) -> None:
+    places = [attributes["id"] for _, attributes in document.elements if attributes.get("id")]
+    assert len(places) == len({*places})
     for tag, attributes in document.elements:
+        assert "name" not in attributes  # by which a form or document could be made to answer
         assert tag not in LOADING | {"img", "input", "button", "main", "section", "h1", "h2"}, tag
         assert set(attributes) <= ALLOWED_ATTRIBUTES, attributes
         assert attributes.get("class") in {None, "scroll"}
@@ -108,6 +119,41 @@ def test_an_address_in_a_readme_is_a_link(markdown: str, links: dict[str, str]) 
     html = render_readme(markdown.encode(), "slack")
     found = dict(re.findall(r'<a href="([^"]*)"[^>]*>(.*?)</a>', unescape(html)))
     assert found == links
+
+
+@pytest.mark.parametrize(
+    ("markdown", "html"),
+    [
+        # an image in a link, in every way to write it, is its text; the link stays
+        ("<a href='https://x.example'><img src='https://y.example/b.svg' alt='build'></a>", '<a href="https://x.example">build</a>'),
+        ("<a href='https://x.example'>\n\n![build](https://y.example/b.svg)\n\n</a>", '<a href="https://x.example">\n<p>build</p>\n</a>'),
+        ("<a href='https://x.example'>![build](https://y.example/b.svg)</a>", '<a href="https://x.example">build</a>'),
+        ("[![build](https://y.example/b.svg)](https://x.example)", '<a href="https://x.example">build</a>'),
+        # one outside of a link is a link to it
+        ("<img src='https://y.example/b.svg' alt='build'>", '<a href="https://y.example/b.svg">build</a>'),
+        ("<p><img src='https://y.example/b.svg'></p>", '<p><a href="https://y.example/b.svg">image</a></p>'),
+        ("<img src='logo.png' alt='Logo'> x", "<a>Logo</a> x"),
+        ("<picture><source srcset='x'><img src='https://y.example/l.png' alt='Logo'></picture>", ">Logo</a>"),
+        # nothing is an empty link
+        ("<a href='https://x.example'><svg></svg></a>x", "<p>x</p>"),
+        ("[](https://x.example)x", "<p>x</p>"),
+        # places to link to
+        ("<a name='top'></a>\n\n[up](#top)", '<a href="#readme-top">up</a>'),
+        ("<a name='top'></a>\n\n[up](#top)", '<a id="readme-top"></a>'),
+        ("<a name='top' href='#top'></a>", '<a id="readme-top"></a>'),
+        ("<div id='usage'>u</div>\n\n[use](#usage)", '<div id="readme-usage">u</div>'),
+        ("<h1 align='center'>The tool</h1>\n\n[t](#the-tool)", '<h3 id="readme-the-tool">The tool</h3>'),
+        ("<h2 id='own'>The tool</h2>\n\n[t](#own)", '<a href="#readme-own">t</a>'),
+        ("## Getting Started\n\n[g](#Getting-Started)", '<a href="#readme-getting-started">g</a>'),
+        ("## 安装\n\n[安装](#安装)", '<a href="#readme-%E5%AE%89%E8%A3%85">安装</a>'),
+        ("## Use\n\n## Use\n\n[second](#use-1)", '<a href="#readme-use-1">second</a>'),
+        ("[nowhere](#gone)", "<a>nowhere</a>"),
+    ],
+)  # fmt: skip
+def test_images_and_places_of_a_readme_are_kept_as_text_and_links(markdown: str, html: str) -> None:
+    made = render_readme(markdown.encode(), "slack").replace(' rel="nofollow noopener noreferrer"', "")
+    assert html in made
+    assert re.search(r"<a href[^>]*>\s*</a>", made) is None
 
 
 def test_a_readme_says_what_it_says() -> None:
