@@ -44,6 +44,7 @@ from sealdex.resolve import (
 )
 from sealdex.results import Checked, Fetched, Installed, Trust
 from sealdex.store.changes import require_installed
+from sealdex.store.dependants import dependants_of, in_use, needs
 from sealdex.store.installations import Installation, current, installations, installed_versions, look_over
 from sealdex.store.set_change import remove_versions
 from sealdex.store.verify import unreadable_finding, verify_standing
@@ -66,6 +67,8 @@ class Client(Asking):
         pin: bool | None = None,
         fallback: bool = True,
         on_resolved: Callable[[Resolution], None] | None = None,
+        cascade: bool = False,
+        force: bool = False,
     ) -> list[Installed]:
         """Install releases and what they depend on, dependencies first: all of them, or nothing.
 
@@ -83,8 +86,12 @@ class Client(Asking):
                 that satisfy the requests; their action is ``fallback``; and where those don't do, with what is
                 preinstalled.
             on_resolved: told what will be installed, before anything is downloaded.
+            cascade: where an installed plugin needs another version of something than the one that is asked for, bring
+                it to a release that fits.
+            force: install it all the same; the observer is told what that breaks.
 
         Raises:
+            BreaksDependantsError: an installed plugin would be left without what it needs; nothing was installed.
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
             InstallError: no room, no permission, another artifact under the same version.
         """
@@ -96,11 +103,18 @@ class Client(Asking):
         command = f"install {' '.join(map(str, asked))}"
         resolution: Resolution | None = None
         try:
-            resolution = self.resolve(*asked, policy=policy, keeping=Keeping(pinned=held))
+            resolution = self.resolve_beside(
+                asked, Keeping(pinned=held), policy, cascade=cascade, free=force or not make_current
+            )
             if on_resolved is not None:
                 on_resolved(resolution)
             return self.install_choices(
-                resolution.choices, self._registries.trust, command=command, make_current=make_current, pin=pin
+                resolution.choices,
+                self._registries.trust,
+                command=command,
+                make_current=make_current,
+                pin=pin,
+                force=force,
             )
         except (UnavailableError, NoRegistryError) as error:
             if not fallback:
@@ -115,6 +129,37 @@ class Client(Asking):
                 if choice.requested and (choice.plugin, choice.release.version) not in present
             )
             return [replace(each, undelivered=undelivered) for each in serving]
+
+    def resolve_beside(
+        self,
+        requests: Sequence[Request],
+        keeping: Keeping,
+        policy: Policy | None = None,
+        *,
+        cascade: bool = False,
+        free: bool = False,
+    ) -> Resolution:
+        """Choose releases as `resolve` does, and so that what is installed and stays as it is goes on to work.
+
+        Args:
+            requests: what is asked for.
+            keeping: as `resolve`.
+            policy: as `resolve`.
+            cascade: as `install`.
+            free: don't look at what is installed.
+        """
+        if free:
+            return self.resolve(*requests, policy=policy, keeping=keeping)
+        from sealdex.beside import resolve_beside  # noqa: PLC0415  # only who changes something needs it
+
+        versions = {plugin: installation.version for plugin, installation in in_use(self._store).items()}
+        return resolve_beside(
+            lambda asked, kept: self.resolve(*asked, policy=policy, keeping=kept),
+            requests,
+            keeping,
+            [need for need in needs(self._store) if need.is_met_by(versions.get(need.on))],
+            cascade=cascade,
+        )
 
     def _without_registry(
         self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool
@@ -197,6 +242,7 @@ class Client(Asking):
         make_current: bool = True,
         pin: bool | None = None,
         vouch: Vouch | None = None,
+        force: bool = False,
     ) -> list[Installed]:
         """Install releases that were chosen, as one change; `install` and a project's ``ensure`` end here.
 
@@ -207,9 +253,10 @@ class Client(Asking):
             make_current: as `install`.
             pin: as `install`.
             vouch: asked about what turns out to be missing; see `sealdex.installing.install_chosen`.
+            force: as `install`.
 
         Raises:
-            VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
+            BreaksDependantsError, VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
         if (policy := self.config.document.attestations) is not None and policy.required:
             from sealdex.attesting import require_attestations  # noqa: PLC0415  # few hosts require them
@@ -219,6 +266,7 @@ class Client(Asking):
         return install_chosen(
             self._store, self._obtainer, self.observer, choices, trusts, command,
             make_current=make_current, pin=pin, vouch=vouch,
+            on_broken=self.observer.breaking if force else None,
         )  # fmt: skip
 
     @tended
@@ -270,18 +318,54 @@ class Client(Asking):
                 found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
             yield found
 
-    def uninstall(self, plugin: PluginId | str, version: str | None = None) -> list[Installation]:
+    def uninstall(
+        self,
+        plugin: PluginId | str,
+        version: str | None = None,
+        *others: tuple[PluginId | str, str | None],
+        cascade: bool = False,
+        force: bool = False,
+    ) -> list[Installation]:
         """Remove one version of a plugin, or all of them; return what was removed.
+
+        Args:
+            plugin: which.
+            version: which of it; None for all.
+            others: more of them, in the same change.
+            cascade: whatever depends on what goes, as well.
+            force: remove it whatever depends on it; the observer is told what that breaks.
 
         Raises:
             NotFoundError: it isn't installed.
+            BreaksDependantsError: an installed plugin needs it; nothing was removed.
             InstallError: a service or another process uses it, or the file system refuses; nothing was removed.
         """
         finish_killed(self._store)
-        found = self._installed_of(plugin, version)
-        versions = {plugin_of(plugin): tuple(installation.version for installation in found)}
-        remove_versions(self._store, f"uninstall {plugin}" + (f"@{version}" if version else ""), versions)
-        return found
+        going = [(plugin, version), *others]
+        found: dict[tuple[PluginId, str], Installation] = {}
+        for name, wanted in going:
+            for installation in self._installed_of(name, wanted):
+                found[plugin_of(name), installation.version] = installation
+        if cascade:
+            whole = {
+                each
+                for each in {name for name, _ in found}
+                if all((each, i.version) in found for i in installed_versions(self._store, each))
+            }
+            for dependant in dependants_of(self._store, whole):
+                found.update({(dependant, i.version): i for i in installed_versions(self._store, dependant)})
+        versions: dict[PluginId, tuple[str, ...]] = {}
+        for name, gone in found:
+            versions[name] = (*versions.get(name, ()), gone)
+        asked = " ".join(f"{name}" + (f"@{wanted}" if wanted else "") for name, wanted in going)
+        remove_versions(
+            self._store,
+            f"uninstall {asked}",
+            versions,
+            on_broken=self.observer.breaking if force else None,
+            hint="--cascade uninstalls those as well, --force uninstalls it all the same",
+        )
+        return list(found.values())
 
     def current(self, plugin: PluginId | str) -> Installation | None:
         """Return the installation in use, or None."""

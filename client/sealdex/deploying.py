@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from sealdex.install import InstallRequest, InstallResult, install
 from sealdex.model.ids import PluginId
 from sealdex.piecewise import ReadyTree
+from sealdex.store.dependants import OnBroken
 from sealdex.store.layout import Store
 from sealdex.store.set_change import SetChange, changing, settle
 from sealdex.store.state import Facts, Member, State
 from sealdex.unpack import Progress
+
+CASCADE = "--cascade updates those as well, --force installs it all the same"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ def deploy(
     *,
     command: str,
     make_current: bool = True,
+    on_broken: OnBroken | None = None,
     installer: Callable[..., InstallResult] = install,
 ) -> list[Deployed]:
     """Install all of these releases, or leave everything as it was.
@@ -55,14 +59,16 @@ def deploy(
         jobs: what; dependencies first.
         command: what was asked for, in words, for the history.
         make_current: switch to them.
+        on_broken: told which other installed plugins that leaves without what they need; left out: it is refused.
         installer: as `sealdex.install.install`.
 
     Raises:
+        BreaksDependantsError: as `SetChange.prepare`; nothing has changed.
         VerificationError, InstallError: as `sealdex.install.install`, for any of them; nothing has changed.
     """
     with changing(store, command) as change:
         members = [_member(store, change, job, make_current=make_current) for job in jobs]
-        change.prepare(members)
+        change.prepare(members, consistent={job.request.plugin for job in jobs}, on_broken=on_broken, hint=CASCADE)
         done = [
             Deployed(
                 installer(store, job.request, job.archive, make_current=False, on_progress=job.on_progress),

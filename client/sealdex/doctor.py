@@ -24,6 +24,7 @@ from sealdex.places import store_folder
 from sealdex.registries import Registries
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
+from sealdex.store.dependants import broken_now
 from sealdex.store.installations import look_over
 from sealdex.store.layout import Store
 from sealdex.store.ownership import loose_places
@@ -44,8 +45,8 @@ class Finding(NamedTuple):
     """One thing that was looked at.
 
     Attributes:
-        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``locks``, ``disk`` or
-            ``cache``.
+        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``dependencies``, ``locks``,
+            ``disk`` or ``cache``.
         subject: what of: a registry's name, a path.
         state: ``ok``, ``warning`` or ``problem``.
         detail: what was found.
@@ -171,6 +172,7 @@ def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
     yield from _loose("store", _folders_of(store), remedy)
     yield from _installations(store, is_deep=is_deep)
     yield _state(store)
+    yield from _dependencies(store)
     yield from _locks(store)
 
 
@@ -249,6 +251,18 @@ def _state(store: Store) -> Finding:
         detail = f"{len(unfinished)} changes were cut off"
         return Finding("store", store.state_file, WARNING, detail, "the next install finishes or undoes them")
     return Finding("store", store.state_file, OK, "can be read")
+
+
+def _dependencies(store: Store) -> Iterator[Finding]:
+    try:
+        broken = broken_now(store)
+    except SealdexError:  # `_state` says what is wrong
+        return
+    for each in broken:
+        remedy = f"{each.fix}, or sealdex update {each.need.plugin}"
+        yield Finding("dependencies", str(each.need.plugin), PROBLEM, str(each), remedy, 1)
+    if not broken:
+        yield Finding("dependencies", store.root, OK, "what is in use has what it needs")
 
 
 def _locks(store: Store) -> Iterator[Finding]:

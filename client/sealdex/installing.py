@@ -14,6 +14,7 @@ from sealdex.observing import Observer
 from sealdex.obtaining import Obtained, Obtainer
 from sealdex.resolve import Choice
 from sealdex.results import Installed, Trust
+from sealdex.store.dependants import OnBroken
 from sealdex.store.layout import Store
 
 Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
@@ -31,6 +32,7 @@ def install_chosen(
     make_current: bool,
     pin: bool | None,
     vouch: Vouch | None = None,
+    on_broken: OnBroken | None = None,
 ) -> list[Installed]:
     """Obtain what is missing, then install all of it as one change.
 
@@ -47,9 +49,11 @@ def install_chosen(
         make_current: switch ``current`` to these versions.
         pin: pin what was asked for (True), or take its pins away (False).
         vouch: asked about what is missing, where `choices` and `trusts` are not yet a registry's word.
+        on_broken: as `sealdex.deploying.deploy`.
 
     Raises:
         NotHereError: no registry vouches for something that isn't here; such is never fetched.
+        BreaksDependantsError: as `sealdex.deploying.deploy`.
         VerificationError, UnavailableError, InstallError: nothing was changed.
     """
     fickle: set[PluginId] = set()
@@ -57,7 +61,7 @@ def install_chosen(
         try:
             return _install(
                 store, obtainer, observer, choices, trusts, command, fickle,
-                make_current=make_current, pin=pin, vouch=vouch,
+                make_current=make_current, pin=pin, vouch=vouch, on_broken=on_broken,
             )  # fmt: skip
         except ChangedMeanwhileError as changed:  # noqa: PERF203  # another try is a try in a loop
             if changed.plugin in fickle:
@@ -77,6 +81,7 @@ def _install(
     make_current: bool,
     pin: bool | None,
     vouch: Vouch | None,
+    on_broken: OnBroken | None,
 ) -> list[Installed]:
     requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
     missing = [
@@ -105,7 +110,11 @@ def _install(
         ]
         deployed = {
             job.request.plugin: done
-            for job, done in zip(jobs, deploy(store, jobs, command=command, make_current=make_current), strict=True)
+            for job, done in zip(
+                jobs,
+                deploy(store, jobs, command=command, make_current=make_current, on_broken=on_broken),
+                strict=True,
+            )
         }
     done = [
         _installed(

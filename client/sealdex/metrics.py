@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from sealdex.download import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
+    from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
 
 _SECONDS = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
@@ -187,6 +188,9 @@ class _MeteredObserver(Observer):
 
     def resolving(self, seconds: float, decisions: int) -> None:
         self._inner.resolving(seconds, decisions)
+
+    def breaking(self, broken: Sequence[Broken]) -> None:
+        self._inner.breaking(broken)
 
     def planning(self, choices: Sequence[Choice]) -> None:
         self._inner.planning(choices)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sealdex.download import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
+    from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
 
 
@@ -43,6 +44,9 @@ class Observer:
 
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
         """Take note that a plugin was loaded or initialised in this process, or failed to."""
+
+    def breaking(self, broken: Sequence[Broken]) -> None:
+        """Take note that a change leaves installed plugins without what they need, and is made all the same."""
 
     def crashed(self, plugin: PluginId, version: str) -> None:
         """Take note that a plugin that served ended by itself."""

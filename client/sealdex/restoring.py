@@ -11,13 +11,14 @@ from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, MappedFile
 from sealdex.store.cache import ContentCache
+from sealdex.store.dependants import OnBroken
 from sealdex.store.installations import Installation
 from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, Store
 from sealdex.store.removed import kept_record
 from sealdex.store.set_change import RolledBack, roll_back
 
 
-def roll_back_with_cache(store: Store, to: int | None = None) -> RolledBack:
+def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBroken | None = None) -> RolledBack:
     """Roll back and put back from the cache what was taken out; arguments and errors are those of `roll_back`."""
     cache = ContentCache(Path(store.cache_folder))
 
@@ -29,7 +30,7 @@ def roll_back_with_cache(store: Store, to: int | None = None) -> RolledBack:
         return (lambda: _put_back(store, record, archive)) if archive is not None else None
 
     with cache.holding():
-        return roll_back(store, to, restore=restore)
+        return roll_back(store, to, restore=restore, on_broken=on_broken)
 
 
 def _put_back(store: Store, record: Installation, archive: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sealdex.client import Client
 from sealdex.deploying import finish_killed, pins
 from sealdex.errors import NotFoundError
-from sealdex.model.ids import PluginId
+from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.precedence import version_sort_key
 from sealdex.project.staleness import Difference
-from sealdex.resolve import Keeping, NothingFitsError, Policy, Request
+from sealdex.resolve import Keeping, NothingFitsError, Policy, Request, Resolution
+from sealdex.resolve.explaining import describe
+from sealdex.store.dependants import Need, broken_now, needs
 from sealdex.store.installations import Installation, current, installations
 from sealdex.store.layout import Store
 
@@ -61,15 +63,25 @@ def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
 
 
 def update_installed(
-    client: Client, named: Collection[PluginId] = (), *, policy: Policy | None = None, dry_run: bool = False
+    client: Client,
+    named: Collection[PluginId] = (),
+    *,
+    policy: Policy | None = None,
+    dry_run: bool = False,
+    cascade: bool = False,
+    force: bool = False,
 ) -> Updated:
-    """Bring plugins in use to the newest releases that fit this host and each other; none is made older.
+    """Bring plugins in use to the newest releases that fit this host and each other.
+
+    None is made older, but for those that another one in use can't work with as they are: that is put right.
 
     Args:
         client: knows the store and the registries.
         named: only these, and what they depend on; all when empty.
         policy: channel, pre-releases, yanked releases.
         dry_run: change nothing.
+        cascade: as `Client.install`.
+        force: as `Client.install`.
 
     Raises:
         NotFoundError: one that is named is not in use.
@@ -94,25 +106,65 @@ def update_installed(
         if plugin in held:
             kept[plugin] = f"pinned to {held[plugin]}; sealdex use {plugin} --unpin"
             continue
-        newer = Request(plugin, f">={installation.version}")
+        newer = Request(plugin, f">={installation.version}", is_floor=True)
         try:
             client.resolve(newer, policy=policy, keeping=Keeping(pinned=held))
-        except NothingFitsError:
-            kept[plugin] = "no newer release fits this host; sealdex list --outdated"
+        except NothingFitsError as error:
+            kept[plugin] = _why_nothing_fits(plugin, error)
         else:
             requests.append(newer)
     if not requests:
         return Updated((), kept)
-    resolution = client.resolve(*requests, policy=policy, keeping=Keeping(pinned=held))
+    keeping = Keeping(pinned=held)
+    try:
+        resolution = client.resolve_beside(requests, keeping, policy, cascade=cascade, free=force)
+    except NothingFitsError:
+        unusable = {each.need.on for each in broken_now(store)}
+        if not unusable:
+            raise
+        requests = [Request(r.plugin, is_floor=True) if r.plugin in unusable else r for r in requests]
+        resolution = client.resolve_beside(requests, keeping, policy, cascade=cascade, free=force)
     before = {choice.plugin: current(store, choice.plugin) for choice in resolution}
     found = tuple(
         Difference(choice.plugin, was.version if was is not None else None, choice.release.version)
         for choice in resolution
         if (was := before[choice.plugin]) is None or was.version != choice.release.version
     )
+    kept.update(_held_back(resolution, [] if force else needs(store)))
     if found and not dry_run:
-        client.install_choices(resolution.choices, client.trust, command=f"update {' '.join(map(str, named))}".rstrip())
+        command = f"update {' '.join(map(str, named))}".rstrip()
+        client.install_choices(resolution.choices, client.trust, command=command, force=force)
     return Updated(found, kept)
+
+
+def _why_nothing_fits(plugin: PluginId, error: NothingFitsError) -> str:
+    others = [explanation for explanation in error.explanations if explanation.plugin != plugin]
+    if not others:
+        return f"no newer release fits this host; sealdex info {plugin}"
+    return "; ".join(line.strip() for explanation in others for line in describe(explanation)[:3])
+
+
+def _held_back(resolution: Resolution, installed: Sequence[Need]) -> dict[PluginId, str]:
+    """Say of the requested plugins of which there is a newer release that others can't work with, who those are."""
+    chosen = {choice.plugin: choice for choice in resolution}
+    known = [
+        *(
+            Need(choice.plugin, choice.release.version, parse_plugin_id(name), wanted)
+            for choice in resolution
+            for name, wanted in choice.release.dependencies.items()
+        ),
+        *(need for need in installed if need.plugin not in chosen),
+    ]
+    found: dict[PluginId, str] = {}
+    for choice in resolution.requested:
+        # what a flag or another host would admit isn't held back by anybody
+        newer = [passed for passed in choice.newer if {reason.kind for reason in passed.reasons} <= {"range"}]
+        holding = [
+            need for need in known if newer and need.on == choice.plugin and not need.is_met_by(newer[0].version)
+        ]
+        if holding:
+            found[choice.plugin] = f"{newer[0].version} is newer, but {', '.join(map(str, holding))}"
+    return found
 
 
 def _in_use(store: Store) -> dict[PluginId, Installation]:

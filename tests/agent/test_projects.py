@@ -89,7 +89,7 @@ def test_what_was_changed_by_hand_is_put_right(run: Run, want: Callable[[str], N
     assert in_use(run)["acme/slack"] == "1.1.0"
     switched = run("ensure")
     assert "switched to acme/slack 1.0.0 (was 1.1.0)" in switched.out
-    run("uninstall", "acme/base")
+    run("uninstall", "acme/base", "--force")
     assert "installed acme/base 1.0.0" in run("ensure").out
 
 

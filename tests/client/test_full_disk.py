@@ -99,7 +99,7 @@ def test_the_cache_gives_its_room_back_when_asked(scene: Path, disk: Path) -> No
     store = Store(disk / "store")
     with_both(store)
     Filler(disk, 0)
-    assert run(store, "use", BASE, "1.0.0").code == 1
+    assert run(store, "use", BASE, "1.0.0", "--force").code == 1
     assert run(store, "cache", "gc", "--max-bytes", "0").code == 0
-    assert run(store, "use", BASE, "1.0.0").code == 0
+    assert run(store, "use", BASE, "1.0.0", "--force").code == 0
     assert disagreements(store) == []

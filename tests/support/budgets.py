@@ -10,7 +10,7 @@ from hypothesis import settings
 
 USUAL = 100
 """Examples of a property that states no number of its own, on a developer's machine."""
-PROFILES = {"local": USUAL, "ci": 5 * USUAL, "long": 200 * USUAL}
+PROFILES = {"local": USUAL, "ci": 5 * USUAL, "long": 50 * USUAL}
 """By profile, what those are."""
 
 

@@ -94,7 +94,7 @@ def operations(folder: Path) -> dict[str, tuple[Callable[[Store], None], Callabl
         "ensure": (with_one, command(*ensure)),
         "update": (with_one, command("update")),
         "rollback": (with_both, command("rollback", "--to", "1", may_say=2)),
-        "use": (with_both, command("use", BASE, "1.0.0")),
-        "uninstall": (with_both, command("uninstall", BASE, may_say=3)),
+        "use": (with_both, command("use", BASE, "1.0.0", "--force")),
+        "uninstall": (with_both, command("uninstall", BASE, "--force", may_say=3)),
         "cache-gc": (with_both, command("cache", "gc", "--max-bytes", "0")),
     }

@@ -95,7 +95,8 @@ class PluginRegistry:
         entry = msgspec.structs.replace(entry, **(artifact or {}))
         self.files[f"{folder}/{entry.file}".replace("+", "%2B")] = data  # as a client asks for it
         identity = {"format": 1, "namespace": plugin.namespace, "name": plugin.name, "version": version}
-        full = encode_json(msgspec.convert({**identity, "caveats": caveats, **(manifest or {})}, PublishedManifest))
+        told = {"caveats": caveats, "dependencies": fields.get("dependencies", {}), **(manifest or {})}
+        full = encode_json(msgspec.convert({**identity, **told}, PublishedManifest))
         self.files[f"{folder}/manifest.json".replace("+", "%2B")] = full
         pin = FilePin(len(full), sha256(full))
         fields.setdefault("artifacts", (entry,))

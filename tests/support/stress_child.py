@@ -19,6 +19,7 @@ from sealdex.cli.main import main
 
 PLUGINS = ("acme/app", "acme/base", "acme/tool")
 VERSIONS = ("1.0.0", "1.1.0", "2.0.0")
+# the others change what is needed all the time, so what one process does it insists on
 
 Words = Callable[[random.Random, Path], list[str]]
 
@@ -32,14 +33,15 @@ def _release(chance: random.Random) -> str:
 
 
 DEEDS: tuple[tuple[Words, set[int]], ...] = (
-    (lambda chance, _: ["install", _release(chance), "--no-fallback"], {0}),
-    (lambda chance, _: ["install", _plugin(chance), "--no-fallback"], {0}),
-    (lambda _, __: ["update", "--installed"], {0}),
+    (lambda chance, _: ["install", _release(chance), "--no-fallback", "--force"], {0}),
+    (lambda chance, _: ["install", _plugin(chance), "--no-fallback", "--force"], {0}),
+    (lambda _, __: ["update", "--installed", "--force"], {0}),
     (lambda chance, projects: ["ensure", "--locked", "--no-fallback", "--project", _project(chance, projects)], {0}),
-    (lambda _, __: ["rollback"], {0, 2, 3}),
-    (lambda chance, _: ["uninstall", _release(chance)], {0, 3}),
-    (lambda chance, _: ["use", _plugin(chance), chance.choice(VERSIONS)], {0, 3}),
-    (lambda chance, _: [chance.choice(("enable", "disable")), _plugin(chance)], {0, 3}),
+    (lambda _, __: ["rollback", "--force"], {0, 2, 3}),
+    (lambda chance, _: ["uninstall", _release(chance), "--force"], {0, 3}),
+    (lambda chance, _: ["use", _plugin(chance), chance.choice(VERSIONS), "--force"], {0, 3}),
+    (lambda chance, _: ["disable", _plugin(chance)], {0, 3}),
+    (lambda chance, _: ["enable", _plugin(chance), "--force"], {0, 3}),
     (lambda chance, _: ["cache", "gc", "--max-bytes", chance.choice(("0", "300000"))], {0}),
     (lambda _, __: ["cache", "verify"], {0}),
     (lambda _, __: ["verify"], {0, 3}),
@@ -54,7 +56,7 @@ def _project(chance: random.Random, projects: Path) -> str:
 def work(projects: Path, seed: int, rounds: int) -> list[str]:
     """Do ``rounds`` things after the first; return what went wrong."""
     chance = random.Random(seed)  # noqa: S311  # which thing to do
-    todo = [(["install", f"{PLUGINS[seed % len(PLUGINS)]}@{VERSIONS[-1]}", "--no-fallback"], {0})]
+    todo = [(["install", f"{PLUGINS[seed % len(PLUGINS)]}@{VERSIONS[-1]}", "--no-fallback", "--force"], {0})]
     for _ in range(rounds):
         words, allowed = chance.choice(DEEDS)
         todo.append((words(chance, projects), allowed))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealdex.client import Client
     from sealdex.config import Config
     from sealdex.resolve import Choice
+    from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
 
 
@@ -253,6 +254,12 @@ class ConsoleObserver(Observer):
             elif seconds >= self._next_resolving:
                 self._next_resolving = 2 * seconds
                 self._out.note(why)
+
+    def breaking(self, broken: Sequence[Broken]) -> None:
+        """Warn of what a change breaks that was insisted on."""
+        with self._lock:
+            for each in broken:
+                self._out.warn(f"{each}: {each.fix}")
 
     def planning(self, choices: Sequence[Choice]) -> None:
         """Know all bytes before the first comes, so that the share of them only grows."""

@@ -23,7 +23,9 @@ class DoctorError(SealdexError):
 @click.option("--deep", is_flag=True, help="Hash what is installed, instead of comparing sizes and modes.")
 @client_command
 def doctor(context: Context, *, deep: bool) -> None:
-    """Look over configuration, registries (reachability, trust, expiry), clock, store, locks, disk and cache.
+    """Look over configuration, registries, clock, store, dependencies, locks, disk and cache.
+
+    Of a registry: whether it can be reached, is trusted, and for how long.
 
     Each finding comes with what helps. Warnings don't fail; with problems the exit code is that of the gravest: 4 for
     what fails verification, 5 for what can't be reached, else 1.

@@ -58,6 +58,8 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
 @click.option("--pin/--unpin", "pin", default=None, help="Keep what is asked for at this version; or take pins away.")
 @click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
 @click.option("--no-fallback", is_flag=True, help="Fail if the registry can't be reached, whatever is installed.")
+@click.option("--cascade", is_flag=True, help="Bring installed plugins along that need another version of it.")
+@click.option("--force", is_flag=True, help="Install it whatever other installed plugins need.")
 @click.option(
     "--require-attestation", is_flag=True, help="Refuse what nobody in [attestations] vouches for, dependencies too."
 )
@@ -72,6 +74,8 @@ def install(
     pin: bool | None,
     offline: bool,
     no_fallback: bool,
+    cascade: bool,
+    force: bool,
     require_attestation: bool,
     channel: str,
     pre: bool,
@@ -84,6 +88,9 @@ def install(
     first plugin is switched: all of it happens, or nothing. A container image is not pulled: it is named with the
     digest that the registry signs, for your container runtime. Where the registry can't be reached, installed versions
     that satisfy what is asked for serve, and it is said so.
+
+    What other installed plugins need goes on being met: a version that would break one is refused. --cascade updates
+    those plugins as well, --force insists.
 
     An ARCHIVE is a file of this host (./slack.zip). Nobody signed it, so it is refused unless config.toml says
     require_signed = false under [install] and --allow-unsigned is given.
@@ -110,6 +117,8 @@ def install(
             pin=pin,
             fallback=not no_fallback,
             on_resolved=lambda resolution: _say(out, resolution),
+            cascade=cascade,
+            force=force,
         )
         if all(each.unreachable is None for each in done):
             say_what_is_outdated(client, out)
@@ -207,21 +216,31 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
     }
 
 
-@click.command(epilog=examples("sealdex uninstall acme/slack", "sealdex uninstall acme/slack@1.2.0"))
+@click.command(
+    epilog=examples(
+        "sealdex uninstall acme/slack", "sealdex uninstall acme/slack@1.2.0", "sealdex uninstall acme/base --cascade"
+    )
+)
 @installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME[@VERSION]...")
+@click.option("--cascade", is_flag=True, help="Whatever depends on them as well.")
+@click.option("--force", is_flag=True, help="Whatever depends on them.")
 @client_command
-def uninstall(context: Context, plugins: tuple[str, ...]) -> None:
-    """Remove installed plugins: all versions, or the one named."""
+def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: bool) -> None:
+    """Remove installed plugins, all versions or the one named: all of them, or nothing.
+
+    What another installed plugin needs stays, unless --cascade takes that one along or --force insists.
+    """
     out = context.out
     removed: list[dict[str, Any]] = []
+    asked = [(name, version or None) for name, _, version in (plugin.partition("@") for plugin in plugins)]
     with context.client("uninstalling") as client:
-        for asked in plugins:
-            name, _, version = asked.partition("@")
-            for installation in client.uninstall(name, version or None):
-                removed.append({"plugin": name, "version": installation.version, "path": installation.path})
-                out.line(f"uninstalled {name} {installation.version}")
-            left = client.current(name)
-            if left is not None:
+        gone = client.uninstall(*asked[0], *asked[1:], cascade=cascade, force=force)
+        for number, each in enumerate(gone):
+            name = f"{each.namespace}/{each.name}"
+            removed.append({"plugin": name, "version": each.version, "path": each.path})
+            out.line(f"uninstalled {name} {each.version}")
+            is_last = each.id not in {other.id for other in gone[number + 1 :]}
+            if is_last and (left := client.current(name)) is not None:
                 out.line(f"  {left.version} is in use now")
     out.result({"uninstalled": removed})
 

@@ -158,12 +158,16 @@ def _ensured_row(each: Installed) -> dict[str, Any]:
 @click.option("--installed", is_flag=True, help="What is installed, though there is a sealdex.toml here.")
 @_project_option
 @download_options
+@click.option("--cascade", is_flag=True, help="Bring installed plugins along that need another version of it.")
+@click.option("--force", is_flag=True, help="Whatever other installed plugins need.")
 @client_command
-def update(context: Context, plugins: tuple[str, ...], dry_run: bool, installed: bool, folder: Path) -> None:
+def update(
+    context: Context, plugins: tuple[str, ...], dry_run: bool, installed: bool, cascade: bool, force: bool, folder: Path
+) -> None:
     """Bring everything, or what is named, up to date.
 
     With a sealdex.toml here: within its ranges, in its lock and in the store. Without: what is installed and in use, to
-    the newest releases that fit this host. Pinned plugins stay where they are.
+    the newest releases that fit this host and each other. Pinned plugins stay where they are.
     """
     from sealdex.project.wanted import WANTED_NAME  # noqa: PLC0415  # a command imports when it runs
     from sealdex.updating import update_installed  # noqa: PLC0415  # the same
@@ -179,7 +183,7 @@ def update(context: Context, plugins: tuple[str, ...], dry_run: bool, installed:
             changed, kept = made.differences, nothing_kept
             out.result({**_locked_plain(made), "dry_run": dry_run})
         else:
-            done = update_installed(client, named, dry_run=dry_run)
+            done = update_installed(client, named, dry_run=dry_run, cascade=cascade, force=force)
             changed, kept = done.differences, done.kept
             out.result({
                 "changed": _differences_plain(changed),

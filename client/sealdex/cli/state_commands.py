@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from sealdex.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
+    from sealdex.store.dependants import Broken
     from sealdex.store.layout import Store
     from sealdex.store.state import Change, Facts, Member
 
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 @installed_plugin("plugin", metavar="NS/NAME")
 @click.argument("version", required=False)
 @click.option("--pin/--unpin", "pin", default=None, help="Keep it at this version; or let it go again.")
+@click.option("--force", is_flag=True, help="Whatever other installed plugins need.")
 @client_command
-def use(context: Context, plugin: str, version: str | None, pin: bool | None) -> None:
-    """Switch to an installed version. A pinned plugin stays at its version whatever is installed or updated."""
+def use(context: Context, plugin: str, version: str | None, pin: bool | None, force: bool) -> None:
+    """Switch to an installed version. A pinned plugin stays at its version whatever is installed or updated.
+
+    A version that another installed plugin can't work with is refused, as is one that needs what isn't in use.
+    """
     store, asked = _store(context), _id(plugin)
     if version is None and pin is None:
         raise UsageError(
@@ -51,7 +56,17 @@ def use(context: Context, plugin: str, version: str | None, pin: bool | None) ->
         held = facts.pin if pin is None else wanted if pin else None
         return replace(facts, version=wanted, pin=held)
 
-    _changed(context, store, f"use {asked}" + (f" {version}" if version else "") + _pin_word(pin), {asked: wish})
+    _changed(
+        context, store, f"use {asked}" + (f" {version}" if version else "") + _pin_word(pin), {asked: wish}, force=force
+    )
+
+
+def _warning(context: Context) -> Callable[[Sequence[Broken]], None]:
+    def warn(broken: Sequence[Broken]) -> None:
+        for each in broken:
+            context.out.warn(f"{each}: {each.fix}")
+
+    return warn
 
 
 def _pin_word(pin: bool | None) -> str:
@@ -60,10 +75,14 @@ def _pin_word(pin: bool | None) -> str:
 
 @click.command(epilog=examples("sealdex enable acme/slack"))
 @installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
+@click.option("--force", is_flag=True, help="Whatever became of what they need.")
 @client_command
-def enable(context: Context, plugins: tuple[str, ...]) -> None:
-    """Let hosts load plugins again; a status of error is forgotten as well."""
-    _set_enabled(context, plugins, enabled=True)
+def enable(context: Context, plugins: tuple[str, ...], force: bool) -> None:
+    """Let hosts load plugins again; a status of error is forgotten as well.
+
+    While a plugin is disabled, what it needs may go or change; it isn't enabled as long as that isn't put right.
+    """
+    _set_enabled(context, plugins, enabled=True, force=force)
 
 
 @click.command(epilog=examples("sealdex disable acme/slack", "sealdex disable acme/slack acme/mail --json"))
@@ -74,7 +93,7 @@ def disable(context: Context, plugins: tuple[str, ...]) -> None:
     _set_enabled(context, plugins, enabled=False)
 
 
-def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool) -> None:
+def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool, force: bool = False) -> None:
     from sealdex.store.state import ENABLED, State  # noqa: PLC0415  # a command imports when it runs
 
     store = _store(context)
@@ -94,6 +113,7 @@ def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool) -
         f"{'enable' if enabled else 'disable'} {' '.join(map(str, asked))}",
         {plugin: wish_for(plugin) for plugin in asked},
         say=False,
+        force=force,
     )
     if enabled:
         for plugin in asked:
@@ -103,11 +123,17 @@ def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool) -
 
 
 def _changed(
-    context: Context, store: Store, command: str, wishes: dict[PluginId, Callable[[Facts], Facts]], *, say: bool = True
+    context: Context,
+    store: Store,
+    command: str,
+    wishes: dict[PluginId, Callable[[Facts], Facts]],
+    *,
+    say: bool = True,
+    force: bool = False,
 ) -> None:
     from sealdex.store.set_change import change_facts  # noqa: PLC0415  # a command imports when it runs
 
-    change, facts = change_facts(store, command, wishes)
+    change, facts = change_facts(store, command, wishes, on_broken=_warning(context) if force else None)
     context.out.result({
         "change": change,
         "plugins": [
@@ -126,17 +152,18 @@ def _changed(
 @click.option(
     "--to", type=click.IntRange(min=0), metavar="CHANGE", help="To the state after this change; 0: the first."
 )
+@click.option("--force", is_flag=True, help="Whatever installed plugins need that this doesn't change.")
 @client_command
-def rollback(context: Context, to: int | None) -> None:
+def rollback(context: Context, to: int | None, force: bool) -> None:
     """Return to the state before the last change that still holds; again, to the one before that.
 
     What a change brought into the store goes again, what it took out is put back from the cache; pins, and what was
-    enabled or disabled, are put back as well. If a version that was in use isn't in the cache any more, nothing is
-    changed.
+    enabled or disabled, are put back as well. If a version that was in use isn't in the cache any more, or a plugin
+    would be left without what it needs, nothing is changed.
     """
     from sealdex.restoring import roll_back_with_cache  # noqa: PLC0415  # a command imports when it runs
 
-    done = roll_back_with_cache(_store(context), to)
+    done = roll_back_with_cache(_store(context), to, on_broken=_warning(context) if force else None)
     out = context.out
     out.result({
         "taken_back": [_change_plain(change) for change in done.changes],

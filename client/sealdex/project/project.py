@@ -221,6 +221,7 @@ class Project:
                 lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
                 command="ensure",
                 vouch=vouch,
+                force=True,  # a lock is a set of its own; what else is in use and needs other versions is told
             )
         except NotHereError as missing:
             if (why := voucher.unasked.get(missing.plugin)) is None:

@@ -118,7 +118,10 @@ def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prerel
     version = release.semver
     outside = [want for want in wants if not want.parsed.contains(version, include_prereleases=True)]
     if outside:
-        yield Reason("range", f"not in {_listed(list(dict.fromkeys(want.range for want in outside)))}")
+        ranges = dict.fromkeys(
+            f"{want.range}, which {want.by} needs" if want.installed and want.by else want.range for want in outside
+        )
+        yield Reason("range", f"not in {_listed(list(ranges))}")
     elif not all(want.parsed.contains(version, include_prereleases=admit_prereleases) for want in wants):
         yield Reason("prerelease", "pre-release", "--pre")
 

@@ -43,7 +43,7 @@ class _Conflict:
     def _explained(self, plugin: PluginId) -> Explanation:
         universe = self._universe
         needed = {(want.by, want.range): want for demand in self._demands[plugin] for want in self._wants(demand)}
-        wants = universe.with_pin(plugin, [*universe.asked(plugin), *needed.values()])
+        wants = universe.with_kept(plugin, [*universe.asked(plugin), *needed.values()])
         return explain(plugin, universe.document(plugin), wants, universe.policy, universe.environments)
 
     def _wants(self, demand: Demand) -> list[Want]:
@@ -84,7 +84,7 @@ class _Conflict:
         if plugin not in self._base:
             universe = self._universe
             states = universe.states(plugin) & ~ABSENT
-            for want in universe.with_pin(plugin, universe.asked(plugin)):
+            for want in universe.with_kept(plugin, universe.asked(plugin)):
                 states &= universe.in_range(plugin, want.range)
             for state, release in universe.releases(plugin, states):
                 if not universe.is_usable(plugin, release):

@@ -144,13 +144,15 @@ def explain(
 def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable[str]:
     """Yield what would admit a release by itself, newest release first, each set of flags once."""
     seen: set[tuple[str, ...]] = set()
-    by_user = all(want.by is None for want in wants)
+    by_user = all(want.by is None for want in wants)  # and then the range is what they may leave out
     for release in passed_over:
         flags = tuple(reason.flag or "" for reason in release.reasons)
         if flags and all(flags) and flags not in seen:
             seen.add(flags)
             yield f"{' '.join(flags)} would choose {release.version}"
-    if by_user and any(want.range != ANY_RANGE for want in wants):
+    if holding := sorted({_name(want.by) for want in wants if want.installed and want.by is not None}):
+        yield f"--cascade updates {' and '.join(holding)} as well, --force breaks what is installed"
+    if by_user and any(want.range != ANY_RANGE and not want.installed for want in wants):
         outside = next((r for r in passed_over if [reason.kind for reason in r.reasons] == ["range"]), None)
         if outside is not None:
             yield f"without the range, {outside.version} would be chosen"
@@ -207,7 +209,7 @@ def _wants_in_words(wants: Sequence[Want]) -> list[str]:
     groups: dict[tuple[str, ...], list[Want]] = {}
     for want in wants:
         key: tuple[str, ...] = (str(want.by), want.range)
-        if want.by not in {None, PINNED}:
+        if want.by not in {None, PINNED} and not want.installed:
             key = (want.range, _name(str(want.by)), *map(_name, want.chain[:-1]))
         groups.setdefault(key, []).append(want)
     lines = [_want_in_words(same) for same in list(groups.values())[:_MAX_WANTS]]
@@ -217,6 +219,10 @@ def _wants_in_words(wants: Sequence[Want]) -> list[str]:
 
 def _want_in_words(same: Sequence[Want]) -> str:
     want = same[0]
+    if want.installed:
+        if want.by is None:
+            return f"{want.plugin} {want.range.removeprefix('>=')} is installed, and isn't made older"
+        return f"{want.by}, which is installed, needs {want.plugin} {want.range}"
     if want.by is None:
         return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
     if want.by == PINNED:

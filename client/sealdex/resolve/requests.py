@@ -22,12 +22,14 @@ class Request(Struct, frozen=True):
         plugin, range: the two.
         channel: where it comes from; None: as the policy says.
         prereleases: admit those of this plugin.
+        is_floor: nobody asked for the range: it says that what is installed isn't made older.
     """
 
     plugin: PluginId
     range: str = ANY_RANGE
     channel: str | None = None
     prereleases: bool = False
+    is_floor: bool = False
 
     def __str__(self) -> str:
         return str(self.plugin) if self.range == ANY_RANGE else f"{self.plugin}@{self.range}"
@@ -42,6 +44,7 @@ class Want(Struct, frozen=True):
         by: the release that depends on it, as ``namespace/name version``; None: the user asks for it.
         chain: the releases from a requested one down to `by`, as text.
         channel, prereleases: as the request says.
+        installed: what asks is installed and not up for a choice: the release in `by`, or of a floor the plugin itself.
     """
 
     plugin: PluginId
@@ -50,6 +53,7 @@ class Want(Struct, frozen=True):
     chain: tuple[str, ...] = ()
     channel: str | None = None
     prereleases: bool = False
+    installed: bool = False
 
     @property
     def parsed(self) -> VersionRange:

@@ -27,7 +27,8 @@ class Incompatibility(Generic[_Package]):
     """Terms that must not hold all at once.
 
     Attributes:
-        terms: for each package, the states with which its term holds; never none and never all of them.
+        terms: for each package, the states with which its term holds; never none and never all of them. What the world
+            says holds for absence in one term at most: a package that nothing asks for is absent in the end.
         fact: what the world says it follows from; None for what was learned.
         parents: the two that it was learned from.
     """

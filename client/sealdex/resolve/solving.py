@@ -139,7 +139,9 @@ def resolve(
         NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
         StillSearchingError: patience is at its end; says what stood in the way last.
     """
-    wants = [Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases) for r in requests]
+    wants = [
+        Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases, installed=r.is_floor) for r in requests
+    ]
     if patience is not None:
         documents = patience.waited_for(documents)
     environments = (environment, *platforms)

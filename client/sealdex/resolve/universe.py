@@ -29,10 +29,12 @@ class Keeping(Struct, frozen=True):
     Attributes:
         pinned: versions that plugins stay at, whatever else is asked: no other is chosen.
         preferred: versions that are taken as long as they fit, though newer ones exist, or they were yanked since.
+        needed: what installed plugins that stay as they are need of others, should those be chosen.
     """
 
     pinned: Mapping[PluginId, str] = {}
     preferred: Mapping[PluginId, str] = {}
+    needed: tuple[Want, ...] = ()
 
 
 class Demand(Struct, frozen=True):
@@ -61,6 +63,9 @@ class Universe:
         self._ask = documents
         self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
         self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
+        self._needed: dict[PluginId, list[Want]] = {}
+        for want in keeping.needed:
+            self._needed.setdefault(want.plugin, []).append(want)
         self._preferred = keeping.preferred
         self._asked: dict[PluginId, list[Want]] = {}
         for want in wants:
@@ -130,15 +135,19 @@ class Universe:
         """Judge for the host and each further platform; the artifact is the host's."""
         plugin = wants[0].plugin
         policy = self._admitting if release.version == self._preferred.get(plugin) else self.policy
-        return judge_everywhere(release, self.with_pin(plugin, wants), policy, self.environments)
+        return judge_everywhere(release, self.with_kept(plugin, wants), policy, self.environments)
 
     def asked(self, plugin: PluginId) -> list[Want]:
         """Return what a person asks of a plugin."""
         return self._asked.get(plugin, [])
 
-    def with_pin(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
-        """Add what the pin of a plugin demands, if it has one."""
-        return [*wants, self._held[plugin]] if plugin in self._held else list(wants)
+    def with_kept(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
+        """Add what the host demands of a plugin: its pin, and what is installed and needs it."""
+        return [*wants, *self._kept(plugin)]
+
+    def _kept(self, plugin: PluginId) -> list[Want]:
+        pin = [self._held[plugin]] if plugin in self._held else []
+        return [*pin, *self._needed.get(plugin, [])]
 
     def is_usable(self, plugin: PluginId, release: ReleaseEntry) -> bool:
         """Say whether a release fits as far as it doesn't depend on who else needs the plugin: all but the ranges."""
@@ -168,18 +177,17 @@ class Universe:
             outside = self.states(want.plugin) & ~self.in_range(want.plugin, want.range)
             yield self._fact({want.plugin: outside}, Demand(want.plugin, want.range))
         for plugin in self._asked:
-            yield from self.pin_of(plugin)
+            yield from self._kept_facts(plugin)
 
-    def pin_of(self, plugin: PluginId) -> Iterator[Incompatibility[PluginId]]:
-        """Yield what the pin of a plugin excludes, always the same object."""
-        if plugin not in self._held:
-            return
-        want, key = self._held[plugin], (plugin, PINNED, "")
-        if key not in self._facts:
-            others = self.states(plugin) & ~self.in_range(plugin, want.range) & ~ABSENT
-            self._facts[key] = self._fact({plugin: others}, Demand(plugin, want.range))
-        if self._facts[key].terms:
-            yield self._facts[key]
+    def _kept_facts(self, plugin: PluginId) -> Iterator[Incompatibility[PluginId]]:
+        """Yield what the host's demands on a plugin exclude, always the same objects."""
+        for want in self._kept(plugin):
+            key = (plugin, str(want.by), want.range)
+            if key not in self._facts:
+                others = self.states(plugin) & ~self.in_range(plugin, want.range) & ~ABSENT
+                self._facts[key] = self._fact({plugin: others}, Demand(plugin, want.range))
+            if self._facts[key].terms.get(plugin, 0):
+                yield self._facts[key]
 
     def consequences(self, plugin: PluginId, state: int) -> Iterator[Incompatibility[PluginId]]:
         """Yield what a release depends on, as facts that hold for all releases with the same dependency."""
@@ -197,7 +205,7 @@ class Universe:
                 self._facts[key] = self._fact(terms, Demand(want.plugin, want.range, plugin, states))
             if self._facts[key].terms.get(plugin, 0):
                 yield self._facts[key]
-            yield from self.pin_of(want.plugin)
+            yield from self._kept_facts(want.plugin)
 
     def _fact(self, terms: Mapping[PluginId, int], demand: Demand) -> Incompatibility[PluginId]:
         return Incompatibility({p: mask for p, mask in terms.items() if mask != self.states(p)}, demand)

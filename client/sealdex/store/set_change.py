@@ -19,7 +19,7 @@ Downloads happen before all this, so the lock is held for unpacking only, and tw
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,12 +29,15 @@ from filelock import FileLock, Timeout
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.store.changes import LOCK_TIMEOUT_S, clear_current, remove, switch
+from sealdex.store.dependants import OnBroken, newly_broken, refuse
 from sealdex.store.holds import holders, unheld
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.removed import keep_record
 from sealdex.store.staging import remove_stale
 from sealdex.store.state import COMMITTED, DISABLED, DONE, UNDONE, Change, Facts, Member, State
+
+INSIST = "--force does it all the same"
 
 
 class SetChange:
@@ -51,8 +54,32 @@ class SetChange:
         """Return what holds for a plugin now."""
         return facts_of(self._store, plugin)
 
-    def prepare(self, members: Sequence[Member], *, undoes: int | None = None) -> None:
-        """Write down what is going to change, before any of it is done; call it once."""
+    def prepare(
+        self,
+        members: Sequence[Member],
+        *,
+        undoes: int | None = None,
+        consistent: Collection[PluginId] = (),
+        on_broken: OnBroken | None = None,
+        hint: str = INSIST,
+    ) -> None:
+        """Write down what is going to change, before any of it is done; call it once.
+
+        Args:
+            members: what.
+            undoes: the change that this one takes back, with all after it.
+            consistent: plugins whose own needs were seen to already.
+            on_broken: told which installed plugins it leaves without what they need; left out: that is refused.
+            hint: what helps then.
+
+        Raises:
+            BreaksDependantsError: it would break something; nothing was changed.
+        """
+        broken = newly_broken(self._store, members, consistent)
+        if on_broken is None:
+            refuse(self._store, broken, hint)
+        elif broken:
+            on_broken(broken)
         self._members = tuple(member for member in members if member.changes_something)
         if self._members or undoes is not None:
             self._id = self._state.begin(self._command, self._members, undoes)
@@ -118,12 +145,18 @@ def facts_of(store: Store, plugin: PluginId) -> Facts:
 
 
 def change_facts(
-    store: Store, command: str, wishes: dict[PluginId, Callable[[Facts], Facts]]
+    store: Store,
+    command: str,
+    wishes: dict[PluginId, Callable[[Facts], Facts]],
+    *,
+    on_broken: OnBroken | None = None,
+    hint: str = INSIST,
 ) -> tuple[int | None, dict[PluginId, tuple[Facts, Facts]]]:
     """Change versions in use, pins or states of plugins that are installed; return before and after of each.
 
     Raises:
         NotFoundError: a version that is to be used isn't installed.
+        BreaksDependantsError: as `SetChange.prepare`.
         InstallError: as `changing`.
     """
     with changing(store, command) as change:
@@ -134,15 +167,23 @@ def change_facts(
             if after.version is not None and find_installation(store, plugin, after.version) is None:
                 raise _not_there(store, plugin, after.version)
             members.append(Member(plugin, before, after))
-        change.prepare(members)
+        change.prepare(members, on_broken=on_broken, hint=hint)
         done = change.commit()
     return done, {member.plugin: (member.before, member.after) for member in members}
 
 
-def remove_versions(store: Store, command: str, versions: dict[PluginId, tuple[str, ...]]) -> int | None:
+def remove_versions(
+    store: Store,
+    command: str,
+    versions: dict[PluginId, tuple[str, ...]],
+    *,
+    on_broken: OnBroken | None = None,
+    hint: str = INSIST,
+) -> int | None:
     """Take versions out of the store; where the one in use goes, the newest that is left takes over.
 
     Raises:
+        BreaksDependantsError: as `SetChange.prepare`.
         InstallError: one of them is used by a service or another process; else as `changing`.
     """
     going = [(plugin, version) for plugin, gone in versions.items() for version in gone]
@@ -156,7 +197,7 @@ def remove_versions(store: Store, command: str, versions: dict[PluginId, tuple[s
             if after.pin in gone:
                 after = replace(after, pin=None)
             members.append(Member(plugin, before, after, removes=gone))
-        change.prepare(members)
+        change.prepare(members, on_broken=on_broken, hint=hint)
         return change.commit()
 
 
@@ -181,7 +222,13 @@ Restore = Callable[[PluginId, str], Callable[[], object] | None]
 """Gives what puts a version back into the store; None where that can't be done."""
 
 
-def roll_back(store: Store, to: int | None = None, *, restore: Restore = lambda _plugin, _version: None) -> RolledBack:
+def roll_back(
+    store: Store,
+    to: int | None = None,
+    *,
+    restore: Restore = lambda _plugin, _version: None,
+    on_broken: OnBroken | None = None,
+) -> RolledBack:
     """Return to the state before the last change that isn't taken back yet, or to the state after change ``to``.
 
     What these changes brought into the store goes, but for what is being used; what they took out is put back. What
@@ -191,8 +238,10 @@ def roll_back(store: Store, to: int | None = None, *, restore: Restore = lambda 
         store: which.
         to: the last change that is to hold; 0: none.
         restore: see `Restore`.
+        on_broken: as `SetChange.prepare`.
 
     Raises:
+        BreaksDependantsError: as `SetChange.prepare`.
         UsageError: there is no such change, or it is taken back already.
         NotFoundError: a version that was in use can't be put back; nothing was changed.
         VerificationError, InstallError: as `changing`, or putting a version back failed; nothing was changed.
@@ -209,7 +258,7 @@ def roll_back(store: Store, to: int | None = None, *, restore: Restore = lambda 
         inverse, kept = _inverse(store, change, taken)
         members, ways, lost = _with_ways_back(store, inverse, restore)
         with unheld(store, [(member.plugin, version) for member in members for version in member.removes]):
-            change.prepare(members, undoes=taken[-1].id)
+            change.prepare(members, undoes=taken[-1].id, on_broken=on_broken)
             for put_back in ways:
                 put_back()
             change.commit()

@@ -163,6 +163,13 @@ class State:
             rows = database.execute("SELECT namespace, name, status, version, error, pin FROM plugin ORDER BY 1, 2")
             return {PluginId(row[0], row[1]): PluginRow(*row[2:]) for row in rows}
 
+    def known_plugins(self) -> set[PluginId]:
+        """Return the plugins that a change was about at any time."""
+        if not self._path.exists():
+            return set()
+        with self._reading() as database:
+            return {PluginId(*row) for row in database.execute("SELECT DISTINCT namespace, name FROM member")}
+
     def change_counter(self) -> bytes | None:
         """Return the counter that each change of the database raises; None: there is no database."""
         try:
