@@ -31,6 +31,7 @@ from registry_builder.state import PublishedState
 from registry_builder.storage.headers import BUNDLE_KEY
 from registry_builder.storage.inventory import Inventory, Listed, inventory_of
 from sealdex.errors import SealdexError, VerificationError
+from sealdex.model.decode import decode_as
 
 _SNAPSHOT = re.compile(r"metadata/([0-9]+)\.snapshot\.json")
 _ROOT = re.compile(r"metadata/[0-9]+\.root\.json")
@@ -158,7 +159,7 @@ def _marks(publisher: Publisher) -> Path:
 
 def _load(path: Path) -> dict[str, datetime]:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, datetime])
+        return decode_as(path.read_bytes(), dict[str, datetime])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
         return {}  # then everything is marked anew, and waits longer
 

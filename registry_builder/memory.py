@@ -19,6 +19,7 @@ import msgspec
 from filelock import FileLock
 
 from registry_builder.source.config import RegistryConfig
+from sealdex.model.decode import decode_as
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -39,7 +40,7 @@ class Memory:
     def load(self) -> Seen | None:
         """Return what was last seen, or None when nothing was; a damaged file counts as nothing."""
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Seen)
+            return decode_as(self.path.read_bytes(), Seen)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 

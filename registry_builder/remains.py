@@ -26,6 +26,7 @@ from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage
 from registry_builder.survey import Sources
 from registry_builder.verified import target_key
+from sealdex.model.decode import decode_as
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.trust.marks import mark_problem
@@ -249,7 +250,7 @@ def plugin_differences(remains: Remains, sources: Sources, storage: Storage) -> 
 def _document(storage: Storage, plugin: PluginId, pin: TargetPin) -> IndexDocument | None:
     try:
         data = storage.get(target_key(index_target(plugin), pin.sha256), max_bytes=MAX_INDEX_BYTES).data
-        return msgspec.json.decode(data, type=IndexDocument)
+        return decode_as(data, IndexDocument)
     except (ObjectMissingError, ObjectTooLargeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

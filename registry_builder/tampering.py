@@ -29,7 +29,7 @@ from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.survey import Sources, target_pin
 from registry_builder.verified import TamperedError
 from sealdex.errors import SealdexError
-from sealdex.model.decode import encode_json
+from sealdex.model.decode import convert_to, encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument
 
@@ -196,7 +196,7 @@ def _made_again(error: TamperedError, found: Any, sources: Sources) -> tuple[byt
 def _with_parts_of(found: Any, document: IndexDocument) -> Iterator[bytes]:
     """Yield a document with what is said of the plugin, or with the releases, as found: either may be unchanged."""
     try:
-        as_found = msgspec.convert(found, IndexDocument)
+        as_found = convert_to(found, IndexDocument)
     except (msgspec.ValidationError, RecursionError):
         return
     yield encode_json(msgspec.structs.replace(as_found, releases=document.releases))

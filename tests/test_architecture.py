@@ -50,6 +50,23 @@ def test_the_wire_format_does_no_io_and_knows_nothing_of_the_rest() -> None:
     assert offenders == []
 
 
+def test_only_one_module_decodes_to_types() -> None:
+    """msgspec's first use of a type is not safe in threads, which `sealdex.model.decode` sees to."""
+    files = [*CLIENT.rglob("*.py"), *(REPOSITORY / "registry_builder").rglob("*.py")]
+    offenders = [
+        f"{file.relative_to(REPOSITORY)}:{node.lineno}"
+        for file in files
+        if file != CLIENT / "model" / "decode.py"
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and (
+            ast.unparse(node.func) in {"msgspec.convert", "msgspec.json.Decoder"}
+            or (ast.unparse(node.func) == "msgspec.json.decode" and node.keywords)
+        )
+    ]
+    assert offenders == []
+
+
 def closure(distribution: str, environment: dict[str, str]) -> set[str]:
     """Return all distributions that one needs, without extras of its own, in an environment described by markers."""
     found: set[str] = set()

@@ -13,6 +13,7 @@ from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import PlannedFile, plan_files
 from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.errors import VerificationError
+from sealdex.model.decode import decode_as
 from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
 from sealdex.model.index import ArtifactEntry
 from sealdex.store.hashing import is_digest
@@ -58,7 +59,7 @@ def read_file_list(data: bytes, artifact: ArtifactEntry) -> FileList | None:
         VerificationError: it is no list, or that of another archive.
     """
     try:
-        listed = msgspec.json.decode(data, type=FileList)
+        listed = decode_as(data, FileList)
     except msgspec.ValidationError as error:
         raise _refused(artifact, f"can't be read: {error}") from error
     except msgspec.DecodeError as error:

@@ -18,6 +18,7 @@ import msgspec
 
 from sealdex.attestation_policy import AcceptedIdentity
 from sealdex.errors import ConfigError, VerificationError
+from sealdex.model.decode import decode_as
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -178,7 +179,7 @@ def _names(cert: Certificate) -> list[str]:
 def _subjects(kind: str, payload: bytes) -> frozenset[str]:
     if kind != IN_TOTO_PAYLOAD:
         return frozenset()
-    statement = msgspec.json.decode(payload, type=_Statement)
+    statement = decode_as(payload, _Statement)
     return frozenset(subject.digest.get("sha256", "") for subject in statement.subject)
 
 

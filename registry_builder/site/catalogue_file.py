@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from registry_builder.site.addresses import CATALOGUE, link
-from sealdex.model.decode import encode_json
+from sealdex.model.decode import decode_as, encode_json
 
 FORMAT = 1
 MAX_BYTES = 1024 * 1024
@@ -49,6 +49,6 @@ def catalogue_file(shards: Iterable[str], shown: Shown | None) -> bytes:
 def read_shown(data: bytes) -> Shown | None:
     """Return what the pages show, as they say themselves; None when they don't, or not so that it can be read."""
     try:
-        return msgspec.json.decode(data, type=_File).pages
+        return decode_as(data, _File).pages
     except msgspec.DecodeError:
         return None

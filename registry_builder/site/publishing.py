@@ -35,7 +35,7 @@ from registry_builder.state import PublishedReader, PublishedState
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, headers_for
 from registry_builder.survey import Sources, Survey
 from registry_builder.verified import target_key
-from sealdex.model.decode import read_wire
+from sealdex.model.decode import decode_as, read_wire
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
 
@@ -208,7 +208,7 @@ class _Job:
         """Return what the site says of who needs a plugin: to know it anew would take reading all others."""
         data = self._read(plugin_file(plugin, DEPENDENTS), _MAX_DEPENDENTS_BYTES)
         try:
-            named = msgspec.json.decode(data, type=dict)["dependents"] if data else []
+            named = decode_as(data, dict)["dependents"] if data else []
             return [parse_plugin_id(each) for each in named]
         except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
             return []

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from sealdex.model.decode import convert_to
 from sealdex.model.selectors import Selector, describe
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
@@ -49,7 +50,7 @@ def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> 
     named = " and ".join(tags)
     wanted = [f"with {named}"] if named else []
     try:
-        parsed = msgspec.convert(selector, Selector)
+        parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
         return ", ".join(["conditions that this version can't put into words", *wanted])
     rest = dict(parsed.match_labels)

@@ -24,6 +24,7 @@ from registry_builder.source.config import RegistryConfig, read_config
 from registry_builder.source.github_install import DEPENDENCIES, PROGRAMS, Programs, dependencies_text
 from registry_builder.source.scaffold import TEMPLATES, Made
 from sealdex.errors import ConfigError
+from sealdex.model.decode import decode_as
 
 ACTIONS = {
     "checkout": "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0",
@@ -167,7 +168,7 @@ def _read_record(folder: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        return dict(msgspec.json.decode(_bytes(path), type=dict[str, str]))
+        return dict(decode_as(_bytes(path), dict[str, str]))
     except msgspec.MsgspecError as error:
         raise ConfigError(
             f"is not what init --github wrote: {error}",

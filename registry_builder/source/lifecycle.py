@@ -16,6 +16,7 @@ from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.status_file import UNTOUCHED, EventTarget, Report, StatusChange, no_plugin
 from sealdex.errors import ConfigError, UsageError
+from sealdex.model.decode import decode_as
 from sealdex.model.ids import PluginId
 
 
@@ -249,7 +250,7 @@ def _stated_results(data: bytes | None) -> _Results:
     if data is None:
         return _Results()
     try:
-        return msgspec.json.decode(data, type=_Results)
+        return decode_as(data, _Results)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _Results()  # a report may be a PDF: then the arguments say it
 

@@ -23,7 +23,7 @@ from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.load import STATUS_NAME, load_tree
 from registry_builder.source.tree import Severity, SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
-from sealdex.model.decode import DocumentError, FieldProblem, encode_pretty, problems_in
+from sealdex.model.decode import DocumentError, FieldProblem, convert_to, encode_pretty, problems_in
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import FoldedStatus, StatusEvent, event_problems, fold_status
 from sealdex.model.release import Release
@@ -210,7 +210,7 @@ def _checked(values: dict[str, object]) -> StatusEvent:
     if problems := problems_in(values, StatusEvent):
         raise UsageError("; ".join(map(str, problems)), untouched=UNTOUCHED)
     try:
-        return msgspec.convert(values, StatusEvent)
+        return convert_to(values, StatusEvent)
     except (msgspec.ValidationError, DocumentError) as error:
         raise UsageError(str(FieldProblem("", str(error))), untouched=UNTOUCHED) from error
 

@@ -12,6 +12,7 @@ from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.model.decode import convert_to
 from sealdex.wording import counted
 
 if TYPE_CHECKING:
@@ -237,7 +238,7 @@ def _conditions(release: ReleaseEntry, artifact: ArtifactEntry) -> str:
     parts: list[str] = []
     for selector in (release.selector, artifact.selector):
         try:
-            parsed = msgspec.convert(selector, Selector)
+            parsed = convert_to(selector, Selector)
         except msgspec.ValidationError:
             parts.append("a selector that needs a newer sealdex")
             continue

@@ -2,11 +2,16 @@
 
 `msgspec` decodes fast and stops at the first error. When it fails, `problems_in` walks the plain values along the
 type and reports all of them, each with its path, what is wrong and what to write.
+
+All typed decoding of both packages goes through `decode_as` and `convert_to`. msgspec analyses a type when it is first
+used, and evaluates its annotations meanwhile: a second thread that uses the same type at that moment reads what is half
+built, and the process dies of a segmentation fault (seen with msgspec 0.22).
 """
 
 from __future__ import annotations
 
 import difflib
+import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,6 +41,38 @@ class DocumentError(ValueError):
         self.problems = problems
 
 
+_building = threading.Lock()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode_as(data: bytes, kind: type[T]) -> T:
+    """Decode JSON to a type as `msgspec.json.decode` does, from any thread.
+
+    Raises:
+        msgspec.DecodeError, RecursionError, UnicodeDecodeError: as there. `msgspec.ValidationError` is a DecodeError.
+    """
+    value: T = _decoder(kind).decode(data)
+    return value
+
+
+def convert_to(values: Any, kind: type[T]) -> T:
+    """Convert plain values to a type as `msgspec.convert` does, from any thread.
+
+    Raises:
+        msgspec.ValidationError: as there.
+    """
+    _decoder(kind)  # it has the type and all within it analysed
+    return msgspec.convert(values, kind)
+
+
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        with _building:  # one lock for all types: they share structs
+            decoder = _decoders.setdefault(kind, msgspec.json.Decoder(kind))
+    return decoder
+
+
 def read_json(data: bytes, kind: type[T]) -> T:
     """Decode JSON strictly, as people write it.
 
@@ -43,7 +80,7 @@ def read_json(data: bytes, kind: type[T]) -> T:
         DocumentError: not JSON, or one or more fields are wrong; all of them are named.
     """
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decode_as(data, kind)
     except msgspec.ValidationError as error:
         first = error
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -66,7 +103,7 @@ def read_values(values: Any, kind: type[T]) -> T:
         DocumentError: one or more fields are wrong; all of them are named.
     """
     try:
-        return msgspec.convert(values, kind)
+        return convert_to(values, kind)
     except msgspec.ValidationError as error:
         raise DocumentError(problems_in(values, kind) or [_from_msgspec(error)]) from error
 
@@ -85,7 +122,7 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
         DocumentError: it isn't of that form although it is signed.
     """
     try:
-        head = msgspec.json.decode(data, type=_Head)
+        head = decode_as(data, _Head)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise DocumentError([FieldProblem("", f"{what} is not a document with a format number: {error}")]) from error
     if head.format > newest_format:
@@ -96,10 +133,10 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
             hint="upgrade sealdex: pip install --upgrade sealdex",
         )
     try:
-        return msgspec.json.decode(data, type=kind)
+        return decode_as(data, kind)
     except msgspec.ValidationError as first:
         try:
-            return msgspec.convert(_without_unknown(_plain(data), inspect.type_info(kind)), kind)
+            return convert_to(_without_unknown(_plain(data), inspect.type_info(kind)), kind)
         except msgspec.ValidationError:
             raise DocumentError([_from_msgspec(first)]) from first
 

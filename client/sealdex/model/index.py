@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
+from sealdex.model.decode import convert_to
 from sealdex.model.environment import Environment
 from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
 from sealdex.model.plugin import Attachment, Evaluation, Mark, Owner, TakenBack
@@ -136,7 +137,7 @@ def condition_problem(selector: dict[str, Any], tags: tuple[str, ...], environme
     A selector that this version can't read does not match.
     """
     try:
-        parsed = msgspec.convert(selector, Selector)
+        parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
         return "its selector needs a newer sealdex"
     if reason := mismatch(parsed, environment.labels):

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from sealdex.archive.writing import UnpackedFile
+from sealdex.model.decode import decode_as
 from sealdex.store.hashing import hash_of_regular
 from sealdex.store.installations import Damaged, Installation, files_list_path, find_installation
 from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
@@ -110,7 +111,7 @@ def read_files_list(data: bytes) -> list[UnpackedFile]:
     Raises:
         msgspec.ValidationError: it is something else.
     """
-    return msgspec.json.decode(data, type=list[UnpackedFile])
+    return decode_as(data, list[UnpackedFile])
 
 
 def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from tuf.ngclient.fetcher import FetcherInterface
 
 from sealdex.bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.errors import SealdexError, UnavailableError
+from sealdex.model.decode import decode_as
 from sealdex.transport import HttpStatusError, TooLargeError, Transport
 from sealdex.trust.marks import file_problem
 
@@ -61,7 +62,7 @@ class CachedMetadata:
         """Return the version that the cached file of a role states, unverified, or None."""
         data = self.read(role)
         try:
-            return msgspec.json.decode(data, type=_Envelope).signed.version if data is not None else None
+            return decode_as(data, _Envelope).signed.version if data is not None else None
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             return None
 
