@@ -10,8 +10,9 @@ import msgspec
 
 from sealdex.archive.entries import FILE, ArchiveEntry, EntryProblem, StoredData, entry_problems, refuse_if
 from sealdex.archive.limits import UnpackLimits
-from sealdex.archive.mapping import PlannedFile, plan_files
+from sealdex.archive.mapping import MappingError, PlannedFile, plan_files
 from sealdex.archive.windows_names import refuse_on_windows
+from sealdex.archive.zip_reader import name_as_guessed
 from sealdex.errors import VerificationError
 from sealdex.model.decode import decode_as
 from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
@@ -78,7 +79,22 @@ def plan_listed(listed: FileList, artifact: ArtifactEntry, limits: UnpackLimits 
         RefusedArchiveError: the list breaks the rules for archives, or leads outside of the archive.
         MappingError: `files` or `bin` of the manifest don't fit the list.
     """
-    bounds = limits or UnpackLimits()
+    try:
+        return _planned(_as_guessed(listed), artifact, limits or UnpackLimits())
+    except MappingError:
+        # a manifest that was released with 0.1.0 may name files as that read them
+        return _planned(listed, artifact, limits or UnpackLimits())
+
+
+def _as_guessed(listed: FileList) -> FileList:
+    """Return a list with names as an archive's own are read now; it has them as version 0.1.0 read them."""
+    if all(each.path.isascii() for each in listed.entries):
+        return listed
+    renamed = [msgspec.structs.replace(each, path=name_as_guessed(each.path)) for each in listed.entries]
+    return msgspec.structs.replace(listed, entries=tuple(renamed))
+
+
+def _planned(listed: FileList, artifact: ArtifactEntry, bounds: UnpackLimits) -> ListedPlan:
     entries = [_entry(each) for each in listed.entries]
     problems = [*entry_problems(entries, bounds, listed.archive.size), *_layout_problems(listed)]
     refuse_if(f"{artifact.file} (by its list of files)", problems)

@@ -138,7 +138,15 @@ def plan_unpack(
         MappingError: `files` or `bin_path` don't fit the archive.
     """
     entries = _inspect(archive, archive_format, limits or UnpackLimits())
-    planned = plan_files(archive.name, entries, files, bin_path)
+    try:
+        planned = plan_files(archive.name, entries, files, bin_path)
+    except MappingError:
+        # a manifest that was released with 0.1.0 may name files as that read them
+        if archive_format != "zip":
+            raise
+        entries = list_zip(archive, limits or UnpackLimits(), as_0_1_0=True).entries
+        refuse_if(archive.name, entry_problems(entries, limits or UnpackLimits(), archive.size))
+        planned = plan_files(archive.name, entries, files, bin_path)
     refuse_on_windows(archive.name, (file.path for file in planned))
     needed = {file.source for file in planned if file.kind == FILE}
     return UnpackPlan(
@@ -207,8 +215,9 @@ def unpack(
 
 
 def _inspect(archive: ArchiveFile, archive_format: str, limits: UnpackLimits) -> list[ArchiveEntry]:
-    entries, found, second_opinions = _listing(archive, archive_format, limits)
-    problems = [*found, *entry_problems(entries, limits, archive.size)]
+    listing = _listing(archive, archive_format, limits)
+    entries, second_opinions = listing.entries, listing.second_opinions
+    problems = [*listing.problems, *entry_problems(entries, limits, archive.size)]
     told = {problem.name for problem in problems}
     refuse_if(archive.name, [*problems, *(problem for problem in second_opinions if problem.name not in told)])
     return entries

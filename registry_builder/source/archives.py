@@ -93,6 +93,10 @@ def archive_findings(
         selectors = (artifact.selector, release.selector if release is not None else Selector())
         windows = may_come_to_windows(*selectors)
         yield from _name_findings(artifact, listing.entries, windows=windows, depth=depth)
+        if listing.guessed:
+            message = f"'{artifact.source}': the encoding of {_example(listing.guessed)} stated nowhere, so that hosts "
+            advice = f"differ in how they read it: unpack it and run: sealdex-builder pack FOLDER -o {path.name}"
+            yield Finding("source", message + advice, Severity.WARNING)
         if release is not None:
             content = partial(_content, archive, kind, listing.entries)
             posix = all(overlap(with_usual_spellings(selector), _ON_POSIX) is not None for selector in selectors)

@@ -26,7 +26,9 @@ def file_list_bytes(path: Path, file: BinaryIO | None = None) -> bytes:
         OSError: it can't be read.
     """
     with ArchiveFile(path, file=file) as archive:
-        listing = list_zip(archive, UnpackLimits())
+        listing = list_zip(
+            archive, UnpackLimits(), as_0_1_0=True
+        )  # so that the same archive has the same list for ever
         refuse_if(archive.name, listing.problems)
         entries = tuple(_listed(archive, entry) for entry in listing.entries)
         return encode_json(FileList(FILE_LIST_FORMAT, ListedArchive(archive.size, archive.sha256()), entries))

@@ -105,11 +105,13 @@ class Listing(NamedTuple):
         entries: in the order of the archive.
         problems: what the reader itself refuses.
         second_opinions: what somebody else's rules refuse; told for entries that ours let through.
+        guessed: names whose encoding the archive doesn't state.
     """
 
     entries: list[ArchiveEntry]
     problems: list[EntryProblem]
     second_opinions: Sequence[EntryProblem] = ()
+    guessed: Sequence[str] = ()
 
 
 class RefusedArchiveError(UnsafeArchiveError):

@@ -67,10 +67,16 @@ class _Record(NamedTuple):
     size: int
     attributes: int
     header_offset: int
+    is_guessed: bool
 
 
-def list_zip(archive: ArchiveFile, limits: UnpackLimits) -> Listing:
+def list_zip(archive: ArchiveFile, limits: UnpackLimits, *, as_0_1_0: bool = False) -> Listing:
     """Read the directory of a zip and compare it with the header before each entry.
+
+    Args:
+        archive: the zip.
+        limits: what it may hold.
+        as_0_1_0: read names without a stated encoding as version 0.1.0 did, always as IBM code page 437.
 
     Raises:
         DamagedArchiveError: it is no zip that has the standard's order.
@@ -85,7 +91,8 @@ def list_zip(archive: ArchiveFile, limits: UnpackLimits) -> Listing:
     entries: list[ArchiveEntry] = []
     problems: list[EntryProblem] = []
     ends: list[tuple[int, int, str]] = []  # (start, end, name) of each entry's bytes
-    for record in _records(archive, directory):
+    guessed: list[str] = []
+    for record in _records(archive, directory, as_0_1_0=as_0_1_0):
         start = record.header_offset
         data_offset, problem = _local_header(archive, record, directory)
         if problem:
@@ -94,13 +101,15 @@ def list_zip(archive: ArchiveFile, limits: UnpackLimits) -> Listing:
         problems += (EntryProblem(record.name, message) for message in _record_problems(record))
         if record.name not in {".", "./"}:
             entries.append(_entry(record, data_offset))
+        if record.is_guessed:
+            guessed.append(record.name)
     problems += _overlaps(ends, directory)
     # Content is read only here, to learn where links lead; nothing of an archive with a forged layout is read.
     if not problems:
         for i, entry in enumerate(entries):
             if entry.kind == SYMLINK:
                 entries[i] = _with_target(archive, entry, problems)
-    return Listing(entries, problems)
+    return Listing(entries, problems, guessed=guessed)
 
 
 def zip_content(archive: ArchiveFile, entry: ArchiveEntry) -> Iterator[bytes]:
@@ -195,7 +204,7 @@ def _is_end(tail: bytes, at: int) -> bool:
     )
 
 
-def _records(archive: ArchiveFile, directory: _Directory) -> Iterator[_Record]:
+def _records(archive: ArchiveFile, directory: _Directory, *, as_0_1_0: bool) -> Iterator[_Record]:
     data = archive.read_at(directory.offset, directory.length)
     at = 0
     for _ in range(directory.entries):
@@ -214,8 +223,13 @@ def _records(archive: ArchiveFile, directory: _Directory) -> Iterator[_Record]:
             size, stored_size, offset = _zip64_values(extra.get(_EXTRA_ZIP64, b""), size, stored_size, offset)
         except struct.error as error:
             raise DamagedArchiveError(archive.name, "a zip64 field in its directory is cut short") from error
-        name = _decoded(raw_name, flags, extra.get(_EXTRA_UNICODE_PATH, b""))
-        yield _Record(raw_name, name, made_by >> 8, flags, method, crc32, stored_size, size, attributes, offset)
+        name = stated_name(raw_name, flags, extra.get(_EXTRA_UNICODE_PATH, b""))
+        is_guessed = name is None
+        if name is None:
+            name = raw_name.decode("cp437") if as_0_1_0 else guessed_name(raw_name)
+        yield _Record(
+            raw_name, name, made_by >> 8, flags, method, crc32, stored_size, size, attributes, offset, is_guessed
+        )
     if at != len(data):
         raise DamagedArchiveError(archive.name, "its directory has more entries than its end record says")
 
@@ -240,13 +254,32 @@ def _zip64_values(field: bytes, *values: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def _decoded(raw_name: bytes, flags: int, unicode_path: bytes) -> str:
-    """Return a name as text: UTF-8 when flagged or in Info-ZIP's extra field, else IBM code page 437."""
+def stated_name(raw_name: bytes, flags: int, unicode_path: bytes) -> str | None:
+    """Return a name whose encoding the zip states: ASCII, UTF-8 by its flag, or Info-ZIP's extra field; else None."""
     if flags & _UTF8 or raw_name.isascii():
         return raw_name.decode("utf-8", "surrogateescape")  # surrogates are refused by name, as 'not valid UTF-8'
     if len(unicode_path) > 5 and unicode_path[:5] == b"\1" + zlib.crc32(raw_name).to_bytes(4, "little"):
         return unicode_path[5:].decode("utf-8", "surrogateescape")
-    return raw_name.decode("cp437")
+    return None
+
+
+def guessed_name(raw_name: bytes) -> str:
+    """Return a name whose encoding nothing states: UTF-8 where it is that strictly, else IBM code page 437.
+
+    macOS writes UTF-8 without the flag. Text in a code page is hardly ever valid UTF-8 by chance.
+    """
+    try:
+        return raw_name.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw_name.decode("cp437")
+
+
+def name_as_guessed(name_of_0_1_0: str) -> str:
+    """Return how a name that version 0.1.0 read is read now; a list of files has the names as that read them."""
+    try:
+        return guessed_name(name_of_0_1_0.encode("cp437"))
+    except UnicodeEncodeError:
+        return name_of_0_1_0
 
 
 def _local_header(archive: ArchiveFile, record: _Record, directory: _Directory) -> tuple[int, str | None]:
