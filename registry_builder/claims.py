@@ -21,7 +21,16 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Role, Targets
 from tuf.api.serialization import DeserializationError
 
-from registry_builder.signing.roles import TargetPin, claim_role, claims_of, due_reason, role_section, same_authority
+from registry_builder.signing.roles import (
+    DUE,
+    EXPIRED,
+    TargetPin,
+    claim_role,
+    claims_of,
+    due_reason,
+    role_section,
+    same_authority,
+)
 from registry_builder.signing.trust import Trust, read_metadata_file, trust_files, trust_folder
 from registry_builder.source.config import RegistryConfig
 from registry_builder.state import PublishedState
@@ -61,10 +70,30 @@ class Waiting:
     threshold: int
     reason: str
 
+    @property
+    def is_unpublished(self) -> bool:
+        """Whether something of the source tree isn't published because of it, and not only a new signature due."""
+        return self.reason not in {DUE, EXPIRED}
+
     def __str__(self) -> str:
         what = ", ".join(map(str, self.plugins)) or f"namespace {self.namespace}"
+        return f"{what} waits for {self.said}"
+
+    def document(self) -> dict[str, object]:
+        """Return it as plain values, for ``--json``."""
+        return {
+            "namespace": self.namespace,
+            "plugins": [str(plugin) for plugin in self.plugins],
+            "missing": list(self.missing),
+            "threshold": self.threshold,
+            "reason": self.reason,
+        }
+
+    @property
+    def said(self) -> str:
+        """Whose signatures it waits for, why, and the command that makes them."""
         return (
-            f"{what} waits for {self.threshold} signature(s) of {', '.join(self.missing)} ({self.reason}): "
+            f"{self.threshold} signature(s) of {', '.join(self.missing)} ({self.reason}): "
             f"sealdex-builder namespace sign {self.namespace}"
         )
 

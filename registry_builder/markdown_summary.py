@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from registry_builder.claims import Waiting
 from registry_builder.compile.removed_events import Older
 from registry_builder.plan import PublishPlan
 from registry_builder.source.tree import Problem, Severity
@@ -33,12 +34,12 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", _flat(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\@", "&#64;")
 
 
-def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int) -> str:
-    """Return the problems of a source tree."""
+def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int, waiting: Iterable[Waiting] = ()) -> str:
+    """Return the problems of a source tree, and above them what waits for a team's signature."""
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
     head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
-    lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", ""]
+    lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", "", *_waiting(waiting)]
     if problems:
         lines += ["| | file | where | |", "| --- | --- | --- | --- |"]
         lines += [
@@ -59,8 +60,9 @@ def plan_markdown(plan: PublishPlan, title: str) -> str:
             "",
         ]
         lines += [*_bullets(_removed(each) for each in plan.older if each.plugin in plan.held), ""]
+    lines += _waiting(plan.waiting)
     if plan.is_empty:
-        lines += [f"{code(plan.storage)} is up to date" + (" but for that." if plan.held else "."), ""]
+        lines += [f"{code(plan.storage)} is up to date" + (" but for that." if plan.held or plan.waiting else "."), ""]
         return "\n".join([*lines, *_not_in_tree(plan)])
     lines += [f"Written to {code(plan.storage)}:", ""]
     new = set(plan.new_plugins)
@@ -78,6 +80,17 @@ def plan_markdown(plan: PublishPlan, title: str) -> str:
     lines += [f"| signed roles | {len(plan.reasons)} | |", ""]
     lines += _bullets(f"copied into the store: {code(artifact.url)}" for artifact in plan.ingest)
     return "\n".join([*lines, *_not_in_tree(plan)])
+
+
+def _waiting(waiting: Iterable[Waiting]) -> list[str]:
+    """Return what isn't published before a claimed namespace's team has signed."""
+    lines = []
+    for each in waiting:
+        what = ", ".join(code(str(plugin)) for plugin in each.plugins) or f"namespace {code(each.namespace)}"
+        missing = f"{each.threshold} signature(s) of {', '.join(map(code, each.missing))} ({escaped(each.reason)})"
+        command = code(f"sealdex-builder namespace sign {each.namespace}")
+        lines += [f"⏳ **Not published: {what} waits for {missing}.** The team signs it with {command}.", ""]
+    return lines
 
 
 def _not_in_tree(plan: PublishPlan) -> list[str]:

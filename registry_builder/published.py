@@ -2,71 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 
+from registry_builder.claims import Waiting
 from registry_builder.compile.index import Ingestion, same_manifest
 from registry_builder.compile.manifest import manifest_bytes, manifest_key, pin
+from registry_builder.compile.removed_events import Older, older
 from registry_builder.publisher import Publisher
-from registry_builder.signing.roles import TargetPin, bin_names, bin_of
+from registry_builder.signing.roles import TargetPin, bin_names, bin_of, claims_of
 from registry_builder.source.tree import SourcePlugin
 from registry_builder.state import PublishedReader, PublishedState
-from registry_builder.survey import Sources, target_pin
+from registry_builder.survey import PluginChange, Sources, Survey, plugin_change, same_document, target_pin
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, index_target
 
 
-def published_documents(publisher: Publisher) -> dict[PluginId, IndexDocument]:
-    """Return the index documents of one realm: of the tree's plugins, and with a complete tree of all others.
+@dataclass(frozen=True)
+class Compared:
+    """A realm as it is published, beside the source tree.
 
-    Where a plugin compiles to the bytes that are published, those are its document and nothing is read. Where a
-    release's manifest is the published one in another encoding (that of an older version of this program), its pin is
-    given as the one that it has now, so that equal pins mean equal manifests.
+    Attributes:
+        documents: the index documents of the tree's plugins, and with a complete tree those of all others. Where a
+            release's manifest is the published one in another encoding (that of an older version of this program), its
+            pin is given as the one that it has now, so that equal pins mean equal manifests.
+        older: plugins that the tree seems to have as they were earlier.
+        waiting: what a publish wouldn't publish because a claimed namespace's own keys haven't signed it.
+    """
+
+    documents: Mapping[PluginId, IndexDocument]
+    older: tuple[Older, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+
+
+def compare(publisher: Publisher) -> Compared:
+    """Compare the plugins of one realm with what is published.
+
+    Where a plugin compiles to the bytes that are published, nothing of it is read.
 
     Raises:
         VerificationError: what is published isn't what the trust root vouches for.
         UnavailableError: the storage doesn't answer.
     """
-    tree = publisher.tree
+    tree, now = publisher.tree, publisher.clock()
     plugins = {i: source for i, source in tree.plugins.items() if source.plugin.realm == publisher.realm}
-    with publisher.reader(publisher.clock()) as reader:
+    sources = Sources(plugins, is_complete=tree.complete, ingestion=Ingestion(enabled=tree.config.registry.ingest))
+    with publisher.reader(now) as reader:
         state = reader.open()
         if state is None:
-            return {}
+            changes = [plugin_change(source, sources.compile(i, None), None) for i, source in plugins.items()]
+            return Compared({}, waiting=_waiting(publisher, None, changes, now))
         names = bin_names(state.bits) if tree.complete else [bin_of(index_target(p), state.bits) for p in plugins]
         reader.load_bins(names)
-        return _documents(reader, state, plugins, Ingestion(enabled=tree.config.registry.ingest), tree.complete)
+        return _compared(publisher, reader, state, sources, now)
 
 
-def _documents(
-    reader: PublishedReader,
-    state: PublishedState,
-    plugins: Mapping[PluginId, SourcePlugin],
-    ingestion: Ingestion,
-    complete: bool,
-) -> dict[PluginId, IndexDocument]:
-    sources = Sources(plugins, is_complete=complete, ingestion=ingestion)
+def _compared(
+    publisher: Publisher, reader: PublishedReader, state: PublishedState, sources: Sources, now: datetime
+) -> Compared:
+    plugins = sources.plugins
     known: dict[PluginId, IndexDocument] = {}
     wanted: dict[PluginId, TargetPin] = {}
-    for plugin in plugins:
+    changes: list[PluginChange] = []
+    found_older: list[Older] = []
+    for plugin, source in plugins.items():
         published = state.pin(index_target(plugin))
-        if published is None:
-            continue
         compiled = sources.compile(plugin, None)
-        if target_pin(compiled.data) == published:
+        if published is None:
+            changes.append(plugin_change(source, compiled, None))
+        elif target_pin(compiled.data) == published:
             known[plugin] = compiled.document
         else:
             wanted[plugin] = published
-    if complete:
+    if sources.is_complete:
         for target, published in state.pins():
             namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
             plugin = PluginId(namespace, name)
             if plugin not in plugins:
                 wanted[plugin] = published
     for plugin, document in reader.documents.indexes(wanted).items():
-        known[plugin] = _reencoded(reader, plugins[plugin], document) if plugin in plugins else document
-    return known
+        if plugin not in plugins:
+            known[plugin] = document
+            continue
+        known[plugin] = _reencoded(reader, plugins[plugin], document)
+        compiled = sources.compile(plugin, document)
+        if (lacking := older(plugins[plugin], document, compiled.document)) is not None:
+            found_older.append(lacking)
+        if not same_document(compiled.document, document):
+            changes.append(plugin_change(plugins[plugin], compiled, document))
+    return Compared(known, tuple(found_older), _waiting(publisher, state, changes, now))
+
+
+def _waiting(
+    publisher: Publisher, state: PublishedState | None, changes: Sequence[PluginChange], now: datetime
+) -> tuple[Waiting, ...]:
+    claimed = claims_of(publisher.trust.targets_role)
+    if not publisher.tree.complete and state is not None and not set(claimed) <= set(state.claims):
+        return ()  # to tell takes all plugins of a namespace that was claimed just now
+    found = Survey(is_complete=publisher.tree.complete, changes=tuple(changes))
+    return publisher.decide_claims(state, found, now).waiting
 
 
 def _reencoded(reader: PublishedReader, source: SourcePlugin, document: IndexDocument) -> IndexDocument:
@@ -89,4 +126,4 @@ def _reencoded(reader: PublishedReader, source: SourcePlugin, document: IndexDoc
     return msgspec.structs.replace(document, releases=releases)
 
 
-__all__ = ["published_documents"]
+__all__ = ["Compared", "compare"]

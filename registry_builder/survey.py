@@ -87,7 +87,7 @@ class Survey:
             if change.source.id not in held:
                 continue
             if change.published is None:
-                del rows[change.source.id]
+                rows.pop(change.source.id, None)
             else:
                 rows[change.source.id] = catalogue_row(change.published)
         changes = tuple(change for change in self.changes if change.source.id not in held)
@@ -192,7 +192,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         if (lacking := older(sources.plugins[plugin], document, compiled.document)) is not None:
             found_older.append(lacking)
         # equal content that is only written differently is no change: another version of this program wrote it
-        if target_pin(compiled.data) != differing[plugin] and not _same(compiled.document, document):
+        if target_pin(compiled.data) != differing[plugin] and not same_document(compiled.document, document):
             changes.append(plugin_change(sources.plugins[plugin], compiled, document))
     carried = _carried(sources, state) if sources.is_complete else ()
     touched = carried if sources.is_complete else [change.source.id for change in changes]
@@ -238,7 +238,8 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
     )
 
 
-def _same(compiled: IndexDocument, published: IndexDocument) -> bool:
+def same_document(compiled: IndexDocument, published: IndexDocument) -> bool:
+    """Tell whether a compiled document says what the published one says, however that was encoded."""
     if not published.taken_back:  # as 0.1.0 publishes: what it doesn't say alone is no reason to publish again
         compiled = replace_fields(compiled, taken_back=())
     return compiled == published and encode_json(compiled) == encode_json(published)
@@ -276,4 +277,4 @@ def _shards(
     return reader.documents.shards({number: pin for number, pin in pins.items() if pin is not None})
 
 
-__all__ = ["PluginChange", "Sources", "Survey", "plugin_change", "survey", "target_pin"]
+__all__ = ["PluginChange", "Sources", "Survey", "plugin_change", "same_document", "survey", "target_pin"]

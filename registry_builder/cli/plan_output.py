@@ -52,6 +52,7 @@ def plan_document(plan: PublishPlan) -> dict[str, Any]:
             "events": [_event(event) for each in plan.older for event in each.events],
         },
         "held": [str(plugin) for plugin in plan.held],
+        "waiting": [each.document() for each in plan.waiting],
         "uploads": {
             kind: [{"key": u.key, "size": u.size, "sha256": u.sha256} for u in uploads]
             for kind, uploads in plan.uploads

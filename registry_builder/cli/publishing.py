@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,6 +47,9 @@ _ONLY = click.option(
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
 @ACCEPT_REMOVED
+@click.option(
+    "--require-all", is_flag=True, help="Exit 1 when something waits for the signature of a claimed namespace's team."
+)
 @click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
 @FILES
 @SUMMARY
@@ -58,6 +61,7 @@ def publish(
     only: tuple[PluginId, ...],
     dry_run: bool,
     accept_removed: tuple[PluginId, ...],
+    require_all: bool,
     no_site: bool,
     files: bool,
     summary: Path | None,
@@ -90,6 +94,8 @@ def publish(
             append(summary, plan_markdown(each.plan, title))
     out.result({"dry_run": dry_run, "realms": [_document(result) for result in results]})
     refuse_held(results, dry_run=dry_run)
+    if require_all:
+        _refuse_waiting(results)
 
 
 @click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
@@ -319,6 +325,17 @@ def _publish_realms(
     if not results:
         raise NotFoundError(f"none of {', '.join(map(str, only))} is in realm {realm}", untouched="nothing was written")
     return results
+
+
+def _refuse_waiting(results: Iterable[PublishResult]) -> None:
+    waiting = [each for result in results for each in result.plan.waiting if each.is_unpublished]
+    if waiting:
+        raise SealdexError(
+            f"not everything is published: {'; '.join(map(str, waiting))}",
+            subject=", ".join(dict.fromkeys(each.namespace for each in waiting)),
+            untouched="what waits is published as before",
+            hint="commit what the team signs, and publish again; without --require-all this is exit code 0",
+        )
 
 
 def _realms(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry_builder.cli.reading import append, reader_storage
 from registry_builder.source.lint import lint
@@ -12,8 +13,10 @@ from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.cli.output import Output
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument
 from sealdex.wording import counted
+
+if TYPE_CHECKING:
+    from registry_builder.published import Compared
 
 
 def validate_tree(
@@ -28,8 +31,9 @@ def validate_tree(
     """Lint a tree, or the named plugins of it, show everything and return the exit code."""
     tree = load_tree(root, only=plugins or None)
     compared = {} if offline else _published(out, tree, by_url=by_url)
-    published = {plugin: document for documents in compared.values() for plugin, document in documents.items()}
-    problems = lint(tree, published=published or None)
+    published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
+    problems = sorted({*lint(tree, published=published or None), *_comparisons(compared.values())})
+    waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
         from registry_builder.site.lint_site import site_problems  # noqa: PLC0415  # needs Jinja2
 
@@ -49,7 +53,7 @@ def validate_tree(
     if summary is not None:
         from registry_builder.markdown_summary import problems_markdown  # noqa: PLC0415  # as below
 
-        append(summary, problems_markdown(problems, len(tree.plugins), releases))
+        append(summary, problems_markdown(problems, len(tree.plugins), releases, waiting))
     out.result(
         {
             "valid": not errors,
@@ -58,26 +62,45 @@ def validate_tree(
             "errors": len(errors),
             "warnings": len(problems) - len(errors),
             "compared_with": sorted(compared),
+            "waiting": [each.document() for each in waiting],
             "problems": [_document(problem) for problem in problems],
         }
     )
     return 1 if errors else 0
 
 
-def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, dict[PluginId, IndexDocument]]:
+def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
+    """Yield what publishing this tree would leave as it is published, and what waits: warnings, as it is no fault."""
+    for realm in compared:
+        for each in realm.older:
+            if each.events:
+                message = (
+                    "lacks events that are published, so publishing leaves the plugin as it is: "
+                    f"{', '.join(map(str, each.events))}; is this an older checkout? git pull"
+                )
+                yield Problem(f"plugins/{each.plugin}/status.json", "", message, Severity.WARNING)
+        for waits in realm.waiting:
+            said = f"waits for {waits.said}; or publish where its keys are"
+            for plugin in waits.plugins:
+                yield Problem(f"plugins/{plugin}", "", said, Severity.WARNING)
+            if not waits.plugins:
+                yield Problem("registry.toml", f"namespaces.{waits.namespace}", said, Severity.WARNING)
+
+
+def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:
     """Read what is published, realm by realm; what can't be reached is said and does without."""
-    from registry_builder.published import published_documents  # noqa: PLC0415  # as above
+    from registry_builder.published import compare  # noqa: PLC0415  # as above
     from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
     from registry_builder.signing.trust import trust_folder  # noqa: PLC0415  # as above
 
-    found: dict[str, dict[PluginId, IndexDocument]] = {}
+    found: dict[str, Compared] = {}
     for realm in tree.config.realms:
         if not trust_folder(tree.root, realm).is_dir():
             continue  # without a trust root nothing can have been published
         try:
             # expired metadata is still signed: it says what was published, and validate grants no trust
             place = reader_storage(tree.config, realm, by_url=by_url)
-            found[realm] = published_documents(open_publisher(tree, realm, storage=place, allow_expired=True))
+            found[realm] = compare(open_publisher(tree, realm, storage=place, allow_expired=True))
         except VerificationError:
             raise
         except SealdexError as error:  # the other realms are still wanted

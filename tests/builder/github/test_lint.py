@@ -133,3 +133,9 @@ def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_p
     assert builder("init", tree, "--github") == 0
     assert (tree / "action.yml").read_text() == "mine\n"
     assert len(workflows(tree)) == 4
+
+
+def test_a_job_that_leaves_releases_waiting_is_red(registry: Path) -> None:
+    steps = yaml.safe_load((registry / ".github/workflows/publish.yml").read_text())["jobs"]["publish"]["steps"]
+    (command,) = [step["run"] for step in steps if step.get("name") == "Publish"]
+    assert command == 'sealdex-builder publish --require-all --summary "$GITHUB_STEP_SUMMARY"'
