@@ -50,7 +50,7 @@ PLUGIN_ID = PluginIdParam()
 @output_options
 @click.pass_context
 def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, github: bool) -> None:
-    """Make a source tree in FOLDER: registry.toml, .gitignore, README.md, plugins/.
+    """Make a source tree in FOLDER: registry.toml, .gitattributes, .gitignore, README.md, plugins/.
 
     Files that are there already are left alone. Keys are never made inside the tree: development keys go to
     $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and a production registry makes its keys with `keys create`.

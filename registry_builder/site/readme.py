@@ -61,7 +61,8 @@ def render_readme(source: bytes, name: str) -> Markup:
     reader's address is nobody's business. Relative links have nothing to point at here and become plain text; links
     to a place in the README (a heading, ``<a name>``, an id) lead there.
     """
-    tokens = _parser().parse(source[:MAX_README_BYTES].decode("utf-8", errors="replace").replace("\0", "\ufffd"))
+    text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
+    tokens = _parser().parse(text)
     if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[1].content.strip().lower() == name.lower():
         del tokens[:3]
     slugs: dict[str, int] = {}

@@ -57,7 +57,7 @@ class Made:
 
 
 def init_tree(folder: Path, *, name: str | None = None) -> Made:
-    """Make a source tree: registry.toml, .gitignore, README.md, JSON Schemas for editors and an empty plugins folder.
+    """Make a source tree: registry.toml, what git is to know, README.md, schemas for editors, an empty plugins folder.
 
     Files that are there are left alone, so an existing git repository can become a registry.
 
@@ -82,6 +82,7 @@ def init_tree(folder: Path, *, name: str | None = None) -> Made:
         raise UsageError(f"'{chosen}' {problem}", untouched="nothing was written", hint="give --name")
     values = {"name": chosen, "id": secrets.token_hex(4), "title": chosen.replace("-", " ").capitalize()}
     contents = {
+        ".gitattributes": _render("registry/gitattributes.j2", values),
         ".gitignore": _render("registry/gitignore.j2", values),
         "README.md": _render("registry/README.md.j2", values),
         "plugins/.gitkeep": "",

@@ -20,8 +20,12 @@ _MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16",
     codecs.BOM_UTF16_BE: "UTF-16",
 }
-# In the order in which they are tried: a text in one of the first is hardly ever valid in it by chance.
-_MULTIBYTE = ("GB18030", "SHIFT_JIS", "BIG5", "EUC-KR")
+# Encodings that are told by the characters which a text in them has, from first to last, and by how many of all.
+_SCRIPTS = (
+    ("SHIFT_JIS", "\u3040", "\u30ff", 0.3),
+    ("EUC-JP", "\u3040", "\u30ff", 0.3),
+    ("EUC-KR", "\uac00", "\ud7a3", 0.8),
+)
 _CONFLICT = re.compile(rb"^(?:<{7} .*|<{7}|={7}|>{7} .*|>{7}|\|{7} .*)\r?$", re.MULTILINE)
 
 
@@ -66,44 +70,41 @@ def other_encoding(data: bytes) -> str | None:
     for mark, name in _MARKS.items():
         if data.startswith(mark):
             return name
+    if b"\0" in data:
+        even, odd = data[::2].count(0), data[1::2].count(0)
+        return "UTF-16LE" if odd > even else "UTF-16BE" if even > odd else ""
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
         return _guess(data)
-    if b"\0" in data:
-        even, odd = data[::2].count(0), data[1::2].count(0)
-        return "UTF-16LE" if odd > even else "UTF-16BE" if even > odd else ""
     return None
 
 
 def _guess(data: bytes) -> str:
-    """Tell the probable encoding: one of many bytes a character where all of them are valid there, else Latin-1.
-
-    In a text of Latin letters, bytes above 127 mostly stand alone; in the others they come in pairs.
-    """
+    """Tell the probable encoding of a text that isn't UTF-8: the person who converts it sees whether it is right."""
+    for name, first, last, share in _SCRIPTS:
+        if _share(data, name, first, last) >= share:
+            return name
     runs = re.findall(rb"[\x80-\xff]+", data)
-    alone = sum(len(run) == 1 for run in runs)
-    if alone * 2 < len(runs):
-        for name in _MULTIBYTE:
-            try:
-                text = data.decode(name)
-            except UnicodeDecodeError:
-                continue
-            if _is_plausible(text):
+    # bytes above 127 come in pairs in Chinese, and mostly stand alone between Latin letters
+    if sum(len(run) == 1 for run in runs) * 2 < len(runs):
+        for narrow, name in (("GB2312", "GB18030"), ("BIG5", "BIG5"), ("GB18030", "GB18030")):
+            if _share(data, narrow, "\u3000", "\uffee") > 0.9:
                 return name
     try:
         data.decode("cp1252")
     except UnicodeDecodeError:
         return ""
-    return "WINDOWS-1252" if any(0x80 <= byte < 0xA0 for byte in data) else "ISO-8859-1"
+    return "WINDOWS-1252" if re.search(rb"[\x80-\x9f]", data) else "ISO-8859-1"
 
 
-def _is_plausible(text: str) -> bool:
-    """Tell whether characters beyond ASCII are mostly those that texts are written in, not rare or unassigned ones."""
-    beyond = [char for char in text if char > "\x7f"]
-    usual = sum("\u3000" <= c <= "\u30ff" or "\u4e00" <= c <= "\u9fff" or "\uac00" <= c <= "\ud7a3" or c >= "\uff00"
-                for c in beyond)  # fmt: skip
-    return usual * 10 >= len(beyond) * 9
+def _share(data: bytes, encoding: str, first: str, last: str) -> float:
+    """Return how much of what is beyond ASCII lies in a range of characters; 0 where the bytes aren't valid."""
+    try:
+        beyond = [char for char in data.decode(encoding) if char > "\x7f"]
+    except UnicodeDecodeError:
+        return 0
+    return sum(first <= char <= last for char in beyond) / max(1, len(beyond))
 
 
 def conflict_problem(data: bytes) -> str | None:
