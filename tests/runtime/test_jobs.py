@@ -224,6 +224,80 @@ def test_job_run_on_the_command_line(
     assert "said" in captured.err
 
 
+@pytest.fixture
+def on_command_line(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Path:
+    config = scene.folder / "config.toml"
+    config.write_text(f'[registries.public]\nurl = "{scene.published.as_uri()}/"\nroot = "root.json"\n')
+    monkeypatch.setenv("SEALDEX_CONFIG", str(config))
+    monkeypatch.setenv("SEALDEX_STORE", str(scene.folder / "store"))
+    return scene.folder / "job.json"
+
+
+@pytest.mark.parametrize(
+    ("plugins", "commands", "ran"),
+    [
+        (["acme/staged"], ["true", "true"], "commands run: 0 of 2; stages called: before, on_failure, after"),
+        (["acme/notify"], ["true", "false", "true"], "commands run: 2 of 3; stages called: before, on_failure, after"),
+        (["acme/broken"], ["true"], "commands run: 0 of 1; stages called: none"),
+    ],
+)
+def test_a_job_that_fails_says_what_of_it_was_run(
+    scene: Scene,
+    on_command_line: Path,
+    capsys: pytest.CaptureFixture[str],
+    plugins: list[str],
+    commands: list[str],
+    ran: str,
+) -> None:
+    needed = [
+        scene.plugin(name, **({"config": {"fails": "before"}} if name == "acme/staged" else {})) for name in plugins
+    ]
+    on_command_line.write_text(json.dumps({"job_id": "b", "plugins": needed, "commands": commands}))
+    capsys.readouterr()
+    assert main(["job", "run", str(on_command_line)]) == 1
+    assert f"untouched: {ran}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("plugin", ["acme/notify", "acme/native"])
+def test_a_disabled_plugin_fails_the_job_before_its_commands(
+    scene: Scene, on_command_line: Path, capsys: pytest.CaptureFixture[str], plugin: str
+) -> None:
+    assert main(["install", plugin]) == 0
+    assert main(["disable", plugin]) == 0
+    job = {"job_id": "b", "plugins": [scene.plugin(plugin)], "commands": ["echo never"]}
+    on_command_line.write_text(json.dumps(job))
+    capsys.readouterr()
+    assert main(["job", "run", str(on_command_line)]) == 1
+    said = capsys.readouterr()
+    assert f"{plugin} is disabled" in said.err
+    assert "commands run: 0 of 1; stages called: none" in said.err
+    assert "never" not in said.out
+
+
+def test_rollback_passes_over_what_jobs_brought(
+    scene: Scene, on_command_line: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a person switched is taken back, not what a job put beside it since; nor with what lies below it."""
+    assert main(["install", "acme/staged"]) == 0
+    job = {"job_id": "b", "plugins": [scene.plugin("acme/native")], "commands": ["tool"]}
+    on_command_line.write_text(json.dumps(job))
+    assert main(["job", "run", str(on_command_line)]) == 0
+    assert main(["rollback"]) == 0
+    capsys.readouterr()
+    assert main(["list", "--json"]) == 0
+    installed = json.loads(capsys.readouterr().out)["installed"]
+    assert [(row["plugin"], row["current"]) for row in installed] == [("acme/native", False)]
+    assert main(["history", "--json"]) == 0
+    changes = json.loads(capsys.readouterr().out)["changes"]
+    assert [(c["command"], c["holds"]) for c in changes] == [
+        ("rollback", False),
+        ("install acme/native@=1.0.0", True),
+        ("install acme/staged", False),
+    ]
+    assert main(["rollback"]) == 2  # there is nothing left that a person did
+    assert main(["job", "run", str(on_command_line)]) == 0
+
+
 def test_what_a_job_needs_is_not_uninstalled_while_it_runs(scene: Scene) -> None:
     """Also a program that only its commands call, and that no manager loads."""
     tried: list[str] = []

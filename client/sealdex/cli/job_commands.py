@@ -32,7 +32,7 @@ def run(context: Context, file: Path) -> None:
     and the results of all stages to stdout.
     """
     from sealdex.runtime.errors import PluginError  # noqa: PLC0415  # `job --help` needn't wait for these
-    from sealdex.runtime.job_model import PluginExecutionResult, as_plain, load_job  # noqa: PLC0415  # the same
+    from sealdex.runtime.job_model import PluginExecutionResult, as_plain, load_job, what_ran  # noqa: PLC0415  # the same
     from sealdex.runtime.jobs import run_job  # noqa: PLC0415  # the same
 
     out = context.out
@@ -59,7 +59,7 @@ def run(context: Context, file: Path) -> None:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
     if not done.success:
         error = PluginError(
-            f"job {done.job_id} failed: {done.error_message}", subject=str(file), untouched="all stages were run"
+            f"job {done.job_id} failed: {done.error_message}", subject=str(file), untouched=what_ran(asked, done)
         )
         error.details = as_plain(done)  # type: ignore[attr-defined]  # `sealdex.cli.advice` shows it in json mode
         raise error

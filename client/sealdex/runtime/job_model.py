@@ -125,6 +125,12 @@ class JobResult(Struct, frozen=True):
     plugin_results: tuple[PluginExecutionResult, ...]
 
 
+def what_ran(job: Job, result: JobResult) -> str:
+    """Say how far a job came: how many of its commands were run, and which stages were called."""
+    called = dict.fromkeys(each.stage for each in result.plugin_results if each.stage in STAGES)
+    return f"commands run: {len(result.commands)} of {len(job.commands)}; stages called: {', '.join(called) or 'none'}"
+
+
 def load_job(path: Path) -> Job:
     """Read a job from a TOML or JSON file.
 

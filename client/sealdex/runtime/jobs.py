@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from sealdex.runtime.process_group import ProcessGroup, pump
 from sealdex.store.holds import JOB, hold
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store
+from sealdex.store.state import StoredStatus
 from sealdex.store.verify import verify_installation, worse_than_extra
 
 LOAD_STAGE = "load"
@@ -75,7 +77,7 @@ def run_job(
         plugins = stack.enter_context(
             PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer)
         )
-        return _Run(asked, installed, plugins, on_line, on_result).run()
+        return _Run(asked, installed, plugins, StoredStatus(Store(client.config.store)), on_line, on_result).run()
 
 
 def ensure(client: Client, needed: JobPlugin) -> Installation:
@@ -120,12 +122,14 @@ class _Run:
         job: Job,
         installed: list[Installation],
         plugins: PluginManager,
+        status: StoredStatus,
         on_line: Callable[[str], None] | None,
         on_result: Callable[[PluginExecutionResult | CommandResult], None] | None,
     ) -> None:
         self._job = job
         self._installed = installed
         self._plugins = plugins
+        self._status = status
         self._on_line = on_line or (lambda _: None)
         self._on_result = on_result or (lambda _: None)
         self._loaded: list[JobPlugin] = []
@@ -146,6 +150,9 @@ class _Run:
         for needed, installation in zip(self._job.plugins, self._installed, strict=True):
             manifest = installed_manifest(installation)
             kind = manifest.runtime.kind if manifest.runtime is not None else "python"
+            if not self._status.is_enabled(needed.plugin):
+                problem = problem or self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
+                continue
             if manifest.entry_point is None or kind not in {"python", "process"}:
                 continue  # a model, a native program: installed is all that it can be
 
@@ -251,6 +258,10 @@ class _Run:
         finally:
             group.stop(_GRACE_S)
             printing.join(_GRACE_S)
+
+
+def _refuse_disabled(needed: JobPlugin) -> None:
+    raise PluginError(f"{needed.plugin} is disabled", hint=f"sealdex enable {needed.plugin}")
 
 
 def _name(needed: JobPlugin) -> str:

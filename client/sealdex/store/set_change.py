@@ -231,6 +231,8 @@ def roll_back(
 ) -> RolledBack:
     """Return to the state before the last change that isn't taken back yet, or to the state after change ``to``.
 
+    A change that only put versions beside those in use is passed over: a job has brought them, and may need them again.
+
     What these changes brought into the store goes, but for what is being used; what they took out is put back. What
     can't be put back and was in use is an error; what only lay there is told.
 
@@ -247,7 +249,7 @@ def roll_back(
         VerificationError, InstallError: as `changing`, or putting a version back failed; nothing was changed.
     """
     with changing(store, "rollback" if to is None else f"rollback --to {to}") as change:
-        standing = not_taken_back(State(store).history())
+        standing = [each for each in not_taken_back(State(store).history()) if not each.is_aside or each.id == to]
         taken = standing[:1] if to is None else _after(standing, to)
         if not taken:
             raise UsageError(
@@ -290,12 +292,13 @@ def _with_ways_back(
 def not_taken_back(history: Sequence[Change]) -> list[Change]:
     """Return the changes that still hold, newest first; pure.
 
-    A rollback takes back everything from the change it names up to itself, rollbacks in between included.
+    A rollback takes back everything from the change it names up to itself, rollbacks in between included; but not what
+    only lay beside.
     """
     standing: list[Change] = []
     below: int | None = None
     for change in history:
-        if below is not None and change.id >= below:
+        if below is not None and change.id >= below and not change.is_aside:
             continue
         if change.undoes is not None:
             below = change.undoes

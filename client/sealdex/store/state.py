@@ -137,6 +137,12 @@ class Change:
     undoes: int | None
     members: tuple[Member, ...]
 
+    @property
+    def is_aside(self) -> bool:
+        """Whether it only put versions beside those in use, as jobs do; nothing that anybody switched depends on it."""
+        adds_only = all(m.before == m.after and m.unpacks and not m.removes for m in self.members)
+        return self.undoes is None and bool(self.members) and adds_only
+
 
 class State:
     """The database of one store; making one touches nothing, reading from one that isn't there finds nothing.
