@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes pins/: every package that anything here installs, by version and digest, for every supported Python and system.
 # Keeps the versions that are pinned and adds what is missing; UPGRADE=all takes the newest of everything, UPGRADE=NAME
-# of one package. Called by `make pins`. See pins/README.md.
+# of one package. With the argument `node` only the lock files of node. Called by `make pins`. See pins/README.md.
 set -eu
 cd "$(dirname "$0")/.."
 uv=${UV:-.venv/uv/bin/uv}
@@ -21,14 +21,16 @@ compile() {
         --no-emit-index-url --no-emit-find-links --no-emit-package sealdex $upgrade --output-file "pins/$file.txt" "$@"
 }
 
-# The largest set first: the others take what it took.
-compile test pyproject.toml client/pyproject.toml --all-extras --group dev
-compile builder-sigstore pyproject.toml client/pyproject.toml --extra sigstore --constraints pins/test.txt
-compile builder pyproject.toml client/pyproject.toml --constraints pins/test.txt
-compile client client/pyproject.toml --constraints pins/test.txt
-compile build --group build --constraints pins/test.txt
-compile pins --group pins --constraints pins/test.txt
-compile kms --group kms
+if [ "${1:-all}" = all ]; then
+    # The largest set first: the others take what it took.
+    compile test pyproject.toml client/pyproject.toml --all-extras --group dev
+    compile builder-sigstore pyproject.toml client/pyproject.toml --extra sigstore --constraints pins/test.txt
+    compile builder pyproject.toml client/pyproject.toml --constraints pins/test.txt
+    compile client client/pyproject.toml --constraints pins/test.txt
+    compile build --group build --constraints pins/test.txt
+    compile pins --group pins --constraints pins/test.txt
+    compile kms --group kms
+fi
 
 if command -v npm >/dev/null; then
     for folder in tests/interop/node tests/browser/node tests/builder/github/node benchmarks/node; do

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import runpy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -183,3 +184,11 @@ def test_the_lock_files_of_node_hold_digests_and_no_address() -> None:
         packages = {name: each for name, each in json.loads(text)["packages"].items() if name}
         assert [name for name, each in packages.items() if "integrity" not in each] == [], path
         assert [name for name, each in packages.items() if "resolved" in each] == [], path
+
+
+def test_what_our_bounds_keep_out_is_named() -> None:
+    script = runpy.run_path(str(REPOSITORY / "scripts" / "held_back.py"))
+    asked = [*map(Requirement, ["tuf>=7.0.1,<8", "PyYAML>=6.0,<7", "packaging>=24.2"])]
+    newer = {"tuf": "8.0.0", "pyyaml": "6.9", "packaging": "99.0", "other": "1.0"}
+    assert script["held_back"](newer, asked) == ["- `tuf` 8.0.0 is out, and we ask for `<8,>=7.0.1`"]
+    assert {"tuf", "jsonschema", "python-pkcs11", "sigstore"} <= {each.name for each in script["shipped"]()}

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 from support.browse_registry import GENERATED, NAMESPACE, PAGES
 from support.browser import Open, Watch
-from support.node_tools import installed
+from support.node_tools import installed, node
 
 NODE = Path(__file__).parent / "node"
 PHONE = ViewportSize(width=320, height=640)  # WCAG 2.2, 1.4.10: nothing scrolls in two directions at this width
@@ -77,7 +77,7 @@ def test_a_page_is_accessible_in_both_themes_and_fits(open_page: Open, axe: str,
 def test_all_pages_are_valid_html(published: Path, tmp_path: Path) -> None:
     modules = installed(NODE)
     report = tmp_path / "report.json"  # into a pipe it ends before all is written
-    command = ["node", str(modules / ".bin" / "html-validate"), "--config", "html-validate.json"]
+    command = [node(), str(modules / ".bin" / "html-validate"), "--config", "html-validate.json"]
     # what authors upload below plugins/ is no page; of the generated plugins, all alike, a few are enough
     pages = [str(path) for path in published.rglob("*.html") if not _SKIPPED.match(str(path.relative_to(published)))]
     assert len(pages) > len(PAGES)

