@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from sealdex.model.environment import Environment, detect_environment
+    from sealdex.host_facts import detect_environment
+    from sealdex.model.environment import Environment
     from sealdex.model.ids import PluginId
     from sealdex.observing import Observer
     from sealdex.resolve import Choice, Policy, Request, Resolution
@@ -40,7 +41,8 @@ _HOMES = {
         "ConfigError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError", "UnavailableError",
         "UsageError", "VerificationError",
     ),
-    "model.environment": ("Environment", "detect_environment"),
+    "host_facts": ("detect_environment",),
+    "model.environment": ("Environment",),
     "model.ids": ("PluginId",),
     "observing": ("Observer",),
     "resolve": ("Choice", "Policy", "Request", "Resolution"),

@@ -22,8 +22,9 @@ from sealdex.config_document import (
 )
 from sealdex.config_layers import sections_of, with_layers
 from sealdex.errors import ConfigError, NoRegistryError, NotFoundError
+from sealdex.host_facts import detect_environment
 from sealdex.model.decode import DocumentError, read_values
-from sealdex.model.environment import Environment, detect_environment
+from sealdex.model.environment import Environment
 from sealdex.places import config_file, store_folder
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.layout import Store

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import struct
 import sys
 
 from msgspec import Struct
@@ -28,7 +29,8 @@ class Environment(Struct, frozen=True, omit_defaults=True):
     """Facts and labels of a host.
 
     Attributes:
-        labels: label key to value; ``os`` and ``arch`` are detected, configuration adds the rest.
+        labels: label key to value; ``os``, ``arch`` and what `sealdex.host_facts` finds are detected, configuration
+            adds the rest and overrides.
         tags: compatibility tags the host offers, such as ``cuda-11.8``.
         host_version: version of the host program that plugins load into; None when it doesn't say.
     """
@@ -49,9 +51,19 @@ class Environment(Struct, frozen=True, omit_defaults=True):
 
 
 def detect_environment() -> Environment:
-    """Read ``os`` and ``arch`` of the running host, in the spelling that Go and OCI use."""
+    """Read ``os`` and ``arch`` of the running host, in the spelling that Go and OCI use; see `sealdex.host_facts`."""
     os_name = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}.get(
         sys.platform, sys.platform
     )
     machine = platform.machine().lower()
-    return Environment(labels={"os": os_name, "arch": _ARCHITECTURES.get(machine, machine)})
+    return Environment(labels={"os": os_name, "arch": userland(os_name, _ARCHITECTURES.get(machine, machine))})
+
+
+def userland(os_name: str, arch: str, pointer_bytes: int = struct.calcsize("P")) -> str:
+    """Return what programs run here: on Linux a kernel of 64 bits may have a userland of 32, as on a Raspberry Pi.
+
+    A Python of 32 bits says nothing on Windows, where one is as usual as one of 64.
+    """
+    if os_name == "linux" and pointer_bytes == 4:
+        return {"amd64": "386", "arm64": "arm"}.get(arch, arch)
+    return arch
