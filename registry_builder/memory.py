@@ -34,8 +34,9 @@ class Seen(msgspec.Struct, frozen=True):
 class Memory:
     """The file above for one realm in one storage."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
+        self._read_only = read_only
 
     def load(self) -> Seen | None:
         """Return what was last seen, or None when nothing was; a damaged file counts as nothing."""
@@ -45,7 +46,9 @@ class Memory:
             return None
 
     def save(self, seen: Seen) -> None:
-        """Remember a verified state, unless a newer one is remembered already."""
+        """Remember a verified state, unless a newer one is remembered already, or this is only for reading."""
+        if self._read_only:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(f"{self.path}.lock"):
             before = self.load()
@@ -59,10 +62,10 @@ class Memory:
             beside.replace(self.path)
 
 
-def memory_of(config: RegistryConfig, realm: str, storage_description: str) -> Memory:
+def memory_of(config: RegistryConfig, realm: str, storage_description: str, *, read_only: bool = False) -> Memory:
     """Return this machine's memory of a realm in a storage; the same realm elsewhere is remembered apart."""
     state_home = os.environ.get("XDG_STATE_HOME")
     base = Path(state_home) if state_home else Path.home() / ".local" / "state"
     folder = base / "sealdex-builder" / "seen" / f"{config.registry.name}-{config.registry.id}"
     place = hashlib.sha256(storage_description.encode()).hexdigest()[:12]
-    return Memory(folder / f"{realm}-{place}.json")
+    return Memory(folder / f"{realm}-{place}.json", read_only=read_only)

@@ -21,6 +21,7 @@ from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.ingest import ingest
 from registry_builder.invalidation import invalidate
+from registry_builder.pages import on_live_state
 from registry_builder.plan import IngestedArtifact, PublishPlan
 from registry_builder.planned_files import PlannedFile, planned_files
 from registry_builder.prepublish import check_attachments, check_new_releases, check_readmes
@@ -33,7 +34,7 @@ from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
 from registry_builder.survey import Sources, Survey, survey
 from registry_builder.verified import TamperedError
-from sealdex.errors import SealdexError
+from sealdex.errors import SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 
@@ -102,6 +103,7 @@ def publish(
     only: Collection[PluginId] | None = None,
     dry_run: bool = False,
     accept_removed: Collection[PluginId] = (),
+    first_publish: bool = False,
 ) -> PublishResult:
     """Publish a realm of a source tree.
 
@@ -110,6 +112,7 @@ def publish(
         only: publish just these plugins; what it costs then doesn't depend on how many others there are.
         dry_run: plan, and write nothing.
         accept_removed: plugins that are published although they lack events that are published already.
+        first_publish: for a realm on GitHub Pages: a person says that nothing was ever deployed.
 
     Raises:
         NotAllPublishedError: plugins lack events that are published already. They stay as they are published, and all
@@ -122,6 +125,12 @@ def publish(
         UnavailableError: the storage doesn't answer.
     """
     tree, config = publisher.tree, publisher.tree.config
+    if only is not None and config.realms[publisher.realm].is_pages:
+        raise UsageError(
+            "a deployment to GitHub Pages replaces everything, so everything is published at once",
+            untouched="nothing was written",
+            hint="leave --only out",
+        )
     plugins = plugins_of(tree, publisher.realm, only)
     check_leaks(tree, publisher.realm, list(plugins.values()))
     sources = Sources(
@@ -129,6 +138,7 @@ def publish(
         is_complete=tree.complete and only is None,
         ingestion=Ingestion(enabled=config.registry.ingest),
     )
+    publisher = on_live_state(publisher, first_publish=first_publish, dry_run=dry_run)
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
     job = _Job(publisher, sources, dry_run=dry_run, accept_removed=accept_removed)
     try:

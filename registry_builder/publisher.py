@@ -225,7 +225,7 @@ def open_publisher(
         storage=place,
         trust=load_trust(tree.root, realm, realm_marker(tree.config, realm)),
         keyring=keyring or Keyring(tree.config, tree.root),
-        memory=memory_of(tree.config, realm, place.description) if use_memory else None,
+        memory=_memory(tree, realm, place) if use_memory else None,
         clock=clock,
         # a local disk answers at once, and what remains is computing, which threads only make slower
         workers=workers or (1 if isinstance(place, FolderStorage) else _REMOTE_WORKERS),
@@ -235,3 +235,11 @@ def open_publisher(
         site=site,
         notice=notice,
     )
+
+
+def _memory(tree: SourceTree, realm: str, place: Storage) -> Memory:
+    section = tree.config.realms[realm]
+    if section.is_pages and section.url is not None:
+        # what lies in the folder is published once it is deployed, and `registry_builder.pages` remembers that
+        return memory_of(tree.config, realm, section.url.rstrip("/"), read_only=True)
+    return memory_of(tree.config, realm, place.description)

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Snapshot, Targets
+from tuf.api.metadata import Metadata, Root, Snapshot, T, Targets
 from tuf.api.serialization import DeserializationError
 
 from registry_builder.compile.manifest import manifest_key, readme_key
 from registry_builder.publisher import Publisher
 from registry_builder.signing.roles import TargetPin, realm_marker
-from registry_builder.state import PublishedReader, PublishedState
+from registry_builder.state import PublishedReader, PublishedState, RoleFile
 from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import ObjectMissingError, Storage
 from registry_builder.storage.inventory import inventory_of
@@ -64,7 +64,54 @@ def walk(publisher: Publisher, reader: PublishedReader) -> tuple[PublishedState,
     state = reader.open()
     if state is None:
         raise NotFoundError(f"nothing is published in {publisher.storage.description} yet", subject=publisher.realm)
-    return state, _Walk(publisher, state, reader.documents).run()
+    return state, walk_state(publisher, state, reader)
+
+
+def walk_state(publisher: Publisher, state: PublishedState, reader: PublishedReader) -> Reached:
+    """Walk a state that ``reader`` opened, as `walk` does."""
+    return _Walk(publisher, state, reader.documents).run()
+
+
+def state_before(publisher: Publisher, state: PublishedState) -> PublishedState | None:
+    """Return the state that the snapshot before that of ``state`` stands for, to be walked; None when it can't be had.
+
+    It is what readers with a timestamp out of a cache still ask for. Its signatures are verified, by the keys in force.
+    """
+    version = state.snapshot.version - 1
+    root = publisher.trust.root
+
+    def read(role: str, number: int, delegator: Root | Targets, kind: type[T]) -> tuple[RoleFile, T]:
+        key = f"metadata/{number}.{role}.json"
+        data = publisher.storage.get(key, max_bytes=MAX_METADATA_BYTES).data
+        if problem := file_problem(key.rpartition("/")[2], data, publisher.marker):
+            raise tampered(publisher.storage, key, problem)
+        metadata = Metadata[T].from_bytes(data)
+        delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        if not isinstance(metadata.signed, kind) or metadata.signed.version != number:
+            raise tampered(publisher.storage, key, f"it is not version {number}")
+        return RoleFile(number, metadata.signed.expires, data), metadata.signed
+
+    try:
+        snapshot_file, snapshot = read("snapshot", version, root, Snapshot)
+        versions = {name.removesuffix(".json"): meta.version for name, meta in snapshot.meta.items()}
+        targets_file, targets = read("targets", versions["targets"], root, Targets)
+        packages_file, packages = read("packages", versions["packages"], targets, Targets)
+    except (*_METADATA_ERRORS, KeyError, ValueError):
+        return None
+    if packages.delegations is None or packages.delegations.succinct_roles is None:
+        return None
+    return replace(
+        state,
+        snapshot=snapshot_file,
+        versions=versions,
+        targets=targets_file,
+        targets_role=targets,
+        packages=packages_file,
+        packages_role=packages,
+        bits=packages.delegations.succinct_roles.bit_length,
+        bins={},
+        claims={},
+    )
 
 
 class _Walk:

@@ -21,6 +21,7 @@ from registry_builder.compile.index import Ingestion
 from registry_builder.expiry import expired_roles, reasons_against_recovery
 from registry_builder.invalidation import invalidate
 from registry_builder.memory import Seen
+from registry_builder.pages import is_pages, on_live_state, put_all_pages
 from registry_builder.plan import PublishPlan
 from registry_builder.publish import retry_races, spent, versions_after
 from registry_builder.publisher import Publisher
@@ -90,6 +91,7 @@ def refresh(
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ConfigError: an online role is due and can't be signed here.
     """
+    publisher = on_live_state(publisher, dry_run=dry_run)
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
     offline = [] if dry_run or online_only else _refresh_offline(publisher)
     if any(each.written for each in offline):
@@ -98,6 +100,8 @@ def refresh(
         publisher = replace(publisher, trust=trust)
     recover_expired &= not publisher.allow_expired
     result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run, recover_expired=recover_expired))
+    if is_pages(publisher) and not dry_run:
+        put_all_pages(publisher)
     result.offline = offline
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)

@@ -46,6 +46,12 @@ class ExpiredStateError(VerificationError):
     code = "expired"
 
 
+class RolledBackError(VerificationError):
+    """What is published is older than what was seen from here."""
+
+    code = "rolled-back"
+
+
 @dataclass(frozen=True)
 class RoleFile:
     """One verified metadata file."""
@@ -357,7 +363,7 @@ class PublishedReader:
 
     def _rolled_back(self, reason: str) -> VerificationError:
         path = self._memory.path if self._memory else ""
-        return VerificationError(
+        return RolledBackError(
             f"{self._storage.description} was rolled back: {reason}",
             subject=self._storage.description,
             untouched=NOTHING_WRITTEN,

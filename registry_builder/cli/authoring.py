@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,8 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.wording import counted
 
 if TYPE_CHECKING:
+    from sealdex.cli.output import Output
+
     _PluginIdType = click.ParamType[PluginId]
 else:
     _PluginIdType = click.ParamType  # not generic in older releases of click
@@ -47,9 +51,23 @@ PLUGIN_ID = PluginIdParam()
 @click.option("--name", help="The registry's name; made from the folder's when left out.")
 @click.option("--dev-keys", is_flag=True, help="Make unencrypted development keys, so that publish works at once.")
 @click.option("--github", is_flag=True, help="Write its GitHub workflows; for a source tree that is there, only these.")
+@click.option(
+    "--storage",
+    metavar="PLACE",
+    help="Where it is published: s3://BUCKET/PREFIX, pages (GitHub Pages) or folder:PATH; a folder when left out.",
+)
+@click.option("--url", help="Where readers read it; of GitHub Pages told by git's remote when left out.")
 @output_options
 @click.pass_context
-def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, github: bool) -> None:
+def init(
+    ctx: click.Context,
+    folder: Path,
+    name: str | None,
+    dev_keys: bool,
+    github: bool,
+    storage: str | None,
+    url: str | None,
+) -> None:
     """Make a source tree in FOLDER: registry.toml, .gitattributes, .gitignore, README.md, plugins/.
 
     Files that are there already are left alone. Keys are never made inside the tree: development keys go to
@@ -58,12 +76,24 @@ def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, git
     With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
     action.yml, by which repositories of authors release to it; docs/publishing.md says what they need. What they
     install is named by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our own wheels.
+    Where it is published is asked at a terminal unless --storage says it: what a workflow writes into a folder is lost.
     """
-    from registry_builder.source.config import CONFIG_NAME  # noqa: PLC0415  # keeps --help of the others fast
+    from registry_builder.source.config import CONFIG_NAME, read_config  # noqa: PLC0415  # keeps other --help fast
     from registry_builder.source.scaffold import Made, init_tree  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
-    made = Made(folder, ()) if github and (folder / CONFIG_NAME).is_file() else init_tree(folder, name=name)
+    is_there = github and (folder / CONFIG_NAME).is_file()
+    if is_there and (storage is not None or url is not None):
+        raise UsageError(
+            f"there is a {CONFIG_NAME} already",
+            untouched="nothing was written",
+            hint=f"write storage and url into {CONFIG_NAME}, then: sealdex-builder init {shown(folder)} --github",
+        )
+    if github and storage is None and not is_there:
+        storage, url = _asked_for_storage(out, url)
+    made = Made(folder, ())
+    if not is_there:
+        made = init_tree(folder, name=name, storage=storage, url=url, in_ci=github and storage is not None)
     if github:
         from importlib.metadata import version  # noqa: PLC0415  # as above
 
@@ -71,6 +101,13 @@ def init(ctx: click.Context, folder: Path, name: str | None, dev_keys: bool, git
 
         flows = write_workflows(folder, version=version("sealdex-builder"))
         made = Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
+        for realm, section in read_config(folder).realms.items():
+            if section.storage.startswith("folder:") and not section.folder_in_ci:
+                out.warn(
+                    f"realm {realm} is published into {section.storage}, which is lost with the runner of a workflow: "
+                    f'publish.yml will refuse. Write "s3://BUCKET/PREFIX" into {CONFIG_NAME}, or "pages:published" and '
+                    f"the url; or folder_in_ci = true if a later step takes the folder along"
+                )
     for path in made.written:
         out.line(f"wrote {shown(path)}")
     for path in made.kept:
@@ -119,6 +156,17 @@ def new(
         out.line(f"wrote {shown(path)}")
     out.note(f"next: edit src/, then: sealdex-builder pack {shown(made.folder)}")
     out.result({"plugin": str(plugin), "folder": made.folder, "written": made.written})
+
+
+def _asked_for_storage(out: Output, url: str | None) -> tuple[str | None, str | None]:
+    """Ask a person at a terminal where the workflows publish; nobody is asked anywhere else."""
+    if out.mode == "json" or os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None, url
+    click.echo("Where do the workflows publish? What they write into a folder is lost with the runner.", err=True)
+    kind = click.prompt("s3, pages (GitHub Pages) or folder", type=click.Choice(["s3", "pages", "folder"]), err=True)
+    if kind == "s3":
+        return click.prompt("Address, such as s3://bucket/prefix?region=eu-central-1", err=True), url
+    return ("folder:published" if kind == "folder" else "pages"), url
 
 
 def _parse_dependency(text: str) -> tuple[str, str]:

@@ -44,6 +44,7 @@ COMMANDS = {
     "recover": LazyCommand("registry_builder.cli.recovering:recover", "Publish anew after an online key was stolen."),
     "gc": LazyCommand("registry_builder.cli.auditing:gc", "Remove what nothing reaches any more."),
     "doctor": LazyCommand("registry_builder.cli.doctoring:doctor", "Look over where it is published."),
+    "pages": LazyCommand("registry_builder.cli.pages:pages", "Before and after a deployment to GitHub Pages."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),

@@ -51,6 +51,12 @@ _ONLY = click.option(
     "--require-all", is_flag=True, help="Exit 1 when something waits for the signature of a claimed namespace's team."
 )
 @click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
+@click.option(
+    "--first-publish", is_flag=True, help="On GitHub Pages, by hand and once: nothing was ever deployed at the url."
+)
+@click.option(
+    "--folder-in-ci", is_flag=True, help="In a workflow: the folder is meant, a later step takes it off the runner."
+)
 @FILES
 @SUMMARY
 @output_options
@@ -63,6 +69,8 @@ def publish(
     accept_removed: tuple[PluginId, ...],
     require_all: bool,
     no_site: bool,
+    first_publish: bool,
+    folder_in_ci: bool,
     files: bool,
     summary: Path | None,
 ) -> None:
@@ -75,13 +83,16 @@ def publish(
     A plugin that lacks events that are published already, such as a yank, stays as it is published: the source tree is
     an older checkout then. All others are published, and the exit code is 1.
     """
-    out = output_of(ctx)
+    out, root = output_of(ctx), tree_of(ctx)
+    if not dry_run and not folder_in_ci:
+        _check_disks(root, realm)
     results = _publish_realms(
         out,
-        tree_of(ctx),
+        root,
         realm,
         only,
         dry_run=dry_run,
+        first_publish=first_publish,
         site=not no_site,
         files=files,
         accept_removed=accept_removed,
@@ -296,6 +307,7 @@ def _publish_realms(
     site: bool,
     files: bool,
     accept_removed: Collection[PluginId],
+    first_publish: bool,
 ) -> list[PublishResult]:
     # imported here and in the commands, so that --help of one costs nothing of another
     from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # see above
@@ -309,7 +321,13 @@ def _publish_realms(
         with out.progress(f"publishing {name}") as progress:
             publisher = _publisher(tree, name, progress, site=site)
             try:
-                result = publish_realm(publisher, only=only or None, dry_run=dry_run, accept_removed=accept_removed)
+                result = publish_realm(
+                    publisher,
+                    only=only or None,
+                    dry_run=dry_run,
+                    accept_removed=accept_removed,
+                    first_publish=first_publish and tree.config.realms[name].is_pages,
+                )
             except NotAllPublishedError as error:  # raised once every realm is published
                 (result,) = error.results
         results.append(result)
@@ -467,19 +485,30 @@ def _role_document(role: RoleStatus) -> dict[str, Any]:
     }
 
 
+def _check_disks(root: Path, realm: str | None) -> None:
+    from registry_builder.runner_disk import check_disk  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
+
+    for name, section in read_config(root).realms.items():
+        if realm in {None, name}:
+            check_disk(root, name, section)
+
+
 def _storage_folder(root: Path, realm: str) -> Path:
     from registry_builder.realms import check_realm  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
+    from registry_builder.storage import folder_of  # noqa: PLC0415  # see _publish_realms
 
     config = read_config(root)
     check_realm(config, realm)
     storage = config.realms[realm].storage
-    if not storage.startswith("folder:"):
+    folder = folder_of(storage)
+    if folder is None:
         raise UsageError(
             f"realm {realm} is published to {storage}, which is no folder",
             hint="name a folder: sealdex-builder serve FOLDER",
         )
-    return root / storage.removeprefix("folder:")
+    return root / folder
 
 
 __all__ = ["keys", "publish", "refresh", "serve", "site", "status"]

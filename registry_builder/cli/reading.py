@@ -27,12 +27,14 @@ FILES = click.option("--files", is_flag=True, help="Name every file that is writ
 def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Storage | None:
     """Return the storage to read from in place of that of registry.toml; None for that one.
 
+    What is deployed to GitHub Pages is always read by its url: the folder on this machine is merely what comes next.
+
     Raises:
         ConfigError: the realm has no url.
     """
-    if not by_url:
-        return None
     section = config.realms.get(realm)
+    if not by_url and not (section is not None and section.is_pages):
+        return None
     if section is None or section.url is None:
         raise ConfigError(
             f"realm {realm} has no url that readers read it by",

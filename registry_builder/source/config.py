@@ -60,9 +60,10 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         storage: where it is published.
         url: where clients read what the storage holds.
         cloudfront: the distribution behind ``url`` that is told to forget replaced pages after a publish.
+        folder_in_ci: a folder is meant although the runner of a workflow is thrown away: a later step takes it along.
     """
 
-    storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix"])]
+    storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix", "pages:published"])]
     url: str | None = None
     cloudfront: (
         Annotated[
@@ -70,6 +71,12 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         ]
         | None
     ) = None
+    folder_in_ci: bool = False
+
+    @property
+    def is_pages(self) -> bool:
+        """Whether it is deployed to GitHub Pages, as a whole, from a folder."""
+        return self.storage.startswith("pages:")
 
 
 class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -239,6 +246,11 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
         FieldProblem(f"realms.{name}.url", "is missing: paths that CloudFront is to forget begin with its path")
         for name, realm in config.realms.items()
         if realm.cloudfront is not None and realm.url is None
+    ]
+    problems += [
+        FieldProblem(f"realms.{name}.url", "is missing: each publish begins with what GitHub Pages serves there")
+        for name, realm in config.realms.items()
+        if realm.is_pages and realm.url is None
     ]
     problems += policy_problems(config.attestations)
     if not config.realms:

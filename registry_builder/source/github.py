@@ -20,9 +20,10 @@ import jinja2
 import msgspec
 
 from registry_builder.source.atomic import replace_file, write_new
-from registry_builder.source.config import RegistryConfig, read_config
+from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.github_install import DEPENDENCIES, PROGRAMS, Programs, dependencies_text
 from registry_builder.source.scaffold import TEMPLATES, Made
+from registry_builder.storage import folder_of
 from sealdex.errors import ConfigError
 from sealdex.model.decode import decode_as
 
@@ -31,6 +32,8 @@ ACTIONS = {
     "python": "actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c # v6.0.0",
     "cache": "actions/cache@0057852bfaa89a56745cba8c7296529d2fc39830 # v4.3.0",
     "aws": "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a4a65ba9bd7838 # v5.0.0",
+    "pages_artifact": "actions/upload-pages-artifact@7b1f4a764d45c48632c6b24a0339c27f5614fb0b # v4.0.0",
+    "pages": "actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e # v4.0.5",
     "provenance": "actions/attest-build-provenance@977bb373ede98d70efdf65b84cb5f73e068dcc2a # v3.0.0",
 }
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -65,7 +68,7 @@ def write_workflows(folder: Path, *, version: str) -> Made:
         version: of sealdex-builder, which the workflows install.
 
     Raises:
-        ConfigError: there is no source tree, or its registry.toml is wrong.
+        ConfigError: there is no source tree, its registry.toml is wrong, or has several realms on GitHub Pages.
     """
     written: list[Path] = []
     kept: list[Path] = []
@@ -146,6 +149,14 @@ def _rendered(folder: Path, programs: Programs) -> dict[str, bytes]:
 
 
 def _values(config: RegistryConfig) -> dict[str, object]:
+    on_pages = [folder_of(section.storage) for section in config.realms.values() if section.is_pages]
+    if len(on_pages) > 1:
+        raise ConfigError(
+            "a repository has one site on GitHub Pages, and registry.toml has several realms there",
+            subject=CONFIG_NAME,
+            untouched="nothing was written",
+            hint="publish all realms but one elsewhere",
+        )
     registry = config.registry
     named = (section.uri.removeprefix("env:") for section in config.keys.values() if section.uri.startswith("env:"))
     number = int(registry.id, 16)
@@ -154,6 +165,9 @@ def _values(config: RegistryConfig) -> dict[str, object]:
         "programs": PROGRAMS,
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
+        "pages": on_pages[0] if on_pages else None,  # the folder that is deployed
+        # secrets of an environment that only main reaches; of Pages, GitHub has its own name for it
+        "environment": "github-pages" if on_pages else "publish",
         # keys whose private half is the secret of that name, see keys/README.md
         "secrets": sorted({name for name in named if _VARIABLE.fullmatch(name)}),
         # spread over the day, so that not all registries ask for runners at the same minute

@@ -26,6 +26,7 @@ import jinja2
 from registry_builder.source.atomic import write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.storage_choice import storage_choice
 from registry_builder.source.tree import SCHEMA_FOLDER
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.decode import encode_pretty
@@ -56,7 +57,9 @@ class Made:
     kept: tuple[Path, ...] = ()
 
 
-def init_tree(folder: Path, *, name: str | None = None) -> Made:
+def init_tree(
+    folder: Path, *, name: str | None = None, storage: str | None = None, url: str | None = None, in_ci: bool = False
+) -> Made:
     """Make a source tree: registry.toml, what git is to know, README.md, schemas for editors, an empty plugins folder.
 
     Files that are there are left alone, so an existing git repository can become a registry.
@@ -64,10 +67,13 @@ def init_tree(folder: Path, *, name: str | None = None) -> Made:
     Args:
         folder: where; made when it isn't there.
         name: the registry's name; made from the folder's when left out.
+        storage: where it is published: as in registry.toml, or ``pages``; the folder ``published`` when left out.
+        url: where readers read it; for GitHub Pages told by git's remote ``origin`` when left out.
+        in_ci: a folder is meant although a workflow's runner is thrown away.
 
     Raises:
         ConfigError: the folder is a source tree already, or inside one.
-        UsageError: the name isn't one.
+        UsageError: the name or the storage isn't one.
     """
     for above in (folder.resolve(), *folder.resolve().parents):
         if (above / CONFIG_NAME).exists():
@@ -80,7 +86,15 @@ def init_tree(folder: Path, *, name: str | None = None) -> Made:
     chosen = name if name is not None else _as_name(folder.resolve().name)
     if problem := part_problem(chosen):
         raise UsageError(f"'{chosen}' {problem}", untouched="nothing was written", hint="give --name")
-    values = {"name": chosen, "id": secrets.token_hex(4), "title": chosen.replace("-", " ").capitalize()}
+    place, address = storage_choice(folder, storage, url)
+    values = {
+        "name": chosen,
+        "id": secrets.token_hex(4),
+        "title": chosen.replace("-", " ").capitalize(),
+        "storage": place,
+        "url": address,
+        "folder_in_ci": in_ci and place.startswith("folder:"),
+    }
     contents = {
         ".gitattributes": _render("registry/gitattributes.j2", values),
         ".gitignore": _render("registry/gitignore.j2", values),

@@ -1,7 +1,7 @@
 """Where a registry is published to: a local folder or an S3 bucket, behind one protocol."""
 
 from registry_builder.storage.headers import ObjectHeaders, headers_for
-from registry_builder.storage.opening import open_storage, place_of
+from registry_builder.storage.opening import PAGES, folder_of, open_storage, place_of
 from registry_builder.storage.protocol import (
     Body,
     FileChangedError,
@@ -16,6 +16,7 @@ from registry_builder.storage.protocol import (
 )
 
 __all__ = [
+    "PAGES",
     "Body",
     "FileChangedError",
     "LostRaceError",
@@ -27,6 +28,7 @@ __all__ = [
     "Storage",
     "StoredObject",
     "check_key",
+    "folder_of",
     "headers_for",
     "open_storage",
     "place_of",

@@ -8,8 +8,10 @@ published tree is public. What is read this way is verified like everything else
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from typing import NoReturn
 from urllib.parse import quote
 
@@ -22,8 +24,8 @@ from registry_builder.storage.protocol import (
     StoredObject,
     check_key,
 )
-from sealdex.errors import UsageError
-from sealdex.transport import HttpStatusError, TooLargeError, Transport
+from sealdex.errors import UnavailableError, UsageError
+from sealdex.transport import HttpStatusError, TooLargeError, TransientError, Transport
 
 
 class UrlStorage:
@@ -31,8 +33,9 @@ class UrlStorage:
 
     do_each = None  # nothing is written
 
-    def __init__(self, url: str, transport: Transport | None = None) -> None:
+    def __init__(self, url: str, transport: Transport | None = None, *, fresh: bool = False) -> None:
         self._base = url.rstrip("/")
+        self._fresh = fresh  # ask for timestamp.json under a name of its own each time, which no cache has
         self._transport = transport or Transport()
         self._guard = threading.Lock()
         self.description = self._base
@@ -48,7 +51,7 @@ class UrlStorage:
         with self._guard:
             self.requests["GET"] += 1
         try:
-            document = self._transport.read(f"{self._base}/{quote(check_key(key))}", max_bytes=max_bytes)
+            document = self._transport.read(self._address(key), max_bytes=max_bytes)
         except HttpStatusError as error:
             if error.status == 404 or (error.status == 403 and key != TIMESTAMP_KEY):
                 raise ObjectMissingError(key, self.description) from error
@@ -56,6 +59,29 @@ class UrlStorage:
         except TooLargeError as error:
             raise ObjectTooLargeError(key, self.description, max_bytes) from error
         return StoredObject(document.data, document.etag or "")
+
+    def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
+        """Read a file of any size in pieces, as they come.
+
+        Raises:
+            ObjectMissingError: there is none.
+            UnavailableError: it broke off.
+        """
+        with self._guard:
+            self.requests["GET"] += 1
+        try:
+            with self._transport.stream(self._address(key)) as stream:
+                yield from stream.chunks()
+        except HttpStatusError as error:
+            if error.status in {403, 404}:
+                raise ObjectMissingError(key, self.description) from error
+            raise
+        except TransientError as error:
+            raise UnavailableError(f"{self._address(key)} broke off: {error}", subject=key) from error
+
+    def _address(self, key: str) -> str:
+        fresh = f"?fresh={secrets.token_hex(8)}" if self._fresh and key == TIMESTAMP_KEY else ""
+        return f"{self._base}/{quote(check_key(key))}{fresh}"
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Refuse; see `Storage.put_new`."""

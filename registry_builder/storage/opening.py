@@ -1,6 +1,7 @@
 """From the ``storage`` line of registry.toml to an open storage.
 
 folder:../published                                a folder, relative to the source tree
+pages:published                                    a folder that is deployed to GitHub Pages (`registry_builder.pages`)
 s3://bucket/prefix                                 AWS; credentials and region as boto3 finds them
 s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any other S3 server
 s3://bucket/prefix?encode=gzip                     documents and pages gzipped, for readers without a compressing CDN
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from registry_builder.storage.protocol import Storage
 
+PAGES = "pages:"
 _USER_INFO = re.compile(r"//[^/]*@")
 _S3_OPTIONS = frozenset({"encode", "endpoint_url", "region"})
 
@@ -37,10 +39,9 @@ def open_storage(uri: str, *, base: Path) -> Storage:
 
     """
     # Imported here so that a command that publishes to a folder doesn't pay for boto3.
-    if uri.startswith("folder:"):
+    if (path := folder_of(uri)) is not None:
         from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above
 
-        path = uri.removeprefix("folder:")
         if not path or "\x00" in path or path.startswith("//"):
             raise _refused(uri, "it names no folder")
         return FolderStorage(base / path)
@@ -58,6 +59,14 @@ def open_storage(uri: str, *, base: Path) -> Storage:
     raise _refused(uri, "its kind is unknown")
 
 
+def folder_of(uri: str) -> str | None:
+    """Return the folder that an address names, as it is written there; None when it names something else."""
+    for kind in ("folder:", PAGES):
+        if uri.startswith(kind):
+            return uri.removeprefix(kind)
+    return None
+
+
 def place_of(uri: str) -> tuple[str, ...]:
     """Return where a storage lies, outermost part first: what lies inside another begins as that one does.
 
@@ -66,8 +75,8 @@ def place_of(uri: str) -> tuple[str, ...]:
     Raises:
         ConfigError: as `open_storage`.
     """
-    if uri.startswith("folder:"):
-        return ("folder", *PurePosixPath(posixpath.normpath(uri.removeprefix("folder:"))).parts)
+    if (path := folder_of(uri)) is not None:
+        return ("folder", *PurePosixPath(posixpath.normpath(path)).parts)
     bucket, prefix, options = _parse_s3(uri)
     return ("s3", options.get("endpoint_url", "").rstrip("/"), bucket, *PurePosixPath(prefix).parts)
 
@@ -103,6 +112,6 @@ def _refused(uri: str, reason: str) -> ConfigError:
         f"can't publish to {shown!r}: {reason}",
         subject=shown,
         untouched="nothing was written",
-        hint="write 'folder:PATH' or 's3://BUCKET/PREFIX?endpoint_url=URL&region=NAME' as the storage "
+        hint="write 'folder:PATH', 'pages:PATH' or 's3://BUCKET/PREFIX?endpoint_url=URL&region=NAME' as the storage "
         "in registry.toml; credentials come from the environment",
     )

@@ -59,6 +59,7 @@ class GitHub:
         aws: what assuming the role gives.
         environment: variables of the machine, beyond a path to the builder.
         only: the jobs that are run, to save time; all when empty.
+        site: what GitHub Pages serves: path to bytes; each deployment replaces all of it.
     """
 
     place: Path
@@ -68,6 +69,7 @@ class GitHub:
     aws: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
+    site: dict[str, bytes] = field(default_factory=dict)
     _runs: int = 0
 
     def __post_init__(self) -> None:
@@ -130,6 +132,10 @@ class GitHub:
             )
         return jobs
 
+    def run_by_hand(self, workflow: str, **inputs: str) -> dict[str, Job]:
+        """Run the workflow on main with what a person gave in the form."""
+        return self._run(workflow, _DISPATCHED, "main", inputs, {})
+
     def run_dispatched(self, workflow: str) -> dict[str, Job]:
         """Run that workflow as another one asked for; anything else that is asked for waits."""
         known = self.known
@@ -181,6 +187,9 @@ class GitHub:
             "RUNNER_TEMP": str(temp),
             "GITHUB_STEP_SUMMARY": str(summary),
             "GITHUB_OUTPUT": str(output),
+            "GITHUB_ACTIONS": "true",
+            "RUNNER_ENVIRONMENT": "github-hosted",
+            "GITHUB_WORKSPACE": str(done.workspace),
             "GITHUB_SERVER_URL": (self.place / "remotes").as_uri(),
             "GITHUB_REPOSITORY": self.repository,
             "GITHUB_REF_NAME": ref,
@@ -268,6 +277,18 @@ class GitHub:
             assert permissions.get("id-token") == "write"
             assert given["role-to-assume"] == self.variables["SEALDEX_AWS_ROLE"]
             variables |= self.aws
+        elif name == "actions/upload-pages-artifact":
+            packed = workspace / given["path"]
+            files = {path.relative_to(packed).as_posix(): path for path in packed.rglob("*") if path.is_file()}
+            # as the real one does: what is hidden stays behind
+            shown = {key: path for key, path in files.items() if not any(part[0] == "." for part in key.split("/"))}
+            (home.parent / "pages").write_text(json.dumps({key: str(path) for key, path in shown.items()}))
+        elif name == "actions/deploy-pages":
+            assert permissions.get("pages") == "write"
+            assert permissions.get("id-token") == "write"
+            deployed = json.loads((home.parent / "pages").read_text())
+            self.site.clear()
+            self.site |= {key: Path(path).read_bytes() for key, path in deployed.items()}
         elif name == "actions/attest-build-provenance":
             bundle = home.parent / "attestation.json"
             bundle.write_bytes(provenance(Path(given["subject-path"])))

@@ -1,0 +1,90 @@
+"""The commands around a deployment to GitHub Pages: pages check, and pages deployed after it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.cli.progress import in_bytes
+from sealdex.errors import UsageError
+
+if TYPE_CHECKING:
+    from registry_builder.publisher import Publisher
+
+_REALM = click.option("--realm", metavar="NAME", help="The realm; the one on GitHub Pages when left out.")
+
+
+@click.group(epilog=example("sealdex-builder pages check", "sealdex-builder pages deployed"))
+def pages() -> None:
+    """Before and after a published folder is deployed to GitHub Pages."""
+
+
+@pages.command(epilog=example("sealdex-builder pages check", "sealdex-builder pages check --json"))
+@_REALM
+@click.option("--first-publish", is_flag=True, help="By hand and once: nothing was ever deployed at the url.")
+@output_options
+@click.pass_context
+def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
+    """Hold the folder against what is live, and refuse a deployment that clients would refuse.
+
+    Version numbers must rise, no other deployment may have taken them, nothing may be missing or expired, and all of it
+    must fit. Run it right before the deployment.
+    """
+    from registry_builder.pages import check_deployment  # noqa: PLC0415  # --help needs none of it
+
+    out = output_of(ctx)
+    publisher = _publisher(tree_of(ctx), realm)
+    with out.progress("comparing with what is live"):
+        found = check_deployment(publisher, first_publish=first_publish)
+    live = "nothing is live" if found.live is None else f"version {found.live} is live"
+    state = f"version {found.timestamp} may be deployed" if found.changed else "nothing was signed since"
+    out.line(f"realm {publisher.realm}: {live}, {state}: {found.files} files, {in_bytes(found.size)}")
+    out.result(
+        {
+            "realm": publisher.realm,
+            "timestamp": found.timestamp,
+            "live": found.live,
+            "changed": found.changed,
+            "files": found.files,
+            "bytes": found.size,
+        }
+    )
+
+
+@pages.command(epilog=example("sealdex-builder pages deployed"))
+@_REALM
+@output_options
+@click.pass_context
+def deployed(ctx: click.Context, realm: str | None) -> None:
+    """Remember that the folder is live now, so that nothing older is ever built upon from here."""
+    from registry_builder.pages import remember_deployment  # noqa: PLC0415  # --help needs none of it
+
+    out = output_of(ctx)
+    publisher = _publisher(tree_of(ctx), realm)
+    version = remember_deployment(publisher)
+    out.line(f"realm {publisher.realm}: version {version} is remembered as live")
+    out.result({"realm": publisher.realm, "timestamp": version})
+
+
+def _publisher(root: Path, realm: str | None) -> Publisher:
+    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
+    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # as above
+
+    config = read_config(root)
+    named = [realm] if realm is not None else [name for name, section in config.realms.items() if section.is_pages]
+    if len(named) != 1:
+        raise UsageError(
+            f"{len(named)} realms of registry.toml are on GitHub Pages",
+            untouched="nothing was deployed",
+            hint='name one with --realm, or write storage = "pages:published" and its url into registry.toml',
+        )
+    return open_publisher(SourceTree(root, config, {}, problems=(), complete=False), named[0])
+
+
+__all__ = ["pages"]

@@ -1,0 +1,65 @@
+"""Where a new registry is published: what `init` was told, or can tell by itself."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+from registry_builder.storage import PAGES, folder_of, place_of
+from sealdex.errors import ConfigError, UsageError
+
+DEFAULT = "folder:published"
+_PAGES_FOLDER = f"{PAGES}published"
+_GITHUB = re.compile(r"(?:https://github\.com/|git@github\.com:|ssh://git@github\.com/)([^/]+)/([^/]+?)(?:\.git)?/?")
+
+
+def storage_choice(folder: Path, storage: str | None, url: str | None) -> tuple[str, str | None]:
+    """Return storage and url for registry.toml.
+
+    Args:
+        folder: the source tree that is made; maybe a clone of a repository already.
+        storage: ``s3://...``, ``folder:...``, ``pages`` or ``pages:FOLDER``; None for the folder ``published``.
+        url: where readers read it.
+
+    Raises:
+        UsageError: it is no place to publish to, or the address of a site on GitHub Pages can't be told.
+    """
+    place = _PAGES_FOLDER if storage == "pages" else storage or DEFAULT
+    hint = "--storage s3://BUCKET/PREFIX, --storage pages or --storage folder:PATH"
+    if folder_of(place) == "" or (folder_of(place) is None and not place.startswith("s3://")):
+        raise UsageError(f"'{place}' is not a place to publish to", untouched="nothing was written", hint=hint)
+    try:
+        place_of(place)
+    except ConfigError as error:
+        raise UsageError(error.message, untouched="nothing was written", hint=hint) from error
+    if place.startswith(PAGES) and url is None:
+        url = _pages_url(folder)
+        if url is None:
+            raise UsageError(
+                "where GitHub Pages will serve it can't be told: git has no remote 'origin' on GitHub here",
+                untouched="nothing was written",
+                hint="say it: --url https://OWNER.github.io/REPOSITORY/",
+            )
+    return place, url
+
+
+def _pages_url(folder: Path) -> str | None:
+    """Return the address that GitHub gives the site of a repository, told by the clone that the folder is in."""
+    above = next((each for each in (folder, *folder.resolve().parents) if each.is_dir()), None)
+    if above is None:
+        return None
+    try:
+        command = ["git", "-C", str(above), "config", "--get", "remote.origin.url"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    match = _GITHUB.fullmatch(said.stdout.strip())
+    if match is None:
+        return None
+    owner, repository = match[1].lower(), match[2]
+    own = repository.lower() == f"{owner}.github.io"
+    return f"https://{owner}.github.io/" if own else f"https://{owner}.github.io/{repository}/"
+
+
+__all__ = ["DEFAULT", "storage_choice"]
