@@ -18,18 +18,20 @@ from typing import NamedTuple
 
 from sealdex.access import credentials_of
 from sealdex.config import Config
+from sealdex.config_document import registry_for
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.observing import Observer
 from sealdex.places import store_folder
 from sealdex.registries import Registries
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
-from sealdex.store.dependants import broken_now
-from sealdex.store.installations import look_over
+from sealdex.store.dependants import broken_now, in_use
+from sealdex.store.installations import installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.ownership import loose_places
 from sealdex.store.state import State
 from sealdex.store.verify import verify_standing, worse_than_extra
+from sealdex.store.yanked import in_words, yanked_releases
 from sealdex.transport import Transport
 from sealdex.wording import counted
 
@@ -45,8 +47,8 @@ class Finding(NamedTuple):
     """One thing that was looked at.
 
     Attributes:
-        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``dependencies``, ``locks``,
-            ``disk`` or ``cache``.
+        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``dependencies``,
+            ``yanked``, ``locks``, ``disk`` or ``cache``.
         subject: what of: a registry's name, a path.
         state: ``ok``, ``warning`` or ``problem``.
         detail: what was found.
@@ -96,6 +98,10 @@ def examine(
         registries = Registries(config, transport, observer or Observer())
         for name in with_registries:
             found += _registry(config, registries, transport, name, moment)
+        with suppress(SealdexError):  # what is wrong was found above; what was noted earlier is said all the same
+            trusted = {each.subject for each in found if each.check == "trust" and each.state == OK}
+            named = in_use(Store(config.store))
+            registries.documents([p for p in named if registry_for(config.registries, p.namespace) in trusted])
     found += _host(config.store, is_deep=is_deep)
     found += _cache(config)
     return found
@@ -173,6 +179,7 @@ def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
     yield from _installations(store, is_deep=is_deep)
     yield _state(store)
     yield from _dependencies(store)
+    yield from _yanked(store)
     yield from _locks(store)
 
 
@@ -263,6 +270,21 @@ def _dependencies(store: Store) -> Iterator[Finding]:
         yield Finding("dependencies", str(each.need.plugin), PROBLEM, str(each), remedy, 1)
     if not broken:
         yield Finding("dependencies", store.root, OK, "what is in use has what it needs")
+
+
+def _yanked(store: Store) -> Iterator[Finding]:
+    known = yanked_releases(store)
+    standing = {(*plugin, installation.version) for plugin, installation in in_use(store).items()}
+    found = [installation for installation in installations(store) if (*installation.id, installation.version) in known]
+    for each in found:
+        name = f"{each.namespace}/{each.name}"
+        is_used = (*each.id, each.version) in standing
+        why = in_words(known[each.namespace, each.name, each.version])
+        detail = f"{'in use' if is_used else 'installed'}, and {why}"
+        remedy = f"sealdex update {name}" if is_used else f"sealdex uninstall {name}@{each.version}"
+        yield Finding("yanked", f"{name}@{each.version}", WARNING, detail, remedy)
+    if not found:
+        yield Finding("yanked", store.root, OK, "nothing that is installed, as far as is known here")
 
 
 def _locks(store: Store) -> Iterator[Finding]:

@@ -14,6 +14,8 @@ from sealdex.model.index import IndexDocument
 from sealdex.observing import Observer
 from sealdex.resolve import UnknownPluginError, nearest
 from sealdex.results import PluginInfo, Trust
+from sealdex.store.layout import Store
+from sealdex.store.yanked import note_yanked
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
 
@@ -60,6 +62,7 @@ class Registries:
         found: dict[PluginId, IndexDocument | None] = {}
         for name, mine in wanted.items():
             found.update(self._refreshed(name).indexes(mine))
+        note_yanked(Store(self._config.store), found)
         return found
 
     def answers(
@@ -81,6 +84,8 @@ class Registries:
                 found.update(self._refreshed(name).indexes(mine))
             except UnavailableError as error:  # noqa: PERF203  # the same
                 found.update(self._one_by_one(name, mine, error))
+        told = {plugin: answer for plugin, answer in found.items() if isinstance(answer, IndexDocument)}
+        note_yanked(Store(self._config.store), told)
         return found
 
     def _one_by_one(

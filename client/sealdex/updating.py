@@ -16,6 +16,7 @@ from sealdex.resolve.explaining import describe
 from sealdex.store.dependants import Need, broken_now, needs
 from sealdex.store.installations import Installation, current, installations
 from sealdex.store.layout import Store
+from sealdex.store.yanked import in_words, yanked_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,14 @@ class Outdated:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update changed, or would change, and what stays as it is although it was asked for, with the reason."""
+    """What an update changed, or would change, and what stays as it is although it was asked for, with the reason.
+
+    ``yanked`` has the versions that were in use before and had been yanked: plugin, version, who did and why.
+    """
 
     differences: tuple[Difference, ...]
     kept: Mapping[PluginId, str]
+    yanked: tuple[tuple[PluginId, str, str], ...] = ()
 
 
 def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
@@ -60,6 +65,16 @@ def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
             is_yanked = release is not None and release.yanked is not None
             found.append(Outdated(plugin, installation.version, newest, plugin in held, is_yanked))
     return found
+
+
+def yanked_in_use(store: Store) -> list[tuple[PluginId, str, str]]:
+    """Return the plugins in use whose version was yanked, as far as that is known here: version, and why."""
+    known = yanked_releases(store)
+    return [
+        (plugin, installation.version, in_words(mark))
+        for plugin, installation in _in_use(store).items()
+        if (mark := known.get((*plugin, installation.version))) is not None
+    ]
 
 
 def update_installed(
@@ -100,6 +115,9 @@ def update_installed(
             )
     kept: dict[PluginId, str] = {}
     requests: list[Request] = []
+    client.documents([plugin for plugin in in_use if not named or plugin in named])
+    told = tuple(each for each in yanked_in_use(store) if not named or each[0] in named)
+    yanked = {plugin: why for plugin, _, why in told}
     for plugin, installation in in_use.items():
         if named and plugin not in named:
             continue
@@ -111,10 +129,13 @@ def update_installed(
             client.resolve(newer, policy=policy, keeping=Keeping(pinned=held))
         except NothingFitsError as error:
             kept[plugin] = _why_nothing_fits(plugin, error)
+            if plugin in yanked:
+                older = f"sealdex install '{plugin}@<{installation.version}'"
+                kept[plugin] = f"it was {yanked[plugin]}, but {kept[plugin]}; {older}"
         else:
             requests.append(newer)
     if not requests:
-        return Updated((), kept)
+        return Updated((), kept, told)
     keeping = Keeping(pinned=held)
     try:
         resolution = client.resolve_beside(requests, keeping, policy, cascade=cascade, free=force)
@@ -134,7 +155,7 @@ def update_installed(
     if found and not dry_run:
         command = f"update {' '.join(map(str, named))}".rstrip()
         client.install_choices(resolution.choices, client.trust, command=command, force=force)
-    return Updated(found, kept)
+    return Updated(found, kept, told)
 
 
 def _why_nothing_fits(plugin: PluginId, error: NothingFitsError) -> str:

@@ -57,7 +57,8 @@ def test_a_healthy_host(config: Path) -> None:
     findings = found(config)
     assert {f.state for f in findings.values()} == {"ok"}
     assert set(findings) == {
-        "config", "reachability", "clock", "trust", "expiry", "disk", "store", "dependencies", "locks", "cache",
+        "config", "reachability", "clock", "trust", "expiry", "disk", "store", "dependencies", "yanked", "locks",
+        "cache",
     }  # fmt: skip
 
 

@@ -31,22 +31,27 @@ def list_(context: Context, outdated: bool) -> None:
 
 
 def _show_outdated(context: Context) -> None:
-    from sealdex.updating import outdated  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.store.layout import Store  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.updating import outdated, yanked_in_use  # noqa: PLC0415  # the same
 
     out = context.out
     with context.client("asking") as client:
         found = outdated(client)
+        yanked = yanked_in_use(Store(client.config.store))
     out.result({
         "outdated": [
             {"plugin": str(o.plugin), "version": o.version, "newest": o.newest, "pinned": o.pinned, "yanked": o.yanked}
             for o in found
-        ]
+        ],
+        "yanked": [{"plugin": str(plugin), "version": version, "why": why} for plugin, version, why in yanked],
     })  # fmt: skip
     marks = [", ".join(word for word, holds in (("pinned", o.pinned), ("yanked", o.yanked)) if holds) for o in found]
     out.table(
         ["PLUGIN", "IN USE", "NEWEST", ""],
         [[str(o.plugin), o.version, o.newest, mark] for o, mark in zip(found, marks, strict=True)],
     )
+    for plugin, version, why in yanked:
+        out.warn(f"{plugin} {version}, which is in use, was {why}")
     out.note("sealdex update brings them up to date" if found else "everything is up to date")
 
 

@@ -15,6 +15,8 @@ from sealdex.store.installations import (
 )
 from sealdex.store.layout import Store
 from sealdex.store.statuses import ENABLED, in_words, statuses
+from sealdex.store.yanked import in_words as why_yanked
+from sealdex.store.yanked import yanked_releases
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -30,10 +32,14 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
     place = Store(store or store_folder())
     found, damaged = look_over(place)
     in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
-    known = statuses(place)
+    known, yanked = statuses(place), yanked_releases(place)
     out.result({
         "installed": [
-            as_plain(i, is_current=in_use[i.id] == i.version, status=known.get(i.id, ENABLED)) for i in found
+            {
+                **as_plain(i, is_current=in_use[i.id] == i.version, status=known.get(i.id, ENABLED)),
+                "yanked": yanked.get((*i.id, i.version)),
+            }
+            for i in found
         ],
         **({"damaged": [each.as_dict() for each in damaged]} if damaged else {}),
     })  # fmt: skip
@@ -47,7 +53,9 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
         [
             [
                 f"{i.namespace}/{i.name}",
-                i.version + (" (current)" if in_use[i.id] == i.version else ""),
+                i.version
+                + (" (current)" if in_use[i.id] == i.version else "")
+                + (" YANKED" if (*i.id, i.version) in yanked else ""),
                 in_words(known.get(i.id, ENABLED), i.version) if in_use[i.id] == i.version else "",
                 i.registry,
                 trust_in_words(i.signed_by, i.root_version),
@@ -56,6 +64,10 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
         ]
         + [[f"{each.namespace}/{each.name}", each.version, "DAMAGED", "", ""] for each in damaged],
     )
+    for i in found:
+        if (mark := yanked.get((*i.id, i.version))) is not None:
+            name = f"{i.namespace}/{i.name}"
+            out.warn(f"{name} {i.version} was {why_yanked(mark)}; sealdex info {name}")
     if not found and not damaged:
         out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
 

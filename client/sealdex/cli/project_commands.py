@@ -189,7 +189,13 @@ def update(
                 "changed": _differences_plain(changed),
                 "kept": {str(plugin): why for plugin, why in kept.items()},
                 "dry_run": dry_run,
+                "yanked": [
+                    {"plugin": str(plugin), "version": version, "why": why} for plugin, version, why in done.yanked
+                ],
             })  # fmt: skip
+            for plugin, version, why in done.yanked:
+                replaced = any(each.plugin == plugin for each in changed)
+                out.warn(f"{plugin} {version}, which {'was' if replaced and not dry_run else 'is'} in use, was {why}")
     _say_differences(out, changed)
     for plugin, why in kept.items():
         out.note(f"{plugin} stays: {why}")

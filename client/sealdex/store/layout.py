@@ -90,6 +90,11 @@ class Store:
         """The database of states and history."""
         return self._join("state.db")
 
+    @property
+    def yanked_file(self) -> str:
+        """What is known of installed releases that were yanked since."""
+        return self._join("yanked.json")
+
     def run_folder(self, plugin: Plugin) -> str:
         """State and log of a plugin that runs as a service."""
         return self._join("run", _part(plugin[0]), _part(plugin[1]))

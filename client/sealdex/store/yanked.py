@@ -1,0 +1,97 @@
+"""Which installed releases were yanked since: noted when a registry's signed word is at hand, read by who asks nobody.
+
+``yanked.json`` in the store is advice, and light to read: ``list`` may not wait for more. It is written anew only when
+something changes. An older sealdex doesn't know the file and leaves it alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+
+from sealdex.store.installations import installed_versions
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sealdex.model.ids import PluginId
+    from sealdex.model.index import IndexDocument
+    from sealdex.store.layout import Store
+
+    Yank = dict[str, str | None]
+    """``by``, ``why`` and ``at`` as the registry signs them, and ``seen``, when this host learned of it."""
+
+_FORMAT = 1
+_FIELDS = ("by", "why", "at", "seen")
+
+
+def yanked_releases(store: Store) -> dict[tuple[str, str, str], Yank]:
+    """Return what is known of yanked releases, by namespace, name and version; some may be gone from the store."""
+    found = {}
+    for name, versions in _read(store).items():
+        namespace, _, short = name.partition("/")
+        found.update({(namespace, short, version): mark for version, mark in versions.items()})
+    return found
+
+
+def in_words(mark: Yank) -> str:
+    """Say who yanked a release, and why."""
+    return f"yanked by {mark['by']}" + (f": {mark['why']}" if mark["why"] else "")
+
+
+def note_yanked(store: Store, documents: Mapping[PluginId, IndexDocument | None]) -> None:
+    """Keep what signed documents say of the releases that are installed; what can't be written is left out."""
+    known = _read(store)
+    noted = dict(known)
+    for plugin, document in documents.items():
+        installed = installed_versions(store, plugin) if document is not None else []
+        if document is None or not installed:
+            continue
+        marks: dict[str, Yank] = {}
+        for installation in installed:
+            release = document.release(installation.version)
+            # of the same release: an archive of one's own may bear the number of another
+            if release is None or release.yanked is None or release.manifest.sha256 != installation.manifest_sha256:
+                continue
+            mark = release.yanked
+            before = known.get(str(plugin), {}).get(installation.version)
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            seen = before["seen"] if before is not None else now
+            marks[installation.version] = {"by": mark.by, "why": mark.why, "at": mark.at, "seen": seen}
+        noted.pop(str(plugin), None)
+        if marks:
+            noted[str(plugin)] = marks
+    if noted != known:
+        _write(store, noted)
+
+
+def _read(store: Store) -> dict[str, dict[str, Yank]]:
+    try:
+        with open(store.yanked_file, "rb") as file:  # noqa: PTH123  # see layout
+            values = json.loads(file.read())
+        plugins = values["yanked"] if values["format"] == _FORMAT else {}
+        return {
+            str(name): {str(version): {field: _text(mark[field]) for field in _FIELDS} for version, mark in of.items()}
+            for name, of in plugins.items()
+        }
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _write(store: Store, noted: dict[str, dict[str, Yank]]) -> None:
+    draft = f"{store.yanked_file}.{os.getpid()}"
+    try:
+        with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # see layout
+            json.dump({"format": _FORMAT, "yanked": noted}, file, indent=1, sort_keys=True)
+        os.replace(draft, store.yanked_file)  # noqa: PTH105  # see layout
+    except OSError:  # a full disk, or somebody else's store: what was asked for goes on
+        try:
+            os.unlink(draft)  # noqa: PTH108  # see layout
+        except OSError:
+            return
