@@ -63,3 +63,38 @@ def test_that_it_is_still_searching_is_noted_ever_more_seldom(capsys: pytest.Cap
         "400 decisions in 4 s)",
         "800 decisions in 8 s)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("asked", "version"),
+    [
+        ("=1.1.0", "1.1.0"),
+        ("1.1.0", "1.1.0"),
+        ("^1", "1.1.0"),
+        ("<1.1", "1.0.0"),
+        ("1.0", "1.0.0"),
+        (">=1 <2", "1.1.0"),
+        ("*", "1.1.0"),
+        ("^2", "2.0.0"),  # nothing in it fits here: the newest that is in it
+    ],
+)
+def test_info_takes_ranges(run: Run, asked: str, version: str) -> None:
+    shown = run("info", f"acme/slack@{asked}", "--json")
+    assert (shown.code, shown.document["manifest"]["version"]) == (0, version)
+    noted = run("info", f"acme/slack@{asked}").err
+    assert ("2.0.0 is the newest in ^2; none that is fits here" in noted) == (version == "2.0.0")
+
+
+@pytest.mark.parametrize(("asked", "code"), [("^7", 3), ("=7.0.0", 3), ("banana", 2), ("", 2)])
+def test_info_says_when_nothing_is_in_a_range(run: Run, asked: str, code: int) -> None:
+    refused = run("info", f"acme/slack@{asked}")
+    assert refused.code == code
+    assert (f"acme/slack has no release {asked}" in refused.err) == (code == 3)
+
+
+def test_info_shows_of_pre_releases_what_a_range_has(run: Run, registry: PluginRegistry) -> None:
+    registry.release("acme/pre", "0.11.0-rc.1")
+    registry.release("acme/pre", "0.10.0-rc.1")
+    registry.publish()
+    assert run("info", "acme/pre@^0.11.0-0", "--json").document["manifest"]["version"] == "0.11.0-rc.1"
+    assert run("info", "acme/pre@*", "--json").document["manifest"]["version"] == "0.11.0-rc.1"

@@ -16,6 +16,7 @@ from sealdex.model.decode import convert_to
 from sealdex.wording import counted
 
 if TYPE_CHECKING:
+    from sealdex.client import Client
     from sealdex.model.index import ArtifactEntry, ReleaseEntry
     from sealdex.model.release import PublishedManifest
     from sealdex.resolve import Choice
@@ -134,24 +135,53 @@ def _found_plain(hit: Found) -> dict[str, Any]:
 
 
 @click.command(
-    epilog=examples("sealdex info acme/slack", "sealdex info acme/slack@1.2.0", "sealdex info acme/slack --all --json")
+    epilog=examples("sealdex info acme/slack", "sealdex info acme/slack@1.2.0", "sealdex info 'acme/slack@^1' --json")
 )
-@click.argument("plugin", metavar="NS/NAME[@VERSION]")
+@click.argument("plugin", metavar="NS/NAME[@RANGE]")
 @click.option("--offline", is_flag=True, help="Make no request: show what was last trusted.")
 @click.option("--all", "show_all", is_flag=True, help="All releases, not only the newest 20.")
 @client_command
 def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
-    """Show a plugin: releases, channels, platforms, dependencies, digests; or the manifest of one version."""
-    name, _, version = plugin.partition("@")
+    """Show a plugin: releases, channels, platforms, dependencies, digests; or the manifest of one release.
+
+    Of a range that is the release that this host would install; if none fits here, the newest that is in the range.
+    """
+    name, at, _ = plugin.partition("@")
     with context.client("asking", offline=offline) as client:
         found = client.info(name)
-        if version:
-            _show_manifest(context.out, found, client.manifest(name, version.removeprefix("=")))
+        if at:
+            version = _version_in(context.out, client, found, plugin)
+            _show_manifest(context.out, found, client.manifest(name, version))
             return
         here: Choice | None = None
         with suppress(NotFoundError):  # NoMatchError is one: then nothing of it fits here
             here = client.resolve(name).requested[0]
     _show_plugin(context.out, found, here, None if show_all else 20)
+
+
+def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> str:
+    """Return the version to show of what is asked for.
+
+    Raises:
+        UsageError: it is not a valid range. NotFoundError: no release is in it.
+    """
+    from sealdex.resolve import newest_in, parse_request  # noqa: PLC0415  # a command imports when it runs
+
+    request = parse_request(asked)
+    exact = request.range.removeprefix("=").strip()
+    if found.document.release(exact) is not None:
+        return exact
+    with suppress(NotFoundError):
+        return client.resolve(request).requested[0].release.version
+    newest = newest_in(found.document, request.range)
+    if newest is None:
+        raise NotFoundError(
+            f"{request.plugin} has no release {request.range}",
+            subject=str(request.plugin),
+            hint=f"sealdex info {request.plugin} lists its releases",
+        )
+    out.note(f"{newest.version} is the newest in {request.range}; none that is fits here: sealdex install '{asked}'")
+    return newest.version
 
 
 def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int | None) -> None:

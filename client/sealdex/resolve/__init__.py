@@ -3,7 +3,7 @@
 Pure: documents come through a callback, and nothing here touches a network or a file.
 """
 
-from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first, reached
+from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
 from sealdex.resolve.explaining import (
     Explanation,
     NothingFitsError,
@@ -35,6 +35,7 @@ __all__ = [
     "judge",
     "nearest",
     "newest_first",
+    "newest_in",
     "parse_request",
     "reached",
     "resolve",

@@ -157,3 +157,17 @@ def _dependency_problem(name: str, wanted: str) -> str | None:
 def newest_first(document: IndexDocument) -> list[ReleaseEntry]:
     """Return the releases by descending precedence, whatever the order in the document."""
     return sorted(document.releases, key=lambda release: version_sort_key(release.version), reverse=True)
+
+
+def newest_in(document: IndexDocument, wanted: str) -> ReleaseEntry | None:
+    """Return the newest release in a range, whatever else speaks against it: a pre-release only if there is no other.
+
+    Raises:
+        ValueError: `wanted` is not a valid range.
+    """
+    parsed, newest = parse_range(wanted), newest_first(document)
+    for admit in (False, True):
+        for release in newest:
+            if parsed.contains(release.semver, include_prereleases=admit):
+                return release
+    return None
