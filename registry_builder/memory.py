@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from registry_builder.source.config import RegistryConfig
 from sealdex.model.decode import decode_as
+from sealdex.places import home_folder
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -65,7 +66,7 @@ class Memory:
 def memory_of(config: RegistryConfig, realm: str, storage_description: str, *, read_only: bool = False) -> Memory:
     """Return this machine's memory of a realm in a storage; the same realm elsewhere is remembered apart."""
     state_home = os.environ.get("XDG_STATE_HOME")
-    base = Path(state_home) if state_home else Path.home() / ".local" / "state"
+    base = Path(state_home) if state_home else Path(home_folder()) / ".local" / "state"
     folder = base / "sealdex-builder" / "seen" / f"{config.registry.name}-{config.registry.id}"
     place = hashlib.sha256(storage_description.encode()).hexdigest()[:12]
     return Memory(folder / f"{realm}-{place}.json", read_only=read_only)

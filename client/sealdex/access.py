@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from sealdex.config_document import AuthSection, RegistrySection
 from sealdex.errors import ConfigError
+from sealdex.places import home_folder
 from sealdex.transport.types import origin_of
 
 if TYPE_CHECKING:
@@ -107,7 +108,9 @@ def _basic(user: str, password: str) -> Mapping[str, str]:
 def _from_netrc(name: str, auth: AuthSection, folder: Path, host: str) -> Mapping[str, str]:
     import netrc  # noqa: PLC0415  # only for who has one
 
-    path = folder / auth.netrc_file if auth.netrc_file else Path(os.environ.get("NETRC") or Path.home() / ".netrc")
+    path = (
+        folder / auth.netrc_file if auth.netrc_file else Path(os.environ.get("NETRC") or Path(home_folder(), ".netrc"))
+    )
     try:
         found = netrc.netrc(str(path)).authenticators(host)
     except OSError as error:

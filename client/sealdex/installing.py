@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 from sealdex.artifacts import image_reference
 from sealdex.deploying import Deployed, Job, deploy
@@ -15,7 +16,9 @@ from sealdex.obtaining import Obtained, Obtainer
 from sealdex.resolve import Choice
 from sealdex.results import Installed, Trust
 from sealdex.store.dependants import OnBroken
+from sealdex.store.installations import current_version_named, find_installation
 from sealdex.store.layout import Store
+from sealdex.store.writable import can_write
 
 Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
 """Says what may be installed of releases that turn out to be missing, and on whose word."""
@@ -96,6 +99,11 @@ def _install(
         missing = [vouched[choice.plugin][0] for choice in missing]
         trusts = {**trusts, **{plugin: trust for plugin, (_, trust) in vouched.items()}}
         requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
+    kept = None
+    if not missing and pin is None and not can_write(Path(store.change_lock)):
+        kept = _as_they_are(store, choices, requests, trusts, make_current=make_current)
+    if kept is not None:
+        return kept
     with ExitStack() as until_installed:
         archives, manifests = _obtained(obtainer, missing, trusts, until_installed)
         jobs = [
@@ -129,6 +137,29 @@ def _install(
     for each in done:
         if each.installation is not None:
             observer.installed(each.choice, each.action)
+    return done
+
+
+def _as_they_are(
+    store: Store,
+    choices: Sequence[Choice],
+    requests: Mapping[PluginId, InstallRequest | None],
+    trusts: Mapping[PluginId, Trust],
+    *,
+    make_current: bool,
+) -> list[Installed] | None:
+    """Return what is in place, in a store that can't be written; None where something would have to be changed."""
+    done = []
+    for choice in choices:
+        trust = trusts[choice.plugin]
+        if requests[choice.plugin] is None:
+            done.append(_installed(choice, trust, None, None, make_current=make_current))
+            continue
+        found = find_installation(store, choice.plugin, choice.release.version)
+        in_use = current_version_named(store, choice.plugin)
+        if found is None or (make_current and in_use != choice.release.version):
+            return None
+        done.append(Installed(choice, trust, "keep", found))
     return done
 
 

@@ -40,4 +40,39 @@ def _home(environ: Mapping[str, str], variable: str, under_home: str, windows_va
         folder = environ.get(name, "")
         if os.path.isabs(folder):  # noqa: PTH117  # the same
             return folder
-    return os.path.join(environ.get("HOME") or os.path.expanduser("~"), under_home)  # noqa: PTH111, PTH118  # the same
+    return os.path.join(home_folder(environ), under_home)  # noqa: PTH118  # the same
+
+
+def home_folder(environ: Mapping[str, str] | None = None) -> str:
+    """Return the user's home: ``$HOME`` or what the system knows of the user.
+
+    Never a relative path: a folder named ``~`` in the current one could be somebody else's configuration.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    stated = (os.environ if environ is None else environ).get("HOME", "")
+    if os.path.isabs(stated):  # noqa: PTH117  # the same
+        return stated
+    found = _home_of_user()
+    if os.path.isabs(found):  # noqa: PTH117  # the same
+        return found
+    from sealdex.errors import ConfigError  # noqa: PLC0415  # only when it fails
+
+    raise ConfigError(
+        f"HOME is '{stated}', which is not an absolute path" if stated else "this user has no home folder",
+        subject="HOME",
+        untouched="nothing was read or written",
+        hint=f"set HOME, or name the places themselves: {CONFIG_VARIABLE}=FILE and {STORE_VARIABLE}=DIR",
+    )
+
+
+def _home_of_user() -> str:
+    if sys.platform == "win32":
+        return os.path.expanduser("~")  # noqa: PTH111  # the same
+    import pwd  # noqa: PLC0415  # only without HOME
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_dir
+    except KeyError:  # a container's user that nobody told the system of
+        return ""

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
+import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from sealdex.config import Config
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
@@ -15,6 +18,7 @@ from sealdex.observing import Observer
 from sealdex.resolve import UnknownPluginError, nearest
 from sealdex.results import PluginInfo, Trust
 from sealdex.store.layout import Store
+from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
@@ -46,13 +50,25 @@ class Registries:
                     name,
                     self._config.section(name).url,
                     self._config.root_bytes(name),
-                    self._config.trust_folder(name),
+                    self._trust_folder(name),
                     self._transport,
                     offline=self._offline,
                     on_wait=self._observer.waiting,
                 )
             self._states[name] = self._open[name].refresh()
             return self._states[name]
+
+    def _trust_folder(self, name: str) -> Path:
+        """Return where a registry's metadata is kept; in a store that can't be written, a copy for this run.
+
+        What was verified last is known so, what is verified now is forgotten; the pinned root anchors both.
+        """
+        folder = self._config.trust_folder(name)
+        if can_write(folder / "lock") and can_write(folder / "metadata"):
+            return folder
+        copy = copy_for_a_run(folder, ("metadata", "documents"))
+        weakref.finalize(self, shutil.rmtree, copy, ignore_errors=True)
+        return copy
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the index document of each plugin from its registry, None where that doesn't have it."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from registry_builder.source.config import RegistryConfig
 from sealdex.errors import ConfigError
+from sealdex.places import home_folder
 
 KEYS_VARIABLE = "SEALDEX_KEYS"
 FILE_SCHEME = "file2:"
@@ -31,7 +32,7 @@ def key_folder(config: RegistryConfig, tree: Path) -> Path:
         folder = Path(stated).expanduser()
     else:
         data_home = os.environ.get("XDG_DATA_HOME")
-        base = Path(data_home) if data_home else Path.home() / ".local" / "share"
+        base = Path(data_home) if data_home else Path(home_folder()) / ".local" / "share"
         folder = base / "sealdex-builder" / "keys" / f"{config.registry.name}-{config.registry.id}"
     return _outside(folder, tree)
 

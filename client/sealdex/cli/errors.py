@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sealdex.cli.output import Output, logs_json, mode_of
+from sealdex.cli.output import Output, logs_json, mode_of, open_missing_streams, swallow
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run(
         prog: the program's name, for advice.
     """
     given = sys.argv[1:] if args is None else list(args)
+    open_missing_streams()
     out = Output(mode_of(given))
     out.logs_json = logs_json(given)
     stdout = sys.stdout
@@ -75,11 +76,5 @@ def run(
 
 def _reader_gone(out: Output) -> int:
     """``sealdex list | head -1``: say nothing, and keep the interpreter from complaining when it flushes at exit."""
-    from contextlib import suppress  # noqa: PLC0415  # see the module's docstring
-
-    null = os.open(os.devnull, os.O_WRONLY)
-    for stream in (out.stdout, out.stderr):
-        with suppress(OSError, ValueError):  # a stream without a descriptor has nothing to flush
-            os.dup2(null, stream.fileno())
-    os.close(null)
+    swallow([out.stdout, out.stderr])
     return EXIT_READER_GONE

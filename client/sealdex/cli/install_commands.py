@@ -289,7 +289,7 @@ def fetch(
     for each in fetched:
         out.line(_fetched_in_words(each))
         if out.mode == "quiet" and each.path is not None:
-            out.answer(str(each.path))
+            out.answer_path(str(each.path))
     if not fetched:
         out.note("these releases have no files of their own; --dependencies fetches what they depend on")
 

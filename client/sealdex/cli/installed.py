@@ -46,7 +46,8 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
     for each in damaged:
         out.warn(f"{each.path} {each.why}; sealdex doctor says what helps")
     if out.mode == "quiet":
-        out.table([], [[f"{i.namespace}/{i.name}", i.version, i.path] for i in found])
+        for i in found:
+            out.answer_path(i.path, f"{i.namespace}/{i.name}", i.version)
         return
     out.table(
         ["PLUGIN", "VERSION", "STATUS", "REGISTRY", "TRUST"],
@@ -102,7 +103,7 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
         ) from error
     if found is None:
         raise _not_installed(place, (namespace, name), version)
-    out.answer(found.path)
+    out.answer_path(found.path)
     is_current = current_version_named(place, found.id) == found.version
     out.result(as_plain(found, is_current=is_current, status=statuses(place).get(found.id, ENABLED)))
 

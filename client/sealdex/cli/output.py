@@ -101,6 +101,26 @@ class Output:
         if self.mode != "json":
             self._write(self.stdout, clean(text))
 
+    def answer_path(self, path: str, *before: str) -> None:
+        """Write a path that was asked for, with words and tabs before it: what is read from a pipe names the very file.
+
+        A path may hold what no text should: bytes of another encoding, control characters, a line feed.
+        """
+        if self.mode == "json":
+            return
+        text = "\t".join([*map(clean, before), path])
+        shown = _encodable(clean(path), self.stdout)
+        buffer = getattr(self.stdout, "buffer", None)
+        is_plain = shown == path and (path.isascii() or os.name == "nt")
+        if is_plain or buffer is None or _is_terminal(self.stdout):
+            self._write(self.stdout, "\t".join([*map(clean, before), shown]))
+            if shown != path:
+                self.warn("the path holds what a terminal can't show; through a pipe, or with --json, it is exact")
+            return
+        self.flush()
+        with self._told(self.stdout):
+            buffer.write(os.fsencode(text) + b"\n")
+
     def block(self, text: str, *, indent: int = 2) -> None:
         """Show text of several lines, indented, so that none of it can pass for a line of this program."""
         if self.mode == "human":
@@ -152,8 +172,9 @@ class Output:
         self.answered = True
         import json  # noqa: PLC0415  # only json mode pays for it
 
-        self.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
-        self.stdout.flush()
+        with self._told(self.stdout):
+            self.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+            self.stdout.flush()
 
     def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show rows in columns, under headers unless those are empty.
@@ -186,8 +207,13 @@ class Output:
 
     def flush(self) -> None:
         """Hand everything to the operating system, so that a closed pipe is noticed here and not at exit."""
-        self.stdout.flush()
-        self.stderr.flush()
+        with self._told(self.stdout):
+            self.stdout.flush()
+        with self._told(self.stderr):
+            self.stderr.flush()
+
+    def _told(self, stream: TextIO) -> _Told:
+        return _Told(stream, "stdout" if stream is self.stdout else "stderr")
 
     def _columns(self) -> int:
         if not _is_terminal(self.stdout):
@@ -197,13 +223,72 @@ class Output:
     def _write(self, stream: TextIO, text: str, style: Style | None = None) -> None:
         if style is not None and _has_colours(stream):
             text = f"\x1b[{_CODES[style]}m{text}\x1b[0m"
-        stream.write(_encodable(text, stream) + "\n")
+        with self._told(stream):
+            stream.write(_encodable(text, stream) + "\n")
 
     def _write_parts(self, stream: TextIO, title: str, style: Style, text: str) -> None:
         if _has_colours(stream):
             title = f"\x1b[{_CODES[style]}m{title}\x1b[0m"
-        self.stdout.flush()  # on a terminal, what was said before stands before
-        stream.write(_encodable(title + text, stream) + "\n")
+        with self._told(self.stdout):
+            self.stdout.flush()  # on a terminal, what was said before stands before
+        with self._told(stream):
+            stream.write(_encodable(title + text, stream) + "\n")
+
+
+class _Told:
+    """Makes an error that says so of a stream that can't be written, and has it swallow what follows.
+
+    Not of a closed pipe: that is no error, see `sealdex.cli.errors`. The stream of errors just falls silent.
+    """
+
+    def __init__(self, stream: TextIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Nothing is to be done."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
+            return False
+        swallow([self._stream])
+        if self._name == "stderr":
+            return True
+        from sealdex.errors import SealdexError  # noqa: PLC0415  # only when it fails
+
+        raise SealdexError(
+            f"the answer can't be written to {self._name}: {error.strerror or error}",
+            untouched="what the command was to do is done; only its answer is missing",
+            hint="look where it goes: a full disk, or a device that takes nothing",
+        ) from error
+
+
+def swallow(streams: Sequence[TextIO]) -> None:
+    """Have streams write to nowhere, down to their descriptors, so that nothing fails when the interpreter exits."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        try:
+            os.dup2(null, stream.fileno())
+        except (OSError, ValueError):  # noqa: PERF203  # a stream without a descriptor has nothing to flush
+            continue
+    os.close(null)
+
+
+def open_missing_streams() -> None:
+    """Open what a caller has closed (``sealdex list >&-``) on nowhere, as if it had been ``>/dev/null``.
+
+    Else the first file that is opened takes the number of stdout, and whatever writes there writes into it.
+    """
+    if None not in {sys.stdin, sys.stdout, sys.stderr}:
+        return
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203  # each by itself
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  # lives as long as the process
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # the same
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # the same
 
 
 def _is_terminal(stream: TextIO) -> bool:

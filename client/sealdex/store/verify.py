@@ -140,8 +140,14 @@ def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick
         yield Finding(file.path, CHANGED, f"has {info.st_size} bytes, not {file.size}")
     elif not quick and hash_of_regular(place) != file.sha256:
         yield Finding(file.path, CHANGED, "has other content")
-    elif _HAS_MODES and (mode := stat.S_IMODE(info.st_mode)) != file.mode:
+    elif _HAS_MODES and not _is_mode_of(mode := stat.S_IMODE(info.st_mode), file.mode):
         yield Finding(file.path, MODE, f"has mode {mode:04o}, not {file.mode:04o}")
+
+
+def _is_mode_of(mode: int, stated: int) -> bool:
+    """Say whether a mode is the one stated; who takes away the right to write takes nothing away."""
+    writing = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+    return mode & ~writing == stated & ~writing and not mode & writing & ~stated
 
 
 def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -1,0 +1,182 @@
+"""Hosts that aren't like the developer's: no home, a store that can't be written, odd bytes in paths, no stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.commands import Run
+from support.plugin_registry import PluginRegistry
+from support.read_only import read_only, run_without_power
+
+from sealdex.errors import ConfigError
+from sealdex.places import config_file, store_folder
+
+
+@pytest.fixture
+def ensured(bare: Run, registry: PluginRegistry, want: Callable[[str], None], tmp_path: Path) -> Run:
+    """A project in place, from a registry in a folder."""
+    (tmp_path / "root.json").write_bytes(registry.root)
+    url = registry.write(tmp_path / "published")
+    assert bare("registry", "add", "public", url, "--root", tmp_path / "root.json").code == 0
+    want('"acme/base" = "*"')
+    assert bare("ensure").code == 0
+    assert bare("search", "base").code == 0
+    return bare
+
+
+# --- no home ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("home", [{}, {"HOME": ""}, {"HOME": "~"}, {"HOME": "here"}])
+def test_without_a_home_nothing_is_read_or_made_in_the_current_folder(
+    home: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Power: a repository that somebody clones, with a folder ``~`` in it that configures a registry."""
+
+    def unknown(_: int) -> object:
+        raise KeyError
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)  # as for the user of a container
+    for place in (config_file, store_folder):
+        with pytest.raises(ConfigError) as caught:
+            place(home)
+        assert "SEALDEX_STORE" in (caught.value.hint or "")
+    theirs = tmp_path / "~/.config/sealdex"
+    theirs.mkdir(parents=True)
+    (theirs / "config.toml").write_text('[registries.evil]\nurl = "https://evil.example/"\nroot = "root.json"\n')
+    stranger = "import os, pwd, sys\ndef unknown(_):\n    raise KeyError\npwd.getpwuid = unknown\n"
+    program = stranger + "from sealdex.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+    variables = {"PATH": os.environ["PATH"], **home}
+    for command in (["list"], ["registry", "list"], ["doctor"], ["search", "x"]):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *command],
+            cwd=tmp_path,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "evil" in done.stdout + done.stderr) == (1, False), done.stderr
+        assert "Traceback" not in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["~"]
+
+
+def test_the_system_knows_a_home_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = pwd.getpwuid(os.getuid()).pw_dir
+    assert store_folder({}) == store_folder({"HOME": known})
+
+
+# --- a store that can't be written -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["ensure", "--frozen", "--offline"],
+        ["ensure", "--locked"],
+        ["ensure"],
+        ["install", "acme/base"],
+        ["info", "acme/base"],
+        ["info", "acme/base", "--offline"],
+        ["search", "base"],
+        ["search", "base", "--offline"],
+        ["list"],
+        ["list", "--outdated"],
+        ["verify"],
+        ["path", "acme/base"],
+    ],
+    ids=" ".join,
+)
+def test_what_is_in_place_serves_from_a_store_that_cannot_be_written(
+    ensured: Run, tmp_path: Path, command: list[str]
+) -> None:
+    shutil.rmtree(tmp_path / "store/ensured")  # so that `ensure` looks for itself
+    with read_only(tmp_path / "store", tmp_path / "project"):
+        done = run_without_power(*command, cwd=tmp_path / "project", env={"TMPDIR": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    assert [path for path in tmp_path.iterdir() if path.name.startswith("sealdex-")] == []
+
+
+def test_what_would_have_to_be_changed_there_is_refused(ensured: Run, tmp_path: Path) -> None:
+    with read_only(tmp_path / "store", tmp_path / "project"):
+        for command in (["install", "acme/mail"], ["uninstall", "acme/base"], ["install", "acme/base", "--pin"]):
+            done = run_without_power(*command, cwd=tmp_path / "project")
+            assert (done.returncode, "Traceback" in done.stderr) == (1, False), (command, done.stderr)
+
+
+def test_a_copy_of_what_is_trusted_is_verified_like_the_original(
+    ensured: Run, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    """Power: writing to a store that this user only reads. The pinned root is the anchor here as well."""
+    theirs = PluginRegistry()
+    theirs.release("acme/base", "6.6.6")
+    theirs.publish()
+    (tmp_path / "theirs.json").write_bytes(theirs.root)
+    config = tmp_path / "config/config.toml"
+    ours = config.read_text()
+    config.write_text(ours.replace(registry.write(tmp_path / "published"), theirs.write(tmp_path / "evil")))
+    (root,) = tmp_path.glob("config/roots/*")
+    kept = root.read_bytes()
+    root.write_bytes(theirs.root)
+    shutil.rmtree(tmp_path / "store/trust")
+    assert ensured("info", "acme/base").code == 0
+    root.write_bytes(kept)
+    config.write_text(ours)
+    with read_only(tmp_path / "store"):
+        done = run_without_power("info", "acme/base", "--offline", cwd=tmp_path / "project")
+    assert (done.returncode, "SECURITY" in done.stderr, "6.6.6" in done.stdout) == (4, True, False), done.stderr
+
+
+# --- odd bytes in paths ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"a\tb", b"a\x1b[31mb", "a\u202eb".encode(), "größe".encode()])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_path_is_printed_as_it_is(ensured: Run, tmp_path: Path, name: bytes, encoding: str) -> None:
+    store = os.fsencode(tmp_path) + b"/" + name
+    shutil.copytree(tmp_path / "store", os.fsdecode(store), symlinks=True)
+    env = {**os.environ, "SEALDEX_STORE": os.fsdecode(store), "PYTHONIOENCODING": encoding}
+    for command, expected in (
+        (["path", "acme/base"], store + b"/plugins/acme/base/1.0.0\n"),
+        (["list", "-q"], b"acme/base\t1.0.0\t" + store + b"/plugins/acme/base/1.0.0\n"),
+    ):
+        done = subprocess.run([sys.executable, "-m", "sealdex", *command], env=env, capture_output=True, check=True)
+        assert done.stdout == expected
+    answered = subprocess.run(
+        [sys.executable, "-m", "sealdex", "path", "acme/base", "--json"], env=env, capture_output=True, check=True
+    )
+    assert os.fsencode(json.loads(answered.stdout)["path"]) == store + b"/plugins/acme/base/1.0.0"
+
+
+# --- closed streams --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("command", ["install acme/mail", "list", "list --json", "env"])
+def test_a_stream_that_the_caller_has_closed(ensured: Run, tmp_path: Path, command: str, closed: str) -> None:
+    line = f"exec {sys.executable} -m sealdex {command} {closed}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert ensured("verify").code == 0
+    assert ensured("history").code == 0  # nothing was written into what would have taken the number of stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has it")
+@pytest.mark.parametrize("mode", ["", "--json"])
+def test_an_answer_that_cannot_be_written(ensured: Run, tmp_path: Path, mode: str) -> None:
+    line = f"exec {sys.executable} -m sealdex install acme/mail {mode} >/dev/full"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0].startswith("error: the answer can't be written to stdout")
+    assert "what the command was to do is done" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert ensured("path", "acme/mail").code == 0
