@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     help="Go over to another version when `update`, `use` or `rollback` bring it into use; the default, unless VERSION "
     "is named.",
 )  # fmt: skip
+@click.option("--no-dependencies", is_flag=True, help="Leave the services that it depends on as they are.")
 @client_command
 def run(
     context: Context,
@@ -78,13 +79,18 @@ def run(
     health_interval: float,
     health_retries: int,
     follow: bool | None,
+    no_dependencies: bool,
 ) -> None:
     """Start an installed service, wait until it is well, and show what it prints until Ctrl-C (twice: at once).
 
     It runs in its version's folder with MODELS_DIR, PORT and what its manifest names, on 127.0.0.1's ports. When it
     fails, or its health check does, it is started again, after longer and longer pauses. When another version comes
     into use that one is started; if it doesn't become well, the old one serves on.
+
+    Services that it depends on are started first, in the background, where they don't run, and waited for until they
+    are well.
     """
+    from sealdex.runtime.service_needs import needed_services, see_to, unmet  # noqa: PLC0415  # see below
     from sealdex.runtime.supervisor import Patience  # noqa: PLC0415  # the other commands needn't wait for it
 
     out = context.out
@@ -116,6 +122,19 @@ def run(
         health_interval=health_interval,
         health_retries=health_retries,
     )
+    store = services.store
+    for broken in unmet(store, plan.plugin, plan.version):
+        out.warn(f"{broken}: {broken.fix}")
+    if not no_dependencies:
+        needed = needed_services(store, plan.plugin, plan.version)
+
+        def say(state: ServiceState) -> None:
+            _say(context, state)
+            out.note(
+                f"{state.plugin}, which {asked} depends on, goes on in the background: sealdex stop {state.plugin}"
+            )
+
+        see_to(services, store, needed, patience, say)
     if detach:
         state = services.start(plan, patience, follows=follows)
         _say(context, state)
@@ -188,8 +207,12 @@ def ps(context: Context) -> None:
 )  # fmt: skip
 @client_command
 def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float | None) -> None:
-    """End services: SIGTERM to the whole process group, then SIGKILL."""
+    """End services: SIGTERM to the whole process group, then SIGKILL.
+
+    With --all those that depend on others go first. What a named service depends on goes on.
+    """
     from sealdex.errors import SealdexError  # noqa: PLC0415  # click's help needn't wait for any of these
+    from sealdex.runtime.service_needs import in_stopping_order  # noqa: PLC0415  # the same
     from sealdex.runtime.service_state import OVER  # noqa: PLC0415  # the same
 
     if bool(plugins) == every:
@@ -197,7 +220,8 @@ def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float |
     services = _services(context)
     asked = [_release(plugin)[0] for plugin in plugins]
     if every:
-        asked = [_release(s.plugin)[0] for s in services.list() if s.state not in OVER or s.is_left_behind]
+        running = [_release(s.plugin)[0] for s in services.list() if s.state not in OVER or s.is_left_behind]
+        asked = in_stopping_order(services.store, running)
     states, failures = [], []
     for plugin in asked:
         try:

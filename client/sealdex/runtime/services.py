@@ -51,6 +51,11 @@ class Services:
     def __init__(self, store: Store | Path | str) -> None:
         self._store = store if isinstance(store, Store) else Store(os.fspath(store))
 
+    @property
+    def store(self) -> Store:
+        """The store that they are installed in."""
+        return self._store
+
     def plan(
         self,
         plugin: PluginId,
