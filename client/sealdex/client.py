@@ -298,6 +298,8 @@ class Client(Asking):
                 fetched.append(Fetched(choice, trust, image=image))
                 continue
             path = archives[choice.artifact.sha256]
+            if to is None:
+                self._cache.spared.add(choice.artifact.sha256)
             fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
         return fetched
 

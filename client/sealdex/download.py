@@ -104,7 +104,7 @@ def download(
         UnavailableError: the transfer made no progress for the transport's window, or was refused
             (``HttpStatusError``); what was fetched is kept, and the next call resumes.
         EncodingError: an ``UnavailableError``: the server compressed it; what was fetched is deleted.
-        InstallError: no space, or the cache can't be written.
+        InstallError: no space, or the cache can't be written; ``HostLimitError`` where it is larger than ``max_bytes``.
     """
     with _local_errors(cache):
         if (path := cache.verified(pin.sha256, pin.size)) is not None:
@@ -118,6 +118,22 @@ def download(
             return _Download(transport, url, pin, cache, meter, plan or RangePlan()).run()
         finally:
             meter.finish()
+
+
+class HostLimitError(InstallError):
+    """A file has more bytes than this host takes; nothing is wrong with the file."""
+
+    code = "host-limit"
+
+    def __init__(self, origin: str, max_bytes: int, size: int | None = None) -> None:
+        has = f"{size} bytes" if size is not None else "more"
+        super().__init__(
+            f"{origin} has {has}; this host takes at most {max_bytes} bytes (download.max_plugin_size)",
+            subject=origin,
+            untouched="nothing was installed, and nothing of it was kept",
+            hint="raise max_plugin_size under [download] in config.toml, or give --set download.max_plugin_size=BYTES",
+        )
+        self.max_bytes = max_bytes
 
 
 class _StartOverError(Exception):
@@ -150,7 +166,7 @@ class _Download:
     def run(self) -> Path:
         """Fetch, verify, rename."""
         if self._pin.size is not None and self._pin.size > self._pin.limit:
-            raise TooLargeError(self._url, self._pin.limit)
+            raise HostLimitError(self._origin, self._pin.limit, self._pin.size)
         try:
             with self._part_file() as file:
                 self._resume(file)
@@ -165,7 +181,7 @@ class _Download:
             if self._encoding != "identity":
                 raise EncodingError(self._url, self._encoding) from error
             raise
-        except EncodingError:
+        except (EncodingError, HostLimitError):
             self._part.discard()
             raise
         except OSError as error:
@@ -276,7 +292,7 @@ class _Download:
                 hint="tell who runs the registry; a cache on the way may serve an old file",
             )
         if stream.total_size > self._pin.limit:
-            raise TooLargeError(self._url, self._pin.limit)
+            raise HostLimitError(self._origin, self._pin.limit, stream.total_size)
 
     def _join(self, file: FileIO, stream: Stream) -> None:
         """Make the answer's first byte the next one of the part file."""
@@ -290,6 +306,8 @@ class _Download:
 
     def _append(self, file: FileIO, chunk: bytes) -> None:
         if self._position + len(chunk) > self._pin.limit:
+            if self._pin.size is None:
+                raise HostLimitError(self._origin, self._pin.limit)
             raise TooLargeError(self._url, self._pin.limit)
         write_all(file, chunk)
         self._hasher.update(chunk)

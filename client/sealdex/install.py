@@ -7,7 +7,7 @@ What happens, and what a kill (or a power cut) at that moment leaves:
    and whole files: nothing to do. With another digest: refused.
 3. The archive is opened once and hashed against its pin; all that follows reads that open file.
 4. Its directory is judged and the plan made (`InstallPlan`), the room on the disk compared with it.
-   *Killed until here: nothing was written.*
+   *Killed until here: nothing of it is in the store but its download in the cache.*
 5. It is unpacked into ``staging/<random>/``, every file hashed on the way, the receipt written last, the result
    compared with the plan. *Killed: a stale folder, deleted by step 1 of the next run.*
 6. Everything is flushed to the disk: files first, then folders, so that after a power cut no file of an installation
@@ -314,7 +314,7 @@ def _require_room(store: Store, request: InstallRequest, plan: InstallPlan) -> N
             f"{request.plugin} {request.version} needs {plan.needed_bytes} bytes on the disk of {store.root}, "
             f"{free} are free",
             subject=f"{request.plugin} {request.version}",
-            untouched="nothing was written",
+            untouched="nothing was unpacked; what was downloaded is in the cache",
             hint=MAKE_ROOM,
         )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sealdex.artifacts import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.builtin import Builtin
 from sealdex.config import Config
+from sealdex.disk_room import Need, require_room
 from sealdex.download import Pin, download
 from sealdex.errors import UnavailableError, VerificationError
 from sealdex.manifests import MAX_MANIFEST_BYTES
@@ -22,6 +23,7 @@ from sealdex.observing import Observer
 from sealdex.piecewise import ReadyTree, from_pieces
 from sealdex.resolve import Choice
 from sealdex.store.cache import ContentCache
+from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
 from sealdex.transport import Transport
 
@@ -129,11 +131,26 @@ class Obtainer:
             return {}, {}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
 
+        self._require_room(choices)
         with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
             pins = {choice.release.manifest.sha256: choice for choice in choices}
             manifests = pool.map(lambda choice: self.manifest_bytes(choice.plugin, choice.release), pins.values())
             obtained = self._each(choices, lambda choice: self._obtain_one(choice, until))
             return obtained, dict(zip(pins, manifests, strict=True))
+
+    def _require_room(self, choices: Sequence[Choice]) -> None:
+        """Raise InstallError where there is certainly no room; what may come by files is judged when it is."""
+        needs = []
+        for choice in choices:
+            artifact = choice.artifact
+            if artifact is None or artifact.size is None or artifact.format == "oci":
+                continue
+            is_here = self._is_near(choice)
+            if not is_here and artifact.file_list is not None and installed_versions(self._store, choice.plugin):
+                continue
+            so_far = 0 if is_here else self._cache.size_so_far(artifact.sha256)
+            needs.append(Need(str(choice), 0 if is_here else max(0, artifact.size - so_far), artifact.size))
+        require_room(needs, self._cache.root, Path(self._store.root))
 
     def _obtain_one(self, choice: Choice, until: ExitStack) -> Obtained:
         """Put a release together from pieces where that pays, else download its archive."""

@@ -62,6 +62,18 @@ def test_lfu_and_fifo_differ_where_uses_and_age_do() -> None:
     assert choose_evictions(files, CacheLimits(30, eviction="fifo"), NOW)[0].file.digest[0] == "a"
 
 
+@pytest.mark.parametrize("eviction", ["lru", "lfu", "fifo"])
+def test_what_was_just_used_goes_last_and_what_is_spared_stays(eviction: str) -> None:
+    fresh = CachedFile("d" * 64, 10, added=NOW - 9 * DAY, used=NOW - 8 * DAY, uses=0)  # first to go by every policy
+    limits = CacheLimits(10, max_age_s=30 * DAY, eviction=eviction)
+    recent = choose_evictions([*FILES, fresh], limits, NOW, recent={fresh.digest})
+    assert {e.file.digest[0] for e in recent} == {"a", "b", "c"}
+    tight = CacheLimits(0, max_age_s=DAY, eviction=eviction)
+    spared = choose_evictions([*FILES, fresh], tight, NOW, spared={fresh.digest})
+    assert {e.file.digest[0] for e in spared} == {"a", "b", "c"}
+    assert len(choose_evictions([*FILES, fresh], tight, NOW)) == 4
+
+
 def test_age_counts_from_the_last_use_and_makes_room_first() -> None:
     found = choose_evictions(FILES, CacheLimits(20, max_age_s=3 * DAY), NOW)
     assert [(e.file.digest[0], e.why) for e in found] == [("b", "too-old")]

@@ -26,6 +26,7 @@ from sealdex import (
 )
 from sealdex.artifacts import file_url
 from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
+from sealdex.download import HostLimitError
 from sealdex.model.index import ArtifactEntry
 
 
@@ -359,8 +360,12 @@ def test_an_artifact_elsewhere_is_held_to_its_digest_and_to_this_host_s_limit(tm
             config.store,
             ConfigDocument(registries=dict(config.registries), download=DownloadSection(max_plugin_size=len(data) - 1)),
         )
-        with Client(small) as client, pytest.raises(VerificationError):
+        with Client(small) as client, pytest.raises(HostLimitError) as limited:
             client.install("acme/x")
+        assert limited.value.exit_code == 1  # it is this host's own limit, not an attack
+        assert f"at most {len(data) - 1} bytes" in str(limited.value)
+        assert "max_plugin_size" in str(limited.value.hint)
+        assert not list(Path(config.store).rglob("*.part*"))
         with Client(config) as client:
             server.instead["plugins/acme/x/1.0.0/x.zip"] = b"something else"
             with pytest.raises(VerificationError):

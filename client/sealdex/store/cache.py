@@ -51,6 +51,10 @@ class ContentCache:
         self.root = root
         self.added = 0
         """Files put there by this object."""
+        self.recent: set[str] = set()
+        """Digests of what this object put there or handed out."""
+        self.spared: set[str] = set()
+        """Digests of files whose paths were given away for good, as by ``fetch --cache-only``."""
         self._guard = threading.Lock()
         self._holders = 0
         self._held: list[FileIO] = []
@@ -115,6 +119,7 @@ class ContentCache:
             return None
         self._keep(file)
         note_use(path)
+        self.recent.add(digest)
         return path
 
     @contextmanager
@@ -244,6 +249,10 @@ class ContentCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         return Partial(companion(path, "part"))
 
+    def size_so_far(self, digest: str) -> int:
+        """Return how many bytes of a file are here that an earlier run left on its way."""
+        return Partial(companion(self.path(digest), "part")).load().length
+
     def commit(self, digest: str) -> Path:
         """Give the part file its final name, durably. The caller has hashed it and holds the lock."""
         path, part = self.path(digest), self.partial(digest)
@@ -256,6 +265,7 @@ class ContentCache:
         note_added(path)
         _sync_folder(path.parent)
         self.added += 1
+        self.recent.add(digest)
         if self._holders and (held := self._open_held(path)) is not None:  # under the lock, so nobody evicts it before
             self._keep(held)
         return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 LRU, LFU, FIFO = "lru", "lfu", "fifo"
@@ -54,8 +54,23 @@ class Eviction:
     why: str
 
 
-def choose_evictions(files: Iterable[CachedFile], limits: CacheLimits, now: float) -> list[Eviction]:
+def choose_evictions(
+    files: Iterable[CachedFile],
+    limits: CacheLimits,
+    now: float,
+    *,
+    recent: Collection[str] = (),
+    spared: Collection[str] = (),
+) -> list[Eviction]:
     """Return what has to go, first to go first.
+
+    Args:
+        files: what there is.
+        limits: what may be there.
+        now: seconds since the epoch.
+        recent: digests of what was just used; they go last, whatever the policy. Else ``lfu`` would always take what
+            was fetched a moment ago, which nobody has used twice yet.
+        spared: digests that stay, since somebody was just told where they lie.
 
     Raises:
         ValueError: `limits.eviction` is no policy.
@@ -69,12 +84,16 @@ def choose_evictions(files: Iterable[CachedFile], limits: CacheLimits, now: floa
         raise ValueError(f"{limits.eviction!r} is none of {', '.join(EVICTIONS)}")
     oldest = float("-inf") if limits.max_age_s is None else now - limits.max_age_s
     ordered = sorted(files, key=keys[limits.eviction])
-    gone = [Eviction(file, TOO_OLD) for file in ordered if file.used < oldest]
-    kept = [file for file in ordered if file.used >= oldest]
+    ordered.sort(key=lambda file: file.digest in recent)  # stable: within both parts the policy's order
+    gone = [Eviction(file, TOO_OLD) for file in ordered if file.used < oldest and file.digest not in spared]
+    left = {eviction.file.digest for eviction in gone}
+    kept = [file for file in ordered if file.digest not in left]
     over = sum(file.size for file in kept) - limits.max_bytes
     for file in kept:
         if over <= 0:
             break
+        if file.digest in spared:
+            continue
         gone.append(Eviction(file, OVER_SIZE))
         over -= file.size
     return gone

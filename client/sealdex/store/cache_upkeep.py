@@ -95,6 +95,8 @@ def is_over(cache: ContentCache, limits: CacheLimits) -> bool:
 def tidy(cache: ContentCache, limits: CacheLimits, *, now: float | None = None, is_dry_run: bool = False) -> Tidied:
     """Bring the cache within its limits and remove what killed processes left. What is in use stays.
 
+    What this `cache` object itself has just used goes last, and what it spares stays.
+
     Args:
         cache: the cache.
         limits: what it may hold.
@@ -106,7 +108,7 @@ def tidy(cache: ContentCache, limits: CacheLimits, *, now: float | None = None, 
     """
     moment = time.time() if now is None else now
     contents = _contents(cache)
-    evictions = choose_evictions(contents.files, limits, moment)
+    evictions = choose_evictions(contents.files, limits, moment, recent=cache.recent, spared=cache.spared)
     removed: list[Removed] = []
     in_use: list[str] = []
     for eviction in evictions:
