@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +27,8 @@ from sealdex.model.environment import Environment
 from sealdex.places import config_file, store_folder
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.layout import Store
+from sealdex.toml_document import parse_toml, read_toml_text
 from sealdex.transport.types import TransportSettings
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = [
     "CATCH_ALL",
@@ -193,11 +188,9 @@ def load_config(
     """
     where = Path(config_file() if path is None else path).absolute()
     try:
-        text = where.read_text(encoding="utf-8")
+        text = read_toml_text(where)
     except FileNotFoundError:
         text = ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't be read: {error}", subject=str(where)) from error
     sections = sections_of(ConfigDocument)
     values, origins = with_layers(_toml(text, str(where)), sections, os.environ, options or {}, str(where))
     changed = [f"{key} from {origin}" for key, origin in origins.items() if origin != str(where)]
@@ -219,10 +212,7 @@ def parse_config(text: str, subject: str = "config.toml") -> ConfigDocument:
 
 
 def _toml(text: str, subject: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=f"edit {subject}") from error
+    return parse_toml(text, subject, f"edit {subject}")
 
 
 def _read_document(values: Mapping[str, Any], subject: str) -> ConfigDocument:

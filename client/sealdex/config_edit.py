@@ -19,6 +19,7 @@ from sealdex.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, p
 from sealdex.config_document import AuthSection
 from sealdex.errors import ConfigError, UsageError
 from sealdex.project import toml_text
+from sealdex.toml_document import read_toml_text
 
 _LOCK_SECONDS = 10
 
@@ -163,7 +164,7 @@ def remove_registry(config: Config, name: str) -> RegistrySection:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_bytes().decode()  # not read_text: line ends stay as they are
+        return read_toml_text(path)  # its line ends stay as they are
     except FileNotFoundError:
         return ""
 

@@ -69,6 +69,7 @@ def lock(
         made = project.lock(upgrade=upgrade, upgrade_plugins=_ids(packages), dry_run=dry_run)
         exported = project.export(made.document, export) if export is not None and not dry_run else []
     out.result({**_locked_plain(made), "exported": exported})
+    _say_made_again(out, made)
     _say_differences(out, made.differences)
     count = counted(len(made.document.plugin), "plugin")
     if made.is_written:
@@ -180,6 +181,7 @@ def update(
             made = project.lock(upgrade=not named, upgrade_plugins=named, dry_run=dry_run)
             if not dry_run:
                 project.ensure(made.document, on_yanked=lambda p, v, mark: _warn_yanked(out, p, v, mark))
+            _say_made_again(out, made)
             changed, kept = made.differences, nothing_kept
             out.result({**_locked_plain(made), "dry_run": dry_run})
         else:
@@ -227,6 +229,11 @@ def _warn_yanked(out: Output, plugin: PluginId, version: str, mark: Mark) -> Non
     out.warn(
         f"{plugin} {version}, which is locked, was yanked by {mark.by}{why}; sealdex lock --upgrade-package {plugin}"
     )
+
+
+def _say_made_again(out: Output, made: Locked) -> None:
+    if made.unreadable is not None:
+        out.warn(f"{made.path.name} could not be read, so it was made again: {made.unreadable}")
 
 
 def _locked_plain(made: Locked) -> dict[str, Any]:

@@ -24,8 +24,8 @@ merge without a conflict, and what a merge gets wrong `staleness` finds.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,14 +36,10 @@ from sealdex.errors import ConfigError, FormatTooNewError, NotFoundError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
-from sealdex.model.versions import VersionText, version_problem
+from sealdex.model.versions import VersionText, parse_version, version_problem
 from sealdex.project import toml_text
 from sealdex.resolve import Choice, Request
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sealdex.toml_document import parse_toml, read_toml_text, sides_of_merge
 
 LOCK_NAME = "sealdex.lock"
 LOCK_FORMAT = 1
@@ -145,7 +141,7 @@ def read_lock(path: Path) -> LockDocument:
         ConfigError, FormatTooNewError: as `parse_lock`, or it can't be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_toml_text(path)
     except FileNotFoundError as error:
         raise NotFoundError(
             f"there is no {path.name} in {path.parent}",
@@ -153,8 +149,6 @@ def read_lock(path: Path) -> LockDocument:
             untouched="nothing was changed",
             hint="sealdex lock makes it",
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
     return parse_lock(text, str(path))
 
 
@@ -165,11 +159,8 @@ def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:
         ConfigError: not TOML (unmerged, perhaps), or not of the form it must have; every problem is named.
         FormatTooNewError: a newer sealdex made it.
     """
-    hint = "put it right (a merge may have left conflict marks), or make it anew: sealdex lock"
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=hint) from error
+    hint = "sealdex lock makes it again; it keeps what both sides of a merge have locked, and what can still be read"
+    values = parse_toml(text, subject, hint)
     if isinstance(found := values.get("version"), int) and found > LOCK_FORMAT:
         raise FormatTooNewError(
             f"the lock has format {found}; this sealdex reads up to {LOCK_FORMAT}",
@@ -185,6 +176,31 @@ def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:
     if problems:
         raise ConfigError("\n".join(problems), subject=subject, hint=hint)
     return document
+
+
+def locked_versions(path: Path) -> tuple[dict[PluginId, str], str | None]:
+    """Return which version of each plugin is locked, and why the lock must be made again where it can't be read.
+
+    Of a merge with conflicts both sides are heard; where they differ, the newer version counts. Of a lock that is wrong
+    otherwise nothing is kept.
+
+    Raises:
+        FormatTooNewError: a newer sealdex made it.
+    """
+    try:
+        return {plugin: block.version for plugin, block in read_lock(path).by_id.items()}, None
+    except NotFoundError:
+        return {}, None
+    except ConfigError as error:
+        problem = error.message
+    versions: dict[PluginId, str] = {}
+    with suppress(ConfigError, FileNotFoundError):
+        for side in sides_of_merge(read_toml_text(path)) or ():
+            with suppress(ConfigError):
+                for plugin, block in parse_lock(side).by_id.items():
+                    both = [block.version, versions.get(plugin, block.version)]
+                    versions[plugin] = max(both, key=parse_version)
+    return versions, problem
 
 
 def _problems(document: LockDocument) -> list[str]:

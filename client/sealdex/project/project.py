@@ -26,7 +26,15 @@ from sealdex.model.index import ArtifactEntry, choose_artifact
 from sealdex.model.plugin import Mark
 from sealdex.obtaining import NotHereError
 from sealdex.project import stamp
-from sealdex.project.lock_file import LOCK_NAME, LockDocument, LockedPlugin, lock_text, locked_plugin, read_lock
+from sealdex.project.lock_file import (
+    LOCK_NAME,
+    LockDocument,
+    LockedPlugin,
+    lock_text,
+    locked_plugin,
+    locked_versions,
+    read_lock,
+)
 from sealdex.project.staleness import Difference, differences, staleness
 from sealdex.project.voucher import BY_LOCK, Voucher
 from sealdex.project.wanted import WANTED_NAME, WantedDocument, read_wanted
@@ -35,6 +43,7 @@ from sealdex.resolve.solving import in_order
 from sealdex.results import Installed, Trust
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
+from sealdex.toml_document import read_toml_text
 
 
 class StaleLockError(SealdexError):
@@ -54,12 +63,16 @@ class StaleLockError(SealdexError):
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A lock that was made: where it is, what it says now, what differs from before, whether it was written."""
+    """A lock that was made: where it is, what it says now, what differs from before, whether it was written.
+
+    ``unreadable`` says what was wrong with the one before, if it couldn't be read; its differences aren't known then.
+    """
 
     path: Path
     document: LockDocument
     differences: tuple[Difference, ...]
     is_written: bool
+    unreadable: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +124,12 @@ class Project:
 
         Raises:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `Client.resolve`; nothing was written.
-            ConfigError: one of the two files is wrong.
+            ConfigError: ``sealdex.toml`` is wrong. A lock that is wrong is made again, see `locked_versions`.
         """
         wanted = self.wanted
-        before = self.locked() or LockDocument()
-        unknown = sorted(str(plugin) for plugin in set(upgrade_plugins) - set(before.by_id) - set(wanted.requests))
+        versions, unreadable = locked_versions(self.lock_path)
+        before = (self.locked() if unreadable is None else None) or LockDocument()
+        unknown = sorted(str(plugin) for plugin in set(upgrade_plugins) - set(versions) - set(wanted.requests))
         if unknown:
             raise NotFoundError(
                 f"{', '.join(unknown)} is neither in {WANTED_NAME} nor in {LOCK_NAME}",
@@ -123,9 +137,7 @@ class Project:
                 untouched="nothing was changed",
             )
         preferred = {
-            plugin: block.version
-            for plugin, block in before.by_id.items()
-            if not upgrade and plugin not in upgrade_plugins
+            plugin: version for plugin, version in versions.items() if not upgrade and plugin not in upgrade_plugins
         }
         resolution = self._client.resolve(
             *wanted.requests.values(),
@@ -139,11 +151,19 @@ class Project:
         ]
         after = LockDocument(plugin=tuple(sorted(blocks, key=lambda block: block.name)))
         text = lock_text(after)
-        is_new = not self.lock_path.exists() or self.lock_path.read_text(encoding="utf-8") != text
+        is_new = unreadable is not None or not self._says(text)
         if is_new and not dry_run:
             replace_file(self.lock_path, text.encode())
             self.lock_path.chmod(0o644)
-        return Locked(self.lock_path, after, tuple(differences(before, after)), is_new and not dry_run)
+        found = tuple(differences(before, after)) if unreadable is None else ()
+        return Locked(self.lock_path, after, found, is_new and not dry_run, unreadable)
+
+    def _says(self, text: str) -> bool:
+        """Say whether the lock has this text, with whatever line ends."""
+        try:
+            return read_toml_text(self.lock_path).replace("\r\n", "\n") == text
+        except FileNotFoundError:
+            return False
 
     def up_to_date(self, *, locked: bool = False, frozen: bool = False) -> LockDocument:
         """Return the lock, made anew where it is stale.

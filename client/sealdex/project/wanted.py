@@ -18,7 +18,6 @@ A lock holds only releases that fit every platform that is listed.
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -32,11 +31,7 @@ from sealdex.model.ranges import parse_range
 from sealdex.model.release import Channel
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.resolve import Request
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sealdex.toml_document import parse_toml, read_toml_text
 
 WANTED_NAME = "sealdex.toml"
 _EXAMPLE = '[plugins] and under it a line such as "acme/slack" = "^1.2"'
@@ -93,7 +88,7 @@ def read_wanted(path: Path) -> WantedDocument:
         ConfigError: it can't be read or is wrong; every problem is named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_toml_text(path)
     except FileNotFoundError as error:
         raise NotFoundError(
             f"there is no {path.name} in {path.parent}",
@@ -101,8 +96,6 @@ def read_wanted(path: Path) -> WantedDocument:
             untouched="nothing was changed",
             hint=f"write one: {_EXAMPLE}; or name its folder with --project DIR",
         ) from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
     return parse_wanted(text, str(path))
 
 
@@ -113,9 +106,7 @@ def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
         ConfigError: not TOML, or fields are wrong; all of them are named.
     """
     try:
-        document = read_values(tomllib.loads(text), WantedDocument)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the file is not valid TOML: {error}", subject=subject, hint=f"edit {subject}") from error
+        document = read_values(parse_toml(text, subject, f"edit {subject}"), WantedDocument)
     except DocumentError as error:
         raise ConfigError("\n".join(map(str, error.problems)), subject=subject, hint=f"edit {subject}") from error
     problems = [

@@ -16,7 +16,6 @@ stages = { on_failure = { method = "send", params = ["build-42 failed"] } }
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,11 +26,7 @@ from sealdex.errors import ConfigError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.ids import PluginId, Sha256, parse_plugin_id
 from sealdex.model.versions import VersionText
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sealdex.toml_document import parse_toml, read_toml_text
 
 STAGES = ("before", "on_success", "on_failure", "after")
 
@@ -138,9 +133,10 @@ def load_job(path: Path) -> Job:
         ConfigError: it can't be read or is wrong; every problem is named.
     """
     try:
-        data = path.read_bytes()
-        values = json.loads(data) if path.suffix == ".json" else tomllib.loads(data.decode())
-    except (OSError, ValueError) as error:
+        if path.suffix != ".json":
+            return job_from(parse_toml(read_toml_text(path), str(path), f"edit {path}"), str(path))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"the job can't be read: {error}", subject=str(path)) from error
     return job_from(values, str(path))
 

@@ -1,0 +1,83 @@
+"""TOML that people and tools write, as text: encodings, byte order marks, what a merge left. No file is written."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from sealdex.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_BYTE_ORDER_MARK = "\ufeff"  # Windows' editors write it before UTF-8
+_MARK = re.compile(r"(?P<kind><{7}|={7}|>{7}|\|{7})(?: .*)?\r?")
+
+
+def read_toml_text(path: Path) -> str:
+    """Read a file's text, without a byte order mark.
+
+    Raises:
+        FileNotFoundError: it isn't there.
+        ConfigError: it can't be read, or is in another encoding.
+    """
+    try:
+        return path.read_bytes().decode().removeprefix(_BYTE_ORDER_MARK)
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"the file is not in UTF-8 (byte {error.start + 1} can't be read)",
+            subject=str(path),
+            untouched="nothing was changed",
+            hint="save it as UTF-8; in PowerShell: Set-Content -Encoding utf8",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror or error}", subject=str(path)) from error
+
+
+def parse_toml(text: str, subject: str, hint: str) -> dict[str, Any]:
+    """Parse a text.
+
+    Args:
+        text: with or without a byte order mark.
+        subject: the file, for errors.
+        hint: what helps if it isn't TOML.
+
+    Raises:
+        ConfigError: it isn't TOML; the marks of an unfinished merge are named, with their line.
+    """
+    try:
+        return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
+    except (ValueError, RecursionError) as error:  # a number of too many digits, tables nested too deep
+        found = conflict_line(text)
+        why = f"line {found} has the marks of an unfinished merge" if found else str(error) or type(error).__name__
+        raise ConfigError(f"the file is not valid TOML: {why}", subject=subject, hint=hint) from error
+
+
+def conflict_line(text: str) -> int | None:
+    """Return the first line with the mark of a conflict, counted from 1; None where there is none."""
+    lines = text.split("\n")
+    return next((number for number, line in enumerate(lines, 1) if _MARK.fullmatch(line)), None)
+
+
+def sides_of_merge(text: str) -> tuple[str, str] | None:
+    """Return the two texts that a merge with conflicts was made from; None where it left no whole pair of marks."""
+    sides: tuple[list[str], list[str]] = ([], [])
+    place, is_whole = "", False  # place: "" outside, "<" in ours, "|" in what both had, "=" in theirs
+    for line in text.split("\n"):
+        found = _MARK.fullmatch(line)
+        if found is None:
+            for number, where in enumerate("<="):
+                if place in {"", where}:
+                    sides[number].append(line)
+            continue
+        after = {"<": "<", "|": "|", "=": "=", ">": ""}[found["kind"][0]]
+        if (place, after) not in {("", "<"), ("<", "|"), ("<", "="), ("|", "="), ("=", "")}:
+            return None
+        place, is_whole = after, is_whole or not after
+    return ("\n".join(sides[0]), "\n".join(sides[1])) if is_whole and not place else None
