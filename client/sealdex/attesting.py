@@ -14,6 +14,7 @@ import msgspec
 
 from sealdex.attestation_policy import AcceptedIdentity, AttestationPolicy
 from sealdex.errors import ConfigError, VerificationError
+from sealdex.install import NO_FILES
 from sealdex.model.ids import PluginId
 from sealdex.sigstore_bundles import SIGSTORE_KIND, BundleRefusedError, BundleVerifier, SignedBy
 from sealdex.store.installations import find_installation
@@ -57,6 +58,10 @@ def attested(client: Client, plugin: PluginId, version: str, sha256: str) -> Att
             subject=str(client.config.path),
             untouched="nothing was verified",
             hint="add [[attestations.accept]] with identity and issuer to config.toml",
+        )
+    if sha256 == NO_FILES.sha256:
+        raise BundleRefusedError(
+            f"{name} has no files, which a bundle could be of", subject=name, untouched="nothing was changed"
         )
     release = client.info(plugin).document.release(version)
     if release is None or sha256 not in {artifact.sha256 for artifact in release.artifacts}:

@@ -75,7 +75,7 @@ class Client(Asking):
         All artifacts are downloaded and verified before the first is unpacked, and all are unpacked before the first is
         switched to. What is installed already and whole is kept; what is damaged is replaced. Pinned plugins stay at
         their version. A container image is pinned and named, and nothing is pulled: that is the container runtime's to
-        do. A release without artifacts brings its dependencies only.
+        do. A release without artifacts brings its dependencies, and is recorded with its receipt alone.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.

@@ -61,6 +61,9 @@ _MARGIN_BYTES = 16 * 2**20
 
 UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
 
+NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
+"""Stands for the artifact of a release that has none: it is recorded like others, in a folder with a receipt alone."""
+
 
 class ChangedMeanwhileError(InstallError):
     """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: obtain it anew."""
@@ -189,7 +192,7 @@ def install(
         store: where.
         request: what.
         archive_path: the file, or what was put together in its place (`sealdex.piecewise`); may be None when
-            `needs_archive` said no.
+            `needs_archive` said no, or for `NO_FILES`.
         limits: what the archive may hold.
         make_current: switch ``current`` to it.
         full_check: re-hash what is installed already instead of comparing sizes and modes.
@@ -216,7 +219,7 @@ def install(
             if tree is not None:
                 stack.callback(tree.close)
                 _require_same(request, tree)
-            elif action != KEEP:
+            elif action != KEEP and request.artifact != NO_FILES:
                 archive = stack.enter_context(_opened(request, archive_path))
             plan = _plan(store, request, action, archive, limits, make_current=make_current)
             _require_room(store, request, plan)
@@ -228,6 +231,9 @@ def install(
                     installation = _commit(
                         store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
                     )
+                elif action != KEEP and request.artifact == NO_FILES:
+                    (staging / "new").mkdir()
+                    installation = _commit(store, request, plan, (), 0, staging, durable=durable)
                 elif archive is not None and plan.unpack is not None:
                     files = carry_out(
                         plan.unpack, archive, staging / "new", limits=limits, durable=durable, on_progress=on_progress

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from sealdex.artifacts import image_reference
 from sealdex.deploying import Deployed, Job, deploy
-from sealdex.install import ChangedMeanwhileError, InstallRequest, needs_archive
+from sealdex.install import KEEP, NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
 from sealdex.model.ids import PluginId
 from sealdex.observing import Observer
-from sealdex.obtaining import Obtained, Obtainer
+from sealdex.obtaining import NotHereError, Obtained, Obtainer
 from sealdex.resolve import Choice
 from sealdex.results import Installed, Trust
 from sealdex.store.dependants import OnBroken
@@ -169,19 +169,26 @@ def _obtained(
     """Obtain what is missing; only what a registry signed may come over the network."""
     signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
     unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
-    archives, manifests = obtainer.from_here().with_manifests(unsigned, until)  # first: it fails without a download
+    here = obtainer.from_here()
+    with_files = [choice for choice in unsigned if choice.artifact is not None]
+    archives, manifests = here.with_manifests(with_files, until)  # first: it fails without a download
+    for choice in unsigned:
+        if choice.artifact is None:
+            with suppress(NotHereError):  # what has no files needs nobody's word for them; its manifest stays out
+                manifests[choice.release.manifest.sha256] = here.manifest_bytes(choice.plugin, choice.release)
     fetched, fetched_manifests = obtainer.with_manifests(signed, until)
     return {**archives, **fetched}, {**manifests, **fetched_manifests}
 
 
 def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
-    """Return what installing a choice asks for; None for an image or a release without artifacts."""
-    if choice.artifact is None or choice.artifact.format == "oci":
+    """Return what installing a choice asks for; None for an image."""
+    artifact = choice.artifact or NO_FILES
+    if artifact.format == "oci":
         return None
     return InstallRequest(
         plugin=choice.plugin,
         version=choice.release.version,
-        artifact=choice.artifact,
+        artifact=artifact,
         registry=trust.registry,
         manifest_sha256=choice.release.manifest.sha256,
         signed_by=trust.signed_by,
@@ -194,7 +201,7 @@ def _installed(
 ) -> Installed:
     if done is None:
         if choice.artifact is None:
-            return Installed(choice, trust, "nothing")
+            raise AssertionError("unreachable: all but images are deployed")
         image = image_reference(choice.plugin, choice.release.version, choice.artifact)
         return Installed(choice, trust, "image", image=image)
     previous = done.before if make_current and done.before != choice.release.version else None
@@ -202,7 +209,7 @@ def _installed(
     return Installed(
         choice,
         trust,
-        done.result.action,
+        "nothing" if choice.artifact is None and done.result.action != KEEP else done.result.action,
         done.result.installation,
         previous,
         bytes_fetched=fetched,

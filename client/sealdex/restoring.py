@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sealdex.errors import InstallError, SealdexError
-from sealdex.install import InstallRequest, install
+from sealdex.install import NO_FILES, InstallRequest, install
 from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, MappedFile
@@ -26,6 +26,8 @@ def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBr
         record = kept_record(store, plugin, version)
         if record is None:
             return None
+        if record.artifact_format == NO_FILES.format:
+            return lambda: _put_back(store, record, None)
         archive = cache.verified(record.artifact_sha256, record.artifact_size)
         return (lambda: _put_back(store, record, archive)) if archive is not None else None
 
@@ -33,7 +35,7 @@ def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBr
         return roll_back(store, to, restore=restore, on_broken=on_broken)
 
 
-def _put_back(store: Store, record: Installation, archive: Path) -> None:
+def _put_back(store: Store, record: Installation, archive: Path | None) -> None:
     """Install what a record says, and compare the result with it.
 
     Raises:

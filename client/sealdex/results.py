@@ -63,9 +63,9 @@ class Installed:
         choice: the release, as resolved.
         trust: who signed it.
         action: ``unpack``, ``repair``, ``keep``; ``fallback`` for an installed version that serves since the registry
-            can't be reached; ``image`` for a container image and ``nothing`` for a release without files, neither of
-            which puts anything into the store.
-        installation: what is in the store now; None for the last two.
+            can't be reached; ``image`` for a container image, which puts nothing into the store; ``nothing`` for a
+            release without files that was recorded, in a folder with its receipt alone.
+        installation: what is in the store now; None for an image.
         previous: the version that was current before, if another one was.
         image: the pinned reference of a container image.
         unreachable: of a fallback: why the registry couldn't be asked, or didn't deliver.

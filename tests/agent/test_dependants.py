@@ -9,6 +9,8 @@ from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.model.index import ArtifactEntry
+
 
 @pytest.fixture
 def registry() -> PluginRegistry:
@@ -214,9 +216,10 @@ def test_a_lock_goes_over_all_and_says_what_it_breaks(app: Run, tmp_path: Path) 
 
 
 def test_a_plugin_that_was_never_here_is_nobodys_loss(run: Run, registry: PluginRegistry) -> None:
-    """A release without files or a container image isn't in the store, and what needs it works."""
+    """A container image isn't in the store, and what needs it works."""
     registry.plugin("acme/suite")
-    registry.release("acme/suite", "1.0.0", artifacts=())
+    image = ArtifactEntry("x", "ab" * 32, "oci", url=f"harbor.example/x@sha256:{'ab' * 32}")
+    registry.release("acme/suite", "1.0.0", artifacts=(image,))
     registry.release("acme/c", "1.0.0", dependencies={"acme/suite": "^1"})
     registry.publish()
     assert run("install", "acme/c").code == 0

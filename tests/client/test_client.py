@@ -226,7 +226,8 @@ def test_a_container_image_is_pinned_and_named_and_nothing_is_pulled(tmp_path: P
         with Client(config_for(tmp_path, {"p": registry.root}, {"p": section})) as client:
             done = client.install("acme/suite")
             assert [(i.action, i.image) for i in done] == [("image", image.url), ("nothing", None)]
-            assert client.list() == []
+            # the suite is recorded, in a folder with its receipt alone
+            assert [(str(i.name), i.file_count) for i in client.list()] == [("suite", 0)]
             assert [(f.path, f.image) for f in client.fetch("acme/x")] == [(None, image.url)]
 
 

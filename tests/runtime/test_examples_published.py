@@ -74,7 +74,12 @@ def python(*args: str, cwd: Path) -> str:
 def test_the_application_suite_brings_what_it_depends_on_and_its_cell_runs(sealdex: Command, tmp_path: Path) -> None:
     sealdex("install", "robotics/pick-and-place")
     installed = {f"{i['namespace']}/{i['name']}": i["version"] for i in sealdex("list")["installed"]}
-    assert installed == {"robotics/hal-motor": "2.1.0", "robotics/kalman": "1.1.0", "vision/blob-model": "1.0.0"}
+    assert installed == {
+        "robotics/hal-motor": "2.1.0",
+        "robotics/kalman": "1.1.0",
+        "robotics/pick-and-place": "1.0.0",
+        "vision/blob-model": "1.0.0",
+    }
     readme = (EXAMPLES / "plugins/robotics/pick-and-place/README.md").read_text()
     code = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     (tmp_path / "cell.py").write_text(code[0])

@@ -120,8 +120,7 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
         from sealdex.project.voucher import in_words  # noqa: PLC0415  # tuf; here it is imported already
 
         out.warn(in_words(done.unasked, [each for each in done.installed if each.action != "keep"]))
-    kept_quiet = {"image", "nothing"}
-    rows = [_ensured_row(each) for each in done.installed if each.action not in kept_quiet]
+    rows = [_ensured_row(each) for each in done.installed if each.action != "image"]
     rows += [_ensured_row(each) for each in done.installed if each.action == "image"]
     for each in done.installed:
         if each.action not in {"keep", "nothing"}:

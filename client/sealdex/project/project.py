@@ -19,7 +19,7 @@ from sealdex.errors import (
     NotFoundError,
     SealdexError,
 )
-from sealdex.install import InstallRequest, needs_archive
+from sealdex.install import NO_FILES, InstallRequest, needs_archive
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, choose_artifact
@@ -324,8 +324,8 @@ class Project:
 
     def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
         """Say whether somebody must vouch for a choice: all but what is installed already."""
-        artifact = choice.artifact
-        if artifact is None or artifact.format == "oci":
+        artifact = choice.artifact or NO_FILES
+        if artifact.format == "oci":
             return True
         manifest = choice.release.manifest.sha256
         request = InstallRequest(

@@ -1,8 +1,8 @@
 """Which installed plugins depend on which, and what a change would break.
 
 Only what is in use counts, and who is disabled needs nothing. What a plugin needs stands in the manifest that was kept
-when it was installed. A need for something that was never in the store says nothing: container images and releases
-without files don't come into it.
+when it was installed. A need for something that was never in the store says nothing: container images don't come
+into it.
 """
 
 from __future__ import annotations
