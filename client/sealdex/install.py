@@ -40,7 +40,13 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.piecewise import ReadyTree
 from sealdex.store.changes import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
-from sealdex.store.installations import Installation, current, current_version_named, find_installation
+from sealdex.store.installations import (
+    Installation,
+    current,
+    current_version_named,
+    find_installation,
+    version_stated_in,
+)
 from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
 from sealdex.store.staging import remove_stale, staging_folder
 from sealdex.store.verify import Finding, compare_tree, verify_installation, worse_than_extra, write_files_list
@@ -253,8 +259,23 @@ def install(
 def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[str, Installation | None]:
     existing = find_installation(store, request.plugin, request.version)
     damage = worse_than_extra(verify_installation(existing, quick=not full_check)) if existing is not None else []
-    there = os.path.lexists(store.version_folder(request.plugin, request.version))
+    folder = store.version_folder(request.plugin, request.version)
+    there = os.path.lexists(folder)
+    if existing is None and there:
+        _refuse_other_case(request, version_stated_in(folder))
     return decide(request, existing, damage, there=there), existing
+
+
+def _refuse_other_case(request: InstallRequest, stated: str | None) -> None:
+    """Refuse to replace a version by one that only a disk which heeds case tells apart."""
+    if stated is not None and stated != request.version and stated.lower() == request.version.lower():
+        raise InstallError(
+            f"{request.plugin} {request.version} and the installed {stated} differ only in case, and this disk can't "
+            "hold both",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was changed",
+            hint=f"sealdex uninstall {request.plugin}@{stated}, then install again; and tell the plugin's author",
+        )
 
 
 def _require_same(request: InstallRequest, tree: ReadyTree) -> None:

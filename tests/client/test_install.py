@@ -342,3 +342,15 @@ def test_processes_install_several_versions(store: Store, archives: Path) -> Non
     found = state(store)
     assert found["current"] in versions
     assert (found["installed"], found["findings"], found["staging"]) == (versions, [], [])
+
+
+def test_a_version_that_differs_in_case_alone_replaces_nothing(store: Store, archives: Path) -> None:
+    """A link stands in for the disk of Windows or macOS, on which both names lead to one folder."""
+    early, other = make_release(archives, "1.0.0-RC1"), make_release(archives, "1.0.0-rc1")
+    install(store, early[1], early[0])
+    Path(store.version_folder(PLUGIN, "1.0.0-rc1")).symlink_to("1.0.0-RC1")
+    with pytest.raises(InstallError, match="differ only in case") as caught:
+        install(store, other[1], other[0])
+    assert "uninstall acme/tool@1.0.0-RC1" in (caught.value.hint or "")
+    assert state(store)["installed"] == ["1.0.0-RC1"]
+    assert state(store)["findings"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sealdex.cli import look_commands
 from sealdex.model.environment import detect_environment
 from sealdex.model.platforms import KNOWN_VALUES, unusual_values, usual_spelling, with_usual_spellings
 from sealdex.model.selectors import Expression, Operator, Selector
@@ -56,3 +57,10 @@ def test_what_is_usual_already_is_the_same_object() -> None:
 def test_this_host_reports_known_values() -> None:
     labels = detect_environment().labels
     assert all(labels[key] in KNOWN_VALUES[key] for key in KNOWN_VALUES)
+
+
+@pytest.mark.parametrize(
+    ("written", "label"), [("os=macOS", ("os", "darwin")), ("gpu=X", ("gpu", "X")), ("os=q", ("os", "q"))]
+)
+def test_search_takes_every_spelling(written: str, label: tuple[str, str]) -> None:
+    assert look_commands._label(written) == label  # what the option is read with

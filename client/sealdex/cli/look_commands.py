@@ -108,7 +108,9 @@ def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"'{text}' is no label: write KEY=VALUE", hint="for example: --label os=linux")
-    return key, value
+    from sealdex.model.platforms import usual_spelling  # noqa: PLC0415  # a command imports when it runs
+
+    return key, usual_spelling(key, value) or value
 
 
 def _metric(text: str) -> tuple[str, float]:

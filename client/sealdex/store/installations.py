@@ -188,6 +188,12 @@ def installation_in(path: str, plugin: Plugin, version: str) -> Installation | N
     return _read(plugin, version, path)
 
 
+def version_stated_in(path: str) -> str | None:
+    """Return the version that the receipt in a folder names, whatever the folder is called; None where none does."""
+    version = (_receipt(path) or {}).get("version")
+    return version if isinstance(version, str) else None
+
+
 def current(store: Store, plugin: Plugin) -> Installation | None:
     """Return the installation in use, or None.
 
