@@ -34,7 +34,7 @@ from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
 from registry_builder.survey import Sources, Survey, survey
 from registry_builder.verified import TamperedError
-from sealdex.errors import SealdexError, UsageError
+from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 
@@ -115,6 +115,7 @@ def publish(
         first_publish: for a realm on GitHub Pages: a person says that nothing was ever deployed.
 
     Raises:
+        NotFoundError: one of ``only`` or ``accept_removed`` isn't in the tree; nothing was written.
         NotAllPublishedError: plugins lack events that are published already. They stay as they are published, and all
             others were published; its ``results`` say what was done. A dry run says it in the plan instead.
         ReleaseChangedError: a published release was changed; nothing was written.
@@ -138,6 +139,14 @@ def publish(
         is_complete=tree.complete and only is None,
         ingestion=Ingestion(enabled=config.registry.ingest),
     )
+    unknown = [str(plugin) for plugin in accept_removed if plugin not in tree.plugins]
+    if unknown:
+        raise NotFoundError(
+            f"{', '.join(unknown)} is not among the plugins that are to be published",
+            subject=unknown[0],
+            untouched="nothing was published",
+            hint="name plugins of the source tree with --accept-removed, and those of --only where that is given",
+        )
     publisher = on_live_state(publisher, first_publish=first_publish, dry_run=dry_run)
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
     job = _Job(publisher, sources, dry_run=dry_run, accept_removed=accept_removed)
@@ -150,6 +159,11 @@ def publish(
         raise
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
+    lacking = {each.plugin for each in result.plan.older if each.events}
+    result.warnings += [
+        f"--accept-removed {plugin} was not needed, and would let an older checkout take back what comes: leave it out"
+        for plugin in sorted({*accept_removed} & {*plugins} - lacking)
+    ]
     if result.plan.held and not dry_run:
         raise NotAllPublishedError([result])
     return result

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import SealdexError
@@ -17,6 +18,7 @@ from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.plugin import Mark, StatusEvent, TakenBack, attachment_of, evaluation_of, mark_of, taken_back_of
 from sealdex.wording import counted
 
+_T = TypeVar("_T")
 _FIELDS = {
     "summary": "summary",
     "description": "description",
@@ -150,17 +152,23 @@ def _of_release(
     version, mark = before.version, before.yanked
     if mark is not None and mark != after.yanked and not _has_mark(events, "yank", version, mark):
         yield _of_mark(plugin, "yank", version, mark)
-    evaluations = [*after.evaluations, *(evaluation_of(event) for event in events if event.action == "evaluate")]
-    for evaluation in before.evaluations:
-        if evaluation not in evaluations:
-            metrics = ", ".join(f"{name} {value:g}" for name, value in evaluation.metrics.items())
-            yield RemovedEvent(plugin, "evaluate", version, metrics, evaluation.at, evaluation.by, evaluation.why)
-    reports = {evaluation.report for evaluation in before.evaluations if evaluation not in evaluations}
-    attachments = [*after.attachments, *map(attachment_of, events)]
-    for attachment in before.attachments:
-        # the report of an evaluation that is named already says nothing more
-        if attachment not in attachments and attachment.name not in reports:
+    lost = _lost(before.evaluations, after.evaluations)
+    told = [evaluation_of(event) for event in events if event.action == "evaluate"] if lost else []
+    lost = [evaluation for evaluation in lost if evaluation not in told]
+    for each in lost:
+        metrics = ", ".join(f"{name} {value:g}" for name, value in each.metrics.items())
+        yield RemovedEvent(plugin, "evaluate", version, metrics, each.at, each.by, each.why)
+    reports = {each.report for each in lost}  # whose evaluation is named already: they say nothing more
+    for attachment in _lost(before.attachments, after.attachments):
+        if attachment not in map(attachment_of, events) and attachment.name not in reports:
             yield RemovedEvent(plugin, "attest", version, f"{attachment.name} ({attachment.kind})")
+
+
+def _lost(before: Sequence[_T], after: Sequence[_T]) -> list[_T]:
+    """Return what isn't there any more; where more was only added behind, which is usual, at no cost."""
+    if after[: len(before)] == before:
+        return []
+    return [each for each in before if each not in after]
 
 
 def _promoted(events: Iterable[StatusEvent], channel: str, taken_back: Collection[TakenBack]) -> bool:

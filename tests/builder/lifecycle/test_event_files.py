@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,14 @@ def test_order_is_by_number_and_not_by_letter() -> None:
         assert later is not None
         assert later > last
         last = later
+
+
+def test_commands_at_once_lose_no_event(tree: Tree) -> None:
+    command = [sys.executable, "-m", "registry_builder", "--tree", str(tree.root), "promote", "acme/slack@1.0.0"]
+    channels = [f"line-{number}" for number in range(4)]
+    running = [subprocess.Popen([*command, "--channel", channel, "--by", "kim"]) for channel in channels]
+    assert [each.wait() for each in running] == [0] * 4
+    assert set(folded(tree).channels["1.0.0"]) == set(channels)
 
 
 # --- git --------------------------------------------------------------------------------------------------------------

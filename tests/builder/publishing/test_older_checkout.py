@@ -200,6 +200,15 @@ def test_who_insists_takes_back_what_is_named(tree: Tree, older: Tree, capsys: p
     assert shown(tree, MAIL).releases[0].yanked is None
 
 
+def test_what_is_accepted_without_need_is_said(tree: Tree, older: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    """Hazard: the option stays in a workflow, and from then on protects nothing; or it names nobody."""
+    assert call(tree.root, "publish", "--accept-removed", "acme/slack") == 0
+    assert "--accept-removed acme/slack was not needed" in " ".join(capsys.readouterr().err.split())
+    for also in ((), ("--only", "acme/mail")):
+        assert call(tree.root, "publish", "--accept-removed", "acme/slak", *also) == 3
+        assert "acme/slak is not among the plugins" in capsys.readouterr().err
+
+
 def test_diff_fails_as_publish_would_and_writes_nothing(
     tree: Tree, older: Tree, capsys: pytest.CaptureFixture[str]
 ) -> None:
