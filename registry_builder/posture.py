@@ -43,7 +43,11 @@ _NO_POLICY = (
     "the bucket has no policy: a CDN with origin access control can't read it, nothing refuses to overwrite what is "
     "published, and whether strangers read is up to the access lists of bucket and objects"
 )
-_BLOCK = "aws s3api put-public-access-block, where readers come by a CDN and none reads the bucket itself"
+_BLOCK = (
+    "where readers come by a CDN and none reads the bucket itself: aws s3api put-public-access-block --bucket {bucket} "
+    "--public-access-block-configuration "
+    "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
+)
 
 
 @dataclass(frozen=True)
@@ -84,15 +88,15 @@ def _reading(publisher: Publisher) -> Finding:
 
 
 def _bucket(client: S3Client, bucket: str, timestamp: str, now: datetime) -> Iterator[Finding]:
-    yield _asked("clock", lambda: _clock(client.head_bucket(Bucket=bucket), now))
-    yield _asked("versions", lambda: _versions(client.get_bucket_versioning(Bucket=bucket), bucket))
-    yield _asked("public access", lambda: _blocks(client.get_public_access_block(Bucket=bucket)))
-    yield _asked("policy", lambda: _policy(client.get_bucket_policy(Bucket=bucket)["Policy"]))
-    yield _asked("access list", lambda: _grants(client.get_bucket_acl(Bucket=bucket), bucket))
-    yield _asked("headers", lambda: _headers(client.head_object(Bucket=bucket, Key=timestamp)))
+    yield _asked("clock", bucket, lambda: _clock(client.head_bucket(Bucket=bucket), now))
+    yield _asked("versions", bucket, lambda: _versions(client.get_bucket_versioning(Bucket=bucket), bucket))
+    yield _asked("public access", bucket, lambda: _blocks(client.get_public_access_block(Bucket=bucket), bucket))
+    yield _asked("policy", bucket, lambda: _policy(client.get_bucket_policy(Bucket=bucket)["Policy"]))
+    yield _asked("access list", bucket, lambda: _grants(client.get_bucket_acl(Bucket=bucket), bucket))
+    yield _asked("headers", bucket, lambda: _headers(client.head_object(Bucket=bucket, Key=timestamp)))
 
 
-def _asked(check: str, ask: Any) -> Finding:
+def _asked(check: str, bucket: str, ask: Any) -> Finding:
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  # a folder needs no boto3
 
     try:
@@ -102,7 +106,12 @@ def _asked(check: str, ask: Any) -> Finding:
         if code == "NoSuchBucketPolicy":
             return Finding(check, "warning", _NO_POLICY, _POLICY)
         if code == "NoSuchPublicAccessBlockConfiguration":
-            return Finding(check, "warning", "nothing keeps the bucket from being opened to everybody", _BLOCK)
+            return Finding(
+                check,
+                "warning",
+                "nothing keeps the bucket from being opened to everybody",
+                _BLOCK.format(bucket=bucket),
+            )
         if code == "RequestTimeTooSkewed":
             return Finding(check, "error", "the store refuses this host's clock", "set the clock: timedatectl")
         if check == "headers" and code in {"404", "NoSuchKey"}:
@@ -142,10 +151,11 @@ def _versions(answer: Mapping[str, Any], bucket: str) -> Finding:
     )
 
 
-def _blocks(answer: Mapping[str, Any]) -> Finding:
+def _blocks(answer: Mapping[str, Any], bucket: str) -> Finding:
     off = [name for name, on in answer["PublicAccessBlockConfiguration"].items() if not on]
     if off:
-        return Finding("public access", "warning", f"the bucket may be opened to everybody: {', '.join(off)}", _BLOCK)
+        said = f"the bucket may be opened to everybody: {', '.join(off)}"
+        return Finding("public access", "warning", said, _BLOCK.format(bucket=bucket))
     return Finding("public access", "ok", "the bucket can't be opened to everybody")
 
 

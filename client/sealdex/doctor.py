@@ -222,7 +222,10 @@ def _disk(root: Path) -> Finding:
         remedy = "check who owns the folder and its permissions, or move the store with SEALDEX_STORE"
         return Finding("disk", str(root), PROBLEM, f"can't be written: {error.strerror or error}", remedy, 1)
     detail = f"{free / 2**30:.1f} GiB free"
-    remedy = "make room: sealdex cache gc --max-bytes 0, sealdex uninstall, or move the store with SEALDEX_STORE"
+    remedy = (
+        "make room: sealdex cache gc --max-bytes 0, sealdex uninstall NAMESPACE/NAME, or move the store with "
+        "SEALDEX_STORE"
+    )
     if free < FULL_DISK_BYTES:
         return Finding("disk", str(root), PROBLEM, detail, remedy, 1)
     return Finding(

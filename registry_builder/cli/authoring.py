@@ -12,7 +12,7 @@ import click
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.cli.examples import example
 from registry_builder.cli.reading import BY_URL, SUMMARY
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.tree import shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -87,7 +87,7 @@ def init(
         raise UsageError(
             f"there is a {CONFIG_NAME} already",
             untouched="nothing was written",
-            hint=f"write storage and url into {CONFIG_NAME}, then: sealdex-builder init {shown(folder)} --github",
+            hint=f"write storage and url into {CONFIG_NAME}, then: sealdex-builder init {typed(folder)} --github",
         )
     if github and storage is None and not is_there:
         storage, url = _asked_for_storage(out, url)
@@ -121,7 +121,7 @@ def init(
         out.note(
             "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"
         )
-    out.note(f"next: cd {shown(folder)} && sealdex-builder new notify acme/slack")
+    out.note(f"next: cd {typed(folder)} && sealdex-builder new notify acme/slack")
     out.result({"tree": folder, "written": made.written, "kept": made.kept, "keys": keys})
 
 
@@ -154,7 +154,7 @@ def new(
     made = new_plugin(tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted)
     for path in made.written:
         out.line(f"wrote {shown(path)}")
-    out.note(f"next: edit src/, then: sealdex-builder pack {shown(made.folder)}")
+    out.note(f"next: edit src/, then: sealdex-builder pack {typed(made.folder)}")
     out.result({"plugin": str(plugin), "folder": made.folder, "written": made.written})
 
 
@@ -204,7 +204,7 @@ def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
     out.line(f"sha256 {packed.sha256}")
     for warning in packed.warnings:
         out.warn(warning)
-    out.note(f"next: sealdex-builder release {shown(packed.path)}")
+    out.note(f"next: sealdex-builder release {typed(packed.path)}")
     out.result(
         {
             "path": packed.path,

@@ -9,7 +9,7 @@ import click
 
 from registry_builder.cli.examples import example
 from sealdex.cli.errors import run
-from sealdex.cli.group import LazyCommand, LazyGroup, output_options
+from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 
 PROGRAM = "sealdex-builder"
@@ -54,6 +54,9 @@ COMMANDS = {
 }
 
 
+ADVISED = rf"\bsealdex-builder(?= (?:{'|'.join(name for name in COMMANDS if name not in {'init', 'completion'})})\b)"
+"""A command in a text, up to where --tree may stand; init names its tree itself."""
+
 _HELP = """Build a plugin registry: from a folder of plugins to signed, static files.
 
 \b
@@ -89,6 +92,10 @@ _EXAMPLE = example(
 def group(ctx: click.Context, tree: Path | None) -> None:
     """Hand the tree to the commands."""
     ctx.meta["registry_builder.tree"] = tree
+    if tree is not None:
+        from registry_builder.cli.tree import typed  # noqa: PLC0415  # --help needs nothing of it
+
+        output_of(ctx).keep_options(ADVISED, f"--tree {typed(tree)}")
 
 
 def _main(args: list[str], out: Output) -> object:

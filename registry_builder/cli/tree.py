@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -27,4 +28,9 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-__all__ = ["shown", "tree_of"]
+def typed(path: Path) -> str:
+    """Return a path as a shell takes it, for a command that is advised."""
+    return shlex.quote(shown(path))
+
+
+__all__ = ["shown", "tree_of", "typed"]

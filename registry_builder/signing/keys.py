@@ -129,7 +129,7 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
         f"no key is read from '{uri}'",
         untouched=_NOT_WRITTEN,
         hint="write hsm:2?label=TOKEN, awskms:KEY, env:VARIABLE or sigstore:?identity=WHO&issuer=ADDRESS; "
-        "files are made by: sealdex-builder keys create",
+        "files are made by: sealdex-builder keys create NAME",
     )
 
 

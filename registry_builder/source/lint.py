@@ -245,8 +245,8 @@ def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocum
         if plugin is None:
             if tree.complete and not any(problem.file.startswith(f"{folder}/") for problem in tree.problems):
                 message = (
-                    "is published, and stays so, but is gone from the source tree: restore it; to retire it, run: "
-                    f"sealdex-builder deprecate {plugin_id}"
+                    "is published, and stays so, but is gone from the source tree: restore it; to retire it, restore "
+                    f"it and run: sealdex-builder deprecate {plugin_id}"
                 )
                 yield Problem(folder, "", message, Severity.WARNING)
             continue
@@ -254,7 +254,7 @@ def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocum
             if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
                 message = (
                     "is published, and stays so, but is gone from the source tree: restore it; to take it out of use, "
-                    f"run: sealdex-builder yank {plugin_id} {entry.version}"
+                    f"restore it and run: sealdex-builder yank {plugin_id}@{entry.version}"
                 )
                 yield Problem(f"{folder}/releases/{entry.version}.json", "", message, Severity.WARNING)
 

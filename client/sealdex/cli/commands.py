@@ -39,6 +39,10 @@ COMMANDS = {
     "completion": LazyCommand("sealdex.cli.completing:completion", "Print a completion script for a shell."),
 }
 
+_GROUPS = ("registry", "cache", "job", "config")
+ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
+"""A command in a text, up to where options of ours may stand."""
+
 _HELP = """Find, verify and install plugins from registries without a server.
 
 Every byte is checked against signed metadata before it is used; trust starts from the root that you add a registry

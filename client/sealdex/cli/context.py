@@ -139,12 +139,25 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         context = Context(output_of(ctx), config_path, store)
+        _keep_options(context)
         context.settings.update(map(_setting, options.pop("settings")))
         context.metrics_file = metrics_file
         context.download.update(ctx.meta.get(_DOWNLOAD_KEY, {}))
         return command(context, *args, **options)
 
     return with_context
+
+
+def _keep_options(context: Context) -> None:
+    """Have what is advised go to the same configuration and store."""
+    given = {"--config": context.config_path, "--store": context.store}
+    if any(given.values()):
+        import shlex  # noqa: PLC0415  # only for who gave an option
+
+        from sealdex.cli.commands import ADVISED  # noqa: PLC0415  # it is what imports this module's users
+
+        said = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
+        context.out.keep_options(ADVISED, " ".join(said))
 
 
 def download_options(command: Callable[..., Any]) -> Callable[..., Any]:

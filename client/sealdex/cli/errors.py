@@ -33,7 +33,7 @@ def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
 
         out.stderr.write("".join(traceback.format_exception(error)))
     if out.mode == "json" and not out.answered:
-        out.result(shown.document())
+        out.result(shown._replace(hint=shown.hint and out.advice(shown.hint)).document())
     else:
         out.fail(shown.lines(), title="SECURITY" if shown.security else "error")
     return shown.exit_code

@@ -145,7 +145,7 @@ def _install_archives(
             "an archive is installed by itself",
             subject=archives[0],
             untouched="nothing was installed",
-            hint="call sealdex install once for each archive, and once for what comes from registries",
+            hint="for each archive: sealdex install ARCHIVE; and a call more for what comes from registries",
         )
     with context.client("installing") as client:
         each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)

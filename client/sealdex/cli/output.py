@@ -90,6 +90,25 @@ class Output:
         """Whether notes, warnings and errors are JSON, a line each: time, level, message."""
         self.answered = False
         """Whether the JSON document has been written."""
+        self._kept: list[tuple[Any, str]] = []
+
+    def keep_options(self, commands: str, options: str) -> None:
+        """Have every command that is advised from now on carry the options that this one was called with.
+
+        Args:
+            commands: a pattern of program and command, after which the options stand.
+            options: as a shell takes them; none when empty.
+        """
+        if options:
+            import re  # noqa: PLC0415  # only for who gave an option
+
+            self._kept.append((re.compile(commands), f" {options}"))
+
+    def advice(self, text: str) -> str:
+        """Return text with its commands as they have to be called here, see `keep_options`."""
+        for commands, options in self._kept:
+            text = commands.sub(lambda match, given=options: match[0] + given, text)
+        return text
 
     def line(self, text: str = "", *, style: Style | None = None) -> None:
         """Say one thing that happened."""
@@ -129,6 +148,7 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Say on stderr what the user should know although the command goes on, in every mode."""
+        text = self.advice(text)
         if self.logs_json:
             self.log("warning", text)
         else:
@@ -136,6 +156,7 @@ class Output:
 
     def note(self, text: str) -> None:
         """Say on stderr what helps a person: the next command, what is being waited for."""
+        text = self.advice(text)
         if self.logs_json:
             self.log("info", text)
         elif self.mode == "human":
@@ -143,6 +164,7 @@ class Output:
 
     def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
         """Write an error on stderr: the first line after the title, the others indented under it."""
+        lines = list(map(self.advice, lines))
         if self.logs_json:
             self.log("critical" if title == "SECURITY" else "error", "\n".join(lines))
             return

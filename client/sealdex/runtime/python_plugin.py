@@ -49,7 +49,8 @@ class PythonPlugin:
             raise PluginError(
                 f"the entry point of {self._name} is '{entry_point}', not 'module:attribute'",
                 subject=self._name,
-                hint="a host can load plugins that name one; a service is started with: sealdex run",
+                hint="a host can load plugins that name one; a service is started with: "
+                f"sealdex run {installation.namespace}/{installation.name}",
             )
         self._namespace = PluginNamespace(Path(installation.path), self._name)
 
