@@ -6,7 +6,6 @@ see them, by the realm's url. What a store can't say (it doesn't know the call, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -19,6 +18,7 @@ from registry_builder.state_fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.storage import ObjectMissingError, headers_for
 from registry_builder.storage.by_url import UrlStorage
 from sealdex.errors import SealdexError
+from sealdex.foreign_json import json_values
 from sealdex.transport import Transport, TransportSettings
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _blocks(answer: Mapping[str, Any], bucket: str) -> Finding:
 
 def _policy(text: str) -> Finding:
     try:
-        policy = json.loads(text)
-    except (ValueError, RecursionError):
+        policy = json_values(text)
+    except ValueError:
         policy = None
     if not isinstance(policy, dict):
         return Finding("policy", "unknown", "what the store answers for the bucket's policy is not one", _POLICY)

@@ -251,7 +251,7 @@ def _document(storage: Storage, plugin: PluginId, pin: TargetPin) -> IndexDocume
     try:
         data = storage.get(target_key(index_target(plugin), pin.sha256), max_bytes=MAX_INDEX_BYTES).data
         return decode_as(data, IndexDocument)
-    except (ObjectMissingError, ObjectTooLargeError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except (ObjectMissingError, ObjectTooLargeError, msgspec.DecodeError):
         return None
 
 

@@ -10,18 +10,13 @@ labels as ``key=value`` with commas between, everything else as in TOML.
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct, inspect
 
 from sealdex.errors import ConfigError, UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sealdex.toml_document import toml_values
 
 PREFIX = "SEALDEX_"
 SHORT = {
@@ -130,8 +125,8 @@ def _read(sections: Sections, key: str, text: str, origin: str) -> Any:
     if kind is inspect.DictType and not text.startswith("{"):
         return dict(_pair(part.strip(), origin) for part in text.split(",") if part.strip())
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return toml_values(f"value = {text}")["value"]
+    except ValueError:
         return text  # of the wrong type, which reading the whole says in better words
 
 

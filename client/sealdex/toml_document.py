@@ -52,11 +52,23 @@ def parse_toml(text: str, subject: str, hint: str) -> dict[str, Any]:
         ConfigError: it isn't TOML; the marks of an unfinished merge are named, with their line.
     """
     try:
-        return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
-    except (ValueError, RecursionError) as error:  # a number of too many digits, tables nested too deep
+        return toml_values(text)
+    except ValueError as error:
         found = conflict_line(text)
-        why = f"line {found} has the marks of an unfinished merge" if found else str(error) or type(error).__name__
+        why = f"line {found} has the marks of an unfinished merge" if found else error
         raise ConfigError(f"the file is not valid TOML: {why}", subject=subject, hint=hint) from error
+
+
+def toml_values(text: str) -> dict[str, Any]:
+    """Return the values of a text, with or without a byte order mark.
+
+    Raises:
+        ValueError: not TOML, nested too deep, or with a number of too many digits.
+    """
+    try:
+        return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
 
 
 def conflict_line(text: str) -> int | None:

@@ -6,7 +6,6 @@ be a release, and every field that has no place in one, is kept with its reason;
 
 from __future__ import annotations
 
-import json
 import lzma
 import re
 from collections.abc import Iterator, Mapping
@@ -29,6 +28,7 @@ from registry_builder.source.load import load_tree
 from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.foreign_json import json_values
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import KNOWN_TYPES, PluginId, normalise_type, part_problem
 from sealdex.model.plugin import Owner, Plugin
@@ -145,8 +145,8 @@ def _history(stream: BinaryIO, plugin_type: str) -> KrewHistory:
 
 def _entry(line: bytes) -> tuple[Mapping[str, Any], object]:
     try:
-        entry = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        entry = json_values(line)
+    except ValueError as error:
         raise NotRepresentableError(f"is no JSON: {error}") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("manifest"), dict):
         raise NotRepresentableError('is no {"published": ..., "manifest": {...}}')

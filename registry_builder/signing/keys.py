@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import tomlkit
-import tomlkit.exceptions
 from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
@@ -26,7 +25,8 @@ from registry_builder.source.config import (
     read_config_text,
 )
 from sealdex.errors import ConfigError, SealdexError, UsageError
-from sealdex.model.decode import DocumentError, read_values
+from sealdex.model.decode import read_values
+from sealdex.toml_document import toml_values
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -216,8 +216,8 @@ def unchecked_config(tree: Path) -> RegistryConfig:
     """
     path = tree / CONFIG_NAME
     try:
-        return read_values(tomlkit.parse(read_config_text(tree)).unwrap(), RegistryConfig)
-    except (tomlkit.exceptions.TOMLKitError, DocumentError) as error:
+        return read_values(toml_values(read_config_text(tree)), RegistryConfig)
+    except ValueError as error:  # DocumentError is one
         raise ConfigError(f"can't be read: {error}", subject=str(path)) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -16,11 +15,7 @@ from sealdex.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from sealdex.toml_document import toml_values
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
@@ -178,8 +173,8 @@ def read_config(tree: Path) -> RegistryConfig:
     path = tree / CONFIG_NAME
     text = read_config_text(tree)
     try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        values = toml_values(text)
+    except ValueError as error:
         raise ConfigError(f"is not valid TOML: {error}", subject=str(path)) from error
     if (newer := newer_format(values, CONFIG_FORMAT)) is not None:
         raise ConfigError(str(newer), subject=str(path), untouched="nothing was changed")

@@ -7,10 +7,10 @@ file can hold the digest of the archive it is in: it is in the signed index, and
 
 from __future__ import annotations
 
-import json
 import shlex
 from typing import Any
 
+from sealdex.foreign_json import json_values
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import Plugin
@@ -49,8 +49,8 @@ def _health_check(release: Release) -> dict[str, Any] | None:
 def stated_version(content: bytes) -> str | None:
     """Return the version that an author's own ``service.json`` states, or None when it can't be told."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError):
+        document = json_values(content)
+    except ValueError:
         return None
     version = document.get("version") if isinstance(document, dict) else None
     return version if isinstance(version, str) else None

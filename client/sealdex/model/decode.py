@@ -46,12 +46,19 @@ _decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
 
 
 def decode_as(data: bytes, kind: type[T]) -> T:
-    """Decode JSON to a type as `msgspec.json.decode` does, from any thread.
+    """Decode JSON to a type as `msgspec.json.decode` does, from any thread and from anybody's bytes.
 
     Raises:
-        msgspec.DecodeError, RecursionError, UnicodeDecodeError: as there. `msgspec.ValidationError` is a DecodeError.
+        msgspec.DecodeError: not JSON, not UTF-8, nested too deep: whatever the bytes made the decoder raise.
+        msgspec.ValidationError: a DecodeError: it is JSON of another form.
     """
-    value: T = _decoder(kind).decode(data)
+    decoder = _decoder(kind)
+    try:
+        value: T = decoder.decode(data)
+    except msgspec.DecodeError:
+        raise
+    except (ValueError, RecursionError, OverflowError) as error:
+        raise msgspec.DecodeError(str(error)) from error
     return value
 
 
@@ -83,17 +90,21 @@ def read_json(data: bytes, kind: type[T]) -> T:
         return decode_as(data, kind)
     except msgspec.ValidationError as error:
         first = error
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DocumentError([FieldProblem("", f"is not valid JSON: {error}")]) from error
+    except msgspec.DecodeError as error:
+        raise _not_json(error) from error
     raise DocumentError(problems_in(_plain(data), kind) or [_from_msgspec(first)]) from first
 
 
 def _plain(data: bytes) -> Any:
     """Decode to plain values. What fits no type may still fail here: the typed decoder stops before the end."""
     try:
-        return msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise DocumentError([FieldProblem("", f"is not valid JSON: {error}")]) from error
+        return decode_as(data, object)
+    except msgspec.DecodeError as error:
+        raise _not_json(error) from error
+
+
+def _not_json(error: msgspec.DecodeError) -> DocumentError:
+    return DocumentError([FieldProblem("", f"is not valid JSON: {error}")])
 
 
 def read_values(values: Any, kind: type[T]) -> T:
@@ -123,7 +134,7 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
     """
     try:
         head = decode_as(data, _Head)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except msgspec.DecodeError as error:
         raise DocumentError([FieldProblem("", f"{what} is not a document with a format number: {error}")]) from error
     if head.format > newest_format:
         raise FormatTooNewError(
@@ -139,6 +150,8 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
             return convert_to(_without_unknown(_plain(data), inspect.type_info(kind)), kind)
         except msgspec.ValidationError:
             raise DocumentError([_from_msgspec(first)]) from first
+    except msgspec.DecodeError as error:  # what the head left out, since it skips what it doesn't know
+        raise _not_json(error) from error
 
 
 class _Head(msgspec.Struct):

@@ -16,6 +16,7 @@ import os
 import sys
 from binascii import crc32
 
+from sealdex.foreign_json import json_values
 from sealdex.places import config_file
 from sealdex.store.installations import current_version_named, find_installation
 from sealdex.store.layout import Store
@@ -40,7 +41,7 @@ def in_place(store: Store, folder: str, config: str | None = None) -> list[Insta
     """
     try:
         with open(_place(store, folder), encoding="utf-8") as file:  # noqa: PTH123  # pathlib costs more than all of this
-            stamp = json.load(file)
+            stamp = json_values(file.read())
         if stamp["format"] != STAMP_FORMAT or stamp["inputs"] != _inputs(folder, config):
             return None
         found = []

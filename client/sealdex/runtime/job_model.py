@@ -15,7 +15,6 @@ stages = { on_failure = { method = "send", params = ["build-42 failed"] } }
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +22,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sealdex.errors import ConfigError
+from sealdex.foreign_json import json_values
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.ids import PluginId, Sha256, parse_plugin_id
 from sealdex.model.versions import VersionText
@@ -135,8 +135,8 @@ def load_job(path: Path) -> Job:
     try:
         if path.suffix != ".json":
             return job_from(parse_toml(read_toml_text(path), str(path), f"edit {path}"), str(path))
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = json_values(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
         raise ConfigError(f"the job can't be read: {error}", subject=str(path)) from error
     return job_from(values, str(path))
 

@@ -10,6 +10,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from sealdex.foreign_json import json_values
+
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 1024 * 1024
 METHOD_NOT_FOUND = -32601
@@ -65,8 +67,8 @@ def read(line: bytes) -> Response | Notice:
         ProtocolError: it is no JSON-RPC 2.0 message; the text says why.
     """
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
+        message = json_values(line)
+    except ValueError:
         raise ProtocolError(f"it wrote a line that is no JSON: {line[:80]!r}") from None
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         raise ProtocolError(f"it wrote a line that is no JSON-RPC 2.0 message: {line[:80]!r}")

@@ -23,6 +23,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from sealdex.foreign_json import json_values
 from sealdex.runtime.process_group import is_group_left
 from sealdex.runtime.service_log import follow, last_lines
 from sealdex.store.layout import Store
@@ -31,6 +32,17 @@ STARTING, RUNNING, WAITING, STOPPED, FAILED, DIED = "starting", "running", "wait
 OVER = frozenset({STOPPED, FAILED, DIED})
 HEALTHY, UNHEALTHY = "healthy", "unhealthy"
 _LOCK_PATIENCE_S = 5.0
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("plugin", "version", "state", "since", "log"), (str,)),
+    **dict.fromkeys(
+        ("supervisor_identity", "identity", "health", "health_url", "started_at", "error"), (str, type(None))
+    ),
+    **dict.fromkeys(("pid", "port", "exit_code"), (int, type(None))),
+    **dict.fromkeys(("supervisor", "restarts"), (int,)),
+    "follows": (bool,),
+    "grace": (int, float),
+}
+"""What a state file may hold: it is written by another process, of another version perhaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +105,7 @@ class ServiceState:
         """Return for how many seconds it has been running; None when it doesn't."""
         if self.started_at is None or self.state in OVER:
             return None
-        return max(0, int((now - datetime.fromisoformat(self.started_at.replace("Z", "+00:00"))).total_seconds()))
+        return max(0, int((now - _time(self.started_at)).total_seconds()))
 
     def as_dict(self) -> dict[str, Any]:
         """Return all fields, and what follows from them: ``uptime_seconds``, ``left_behind``."""
@@ -189,10 +201,24 @@ class ServiceFolder:
 
     def _read(self) -> ServiceState | None:
         try:
-            values = json.loads((self.path / "state.json").read_text(encoding="utf-8"))
-            return ServiceState(**{f.name: values[f.name] for f in fields(ServiceState) if f.name in values})
-        except (OSError, ValueError, TypeError):
+            values = json_values((self.path / "state.json").read_text(encoding="utf-8"))
+            found = {f.name: values[f.name] for f in fields(ServiceState) if f.name in values}
+            if any(type(value) not in _KINDS[name] for name, value in found.items()):
+                return None
+            state = ServiceState(**found)
+            if state.started_at is not None:
+                _time(state.started_at)
+        except (OSError, ValueError, TypeError, OverflowError):
             return None
+        return state
+
+
+def _time(text: str) -> datetime:
+    """Read what `now_utc` wrote; raises ValueError for what isn't a time in UTC."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if time.tzinfo is None:
+        raise ValueError("it has no zone")
+    return time
 
 
 def now_utc() -> str:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealdex.foreign_json import json_values
 from sealdex.store.hashing import NO_FOLLOW
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Partial:
         """Return what can be resumed; nothing if either file is missing or makes no sense."""
         try:
             found = self.path.lstat()
-            facts = json.loads(self._sidecar.read_bytes())
+            facts = json_values(self._sidecar.read_bytes())
         except (OSError, ValueError):
             return PartState()
         if not stat.S_ISREG(found.st_mode) or not isinstance(facts, dict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 
+from sealdex.foreign_json import json_values
 from sealdex.model.precedence import version_sort_key
 from sealdex.store.layout import CURRENT_NAME, FILES_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
 
@@ -261,8 +262,8 @@ def _receipt(folder: str) -> dict[str, Any] | None:
         # others may have put a pipe there, which must hold nobody up
         fd = os.open(os.path.join(folder, RECEIPT_FOLDER, RECEIPT_NAME), os.O_RDONLY | _NO_FOLLOW)  # noqa: PTH118  # see layout
         with open(fd, "rb") as file:  # noqa: PTH123  # see layout
-            values = json.loads(file.read(_MAX_RECEIPT_BYTES))
-    except (OSError, ValueError, RecursionError):
+            values = json_values(file.read(_MAX_RECEIPT_BYTES))
+    except (OSError, ValueError):
         return None
     return values if isinstance(values, dict) else None
 

@@ -53,7 +53,7 @@ def verify_installation(installation: Installation, *, quick: bool = False) -> l
         return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not the one written at installation")]
     try:
         files = read_files_list(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except msgspec.DecodeError:
         return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not a list of files")]
     return [*_manifest_differs(installation), *compare_tree(folder, files, quick=quick)]
 

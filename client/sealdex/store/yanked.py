@@ -10,6 +10,7 @@ import json
 import os
 import time
 
+from sealdex.foreign_json import json_values
 from sealdex.store.installations import installed_versions
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
@@ -70,7 +71,7 @@ def note_yanked(store: Store, documents: Mapping[PluginId, IndexDocument | None]
 def _read(store: Store) -> dict[str, dict[str, Yank]]:
     try:
         with open(store.yanked_file, "rb") as file:  # noqa: PTH123  # see layout
-            values = json.loads(file.read())
+            values = json_values(file.read())
         plugins = values["yanked"] if values["format"] == _FORMAT else {}
         return {
             str(name): {str(version): {field: _text(mark[field]) for field in _FIELDS} for version, mark in of.items()}

@@ -63,7 +63,7 @@ class CachedMetadata:
         data = self.read(role)
         try:
             return decode_as(data, _Envelope).signed.version if data is not None else None
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        except msgspec.DecodeError:
             return None
 
     def drop(self, role: str) -> None:

@@ -8,11 +8,12 @@ ignore, and this client compares them with what it asked for, before ngclient ke
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
+
+from sealdex.foreign_json import json_values
 
 REALM_FIELD = "x-sealdex-realm"
 ROLE_FIELD = "x-sealdex-role"
@@ -42,8 +43,8 @@ def file_problem(name: str, data: bytes, realm: str | None) -> str | None:
     """
     named = _FILE_NAME.fullmatch(name)
     try:
-        signed = json.loads(data)["signed"]
-    except (ValueError, TypeError, KeyError, RecursionError):
+        signed = json_values(data)["signed"]
+    except (ValueError, TypeError, KeyError):
         return None
     if named is None or not isinstance(signed, dict):
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,7 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
 from sealdex.errors import ConfigError
+from sealdex.foreign_json import json_values
 from sealdex.transport import Transport
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
@@ -190,8 +190,8 @@ class TrustSession:
 
 def _realm_of(root: bytes) -> str | None:
     try:
-        realm = json.loads(root)["signed"].get(REALM_FIELD)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        realm = json_values(root)["signed"].get(REALM_FIELD)
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None  # no root at all, which ngclient is about to say
     return realm if isinstance(realm, str) else None
 
