@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import unicodedata
@@ -18,14 +19,18 @@ from support.source_trees import Tree
 from registry_builder.compile.manifest import manifest_bytes, pin
 from registry_builder.prepublish import InvalidReleasesError
 from registry_builder.publish import open_publisher, publish
+from registry_builder.source.file_list import file_list_bytes
 from registry_builder.source.pack import UnpackableError, list_files, pack
 from registry_builder.source.packing import pack_folder
 from registry_builder.source.release import Archive, release
+from sealdex.archive import windows_names
 from sealdex.archive.entries import RefusedArchiveError
-from sealdex.archive.windows_names import refuse_on_windows, windows_problem
+from sealdex.archive.windows_names import windows_problem
 from sealdex.errors import ConfigError
+from sealdex.file_lists import plan_listed, read_file_list
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry
+from sealdex.unpack import unpack
 
 SLACK = PluginId("acme", "slack")
 UNHOLDABLE = ["what?.txt", "run.exe::$DATA", "ab:c", "a<b", "a>b", 'say "hi"', "a|b", "lib/*.so"]
@@ -195,13 +200,36 @@ def test_pack_and_release_show_the_warnings(
 # --- on a Windows host -----------------------------------------------------------------------------------------------
 
 
-def test_attack_a_stream_name_is_not_written_on_windows() -> None:
+@pytest.mark.parametrize("windows", [True, False])
+def test_attack_a_stream_name_is_not_written_on_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, windows: bool
+) -> None:
     """Attacker: wrote a release that 0.1.0 let through. Change: ``run.exe::$DATA``, another name for ``run.exe``.
     Refusal: before anything is written, since no rule of the archive's sees two names for one file there.
     """
-    with pytest.raises(RefusedArchiveError, match="stream"):
-        refuse_on_windows("x.zip", ["run.exe", "run.exe::$DATA"], on_windows=True)
-    refuse_on_windows("x.zip", ["run.exe", "run.exe::$DATA"], on_windows=False)
+    monkeypatch.setattr(windows_names, "ON_WINDOWS", windows)
+    path = tmp_path / "x.zip"
+    path.write_bytes(data := zipped({"run.exe": b"good", "run.exe::$DATA": b"evil"}))
+    artifact = ArtifactEntry(
+        "x.zip", hashlib.sha256(data).hexdigest(), "zip", len(data), file_list=FilePin(1, "0" * 64)
+    )
+    listed = read_file_list(file_list_bytes(path), artifact)
+    assert listed is not None
+    if windows:
+        with pytest.raises(RefusedArchiveError, match="stream"):
+            unpack(path, "zip", tmp_path / "out")
+        with pytest.raises(RefusedArchiveError, match="stream"):
+            plan_listed(listed, artifact)
+        assert not (tmp_path / "out").exists()
+    else:
+        assert len(unpack(path, "zip", tmp_path / "out")) == len(plan_listed(listed, artifact).files) == 2
+
+
+def test_what_a_mapping_leaves_out_harms_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows_names, "ON_WINDOWS", True)
+    path = tmp_path / "x.zip"
+    path.write_bytes(zipped({"lib/what?": b"1", "bin/run.exe": b"2"}))
+    assert [f.path for f in unpack(path, "zip", tmp_path / "out", files=[MappedFile("bin/*")])] == ["run.exe"]
 
 
 @pytest.mark.parametrize("name", UNHOLDABLE)

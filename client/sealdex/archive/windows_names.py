@@ -16,6 +16,8 @@ from sealdex.archive.entries import EntryProblem, refuse_if
 MAX_WINDOWS_PATH = 259
 """UTF-16 units of a path, without the final NUL, where long paths aren't switched on (MAX_PATH is 260)."""
 
+ON_WINDOWS = os.name == "nt"
+
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 
 
@@ -29,13 +31,13 @@ def windows_problem(path: str) -> str | None:
     return f"contains {found[0]!a}, which no name on Windows can hold"
 
 
-def refuse_on_windows(archive: str, paths: Iterable[str], *, on_windows: bool = os.name == "nt") -> None:
+def refuse_on_windows(archive: str, paths: Iterable[str]) -> None:
     """Refuse to write paths that Windows can't hold; does nothing elsewhere.
 
     Raises:
         RefusedArchiveError: with every such path.
     """
-    if on_windows:
+    if ON_WINDOWS:
         refuse_if(archive, (EntryProblem(path, message) for path in paths if (message := windows_problem(path))))
 
 
