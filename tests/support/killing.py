@@ -1,4 +1,8 @@
-"""Runs `support.kill_runner` from a test: in a process of its own without threads, on a disk that costs no time."""
+"""Runs `support.kill_runner` from a test: in a process of its own without threads, on a disk that costs no time.
+
+With KILLS=all in the environment every step is a kill, and on the disk that the tests are on: the long look that a
+scheduled workflow takes, and that a developer can take on a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,10 @@ _MEMORY = Path("/dev/shm")  # noqa: S108  # Linux has it for this; a folder with
 def kills_of(scenario: str, folder: Path, kills: int | None = None) -> list[dict[str, Any]]:
     """Return what was seen after each kill: before every step, then after none; or before so many at random."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_RUNNER.parents[1]), *sys.path])}
-    place = _MEMORY if os.access(_MEMORY, os.W_OK) else folder  # thousands of flushes to a real disk take their time
+    if os.environ.get("KILLS") == "all":
+        kills, place = None, folder
+    else:
+        place = _MEMORY if os.access(_MEMORY, os.W_OK) else folder  # thousands of flushes to a real disk take long
     with tempfile.TemporaryDirectory(dir=place) as scratch:
         command = [sys.executable, str(_RUNNER), scenario, scratch, *([str(kills)] if kills else [])]
         ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
