@@ -41,7 +41,8 @@ from pathlib import Path
 
 from sealdex.disk_full import MAKE_ROOM, is_disk_full
 from sealdex.errors import FormatTooNewError, InstallError
-from sealdex.model.ids import PluginId
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.versions import version_problem
 from sealdex.store.layout import Store
 
 _PATIENCE_S = 60.0
@@ -167,7 +168,7 @@ class State:
             return {}
         with self._reading() as database:
             rows = database.execute("SELECT namespace, name, status, version, error, pin FROM plugin ORDER BY 1, 2")
-            return {PluginId(row[0], row[1]): PluginRow(*row[2:]) for row in rows}
+            return {_plugin(row[0], row[1]): _row(*row[2:]) for row in rows}
 
     def known_plugins(self) -> set[PluginId]:
         """Return the plugins that a change was about at any time."""
@@ -265,12 +266,12 @@ class State:
         )
         return tuple(
             Member(
-                PluginId(row[0], row[1]),
-                Facts(row[2], row[4], bool(row[6])),
-                Facts(row[3], row[5], bool(row[7])),
-                row[8],
-                tuple(json.loads(row[9])),
-                tuple(json.loads(row[10])),
+                _plugin(row[0], row[1]),
+                Facts(_version(row[2]), _version(row[4]), bool(row[6])),
+                Facts(_version(row[3]), _version(row[5]), bool(row[7])),
+                _version(row[8]),
+                _versions(row[9]),
+                _versions(row[10]),
             )
             for row in rows
         )
@@ -300,7 +301,7 @@ class State:
         database = sqlite3.connect(self._path, timeout=_PATIENCE_S, isolation_level=None)
         try:
             database.execute("PRAGMA synchronous = FULL")
-            if _version(database) != len(_MIGRATIONS):
+            if _schema_version(database) != len(_MIGRATIONS):
                 database.execute("BEGIN IMMEDIATE")
                 _migrate(database, self._path)
                 database.execute("COMMIT")
@@ -313,6 +314,14 @@ class State:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except _NotOursError as error:
+            raise InstallError(
+                f"the state of the store holds what no sealdex wrote: {error}",
+                subject=str(self._path),
+                untouched="nothing was changed",
+                hint="find out who else can write to the store: sealdex doctor; without this file, pins and history "
+                "are forgotten and nothing else",
+            ) from error
         except (sqlite3.Error, OSError) as error:
             full = is_disk_full(error)
             raise InstallError(
@@ -323,6 +332,39 @@ class State:
                 if full
                 else "check the permissions of the store and the room on its disk: sealdex doctor",
             ) from error
+
+
+class _NotOursError(ValueError):
+    """A value that this program never writes: somebody else did."""
+
+
+def _plugin(namespace: str, name: str) -> PluginId:
+    try:
+        return parse_plugin_id(f"{namespace}/{name}")
+    except ValueError as error:
+        raise _NotOursError(str(error)) from error
+
+
+def _version(text: str | None) -> str | None:
+    if text is not None and (not isinstance(text, str) or version_problem(text)):
+        raise _NotOursError(f"{text!a} is not a version")
+    return text
+
+
+def _versions(text: str) -> tuple[str, ...]:
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _NotOursError(f"{str(text)[:80]!a} is not a list of versions") from error
+    if not isinstance(found, list) or not all(isinstance(each, str) and _version(each) for each in found):
+        raise _NotOursError(f"{str(text)[:80]!a} is not a list of versions")
+    return tuple(found)
+
+
+def _row(status: int, version: str | None, error: str | None, pin: str | None) -> PluginRow:
+    if status not in {DISABLED, ENABLED, FAILED}:
+        raise _NotOursError(f"{status!a} is not a status")
+    return PluginRow(status, version, error, _version(pin))
 
 
 class StoredStatus:
@@ -358,13 +400,13 @@ def _member_values(member: Member) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _version(database: sqlite3.Connection) -> int:
+def _schema_version(database: sqlite3.Connection) -> int:
     return int(database.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
     """Bring the tables up to date inside the transaction that has begun; another process may just have done it."""
-    version = _version(database)
+    version = _schema_version(database)
     if version > len(_MIGRATIONS):
         raise FormatTooNewError(
             f"the state of the store has format {version}; this sealdex reads up to {len(_MIGRATIONS)}",

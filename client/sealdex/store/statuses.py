@@ -32,7 +32,11 @@ def statuses(store: Store) -> dict[Plugin, Status]:
             database.close()
     except sqlite3.Error:
         return {}
-    return {(namespace, name): (status, error, pin) for namespace, name, status, error, pin in rows}
+    return {
+        (namespace, name): (status, error, pin)
+        for namespace, name, status, error, pin in rows
+        if status in range(len(_WORDS))  # somebody else may have written there; `sealdex doctor` says so
+    }
 
 
 def in_words(status: Status, version: str) -> str:
