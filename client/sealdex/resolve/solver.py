@@ -16,7 +16,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 ABSENT = 1
 
@@ -86,7 +87,8 @@ class World(Protocol[_Package]):
         """Be called at each decision and conflict; may raise to end the search."""
 
 
-class _Assignment(NamedTuple, Generic[_Package]):
+@dataclass(slots=True)  # Python 3.10 has no generic NamedTuple
+class _Assignment(Generic[_Package]):
     """Narrows a package down to ``mask``: a decision, which has no cause, or what follows from one."""
 
     package: _Package
