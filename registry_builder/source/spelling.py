@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from sealdex.model.platforms import KNOWN_VALUES, unusual_values, with_usual_spellings
+from sealdex.model.platforms import HOST_LABELS, KNOWN_VALUES, unusual_values, with_usual_spellings
 from sealdex.model.release import Release
 from sealdex.model.selectors import Selector
 
@@ -27,19 +27,36 @@ def with_usual_platforms(release: Release) -> tuple[Release, tuple[str, ...]]:
 
 
 def platform_warnings(release: Release) -> Iterator[tuple[str, str]]:
-    """Yield (field path, message) for each value of `os` and `arch` that no host reports."""
+    """Yield (field path, message) for each key, and each value of `os` and `arch`, that no host reports."""
     for where, key, value, usual in _unusual(release):
         if usual is not None:
             yield where, f"no host reports {key}={value}: write {usual}"
         else:
             known = ", ".join(sorted(KNOWN_VALUES[key]))
             yield where, f"no host reports {key}={value}, unless its configuration does; known are {known}"
+    for where, key, usual in _misspelled_keys(release):
+        yield where, f"no host reports a label '{key}', unless its configuration does: write {usual}"
+
+
+def _misspelled_keys(release: Release) -> Iterator[tuple[str, str, str]]:
+    """Yield (field path, key, label of a host) for keys that only case or an underscore tells from such a label."""
+    for name, selector in _selectors(release):
+        keyed = [(f"{name}.match_labels.{key}", key) for key in selector.match_labels]
+        keyed += [(f"{name}.match_expressions[{i}].key", e.key) for i, e in enumerate(selector.match_expressions)]
+        for where, key in keyed:
+            usual = key.lower().replace("_", "-")
+            if key not in HOST_LABELS and usual in HOST_LABELS:
+                yield where, key, usual
+
+
+def _selectors(release: Release) -> Iterator[tuple[str, Selector]]:
+    yield "selector", release.selector
+    for i, artifact in enumerate(release.artifacts):
+        yield f"artifacts[{i}].selector", artifact.selector
 
 
 def _unusual(release: Release) -> Iterator[tuple[str, str, str, str | None]]:
-    named = [("selector", release.selector)]
-    named += ((f"artifacts[{i}].selector", artifact.selector) for i, artifact in enumerate(release.artifacts))
-    for name, selector in named:
+    for name, selector in _selectors(release):
         if selector:
             for where, key, value, usual in unusual_values(selector):
                 yield f"{name}.{where}", key, value, usual

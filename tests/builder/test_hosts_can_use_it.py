@@ -102,6 +102,20 @@ def test_a_release_file_that_people_wrote_is_read_as_it_stands_and_warned_about(
     assert tree.load().plugins[TOOL].releases["1.0.0"].artifacts[0].selector.match_labels == {"arch": "x86_64"}
 
 
+def test_a_key_that_is_nearly_a_hosts_is_named(tree: Bare) -> None:
+    selector = {
+        "match_labels": {"OS": "linux", "acme.example/OS": "x"},
+        "match_expressions": [{"key": "GPU_Memory", "operator": "Gt", "values": ["1"]}],
+    }
+    tree.release("acme/tool", "1.0.0", artifacts=[url_artifact(selector=selector)])
+    found = tree.lint()
+    assert errors(found) == []
+    gpu, os = [warning.partition("selector.")[2] for warning in warnings(found) if "no host" in warning]
+    assert gpu.startswith("match_expressions[0].key: no host reports a label 'GPU_Memory'")
+    assert gpu.endswith("write gpu-memory")
+    assert os == "match_labels.OS: no host reports a label 'OS', unless its configuration does: write os"
+
+
 def test_import_writes_what_hosts_report_and_leaves_what_it_wrote_before(tree: Bare, tmp_path: Path) -> None:
     platform = {"uri": "https://x.example/t.zip", "sha256": "a" * 64, "selector": {"matchLabels": {"os": "macos"}}}
     manifest = {

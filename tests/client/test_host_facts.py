@@ -18,6 +18,7 @@ from sealdex.config import load_config
 from sealdex.host_facts import detect_environment, host_facts
 from sealdex.model.environment import userland
 from sealdex.model.index import ArtifactEntry, FilePin, ReleaseEntry, choose_artifact
+from sealdex.model.platforms import HOST_LABELS
 
 SMI = """\
 <?xml version="1.0" ?>
@@ -230,3 +231,4 @@ def test_sealdex_env_shows_them(tmp_path: Path) -> None:
     labels = json.loads(done.stdout)["labels"]
     assert int(labels["cpus"]) > 0
     assert int(labels["memory"]) > 0
+    assert {*labels} <= HOST_LABELS

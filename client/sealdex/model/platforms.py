@@ -21,6 +21,11 @@ KNOWN_VALUES: Mapping[str, frozenset[str]] = {
 }  # fmt: skip
 """What a host may report of a label, unless its configuration says otherwise."""
 
+HOST_LABELS = frozenset({
+    "os", "arch", "libc", "libc-version", "cpus", "memory", "gpu", "gpu-count", "gpu-model", "gpu-memory", "cuda",
+})  # fmt: skip
+"""The labels that a client finds out by itself; keys are told apart by case."""
+
 _SPELLINGS = {
     "os": {
         "darwin": ("macos", "macosx", "osx", "mac"),
@@ -78,4 +83,4 @@ def _respelled(expression: Expression) -> Expression:
     return msgspec.structs.replace(expression, values=tuple(values))
 
 
-__all__ = ["KNOWN_VALUES", "unusual_values", "usual_spelling", "with_usual_spellings"]
+__all__ = ["HOST_LABELS", "KNOWN_VALUES", "unusual_values", "usual_spelling", "with_usual_spellings"]
