@@ -22,6 +22,7 @@ from registry_builder.publish import NotAllPublishedError, PublishResult
 from registry_builder.publish import publish as publish_realm
 from registry_builder.publisher import open_publisher
 from registry_builder.source import lifecycle
+from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import pack
 from registry_builder.source.release import Archive
@@ -61,6 +62,7 @@ def release(
     *,
     channel: str | None = None,
     released_at: str | None = None,
+    allow_files: Collection[str] = (),
 ) -> Released:
     """Write a release into the source tree.
 
@@ -71,6 +73,7 @@ def release(
         files: archives, or folders that are packed reproducibly to ``NAME-VERSION.zip``.
         channel: of release.yaml, else ``beta`` for a pre-release and ``stable`` for others.
         released_at: UTC, such as ``2026-11-21T12:00:00Z``; now when left out.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Raises:
         UsageError: plugin or version isn't one.
@@ -78,10 +81,17 @@ def release(
         ConfigError: the release would be wrong, or another one has this version; nothing was written.
     """
     asked = _plugin(plugin)
+    allowed = (*allow_files, *read_config(Path(tree)).policy.allow_files)
     with tempfile.TemporaryDirectory(prefix="sealdex-release-") as temporary:
-        archives = [_archive(each, asked, version, Path(temporary)) for each in files]
+        archives = [_archive(each, asked, version, Path(temporary), allowed) for each in files]
         plan = write_release(
-            Path(tree), archives, plugin=asked, version=version, channel=channel, released_at=released_at
+            Path(tree),
+            archives,
+            plugin=asked,
+            version=version,
+            channel=channel,
+            released_at=released_at,
+            allow_files=allow_files,
         )
     return Released(
         plugin=plan.plugin,
@@ -101,6 +111,7 @@ def publish(
     dry_run: bool = False,
     storage: Storage | None = None,
     accept_removed: Collection[PluginId | str] = (),
+    allow_files: Collection[str] = (),
 ) -> list[PublishResult]:
     """Publish what changed, one realm after the other.
 
@@ -111,6 +122,7 @@ def publish(
         dry_run: plan, and write nothing.
         storage: in place of the one that registry.toml names; for one realm.
         accept_removed: plugins that are published although they lack events that are published already.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Returns:
         A result a realm; with `only`, of the realms that those plugins are in.
@@ -122,7 +134,7 @@ def publish(
         SealdexError: as `registry_builder.publish.publish`.
     """
     plugins = None if only is None else [_plugin(each) for each in only]
-    loaded = load_tree(Path(tree), only=plugins)
+    loaded = load_tree(Path(tree), only=plugins, allow_files=allow_files)
     realms = [realm] if realm is not None else list(loaded.config.realms)
     if plugins is not None:
         if missing := [str(each) for each in plugins if each not in loaded.plugins]:
@@ -172,7 +184,9 @@ def _plugin(plugin: PluginId | str) -> PluginId:
         raise UsageError(str(error), untouched="nothing was written") from error
 
 
-def _archive(given: StrPath | Archive, plugin: PluginId, version: str, temporary: Path) -> Archive:
+def _archive(
+    given: StrPath | Archive, plugin: PluginId, version: str, temporary: Path, allow_files: Collection[str]
+) -> Archive:
     if isinstance(given, Archive):
         return given
     path = Path(given)
@@ -181,7 +195,7 @@ def _archive(given: StrPath | Archive, plugin: PluginId, version: str, temporary
     target = temporary / f"{plugin.name}-{version}.zip"
     if target.exists():
         raise UsageError("only one folder can be packed for a release: pack the others yourself")
-    return Archive(pack(path, target).path)
+    return Archive(pack(path, target, allow_files=allow_files).path)
 
 
 __all__ = ["Released", "Report", "StatusChange", "evaluate", "publish", "release"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from registry_builder.plan import PublishPlan
@@ -12,7 +13,9 @@ from registry_builder.source.attachments import SIGSTORE, stored_attachment_prob
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint import lint
 from registry_builder.source.lint_readme import readme_problems
+from registry_builder.source.lint_secrets import document_secrets
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from registry_builder.survey import PluginChange
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import PluginStatus
@@ -54,7 +57,7 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         for plugin, versions in new.items()
     }
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
-    errors = [problem for problem in lint(part, check_readmes=False) if problem.severity is Severity.ERROR]
+    errors = [problem for problem in lint(part, check_texts=False) if problem.severity is Severity.ERROR]
     kept: dict[PluginId, set[str]] = {}
     for plugin, version in plan.kept:
         kept.setdefault(plugin, set()).add(version)
@@ -88,9 +91,23 @@ def check_readmes(tree: SourceTree, plan: PublishPlan) -> None:
     Raises:
         InvalidReleasesError: one of them can't be published as it is.
     """
-    plugins = (PluginId(*upload.key.split("/")[1:3]) for upload in plan.readmes)
-    if problems := [problem for plugin in plugins for problem in readme_problems(tree.plugins[plugin], None)]:
-        raise InvalidReleasesError(problems)
+    allowed = tree.config.policy.allow_files
+    plugins = (tree.plugins[PluginId(*upload.key.split("/")[1:3])] for upload in plan.readmes)
+    found = [problem for plugin in plugins for problem in readme_problems(plugin, None, allowed)]
+    if errors := [problem for problem in found if problem.severity is Severity.ERROR]:
+        raise InvalidReleasesError(errors)
+
+
+def check_documents(tree: SourceTree, changes: Iterable[PluginChange]) -> None:
+    """Look for secrets in what people wrote into the documents that are to be published.
+
+    Raises:
+        InvalidReleasesError: there are some that aren't published yet.
+    """
+    allowed = tree.config.policy.allow_files
+    found = (each for change in changes for each in document_secrets(change.source, change.published, allowed))
+    if errors := [problem for problem in found if problem.severity is Severity.ERROR]:
+        raise InvalidReleasesError(errors)
 
 
 def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
@@ -106,7 +123,9 @@ def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
     for upload in plan.attachments:
         _, namespace, name, version, file = upload.key.split("/")
         plugin = tree.plugins[PluginId(namespace, name)]
-        problem = stored_attachment_problem(tree.root, plugin.folder, version, file, upload.sha256)
+        problem = stored_attachment_problem(
+            tree.root, plugin.folder, version, file, upload.sha256, tree.config.policy.allow_files
+        )
         bundles = {(e.version, e.name) for e in plugin.status.events if e.kind == SIGSTORE}
         if problem is None and (version, file) in bundles:
             problem = attestations.problem(plugin, version, file)

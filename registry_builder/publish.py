@@ -24,7 +24,7 @@ from registry_builder.invalidation import invalidate
 from registry_builder.pages import on_live_state
 from registry_builder.plan import IngestedArtifact, PublishPlan
 from registry_builder.planned_files import PlannedFile, planned_files
-from registry_builder.prepublish import check_attachments, check_new_releases, check_readmes
+from registry_builder.prepublish import check_attachments, check_documents, check_new_releases, check_readmes
 from registry_builder.publisher import Publisher, open_publisher
 from registry_builder.realms import check_leaks, plugins_of
 from registry_builder.site.publishing import Published, put_site
@@ -239,6 +239,7 @@ class _Job:
         if publisher.validate:
             check_attachments(publisher.tree, plan)
             check_readmes(publisher.tree, plan)
+            check_documents(publisher.tree, found.changes)
         return publisher, publisher.decide_claims(state, found, now).found, plan
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:

@@ -26,6 +26,9 @@ else:
     _PluginIdType = click.ParamType  # not generic in older releases of click
 
 
+_SHOWN = 20  # of what is left out
+
+
 class PluginIdParam(_PluginIdType):
     """``namespace/name``, checked."""
 
@@ -42,6 +45,13 @@ class PluginIdParam(_PluginIdType):
 
 
 PLUGIN_ID = PluginIdParam()
+ALLOW_FILE = click.option(
+    "--allow-file",
+    "allow_files",
+    multiple=True,
+    metavar="PATTERN",
+    help="A file that may hold a key or token, since it is meant for everybody; may be given more than once.",
+)
 
 
 @click.command(
@@ -187,21 +197,25 @@ def _parse_dependency(text: str) -> tuple[str, str]:
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The zip to write.")
+@ALLOW_FILE
 @output_options
 @click.pass_context
-def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
+def pack(ctx: click.Context, folder: Path, output: Path | None, allow_files: tuple[str, ...]) -> None:
     """Pack FOLDER into a zip whose bytes depend on the files' names, contents and executable bits alone.
 
     FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as release.yaml says, or any
-    other folder. Left out are .git, caches and what .sealdexignore names (as in .gitignore). A service gets
-    service.json and checksum.sha256.
+    other folder. Left out are .git, caches, and what .sealdexignore says; where there is none, what the repository's
+    .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256.
     """
     from registry_builder.source.packing import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
 
     out = output_of(ctx)
-    packed = pack_folder(folder, output)
+    packed = pack_folder(folder, output, allow_files=allow_files)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
+    if packed.left_out:
+        more = f" and {len(packed.left_out) - _SHOWN} more" if len(packed.left_out) > _SHOWN else ""
+        out.line(f"left out, as {packed.left_out_by} says: {', '.join(packed.left_out[:_SHOWN])}{more}")
     for warning in packed.warnings:
         out.warn(warning)
     out.note(f"next: sealdex-builder release {typed(packed.path)}")
@@ -212,6 +226,7 @@ def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
             "sha256": packed.sha256,
             "files": packed.files,
             "warnings": packed.warnings,
+            "left_out": packed.left_out,
         }
     )
 
@@ -227,6 +242,7 @@ def pack(ctx: click.Context, folder: Path, output: Path | None) -> None:
 @click.option("--plugin", type=PLUGIN_ID, help="Told by where the first archive lies when left out.")
 @click.option("--version", help="That of release.yaml when left out.")
 @click.option("--channel", help="That of release.yaml, else beta for a pre-release, else stable.")
+@ALLOW_FILE
 @click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; now when left out.")
 @output_options
 @click.pass_context
@@ -237,6 +253,7 @@ def release(
     version: str | None,
     channel: str | None,
     released_at: str | None,
+    allow_files: tuple[str, ...],
 ) -> None:
     """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
 
@@ -256,6 +273,7 @@ def release(
         version=version,
         channel=channel,
         released_at=released_at,
+        allow_files=allow_files,
     )
     for _, target in plan.copies:
         out.line(f"copied to {shown(target)}")
@@ -287,12 +305,18 @@ def release(
 @click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
 @click.option("--offline", is_flag=True, help="Don't compare with what is published.")
+@ALLOW_FILE
 @BY_URL
 @SUMMARY
 @output_options
 @click.pass_context
 def validate(
-    ctx: click.Context, plugins: tuple[PluginId, ...], offline: bool, by_url: bool, summary: Path | None
+    ctx: click.Context,
+    plugins: tuple[PluginId, ...],
+    offline: bool,
+    allow_files: tuple[str, ...],
+    by_url: bool,
+    summary: Path | None,
 ) -> int:
     """Show every problem of the source tree, or of the named plugins, at once.
 
@@ -301,4 +325,12 @@ def validate(
     """
     from registry_builder.cli.validating import validate_tree  # noqa: PLC0415  # needs jsonschema and more
 
-    return validate_tree(output_of(ctx), tree_of(ctx), plugins, offline=offline, by_url=by_url, summary=summary)
+    return validate_tree(
+        output_of(ctx),
+        tree_of(ctx),
+        plugins,
+        offline=offline,
+        by_url=by_url,
+        summary=summary,
+        allow_files=allow_files,
+    )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
-from registry_builder.cli.authoring import PLUGIN_ID
+from registry_builder.cli.authoring import ALLOW_FILE, PLUGIN_ID
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import keys, prompt_for_passphrase
 from registry_builder.cli.reading import BY_URL, FILES, SUMMARY, append, reader_storage
@@ -47,6 +47,7 @@ _ONLY = click.option(
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
 @ACCEPT_REMOVED
+@ALLOW_FILE
 @click.option(
     "--require-all", is_flag=True, help="Exit 1 when something waits for the signature of a claimed namespace's team."
 )
@@ -67,6 +68,7 @@ def publish(
     only: tuple[PluginId, ...],
     dry_run: bool,
     accept_removed: tuple[PluginId, ...],
+    allow_files: tuple[str, ...],
     require_all: bool,
     no_site: bool,
     first_publish: bool,
@@ -96,6 +98,7 @@ def publish(
         site=not no_site,
         files=files,
         accept_removed=accept_removed,
+        allow_files=allow_files,
     )
     if summary is not None:
         from registry_builder.markdown_summary import plan_markdown  # noqa: PLC0415  # see _publish_realms
@@ -308,6 +311,7 @@ def _publish_realms(
     files: bool,
     accept_removed: Collection[PluginId],
     first_publish: bool,
+    allow_files: Collection[str],
 ) -> list[PublishResult]:
     # imported here and in the commands, so that --help of one costs nothing of another
     from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # see above
@@ -315,7 +319,7 @@ def _publish_realms(
     from registry_builder.publish import publish as publish_realm  # noqa: PLC0415  # see above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # see above
 
-    tree = load_tree(root, only=only or None)
+    tree = load_tree(root, only=only or None, allow_files=allow_files)
     results = []
     for name in _realms(tree, realm, only):
         with out.progress(f"publishing {name}") as progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,10 @@ def validate_tree(
     offline: bool,
     by_url: bool = False,
     summary: Path | None = None,
+    allow_files: Collection[str] = (),
 ) -> int:
     """Lint a tree, or the named plugins of it, show everything and return the exit code."""
-    tree = load_tree(root, only=plugins or None)
+    tree = load_tree(root, only=plugins or None, allow_files=allow_files)
     compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
     problems = sorted({*lint(tree, published=published or None), *_comparisons(compared.values())})
@@ -37,7 +39,7 @@ def validate_tree(
     if tree.complete:
         from registry_builder.site.lint_site import site_problems  # noqa: PLC0415  # needs Jinja2
 
-        problems = sorted({*problems, *site_problems(tree)})
+        problems = sorted({*problems, *site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     file = ""
     for problem in problems:
@@ -85,6 +87,17 @@ def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
                 yield Problem(f"plugins/{plugin}", "", said, Severity.WARNING)
             if not waits.plugins:
                 yield Problem("registry.toml", f"namespaces.{waits.namespace}", said, Severity.WARNING)
+
+
+def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
+    """Tell whether a file of the site is published in one of the realms that were compared."""
+    from registry_builder.site.publishing import is_stored  # noqa: PLC0415  # rarely needed
+    from registry_builder.storage import open_storage  # noqa: PLC0415  # as above
+
+    try:
+        return any(is_stored(open_storage(tree.config.realms[each].storage, base=tree.root), key) for each in realms)
+    except SealdexError:
+        return False  # a storage that can't be asked
 
 
 def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:

@@ -41,7 +41,9 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[s
     shelf = Shelf(sources)
     bits = bin_bits(len(plugins))
     builder = Builder(
-        Templates(tree.root, tree.config.site, assets), frame_of(tree.config, realm), signers_of(trust, bits)
+        Templates(tree.root, tree.config.site, assets, allow_secrets=tree.config.policy.allow_files),
+        frame_of(tree.config, realm),
+        signers_of(trust, bits),
     )
     overview = overview_of(shelf)
     pages = builder.parts(

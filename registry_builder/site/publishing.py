@@ -29,10 +29,10 @@ from registry_builder.site.journal import changed_since
 from registry_builder.site.overview import Overview, overview_of
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.shelf import Shelf
-from registry_builder.site.templates import Templates
+from registry_builder.site.templates import MAX_OWN_BYTES, Templates
 from registry_builder.site.write import SHARE
 from registry_builder.state import PublishedReader, PublishedState
-from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, headers_for
+from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, Storage, headers_for
 from registry_builder.survey import Sources, Survey
 from registry_builder.verified import target_key
 from sealdex.model.decode import decode_as, read_wire
@@ -41,6 +41,17 @@ from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
 
 _BATCH = 256
 _MAX_DEPENDENTS_BYTES = 4 * 1024 * 1024
+
+
+def is_stored(storage: Storage, key: str) -> bool:
+    """Tell whether something is published under a key."""
+    try:
+        storage.get(key, max_bytes=MAX_OWN_BYTES)
+    except ObjectMissingError:
+        return False
+    except ObjectTooLargeError:
+        return True
+    return True
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,12 @@ class _Job:
         self._plan = published.plan
         self._done = SiteResult()
         config = publisher.tree.config
-        templates = Templates(publisher.tree.root, config.site)
+        templates = Templates(
+            publisher.tree.root,
+            config.site,
+            allow_secrets=config.policy.allow_files,
+            is_stored=lambda key: is_stored(self._storage, key),
+        )
         frame = frame_of(config, publisher.realm)
         signers = signers_of(publisher.trust, self._plan.bits)
         self._builder = Builder(templates, frame, signers)

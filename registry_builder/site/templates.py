@@ -8,7 +8,7 @@ request can lay out what a page shows, and do nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,12 +25,15 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from registry_builder.site.addresses import address, link
+from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.config import SiteSection
 from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.secret_scan import secrets_of_bytes
 from registry_builder.source.text import without_mark
 from sealdex.errors import ConfigError, SealdexError
 
 OVERRIDES = "site"
+IsStored = Callable[[str], bool]
 LAYOUT = 3
 """Raised when this package lays pages out differently from the same templates, so that all are written anew."""
 
@@ -57,14 +60,24 @@ class Templates:
         tree: the source tree, whose ``site/`` folder overrides.
         section: ``[site]`` of registry.toml, for logo and colours.
         more: further assets by name.
+        allow_secrets: patterns of files that may hold secrets.
+        is_stored: tells whether an asset is published already, under its key.
 
     Raises:
-        ConfigError: the logo that registry.toml names isn't in ``site/``.
+        ConfigError: a file of ``site/`` is refused; the logo that registry.toml names isn't in ``site/``.
     """
 
-    def __init__(self, tree: Path, section: SiteSection, more: Mapping[str, bytes] | None = None) -> None:
-        own = OwnFiles(tree)
-        self.assets = _assets(own, section, more or {})
+    def __init__(
+        self,
+        tree: Path,
+        section: SiteSection,
+        more: Mapping[str, bytes] | None = None,
+        *,
+        allow_secrets: Collection[str] = (),
+        is_stored: IsStored = lambda _key: False,
+    ) -> None:
+        own = OwnFiles(tree, allow_secrets)
+        self.assets = _assets(own, section, more or {}, is_stored)
         self.logo = section.logo
         self.fingerprint = _fingerprint(own, self.assets)
         self._environment = _Sandbox(
@@ -133,9 +146,11 @@ class OwnFiles:
 
     Args:
         tree: the source tree.
+        allow_secrets: patterns of files that may hold secrets.
     """
 
-    def __init__(self, tree: Path) -> None:
+    def __init__(self, tree: Path, allow_secrets: Collection[str] = ()) -> None:
+        self._allowed = allow_secrets
         self._folder = tree / OVERRIDES
         self._gate = Gate(tree)
         self.is_there = self._gate.is_there(self._folder)
@@ -153,6 +168,17 @@ class OwnFiles:
             return self._gate.read(path, MAX_OWN_BYTES)
         except UnreadableError as error:
             raise UnreadableError(f"{OVERRIDES}/{name} {error}") from error
+
+    def refuse_secrets(self, name: str, data: bytes) -> None:
+        """Refuse a file that holds what may not be published.
+
+        Raises:
+            UnreadableError: it does; the text begins with its path.
+        """
+        path = f"{OVERRIDES}/{name}"
+        found = secrets_of_bytes(path, data)
+        if found and not is_allowed(self._allowed, path):
+            raise UnreadableError(f"{path} {refusal(path, found[0])}")
 
     def has(self, name: str) -> bool:
         """Tell whether anything of this name is in ``site/``."""
@@ -204,6 +230,7 @@ class _OwnLoader(BaseLoader):
         data = self._own.read(template)
         if data is None:
             raise TemplateNotFound(template)
+        self._own.refuse_secrets(template, data)
         try:
             return without_mark(data).decode(), None, None
         except UnicodeDecodeError as error:
@@ -232,7 +259,7 @@ def own_folder() -> Path:
     return next(f for f in (here / "site_templates", here.parent / "site_templates") if f.is_dir())
 
 
-def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes]) -> dict[str, Asset]:
+def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes], is_stored: IsStored) -> dict[str, Asset]:
     found = dict(more)
     for part in ASSET_FOLDERS:
         for path in sorted((own_folder() / part).glob("*")):
@@ -241,7 +268,9 @@ def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes]) -> d
     try:
         for part in ASSET_FOLDERS:  # the source tree's files last, so that they win
             for name in own.names(part, is_asset):
-                found[name] = own.read(f"{part}/{name}") or b""
+                found[name] = data = own.read(f"{part}/{name}") or b""
+                if not is_stored_asset(name, data, is_stored):
+                    own.refuse_secrets(f"{part}/{name}", data)
         if theme := _theme(section):
             found[_THEME] = theme
         if section.logo is not None:
@@ -260,6 +289,11 @@ def _logo(own: OwnFiles, name: str) -> bytes:
             hint="put the image there, or remove the line from registry.toml",
         )
     return data
+
+
+def is_stored_asset(name: str, data: bytes, is_stored: IsStored) -> bool:
+    """Tell whether an asset is published already; the storage is asked only about what seems to hold a secret."""
+    return bool(secrets_of_bytes(name, data)) and is_stored(_asset_of(name, data).key)
 
 
 def _asset_of(name: str, data: bytes) -> Asset:

@@ -8,13 +8,15 @@ Names that Windows can't hold are an error where the selectors let the artifact 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
 from registry_builder.source.opaque_formats import opaque_problem
+from registry_builder.source.secret_scan import secrets_of_archive
 from registry_builder.source.tree import Severity
 from sealdex.archive.entries import FILE, SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
 from sealdex.archive.entries import entry_problems as refused_entries
@@ -50,7 +52,13 @@ def may_come_to_windows(*selectors: Selector) -> bool:
 
 
 def archive_findings(
-    path: Path, artifact: Artifact, release: Release | None = None, *, depth: int = 0, file: BinaryIO | None = None
+    path: Path,
+    artifact: Artifact,
+    release: Release | None = None,
+    *,
+    depth: int = 0,
+    file: BinaryIO | None = None,
+    allow_secrets: Collection[str] | None = None,
 ) -> Iterator[Finding]:
     """Look into a local file, and whether it has what its release names.
 
@@ -60,6 +68,7 @@ def archive_findings(
         release: the release; None leaves out what that names and limits.
         depth: characters of namespace, name and version, which a path in a store begins with.
         file: the file, where the caller has opened it.
+        allow_secrets: patterns of files that may hold secrets; None doesn't look for any.
 
     Raises:
         OSError: the file can't be read.
@@ -97,6 +106,8 @@ def archive_findings(
             message = f"'{artifact.source}': the encoding of {_example(listing.guessed)} stated nowhere, so that hosts "
             advice = f"differ in how they read it: unpack it and run: sealdex-builder pack FOLDER -o {path.name}"
             yield Finding("source", message + advice, Severity.WARNING)
+        if allow_secrets is not None:
+            yield from _secret_findings(archive, artifact, kind, listing.entries, allow_secrets)
         if release is not None:
             content = partial(_content, archive, kind, listing.entries)
             posix = all(overlap(with_usual_spellings(selector), _ON_POSIX) is not None for selector in selectors)
@@ -104,6 +115,24 @@ def archive_findings(
                 release, InstalledFiles(files, content, is_single=kind == "file"), runs_on_posix=posix
             ):
                 yield Finding(where, f"{message} (in '{artifact.source}')", of_release=True)
+
+
+def _secret_findings(
+    archive: ArchiveFile, artifact: Artifact, kind: str, entries: Sequence[ArchiveEntry], allowed: Collection[str]
+) -> Iterator[Finding]:
+    refused: list[str] = []
+    permitted: list[str] = []
+    try:
+        for member, secret in secrets_of_archive(archive, kind, entries):
+            place = f"{artifact.source}:{member}" if member else artifact.source
+            if is_allowed(allowed, artifact.source, member):
+                permitted.append(allowance(place, secret))
+            else:
+                refused.append(refusal(place, secret))
+    except (DamagedArchiveError, RefusedArchiveError) as error:
+        yield Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}")
+    yield from _first(artifact, refused, Severity.ERROR)
+    yield from _first(artifact, permitted, Severity.WARNING)
 
 
 def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], path: str) -> bytes | None:

@@ -18,7 +18,9 @@ from typing import Any
 
 import msgspec
 
+from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.secret_scan import secrets_of_bytes
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from sealdex.errors import ConfigError
 
@@ -64,10 +66,25 @@ def read_attachment(path: Path) -> bytes:
     return data
 
 
-def stored_attachment_problem(tree: Path, plugin_folder: Path, version: str, name: str, sha256: str) -> str | None:
+def stored_attachment_problem(
+    tree: Path,
+    plugin_folder: Path,
+    version: str,
+    name: str,
+    sha256: str,
+    allow_secrets: Collection[str] | None = None,
+) -> str | None:
     """Say why an attachment in the source tree can't be published, or None when it can.
 
-    A pull request brings these files, so what is no plain file inside the tree isn't even opened.
+    A pull request brings these files, so what isn't a plain file inside the tree isn't even opened.
+
+    Args:
+        tree: the source tree.
+        plugin_folder: the plugin's.
+        version: the release that it is attached to.
+        name: the file's name.
+        sha256: the digest that the event states.
+        allow_secrets: patterns of files that may hold secrets; None doesn't look for any.
     """
     path = attachment_path(plugin_folder, version, name)
     shown = f"{ATTACHMENTS_FOLDER}/{version}/{name}"
@@ -80,7 +97,12 @@ def stored_attachment_problem(tree: Path, plugin_folder: Path, version: str, nam
             return f"{shown} {POINTER_PROBLEM}"
         line_ends = line_end_problem(data, sha256, Gate(tree).relative(path))
         return f"{shown} {line_ends}" if line_ends else f"{shown} isn't the file that this event states: restore it"
-    return None
+    return _secret_problem(Gate(tree).relative(path), data, allow_secrets) if allow_secrets is not None else None
+
+
+def _secret_problem(place: str, data: bytes, allowed: Collection[str]) -> str | None:
+    found = secrets_of_bytes(place, data)
+    return refusal(place, found[0]) if found and not is_allowed(allowed, place) else None
 
 
 def kind_of(data: bytes) -> str | None:

@@ -111,10 +111,16 @@ class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[policy]``: which warnings of ``validate`` are errors here."""
+    """``[policy]``: which warnings of ``validate`` are errors here, and which secrets are none.
+
+    Attributes:
+        require_license, require_readme: whether a plugin without one is an error.
+        allow_files: patterns of files that may hold keys or tokens, since they are meant for everybody.
+    """
 
     require_license: bool = False
     require_readme: bool = False
+    allow_files: tuple[str, ...] = ()
 
 
 class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -343,7 +343,10 @@ class Gate:
         if parts and (kind := secret_name(parts[-1])) is not None:
             place = "/".join(parts)
             if self._allow_names is None or not self._allow_names(place):
-                raise UnreadableError(f"is by its name {kind} ({place}): it is not read, so that it is not published")
+                raise UnreadableError(
+                    f"is by its name {kind} ('{place}'), which is not published: remove it. If it is meant for "
+                    f"everybody: --allow-file '{place}', or for good allow_files in [policy] of registry.toml"
+                )
 
     def _is_at(self, home: list[str], parts: list[str]) -> bool:
         if parts[: len(home)] == home:

@@ -21,6 +21,7 @@ from registry_builder.source.lint_artifacts import ArtifactChecks
 from registry_builder.source.lint_dependencies import dependency_problems
 from registry_builder.source.lint_readme import pending_problems, readme_problems
 from registry_builder.source.lint_schemas import SchemaChecks
+from registry_builder.source.lint_secrets import document_secrets
 from registry_builder.source.spelling import platform_warnings
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.model.decode import encode_json
@@ -39,7 +40,7 @@ def lint(
     *,
     published: Mapping[PluginId, IndexDocument] | None = None,
     check_artifacts: bool = True,
-    check_readmes: bool = True,
+    check_texts: bool = True,
 ) -> list[Problem]:
     """Return every problem of a source tree, those of loading included, sorted by file.
 
@@ -49,7 +50,7 @@ def lint(
         tree: a loaded tree. When it isn't complete, dependencies on plugins outside it aren't judged.
         published: the verified index documents of what is published, for immutability; None when that isn't known.
         check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
-        check_readmes: whether to read READMEs.
+        check_texts: whether to look at READMEs, and for secrets in what people wrote.
     """
     problems = list(tree.problems)
     problems += dependency_problems(tree)
@@ -58,12 +59,14 @@ def lint(
     artifacts = ArtifactChecks(tree) if check_artifacts else None
     attestations = AttestationChecks(tree.root, tree.config.attestations)
 
+    allowed = tree.config.policy.allow_files
+
     def of_plugin(plugin: SourcePlugin) -> list[Problem]:
         document = (published or {}).get(plugin.id)
         return [
             *_plugin_problems(tree, plugin, types),
             *pending_problems(plugin, document),
-            *(readme_problems(plugin, document) if check_readmes else ()),
+            *(_text_problems(plugin, document, allowed) if check_texts else ()),
             *_status_problems(tree, plugin),
             *_attachment_problems(tree, plugin, document, attestations),
             *_missing_bundles(plugin, document, attestations),
@@ -79,6 +82,11 @@ def lint(
             schemas.add(plugin.files[version], plugin.releases[version])
     problems += (Problem(file, where, message) for file, where, message in schemas.problems())
     return sorted(set(problems))
+
+
+def _text_problems(plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]) -> Iterator[Problem]:
+    yield from readme_problems(plugin, document, allowed)
+    yield from document_secrets(plugin, document, allowed)
 
 
 # --- the plugin ------------------------------------------------------------------------------------------------------
@@ -148,7 +156,9 @@ def _attachment_problems(
             continue
         if there.get((event.version, event.name)) == event.sha256 or file_name_problem(event.name):
             continue
-        problem = stored_attachment_problem(tree.root, plugin.folder, event.version, event.name, event.sha256)
+        problem = stored_attachment_problem(
+            tree.root, plugin.folder, event.version, event.name, event.sha256, tree.config.policy.allow_files
+        )
         if problem is None and event.kind == SIGSTORE:
             problem = attestations.problem(plugin, event.version, event.name)
             if not attestations.is_judged(plugin.id.namespace):

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from registry_builder.source.allowed_secrets import is_allowed
 from registry_builder.source.archives import Finding, archive_findings
 from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.opaque_formats import opaque_problem
@@ -33,7 +34,8 @@ class ArtifactChecks:
     def __init__(self, tree: SourceTree, origins: Mapping[Path, Path] | None = None) -> None:
         self._origins = origins or {}
         self._root = tree.root
-        self._gate = Gate(tree.root)
+        self._allowed = tree.config.policy.allow_files
+        self._gate = Gate(tree.root, allow_names=lambda path: is_allowed(self._allowed, path))
         self._max_bytes = tree.config.registry.max_artifact_size
         self._digests: dict[Path, str] = {}
 
@@ -56,7 +58,7 @@ class ArtifactChecks:
     def _of_file(self, artifact: Artifact, release: Release, depth: int) -> Iterator[Finding]:
         path = self._root / artifact.source
         if (origin := self._origins.get(path)) is not None:
-            yield from archive_findings(origin, artifact, release, depth=depth)
+            yield from archive_findings(origin, artifact, release, depth=depth, allow_secrets=self._allowed)
             return
         if not self._gate.is_there(path):
             yield Finding(
@@ -88,7 +90,7 @@ class ArtifactChecks:
             advice = line_end_problem(small, artifact.sha256, artifact.source) or _RELEASE_AGAIN
             yield Finding("sha256", f"{said}: {advice}")
         else:
-            yield from archive_findings(path, artifact, release, depth=depth, file=file)
+            yield from archive_findings(path, artifact, release, depth=depth, file=file, allow_secrets=self._allowed)
 
     def _sha256(self, path: Path, file: BinaryIO) -> str:
         if path not in self._digests:

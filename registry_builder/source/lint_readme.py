@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.secret_scan import secrets_of_bytes
 from registry_builder.source.text import text_problem
 from registry_builder.source.tree import Problem, Severity, SourcePlugin
 from sealdex.model.index import IndexDocument
 
 
-def readme_problems(plugin: SourcePlugin, document: IndexDocument | None) -> Iterator[Problem]:
+def readme_problems(
+    plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]
+) -> Iterator[Problem]:
     """Yield what is wrong with a plugin's README: errors, or warnings where this README is published already.
 
     Args:
         plugin: the plugin.
         document: what is published of it; None when nothing is, or that isn't known.
+        allowed: patterns of files that may hold secrets.
     """
     file = f"plugins/{plugin.id}/README.md"
     try:
@@ -35,6 +40,11 @@ def readme_problems(plugin: SourcePlugin, document: IndexDocument | None) -> Ite
     found = [problem.message for problem in plugin.pending if problem.file == file]
     if problem := text_problem(readme.raw, "README.md"):
         found.append(problem)
+    for secret in secrets_of_bytes(file, readme.raw):
+        if is_allowed(allowed, file):
+            yield Problem(file, "", allowance(file, secret), Severity.WARNING)
+        else:
+            found.append(refusal(file, secret))
     for message in found:
         yield Problem(file, "", message, severity)
 

@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from registry_builder.collector import collector_paused
+from registry_builder.source.allowed_secrets import with_allowed
 from registry_builder.source.config import RegistryConfig, read_config
 from registry_builder.source.event_files import STATUS_FOLDER, EventOrder, event_name_problem, event_order
 from registry_builder.source.files import (
@@ -63,12 +64,13 @@ _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that p
 _FREE_FORM = ("config_schema", "params_schema", "default_config")
 
 
-def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> SourceTree:
+def load_tree(root: Path, *, only: Collection[PluginId] | None = None, allow_files: Collection[str] = ()) -> SourceTree:
     """Load a source tree, or the named plugins of it.
 
     Args:
         root: the folder that holds ``registry.toml``.
         only: the plugins to load; all when left out.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Returns:
         What could be read; `SourceTree.problems` names what couldn't. Content never raises.
@@ -76,7 +78,7 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None) -> Source
     Raises:
         ConfigError: ``registry.toml`` is missing or wrong.
     """
-    config = read_config(root)
+    config = with_allowed(read_config(root), allow_files)
     loader = _Loader(root, config)
     with collector_paused(), loader:
         if only is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import msgspec
 
 from registry_builder.source.archives import archive_findings, may_come_to_windows
-from registry_builder.source.config import CONFIG_NAME
+from registry_builder.source.config import CONFIG_NAME, read_config
+from registry_builder.source.files import MAX_MANIFEST_BYTES
+from registry_builder.source.gate import Gate
+from registry_builder.source.ignore_rules import GIT_IGNORE_FILE, IGNORE_FILE, IgnoreRules
 from registry_builder.source.load import load_tree
 from registry_builder.source.pack import Packed, list_files, pack
 from registry_builder.source.service_package import SERVICE_FILE, service_document, stated_version
@@ -24,13 +28,14 @@ from sealdex.model.selectors import Selector
 SERVICE_TYPE = "service"
 
 
-def pack_folder(folder: Path, output: Path | None = None) -> Packed:
+def pack_folder(folder: Path, output: Path | None = None, *, allow_files: Collection[str] = ()) -> Packed:
     """Pack a plugin's folder (its ``src/``), its ``src/`` itself, or any other folder.
 
     Args:
         folder: what is packed.
         output: the zip; ``dist/<version>/<name>-<version>.zip`` in the plugin's folder when left out, and
             ``<folder>.zip`` here for a folder that belongs to no plugin.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Raises:
         ConfigError: release.yaml or plugin.yaml is wrong; the version is released with other bytes.
@@ -40,9 +45,13 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
     source = _plugin_at(home) if home is not None else None
     if home is None or source is None:
         own = folder / SERVICE_FILE
-        return pack(folder, output or Path(f"{folder.resolve().name}.zip"), checksums=own.is_file())
+        return pack(
+            folder, output or Path(f"{folder.resolve().name}.zip"), checksums=own.is_file(), allow_files=allow_files
+        )
     template = read_template(home / TEMPLATE_NAME)
     payload = folder / "src" if folder == home and (folder / "src").is_dir() else folder
+    if payload != folder and (problem := Gate(source.root).folder_problem(source.folder / "src")):
+        raise ConfigError(f"src/ {problem}", subject=str(payload), untouched="no archive was written")
     version = template.release.version
     target = output or home / "dist" / version / f"{source.id.name}-{version}.zip"
     is_service = normalise_type(source.plugin.type) == SERVICE_TYPE
@@ -52,8 +61,9 @@ def pack_folder(folder: Path, output: Path | None = None) -> Packed:
         target,
         added=added,
         checksums=is_service,
-        accept=lambda made, sha256: _accept(made, sha256, source, template, target),
+        accept=lambda made, sha256: _accept(made, sha256, source, template, target, payload),
         windows=_may_come_to_windows(template, target.name),
+        allow_files=(*allow_files, *read_config(source.root).policy.allow_files),
     )
     return replace(packed, warnings=(*packed.warnings, *_spellings(template)))
 
@@ -89,7 +99,7 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
     own = next((file.content for file in list_files(payload) if file.name == SERVICE_FILE and not file.is_link), None)
     if not isinstance(own, Path):
         return {SERVICE_FILE: service_document(source.id, source.plugin, template.release)}
-    stated = stated_version(own.read_bytes())
+    stated = stated_version(Gate(payload).read(own, MAX_MANIFEST_BYTES))
     if stated != template.release.version:
         raise ConfigError(
             f"{SERVICE_FILE} states version {stated}, {TEMPLATE_NAME} {template.release.version}",
@@ -100,7 +110,9 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
     return {}
 
 
-def _accept(made: Path, sha256: str, source: SourcePlugin, template: ReleaseTemplate, target: Path) -> None:
+def _accept(
+    made: Path, sha256: str, source: SourcePlugin, template: ReleaseTemplate, target: Path, payload: Path
+) -> None:
     """Refuse an archive that can't be released: what the template names isn't in it, or another one is released."""
     release = template.release
     _refuse_released(source, release.version, target, sha256)
@@ -112,8 +124,21 @@ def _accept(made: Path, sha256: str, source: SourcePlugin, template: ReleaseTemp
             "; ".join(f"{each.where}: {each.message}" for each in found),
             subject=str(template.path),
             untouched="no archive was written",
-            hint=f"put what {TEMPLATE_NAME} names into the folder that is packed, or correct {TEMPLATE_NAME}",
+            hint=_left_out_hint(payload)
+            or f"put what {TEMPLATE_NAME} names into the folder that is packed, or correct {TEMPLATE_NAME}",
         )
+
+
+def _left_out_hint(payload: Path) -> str | None:
+    """Say what ignore files left out, among which that may be what is missing."""
+    rules, left_out = IgnoreRules(payload), list[str]()
+    list_files(payload, rules=rules, left_out=left_out)
+    if not left_out:
+        return None
+    return (
+        f"{rules.file_name} leaves out {', '.join(left_out[:10])}: if it is among these, say in {IGNORE_FILE} what "
+        f"is to be left out; it stands for {GIT_IGNORE_FILE} then"
+    )
 
 
 def _refuse_released(source: SourcePlugin, version: str, target: Path, sha256: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -79,6 +79,7 @@ def release(
     version: str | None = None,
     channel: str | None = None,
     released_at: str | None = None,
+    allow_files: Collection[str] = (),
 ) -> ReleasePlan:
     """Write one release; the same again succeeds and changes nothing.
 
@@ -89,13 +90,22 @@ def release(
         version: that of the template when left out.
         channel: of the template, else ``beta`` for a pre-release and ``stable`` for others.
         released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now when left out.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Raises:
         UsageError: the plugin or version can't be told.
         NotFoundError: the plugin or an archive isn't there.
         ConfigError: the release would be wrong, or another one has this version.
     """
-    plan = plan_release(tree, archives, plugin=plugin, version=version, channel=channel, released_at=released_at)
+    plan = plan_release(
+        tree,
+        archives,
+        plugin=plugin,
+        version=version,
+        channel=channel,
+        released_at=released_at,
+        allow_files=allow_files,
+    )
     carry_out(plan)
     return plan
 
@@ -108,6 +118,7 @@ def plan_release(
     version: str | None = None,
     channel: str | None = None,
     released_at: str | None = None,
+    allow_files: Collection[str] = (),
 ) -> ReleasePlan:
     """Decide what `release` would write, with every check; changes nothing. Arguments and errors are those of it."""
     for archive in archives:
@@ -119,7 +130,7 @@ def plan_release(
                 hint="make it with: sealdex-builder pack plugins/NS/NAME",
             )
     wanted = plugin or _plugin_at(tree, archives)
-    source_tree = load_tree(tree, only=[wanted])
+    source_tree = load_tree(tree, only=[wanted], allow_files=allow_files)
     source = source_tree.plugins.get(wanted)
     if source is None:
         said = "; ".join(str(problem) for problem in source_tree.problems)

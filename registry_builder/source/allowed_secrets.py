@@ -1,0 +1,53 @@
+"""Which secrets are meant to be published, and what is said of the others.
+
+``allow_files`` in ``[policy]`` of registry.toml, and ``--allow-file`` of one command, name files by patterns: of the
+tree (``plugins/acme/tls/dist/*/a.zip``), inside an archive (``tests/a.pem``), or both (``…/a.zip:tests/a.pem``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from registry_builder.source.config import RegistryConfig
+from registry_builder.source.secrets_in_text import Secret
+
+
+def is_allowed(patterns: Collection[str], file: str, member: str = "") -> bool:
+    """Tell whether a file, or a member of an archive, may hold secrets.
+
+    Args:
+        patterns: of ``allow_files``, in the syntax of a shell.
+        file: its path as it is shown; for a member, the archive's.
+        member: the path inside the archive; empty for the file itself.
+    """
+    names = (file, member, f"{file}:{member}") if member else (file,)
+    return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
+
+
+def with_allowed(config: RegistryConfig, patterns: Collection[str]) -> RegistryConfig:
+    """Return a configuration that allows these files as well: what ``--allow-file`` says, for one command."""
+    if not patterns:
+        return config
+    policy = msgspec.structs.replace(config.policy, allow_files=(*config.policy.allow_files, *patterns))
+    return msgspec.structs.replace(config, policy=policy)
+
+
+def refusal(place: str, secret: Secret) -> str:
+    """Say what was found, and both ways out."""
+    line = f", line {secret.line}" if secret.line else ""
+    return (
+        f"holds {secret.kind} ({secret.shown}) in '{place}'{line}: what is published can't be taken back. Remove it, "
+        f"and replace the key if anybody has seen it. If it is meant for everybody: --allow-file '{place}', or for "
+        "good allow_files in [policy] of registry.toml"
+    )
+
+
+def allowance(place: str, secret: Secret) -> str:
+    """Say that a secret is published on purpose, for whoever reviews it."""
+    return f"holds {secret.kind} ({secret.shown}) in '{place}', which is allowed: it will be public"
+
+
+__all__ = ["allowance", "is_allowed", "refusal", "with_allowed"]
