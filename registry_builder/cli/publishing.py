@@ -86,8 +86,8 @@ def publish(
     an older checkout then. All others are published, and the exit code is 1.
     """
     out, root = output_of(ctx), tree_of(ctx)
-    if not dry_run and not folder_in_ci:
-        _check_disks(root, realm)
+    if not dry_run:
+        _check_places(root, realm, first_publish=first_publish, folder_in_ci=folder_in_ci)
     results = _publish_realms(
         out,
         root,
@@ -489,12 +489,19 @@ def _role_document(role: RoleStatus) -> dict[str, Any]:
     }
 
 
-def _check_disks(root: Path, realm: str | None) -> None:
+def _check_places(root: Path, realm: str | None, *, first_publish: bool, folder_in_ci: bool) -> None:
     from registry_builder.runner_disk import check_disk  # noqa: PLC0415  # see _publish_realms
     from registry_builder.source.config import read_config  # noqa: PLC0415  # see _publish_realms
 
-    for name, section in read_config(root).realms.items():
-        if realm in {None, name}:
+    sections = {name: section for name, section in read_config(root).realms.items() if realm in {None, name}}
+    if first_publish and not any(section.is_pages for section in sections.values()):
+        raise UsageError(
+            "--first-publish is for a realm on GitHub Pages; elsewhere the store itself says what is there",
+            untouched="nothing was published",
+            hint="leave it out",
+        )
+    for name, section in sections.items():
+        if not folder_in_ci:
             check_disk(root, name, section)
 
 

@@ -42,6 +42,7 @@ def test_publishing_onto_a_disk_that_is_thrown_away_is_refused(
         assert way in said
     assert not (checkout / "published").exists()
     assert builder("--tree", checkout, "publish", "--dry-run") == 0
+    assert builder("--tree", checkout, "publish", "--folder-in-ci", "--first-publish") == 2
     assert builder("--tree", checkout, "publish", "--folder-in-ci") == 0
     config = checkout / "registry.toml"
     stated = 'storage = "folder:published"\nfolder_in_ci = true'
