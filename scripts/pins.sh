@@ -30,6 +30,7 @@ if [ "${1:-all}" = all ]; then
     compile build --group build --constraints pins/test.txt
     compile pins --group pins --constraints pins/test.txt
     compile kms --group kms
+    compile fuzz --group fuzz
 fi
 
 if command -v npm >/dev/null; then

@@ -237,7 +237,7 @@ def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) 
 def _told_as_archive_errors(archive: ArchiveFile) -> Iterator[None]:
     try:
         yield
-    except (tarfile.TarError, zlib.error, EOFError, RecursionError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, RecursionError, ValueError, OverflowError) as error:
         raise DamagedArchiveError(archive.name, str(error) or type(error).__name__) from error
     except OSError as error:
         if error.errno is not None:
