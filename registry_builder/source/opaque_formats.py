@@ -80,6 +80,8 @@ def opaque_problem(artifact: Artifact, path: Path | None = None, file: BinaryIO 
     Raises:
         OSError: it can't be read.
     """
+    if path is None and artifact.source.endswith((".zip", ".tar.gz", ".tgz", ".tar.zst")):
+        return None  # nearly all of them, told at once
     if artifact_kind(artifact.source) == "oci" or artifact.format == "file":
         return None
     name = artifact_file_name(artifact)

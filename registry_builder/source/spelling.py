@@ -28,6 +28,8 @@ def with_usual_platforms(release: Release) -> tuple[Release, tuple[str, ...]]:
 
 def platform_warnings(release: Release) -> Iterator[tuple[str, str]]:
     """Yield (field path, message) for each key, and each value of `os` and `arch`, that no host reports."""
+    if all(_is_usual(selector) for _, selector in _selectors(release)):
+        return  # nearly all releases, told at once
     for where, key, value, usual in _unusual(release):
         if usual is not None:
             yield where, f"no host reports {key}={value}: write {usual}"
@@ -36,6 +38,12 @@ def platform_warnings(release: Release) -> Iterator[tuple[str, str]]:
             yield where, f"no host reports {key}={value}, unless its configuration does; known are {known}"
     for where, key, usual in _misspelled_keys(release):
         yield where, f"no host reports a label '{key}', unless its configuration does: write {usual}"
+
+
+def _is_usual(selector: Selector) -> bool:
+    return not selector.match_expressions and all(
+        value in KNOWN_VALUES.get(key, ()) for key, value in selector.match_labels.items()
+    )
 
 
 def _misspelled_keys(release: Release) -> Iterator[tuple[str, str, str]]:
