@@ -197,20 +197,27 @@ def _parse_dependency(text: str) -> tuple[str, str]:
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The zip to write.")
+@click.option("--for", "labels", metavar="LABELS", help="What it is for, as in release: os=linux,arch=arm64.")
 @ALLOW_FILE
 @output_options
 @click.pass_context
-def pack(ctx: click.Context, folder: Path, output: Path | None, allow_files: tuple[str, ...]) -> None:
+def pack(
+    ctx: click.Context, folder: Path, output: Path | None, labels: str | None, allow_files: tuple[str, ...]
+) -> None:
     """Pack FOLDER into a zip whose bytes depend on the files' names, contents and executable bits alone.
 
     FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as release.yaml says, or any
     other folder. Left out are .git, caches, and what .sealdexignore says; where there is none, what the repository's
-    .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256.
+    .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256. Names
+    that Windows can't hold are refused, unless release.yaml or --for limits the archive to other systems.
     """
     from registry_builder.source.packing import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
 
     out = output_of(ctx)
-    packed = pack_folder(folder, output, allow_files=allow_files)
+    selector = parse_archive(f"archive:{labels}").selector if labels else None
+    if labels and selector is None:
+        raise UsageError(f"'{labels}' has no label: write key=value", hint="for example: --for os=linux,arch=arm64")
+    packed = pack_folder(folder, output, allow_files=allow_files, selector=selector)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
     if packed.left_out:

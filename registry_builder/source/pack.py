@@ -78,7 +78,8 @@ class UnpackableError(ConfigError):
             "can't be packed: " + "; ".join(problems),
             subject=str(folder),
             untouched="no archive was written",
-            hint=f"remove these, or leave them out with a line in {IGNORE_FILE}",
+            hint=f"remove these, or leave them out with a line in {IGNORE_FILE}; "
+            "names that only Windows refuses may stay where it is for others: --for os=linux",
         )
         self.problems = tuple(problems)
 

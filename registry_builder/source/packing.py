@@ -28,7 +28,13 @@ from sealdex.model.selectors import Selector
 SERVICE_TYPE = "service"
 
 
-def pack_folder(folder: Path, output: Path | None = None, *, allow_files: Collection[str] = ()) -> Packed:
+def pack_folder(
+    folder: Path,
+    output: Path | None = None,
+    *,
+    allow_files: Collection[str] = (),
+    selector: Selector | None = None,
+) -> Packed:
     """Pack a plugin's folder (its ``src/``), its ``src/`` itself, or any other folder.
 
     Args:
@@ -36,6 +42,7 @@ def pack_folder(folder: Path, output: Path | None = None, *, allow_files: Collec
         output: the zip; ``dist/<version>/<name>-<version>.zip`` in the plugin's folder when left out, and
             ``<folder>.zip`` here for a folder that belongs to no plugin.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
+        selector: what the archive is for; left out, release.yaml says it, or it is for every host.
 
     Raises:
         ConfigError: release.yaml or plugin.yaml is wrong; the version is released with other bytes.
@@ -46,7 +53,11 @@ def pack_folder(folder: Path, output: Path | None = None, *, allow_files: Collec
     if home is None or source is None:
         own = folder / SERVICE_FILE
         return pack(
-            folder, output or Path(f"{folder.resolve().name}.zip"), checksums=own.is_file(), allow_files=allow_files
+            folder,
+            output or Path(f"{folder.resolve().name}.zip"),
+            checksums=own.is_file(),
+            allow_files=allow_files,
+            windows=may_come_to_windows(selector or Selector()),
         )
     template = read_template(home / TEMPLATE_NAME)
     payload = folder / "src" if folder == home and (folder / "src").is_dir() else folder
@@ -62,7 +73,7 @@ def pack_folder(folder: Path, output: Path | None = None, *, allow_files: Collec
         added=added,
         checksums=is_service,
         accept=lambda made, sha256: _accept(made, sha256, source, template, target, payload),
-        windows=_may_come_to_windows(template, target.name),
+        windows=_may_come_to_windows(template, target.name) and may_come_to_windows(selector or Selector()),
         allow_files=(*allow_files, *read_config(source.root).policy.allow_files),
     )
     return replace(packed, warnings=(*packed.warnings, *_spellings(template)))

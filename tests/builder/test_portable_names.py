@@ -159,6 +159,21 @@ def test_an_artifact_that_never_comes_to_windows_may_hold_them_with_a_warning(tr
         pack_folder(tree.root / "plugins/acme/slack")
 
 
+def test_pack_is_told_what_a_folder_of_no_plugin_is_for(
+    tree: Bare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "linux"
+    folder.mkdir()
+    (folder / "Foo::Bar.3pm").write_bytes(b"1")
+    output = tmp_path / "x.zip"
+    for labels in ([], ["--for", "arch=amd64"], ["--for", "os=Windows"], ["--for", "os=linux|windows"]):
+        assert call(tree.root, "pack", folder, "-o", output, *labels) == 1
+        assert "--for os=linux" in capsys.readouterr().err
+    for labels in (["--for", "os=linux"], ["--for", "os=linux|darwin,arch=amd64"]):
+        assert call(tree.root, "pack", folder, "-o", output, *labels) == 0
+    assert call(tree.root, "pack", folder, "-o", output, "--for", "os") == 2
+
+
 def test_published_releases_keep_what_they_hold(tree: Bare) -> None:
     add_release(tree, "1.0.0", zipped({"what?.txt": b"1"}))
     assert errors(tree.lint(published=published(tree, "1.0.0"))) == []
