@@ -344,7 +344,7 @@ NASTY = st.lists(
 ).map("/".join)  # fmt: skip
 
 
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(150, slow=True))
 @given(
     names=st.lists(
         st.tuples(NASTY, st.sampled_from(["file", "link", "folder", "hard"]), NASTY), min_size=1, max_size=5
@@ -391,7 +391,7 @@ _CHAIN_PATHS = st.lists(st.sampled_from("abc"), min_size=1, max_size=3).map("/".
 _CHAIN_TARGETS = st.lists(st.sampled_from(["..", "a", "b", "c", "."]), min_size=1, max_size=5).map("/".join)
 
 
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(300, slow=True))
 @given(links=st.dictionaries(_CHAIN_PATHS, _CHAIN_TARGETS, min_size=1, max_size=4))
 def test_no_chain_of_accepted_links_leads_out(links: dict[str, str]) -> None:
     """The proof of rule 3, by the file system: links that are accepted one by one don't lead out together."""

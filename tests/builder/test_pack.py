@@ -39,7 +39,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 names = st.lists(st.text("abc0-_", min_size=1, max_size=8), min_size=1, max_size=3).map("/".join)
 
 
-@settings(max_examples=examples(40))
+@settings(max_examples=examples(40, slow=True))
 @given(files=st.dictionaries(names, st.binary(max_size=300), min_size=1, max_size=6), order=st.randoms())
 def test_same_input_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], order: random.Random

@@ -638,7 +638,7 @@ faults = st.one_of(
 
 
 class TestAnyInterruption:
-    @settings(max_examples=examples(150))
+    @settings(max_examples=examples(150, slow=True))
     @given(
         runs=st.lists(st.lists(faults, max_size=8), min_size=1, max_size=3),
         size_known=st.booleans(),

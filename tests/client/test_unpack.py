@@ -317,7 +317,7 @@ def _is_a_tree(paths: list[str]) -> bool:
     return True
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60, slow=True))
 @given(files=_TREES, archive_format=st.sampled_from(FORMATS))
 def test_any_safe_tree_round_trips(files: dict[str, bytes], archive_format: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

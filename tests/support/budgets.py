@@ -10,11 +10,17 @@ from hypothesis import settings
 
 USUAL = 100
 """Examples of a property that states no number of its own, on a developer's machine."""
-PROFILES = {"local": USUAL, "ci": 5 * USUAL, "long": 50 * USUAL}
+PROFILES = {"local": USUAL, "ci": 4 * USUAL, "long": 50 * USUAL}
 """By profile, what those are."""
 
 
-def examples(here: int) -> int:
-    """Return how many examples the profile in force makes of that many on a developer's machine."""
+def examples(here: int, *, slow: bool = False) -> int:
+    """Return how many examples the profile in force makes of that many on a developer's machine.
+
+    Args:
+        here: on a developer's machine.
+        slow: a test that reads and writes files or asks servers: where others try four times as many, it tries twice.
+    """
     in_force = settings.default
-    return here * (in_force.max_examples if in_force is not None else USUAL) // USUAL
+    more = (in_force.max_examples if in_force is not None else USUAL) / USUAL
+    return round(here * (more**0.5 if slow else more))
