@@ -189,6 +189,10 @@ def test_a_zstd_window_that_fills_the_memory(scene: Scene) -> None:
     scene.archive.write_bytes(compressor.compress(data) + compressor.flush())  # size unknown, so the window stands
     scene.refused("tar.zst", "larger zstd window")
 
+    # the same of a single segment, whose window is its content
+    scene.archive.write_bytes(b"\x28\xb5\x2f\xfd" + b"\xa0" + (1 << 30).to_bytes(4, "little") + bytes(8))
+    scene.refused("tar.zst", "larger zstd window")
+
 
 def test_data_after_the_end_of_a_tar(scene: Scene) -> None:
     """Power: what follows the end. Change: 100 MB that are never shown and cost the time to unpack."""

@@ -67,7 +67,7 @@ def test_metadata_forged_in_the_bundle_and_in_the_store_is_refused(scene: Scene)
     evil = evil_repository(repository).files["metadata/1.targets.json"]
     with (
         scene.serving({BUNDLE: repository.bundle({"1.targets.json": evil}), "metadata/1.targets.json": evil}),
-        pytest.raises(VerificationError, match="targets was signed by 0/2 keys"),
+        pytest.raises(VerificationError, match=r"1\.targets\.json is not signed by enough of the keys"),
     ):
         scene.index()
     assert evil not in scene.kept().values()
@@ -229,7 +229,7 @@ def test_a_planted_registry_is_refused_even_if_the_network_serves_it_too(scene: 
     before = scene.kept()
     with (
         scene.serving(dict(evil.files)),
-        pytest.raises(VerificationError, match="timestamp was signed by 0/1 keys"),
+        pytest.raises(VerificationError, match=r"timestamp\.json is not signed by enough of the keys"),
     ):
         scene.index()
     assert set(scene.kept().values()) <= {*before.values(), scene.repository.pinned_root}
@@ -241,7 +241,7 @@ def test_a_planted_registry_is_refused_offline(scene: Scene) -> None:
     scene.index()
     plant(scene, evil_repository(scene.repository))
     scene.server.expect_rounds()
-    with pytest.raises(VerificationError, match="timestamp was signed by 0/1 keys"):
+    with pytest.raises(VerificationError, match=r"timestamp\.json is not signed by enough of the keys"):
         scene.index(offline=True)
     assert scene.server.requests == []
 

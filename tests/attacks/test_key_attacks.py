@@ -42,7 +42,7 @@ def test_the_key_of_another_role_is_not_enough(scene: Scene, role: str, thief: s
     repository.keys[owner] = [new_key()] if thief == "nobody" else repository.keys[thief]
     repository.touch(*({role} & set(repository.roles)))
     release(scene, "6.6.6")
-    refused_role(scene, role, "not signed by enough of the keys that may sign it .*signed by 0/")
+    refused_role(scene, role, "not signed by enough of the keys that may sign it")
     repository.keys[owner] = honest
     repository.touch("targets", "packages")
     release(scene)
@@ -56,7 +56,7 @@ def test_one_signature_where_two_are_needed_is_refused(scene: Scene) -> None:
     repository.keys["targets"] = both[:1]
     repository.touch("targets")
     release(scene, "6.6.6")
-    refused_role(scene, "targets", "targets was signed by 1/2 keys")
+    refused_role(scene, "targets", r"targets\.json is not signed by enough of the keys")
     repository.keys["targets"] = both
     repository.touch("targets")
     release(scene)
@@ -87,7 +87,11 @@ def test_one_signature_counts_once(scene: Scene, how: str) -> None:
     evil = edited(data, lambda values: values["signatures"].append({**values["signatures"][0], "keyid": keyid}))
     repository.files["metadata/2.targets.json"] = evil
     with scene.serving({"metadata/recent.bundle": 404}):
-        refused_role(scene, "targets", "no TUF metadata" if how == "repeated" else "targets was signed by 1/2 keys")
+        refused_role(
+            scene,
+            "targets",
+            "no TUF metadata" if how == "repeated" else r"targets\.json is not signed by enough of the keys",
+        )
     repository.touch("targets")
     release(scene)
     assert scene.newest() == "2.0.0"
@@ -107,7 +111,7 @@ def test_one_key_under_two_key_ids_does_not_make_two(scene: Scene) -> None:
     evil = edited(data, lambda values: values["signatures"].append({**values["signatures"][0], "keyid": alias.keyid}))
     repository.files["metadata/2.targets.json"] = evil
     with scene.serving({"metadata/recent.bundle": 404}):
-        refused_role(scene, "targets", "targets was signed by 1/2 keys")
+        refused_role(scene, "targets", r"targets\.json is not signed by enough of the keys")
     del targets.delegations.keys[alias.keyid]
     repository.touch("targets")
     release(scene)
@@ -141,7 +145,7 @@ def test_timestamp_and_snapshot_keys_can_not_roll_back_a_bin(scene: Scene, how: 
     else:
         del repository.snapshot.meta[entry]
     repository.publish()
-    refused_role(scene, "snapshot", "rolled back" if how == "older" else "New snapshot is missing info")
+    refused_role(scene, "snapshot", "rolled back" if how == "older" else "fails verification")
     repository.snapshot.meta[entry] = honest
     release(scene, "3.0.0")
     assert scene.newest() == "3.0.0"

@@ -69,7 +69,7 @@ def read_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> It
     Raises:
         DamagedArchiveError, RefusedArchiveError: as `list_tar`; also while content is read.
     """
-    with _told_as_archive_errors(archive):
+    with _told_as_archive_errors(archive, limits):
         stream = _ForwardStream(archive, _decompressor(archive, compression, limits), limits)
         with tarfile.open(fileobj=stream, mode="r:", errorlevel=2) as tar:  # type: ignore[call-overload]  # a duck
             count = 0
@@ -140,6 +140,7 @@ class _ForwardStream:
     def __init__(self, archive: ArchiveFile, source: Any, limits: UnpackLimits) -> None:
         self._archive = archive
         self._source = source
+        self._limits = limits
         self._position = 0
         self._allowed = limits.allowed_bytes(archive.size)
         self._content_left = self._allowed + _BLOCK_BYTES
@@ -181,7 +182,7 @@ class _ForwardStream:
 
     def content(self, offset: int, size: int) -> Iterator[bytes]:
         """Yield the content of the entry at hand, in pieces of at most `CHUNK_BYTES`."""
-        with _told_as_archive_errors(self._archive):
+        with _told_as_archive_errors(self._archive, self._limits):
             self.seek(offset)
             while size > 0:
                 piece = self._take_content(size)
@@ -233,8 +234,23 @@ def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) 
     return zstd.ZstdFile(archive.stream(), options=options)
 
 
+def _zstd_window(archive: ArchiveFile) -> int:
+    """Return how many bytes of window the first frame asks for (RFC 8878, section 3.1.1.1); 0 where there is none."""
+    header = archive.stream().read(17)  # magic, descriptor, dictionary, size
+    if len(header) < 17 or header[:4] != b"\x28\xb5\x2f\xfd":
+        return 0
+    if not header[4] & 0x20:
+        base = 1 << (10 + (header[5] >> 3))
+        return base + base // 8 * (header[5] & 7)
+    # a single segment has no window of its own: it is as large as the content
+    start = 5 + (0, 1, 2, 4)[header[4] & 3]
+    length = (1, 2, 4, 8)[header[4] >> 6]
+    size = int.from_bytes(header[start : start + length], "little")
+    return size + 256 if length == 2 else size
+
+
 @contextmanager
-def _told_as_archive_errors(archive: ArchiveFile) -> Iterator[None]:
+def _told_as_archive_errors(archive: ArchiveFile, limits: UnpackLimits) -> Iterator[None]:
     try:
         yield
     except (tarfile.TarError, zlib.error, EOFError, RecursionError, ValueError, OverflowError) as error:
@@ -246,7 +262,7 @@ def _told_as_archive_errors(archive: ArchiveFile) -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ != "ZstdError":
             raise
-        if "too much memory" in str(error):
+        if _zstd_window(archive) > 1 << limits.max_zstd_window_log:
             problem = EntryProblem(
                 "", "needs a larger zstd window than is allowed: compress it without --long or --ultra"
             )
