@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,18 +56,30 @@ class Old:
         }
 
 
-@pytest.fixture
-def old(v0_1_0: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Old:
+def _surroundings(folder: Path, patch: pytest.MonkeyPatch) -> None:
     for name, value in (
         ("SEALDEX_KEYS", "keys"),
         ("XDG_STATE_HOME", "state"),
         ("SEALDEX_STORE", "store"),
         ("SEALDEX_CONFIG", "config.toml"),
     ):
-        monkeypatch.setenv(name, str(tmp_path / value))
-    root = tmp_path / "registry"
-    v0_1_0.run("sealdex-builder", "init", root, "--dev-keys", cwd=tmp_path)
-    made = Old(v0_1_0, Tree(root), tmp_path)
+        patch.setenv(name, str(folder / value))
+
+
+@pytest.fixture(scope="session")
+def made_by_it(v0_1_0: Released, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a source tree, keys, and two publishes, made by 0.1.0's commands alone: it takes two dozen."""
+    folder = tmp_path_factory.mktemp("old")
+    with pytest.MonkeyPatch.context() as patch:
+        _surroundings(folder, patch)
+        _make(v0_1_0, folder)
+    return folder
+
+
+def _make(v0_1_0: Released, folder: Path) -> None:
+    root = folder / "registry"
+    v0_1_0.run("sealdex-builder", "init", root, "--dev-keys", cwd=folder)
+    made = Old(v0_1_0, Tree(root), folder)
     made.builder("new", "notify", "acme/chat")
     made.builder("pack", "plugins/acme/chat")
     made.builder("release", "plugins/acme/chat/dist/0.1.0/chat-0.1.0.zip")
@@ -76,9 +89,9 @@ def old(v0_1_0: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ol
         tree.release("acme/slack", version, channel=channel)
     tree.plugin("acme/mail")
     tree.release("acme/mail", "0.1.0")
-    report = tmp_path / "report.json"
+    report = folder / "report.json"
     report.write_text(json.dumps({"metrics": {"top1": 0.83}}))
-    bill = tmp_path / "slack.cdx.json"
+    bill = folder / "slack.cdx.json"
     bill.write_text(json.dumps({"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}))
     made.builder("yank", "acme/slack@1.0.0", "--why", "leaks", *BY)
     made.builder("yank", "acme/slack@1.1.0", *BY)
@@ -92,8 +105,15 @@ def old(v0_1_0: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ol
     made.builder("deprecate", "acme/mail", "--use", "acme/chat", *BY)
     made.builder("publish")
     assert not list(root.glob("plugins/*/*/status"))
-    url = made.published.as_uri()
-    made.client("registry", "add", "acme", url, "--root", root / "trust/public/1.root.json")
+
+
+@pytest.fixture
+def old(v0_1_0: Released, made_by_it: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Old:
+    _surroundings(tmp_path, monkeypatch)
+    shutil.copytree(made_by_it, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("state"))
+    made = Old(v0_1_0, Tree(tmp_path / "registry"), tmp_path)
+    root = made.tree.root / "trust/public/1.root.json"
+    made.client("registry", "add", "acme", made.published.as_uri(), "--root", root)
     made.client("install", "acme/slack", "acme/chat")
     assert made.installed("acme/slack") == "1.1.0"
     return made
