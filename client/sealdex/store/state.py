@@ -316,7 +316,7 @@ class State:
             yield
         except _NotOursError as error:
             raise InstallError(
-                f"the state of the store holds what no sealdex wrote: {error}",
+                f"the state of the store holds what was not written by this program: {error}",
                 subject=str(self._path),
                 untouched="nothing was changed",
                 hint="find out who else can write to the store: sealdex doctor; without this file, pins and history "
