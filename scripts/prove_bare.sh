@@ -37,6 +37,7 @@ fi
 
 # the network as this machine has it: its resolver, its proxy and the certificates that it trusts
 cp --dereference /etc/resolv.conf "$root/etc/resolv.conf"
+[ -e "$root/etc/hosts" ] || printf '127.0.0.1 localhost\n::1 localhost\n' >"$root/etc/hosts" # an installer writes it
 for certificate in /usr/local/share/ca-certificates/*.crt; do
     [ ! -e "$certificate" ] || cp "$certificate" "$root/usr/local/share/ca-certificates/"
 done
