@@ -8,7 +8,8 @@ request can lay out what a page shows, and do nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,20 @@ class OwnFiles:
         if found and not is_allowed(self._allowed, path):
             raise UnreadableError(f"{path} {refusal(path, found[0])}")
 
+    def includable(self) -> list[str]:
+        """Return the names of all files that a template may include, sorted: all in ``site/`` that aren't assets."""
+        found, folders = [], [""]
+        while folders:
+            part = folders.pop()
+            with suppress(UnreadableError):  # what can't be listed or opened can't be included either
+                for each in self._gate.entries(self._folder / part, lambda _path, _why: None):
+                    name = f"{part}/{each.name}".lstrip("/")
+                    if not each.is_folder:
+                        found.append(name)
+                    elif name not in ASSET_FOLDERS:
+                        folders.append(name)
+        return sorted(found)
+
     def has(self, name: str) -> bool:
         """Tell whether anything of this name is in ``site/``."""
         return self._gate.is_there(self._folder / name)
@@ -315,10 +330,20 @@ def _theme(section: SiteSection) -> bytes:
     return "".join(rules).encode()
 
 
+def _includable(own: OwnFiles) -> Iterator[tuple[str, bytes]]:
+    """Yield what a template may include, with its bytes; what can't be read can't be included, but for templates."""
+    for name in sorted({*own.names("", is_template), *own.includable()}):
+        try:
+            yield name, own.read(name) or b""
+        except UnreadableError:  # noqa: PERF203  # each file by itself
+            if is_template(name):
+                raise
+
+
 def _fingerprint(own: OwnFiles, assets: Mapping[str, Asset]) -> str:
     digest = hashlib.sha256(str(LAYOUT).encode())
     try:
-        templates = {name: own.read(name) or b"" for name in own.names("", is_template)}
+        templates = dict(_includable(own))
     except UnreadableError as error:
         raise ConfigError(str(error), subject=OVERRIDES) from error
     built_in = {path.name: path.read_bytes() for path in sorted(own_folder().glob("*.j2"))}

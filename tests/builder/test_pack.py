@@ -20,6 +20,8 @@ from registry_builder.source.archives import archive_findings
 from registry_builder.source.pack import UnpackableError, list_files, pack
 from registry_builder.source.packing import pack_folder
 from registry_builder.source.scaffold import new_plugin
+from registry_builder.source.secret_scan import secrets_of_bytes
+from registry_builder.source.text import is_lfs_pointer
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact
@@ -39,8 +41,12 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
 names = st.lists(st.text("abc0-_", min_size=1, max_size=8), min_size=1, max_size=3).map("/".join)
 
 
+# hypothesis tries the constants of our own code as well: what `pack` refuses isn't meant here
+contents = st.binary(max_size=300).filter(lambda data: not is_lfs_pointer(data) and not secrets_of_bytes("x", data))
+
+
 @settings(max_examples=examples(40, slow=True))
-@given(files=st.dictionaries(names, st.binary(max_size=300), min_size=1, max_size=6), order=st.randoms())
+@given(files=st.dictionaries(names, contents, min_size=1, max_size=6), order=st.randoms())
 def test_same_input_same_bytes(
     tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], order: random.Random
 ) -> None:

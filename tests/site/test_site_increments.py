@@ -165,6 +165,19 @@ def test_another_template_writes_every_page_and_then_no_page(tree: Tree, run: Pu
     assert run().requests["PUT"] == 0
 
 
+def test_a_part_in_a_folder_of_its_own_writes_the_pages_that_include_it(tree: Tree, run: Publish, site: Path) -> None:
+    """Whatever a template can include counts, not just what lies beside it."""
+    (tree.root / "site/parts").mkdir(parents=True)
+    (tree.root / "site/not_found.html.j2").write_text("<!doctype html>\n{% include 'parts/note.html' %}")
+    (tree.root / "site/parts/note.html").write_text("<title>one</title>\n")
+    run()
+    assert (site / "404.html").read_text() == "<!doctype html>\n<title>one</title>\n"
+    (tree.root / "site/parts/note.html").write_text("<title>two</title>\n")
+    run()
+    assert (site / "404.html").read_text() == "<!doctype html>\n<title>two</title>\n"
+    assert run().requests["PUT"] == 0
+
+
 def test_what_is_published_by_name_finds_its_assets(tree: Tree, run: Publish, site: Path) -> None:
     run()
     (tree.root / "site/assets").mkdir(parents=True)
