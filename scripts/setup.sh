@@ -123,6 +123,7 @@ if [ "$what" != demo ]; then
         say "without node and npm the tests with tuf-js are skipped (in CI they fail)"
     command -v unzip >/dev/null || apt unzip || true
     command -v faketime >/dev/null || apt faketime || true
+    command -v xz >/dev/null || apt xz-utils || true
     # Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||
