@@ -88,7 +88,7 @@ def _json_values(data: bytes) -> Any:
 def _by_line(error: Exception, data: bytes) -> str:
     """Return what a JSON error says, with the line where msgspec counts bytes: that is what editors show."""
     said, found, position = str(error).rpartition(" (byte ")
-    if not found:
+    if not found or not position.rstrip(")").isdecimal():  # another wording only costs the line
         return str(error)
     line = data.count(b"\n", 0, int(position.rstrip(")"))) + 1
     return f"{said} (line {line})"

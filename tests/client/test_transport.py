@@ -8,6 +8,7 @@ import os
 import ssl
 import subprocess
 import sys
+import time as clock
 import tracemalloc
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -725,3 +726,17 @@ def test_importing_the_transport_or_reading_a_file_loads_no_network_code(tmp_pat
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(clock, "tzset"), reason="Windows has no tzset")
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/Lima"])
+def test_a_date_without_a_zone_is_gmt_wherever_the_host_is(
+    zone: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("TZ", zone)
+        clock.tzset()
+        server.always("/f", Status(200, {"Date": "Wed, 21 Oct 2015 07:28:00"}, b"x"))
+        with Transport() as transport:
+            assert transport.read(server.url("/f"), max_bytes=1).date == 1445412480.0
+    clock.tzset()

@@ -17,6 +17,7 @@ import threading
 import time
 from base64 import b64encode
 from contextlib import contextmanager, nullcontext
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
@@ -347,8 +348,10 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
 
 
 def _date(text: str | None) -> float | None:
+    """Return what a Date header says, in seconds since the epoch; GMT where it names no zone, as RFC 9110 has it."""
     try:
-        return parsedate_to_datetime(text or "").timestamp()
+        moment = parsedate_to_datetime(text or "")
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last from clocks beyond the system's
         return None
 
