@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sealdex.search import Query
     from sealdex.store.installations import Installation
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "client": ("Client",),

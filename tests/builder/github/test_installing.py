@@ -23,7 +23,7 @@ from registry_builder.source.github import FILES, RECORD
 from registry_builder.source.github_install import DEPENDENCIES, DISTRIBUTIONS, PROGRAMS, Programs
 
 REPOSITORY = Path(__file__).parents[3]
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 WHEELS = tuple(f"{name.replace('-', '_')}-{VERSION}-py3-none-any.whl" for name in DISTRIBUTIONS)
 
 
@@ -218,7 +218,7 @@ def test_wheels_that_are_not_ours_are_refused(
     registry: Path, built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = (registry / PROGRAMS).read_bytes()
-    renamed = tmp_path / WHEELS[1].replace(VERSION, "0.2.0")
+    renamed = tmp_path / WHEELS[1].replace(VERSION, "0.0.9")
     shutil.copy(built / WHEELS[1], renamed)
     text = tmp_path / "notes.whl"
     text.write_text("no wheel")
