@@ -68,7 +68,9 @@ def file_body(path: Path) -> Body:
 
 
 def uploads_of(storage: S3Storage, bucket: str) -> list[Any]:
-    return list(storage._client.list_multipart_uploads(Bucket=bucket).get("Uploads", []))
+    """Return what this storage left unfinished; publishers that other tests killed in this bucket left theirs."""
+    found = storage._client.list_multipart_uploads(Bucket=bucket, Prefix=storage._prefix)
+    return list(found.get("Uploads", []))
 
 
 def answer_with(
