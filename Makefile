@@ -7,6 +7,9 @@ PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
 export PINS UPGRADE
 
+# of the tests: one more than there are processors, since many wait for a server or a program
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1 )))
+
 help:
 	@echo "make demo    the whole way, from a folder of plugins to a verified install, on this machine"
 	@echo "make test    ruff, mypy --strict and pytest"
@@ -24,7 +27,7 @@ demo:
 
 # what is oldest is tried by its behaviour; types and rules are those of the pinned tools
 test: $(if $(filter lowest,$(PINS)),setup,lint)
-	$(VENV)/bin/python -m pytest -n auto $(TESTS)
+	$(VENV)/bin/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS)
 
 .PHONY: setup
 setup:
