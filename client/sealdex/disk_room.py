@@ -1,8 +1,9 @@
 """Whether there is room for what is to be downloaded and unpacked: asked before the first byte is fetched.
 
 How much an archive unpacks to is known for sure only when it is here. Until then its own size is the least that counts:
-an archive is hardly ever larger than what is in it. So what is refused here had no chance, and what passes may still
-find the disk too small when it is unpacked (`sealdex.install`).
+what an archive adds to its files is less than the blocks they take. Where a manifest takes only some of the files,
+nothing is known. So what is refused here had no chance, and what passes may still find the disk too small when it is
+unpacked (`sealdex.install`).
 """
 
 from __future__ import annotations

@@ -149,7 +149,8 @@ class Obtainer:
             if not is_here and artifact.file_list is not None and installed_versions(self._store, choice.plugin):
                 continue
             so_far = 0 if is_here else self._cache.size_so_far(artifact.sha256)
-            needs.append(Need(str(choice), 0 if is_here else max(0, artifact.size - so_far), artifact.size))
+            unpacked = 0 if artifact.files else artifact.size  # of a mapping, nobody knows how much it takes
+            needs.append(Need(str(choice), 0 if is_here else max(0, artifact.size - so_far), unpacked))
         require_room(needs, self._cache.root, Path(self._store.root))
 
     def _obtain_one(self, choice: Choice, until: ExitStack) -> Obtained:

@@ -83,3 +83,21 @@ def test_no_room_is_said_before_anything_is_fetched(
         assert "acme/a" in error["message"]
         assert "acme/b" in error["message"]
         assert [path for path in server[0].requests[asked:] if path.endswith(".zip")] == []
+
+
+@pytest.mark.parametrize(("mapping", "code"), [([], 1), ([{"from": "name", "to": "."}], 0)])
+def test_an_archive_of_which_little_is_taken_needs_room_for_that(
+    mapping: list[dict[str, str]], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Between its download with its files, and its download with what an installation keeps free."""
+    mebibyte = 1 << 20
+    registry = PluginRegistry()
+    large = random.Random(2).randbytes(20 * mebibyte)  # noqa: S311  # test data that doesn't compress
+    registry.release("acme/a", "1.0.0", {"large": large, "name": b"a"}, artifact={"files": mapping})
+    registry.publish()
+    with TreeServer(registry.files) as server, small_disk(tmp_path / "disk", "64m") as disk:
+        base = host(tmp_path / "host", (server, registry.root), "", disk / "store")
+        Filler(disk, 39 * mebibyte)
+        assert main(["install", "acme/a", "--json", *base]) == code
+        if code:
+            assert json.loads(capsys.readouterr().out)["error"]["untouched"] == "nothing was downloaded"
