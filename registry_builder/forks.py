@@ -113,4 +113,16 @@ def _may_fork() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-__all__ = ["Share", "each_of", "shared_out"]
+@contextlib.contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the collector while much is made that stays: a context manager, or a decorator."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+__all__ = ["Share", "collector_paused", "each_of", "shared_out"]

@@ -16,8 +16,8 @@ from registry_builder.plan import IngestedArtifact
 from registry_builder.storage import Body, Storage, headers_for
 from sealdex.download import Pin, download
 from sealdex.store.cache import ContentCache
+from sealdex.text import counted
 from sealdex.transport import Transport
-from sealdex.wording import counted
 
 
 def ingest(

@@ -15,7 +15,7 @@ from registry_builder.plan import PublishPlan
 from registry_builder.source.tree import Problem, Severity
 from registry_builder.status import RealmStatus
 from sealdex.errors import SealdexError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 _SHOWN = 200  # a summary may have 1 MiB in all
 _MAX_TEXT = 500

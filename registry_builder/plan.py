@@ -14,10 +14,10 @@ from pathlib import Path
 from tuf.api.metadata import Metadata, Role, Root
 
 from registry_builder.claims import ClaimDecision, Waiting
-from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion, ReleaseChange
 from registry_builder.compile.removed_events import Older
+from registry_builder.forks import collector_paused
 from registry_builder.signing.roles import (
     TargetPin,
     bin_bits,

@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as replace_fields
 
-from registry_builder.collector import collector_paused
 from registry_builder.compile.catalogue import catalogue_row
 from registry_builder.compile.index import CompiledIndex, Ingestion, ReleaseChange, compile_index, same_manifest
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.compile.removed_events import Older, older
+from registry_builder.forks import collector_paused
 from registry_builder.signing.roles import TargetPin, bin_names, bin_of, shard_count
 from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme

@@ -21,7 +21,7 @@ from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
 
 if TYPE_CHECKING:
-    from sealdex.client import Client
+    from sealdex.asking import Asking
     from sealdex.config import Config
     from sealdex.resolve import Choice
 
@@ -34,7 +34,7 @@ class Attested(NamedTuple):
     issuer: str
 
 
-def attested(client: Client, plugin: PluginId, version: str, sha256: str) -> Attested:
+def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Attested:
     """Verify that an accepted identity vouches for an artifact of a release.
 
     Args:
@@ -47,8 +47,8 @@ def attested(client: Client, plugin: PluginId, version: str, sha256: str) -> Att
         ConfigError: nobody's bundle is accepted here for the namespace.
         BundleRefusedError: there is no bundle, or none that counts; each is named with the reason. Or the extra isn't
             installed.
-        VerificationError: the artifact isn't the release's, or as `sealdex.client.Client.info`.
-        NotFoundError, UnavailableError: as `sealdex.client.Client.info`.
+        VerificationError: the artifact isn't the release's, or as `sealdex.asking.Asking.info`.
+        NotFoundError, UnavailableError: as `sealdex.asking.Asking.info`.
     """
     policy, name = policy_of(client.config), f"{plugin} {version}"
     accepted = policy.accepted_for(plugin.namespace)
@@ -98,7 +98,7 @@ def _verified(
         return error  # another bundle may do
 
 
-def require_attestations(client: Client, choices: Sequence[Choice]) -> None:
+def require_attestations(client: Asking, choices: Sequence[Choice]) -> None:
     """Refuse releases that are about to be installed and that nobody who counts vouches for, where that is required.
 
     What is installed already with that very artifact isn't looked at again; a container image neither, since nothing of

@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sealdex.artifacts import image_reference
 from sealdex.asking import Asking, plugin_of, tended
@@ -48,9 +47,6 @@ from sealdex.store.dependants import dependants_of, in_use, needs
 from sealdex.store.installations import Installation, current, installations, installed_versions, look_over
 from sealdex.store.set_change import remove_versions
 from sealdex.store.verify import unreadable_finding, verify_standing
-
-if TYPE_CHECKING:
-    pass
 
 
 class Client(Asking):

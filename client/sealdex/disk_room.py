@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealdex.disk_full import MAKE_ROOM
-from sealdex.errors import InstallError
+from sealdex.errors import MAKE_ROOM, InstallError
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,8 +32,8 @@ from sealdex.store.ownership import loose_places
 from sealdex.store.state import State
 from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.store.yanked import in_words, yanked_releases
+from sealdex.text import counted
 from sealdex.transport import Transport
-from sealdex.wording import counted
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 EXPIRES_SOON = timedelta(hours=36)

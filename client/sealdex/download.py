@@ -22,10 +22,10 @@ import shutil
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import InstallError, VerificationError
+from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
+from sealdex.observing import Progress
 from sealdex.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
 from sealdex.store.hashing import hash_into, write_all
 from sealdex.transport import EncodingError, TooLargeError, TransientError, public_url, strong_etag
@@ -63,19 +63,6 @@ class Pin:
     def limit(self) -> int:
         """The most bytes that may be read."""
         return min(bound for bound in (self.size, self.max_bytes) if bound is not None)
-
-
-class Progress(Protocol):
-    """Shows a transfer. ``start`` and ``finish`` come once each, ``advance`` from any thread, one call at a time."""
-
-    def start(self, total: int | None) -> None:
-        """Begin; ``total`` in bytes if it is known."""
-
-    def advance(self, n: int) -> None:
-        """Count ``n`` more bytes; negative when a transfer starts over."""
-
-    def finish(self) -> None:
-        """End, well or not."""
 
 
 def download(

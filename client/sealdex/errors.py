@@ -1,14 +1,23 @@
 """The error types of Sealdex: raised where a fact is known, turned into text and an exit code in one place.
 
 Each carries what happened (``str(error)``), what it happened to (``subject``), what was left untouched
-(``untouched``) and what helps (``hint``, usually a command). ``exit_code`` follows the table in DESIGN.md.
+(``untouched``) and what helps (``hint``, usually a command). ``exit_code``: 0 done, 1 failed, 2 usage,
+3 not found, 4 verification failed, 5 network or storage unavailable.
 """
 
 from __future__ import annotations
 
+import errno
+
 TYPE_CHECKING = False  # as type checkers read it; typing itself takes as long to import as a light command may
 if TYPE_CHECKING:
     from typing import ClassVar
+
+_FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+_SQLITE_FULL = 13  # https://sqlite.org/rescode.html
+_SQLITE_SAYS_FULL = "database or disk is full"  # of that number, which Python tells from 3.11 on
+
+MAKE_ROOM = "make room (sealdex cache gc --max-bytes 0 needs none itself), or move the store with SEALDEX_STORE"
 
 
 class SealdexError(Exception):
@@ -101,3 +110,11 @@ class FormatTooNewError(SealdexError):
     """A document states a newer major format than this client reads."""
 
     code = "format-too-new"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error of the system, or of SQLite, means that a disk or a quota is full."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    number: int | None = getattr(error, "sqlite_errorcode", None)
+    return number & 0xFF == _SQLITE_FULL if number is not None else str(error) == _SQLITE_SAYS_FULL

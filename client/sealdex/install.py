@@ -34,8 +34,7 @@ from pathlib import Path
 from sealdex.archive.entries import RECEIPT_FOLDER
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.writing import UnpackedFile, sync_path
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import InstallError, VerificationError
+from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.piecewise import ReadyTree

@@ -48,8 +48,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealdex.download import Progress
     from sealdex.model.ids import PluginId
+    from sealdex.observing import Progress
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sealdex.download import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
+
+
+class Progress(Protocol):
+    """Shows a transfer. ``start`` and ``finish`` come once each, ``advance`` from any thread, one call at a time."""
+
+    def start(self, total: int | None) -> None:
+        """Begin; ``total`` in bytes if it is known."""
+
+    def advance(self, n: int) -> None:
+        """Count ``n`` more bytes; negative when a transfer starts over."""
+
+    def finish(self) -> None:
+        """End, well or not."""
 
 
 class Observer:

@@ -45,7 +45,7 @@ from sealdex.store.verify import read_files_list
 from sealdex.transport import HttpStatusError
 
 if TYPE_CHECKING:
-    from sealdex.download import Progress
+    from sealdex.observing import Progress
     from sealdex.store.cache import ContentCache
     from sealdex.transport import Transport
 

@@ -20,7 +20,7 @@ from sealdex.store.hashing import write_all
 from sealdex.transport import HttpStatusError, OtherRangeError, TransientError, is_passing, public_url
 
 if TYPE_CHECKING:
-    from sealdex.download import Progress
+    from sealdex.observing import Progress
     from sealdex.store.cache_files import Partial
     from sealdex.transport import Attempts, Transport
 

@@ -41,8 +41,7 @@ from sealdex.archive.tar_reader import list_tar, read_tar
 from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.archive.writing import TreeWriter, UnpackedFile
 from sealdex.archive.zip_reader import list_zip, zip_content
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import InstallError
+from sealdex.errors import MAKE_ROOM, InstallError, is_disk_full
 
 __all__ = [
     "ArchiveEntry",

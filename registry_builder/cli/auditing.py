@@ -11,7 +11,7 @@ from registry_builder.cli.examples import example
 from registry_builder.cli.tree import tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from registry_builder.cli.tree import shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from sealdex.cli.output import Output

@@ -12,7 +12,7 @@ from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.errors import UsageError
 from sealdex.model.ids import namespace_problem
-from sealdex.wording import counted
+from sealdex.text import counted
 
 
 @click.group(

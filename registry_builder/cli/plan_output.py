@@ -10,7 +10,7 @@ from registry_builder.plan import PublishPlan, Upload
 from registry_builder.planned_files import PlannedFile
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
-from sealdex.wording import counted
+from sealdex.text import counted
 
 _SHOWN = 20
 

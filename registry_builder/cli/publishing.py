@@ -19,7 +19,7 @@ from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from registry_builder.publish import PublishResult

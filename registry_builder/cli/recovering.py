@@ -12,7 +12,7 @@ from registry_builder.cli.keys import prompt_for_passphrase
 from registry_builder.cli.tree import tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from registry_builder.recovery import RecoveryResult

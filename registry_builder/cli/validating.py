@@ -14,7 +14,7 @@ from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.cli.output import Output
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from registry_builder.published import Compared

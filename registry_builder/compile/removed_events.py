@@ -16,7 +16,7 @@ from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.plugin import Mark, StatusEvent, TakenBack, attachment_of, evaluation_of, mark_of, taken_back_of
-from sealdex.wording import counted
+from sealdex.text import counted
 
 _T = TypeVar("_T")
 _FIELDS = {

@@ -25,11 +25,11 @@ from registry_builder.site.release_view import release_view
 from registry_builder.site.shelf import Shelf
 from registry_builder.site.templates import Templates
 from registry_builder.site.words import date_in_words
-from sealdex.cli.output import clean
 from sealdex.model.catalogue import shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
+from sealdex.text import clean
 
 DOCUMENT_FORMAT = 1
 DEPENDENTS = "dependents.json"

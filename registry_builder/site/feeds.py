@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from registry_builder.site.addresses import address, release_page
 from registry_builder.site.frame import Frame
 from registry_builder.site.shelf import Dated
-from sealdex.cli.output import clean
 from sealdex.model.ids import PluginId
+from sealdex.text import clean
 
 _NEVER = "1970-01-01T00:00:00Z"  # of a feed without entries: Atom wants a time, and pages have no clock
 

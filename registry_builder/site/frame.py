@@ -14,10 +14,10 @@ from registry_builder.signing.trust import Trust
 from registry_builder.site.plugin_view import web_links
 from registry_builder.site.words import date_in_words
 from registry_builder.source.config import OFFLINE_ROLES, ROLES, RegistryConfig
-from sealdex.cli.output import clean
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
+from sealdex.text import clean
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; worker-src 'self'; "

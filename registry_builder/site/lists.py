@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from registry_builder.site.addresses import ListName, list_page
-from sealdex.cli.output import clean
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
+from sealdex.text import clean
 
 _T = TypeVar("_T")
 

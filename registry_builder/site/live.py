@@ -15,7 +15,7 @@ from registry_builder.site.templates import own_folder
 from registry_builder.site.write import write_pages
 from registry_builder.source.load import load_tree
 from sealdex.errors import SealdexError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 RELOAD_SCRIPT = "reload.js"
 RELOAD_MARK = "reload.txt"

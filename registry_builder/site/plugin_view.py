@@ -12,11 +12,11 @@ from registry_builder.compile.manifest import readme_key
 from registry_builder.site.addresses import plugin_page
 from registry_builder.site.matrix import Matrix, platform_matrix
 from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
-from sealdex.cli.output import clean
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, release_folder
 from sealdex.model.plugin import Mark
 from sealdex.model.versions import parse_version
+from sealdex.text import clean
 
 WEB = ("https://", "http://")
 

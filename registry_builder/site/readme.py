@@ -18,7 +18,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from registry_builder.site.readme_html import rewritten, with_sound_links
-from sealdex.cli.output import clean
+from sealdex.text import clean
 
 MAX_README_BYTES = 1024 * 1024
 

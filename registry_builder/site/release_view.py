@@ -28,12 +28,12 @@ from registry_builder.site.plugin_view import (
 from registry_builder.site.readme import render_readme
 from registry_builder.site.schema_table import SettingRow, setting_rows
 from registry_builder.site.words import date_in_words, selector_in_words, size_in_words
-from sealdex.cli.output import clean
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.model.versions import parse_version
+from sealdex.text import clean
 
 
 @dataclass(frozen=True)

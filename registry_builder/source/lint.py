@@ -13,8 +13,7 @@ from functools import lru_cache
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
-from registry_builder.collector import collector_paused
-from registry_builder.forks import each_of
+from registry_builder.forks import collector_paused, each_of
 from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks, missing_bundle
 from registry_builder.source.lint_artifacts import ArtifactChecks

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from sealdex.cli.advice import report
 from sealdex.cli.errors import run, show
 from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
-from sealdex.cli.output import Mode, Output, clean, mode_of
+from sealdex.cli.output import Mode, Output, mode_of
 from sealdex.cli.progress import Progress, in_bytes
 from sealdex.errors import NoMatchError, SealdexError, UnavailableError, UnsafeArchiveError, VerificationError
+from sealdex.text import clean
 
 
 class Terminal(io.StringIO):

@@ -17,7 +17,7 @@ from sealdex.store.cache import ContentCache
 from sealdex.store.cache_policy import EVICTIONS, CacheLimits
 from sealdex.store.cache_upkeep import Removed, cached_files, partial_files, tidy, verify_files
 from sealdex.store.layout import Store
-from sealdex.wording import counted
+from sealdex.text import counted
 
 _SHOWN_DIGITS = 16
 _WORDS = {

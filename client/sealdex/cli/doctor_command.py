@@ -7,7 +7,7 @@ import click
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import SealdexError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 _STYLES = {"ok": None, "warning": "yellow", "problem": "red"}
 _MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}

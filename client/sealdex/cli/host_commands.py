@@ -11,7 +11,7 @@ from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.cli.installed import show_list, show_path
 from sealdex.errors import SealdexError, VerificationError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from sealdex.attesting import Attested

@@ -11,7 +11,7 @@ import click
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.logs import shown_logs
-from sealdex.cli.output import clean
+from sealdex.text import clean
 
 if TYPE_CHECKING:
     from sealdex.runtime.job_model import CommandResult, PluginExecutionResult

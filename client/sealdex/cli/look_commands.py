@@ -13,7 +13,7 @@ from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.decode import convert_to
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from sealdex.client import Client

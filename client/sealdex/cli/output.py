@@ -24,6 +24,7 @@ import os
 import sys
 
 from sealdex.cli.progress import Progress, columns_of
+from sealdex.text import clean, clean_lines
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` itself takes a third of the time that `list` has
 if TYPE_CHECKING:
@@ -36,23 +37,6 @@ else:
     Mode = Style = str
 
 _CODES: dict[str, str] = {"bold": "1", "dim": "2", "green": "32", "yellow": "33", "red": "31"}
-
-
-def clean(text: str) -> str:
-    """Return one line of text without escape sequences, control characters and direction overrides.
-
-    Breaks become spaces, so that a value can't pretend to be a line of its own.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    from sealdex.cli.controls import without_controls  # noqa: PLC0415  # compiled patterns, for the rare text
-
-    return without_controls(text)
-
-
-def clean_lines(text: str) -> list[str]:
-    """Like `clean` for text of several lines, such as caveats; tabs become spaces."""
-    return [clean(line) for line in text.expandtabs(4).splitlines()]
 
 
 def mode_of(args: Sequence[str]) -> Mode:

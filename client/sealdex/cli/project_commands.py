@@ -14,7 +14,7 @@ from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
-from sealdex.wording import counted
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId

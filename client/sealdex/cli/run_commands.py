@@ -12,8 +12,8 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
-from sealdex.cli.output import clean
 from sealdex.errors import UsageError
+from sealdex.text import clean
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sealdex.asking import Asking
 from sealdex.builtin import Builtin
-from sealdex.client import Client
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
@@ -66,7 +66,7 @@ class Voucher:
 
     def __init__(
         self,
-        client: Client,
+        client: Asking,
         builtin: Builtin,
         registries: Mapping[PluginId, str],
         here: Environment,

@@ -15,8 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sealdex.archive.writing import sync_path
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import InstallError, NotFoundError
+from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
 from sealdex.store.installations import (
     Installation,
     current,

@@ -39,8 +39,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import FormatTooNewError, InstallError
+from sealdex.errors import MAKE_ROOM, FormatTooNewError, InstallError, is_disk_full
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 from sealdex.store.layout import Store

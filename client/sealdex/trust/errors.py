@@ -9,8 +9,7 @@ from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Signed
 from tuf.api.serialization import DeserializationError
 
-from sealdex.disk_full import MAKE_ROOM, is_disk_full
-from sealdex.errors import SealdexError, UnavailableError, VerificationError
+from sealdex.errors import MAKE_ROOM, SealdexError, UnavailableError, VerificationError, is_disk_full
 from sealdex.trust.sigstore_key import advice as sigstore_advice
 
 NOTHING_CHANGED = "nothing was installed or changed; the metadata trusted so far stays in use"
