@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 
 import sealdex.client
-import sealdex.registries
 import sealdex.transport.http  # what a client would import at its first request
-from sealdex.config import load_config
+import sealdex.trust.registries
+from sealdex.config.config import load_config
 
 
 def main() -> None:

@@ -18,19 +18,19 @@ from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from benchmarks.synthetic import plugin_name
-from registry_builder.plan import PublishPlan
-from registry_builder.publish import Publisher, open_publisher, publish
-from registry_builder.signing.roles import bin_bits
-from registry_builder.site.addresses import CATALOGUE
-from registry_builder.site.build import Builder
-from registry_builder.site.catalogue_file import Shown, catalogue_file
-from registry_builder.site.frame import frame_digest, frame_of, signers_of
+from registry_builder.baseline.documents import target_key
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.publish import Publisher, open_publisher, publish
+from registry_builder.signing.metadata import bin_bits
+from registry_builder.site.page_context import frame_digest, frame_of, signers_of
+from registry_builder.site.pages import Builder
+from registry_builder.site.search_catalog import Shown, catalogue_file
 from registry_builder.site.templates import Templates
+from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, headers_for, open_storage
 from registry_builder.storage.forwarding import ForwardingStorage
-from registry_builder.verified import target_key
 from sealdex.model.ids import PluginId
 
 PIECE = 10_000

@@ -20,7 +20,7 @@ from benchmarks.harness import run
 from benchmarks.report import write_report
 from benchmarks.scene import make_registry
 from benchmarks.search_page import chromium
-from registry_builder.serve import running_server
+from registry_builder.site.preview.server import running_server
 
 HERE = Path(__file__).parent
 NODE = HERE / "node"

@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.synthetic import plugin_name
+from registry_builder.baseline.diff import Survey
+from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.index import Ingestion
-from registry_builder.plan import PublishPlan
-from registry_builder.publish import Publisher, open_publisher, publish
-from registry_builder.signing.roles import TargetPin, bin_bits, bin_of
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.publish import Publisher, open_publisher, publish
+from registry_builder.signing.metadata import TargetPin, bin_bits, bin_of
 from registry_builder.source.load import load_tree
-from registry_builder.state import PublishedState
-from registry_builder.survey import Survey
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 

@@ -16,8 +16,8 @@ import msgspec
 
 from benchmarks.bench import put_aside
 from benchmarks.harness import Command, Sample, run
+from registry_builder.authoring.pack import Packed, pack
 from registry_builder.source.file_list import file_list_pin
-from registry_builder.source.pack import Packed, pack
 
 PROGRAMS = Path(sys.executable).parent
 

@@ -24,7 +24,7 @@ from benchmarks.budgets import SEARCH_QUERY
 from benchmarks.harness import Row, Section, Series, run
 from benchmarks.scene import Registry, make_registry
 from benchmarks.synthetic import write_plugins
-from registry_builder.serve import running_server
+from registry_builder.site.preview.server import running_server
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run")

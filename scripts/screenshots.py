@@ -21,7 +21,7 @@ sys.path.append(str(HERE / "tests"))
 from support import browse_registry  # noqa: E402  # the tests are no package
 from support.browser import FLAGS, chromium  # noqa: E402  # as above
 
-from registry_builder.serve import running_server  # noqa: E402  # as above
+from registry_builder.site.preview.server import running_server  # noqa: E402  # as above
 
 SIZES = {"phone": ViewportSize(width=390, height=844), "wide": ViewportSize(width=1360, height=900)}
 

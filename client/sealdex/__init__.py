@@ -12,7 +12,8 @@ Names are imported when they are first used, so that a program that asks for lit
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.client import Client
-    from sealdex.config import Config, load_config
+    from sealdex.config.config import Config, load_config
+    from sealdex.config.host_facts import detect_environment
     from sealdex.errors import (
         ConfigError,
         InstallError,
@@ -23,31 +24,30 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from sealdex.host_facts import detect_environment
+    from sealdex.events import Observer
     from sealdex.model.environment import Environment
     from sealdex.model.ids import PluginId
-    from sealdex.observing import Observer
     from sealdex.resolve import Choice, Policy, Request, Resolution
+    from sealdex.resolve.search import Query
     from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
-    from sealdex.search import Query
     from sealdex.store.installations import Installation
 
 __version__ = "0.2.0"
 
 _HOMES = {
     "client": ("Client",),
-    "config": ("Config", "load_config"),
+    "config.config": ("Config", "load_config"),
+    "config.host_facts": ("detect_environment",),
     "errors": (
         "ConfigError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError", "UnavailableError",
         "UsageError", "VerificationError",
     ),
-    "host_facts": ("detect_environment",),
     "model.environment": ("Environment",),
     "model.ids": ("PluginId",),
-    "observing": ("Observer",),
+    "events": ("Observer",),
     "resolve": ("Choice", "Policy", "Request", "Resolution"),
+    "resolve.search": ("Query",),
     "results": ("Checked", "Fetched", "Found", "Installed", "PluginInfo", "Trust"),
-    "search": ("Query",),
     "store.installations": ("Installation",),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -6,9 +6,9 @@
         for installed in client.install("acme/slack@^1.2"):
             print(installed.installation, installed.trust)
 
-Everything is verified before it is returned or written; see `sealdex.trust` and `sealdex.download` for how. Each
-registry is refreshed once, at the first question to it; a program that lives on calls `Client.refresh`. A client may be
-shared by threads; processes are kept apart by locks in the store.
+Everything is verified before it is returned or written; see `sealdex.trust` and `sealdex.download.download` for how.
+Each registry is refreshed once, at the first question to it; a program that lives on calls `Client.refresh`. A client
+may be shared by threads; processes are kept apart by locks in the store.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sealdex.artifacts import image_reference
-from sealdex.asking import Asking, plugin_of, tended
-from sealdex.copying import copy_verified
-from sealdex.deploying import Job, deploy, finish_killed, pins
+from sealdex.download.export import copy_verified
+from sealdex.download.fetcher import NotHereError
+from sealdex.download.locations import image_reference
 from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError
-from sealdex.fallback import fall_back
-from sealdex.installing import Vouch, install_chosen, install_request
-from sealdex.local_archive import REGISTRY as LOCAL_REGISTRY
-from sealdex.local_archive import opened, parse_identity, require_allowed
+from sealdex.install.batch import Vouch, install_chosen, install_request
+from sealdex.install.fallback import fall_back
+from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
+from sealdex.install.local_archive import opened, parse_identity, require_allowed
+from sealdex.install.transaction import Job, deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.precedence import version_sort_key
-from sealdex.obtaining import NotHereError
+from sealdex.queries import Asking, plugin_of, tended
 from sealdex.resolve import (
     Choice,
     Keeping,
@@ -42,15 +42,15 @@ from sealdex.resolve import (
     parse_request,
 )
 from sealdex.results import Checked, Fetched, Installed, Trust
-from sealdex.store.changes import require_installed
+from sealdex.store.activation import require_installed
 from sealdex.store.dependants import dependants_of, in_use, needs
 from sealdex.store.installations import Installation, current, installations, installed_versions, look_over
-from sealdex.store.set_change import remove_versions
+from sealdex.store.transaction import remove_versions
 from sealdex.store.verify import unreadable_finding, verify_standing
 
 
 class Client(Asking):
-    """A host's view of its registries and its store; what it is given and may be asked: `sealdex.asking.Asking`."""
+    """A host's view of its registries and its store; what it is given and may be asked: `sealdex.queries.Asking`."""
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self
@@ -146,7 +146,7 @@ class Client(Asking):
         """
         if free:
             return self.resolve(*requests, policy=policy, keeping=keeping)
-        from sealdex.beside import resolve_beside  # noqa: PLC0415  # only who changes something needs it
+        from sealdex.install.installed_constraints import resolve_beside  # noqa: PLC0415  # only who changes something needs it
 
         versions = {plugin: installation.version for plugin, installation in in_use(self._store).items()}
         return resolve_beside(
@@ -164,7 +164,7 @@ class Client(Asking):
         try:
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
         except (UnavailableError, NoRegistryError):
-            from sealdex.project.preinstalled import preinstalled  # noqa: PLC0415  # only for who has nothing better
+            from sealdex.install.preinstalled import preinstalled  # noqa: PLC0415  # only for who has nothing better
 
             found = preinstalled(self._builtin, asked, self.environment)
             if found is None:
@@ -216,7 +216,7 @@ class Client(Asking):
                 requested=True,
             )
             if (policy := self.config.document.attestations) is not None and policy.required:
-                from sealdex.attesting import refuse_unsigned  # noqa: PLC0415  # as in install_choices
+                from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # as in install_choices
 
                 refuse_unsigned(self.config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
@@ -248,14 +248,14 @@ class Client(Asking):
             command: what was asked for, in words, for the history.
             make_current: as `install`.
             pin: as `install`.
-            vouch: asked about what turns out to be missing; see `sealdex.installing.install_chosen`.
+            vouch: asked about what turns out to be missing; see `sealdex.install.batch.install_chosen`.
             force: as `install`.
 
         Raises:
             BreaksDependantsError, VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
         if (policy := self.config.document.attestations) is not None and policy.required:
-            from sealdex.attesting import require_attestations  # noqa: PLC0415  # few hosts require them
+            from sealdex.install.attestations import require_attestations  # noqa: PLC0415  # few hosts require them
 
             require_attestations(self, choices)
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}

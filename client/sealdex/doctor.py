@@ -16,24 +16,24 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from sealdex.access import credentials_of
-from sealdex.config import Config
-from sealdex.config_document import registry_for
+from sealdex.config.config import Config
+from sealdex.config.credentials import credentials_of
+from sealdex.config.document import registry_for
 from sealdex.errors import SealdexError, VerificationError
-from sealdex.observing import Observer
-from sealdex.places import store_folder
-from sealdex.registries import Registries
+from sealdex.events import Observer
+from sealdex.paths import store_folder
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_upkeep import STALE_PART_S, is_over, partial_files
+from sealdex.store.cache_gc import STALE_PART_S, is_over, partial_files
+from sealdex.store.database import State
 from sealdex.store.dependants import broken_now, in_use
 from sealdex.store.installations import installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.ownership import loose_places
-from sealdex.store.state import State
 from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.store.yanked import in_words, yanked_releases
 from sealdex.text import counted
 from sealdex.transport import Transport
+from sealdex.trust.registries import Registries
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 EXPIRES_SOON = timedelta(hours=36)

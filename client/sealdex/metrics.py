@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from sealdex.errors import ConfigError
-from sealdex.observing import Observer
-from sealdex.runtime.service_state import RUNNING, UNHEALTHY
-from sealdex.runtime.services import Services
+from sealdex.events import Observer
+from sealdex.runtime.services.api import Services
+from sealdex.runtime.services.state import RUNNING, UNHEALTHY
+from sealdex.store.database import ENABLED, State
 from sealdex.store.installations import installations
 from sealdex.store.layout import Store
-from sealdex.store.state import ENABLED, State
 
 try:
     import prometheus_client as prometheus
@@ -48,8 +48,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from sealdex.events import Progress
     from sealdex.model.ids import PluginId
-    from sealdex.observing import Progress
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice

@@ -10,7 +10,7 @@ import click
 from registry_builder.cli.authoring import PLUGIN_ID
 
 if TYPE_CHECKING:
-    from registry_builder.publish import PublishResult
+    from registry_builder.publication.publish import PublishResult
 
 ACCEPT_REMOVED = click.option(
     "--accept-removed",
@@ -30,7 +30,7 @@ def refuse_held(results: Sequence[PublishResult], *, dry_run: bool) -> None:
         NotAllPublishedError: with every plugin and event.
     """
     if any(result.plan.held for result in results):
-        from registry_builder.publish import NotAllPublishedError  # noqa: PLC0415  # brings boto3
+        from registry_builder.publication.publish import NotAllPublishedError  # noqa: PLC0415  # brings boto3
 
         raise NotAllPublishedError(results, dry_run=dry_run)
 

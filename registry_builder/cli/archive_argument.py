@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from registry_builder.source.release import Archive
+from registry_builder.authoring.release import Archive
 from sealdex.errors import UsageError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.selectors import Selector

@@ -11,7 +11,7 @@ import click
 
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.cli.examples import example
-from registry_builder.cli.reading import BY_URL, SUMMARY
+from registry_builder.cli.options import BY_URL, SUMMARY
 from registry_builder.cli.tree import shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
@@ -88,8 +88,8 @@ def init(
     install is named by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our own wheels.
     Where it is published is asked at a terminal unless --storage says it: what a workflow writes into a folder is lost.
     """
+    from registry_builder.authoring.scaffold import Made, init_tree  # noqa: PLC0415  # as above
     from registry_builder.source.config import CONFIG_NAME, read_config  # noqa: PLC0415  # keeps other --help fast
-    from registry_builder.source.scaffold import Made, init_tree  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
     is_there = github and (folder / CONFIG_NAME).is_file()
@@ -107,7 +107,7 @@ def init(
     if github:
         from importlib.metadata import version  # noqa: PLC0415  # as above
 
-        from registry_builder.source.github import write_workflows  # noqa: PLC0415  # as above
+        from registry_builder.authoring.github import write_workflows  # noqa: PLC0415  # as above
 
         flows = write_workflows(folder, version=version("sealdex-builder"))
         made = Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
@@ -124,7 +124,7 @@ def init(
         out.warn(f"{shown(path)} was there and is left as it is")
     keys: Path | None = None
     if dev_keys:
-        from registry_builder.signing.dev import make_dev_trust  # noqa: PLC0415  # needs cryptography
+        from registry_builder.signing.dev_keys import make_dev_trust  # noqa: PLC0415  # needs cryptography
 
         keys = make_dev_trust(folder)
         out.line(f"made development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
@@ -157,7 +157,7 @@ def new(
     that registry.toml adds. An application-suite depends on what --depends names, else on the released plugins of its
     namespace.
     """
-    from registry_builder.source.scaffold import new_plugin  # noqa: PLC0415  # needs Jinja2
+    from registry_builder.authoring.scaffold import new_plugin  # noqa: PLC0415  # needs Jinja2
 
     out = output_of(ctx)
     wanted = dict(map(_parse_dependency, depends)) if depends else None
@@ -211,7 +211,7 @@ def pack(
     .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256. Names
     that Windows can't hold are refused, unless release.yaml or --for limits the archive to other systems.
     """
-    from registry_builder.source.packing import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
+    from registry_builder.authoring.payload import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
 
     out = output_of(ctx)
     selector = parse_archive(f"archive:{labels}").selector if labels else None
@@ -269,7 +269,7 @@ def release(
     outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
     under the same version is refused. Common spellings of os and arch (macos, x86_64) are written as hosts report them.
     """
-    from registry_builder.source.release import release as write_release  # noqa: PLC0415  # as above
+    from registry_builder.authoring.release import release as write_release  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
     tree = tree_of(ctx)
@@ -330,7 +330,7 @@ def validate(
     Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
     are compared with what is published, so that a changed one is found before it is refused.
     """
-    from registry_builder.cli.validating import validate_tree  # noqa: PLC0415  # needs jsonschema and more
+    from registry_builder.cli.validate import validate_tree  # noqa: PLC0415  # needs jsonschema and more
 
     return validate_tree(
         output_of(ctx),

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder.cli.ceremony_branch import refusals_in, take
 from registry_builder.cli.examples import example
 from registry_builder.cli.keys import prompt_for_passphrase
-from registry_builder.cli.reading import SUMMARY, append
-from registry_builder.cli.signing_branch import refusals_in, take
+from registry_builder.cli.options import SUMMARY, append
 from registry_builder.cli.tree import shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
-    from registry_builder.signing.ceremony import Ceremony
+    from registry_builder.ceremony.ceremony import Ceremony
     from sealdex.cli.output import Output
 
 _BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and user.email when left out.")
@@ -82,8 +82,8 @@ def start(
     by: str | None,
 ) -> None:
     """Plan a change and write what has to be signed to ceremonies/NAME/."""
-    from registry_builder.signing.ceremony_steps import Wanted, start_ceremony  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.signing.due import due_offline_roles  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.ceremony.due import due_offline_roles  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.ceremony.steps import Wanted, start_ceremony  # noqa: PLC0415  # --help needs none of it
 
     tree, out = tree_of(ctx), output_of(ctx)
     if due:
@@ -116,7 +116,7 @@ def start(
 @click.pass_context
 def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
     """Show what a ceremony changes, who has signed and whose signatures are missing; without NAME, all of them."""
-    from registry_builder.signing.ceremony import ceremonies, load_ceremony, missing_signatures  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.ceremony import ceremonies, load_ceremony, missing_signatures  # noqa: PLC0415  # as above
 
     out, tree = output_of(ctx), tree_of(ctx)
     if name is not None:
@@ -124,7 +124,7 @@ def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
             found = load_ceremony(tree, name)
         _show(out, tree, found)
         if summary is not None:
-            from registry_builder.signing_summary import ceremony_markdown  # noqa: PLC0415  # as above
+            from registry_builder.cli.markdown_ceremony import ceremony_markdown  # noqa: PLC0415  # as above
             from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
 
             missing = {f"{d.realm}/{d.name}": missing_signatures(tree, d) for d in found.documents}
@@ -153,8 +153,8 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
 
     Adds one file a key to ceremonies/NAME/REALM/signatures/: commit them, or send them to whoever finishes.
     """
-    from registry_builder.signing.ceremony import load_ceremony  # noqa: PLC0415  # as above
-    from registry_builder.signing.ceremony_steps import sign_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.ceremony import load_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.steps import sign_ceremony  # noqa: PLC0415  # as above
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
     from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
 
@@ -190,7 +190,7 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
 @click.pass_context
 def finish(ctx: click.Context, name: str, by: str | None) -> None:
     """Put what was signed into trust/ and registry.toml, once every threshold is met (of a root: old and new)."""
-    from registry_builder.signing.ceremony_steps import finish_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.steps import finish_ceremony  # noqa: PLC0415  # as above
 
     out, tree = output_of(ctx), tree_of(ctx)
     written = finish_ceremony(tree, name, by=_who(by, tree))
@@ -208,7 +208,7 @@ def finish(ctx: click.Context, name: str, by: str | None) -> None:
 @click.pass_context
 def abort(ctx: click.Context, name: str, why: str, by: str | None) -> None:
     """Close a ceremony without effect. What was signed stays in its folder."""
-    from registry_builder.signing.ceremony_steps import abort_ceremony  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.steps import abort_ceremony  # noqa: PLC0415  # as above
 
     out, tree = output_of(ctx), tree_of(ctx)
     path = abort_ceremony(tree, name, by=_who(by, tree), why=why)
@@ -235,7 +235,7 @@ def _number(text: str) -> tuple[str, int]:
 
 
 def _who(by: str | None, tree: Path) -> str:
-    from registry_builder.source.status_file import committer  # noqa: PLC0415  # as above
+    from registry_builder.authoring.status_file import committer  # noqa: PLC0415  # as above
 
     return by or committer(tree)
 
@@ -251,7 +251,7 @@ def _changed(found: Ceremony) -> str:
 
 
 def _show(out: Output, tree: Path, found: Ceremony) -> None:
-    from registry_builder.signing.ceremony import missing_signatures  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.ceremony import missing_signatures  # noqa: PLC0415  # as above
 
     plan = found.plan
     out.line(f"ceremony {found.name}: {_state(found)}; started by {plan.by} at {plan.at}", style="bold")
@@ -275,7 +275,7 @@ def _lines(out: Output, lines: Iterable[str]) -> None:
 
 
 def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
-    from registry_builder.signing.ceremony import missing_signatures  # noqa: PLC0415  # as above
+    from registry_builder.ceremony.ceremony import missing_signatures  # noqa: PLC0415  # as above
 
     return {
         "name": found.name,

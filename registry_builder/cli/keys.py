@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry_builder.cli.examples import example
-from registry_builder.cli.reading import SUMMARY, append
+from registry_builder.cli.options import SUMMARY, append
 from registry_builder.cli.tree import tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
@@ -55,7 +55,7 @@ def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
     The private half is encrypted with a passphrase, from a prompt, from the file that $SEALDEX_KEY_PASSPHRASE_FILE
     names, or from $SEALDEX_KEY_PASSPHRASE; it is never an argument. No role trusts the key by this alone.
     """
-    from registry_builder.signing.keys import create_key, register_keys  # noqa: PLC0415  # needs tomlkit
+    from registry_builder.signing.key_registration import create_key, register_keys  # noqa: PLC0415  # needs tomlkit
     from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
 
     out, tree = output_of(ctx), tree_of(ctx)
@@ -92,7 +92,7 @@ def add(ctx: click.Context, name: str, uri: str) -> None:
     A Sigstore identity (sigstore:) is no key that anybody keeps: who can log in as it signs. Clients need
     sealdex[sigstore] for such a signature to count, and other TUF clients can't read what names it.
     """
-    from registry_builder.signing.keys import import_key, register_keys  # noqa: PLC0415  # needs tomlkit
+    from registry_builder.signing.key_registration import import_key, register_keys  # noqa: PLC0415  # needs tomlkit
     from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
 
     out, tree = output_of(ctx), tree_of(ctx)
@@ -183,9 +183,9 @@ def check(ctx: click.Context, summary: Path | None) -> int:
     Exits 1 when a role lacks keys. What is signed is no metadata and is thrown away. With --summary, only what is
     missing is written, and nothing when all can sign.
     """
+    from registry_builder.cli.markdown_ceremony import keys_markdown  # noqa: PLC0415  # --help needs none of it
     from registry_builder.signing.key_check import check_online_keys  # noqa: PLC0415  # --help needs none of it
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.signing_summary import keys_markdown  # noqa: PLC0415  # --help needs none of it
     from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
 
     out, tree = output_of(ctx), tree_of(ctx)

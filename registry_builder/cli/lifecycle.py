@@ -17,7 +17,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 
 if TYPE_CHECKING:
-    from registry_builder.source.status_file import StatusChange
+    from registry_builder.authoring.status_file import StatusChange
 
     _ReleaseType = click.ParamType["ReleaseName"]
 else:
@@ -73,7 +73,7 @@ def _said(command: F) -> F:
 @click.pass_context
 def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
     """Mark a release as not to be chosen any more. Who has pinned it still gets it."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # keeps --help of the others fast
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # keeps --help of the others fast
 
     _show(ctx, lifecycle.yank(tree_of(ctx), *release, why=why, by=by), f"yanked {_named(release)}")
 
@@ -84,7 +84,7 @@ def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> 
 @click.pass_context
 def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
     """Take a yank back."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     _show(ctx, lifecycle.unyank(tree_of(ctx), *release, why=why, by=by), f"{_named(release)} is not yanked any more")
 
@@ -96,7 +96,7 @@ def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -
 @click.pass_context
 def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: str, by: str | None) -> None:
     """Mark a plugin as one that nobody should start with; search shows it last, and names its successor."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     instead = f", use {use} instead" if use is not None else ""
     change = lifecycle.deprecate(tree_of(ctx), plugin, use=use, why=why, by=by)
@@ -109,7 +109,7 @@ def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: s
 @click.pass_context
 def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) -> None:
     """Take a deprecation back."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     _show(ctx, lifecycle.undeprecate(tree_of(ctx), plugin, why=why, by=by), f"{plugin} is not deprecated any more")
 
@@ -121,7 +121,7 @@ def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) 
 @click.pass_context
 def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
     """Put a release on one more channel."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     change = lifecycle.promote(tree_of(ctx), *release, channel, why=why, by=by)
     _show(ctx, change, f"promoted {_named(release)} to channel {channel}")
@@ -134,7 +134,7 @@ def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by
 @click.pass_context
 def demote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
     """Take a release off a channel that it was promoted to."""
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     change = lifecycle.demote(tree_of(ctx), *release, channel, why=why, by=by)
     _show(ctx, change, f"took {_named(release)} off channel {channel}")
@@ -177,7 +177,7 @@ def evaluate(
     "evaluator" at its top says them by itself. A file is published with the release and pinned by its index; an
     address is pinned by --sha256 and --size. Searchable: sealdex search --min-metric top1=0.8.
     """
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     change = lifecycle.evaluate(
         tree_of(ctx),
@@ -211,7 +211,7 @@ def attest(ctx: click.Context, release: ReleaseName, file: Path, kind: str | Non
     The kind is told from the content and its structure is checked; a statement or bundle must be about an artifact of
     this release. The file is published with the release and pinned by its index.
     """
-    from registry_builder.source import lifecycle  # noqa: PLC0415  # as above
+    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
 
     change = lifecycle.attest(tree_of(ctx), *release, file, kind=kind, why=why, by=by)
     told = f" ({change.event.kind})" if change.event else ""
@@ -219,7 +219,7 @@ def attest(ctx: click.Context, release: ReleaseName, file: Path, kind: str | Non
 
 
 def _report(text: str, sha256: str | None, size: int | None, name: str | None) -> Any:
-    from registry_builder.source.status_file import Report  # noqa: PLC0415  # as above
+    from registry_builder.authoring.status_file import Report  # noqa: PLC0415  # as above
 
     if text.startswith(("https://", "http://")):
         return Report(url=text, sha256=sha256, size=size, name=name)

@@ -15,12 +15,12 @@ from sealdex.cli.output import Output
 PROGRAM = "sealdex-builder"
 
 _AUTHORING = "registry_builder.cli.authoring"
-_PUBLISHING = "registry_builder.cli.publishing"
+_PUBLISHING = "registry_builder.cli.publish"
 _LIFECYCLE = "registry_builder.cli.lifecycle"
 
 COMMANDS = {
     "init": LazyCommand(f"{_AUTHORING}:init", "Make a source tree for a new registry."),
-    "upgrade": LazyCommand("registry_builder.cli.upgrading:upgrade", "Bring its GitHub workflows up to this version."),
+    "upgrade": LazyCommand("registry_builder.cli.upgrade:upgrade", "Bring its GitHub workflows up to this version."),
     "new": LazyCommand(f"{_AUTHORING}:new", "Make a plugin that works, to start from."),
     "pack": LazyCommand(f"{_AUTHORING}:pack", "Pack a folder into a zip, reproducibly."),
     "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
@@ -32,25 +32,23 @@ COMMANDS = {
     "demote": LazyCommand(f"{_LIFECYCLE}:demote", "Take a release off a channel."),
     "evaluate": LazyCommand(f"{_LIFECYCLE}:evaluate", "Link evaluation results to a release."),
     "attest": LazyCommand(f"{_LIFECYCLE}:attest", "Attach an SBOM, statement or bundle to a release."),
-    "import": LazyCommand("registry_builder.cli.importing:import_group", "Import other registries' metadata."),
+    "import": LazyCommand("registry_builder.cli.import_:import_group", "Import other registries' metadata."),
     "validate": LazyCommand(f"{_AUTHORING}:validate", "Show every problem of the source tree."),
-    "diff": LazyCommand("registry_builder.cli.diffing:diff", "Show what publishing would change."),
+    "diff": LazyCommand("registry_builder.cli.diff:diff", "Show what publishing would change."),
     "publish": LazyCommand(f"{_PUBLISHING}:publish", "Publish what changed, signed, in one step."),
     "refresh": LazyCommand(f"{_PUBLISHING}:refresh", "Sign anew what is about to expire."),
     "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),
-    "verify-published": LazyCommand(
-        "registry_builder.cli.auditing:verify_published", "Verify and account for all of it."
-    ),
-    "recover": LazyCommand("registry_builder.cli.recovering:recover", "Publish anew after an online key was stolen."),
-    "gc": LazyCommand("registry_builder.cli.auditing:gc", "Remove what nothing reaches any more."),
-    "doctor": LazyCommand("registry_builder.cli.doctoring:doctor", "Look over where it is published."),
+    "verify-published": LazyCommand("registry_builder.cli.audit:verify_published", "Verify and account for all of it."),
+    "recover": LazyCommand("registry_builder.cli.recover:recover", "Publish anew after an online key was stolen."),
+    "gc": LazyCommand("registry_builder.cli.audit:gc", "Remove what nothing reaches any more."),
+    "doctor": LazyCommand("registry_builder.cli.doctor:doctor", "Look over where it is published."),
     "pages": LazyCommand("registry_builder.cli.pages:pages", "Before and after a deployment to GitHub Pages."),
     "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
     "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
     "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
     "ceremony": LazyCommand("registry_builder.cli.ceremony:ceremony", "Change root or targets, signed by several."),
     "namespace": LazyCommand("registry_builder.cli.namespace:namespace", "Sign for a namespace that a team claimed."),
-    "completion": LazyCommand("registry_builder.cli.completing:completion", "Print a completion script for a shell."),
+    "completion": LazyCommand("registry_builder.cli.completion:completion", "Print a completion script for a shell."),
 }
 
 

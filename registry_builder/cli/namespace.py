@@ -33,8 +33,8 @@ def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) ->
     Reads and verifies what is published, and writes trust/REALM/N.ns-NAMESPACE.json: commit it. With a threshold above
     one each member of the team runs this and commits.
     """
-    from registry_builder.claim_signing import sign_claim  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # as above
+    from registry_builder.publication.claim_signing import sign_claim  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
 

@@ -14,7 +14,7 @@ from sealdex.cli.progress import in_bytes
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
-    from registry_builder.publisher import Publisher
+    from registry_builder.publication.context import Publisher
 
 _REALM = click.option("--realm", metavar="NAME", help="The realm; the one on GitHub Pages when left out.")
 
@@ -35,7 +35,7 @@ def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
     Version numbers must rise, no other deployment may have taken them, nothing may be missing or expired, and all of it
     must fit. Run it right before the deployment.
     """
-    from registry_builder.pages import check_deployment  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.publication.github_pages import check_deployment  # noqa: PLC0415  # --help needs none of it
 
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
@@ -62,7 +62,7 @@ def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
 @click.pass_context
 def deployed(ctx: click.Context, realm: str | None) -> None:
     """Remember that the folder is live now, so that nothing older is ever built upon from here."""
-    from registry_builder.pages import remember_deployment  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.publication.github_pages import remember_deployment  # noqa: PLC0415  # --help needs none of it
 
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
@@ -72,7 +72,7 @@ def deployed(ctx: click.Context, realm: str | None) -> None:
 
 
 def _publisher(root: Path, realm: str | None) -> Publisher:
-    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # brings boto3
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3
     from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
     from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # as above
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from registry_builder.compile.removed_events import RemovedEvent
-from registry_builder.plan import PublishPlan, Upload
-from registry_builder.planned_files import PlannedFile
+from registry_builder.publication.plan import PublishPlan, Upload
+from registry_builder.publication.planned_files import PlannedFile
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.text import counted

@@ -1,6 +1,6 @@
 """The bundle ``metadata/recent.bundle``: copies of immutable metadata for a client's first round. Pure, reproducible.
 
-What it must hold is in docs/format.md; nothing in it is trusted, see `sealdex.bundle`.
+What it must hold is in docs/format.md; nothing in it is trusted, see `sealdex.trust.metadata_bundle`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import io
 import zipfile
 from collections.abc import Mapping
 
-from sealdex.bundle import MAX_BUNDLE_BYTES
+from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: no clock in what must be reproducible
 _UNIX = 3
@@ -23,7 +23,7 @@ def bundle_bytes(files: Mapping[str, bytes], roots: Mapping[int, bytes]) -> byte
         roots: version to root metadata.
 
     Returns:
-        The zip, smaller than `sealdex.bundle.MAX_BUNDLE_BYTES`, which is all that a client reads.
+        The zip, smaller than `sealdex.trust.metadata_bundle.MAX_BUNDLE_BYTES`, which is all that a client reads.
     """
     newest = sorted(roots, reverse=True)
     while True:

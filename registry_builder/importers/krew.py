@@ -22,14 +22,14 @@ from registry_builder.importers.krew_manifest import (
     same_release,
 )
 from registry_builder.importers.plugin_yaml import plugin_yaml
-from registry_builder.source.atomic import replace_file, write_new
+from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.config import CONFIG_NAME, read_config, read_config_text
 from registry_builder.source.load import load_tree
 from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import NotFoundError, UsageError
-from sealdex.foreign_json import json_values
 from sealdex.model.decode import encode_pretty
+from sealdex.model.foreign_json import json_values
 from sealdex.model.ids import KNOWN_TYPES, PluginId, normalise_type, part_problem
 from sealdex.model.plugin import Owner, Plugin
 from sealdex.model.release import Release

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tuf.api.metadata import Role
 
-from registry_builder.signing.roles import realm_marker
+from registry_builder.signing.metadata import realm_marker
+from registry_builder.signing.offline_metadata import Trust, load_trust
 from registry_builder.signing.signers import Keyring
-from registry_builder.signing.trust import Trust, load_trust
 from registry_builder.source.config import ONLINE_ROLES, read_config
 from sealdex.errors import SealdexError
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from registry_builder.source.config import RegistryConfig
 from sealdex.errors import ConfigError
-from sealdex.places import home_folder
+from sealdex.paths import home_folder
 
 KEYS_VARIABLE = "SEALDEX_KEYS"
 FILE_SCHEME = "file2:"

@@ -15,7 +15,7 @@ from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_fi
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import KeySection, RegistryConfig
 from sealdex.errors import ConfigError, SealdexError
-from sealdex.sigstore_bundles import is_installed
+from sealdex.trust.sigstore_bundles import is_installed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry_builder.site.addresses import plugin_file
-from registry_builder.site.matrix import platform_names
+from registry_builder.site.platform_matrix import platform_names
 from registry_builder.site.plugin_view import PluginView
+from registry_builder.site.urls import plugin_file
 from sealdex.model.index import IndexDocument
 
 _GOOD, _DULL = "#2f6b3c", "#6b6257"

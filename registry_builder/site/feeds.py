@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from registry_builder.site.addresses import address, release_page
-from registry_builder.site.frame import Frame
-from registry_builder.site.shelf import Dated
+from registry_builder.site.document_source import Dated
+from registry_builder.site.page_context import Frame
+from registry_builder.site.urls import address, release_page
 from sealdex.model.ids import PluginId
 from sealdex.text import clean
 

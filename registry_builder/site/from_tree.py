@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from registry_builder.compile.catalogue import shard_bytes, shard_rows
+from registry_builder.baseline.diff import Sources, target_pin
+from registry_builder.baseline.documents import target_key
+from registry_builder.compile.catalog import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion
-from registry_builder.realms import plugins_of
-from registry_builder.signing.roles import bin_bits, shard_count
-from registry_builder.signing.trust import Trust
-from registry_builder.site.addresses import CATALOGUE
-from registry_builder.site.build import Builder, Page, Parts
-from registry_builder.site.catalogue_file import catalogue_file
-from registry_builder.site.changes import everything
-from registry_builder.site.frame import frame_of, signers_of, trust_box
-from registry_builder.site.overview import Overview, overview_of
-from registry_builder.site.shelf import Shelf
+from registry_builder.signing.metadata import bin_bits, shard_count
+from registry_builder.signing.offline_metadata import Trust
+from registry_builder.site.affected_pages import everything
+from registry_builder.site.document_source import Shelf
+from registry_builder.site.page_context import frame_of, signers_of, trust_box
+from registry_builder.site.pages import Builder, Page, Parts
+from registry_builder.site.registry_index import Overview, overview_of
+from registry_builder.site.search_catalog import catalogue_file
 from registry_builder.site.templates import Templates
+from registry_builder.site.urls import CATALOGUE
+from registry_builder.source.realms import plugins_of
 from registry_builder.source.tree import SourceTree
-from registry_builder.survey import Sources, target_pin
-from registry_builder.verified import target_key
 from sealdex.model.catalogue import shard_target
 
 

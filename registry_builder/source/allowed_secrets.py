@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from registry_builder.source.config import RegistryConfig
-from registry_builder.source.secrets_in_text import Secret
+from registry_builder.source.secrets.text import Secret
 
 
 def is_allowed(patterns: Collection[str], file: str, member: str = "") -> bool:

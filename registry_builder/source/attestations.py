@@ -1,6 +1,6 @@
 """Sigstore bundles in a source tree, held to ``[attestations]`` of registry.toml: who signed them, and what they cover.
 
-The signatures are verified by `sealdex.sigstore_bundles`; its library is loaded when the first bundle is met.
+The signatures are verified by `sealdex.trust.sigstore_bundles`; its library is loaded when the first bundle is met.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from registry_builder.source.attachments import (
 )
 from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
-from sealdex.attestation_policy import AttestationPolicy
+from sealdex.config.attestation_policy import AttestationPolicy
 from sealdex.errors import SealdexError
-from sealdex.sigstore_bundles import BundleVerifier, SignedBy
+from sealdex.trust.sigstore_bundles import BundleVerifier, SignedBy
 
 EXTRA = "sealdex-builder[sigstore]"
 

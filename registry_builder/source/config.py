@@ -11,11 +11,11 @@ from msgspec import Meta, Struct, field
 from registry_builder.source.files import newer_format
 from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, convert_command, other_encoding, without_mark
-from sealdex.attestation_policy import AttestationPolicy, policy_problems
+from sealdex.config.attestation_policy import AttestationPolicy, policy_problems
+from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
-from sealdex.toml_document import toml_values
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1

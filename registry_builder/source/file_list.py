@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 from sealdex.archive.entries import FILE, ArchiveEntry, refuse_if
 from sealdex.archive.limits import UnpackLimits
-from sealdex.archive.reading import ArchiveFile
-from sealdex.archive.zip_reader import list_zip, zip_content
+from sealdex.archive.reader import ArchiveFile
+from sealdex.archive.zip import list_zip, zip_content
 from sealdex.model.decode import encode_json
 from sealdex.model.files import FILE_LIST_FORMAT, MAX_FILE_LIST_BYTES, FileList, ListedArchive, ListedEntry
 from sealdex.model.release import FileListPin

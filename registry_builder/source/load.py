@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import msgspec
 
-from registry_builder.forks import collector_paused
+from registry_builder.parallel import collector_paused
 from registry_builder.source.allowed_secrets import with_allowed
 from registry_builder.source.config import RegistryConfig, read_config
 from registry_builder.source.event_files import STATUS_FOLDER, EventOrder, event_name_problem, event_order

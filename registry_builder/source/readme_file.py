@@ -42,7 +42,7 @@ def read_readme(plugin: SourcePlugin) -> Readme | None:
     """Read a plugin's README; None when it has none.
 
     A link that stays in the tree but leaves the plugin's folder is followed: it was once accepted, and
-    `registry_builder.source.lint` refuses it in what isn't published yet.
+    `registry_builder.source.lint.tree` refuses it in what isn't published yet.
 
     Raises:
         UnreadableError: it can't be read.

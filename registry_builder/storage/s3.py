@@ -27,8 +27,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_builder.storage.encoding import GZIP, decoded, encoded, gzipped, max_encoded
-from registry_builder.storage.inventory import Listed
+from registry_builder.storage.gzip import GZIP, decoded, encoded, gzipped, max_encoded
+from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
     FileChangedError,
     LostRaceError,

@@ -11,8 +11,8 @@ from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.lockfile.lock_file import LockDocument, lock_text, read_lock
 from sealdex.model.index import ArtifactEntry
-from sealdex.project.lock_file import LockDocument, lock_text, read_lock
 
 PLUGIN = "plugins/acme/slack/1.1.0"
 IMAGE = ArtifactEntry("image", "ab" * 32, "oci", url=f"registry.example/base@sha256:{'ab' * 32}")

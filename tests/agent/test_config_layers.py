@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.commands import Run
 
-from sealdex.config import load_config
+from sealdex.config.config import load_config
 from sealdex.errors import ConfigError, UsageError
 
 

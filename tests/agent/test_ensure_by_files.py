@@ -12,9 +12,9 @@ from support.fault_server import FaultServer
 from support.plugin_registry import PluginRegistry, sha256
 
 from registry_builder.source.file_list import file_list_bytes
+from sealdex.lockfile.lock_file import parse_lock
 from sealdex.model.decode import encode_json
 from sealdex.model.index import FilePin
-from sealdex.project.lock_file import parse_lock
 
 OLD = {f"data/{n}.bin": random.Random(n).randbytes(100 * 1024) for n in range(6)}  # noqa: S311  # test data
 NEW = {**OLD, "data/0.bin": OLD["data/1.bin"][::-1]}

@@ -13,14 +13,14 @@ from support.plugin_store import PluginStore
 
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
-from sealdex.store.holds import HOST, JOB, SERVICE, Holder, hold, holders, unheld
 from sealdex.store.installations import current, find_installation
-from sealdex.store.set_change import remove_versions
+from sealdex.store.leases import HOST, JOB, SERVICE, Holder, hold, holders, unheld
+from sealdex.store.transaction import remove_versions
 
 TOOL = PluginId("acme", "tool")
 HOLDING = """
 import sys
-from sealdex.store.holds import hold
+from sealdex.store.leases import hold
 from sealdex.store.layout import Store
 held = hold(Store(sys.argv[1]), ("acme", "tool"), "1.0.0", "service")
 {then}

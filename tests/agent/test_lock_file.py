@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sealdex.config import toml_writer as toml_text
 from sealdex.errors import ConfigError, FormatTooNewError
+from sealdex.lockfile.lock_file import LockDocument, LockedPlugin, lock_text, parse_lock
+from sealdex.lockfile.staleness import differences, staleness
 from sealdex.model.index import ArtifactEntry, FilePin, MappedFile
-from sealdex.project import toml_text
-from sealdex.project.lock_file import LockDocument, LockedPlugin, lock_text, parse_lock
-from sealdex.project.staleness import differences, staleness
 from sealdex.resolve import Request
 
 if sys.version_info >= (3, 11):

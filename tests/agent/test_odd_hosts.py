@@ -17,7 +17,7 @@ from support.plugin_registry import PluginRegistry
 from support.read_only import read_only, run_without_power
 
 from sealdex.errors import ConfigError
-from sealdex.places import config_file, store_folder
+from sealdex.paths import config_file, store_folder
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from support.commands import Run
 from support.plugin_registry import YANKED, PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.lockfile.lock_file import parse_lock
 from sealdex.model.ids import PluginId
-from sealdex.project.lock_file import parse_lock
 
 HEAVY = {"click", "msgspec", "typing", "pathlib", "tuf", "dataclasses", "urllib3", "sqlite3", "filelock", "tomllib"}
 

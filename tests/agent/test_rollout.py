@@ -11,7 +11,7 @@ from support.plugin_registry import PluginRegistry
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, ReleaseEntry
 from sealdex.resolve import reached
-from sealdex.store.host import host_id
+from sealdex.store.host_id import host_id
 from sealdex.store.layout import Store
 
 SLACK = PluginId("acme", "slack")

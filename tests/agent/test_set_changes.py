@@ -15,22 +15,11 @@ from support.killing import kills_of
 from support.plugin_set import PLUGINS, jobs, state
 from support.store_truth import disagreements
 
-from sealdex.deploying import deploy, finish_killed, pins
 from sealdex.errors import FormatTooNewError, NotFoundError, UsageError, VerificationError
-from sealdex.install import install
+from sealdex.install.install import install
+from sealdex.install.transaction import deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
-from sealdex.store.installations import current_version_named, installed_versions
-from sealdex.store.layout import Store
-from sealdex.store.set_change import (
-    RolledBack,
-    change_facts,
-    changing,
-    facts_of,
-    not_taken_back,
-    remove_versions,
-    roll_back,
-)
-from sealdex.store.state import (
+from sealdex.store.database import (
     DISABLED,
     DONE,
     ENABLED,
@@ -41,6 +30,17 @@ from sealdex.store.state import (
     PluginRow,
     State,
     StoredStatus,
+)
+from sealdex.store.installations import current_version_named, installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.transaction import (
+    RolledBack,
+    change_facts,
+    changing,
+    facts_of,
+    not_taken_back,
+    remove_versions,
+    roll_back,
 )
 
 APP, BASE = PLUGINS

@@ -11,8 +11,8 @@ from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
 from sealdex.model.ids import PluginId
+from sealdex.store.database import FAILED, StoredStatus
 from sealdex.store.layout import Store
-from sealdex.store.state import FAILED, StoredStatus
 
 
 def version_of(run: Run, plugin: str) -> str | None:

@@ -10,8 +10,8 @@ import pytest
 from support.commands import Run
 from support.tree_server import TreeServer
 
-from sealdex.project.lock_file import read_lock
-from sealdex.toml_document import sides_of_merge
+from sealdex.config.toml_reader import sides_of_merge
+from sealdex.lockfile.lock_file import read_lock
 
 
 def git(folder: Path, *args: str) -> int:

@@ -33,13 +33,13 @@ from support.archives import (
 from support.budgets import examples
 
 from sealdex.archive.entries import symlink_problem
-from sealdex.archive.writing import TreeWriter
-from sealdex.errors import InstallError, UnsafeArchiveError
-from sealdex.unpack import (
+from sealdex.archive.tree_writer import TreeWriter
+from sealdex.archive.unpack import (
     RefusedArchiveError,
     archive_problems,
     unpack,
 )
+from sealdex.errors import InstallError, UnsafeArchiveError
 
 TARS = ("tar.gz", "tar.zst")
 

@@ -24,9 +24,7 @@ from support.archives import (
 )
 
 from sealdex.archive.entries import ArchiveEntry, entry_problems
-from sealdex.archive.zip_reader import zip_content
-from sealdex.errors import InstallError
-from sealdex.unpack import (
+from sealdex.archive.unpack import (
     ArchiveFile,
     DamagedArchiveError,
     RefusedArchiveError,
@@ -35,6 +33,8 @@ from sealdex.unpack import (
     inspect_archive,
     unpack,
 )
+from sealdex.archive.zip import zip_content
+from sealdex.errors import InstallError
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -207,7 +207,7 @@ BOMB_SCRIPT = """
 import resource, sys
 from pathlib import Path
 from sealdex.errors import SealdexError
-from sealdex.unpack import unpack
+from sealdex.archive.unpack import unpack
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     unpack(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))

@@ -20,9 +20,9 @@ from support.trust_scene import OTHER, SLACK, Scene, scene_in
 from support.tuf_repository import BUNDLE, TufRepository, document, new_key, signed_bytes, zipped
 from tuf.api.metadata import Metadata, Root
 
-from sealdex.bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.index import index_target
+from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
 
 TIMESTAMP = "metadata/timestamp.json"
 

@@ -13,8 +13,8 @@ from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.lockfile.lock_file import LockDocument, LockedPlugin, lock_text, read_lock
 from sealdex.model.index import ArtifactEntry
-from sealdex.project.lock_file import LockDocument, LockedPlugin, lock_text, read_lock
 
 ATTESTATIONS = """[attestations]
 required = ["*"]

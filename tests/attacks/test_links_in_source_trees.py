@@ -15,14 +15,14 @@ import pytest
 from support.authoring import builder
 from support.source_trees import Tree
 
-from registry_builder.publish import publish
-from registry_builder.publisher import open_publisher
-from registry_builder.signing.roles import realm_marker
-from registry_builder.signing.trust import load_trust
+from registry_builder.publication.context import open_publisher
+from registry_builder.publication.publish import publish
+from registry_builder.signing.metadata import realm_marker
+from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.site.from_tree import site_from_tree
-from registry_builder.site.lint_site import site_problems
+from registry_builder.site.lint import site_problems
 from registry_builder.source.gate import Gate, StrayError, UnreadableError, is_version_control
-from registry_builder.source.lint import lint
+from registry_builder.source.lint.tree import lint
 from registry_builder.source.tree import Severity
 from sealdex.errors import SealdexError
 

@@ -18,11 +18,11 @@ from support.commands import Ran, Run
 from support.plugin_registry import PluginRegistry, sha256, zip_of
 from support.tree_server import TreeServer
 
-import sealdex.installing
-from sealdex.install import needs_archive
+import sealdex.install.batch
+from sealdex.install.install import needs_archive
+from sealdex.lockfile.lock_file import LockDocument, LockedPlugin, lock_text, read_lock
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin
-from sealdex.project.lock_file import LockDocument, LockedPlugin, lock_text, read_lock
 from sealdex.store.cache import ContentCache
 
 EVIL = zip_of({"plugin.py": b"print('gotcha')"})
@@ -329,6 +329,6 @@ def test_what_goes_while_it_is_installed_is_vouched_for_before_it_is_fetched(
             gone.append(stranger.run("uninstall", "acme/base").code)
         return needs_archive(*args, **options)
 
-    monkeypatch.setattr(sealdex.installing, "needs_archive", take_away)
+    monkeypatch.setattr(sealdex.install.batch, "needs_archive", take_away)
     assert "SECURITY" in stranger.refused(4).err
     assert gone == [0]

@@ -19,10 +19,10 @@ from support.archives import (
     tar_info,
 )
 
-from sealdex.errors import InstallError
-from sealdex.unpack import (
+from sealdex.archive.unpack import (
     unpack,
 )
+from sealdex.errors import InstallError
 
 # --- two readings of one zip ----------------------------------------------------------------------------------------
 

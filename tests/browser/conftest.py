@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from support import browse_registry
 from support.browser import FLAGS, Open, Watch, chromium
 
-from registry_builder.serve import running_server
+from registry_builder.site.preview.server import running_server
 
 
 @pytest.fixture(scope="session")

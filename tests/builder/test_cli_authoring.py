@@ -12,7 +12,7 @@ import pytest
 from support.authoring import Bare, builder, zip_of
 
 from registry_builder.cli.main import COMMANDS, group
-from registry_builder.signing.trust import trust_folder
+from registry_builder.signing.offline_metadata import trust_folder
 from registry_builder.source.load import load_tree
 
 AUTHORING = ("init", "new", "pack", "release", "validate", "import", "diff")
@@ -147,8 +147,8 @@ def test_diff_names_plugins_and_releases(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_validate_compares_with_what_is_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from registry_builder.publish import publish  # noqa: PLC0415  # only this test publishes
-    from registry_builder.publisher import open_publisher  # noqa: PLC0415  # as above
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
+    from registry_builder.publication.publish import publish  # noqa: PLC0415  # only this test publishes
 
     assert builder("-q", "init", tmp_path / "reg", "--dev-keys") == 0
     tree = Bare.__new__(Bare)

@@ -158,8 +158,8 @@ def test_lint_and_pages_are_the_same_from_several_processes(tmp_path: Path) -> N
     tree.release("acme/tool-11", "1.1.0", dependencies={"acme/none": "*"})
     program = (
         "import hashlib, threading\n"
-        "from registry_builder.signing.trust import load_trust\n"
-        "from registry_builder.signing.roles import realm_marker\n"
+        "from registry_builder.signing.offline_metadata import load_trust\n"
+        "from registry_builder.signing.metadata import realm_marker\n"
         "from registry_builder.site import write\n"
         "from registry_builder.site.from_tree import site_from_tree\n"
         "from registry_builder.source import lint\n"

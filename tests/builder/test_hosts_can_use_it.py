@@ -15,11 +15,11 @@ import pytest
 from support.authoring import Bare, errors, local_artifact, url_artifact, warnings, zip_of
 from support.builder_cli import call, document
 
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, release
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.importers.krew import read_history, write_import
 from registry_builder.source.opaque_formats import repacking
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.release import Archive, release
 from sealdex.errors import ConfigError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId

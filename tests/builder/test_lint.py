@@ -13,8 +13,8 @@ import pytest
 from support.authoring import SHA, Bare, errors, local_artifact, url_artifact, warnings, zip_of
 
 from registry_builder.compile.manifest import manifest_bytes, pin
-from registry_builder.source.lint import license_problem, lint
-from registry_builder.source.lint_schemas import SchemaChecks
+from registry_builder.source.lint.schemas import SchemaChecks
+from registry_builder.source.lint.tree import license_problem, lint
 from registry_builder.source.load import load_tree
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry

@@ -14,9 +14,9 @@ import pytest
 from support.archives import FORMATS, make_archive
 from support.authoring import Bare, errors, local_artifact
 
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, release
 from registry_builder.compile.manifest import manifest_bytes, pin
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.release import Archive, release
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry

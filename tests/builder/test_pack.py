@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from support.authoring import Bare
 from support.budgets import examples
 
-from registry_builder.source.archives import archive_findings
-from registry_builder.source.pack import UnpackableError, list_files, pack
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.scaffold import new_plugin
-from registry_builder.source.secret_scan import secrets_of_bytes
+from registry_builder.authoring.pack import UnpackableError, list_files, pack
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.scaffold import new_plugin
+from registry_builder.source.archive_check import archive_findings
+from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import is_lfs_pointer
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.ids import PluginId

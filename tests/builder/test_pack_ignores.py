@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from support.authoring import Bare, builder
 
-from registry_builder.source.pack import list_files, pack
-from registry_builder.source.packing import pack_folder
+from registry_builder.authoring.pack import list_files, pack
+from registry_builder.authoring.payload import pack_folder
 from sealdex.errors import ConfigError
 
 

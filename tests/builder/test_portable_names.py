@@ -16,21 +16,21 @@ from support.authoring import Bare, errors, local_artifact, warnings
 from support.builder_cli import call
 from support.source_trees import Tree
 
+from registry_builder.authoring.pack import UnpackableError, list_files, pack
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, release
 from registry_builder.compile.manifest import manifest_bytes, pin
-from registry_builder.prepublish import InvalidReleasesError
-from registry_builder.publish import open_publisher, publish
+from registry_builder.publication.checks import InvalidReleasesError
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.source.file_list import file_list_bytes
-from registry_builder.source.pack import UnpackableError, list_files, pack
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.release import Archive, release
 from sealdex.archive import windows_names
 from sealdex.archive.entries import RefusedArchiveError
+from sealdex.archive.unpack import unpack
 from sealdex.archive.windows_names import windows_problem
+from sealdex.download.delta_plan import plan_listed, read_file_list
 from sealdex.errors import ConfigError
-from sealdex.file_lists import plan_listed, read_file_list
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry
-from sealdex.unpack import unpack
 
 SLACK = PluginId("acme", "slack")
 UNHOLDABLE = ["what?.txt", "run.exe::$DATA", "ab:c", "a<b", "a>b", 'say "hi"', "a|b", "lib/*.so"]

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from support.authoring import Bare, errors, zip_of
 
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.scaffold import new_plugin
 from registry_builder.cli.archive_argument import parse_archive
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.release import Archive, release
-from registry_builder.source.scaffold import new_plugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.selectors import Selector, matches

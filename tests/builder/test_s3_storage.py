@@ -27,7 +27,7 @@ from registry_builder.storage import (
 from registry_builder.storage import s3 as s3_module
 from registry_builder.storage.s3 import S3Storage, part_bytes_for
 from registry_builder.storage.s3_errors import unavailable
-from sealdex.cli.advice import report
+from sealdex.cli.error_table import report
 from sealdex.errors import UnavailableError
 
 if TYPE_CHECKING:

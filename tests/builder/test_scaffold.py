@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from support.authoring import Bare
 
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.scaffold import init_tree, new_plugin
 from registry_builder.source.config import find_tree, read_config
-from registry_builder.source.packing import pack_folder
-from registry_builder.source.release import Archive, release
-from registry_builder.source.scaffold import init_tree, new_plugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.ids import KNOWN_TYPES, PluginId
 

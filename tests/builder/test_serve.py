@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from registry_builder.serve import running_server, serve
+from registry_builder.site.preview.server import running_server, serve
 from registry_builder.storage import Body, headers_for
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import NotFoundError, UnavailableError
@@ -398,7 +398,7 @@ def test_a_port_that_is_taken(root: Path, base_url: str) -> None:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_cleanly(root: Path, sent: signal.Signals) -> None:
     script = (
-        "import sys; from pathlib import Path; from registry_builder.serve import serve\n"
+        "import sys; from pathlib import Path; from registry_builder.site.preview.server import serve\n"
         "serve(Path(sys.argv[1]), on_ready=lambda url: print(url, flush=True))\n"
         "print('ended')"
     )

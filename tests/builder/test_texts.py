@@ -12,11 +12,11 @@ import pytest
 from support.authoring import Bare, errors, local_artifact, warnings
 from support.source_trees import Tree
 
-from registry_builder.publish import publish
-from registry_builder.publisher import open_publisher
+from registry_builder.authoring.template import read_template
+from registry_builder.publication.context import open_publisher
+from registry_builder.publication.publish import publish
 from registry_builder.site.readme import render_readme
 from registry_builder.source.config import read_config
-from registry_builder.source.template import read_template
 from registry_builder.source.text import other_encoding, text_problem, with_plain_lines
 from sealdex.errors import ConfigError, SealdexError
 
@@ -108,7 +108,7 @@ def test_a_published_readme_in_another_encoding_is_a_warning(tree: Tree, monkeyp
     tree.release("acme/slack", "1.0.0")
     (folder / "README.md").write_bytes(CHINESE.encode("gbk"))
     with monkeypatch.context() as earlier:
-        earlier.setattr("registry_builder.publish.check_readmes", lambda _tree, _plan: None)
+        earlier.setattr("registry_builder.publication.publish.check_readmes", lambda _tree, _plan: None)
         publish(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.1.0")
     assert publish(open_publisher(tree.load(), "public")).committed

@@ -15,10 +15,10 @@ from support.plugin_registry import PluginRegistry
 from support.s3_server import S3Server, WeedMissingError, s3_server
 
 from sealdex import Client
-from sealdex.access import covering, credentials_for
 from sealdex.cli.main import main
-from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection, parse_config
-from sealdex.config_document import AuthSection, auth_problem
+from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection, parse_config
+from sealdex.config.credentials import covering, credentials_for
+from sealdex.config.document import AuthSection, auth_problem
 from sealdex.errors import ConfigError, NotFoundError, UnavailableError
 from sealdex.transport import Transport
 

@@ -14,7 +14,7 @@ import pytest
 
 from sealdex.errors import VerificationError
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_files import PartState
+from sealdex.store.cache_entry import PartState
 
 if TYPE_CHECKING:
     from collections.abc import Callable

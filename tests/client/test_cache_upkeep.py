@@ -14,8 +14,8 @@ import pytest
 
 from sealdex.cli.main import main
 from sealdex.store.cache import ContentCache
+from sealdex.store.cache_gc import STALE_PART_S, cached_files, is_over, tidy, verify_files
 from sealdex.store.cache_policy import CachedFile, CacheLimits, choose_evictions
-from sealdex.store.cache_upkeep import STALE_PART_S, cached_files, is_over, tidy, verify_files
 
 NOW = 1_000_000_000.0
 DAY = 86400.0

@@ -16,7 +16,7 @@ from support.plugin_registry import YANKED, PluginRegistry
 from support.plugin_store import PluginStore
 from support.tree_server import TreeServer
 
-from sealdex.cli.commands import COMMANDS, cli
+from sealdex.cli.command_table import COMMANDS, cli
 from sealdex.model.index import ArtifactEntry
 from sealdex.model.plugin import Mark
 

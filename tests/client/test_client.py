@@ -24,9 +24,9 @@ from sealdex import (
     UsageError,
     VerificationError,
 )
-from sealdex.artifacts import file_url
-from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
-from sealdex.download import HostLimitError
+from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
+from sealdex.download.download import HostLimitError
+from sealdex.download.locations import file_url
 from sealdex.model.index import ArtifactEntry
 
 
@@ -405,7 +405,7 @@ def test_attack_a_cached_file_that_changes_between_check_and_use(
     Refused: what is read or copied is hashed once more; no copy is left.
     """
     (tmp_path / "swapped").write_bytes(b"evil")
-    monkeypatch.setattr("sealdex.obtaining.download", lambda *_args, **_options: tmp_path / "swapped")
+    monkeypatch.setattr("sealdex.download.fetcher.download", lambda *_args, **_options: tmp_path / "swapped")
     with pytest.raises(VerificationError):
         client.manifest("acme/slack", "1.1.0")
     with pytest.raises(VerificationError):

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sealdex.config import ConfigDocument, RegistrySection, load_config, parse_config, registry_for, url_problem
-from sealdex.config_edit import add_registry, remove_registry, replace_file, with_registry, without_registry
+from sealdex.config.config import ConfigDocument, RegistrySection, load_config, parse_config, registry_for, url_problem
+from sealdex.config.edit import add_registry, remove_registry, replace_file, with_registry, without_registry
 from sealdex.errors import ConfigError, NotFoundError, UsageError
-from sealdex.places import config_file, store_folder
+from sealdex.paths import config_file, store_folder
 
 PUBLIC = RegistrySection(url="https://plugins.example.org/", root="roots/public.root.json")
 TEAM = RegistrySection(url="https://team.example.org/", root="roots/team.root.json", namespaces=("acme", "team-*"))

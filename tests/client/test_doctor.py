@@ -17,7 +17,7 @@ from support.plugin_registry import PluginRegistry
 
 from sealdex import Client
 from sealdex.cli.main import main
-from sealdex.config import load_config
+from sealdex.config.config import load_config
 from sealdex.doctor import Finding, examine
 from sealdex.store.layout import Store
 

@@ -38,9 +38,9 @@ from support.fault_server import (
     Swap,
 )
 
-from sealdex.download import HostLimitError, Pin, download
+from sealdex.download.download import HostLimitError, Pin, download
+from sealdex.download.ranges import RangePlan
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError
-from sealdex.ranges import RangePlan
 from sealdex.store.cache import ContentCache
 from sealdex.transport import EncodingError, HttpStatusError, Transport
 
@@ -441,7 +441,7 @@ class TestAttacks:
         self, server: FaultServer, client: Client, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         written: list[int] = []
-        monkeypatch.setattr("sealdex.download.write_all", lambda _, data: written.append(len(data)))
+        monkeypatch.setattr("sealdex.download.download.write_all", lambda _, data: written.append(len(data)))
         server.always("/f", Endless())
         self.refused(client, server.url("/f"), PIN)
         assert sum(written) <= len(DATA)
@@ -534,8 +534,8 @@ class TestDisk:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("sealdex.ranges.write_all", full)
-        monkeypatch.setattr("sealdex.download.write_all", full)
+        monkeypatch.setattr("sealdex.download.ranges.write_all", full)
+        monkeypatch.setattr("sealdex.download.download.write_all", full)
         with pytest.raises(InstallError, match="is full") as caught:
             client.get(server.url("/f"), plan=plan)
         assert caught.value.hint is not None
@@ -553,8 +553,8 @@ class TestDisk:
 PROGRAM = """
 import sys
 from pathlib import Path
-from sealdex.download import HostLimitError, Pin, download
-from sealdex.ranges import RangePlan
+from sealdex.download.download import HostLimitError, Pin, download
+from sealdex.download.ranges import RangePlan
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport
 

@@ -10,12 +10,12 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from sealdex.cli.commands.install import fetch, install
+from sealdex.cli.commands.project import ensure, update
 from sealdex.cli.context import ConsoleObserver, Context, client_command, download_options
-from sealdex.cli.install_commands import fetch, install
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress, _rate
-from sealdex.cli.project_commands import ensure, update
-from sealdex.config import load_config
+from sealdex.config.config import load_config
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.resolve import Choice

@@ -30,9 +30,9 @@ from support.plugin_registry import PluginRegistry
 from support.store_truth import disagreements
 
 from sealdex import Client
-from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
+from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.errors import UnavailableError, VerificationError
-from sealdex.project.project import Project
+from sealdex.project import Project
 from sealdex.results import Installed
 from sealdex.store.layout import Store
 

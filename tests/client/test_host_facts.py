@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from sealdex import host_facts as facts_module
-from sealdex.config import load_config
-from sealdex.host_facts import detect_environment, host_facts
+from sealdex.config import host_facts as facts_module
+from sealdex.config.config import load_config
+from sealdex.config.host_facts import detect_environment, host_facts
 from sealdex.model.environment import userland
 from sealdex.model.index import ArtifactEntry, FilePin, ReleaseEntry, choose_artifact
 from sealdex.model.platforms import HOST_LABELS
@@ -98,7 +98,7 @@ def test_the_architecture_is_that_of_the_userland(os_name: str, kernel: str, poi
 def test_cpus_are_those_that_may_be_used() -> None:
     program = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from sealdex.host_facts import host_facts; print(host_facts()['cpus'])"
+        "from sealdex.config.host_facts import host_facts; print(host_facts()['cpus'])"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "1\n"
 

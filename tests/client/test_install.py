@@ -19,13 +19,13 @@ from support.installing import FILES, PLUGIN, make_release, request_for, state, 
 from support.killing import kills_of
 from support.small_disk import small_disk
 
+from sealdex.archive.unpack import RefusedArchiveError
 from sealdex.errors import InstallError, VerificationError
-from sealdex.install import install, needs_archive
+from sealdex.install.install import install, needs_archive
 from sealdex.model.index import MappedFile
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
 from sealdex.store.verify import verify_installation
-from sealdex.unpack import RefusedArchiveError
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ def test_a_disk_that_refuses_at_the_end(store: Store, archives: Path, monkeypatc
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("sealdex.install.rename_into", full)
+    monkeypatch.setattr("sealdex.install.install.rename_into", full)
     with pytest.raises(InstallError, match=r"the disk of .* is full"):
         install(store, request, archive)
     assert state(store) == whole([], None)
@@ -299,7 +299,7 @@ CONCURRENT = """
 import sys
 from pathlib import Path
 from support.installing import request_for
-from sealdex.install import install
+from sealdex.install.install import install
 from sealdex.store.layout import Store
 store, archive, version = Store(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 request = request_for(archive, version)

@@ -16,10 +16,10 @@ from semver import Version
 from support.installing import FILES, PLUGIN, make_release, state, whole
 
 from sealdex.errors import InstallError, NotFoundError
-from sealdex.install import install
+from sealdex.install.install import install
 from sealdex.model.ids import PluginId
 from sealdex.model.precedence import version_sort_key
-from sealdex.store.changes import plugin_lock, remove, switch
+from sealdex.store.activation import plugin_lock, remove, switch
 from sealdex.store.installations import (
     current,
     find_installation,

@@ -17,8 +17,8 @@ from support.stress_child import PLUGINS, VERSIONS
 
 from sealdex.cli.main import main
 from sealdex.store.cache import ContentCache
+from sealdex.store.cache_gc import tidy, verify_files
 from sealdex.store.cache_policy import CacheLimits
-from sealdex.store.cache_upkeep import tidy, verify_files
 from sealdex.store.installations import installations
 from sealdex.store.layout import Store
 

@@ -17,7 +17,7 @@ from filelock import Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealdex.cli.advice import report
+from sealdex.cli.error_table import report
 from sealdex.cli.errors import run, show
 from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
 from sealdex.cli.output import Mode, Output, mode_of

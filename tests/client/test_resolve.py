@@ -12,7 +12,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from support.budgets import examples
 
-from sealdex.cli.advice import report
+from sealdex.cli.error_table import report
 from sealdex.errors import NoMatchError, UsageError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.budgets import examples
 from support.fake_time import FakeTime
 
-from sealdex.cli.advice import report
+from sealdex.cli.error_table import report
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealdex.model.catalogue import CatalogueRow
-from sealdex.search import Query, search
+from sealdex.resolve.search import Query, search
 
 ROWS = [
     CatalogueRow("acme", "slack", "notify", "Sends messages", keywords=("chat",), latest="1.2.0"),

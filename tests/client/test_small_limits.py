@@ -14,7 +14,7 @@ from support.tree_server import TreeServer
 
 from sealdex.cli.main import main
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_upkeep import cached_files
+from sealdex.store.cache_gc import cached_files
 
 FILES = {"data": random.Random(1).randbytes(100_000)}  # noqa: S311  # test data that doesn't compress
 

@@ -16,23 +16,23 @@ from support.installing import PLUGIN, make_release
 from support.plugin_registry import PluginRegistry, sha256
 from support.store_truth import left_over
 
-import sealdex.asking
-import sealdex.installing
-import sealdex.obtaining
+import sealdex.download.fetcher
+import sealdex.install.batch
+import sealdex.queries
 import sealdex.store.cache
 from sealdex import Client, NotFoundError, PluginId, UnavailableError
-from sealdex.config import Config, ConfigDocument, RegistrySection
-from sealdex.deploying import deploy
-from sealdex.download import download
-from sealdex.install import install, needs_archive
+from sealdex.config.config import Config, ConfigDocument, RegistrySection
+from sealdex.download.delta import from_pieces
+from sealdex.download.download import download
+from sealdex.download.fetcher import Obtainer
+from sealdex.install.install import install, needs_archive
+from sealdex.install.transaction import deploy
 from sealdex.model.plugin import Attachment
-from sealdex.obtaining import Obtainer
-from sealdex.piecewise import from_pieces
 from sealdex.store import verify
+from sealdex.store.activation import remove
 from sealdex.store.cache import ContentCache
+from sealdex.store.cache_gc import tidy, verify_files
 from sealdex.store.cache_policy import CacheLimits
-from sealdex.store.cache_upkeep import tidy, verify_files
-from sealdex.store.changes import remove
 from sealdex.store.installations import Installation
 from sealdex.store.layout import Store
 from sealdex.store.verify import Finding, verify_installation, verify_standing
@@ -99,8 +99,8 @@ def test_what_always_goes_before_it_can_be_kept_is_obtained(
             remove(store, plugin, "2.0.0")
         return deploy(*args, **options)
 
-    monkeypatch.setattr(sealdex.installing, "needs_archive", put_back_and_look)
-    monkeypatch.setattr(sealdex.installing, "deploy", take_away_and_deploy)
+    monkeypatch.setattr(sealdex.install.batch, "needs_archive", put_back_and_look)
+    monkeypatch.setattr(sealdex.install.batch, "deploy", take_away_and_deploy)
     assert [(i.choice.plugin.name, i.action) for i in client.install("acme/app")] == [
         ("base", "unpack"),
         ("app", "unpack"),
@@ -119,7 +119,7 @@ def test_what_was_put_together_for_an_install_that_fails_goes_at_once(
         made.append(from_pieces(*args, **options))  # or else the garbage collector might tidy up
         return made[-1]
 
-    monkeypatch.setattr(sealdex.obtaining, "from_pieces", remember)
+    monkeypatch.setattr(sealdex.download.fetcher, "from_pieces", remember)
     server.always("/plugins/acme/app/2.0.0/app.zip", Status(404))
     with pytest.raises(UnavailableError):
         client.install("acme/app@2.0.0", fallback=False)
@@ -198,7 +198,7 @@ def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest
         return find
 
     monkeypatch.setattr(Obtainer, "manifest_file", then_room(find_manifest))
-    monkeypatch.setattr(sealdex.asking, "download", then_room(download))
+    monkeypatch.setattr(sealdex.queries, "download", then_room(download))
     assert client.manifest("acme/app", "2.0.0").caveats == "Mind it"
     assert client.attachment("acme/app", "2.0.0", "report.json") == REPORT
 

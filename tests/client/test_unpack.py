@@ -32,9 +32,9 @@ from support.budgets import examples
 
 from sealdex.archive.entries import same_file_key
 from sealdex.archive.mapping import MappingError, plan_files
+from sealdex.archive.unpack import ArchiveEntry, DamagedArchiveError, inspect_archive, unpack
 from sealdex.errors import InstallError, UnsafeArchiveError
 from sealdex.model.index import MappedFile
-from sealdex.unpack import ArchiveEntry, DamagedArchiveError, inspect_archive, unpack
 
 FILES = {
     "bin/tool": b"#!/bin/sh\n",

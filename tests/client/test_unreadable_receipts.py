@@ -13,7 +13,7 @@ import pytest
 from support.commands import Run, captured
 from support.plugin_store import PluginStore
 
-from sealdex.config import load_config
+from sealdex.config.config import load_config
 from sealdex.doctor import examine
 from sealdex.store.layout import Store
 

@@ -13,11 +13,11 @@ from support.released import Released
 
 from registry_builder.source.file_list import file_list_bytes
 from sealdex.archive.mapping import MappingError
-from sealdex.archive.reading import ArchiveFile
-from sealdex.archive.zip_reader import list_zip, name_as_guessed
-from sealdex.file_lists import plan_listed, read_file_list
+from sealdex.archive.reader import ArchiveFile
+from sealdex.archive.unpack import UnpackLimits, plan_unpack, unpack
+from sealdex.archive.zip import list_zip, name_as_guessed
+from sealdex.download.delta_plan import plan_listed, read_file_list
 from sealdex.model.index import ArtifactEntry, FilePin, MappedFile
-from sealdex.unpack import UnpackLimits, plan_unpack, unpack
 
 FINDER = {"größe.txt": b"1", "日本/語.txt": b"2", "plain.txt": b"3"}
 AS_0_1_0 = {name.encode().decode("cp437"): data for name, data in FINDER.items()}

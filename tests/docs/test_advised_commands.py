@@ -13,7 +13,7 @@ from support.advised_commands import REPOSITORY, Advised, in_help, in_python, in
 
 from registry_builder.cli.main import ADVISED as BUILDER_COMMANDS
 from registry_builder.cli.main import COMMANDS as BUILDER
-from sealdex.cli.commands import ADVISED as CLIENT_COMMANDS
+from sealdex.cli.command_table import ADVISED as CLIENT_COMMANDS
 from sealdex.cli.output import Output
 
 TEXTS = [
@@ -21,7 +21,7 @@ TEXTS = [
     *sorted((REPOSITORY / "docs").glob("*.md")),
     REPOSITORY / "keys/README.md",
     *sorted((REPOSITORY / "examples").rglob("README.md")),
-    *sorted((REPOSITORY / "registry_builder/source/templates").rglob("*.j2")),
+    *sorted((REPOSITORY / "registry_builder/authoring/templates").rglob("*.j2")),
     *sorted((REPOSITORY / "site_templates").glob("*.j2")),
 ]
 _OTHERS = re.compile(r"(?:^|: |then |`)((?:git|gh|aws|iconv|pip|timedatectl) (?!can't|has|knows)[a-z][^;`\n]*)")

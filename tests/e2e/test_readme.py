@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from registry_builder.serve import running_server
+from registry_builder.site.preview.server import running_server
 
 REPOSITORY = Path(__file__).parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -30,32 +30,32 @@ from registry_builder.importers.krew import read_history
 from registry_builder.source.config import ROLES, read_config
 from registry_builder.source.files import decode_document
 from registry_builder.source.yaml12 import YamlError, read_yaml
-from sealdex.bundle import Bundle
-from sealdex.config import load_config
+from sealdex.archive.unpack import unpack
+from sealdex.config.config import load_config
+from sealdex.download.delta_plan import plan_listed, read_file_list
 from sealdex.errors import SealdexError
-from sealdex.file_lists import plan_listed, read_file_list
-from sealdex.manifests import read_manifest
+from sealdex.lockfile.lock_file import LOCK_NAME, read_lock
+from sealdex.lockfile.project_file import WANTED_NAME, read_wanted
 from sealdex.model.catalogue import CATALOGUE_FORMAT, CatalogueShard
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, ArtifactEntry, IndexDocument
 from sealdex.model.plugin import EventFile, Plugin, PluginStatus
 from sealdex.model.release import Release
-from sealdex.project.lock_file import LOCK_NAME, read_lock
-from sealdex.project.wanted import WANTED_NAME, read_wanted
 from sealdex.runtime import protocol
-from sealdex.runtime.job_model import load_job
-from sealdex.runtime.service_state import ServiceFolder
-from sealdex.sigstore_bundles import BundleVerifier
-from sealdex.store.cache_files import Partial
+from sealdex.runtime.job_schema import load_job
+from sealdex.runtime.services.state import ServiceFolder
+from sealdex.store.cache_entry import Partial
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import RECEIPT_FOLDER, Store
+from sealdex.store.manifests import read_manifest
 from sealdex.store.verify import read_files_list, verify_installation
 from sealdex.transport import Transport, TransportSettings
 from sealdex.transport.http import _answer, _redirect_target
 from sealdex.trust import TrustedRegistry, check_root
 from sealdex.trust.fetcher import CachedMetadata
-from sealdex.unpack import unpack
+from sealdex.trust.metadata_bundle import Bundle
+from sealdex.trust.sigstore_bundles import BundleVerifier
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -17,7 +17,7 @@ from support.source_trees import Tree
 from support.tree_server import TreeServer
 from tuf.ngclient import Updater
 
-from registry_builder.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish
 from sealdex.model.decode import read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target

@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError
-from sealdex.foreign_json import json_values
+from sealdex.lockfile.lock_file import parse_lock
 from sealdex.model.decode import DocumentError, decode_as, read_json, read_wire
+from sealdex.model.foreign_json import json_values
 from sealdex.model.index import IndexDocument
-from sealdex.project.lock_file import parse_lock
-from sealdex.runtime.service_state import ServiceFolder
+from sealdex.runtime.services.state import ServiceFolder
 from sealdex.store.layout import Store
-from sealdex.toml_document import toml_values
 
 HEAD = b'{"format":1,"namespace":"acme","name":"slack","type":"t","summary":"s","releases":[],"other":'
 NOT_TEXT = b'"\xff\xfe"}'

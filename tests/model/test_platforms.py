@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealdex.cli import look_commands
+from sealdex.cli.commands import search as look_commands
 from sealdex.model.environment import detect_environment
 from sealdex.model.platforms import KNOWN_VALUES, unusual_values, usual_spelling, with_usual_spellings
 from sealdex.model.selectors import Expression, Operator, Selector

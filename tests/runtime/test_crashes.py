@@ -10,13 +10,13 @@ import pytest
 from support.plugin_store import PluginStore
 
 from sealdex.errors import ConfigError, InstallError
+from sealdex.events import Observer
 from sealdex.model.ids import PluginId
-from sealdex.observing import Observer
 from sealdex.runtime import PluginError, PluginManager, PluginStatus
-from sealdex.runtime.backoff import BackOff
-from sealdex.runtime.serving import Crashes
-from sealdex.store.set_change import remove_versions
-from sealdex.store.state import State
+from sealdex.runtime.plugin_table import Crashes
+from sealdex.runtime.process.backoff import BackOff
+from sealdex.store.database import State
+from sealdex.store.transaction import remove_versions
 
 PROG = PluginId("acme", "prog")
 AT_ONCE = BackOff(first_delay=0.0, max_restarts=2)

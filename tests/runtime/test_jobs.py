@@ -13,10 +13,10 @@ from support.plugin_registry import PluginRegistry
 
 from sealdex import Client, UnavailableError, VerificationError
 from sealdex.cli.main import main
-from sealdex.config import Config, ConfigDocument, DownloadSection, RegistrySection
+from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.errors import ConfigError, InstallError, UsageError
 from sealdex.runtime import JobResult, load_job, run_job
-from sealdex.runtime.job_model import job_from
+from sealdex.runtime.job_schema import job_from
 
 PYTHON = {"entry_point": "plugin:Plugin", "runtime": {"kind": "python"}}
 NOTIFY = """

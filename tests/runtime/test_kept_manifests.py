@@ -10,8 +10,8 @@ import pytest
 from support.plugin_registry import PluginRegistry
 
 from sealdex import Client, Installation, InstallError, VerificationError
-from sealdex.config import Config, ConfigDocument, RegistrySection
-from sealdex.manifests import installed_manifest
+from sealdex.config.config import Config, ConfigDocument, RegistrySection
+from sealdex.store.manifests import installed_manifest
 
 
 @pytest.fixture

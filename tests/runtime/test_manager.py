@@ -15,8 +15,8 @@ from support.tree_server import TreeServer
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginContext, PluginError, PluginManager, PluginState, PluginStatus, PluginTimeoutError
-from sealdex.store.set_change import change_facts
-from sealdex.store.state import State
+from sealdex.store.database import State
+from sealdex.store.transaction import change_facts
 
 GREETER = """
 class Plugin:

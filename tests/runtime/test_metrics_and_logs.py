@@ -16,8 +16,8 @@ from sealdex.cli.main import main
 from sealdex.metrics import Metrics
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, PluginManager
-from sealdex.runtime.service_state import ServiceFolder, ServiceState
-from sealdex.store.state import State
+from sealdex.runtime.services.state import ServiceFolder, ServiceState
+from sealdex.store.database import State
 
 
 def values(text: str) -> dict[str, float]:

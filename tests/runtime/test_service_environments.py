@@ -11,8 +11,8 @@ from support.plugin_store import PluginStore
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.supervisor import Patience
-from sealdex.store.set_change import remove_versions
+from sealdex.runtime.services.supervisor import Patience
+from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
 QUICK = Patience(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
@@ -60,7 +60,7 @@ def test_an_environment_of_its_own_on_request_only(
 
 
 def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sealdex.runtime.environments.sys.executable", "/bin/false")
+    monkeypatch.setattr("sealdex.runtime.virtualenv.sys.executable", "/bin/false")
     plugins.install("speech/echo", "1.0.0", {"requirements.txt": "x"}, service={"command": ["x"]})
     with pytest.raises(InstallError, match="making the environment"):
         Services(plugins.store).plan(ECHO, with_env=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from support.plugin_store import PluginStore
 
 from sealdex.model.ids import PluginId
-from sealdex.runtime.service_log import LogFile, follow
-from sealdex.runtime.service_state import ServiceFolder
+from sealdex.runtime.services.log import LogFile, follow
+from sealdex.runtime.services.state import ServiceFolder
 
 ECHO = PluginId("speech", "echo")
 

@@ -13,9 +13,9 @@ from support.plugin_store import PluginStore
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.service_needs import in_stopping_order, needed_services, see_to, unmet
-from sealdex.runtime.service_state import ServiceFolder, ServiceState
-from sealdex.runtime.supervisor import Patience
+from sealdex.runtime.services.dependencies import in_stopping_order, needed_services, see_to, unmet
+from sealdex.runtime.services.state import ServiceFolder, ServiceState
+from sealdex.runtime.services.supervisor import Patience
 
 WORKER = "import time\nprint('working', flush=True)\nwhile True: time.sleep(0.05)"
 APP, BASE, STORE = (PluginId("speech", name) for name in ("app", "base", "store"))

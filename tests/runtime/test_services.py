@@ -20,14 +20,14 @@ from support.plugin_store import PluginStore
 
 from sealdex.cli.main import main
 from sealdex.errors import NotFoundError, UsageError
-from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.process_group import end_group, process_identity
-from sealdex.runtime.service_plan import free_port, plan_service
-from sealdex.runtime.service_state import ServiceFolder, ServiceState
-from sealdex.runtime.supervisor import Patience, Supervisor
-from sealdex.store.state import State
+from sealdex.runtime.process.group import end_group, process_identity
+from sealdex.runtime.services.plan import free_port, plan_service
+from sealdex.runtime.services.state import ServiceFolder, ServiceState
+from sealdex.runtime.services.supervisor import Patience, Supervisor
+from sealdex.store.database import State
+from sealdex.store.manifests import installed_manifest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "speech" / "echo-service" / "src"
 ECHO = PluginId("speech", "echo")

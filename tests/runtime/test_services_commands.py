@@ -22,9 +22,9 @@ from support.plugin_store import PluginStore
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.process_group import process_identity
-from sealdex.runtime.service_state import ServiceFolder, ServiceState
-from sealdex.runtime.supervisor import Patience
+from sealdex.runtime.process.group import process_identity
+from sealdex.runtime.services.state import ServiceFolder, ServiceState
+from sealdex.runtime.services.supervisor import Patience
 
 ECHO = PluginId("speech", "echo")
 WORKER = "import os, time\nprint('working', os.environ.get('TOKEN', ''), flush=True)\nwhile True: time.sleep(0.05)"
@@ -161,8 +161,8 @@ def test_what_the_service_started_is_found_when_both_it_and_its_supervisor_are_g
 
 
 def test_rolling_back_leaves_the_version_that_runs_in_its_place(plugins: PluginStore, sealdex: Command) -> None:
-    from sealdex.store.set_change import changing  # noqa: PLC0415  # only here
-    from sealdex.store.state import Facts, Member  # noqa: PLC0415  # only here
+    from sealdex.store.database import Facts, Member  # noqa: PLC0415  # only here
+    from sealdex.store.transaction import changing  # noqa: PLC0415  # only here
 
     worker(plugins)
     with changing(plugins.store, "install speech/echo@1.1.0") as change:

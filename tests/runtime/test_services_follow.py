@@ -18,12 +18,12 @@ from support.plugin_store import PluginStore
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.service_plan import free_port
-from sealdex.runtime.service_state import ServiceFolder, ServiceState
-from sealdex.runtime.supervisor import Patience, Supervisor
-from sealdex.store.holds import holders
-from sealdex.store.set_change import remove_versions
-from sealdex.store.state import State
+from sealdex.runtime.services.plan import free_port
+from sealdex.runtime.services.state import ServiceFolder, ServiceState
+from sealdex.runtime.services.supervisor import Patience, Supervisor
+from sealdex.store.database import State
+from sealdex.store.leases import holders
+from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
 QUICK = Patience(

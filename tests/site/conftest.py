@@ -8,7 +8,7 @@ import pytest
 from support.site_pages import NOW, Publish
 from support.source_trees import Tree, ids
 
-from registry_builder.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
 from registry_builder.storage import Storage
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.source_trees import Tree
 
-from registry_builder.site.live import LiveSite
+from registry_builder.site.preview.live import LiveSite
 from registry_builder.site.templates import Templates
 from registry_builder.source.config import SiteSection
 

@@ -10,10 +10,10 @@ import pytest
 from support.site_pages import NOW, Publish
 from support.source_trees import Tree
 
-from registry_builder.publish import open_publisher
-from registry_builder.refresh import refresh
-from registry_builder.site.addresses import ListName
-from registry_builder.site.lists import cut, list_pages
+from registry_builder.publication.publish import open_publisher
+from registry_builder.publication.refresh import refresh
+from registry_builder.site.list_pages import cut, list_pages
+from registry_builder.site.urls import ListName
 from registry_builder.storage import Body
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import UnavailableError
@@ -35,7 +35,7 @@ def without_empty(files: dict[str, bytes]) -> dict[str, bytes]:
 
 def full_build(tree: Tree, tmp_path: Path) -> dict[str, bytes]:
     """Return the site of the tree as a first publish elsewhere writes it."""
-    from registry_builder.publish import publish  # noqa: PLC0415  # the fixture of this name is another
+    from registry_builder.publication.publish import publish  # noqa: PLC0415  # the fixture of this name is another
 
     place = tmp_path / f"full-{len(list(tmp_path.iterdir()))}"
     storage = FolderStorage(place)
@@ -149,7 +149,7 @@ def test_a_refresh_makes_nobody_write_the_whole_site(tree: Tree, run: Publish) -
     later = NOW + timedelta(days=70)  # the snapshot and the bins are within their signing windows
     publisher = open_publisher(tree.load(), "public", clock=lambda: later, use_memory=False, allow_expired=True)
     refresh(publisher)
-    from registry_builder.publish import publish  # noqa: PLC0415  # the fixture of this name is another
+    from registry_builder.publication.publish import publish  # noqa: PLC0415  # the fixture of this name is another
 
     after = publish(open_publisher(tree.load(), "public", clock=lambda: later, use_memory=False))
     assert set(after.pages) <= {"index.html", "search/catalogue.json"}

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import click
 
 from registry_builder.cli.main import group as builder
-from sealdex.cli.commands import cli as client
+from sealdex.cli.command_table import cli as client
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PROGRAMS: dict[str, click.Group] = {"sealdex": client, "sealdex-builder": builder}

@@ -9,7 +9,7 @@ from support.archives import (
     tree,
 )
 
-from sealdex.unpack import (
+from sealdex.archive.unpack import (
     RefusedArchiveError,
     UnpackLimits,
     unpack,

@@ -10,10 +10,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from registry_builder.authoring.scaffold import init_tree
 from registry_builder.cli.main import PROGRAM, group
-from registry_builder.source.lint import lint
+from registry_builder.source.lint.tree import lint
 from registry_builder.source.load import load_tree
-from registry_builder.source.scaffold import init_tree
 from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.cli.errors import run
 

@@ -19,8 +19,8 @@ from support.plugin_registry import PluginRegistry
 
 from sealdex.cli.main import main
 from sealdex.store.cache import ContentCache
+from sealdex.store.cache_gc import tidy
 from sealdex.store.cache_policy import CacheLimits
-from sealdex.store.cache_upkeep import tidy
 from sealdex.store.layout import Store
 
 APP, BASE = "acme/app", "acme/base"

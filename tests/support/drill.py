@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.refresh import refresh
-from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
-from registry_builder.signing.keys import create_key, register_keys
-from registry_builder.signing.roles import utc_now
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.refresh import refresh
+from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.metadata import utc_now
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from registry_builder.storage.folder import FolderStorage

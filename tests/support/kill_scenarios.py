@@ -14,16 +14,16 @@ from support.installing import PLUGIN, make_release
 from support.kill_runner import Scenario
 from support.store_truth import disagreements
 
-from sealdex.deploying import deploy, finish_killed
 from sealdex.errors import NotFoundError, UsageError
-from sealdex.install import install
-from sealdex.restoring import roll_back_with_cache
+from sealdex.install.install import install
+from sealdex.install.rollback import roll_back_with_cache
+from sealdex.install.transaction import deploy, finish_killed
+from sealdex.store.activation import remove, switch
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_upkeep import verify_files
-from sealdex.store.changes import remove, switch
+from sealdex.store.cache_gc import verify_files
 from sealdex.store.installations import current_version_named, installations
 from sealdex.store.layout import Store
-from sealdex.store.set_change import remove_versions, roll_back
+from sealdex.store.transaction import remove_versions, roll_back
 from sealdex.store.verify import verify_installation
 
 

@@ -9,11 +9,11 @@ from typing import Any
 from support.installing import make_release
 from support.store_truth import left_over
 
-from sealdex.deploying import Job
+from sealdex.install.transaction import Job
 from sealdex.model.ids import PluginId
+from sealdex.store.database import State
 from sealdex.store.installations import current_version_named, installations
 from sealdex.store.layout import Store
-from sealdex.store.state import State
 from sealdex.store.verify import verify_installation
 
 PLUGINS = (PluginId("acme", "app"), PluginId("other", "tool"))

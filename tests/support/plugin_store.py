@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from support.archives import make_archive
 
-from sealdex.install import InstallRequest, install
+from sealdex.install.install import InstallRequest, install
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import ArtifactEntry
 from sealdex.model.release import PublishedManifest
-from sealdex.store.changes import switch
+from sealdex.store.activation import switch
 from sealdex.store.installations import Installation
 from sealdex.store.layout import Store
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from registry_builder.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3

@@ -10,7 +10,7 @@ from pathlib import Path
 from posixpath import normpath
 from urllib.parse import unquote, urlsplit
 
-from registry_builder.publish import PublishResult
+from registry_builder.publication.publish import PublishResult
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 

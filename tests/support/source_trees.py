@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from registry_builder.signing.dev import make_dev_trust
+from registry_builder.signing.dev_keys import make_dev_trust
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
 from sealdex.model.ids import PluginId, parse_plugin_id

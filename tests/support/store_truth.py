@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from sealdex.model.ids import PluginId
+from sealdex.store.database import Facts, State
 from sealdex.store.installations import current_version_named, installations, look_over
 from sealdex.store.layout import Store
-from sealdex.store.set_change import facts_of
-from sealdex.store.state import Facts, State
+from sealdex.store.transaction import facts_of
 from sealdex.store.verify import verify_installation
 
 

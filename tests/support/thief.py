@@ -10,7 +10,7 @@ from typing import Any
 from support.drill import Drill
 from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets, Timestamp
 
-from registry_builder.signing.roles import bin_of
+from registry_builder.signing.metadata import bin_of
 
 
 class Thief:

@@ -35,12 +35,12 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization.json import JSONSerializer
 
-from sealdex.bundle import MAX_BUNDLE_BYTES
 from sealdex.model.catalogue import CatalogueRow, CatalogueShard, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry, index_target
-from sealdex.trust.marks import REALM_FIELD, ROLE_FIELD
+from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES
+from sealdex.trust.role_marks import REALM_FIELD, ROLE_FIELD
 
 LONG = timedelta(days=30)
 BUNDLE = "metadata/recent.bundle"

@@ -16,11 +16,11 @@ from sealdex.cli.group import output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
 from sealdex.errors import UsageError
-from sealdex.observing import Observer
+from sealdex.events import Observer
 
 if TYPE_CHECKING:
     from sealdex.client import Client
-    from sealdex.config import Config
+    from sealdex.config.config import Config
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
@@ -48,7 +48,7 @@ class Context:
 
     def config(self) -> Config:
         """Read the configuration."""
-        from sealdex.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
+        from sealdex.config.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
 
         return self._adjusted(load_config(self.config_path, self.store, self.settings))
 
@@ -154,7 +154,7 @@ def _keep_options(context: Context) -> None:
     if any(given.values()):
         import shlex  # noqa: PLC0415  # only for who gave an option
 
-        from sealdex.cli.commands import ADVISED  # noqa: PLC0415  # it is what imports this module's users
+        from sealdex.cli.command_table import ADVISED  # noqa: PLC0415  # it is what imports this module's users
 
         said = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
         context.out.keep_options(ADVISED, " ".join(said))
@@ -306,7 +306,7 @@ class ConsoleObserver(Observer):
 
 
 class _Transfer:
-    """One download, as `sealdex.download` reports it."""
+    """One download, as `sealdex.download.download` reports it."""
 
     def __init__(self, observer: ConsoleObserver, name: str) -> None:
         self._observer = observer

@@ -1,5 +1,6 @@
-"""`run` wraps a command line: every error becomes text or JSON and an exit code, by the table in `sealdex.cli.advice`.
+"""`run` wraps a command line: every error becomes text or JSON, and an exit code.
 
+The table from errors to codes is `sealdex.cli.error_table`.
 The text is: what happened, to what, what was left untouched, the command that helps. In json mode it is one document
 on stdout: ``{"error": {"code", "message", "subject", "untouched", "hint", "exit_code"}}``. The table is imported only
 when something fails, since `sealdex list` counts its milliseconds.
@@ -25,7 +26,7 @@ def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
     In json mode the document goes to stdout, unless the command has answered already: then it is text on stderr, so
     that stdout holds one document whatever happens.
     """
-    from sealdex.cli.advice import DEBUG_VARIABLE, report  # noqa: PLC0415  # see the module's docstring
+    from sealdex.cli.error_table import DEBUG_VARIABLE, report  # noqa: PLC0415  # see the module's docstring
 
     shown = report(error, prog)
     if os.environ.get(DEBUG_VARIABLE):

@@ -19,10 +19,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _command(args: list[str], out: Output) -> object:
-    from sealdex.cli.quick import run_quickly  # noqa: PLC0415  # imports are counted here, see that module
+    from sealdex.cli.fast_path import run_quickly  # noqa: PLC0415  # imports are counted here, see that module
 
     if run_quickly(args, out):
         return 0
-    from sealdex.cli.commands import cli  # noqa: PLC0415  # click and all of its own
+    from sealdex.cli.command_table import cli  # noqa: PLC0415  # click and all of its own
 
     return cli.main(args, prog_name=PROG, standalone_mode=False, obj=out)

@@ -27,7 +27,7 @@ def say_what_is_outdated(client: Client, out: Output) -> None:
     mark = client.config.store / MARK_NAME
     if client.offline or not settings.auto_check_update or _is_recent(mark, settings.update_check_interval):
         return
-    from sealdex.updating import outdated  # noqa: PLC0415  # only for who wants to know
+    from sealdex.update import outdated  # noqa: PLC0415  # only for who wants to know
 
     try:
         mark.touch()

@@ -29,8 +29,8 @@ class Environment(Struct, frozen=True, omit_defaults=True):
     """Facts and labels of a host.
 
     Attributes:
-        labels: label key to value; ``os``, ``arch`` and what `sealdex.host_facts` finds are detected, configuration
-            adds the rest and overrides.
+        labels: label key to value; ``os``, ``arch`` and what `sealdex.config.host_facts` finds are detected,
+            configuration adds the rest and overrides.
         tags: compatibility tags the host offers, such as ``cuda-11.8``.
         host_version: version of the host program that plugins load into; None when it doesn't say.
     """
@@ -51,7 +51,7 @@ class Environment(Struct, frozen=True, omit_defaults=True):
 
 
 def detect_environment() -> Environment:
-    """Read ``os`` and ``arch`` of the running host, in the spelling that Go and OCI use; see `sealdex.host_facts`."""
+    """Read ``os`` and ``arch`` of the running host, as Go and OCI spell them; see `sealdex.config.host_facts`."""
     os_name = {"linux": "linux", "darwin": "darwin", "win32": "windows", "cygwin": "windows"}.get(
         sys.platform, sys.platform
     )

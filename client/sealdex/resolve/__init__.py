@@ -3,8 +3,8 @@
 Pure: documents come through a callback, and nothing here touches a network or a file.
 """
 
-from sealdex.resolve.choosing import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
-from sealdex.resolve.explaining import (
+from sealdex.resolve.eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
+from sealdex.resolve.explain import (
     Explanation,
     NothingFitsError,
     PassedOver,
@@ -13,7 +13,7 @@ from sealdex.resolve.explaining import (
     nearest,
 )
 from sealdex.resolve.requests import PINNED, Request, Want, parse_request
-from sealdex.resolve.solving import Choice, Documents, Keeping, Patience, Resolution, resolve
+from sealdex.resolve.resolver import Choice, Documents, Keeping, Patience, Resolution, resolve
 
 __all__ = [
     "PINNED",

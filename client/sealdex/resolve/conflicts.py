@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sealdex.model.ids import PluginId
-from sealdex.resolve.explaining import Explanation, explain
+from sealdex.resolve.explain import Explanation, explain
 from sealdex.resolve.requests import Want
 from sealdex.resolve.solver import ABSENT
 from sealdex.resolve.universe import Demand, Universe

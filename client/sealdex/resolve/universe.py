@@ -15,7 +15,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
-from sealdex.resolve.choosing import Policy, Verdict, judge_everywhere, newest_first
+from sealdex.resolve.eligibility import Policy, Verdict, judge_everywhere, newest_first
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
 from sealdex.resolve.solver import ABSENT, Incompatibility
 

@@ -15,21 +15,21 @@ are imported when they are first used.
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-    from sealdex.runtime.job_model import Job, JobResult, PluginExecutionResult, load_job
+    from sealdex.runtime.job_schema import Job, JobResult, PluginExecutionResult, load_job
     from sealdex.runtime.jobs import run_job
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
-    from sealdex.runtime.services import Services
-    from sealdex.runtime.watching import Watcher
+    from sealdex.runtime.services.api import Services
+    from sealdex.runtime.watcher import Watcher
 
 _HOMES = {
     "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
-    "job_model": ("Job", "JobResult", "PluginExecutionResult", "load_job"),
+    "job_schema": ("Job", "JobResult", "PluginExecutionResult", "load_job"),
     "jobs": ("run_job",),
     "manager": ("PluginManager",),
     "plugin": ("PluginContext", "PluginState", "PluginStatus"),
-    "services": ("Services",),
-    "watching": ("Watcher",),
+    "services.api": ("Services",),
+    "watcher": ("Watcher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

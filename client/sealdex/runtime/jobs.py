@@ -23,16 +23,16 @@ from typing import Any
 
 from sealdex.client import Client
 from sealdex.errors import SealdexError, UsageError, VerificationError
-from sealdex.manifests import installed_manifest
 from sealdex.runtime.errors import MethodNotFoundError, PluginError
-from sealdex.runtime.job_model import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
+from sealdex.runtime.job_schema import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
-from sealdex.runtime.process_group import ProcessGroup, pump
-from sealdex.store.holds import JOB, hold
+from sealdex.runtime.process.group import ProcessGroup, pump
+from sealdex.store.database import StoredStatus
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store
-from sealdex.store.state import StoredStatus
+from sealdex.store.leases import JOB, hold
+from sealdex.store.manifests import installed_manifest
 from sealdex.store.verify import verify_installation, worse_than_extra
 
 LOAD_STAGE = "load"

@@ -15,21 +15,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from sealdex.config import load_config
+from sealdex.config.config import load_config
 from sealdex.errors import NotFoundError, SealdexError, UsageError
+from sealdex.events import Observer
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.observing import Observer
-from sealdex.places import store_folder
-from sealdex.runtime.backoff import BackOff
+from sealdex.paths import store_folder
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.loading import Loader, close
-from sealdex.runtime.noting import Notes
+from sealdex.runtime.loader import Loader, close
 from sealdex.runtime.plugin import PluginState, PluginStatus, StatusKeeper
+from sealdex.runtime.plugin_table import Crashes, Entry, Serving
+from sealdex.runtime.process.backoff import BackOff
 from sealdex.runtime.process_plugin import CALL_TIMEOUT_S
-from sealdex.runtime.serving import Crashes, Entry, Serving
-from sealdex.runtime.watching import Watcher
+from sealdex.runtime.status_recorder import Notes
+from sealdex.runtime.watcher import Watcher
+from sealdex.store.database import StoredStatus
 from sealdex.store.layout import Store
-from sealdex.store.state import StoredStatus
 
 # a host that calls waits for nothing but the start itself, so fewer tries than for a service
 _RESTARTS = BackOff(max_restarts=5)

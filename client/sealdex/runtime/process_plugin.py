@@ -22,11 +22,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
 from sealdex.runtime.plugin import Fault, PluginContext, plugin_logger
-from sealdex.runtime.process_group import ProcessGroup, pump
+from sealdex.runtime.process.group import ProcessGroup, pump
 from sealdex.runtime.protocol import (
     MAX_MESSAGE_BYTES,
     METHOD_NOT_FOUND,
@@ -39,6 +38,7 @@ from sealdex.runtime.protocol import (
     request,
 )
 from sealdex.store.installations import Installation
+from sealdex.store.manifests import installed_manifest
 
 CALL_TIMEOUT_S = 60.0
 SHUTDOWN_TIMEOUT_S = 2.0

@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from sealdex.foreign_json import json_values
+from sealdex.model.foreign_json import json_values
 
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 1024 * 1024

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sealdex.errors import SealdexError
-from sealdex.manifests import installed_manifest
 from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-from sealdex.runtime.namespaces import PluginNamespace
+from sealdex.runtime.module_namespace import PluginNamespace
 from sealdex.runtime.plugin import PluginContext, failure_text
 from sealdex.store.installations import Installation
+from sealdex.store.manifests import installed_manifest
 
 T = TypeVar("T")
 

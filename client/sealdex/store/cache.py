@@ -5,12 +5,12 @@
             ab/
                 ab12...            a whole file, mode 0644; it got this name only after its digest matched
                 ab12....part       the bytes so far of one on its way
-                ab12....part.json  where they come from: {"url", "etag", "contiguous"}, see `sealdex.store.cache_files`
+                ab12....part.json  where they come from: {"url", "etag", "contiguous"}, see `sealdex.store.cache_entry`
                 ab12....uses       when it was put there (seconds since the epoch), and a dot for each time it was used
                 ab12....lock       held by the process that fetches it; empty, and goes when the file does
 
 ``sha256/ab`` is the first byte of the digest, so that no folder gets too long. A file's modification time is when it
-was last used: that is what a least-recently-used clean-up goes by (`sealdex.store.cache_upkeep`).
+was last used: that is what a least-recently-used clean-up goes by (`sealdex.store.cache_gc`).
 
 What stands under a final name was right when it was put there, which is no promise about today: disks rot, and others
 may write to a shared cache. So nothing is handed out from here unhashed: ``verified`` re-reads the file (1.8 GB/s),
@@ -26,7 +26,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sealdex.errors import VerificationError
-from sealdex.store.cache_files import FILE_MODE, Partial, companion, note_added, note_use
+from sealdex.store.cache_entry import FILE_MODE, Partial, companion, note_added, note_use
 from sealdex.store.hashing import NO_FOLLOW, hash_of, is_digest, is_regular, open_to_read
 
 if TYPE_CHECKING:

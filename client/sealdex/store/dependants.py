@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from typing import NamedTuple
 
 from sealdex.errors import InstallError, SealdexError
-from sealdex.manifests import installed_manifest
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version
+from sealdex.store.database import DISABLED, Facts, Member, State
 from sealdex.store.installations import Installation, current, find_installation, installations
 from sealdex.store.layout import Store
-from sealdex.store.removed import kept_record
-from sealdex.store.state import DISABLED, Facts, Member, State
+from sealdex.store.manifests import installed_manifest
+from sealdex.store.tombstones import kept_record
 
 
 class Need(NamedTuple):

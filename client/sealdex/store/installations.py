@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 
-from sealdex.foreign_json import json_values
+from sealdex.model.foreign_json import json_values
 from sealdex.model.precedence import version_sort_key
 from sealdex.store.layout import CURRENT_NAME, FILES_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
 

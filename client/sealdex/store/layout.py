@@ -13,14 +13,14 @@
         staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
         staging/<random>.lock                held by the process at work
         locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
-        holds/<namespace>/<name>/<version>/  files locked by who uses that version (sealdex.store.holds)
-        locks/.change                        held while a set of plugins changes (sealdex.store.set_change)
-        host-id                              random; decides about staged rollouts (sealdex.store.host)
-        ensured/<number>.json                what `ensure` found in place (sealdex.project.stamp)
+        holds/<namespace>/<name>/<version>/  files locked by who uses that version (sealdex.store.leases)
+        locks/.change                        held while a set of plugins changes (sealdex.store.transaction)
+        host-id                              random; decides about staged rollouts (sealdex.store.host_id)
+        ensured/<number>.json                what `ensure` found in place (sealdex.lockfile.freshness)
         builtin/                             preinstalled plugins
-        run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.service_state)
+        run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.services.state)
         envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
-        removed/<namespace>/<name>/<version>/  receipt and manifest of what was taken out (sealdex.store.removed)
+        removed/<namespace>/<name>/<version>/  receipt and manifest of what was taken out (sealdex.store.tombstones)
         state.db                             enabled, disabled, pins, history
 
 The store belongs to one user and is written by nobody else: who may write to it can change what was installed, and

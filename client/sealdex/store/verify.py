@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from sealdex.archive.writing import UnpackedFile
+from sealdex.archive.tree_writer import UnpackedFile
 from sealdex.model.decode import decode_as
 from sealdex.store.hashing import hash_of_regular
 from sealdex.store.installations import Damaged, Installation, files_list_path, find_installation

@@ -10,7 +10,7 @@ import json
 import os
 import time
 
-from sealdex.foreign_json import json_values
+from sealdex.model.foreign_json import json_values
 from sealdex.store.installations import installed_versions
 
 TYPE_CHECKING = False  # as type checkers read it, without the import

@@ -17,11 +17,11 @@ import msgspec
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 
-from sealdex.bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.errors import SealdexError, UnavailableError
 from sealdex.model.decode import decode_as
 from sealdex.transport import HttpStatusError, TooLargeError, Transport
-from sealdex.trust.marks import file_problem
+from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
+from sealdex.trust.role_marks import file_problem
 
 BUNDLE_NAME = "recent.bundle"
 BUNDLE_GRACE_S = 1.0
@@ -92,7 +92,7 @@ class OnlineFetcher(FetcherInterface):
     def __init__(self, transport: Transport, metadata_url: str, max_bytes: int, realm: str | None) -> None:
         """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` bounds files asked for as companions.
 
-        ``realm`` is the pinned root's, see `sealdex.trust.marks`.
+        ``realm`` is the pinned root's, see `sealdex.trust.role_marks`.
         """
         self._transport = transport
         self._base = metadata_url

@@ -41,7 +41,7 @@ from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, in
 from sealdex.transport import Transport, public_url
 from sealdex.trust.documents import DocumentStore
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
-from sealdex.trust.holder import holder_of, note_holder
+from sealdex.trust.lock_holder import holder_of, note_holder
 from sealdex.trust.roots import fingerprint
 from sealdex.trust.session import TrustSession
 

@@ -14,11 +14,11 @@ from tuf.ngclient.config import UpdaterConfig
 from tuf.ngclient.updater import Updater
 
 from sealdex.errors import ConfigError
-from sealdex.foreign_json import json_values
+from sealdex.model.foreign_json import json_values
 from sealdex.transport import Transport
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
-from sealdex.trust.marks import REALM_FIELD, mark_problem
+from sealdex.trust.role_marks import REALM_FIELD, mark_problem
 
 T = TypeVar("T")
 

@@ -1,8 +1,8 @@
 """Sigstore identities as TUF keys: metadata signed by who can log in as somebody, verified offline.
 
 `securesystemslib` has this kind of key, but asks Sigstore's servers at each verification and takes part only where it
-is registered. This one is verified by `sealdex.sigstore_bundles`, with the trust root that the library ships. Without
-the extra ``sigstore`` such a signature doesn't count; other keys of the role still do.
+is registered. This one is verified by `sealdex.trust.sigstore_bundles`, with the trust root that the library ships.
+Without the extra ``sigstore`` such a signature doesn't count; other keys of the role still do.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import KEY_FOR_TYPE_AND_SCHEME, SigstoreKey
 
-from sealdex.attestation_policy import AcceptedIdentity
+from sealdex.config.attestation_policy import AcceptedIdentity
 from sealdex.errors import SealdexError
-from sealdex.sigstore_bundles import BundleVerifier, is_installed
+from sealdex.trust.sigstore_bundles import BundleVerifier, is_installed
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signature

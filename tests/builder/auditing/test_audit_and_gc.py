@@ -10,13 +10,13 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder import gc
-from registry_builder.audit import audit
-from registry_builder.publish import open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.signing.roles import utc_now
+from registry_builder.maintenance import gc
+from registry_builder.maintenance.audit import audit
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.signing.metadata import utc_now
 from registry_builder.storage import Body, Storage, headers_for
-from registry_builder.storage.inventory import inventory_of
+from registry_builder.storage.listing import inventory_of
 from sealdex.errors import SealdexError, VerificationError
 
 Opened = Callable[..., Publisher]

@@ -10,19 +10,19 @@ import pytest
 from support.source_trees import Tree
 from tuf.api.metadata import Metadata, Targets
 
-from registry_builder import gc
-from registry_builder.audit import Audit, audit
-from registry_builder.claim_signing import sign_claim
-from registry_builder.publish import open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
-from registry_builder.signing.keys import create_key, register_keys
-from registry_builder.signing.roles import utc_now
+from registry_builder.baseline.documents import TamperedError
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
+from registry_builder.maintenance import gc
+from registry_builder.maintenance.audit import Audit, audit
+from registry_builder.publication.claim_signing import sign_claim
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.metadata import utc_now
 from registry_builder.signing.signers import Keyring, load_signer
 from registry_builder.source.config import read_config
 from registry_builder.storage import Body, headers_for, open_storage
-from registry_builder.storage.inventory import inventory_of
-from registry_builder.verified import TamperedError
+from registry_builder.storage.listing import inventory_of
 from sealdex.errors import VerificationError
 
 Opened = Callable[..., Publisher]

@@ -17,10 +17,10 @@ from support.caching_cdn import caching_cdn
 from support.s3_server import S3Server
 from support.source_trees import Tree
 
-from registry_builder.posture import Finding, _bucket, look_over, policy_problems
-from registry_builder.publish import open_publisher, publish
-from registry_builder.signing.roles import utc_now
-from registry_builder.state_fetcher import TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import TIMESTAMP_KEY
+from registry_builder.maintenance.doctor import Finding, _bucket, look_over, policy_problems
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.signing.metadata import utc_now
 from registry_builder.storage import Body, headers_for, open_storage
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from support.source_trees import Tree
 
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.signing.roles import bin_of
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.signing.metadata import bin_of
 from registry_builder.storage import Storage, open_storage
-from registry_builder.storage.by_url import UrlStorage
-from registry_builder.storage.inventory import inventory_of
+from registry_builder.storage.http import UrlStorage
+from registry_builder.storage.listing import inventory_of
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import index_target
 from sealdex.transport import Transport

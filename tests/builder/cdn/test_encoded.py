@@ -12,13 +12,13 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from tuf.ngclient import Updater
 
-from registry_builder.audit import audit
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.publisher import Publisher
+from registry_builder.baseline.documents import TamperedError
+from registry_builder.maintenance.audit import audit
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
 from registry_builder.storage import Body, headers_for, open_storage
-from registry_builder.storage.inventory import inventory_of
+from registry_builder.storage.listing import inventory_of
 from registry_builder.storage.s3 import S3Storage
-from registry_builder.verified import TamperedError
 from sealdex.errors import VerificationError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import index_target

@@ -12,18 +12,18 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from tuf.api.metadata import Root
 
-from registry_builder.signing.ceremony import load_ceremony
-from registry_builder.signing.ceremony_steps import (
+from registry_builder.ceremony.ceremony import load_ceremony
+from registry_builder.ceremony.steps import (
     Wanted,
     abort_ceremony,
     finish_ceremony,
     sign_ceremony,
     start_ceremony,
 )
-from registry_builder.signing.keys import create_key, register_keys
-from registry_builder.signing.roles import realm_marker
+from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.metadata import realm_marker
+from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.signing.signers import Keyring
-from registry_builder.signing.trust import load_trust
 from registry_builder.source.config import read_config
 from sealdex.errors import ConfigError, SealdexError, UsageError, VerificationError
 

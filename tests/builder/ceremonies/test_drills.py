@@ -16,14 +16,14 @@ from support.source_trees import Tree
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Targets, Timestamp
 
-from registry_builder.claim_signing import sign_claim
+from registry_builder.authoring.lifecycle import yank
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
 from registry_builder.compile.removed_events import EventsRemovedError
-from registry_builder.refresh import refresh
-from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
+from registry_builder.maintenance.status import realm_status
+from registry_builder.publication.claim_signing import sign_claim
+from registry_builder.publication.refresh import refresh
 from registry_builder.source.config import read_config
-from registry_builder.source.lifecycle import yank
 from registry_builder.source.load import load_tree
-from registry_builder.status import realm_status
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
 

@@ -8,10 +8,10 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 from tuf.api.metadata import Metadata, Root
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
-from registry_builder.signing.dev import DEV_ROLE_KEYS
-from registry_builder.signing.keys import create_key, register_keys
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.signing.dev_keys import DEV_ROLE_KEYS
+from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from registry_builder.storage.folder import FolderStorage

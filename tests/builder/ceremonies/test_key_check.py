@@ -9,10 +9,10 @@ from securesystemslib.signer import Signature
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
+from registry_builder.cli.markdown_ceremony import keys_markdown
 from registry_builder.signing.key_check import RoleKeys, why_it_cannot_sign
-from registry_builder.signing.keys import create_key, register_keys
+from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.signers import Keyring
-from registry_builder.signing_summary import keys_markdown
 from registry_builder.source.config import read_config
 
 

@@ -21,8 +21,8 @@ from support.components import missing, program
 from support.drill import Drill
 from support.source_trees import Tree
 
-from registry_builder.signing.ceremony_steps import Wanted
-from registry_builder.signing.keys import create_key, import_key, register_keys
+from registry_builder.ceremony.steps import Wanted
+from registry_builder.signing.key_registration import create_key, import_key, register_keys
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from sealdex.errors import ConfigError, UsageError

@@ -15,14 +15,14 @@ from support.thief import Thief
 from support.watched_storage import WatchedStorage
 from tuf.api.metadata import Metadata, Targets
 
-from registry_builder.audit import audit
-from registry_builder.claim_signing import sign_claim
-from registry_builder.publish import open_publisher
-from registry_builder.recovery import RecoveryResult, recover
-from registry_builder.remains import HIGHEST_VERSION
-from registry_builder.signing.ceremony_steps import Wanted
+from registry_builder.ceremony.steps import Wanted
+from registry_builder.maintenance.audit import audit
+from registry_builder.maintenance.recovery import RecoveryResult, recover
+from registry_builder.maintenance.untrusted_state import HIGHEST_VERSION
+from registry_builder.publication.claim_signing import sign_claim
+from registry_builder.publication.publish import open_publisher
 from sealdex import Client
-from sealdex.config import Config, ConfigDocument, RegistrySection
+from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, SealdexError
 
 ONLINE = ("packages", "catalog", "snapshot", "timestamp")

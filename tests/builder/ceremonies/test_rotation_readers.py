@@ -16,8 +16,8 @@ from support.stock_client import StockClient
 from support.watched_storage import WatchedStorage
 from tuf.api.metadata import Metadata, Root
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.signing.ceremony_steps import Wanted
+from registry_builder.ceremony.steps import Wanted
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.storage import ObjectMissingError, Storage, StoredObject
 
 ONLINE = {"snapshot": ("new",), "timestamp": ("new",)}

@@ -13,13 +13,13 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.workflows import git
 
-from registry_builder.signing import branch as signing_branch
-from registry_builder.signing import due
-from registry_builder.signing.branch import take_ceremony
-from registry_builder.signing.ceremony import load_ceremony
-from registry_builder.signing.ceremony_steps import Wanted, sign_ceremony, start_ceremony
-from registry_builder.signing.keys import create_key, register_keys
-from registry_builder.signing.roles import utc_now
+from registry_builder.ceremony import branch as signing_branch
+from registry_builder.ceremony import due
+from registry_builder.ceremony.branch import take_ceremony
+from registry_builder.ceremony.ceremony import load_ceremony
+from registry_builder.ceremony.steps import Wanted, sign_ceremony, start_ceremony
+from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.metadata import utc_now
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
 from sealdex.errors import ConfigError, NotFoundError, UsageError

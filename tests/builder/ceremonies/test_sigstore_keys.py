@@ -21,12 +21,12 @@ from support.drill import Drill
 from support.private_sigstore import PrivateSigstore, statement
 from support.source_trees import Tree
 
-from registry_builder.signing.ceremony_steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
-from registry_builder.signing.keys import import_key, register_keys
+from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
+from registry_builder.signing.key_registration import import_key, register_keys
 from registry_builder.signing.signers import Keyring, public_key
 from registry_builder.source.config import read_config
 from sealdex import Client
-from sealdex.config import Config, ConfigDocument, RegistrySection
+from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, UsageError, VerificationError
 from sealdex.trust.sigstore_key import SigstoreIdentityKey
 

@@ -12,8 +12,8 @@ from support.thief import Thief
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets, Timestamp
 
-from registry_builder.claim_signing import sign_claim
-from registry_builder.signing.ceremony_steps import Wanted
+from registry_builder.ceremony.steps import Wanted
+from registry_builder.publication.claim_signing import sign_claim
 from sealdex.errors import VerificationError
 
 

@@ -10,9 +10,9 @@ from support.builder_cli import call, document
 from support.drill import Drill
 from support.source_trees import Tree
 
-from registry_builder.claim_signing import sign_claim
-from registry_builder.signing.ceremony_steps import Wanted
-from registry_builder.source.lifecycle import yank
+from registry_builder.authoring.lifecycle import yank
+from registry_builder.ceremony.steps import Wanted
+from registry_builder.publication.claim_signing import sign_claim
 from sealdex.model.ids import PluginId
 
 WAITS = {

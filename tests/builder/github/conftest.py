@@ -11,14 +11,14 @@ import pytest
 from support.s3_server import S3Server
 from support.workflows import GitHub, Scene, git
 
-from registry_builder.signing.dev import make_dev_trust
-from registry_builder.source.github import write_workflows
-from registry_builder.source.scaffold import init_tree
+from registry_builder.authoring.github import write_workflows
+from registry_builder.authoring.scaffold import init_tree
+from registry_builder.signing.dev_keys import make_dev_trust
 
 ONLINE = ("online", "packages", "catalog")
 _CLOCK = """\
 import datetime, os
-import registry_builder.signing.roles as roles
+import registry_builder.signing.metadata as roles
 _now, _days = roles.utc_now, int(os.environ["TEST_DAYS"])
 roles.utc_now = lambda: _now() + datetime.timedelta(days=_days)
 """

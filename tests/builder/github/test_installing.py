@@ -19,8 +19,8 @@ import yaml
 from support.authoring import builder
 from support.components import missing
 
-from registry_builder.source.github import FILES, RECORD
-from registry_builder.source.github_install import DEPENDENCIES, DISTRIBUTIONS, PROGRAMS, Programs
+from registry_builder.authoring.github import FILES, RECORD
+from registry_builder.authoring.github_install import DEPENDENCIES, DISTRIBUTIONS, PROGRAMS, Programs
 
 REPOSITORY = Path(__file__).parents[3]
 VERSION = "0.2.0"

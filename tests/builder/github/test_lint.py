@@ -16,7 +16,7 @@ from support.authoring import builder
 from support.components import missing
 from support.node_tools import installed, node
 
-from registry_builder.signing.dev import make_dev_trust
+from registry_builder.signing.dev_keys import make_dev_trust
 
 REPOSITORY = Path(__file__).parent.parent.parent.parent
 NODE = Path(__file__).parent / "node"

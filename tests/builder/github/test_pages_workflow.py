@@ -20,9 +20,9 @@ from support.pages_site import PagesFiles
 from support.tree_server import TreeServer
 from support.workflows import GitHub, Job, Scene, git
 
-from registry_builder.signing.dev import make_dev_trust
-from registry_builder.source.github import write_workflows
-from registry_builder.source.scaffold import init_tree
+from registry_builder.authoring.github import write_workflows
+from registry_builder.authoring.scaffold import init_tree
+from registry_builder.signing.dev_keys import make_dev_trust
 
 ONLINE = ("online", "packages", "catalog")
 
@@ -45,7 +45,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         clock = tmp_path / "clock"
         clock.mkdir()
         (clock / "sitecustomize.py").write_text(
-            "import datetime, os\nimport registry_builder.signing.roles as roles\n"
+            "import datetime, os\nimport registry_builder.signing.metadata as roles\n"
             "_now, _days = roles.utc_now, int(os.environ['TEST_DAYS'])\n"
             "roles.utc_now = lambda: _now() + datetime.timedelta(days=_days)\n"
         )

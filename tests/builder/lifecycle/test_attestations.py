@@ -20,16 +20,16 @@ from support.builder_cli import call, document
 from support.private_sigstore import GITHUB, PrivateSigstore, statement, workflow
 from support.source_trees import Tree
 
-from registry_builder.prepublish import InvalidReleasesError
-from registry_builder.publish import open_publisher, publish
-from registry_builder.source.lifecycle import attest
-from registry_builder.source.lint import lint
-from sealdex.attestation_policy import AcceptedIdentity, AttestationPolicy, policy_problems
+from registry_builder.authoring.lifecycle import attest
+from registry_builder.publication.checks import InvalidReleasesError
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.source.lint.tree import lint
 from sealdex.cli.main import main
-from sealdex.config import parse_config
+from sealdex.config.attestation_policy import AcceptedIdentity, AttestationPolicy, policy_problems
+from sealdex.config.config import parse_config
 from sealdex.errors import ConfigError, VerificationError
 from sealdex.model.ids import PluginId
-from sealdex.sigstore_bundles import BundleVerifier
+from sealdex.trust.sigstore_bundles import BundleVerifier
 
 SLACK = PluginId("acme", "slack")
 BY = "kim"

@@ -14,8 +14,8 @@ import pytest
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
+from registry_builder.authoring.lifecycle import deprecate, promote, unyank, yank
 from registry_builder.source.event_files import event_file_name, event_name_problem, event_order
-from registry_builder.source.lifecycle import deprecate, promote, unyank, yank
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Severity
 from sealdex.errors import ConfigError

@@ -14,19 +14,19 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.prepublish import InvalidReleasesError
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.source.lifecycle import attest, evaluate, promote, yank
-from registry_builder.source.lint import lint
-from registry_builder.source.status_file import Report
+from registry_builder.authoring.lifecycle import attest, evaluate, promote, yank
+from registry_builder.authoring.status_file import Report
+from registry_builder.publication.checks import InvalidReleasesError
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.source.lint.tree import lint
 from registry_builder.storage.folder import FolderStorage
 from sealdex import Client, NotFoundError, VerificationError
-from sealdex.config import Config, ConfigDocument, RegistrySection
+from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, SealdexError, UsageError
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ReleaseEntry
-from sealdex.search import Query
+from sealdex.resolve.search import Query
 
 SLACK, MAIL = PluginId("acme", "slack"), PluginId("acme", "mail")
 BY = ("--by", "Kim <kim@example.org>")

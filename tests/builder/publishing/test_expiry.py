@@ -17,15 +17,15 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.expiry import expired_roles, reasons_against_recovery
-from registry_builder.markdown_summary import status_markdown
-from registry_builder.memory import Seen
-from registry_builder.publish import open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.refresh import RefreshResult, refresh
-from registry_builder.signing.roles import bin_names, utc_now
-from registry_builder.state import ExpiredStateError
-from registry_builder.status import realm_status
+from registry_builder.baseline.last_seen import Seen
+from registry_builder.baseline.state import ExpiredStateError
+from registry_builder.cli.markdown import status_markdown
+from registry_builder.maintenance.status import realm_status
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.expiry import expired_roles, reasons_against_recovery
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.refresh import RefreshResult, refresh
+from registry_builder.signing.metadata import bin_names, utc_now
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import VerificationError
 

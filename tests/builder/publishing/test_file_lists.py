@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from support.source_trees import Tree
 
-from registry_builder.publish import open_publisher, publish
+from registry_builder.authoring.release import Archive, release
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.source import file_list
-from registry_builder.source.release import Archive, release
 from sealdex.errors import SealdexError
 from sealdex.model.files import FileList
 from sealdex.model.ids import PluginId

@@ -16,12 +16,12 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder import commit as commit_module
+from registry_builder.api import publish as publish_tree
+from registry_builder.authoring.lifecycle import attest, demote, deprecate, evaluate, promote, undeprecate, unyank, yank
+from registry_builder.authoring.status_file import Report
 from registry_builder.compile.removed_events import RemovedEvent
-from registry_builder.pipeline import publish as publish_tree
-from registry_builder.publish import NotAllPublishedError, PublishResult, open_publisher, publish
-from registry_builder.source.lifecycle import attest, demote, deprecate, evaluate, promote, undeprecate, unyank, yank
-from registry_builder.source.status_file import Report
+from registry_builder.publication import commit as commit_module
+from registry_builder.publication.publish import NotAllPublishedError, PublishResult, open_publisher, publish
 from registry_builder.storage import Storage, open_storage
 from registry_builder.storage.folder import FolderStorage
 from sealdex.model.ids import PluginId
@@ -275,7 +275,7 @@ def test_who_lost_the_race_compares_with_who_won_it(tree: Tree, older: Tree, mon
             run(waiting.pop())
         return commit(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("registry_builder.publisher.commit", commit_second)
+    monkeypatch.setattr("registry_builder.publication.context.commit", commit_second)
     with pytest.raises(NotAllPublishedError) as refused:
         run(older)
     (result,) = refused.value.results

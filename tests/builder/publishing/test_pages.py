@@ -16,16 +16,16 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 from support.tree_server import TreeServer
 
-from registry_builder import pages
-from registry_builder.pages import NotDeployableError, check_deployment, remember_deployment
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.refresh import refresh
-from registry_builder.signing.roles import utc_now
+from registry_builder.baseline.state import ExpiredStateError, RolledBackError
+from registry_builder.publication import github_pages as pages
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.github_pages import NotDeployableError, check_deployment, remember_deployment
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.refresh import refresh
+from registry_builder.signing.metadata import utc_now
 from registry_builder.source.config import read_config
-from registry_builder.state import ExpiredStateError, RolledBackError
-from registry_builder.storage.by_url import UrlStorage
 from registry_builder.storage.folder import FolderStorage
+from registry_builder.storage.http import UrlStorage
 from sealdex.errors import ConfigError, SealdexError, UnavailableError, UsageError, VerificationError
 
 START = utc_now()

@@ -10,8 +10,8 @@ import pytest
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.serve import running_server
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.site.preview.server import running_server
 from registry_builder.storage import Body, ObjectConflictError, PutOutcome, headers_for
 from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.recorder import Recorder

@@ -16,8 +16,8 @@ from pathlib import Path
 from support.source_trees import Tree
 from support.tree_server import TreeServer
 
-from registry_builder.byte_count import ByteCount
-from registry_builder.publish import open_publisher, publish
+from registry_builder.publication.progress import ByteCount
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.storage import Body, headers_for
 
 MEBIBYTE = 1 << 20

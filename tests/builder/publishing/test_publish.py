@@ -12,22 +12,22 @@ from support.fault_server import FaultServer
 from support.source_trees import Tree, ids
 from support.stock_client import StockClient
 
-from registry_builder.prepublish import InvalidReleasesError
-from registry_builder.publish import PublishResult, ReleaseChangedError, open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.realms import check_realm
-from registry_builder.signing.keys import create_key
-from registry_builder.signing.roles import bin_name, bin_names
+from registry_builder.publication.checks import InvalidReleasesError
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import PublishResult, ReleaseChangedError, open_publisher, publish
+from registry_builder.signing.key_registration import create_key
+from registry_builder.signing.metadata import bin_name, bin_names
 from registry_builder.source.config import read_config
+from registry_builder.source.realms import check_realm
 from registry_builder.storage import Storage, open_storage
 from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.protocol import FileChangedError
-from sealdex.bundle import Bundle
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.decode import read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
+from sealdex.trust.metadata_bundle import Bundle
 
 
 def publisher_of(

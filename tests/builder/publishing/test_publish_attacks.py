@@ -16,11 +16,11 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
 
-from registry_builder.publish import PublishResult, open_publisher, publish
-from registry_builder.signing.roles import bin_of, utc_now
+from registry_builder.baseline.state import ExpiredStateError
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.signing.metadata import bin_of, utc_now
 from registry_builder.signing.signers import load_signer
 from registry_builder.source.config import read_config
-from registry_builder.state import ExpiredStateError
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId

@@ -23,10 +23,10 @@ from support.publishing_child import (
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish
 from registry_builder.storage import ObjectMissingError, Storage, open_storage, s3
 from registry_builder.storage.folder import FolderStorage
-from sealdex.bundle import Bundle
+from sealdex.trust.metadata_bundle import Bundle
 
 OLD = {"acme/slack": ["1.0.0"], "acme/mail": ["0.1.0"]}
 NEW = {"acme/slack": ["1.1.0", "1.0.0"], "acme/mail": ["0.1.0"], "acme/news": ["2.0.0"]}

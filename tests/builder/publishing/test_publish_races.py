@@ -13,8 +13,8 @@ from support.publishing_child import Raced, own_folders, publishers, race_publis
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.state_fetcher import TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import TIMESTAMP_KEY
+from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.storage import open_storage
 
 

@@ -10,7 +10,7 @@ import pytest
 from support.source_trees import Tree
 
 from registry_builder.cli.main import group
-from registry_builder.signing.keys import KEY_KINDS
+from registry_builder.signing.key_registration import KEY_KINDS
 from sealdex.cli.errors import run as run_cli
 from sealdex.cli.output import Output
 

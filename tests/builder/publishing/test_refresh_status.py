@@ -11,12 +11,12 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 from tuf.api.metadata import Metadata, Root
 
-from registry_builder.publish import open_publisher, publish
-from registry_builder.publisher import Publisher
-from registry_builder.refresh import RefreshResult, refresh
-from registry_builder.signing.roles import utc_now
-from registry_builder.state import ExpiredStateError
-from registry_builder.status import RealmStatus, RoleStatus, realm_status
+from registry_builder.baseline.state import ExpiredStateError
+from registry_builder.maintenance.status import RealmStatus, RoleStatus, realm_status
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.refresh import RefreshResult, refresh
+from registry_builder.signing.metadata import utc_now
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import ConfigError, NotFoundError
 
@@ -211,7 +211,7 @@ def test_root_1_is_not_the_newest_for_ever(live: Tree) -> None:
 @pytest.mark.parametrize("names", [["spare"], ["packages", "spare"]])
 def test_a_new_key_of_bins_signs_every_bin_anew(live: Tree, names: list[str]) -> None:
     # bins are delegated to by packages, which is signed online: this needs no ceremony
-    from registry_builder.signing.keys import create_key, register_keys  # noqa: PLC0415  # used by this test alone
+    from registry_builder.signing.key_registration import create_key, register_keys  # noqa: PLC0415  # used by this test alone
     from registry_builder.source.config import read_config  # noqa: PLC0415  # used by this test alone
 
     section, _ = create_key(live.root, read_config(live.root), "spare", passphrase=None)

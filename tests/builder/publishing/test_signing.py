@@ -13,10 +13,9 @@ from support.source_trees import REGISTRY, Tree
 from tuf.api.metadata import Metadata, Root, SuccinctRoles, Targets
 
 from registry_builder.cli.main import group
-from registry_builder.signing.authority import Authority, authority_of, sign_role
-from registry_builder.signing.dev import make_dev_trust
-from registry_builder.signing.keys import KEY_KINDS, create_key, register_keys
-from registry_builder.signing.roles import (
+from registry_builder.signing.dev_keys import make_dev_trust
+from registry_builder.signing.key_registration import KEY_KINDS, create_key, register_keys
+from registry_builder.signing.metadata import (
     bin_bits,
     bin_of,
     build_packages,
@@ -25,8 +24,9 @@ from registry_builder.signing.roles import (
     realm_marker,
     shard_count,
 )
+from registry_builder.signing.offline_metadata import load_trust
+from registry_builder.signing.role_signing import Authority, authority_of, sign_role
 from registry_builder.signing.signers import Keyring, load_signer
-from registry_builder.signing.trust import load_trust
 from registry_builder.source.config import read_config
 from sealdex.errors import ConfigError, UsageError, VerificationError
 

@@ -16,12 +16,12 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from tuf.api.metadata import Metadata, Targets, Timestamp
 
-from registry_builder.differences import differences
-from registry_builder.publish import open_publisher, publish
-from registry_builder.signing.roles import bin_of
+from registry_builder.baseline.documents import TamperedError
+from registry_builder.baseline.json_diff import differences
+from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.signing.metadata import bin_of
 from registry_builder.signing.signers import load_signer
 from registry_builder.source.config import read_config
-from registry_builder.verified import TamperedError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import index_target
 

@@ -1,0 +1,79 @@
+"""All commands of ``sealdex``, by name: imported one by one when they run."""
+
+from __future__ import annotations
+
+import click
+
+from sealdex import __version__
+from sealdex.cli.group import LazyCommand, LazyGroup
+
+COMMANDS = {
+    "registry": LazyCommand("sealdex.cli.commands.registry:registry", "Add, list and remove registries."),
+    "search": LazyCommand("sealdex.cli.commands.search:search", "Search the catalogues."),
+    "info": LazyCommand("sealdex.cli.commands.search:info", "Show a plugin's releases, or one release's manifest."),
+    "install": LazyCommand("sealdex.cli.commands.install:install", "Install plugins and what they depend on."),
+    "uninstall": LazyCommand("sealdex.cli.commands.install:uninstall", "Remove installed plugins."),
+    "lock": LazyCommand("sealdex.cli.commands.project:lock", "Resolve sealdex.toml into sealdex.lock."),
+    "ensure": LazyCommand("sealdex.cli.commands.project:ensure", "Install just what sealdex.lock says."),
+    "update": LazyCommand(
+        "sealdex.cli.commands.project:update", "Bring the project, or what is installed, up to date."
+    ),
+    "use": LazyCommand(
+        "sealdex.cli.commands.switch:use", "Switch to an installed version; pin it, or take a pin away."
+    ),
+    "enable": LazyCommand("sealdex.cli.commands.switch:enable", "Let hosts load plugins again."),
+    "disable": LazyCommand("sealdex.cli.commands.switch:disable", "Keep hosts from loading plugins."),
+    "rollback": LazyCommand("sealdex.cli.commands.switch:rollback", "Return to the state before the last change."),
+    "history": LazyCommand("sealdex.cli.commands.switch:history", "Show what was changed, newest first."),
+    "list": LazyCommand("sealdex.cli.commands.installed:list_", "List what is installed."),
+    "path": LazyCommand("sealdex.cli.commands.installed:path", "Print the folder of an installed plugin."),
+    "fetch": LazyCommand("sealdex.cli.commands.install:fetch", "Download artifacts, verified, without installing."),
+    "verify": LazyCommand("sealdex.cli.commands.installed:verify", "Hash again what is installed."),
+    "run": LazyCommand("sealdex.cli.commands.services:run", "Start a service and keep it running."),
+    "ps": LazyCommand("sealdex.cli.commands.services:ps", "List services."),
+    "stop": LazyCommand("sealdex.cli.commands.services:stop", "End services."),
+    "logs": LazyCommand("sealdex.cli.commands.services:logs", "Show what a service printed."),
+    "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, tidy and verify the cache of downloads."),
+    "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
+    "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings and where each comes from."),
+    "doctor": LazyCommand("sealdex.cli.commands.doctor:doctor", "Say what is wrong on this host, and what helps."),
+    "env": LazyCommand("sealdex.cli.commands.installed:env", "Show what this host says of itself."),
+    "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),
+}
+
+_GROUPS = ("registry", "cache", "job", "config")
+ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
+"""A command in a text, up to where options of ours may stand."""
+
+_HELP = """Find, verify and install plugins from registries without a server.
+
+Every byte is checked against signed metadata before it is used; trust starts from the root that you add a registry
+with.
+
+\b
+  sealdex registry add public https://plugins.example.org/ --root root.json
+  sealdex search slack
+  sealdex install acme/slack
+  sealdex path acme/slack
+
+\b
+Exit codes: 0 done · 1 failed · 2 usage · 3 not found or nothing matches ·
+4 verification failed · 5 network or storage unavailable
+"""
+
+cli = LazyGroup(name="sealdex", lazy=COMMANDS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+cli.params.append(
+    click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        help="Print the version.",
+        callback=lambda ctx, _param, value: _print_version(ctx) if value else None,
+    )
+)
+
+
+def _print_version(ctx: click.Context) -> None:
+    click.echo(f"sealdex {__version__}")
+    ctx.exit()

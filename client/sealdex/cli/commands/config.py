@@ -1,0 +1,77 @@
+"""Commands about the configuration: config show."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import LazyGroup, examples
+from sealdex.paths import CONFIG_VARIABLE, STORE_VARIABLE
+
+
+@click.group(cls=LazyGroup)
+def config() -> None:
+    """Show settings and where each comes from."""
+
+
+@config.command(
+    epilog=examples(
+        "sealdex config show",
+        "sealdex config show --origin",
+        "SEALDEX_DOWNLOAD_TIMEOUT=5 sealdex config show --origin --set download.concurrent=1 --json",
+    )
+)
+@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@client_command
+def show(context: Context, origin: bool) -> None:
+    """Show all settings as they hold for a run with these options and this environment.
+
+    In rising precedence a setting is its default, what config.toml says, the environment variable
+    SEALDEX_SECTION_FIELD, or the option --set section.field=VALUE.
+    """
+    import msgspec  # noqa: PLC0415  # a command imports when it runs
+
+    from sealdex.config.config import ConfigDocument  # noqa: PLC0415  # the same
+    from sealdex.config.layers import keys, sections_of, variable_of  # noqa: PLC0415  # the same
+
+    found = context.config()
+    rows: list[dict[str, Any]] = [
+        {"key": "config", "value": str(found.path), "origin": _place(context.config_path, "--config", CONFIG_VARIABLE)},
+        {"key": "store", "value": str(found.store), "origin": _place(context.store, "--store", STORE_VARIABLE)},
+    ]
+    for key in keys(sections_of(ConfigDocument)):
+        section, _, name = key.partition(".")
+        value = msgspec.to_builtins(getattr(getattr(found.document, section), name))
+        rows.append({
+            "key": key,
+            "value": value,
+            "origin": found.origins.get(key, "default"),
+            "variable": variable_of(key),
+        })  # fmt: skip
+    context.out.result({"settings": rows})
+    context.out.table(
+        ["SETTING", "VALUE", *(["ORIGIN"] if origin else [])],
+        [[row["key"], _text(row["value"]), *([row["origin"]] if origin else [])] for row in rows],
+    )
+    context.out.note("registries: sealdex registry list; what this host says of itself: sealdex env")
+
+
+def _place(given: object, option: str, variable: str) -> str:
+    if given is not None:
+        return option
+    return f"${variable}" if os.environ.get(variable) else "default"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={each}" for name, each in value.items()) or "-"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or "-"
+    return str(value)

@@ -1,0 +1,56 @@
+"""``doctor``: what is wrong on this host, and what helps."""
+
+from __future__ import annotations
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples
+from sealdex.errors import SealdexError
+from sealdex.text import counted
+
+_STYLES = {"ok": None, "warning": "yellow", "problem": "red"}
+_MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
+
+
+class DoctorError(SealdexError):
+    """Something is wrong on this host."""
+
+    code = "problems-found"
+
+
+@click.command(epilog=examples("sealdex doctor", "sealdex doctor --deep", "sealdex doctor --json"))
+@click.option("--deep", is_flag=True, help="Hash what is installed, instead of comparing sizes and modes.")
+@client_command
+def doctor(context: Context, *, deep: bool) -> None:
+    """Look over configuration, registries, clock, store, dependencies, locks, disk and cache.
+
+    Of a registry: whether it can be reached, is trusted, and for how long.
+
+    Each finding comes with what helps. Warnings don't fail; with problems the exit code is that of the gravest: 4 for
+    what fails verification, 5 for what can't be reached, else 1.
+    """
+    from sealdex.doctor import examine  # noqa: PLC0415  # tuf and its cryptography
+
+    out = context.out
+    with context.observer("looking") as observer:
+        findings = examine(context.config, is_deep=deep, observer=observer)
+    problems = [finding for finding in findings if finding.state == "problem"]
+    document = {"healthy": not problems, "findings": [finding._asdict() for finding in findings]}
+    for finding in findings:
+        line = f"{_MARKS[finding.state]:8} {finding.check:12} {finding.subject}: {finding.detail}"
+        out.line(line, style=_STYLES[finding.state])  # type: ignore[arg-type]  # the values above are styles
+        if finding.remedy:
+            out.line(f"{'':8} {'':12} -> {finding.remedy}")
+    if not problems:
+        out.result(document)
+        return
+    error = DoctorError(
+        f"{counted(len(problems), 'problem')}: {', '.join(f'{each.check} ({each.subject})' for each in problems)}",
+        untouched="nothing was changed",
+        hint=problems[0].remedy or None,
+    )
+    codes = {each.exit_code for each in problems}
+    error.exit_code = next((code for code in (4, 5) if code in codes), 1)  # type: ignore[misc]  # of this one error
+    error.details = document  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
+    raise error

@@ -1,0 +1,180 @@
+"""Commands about this host alone, which ask no registry: list, path, verify, env."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from sealdex.cli.completion import installed_plugin
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.fast_list import show_list, show_path
+from sealdex.cli.group import examples
+from sealdex.errors import SealdexError, VerificationError
+from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from sealdex.client import Client
+    from sealdex.install.attestations import Attested
+    from sealdex.store.installations import Installation
+
+
+@click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
+@click.option("--outdated", is_flag=True, help="Ask the registries, and list what in use has a newer release.")
+@client_command
+def list_(context: Context, outdated: bool) -> None:
+    """List what is installed, its status and on whose word; or what of it is outdated."""
+    if outdated:
+        _show_outdated(context)
+    else:
+        show_list(context.out, context.store)
+
+
+def _show_outdated(context: Context) -> None:
+    from sealdex.store.layout import Store  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.update import outdated, yanked_in_use  # noqa: PLC0415  # the same
+
+    out = context.out
+    with context.client("asking") as client:
+        found = outdated(client)
+        yanked = yanked_in_use(Store(client.config.store))
+    out.result({
+        "outdated": [
+            {"plugin": str(o.plugin), "version": o.version, "newest": o.newest, "pinned": o.pinned, "yanked": o.yanked}
+            for o in found
+        ],
+        "yanked": [{"plugin": str(plugin), "version": version, "why": why} for plugin, version, why in yanked],
+    })  # fmt: skip
+    marks = [", ".join(word for word, holds in (("pinned", o.pinned), ("yanked", o.yanked)) if holds) for o in found]
+    out.table(
+        ["PLUGIN", "IN USE", "NEWEST", ""],
+        [[str(o.plugin), o.version, o.newest, mark] for o, mark in zip(found, marks, strict=True)],
+    )
+    for plugin, version, why in yanked:
+        out.warn(f"{plugin} {version}, which is in use, was {why}")
+    out.note("sealdex update brings them up to date" if found else "everything is up to date")
+
+
+@click.command(epilog=examples("sealdex path acme/slack", 'cd "$(sealdex path acme/slack@1.2.0)"'))
+@installed_plugin("plugin", metavar="NS/NAME[@VERSION]")
+@client_command
+def path(context: Context, plugin: str) -> None:
+    """Print the folder of an installed plugin: of the version in use, or of the one named."""
+    show_path(context.out, context.store, plugin)
+
+
+@click.command(
+    epilog=examples("sealdex verify", "sealdex verify acme/slack", "sealdex verify acme/slack@1.2.0 --attestations")
+)
+@installed_plugin("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
+@click.option("--attestations", is_flag=True, help="And verify that somebody in [attestations] vouches for it.")
+@client_command
+def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> None:
+    """Hash again what is installed (everything, or what is named) and compare it with what was installed.
+
+    Changed, missing and unreadable files fail with exit code 4. Files that nobody installed are named and don't fail:
+    the plugin may have written them.
+
+    With --attestations registries are asked for the Sigstore bundles of what is installed: one must be signed by an
+    identity that [attestations] of config.toml accepts, over the very artifact (needs sealdex[sigstore]).
+    """
+    out = context.out
+    with context.client("verifying") as client:
+        named = [plugin.partition("@") for plugin in plugins] or [("", "", "")]
+        checked = [c for name, _, version in named for c in client.verify(name or None, version or None)]
+        vouching = [
+            _vouching(client, check.installation) if attestations and check.installation is not None else None
+            for check in checked
+        ]
+    damaged = [check for check in checked if not check.is_whole]
+    rows = []
+    for check, vouched in zip(checked, vouching, strict=True):
+        installation = check.installation
+        rows.append({
+            "plugin": str(check.plugin),
+            "version": check.version,
+            "path": check.path,
+            "whole": check.is_whole,
+            "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
+            **({} if vouched is None else {"attestation": vouched.as_plain()}),
+        })  # fmt: skip
+        state = "DAMAGED"
+        if check.is_whole and installation is not None:
+            state = f"{counted(installation.file_count, 'file')} as installed"
+        out.line(f"{check.plugin} {check.version}: {state}", style=None if check.is_whole else "red")
+        for finding in check.findings:
+            out.line(f"  {finding}")
+        if vouched is not None:
+            out.line(f"  {vouched}", style="red" if vouched.error is not None else None)
+    refused = next((v.error for v in vouching if v is not None and v.error is not None), None)
+    if refused is not None and not damaged:
+        refused.details = {"verified": rows}  # type: ignore[attr-defined]  # as below
+        raise refused
+    if not damaged:
+        out.result({"verified": rows})
+        out.note(f"verified {counted(len(checked), 'installation')}")
+        return
+    names = [f"{d.plugin}@{d.version}" for d in damaged]
+    error = VerificationError(
+        f"{len(damaged)} of {len(checked)} installations are not what was installed: {', '.join(names)}",
+        subject=", ".join(names),
+        untouched="nothing was changed",
+        hint=f"find out who changed them; to put them right: sealdex install {' '.join(names)}",
+    )
+    error.details = {"verified": rows}  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
+    raise error
+
+
+class _Vouching(NamedTuple):
+    """Who vouches for an installation, or why nobody does."""
+
+    found: Attested | None
+    error: SealdexError | None
+
+    def as_plain(self) -> dict[str, Any]:
+        """Return it as json mode shows it."""
+        return {"error": self.error.message if self.error else None, **(self.found._asdict() if self.found else {})}
+
+    def __str__(self) -> str:
+        if self.found is None:
+            return f"NOT VOUCHED FOR: {self.error}"
+        return f"vouched for by {self.found.identity} ({self.found.issuer})"
+
+
+def _vouching(client: Client, installation: Installation) -> _Vouching:
+    from sealdex.install.attestations import attested  # noqa: PLC0415  # only where it is asked for
+    from sealdex.model.ids import PluginId  # noqa: PLC0415  # as above
+
+    plugin = PluginId(*installation.id)
+    try:
+        return _Vouching(attested(client, plugin, installation.version, installation.artifact_sha256), None)
+    except SealdexError as error:
+        return _Vouching(None, error)
+
+
+@click.command(epilog=examples("sealdex env", "sealdex env --json"))
+@client_command
+def env(context: Context) -> None:
+    """Show what this host says of itself: labels, tags, host version; and where configuration and store lie.
+
+    Selectors of releases are matched against these. `[environment]` in config.toml adds to what is detected.
+    """
+    config = context.config()
+    environment = config.environment
+    out = context.out
+    out.result({
+        "labels": environment.labels,
+        "tags": environment.tags,
+        "host_version": environment.host_version,
+        "config": config.path,
+        "store": config.store,
+        "registries": list(config.registries),
+    })  # fmt: skip
+    rows = [[f"label {key}", value] for key, value in sorted(environment.labels.items())]
+    rows += [["tag", tag] for tag in sorted(environment.tags)]
+    rows += [
+        ["host version", environment.host_version or "not stated"],
+        ["config", str(config.path)],
+        ["store", str(config.store)],
+    ]
+    out.table(["", ""], rows)

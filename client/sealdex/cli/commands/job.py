@@ -1,0 +1,67 @@
+"""The command ``job run``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.log_handler import shown_logs
+from sealdex.text import clean
+
+if TYPE_CHECKING:
+    from sealdex.runtime.job_schema import CommandResult, PluginExecutionResult
+
+
+@click.group(cls=LazyGroup)
+def job() -> None:
+    """Run jobs: commands, and plugins that are called around them."""
+
+
+@job.command("run", epilog=examples("sealdex job run build.toml", "sealdex job run build.json --json"))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@client_command
+def run(context: Context, file: Path) -> None:
+    """Ensure and load a job's plugins, then run before, its commands, on_success or on_failure, and after.
+
+    FILE is TOML, or JSON where its name ends in .json. What the commands print goes to stdout; with --json to stderr,
+    and the results of all stages to stdout.
+    """
+    from sealdex.runtime.errors import PluginError  # noqa: PLC0415  # `job --help` needn't wait for these
+    from sealdex.runtime.job_schema import PluginExecutionResult, as_plain, load_job, what_ran  # noqa: PLC0415  # the same
+    from sealdex.runtime.jobs import run_job  # noqa: PLC0415  # the same
+
+    out = context.out
+    asked = load_job(file)
+
+    def show(line: str) -> None:
+        if out.logs_json:
+            out.log("info", line, source=asked.job_id)
+        elif out.mode == "json":
+            out.stderr.write(clean(line) + "\n")
+        else:
+            out.answer(line)
+
+    def tell(result: PluginExecutionResult | CommandResult) -> None:
+        if isinstance(result, PluginExecutionResult):
+            said = "done" if result.success else f"FAILED: {result.error_message}"
+            out.line(f"{result.stage}: {result.plugin_id} {result.version} {said}")
+        else:
+            out.line(f"$ {result.command}: exit code {result.exit_code}")
+
+    # what plugins of this process print may not get between the lines of the one document
+    printing = redirect_stdout(out.stderr) if out.mode == "json" else nullcontext()
+    with shown_logs(out), printing, context.client("ensuring the job's plugins") as client:
+        done = run_job(asked, client=client, on_line=show, on_result=tell)
+    if not done.success:
+        error = PluginError(
+            f"job {done.job_id} failed: {done.error_message}", subject=str(file), untouched=what_ran(asked, done)
+        )
+        error.details = as_plain(done)  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
+        raise error
+    out.line(f"job {done.job_id} is done")
+    out.result(as_plain(done))

@@ -1,0 +1,241 @@
+"""``sealdex registry``: add, list and remove."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealdex.cli.commands.registry_auth import auth_of, auth_options
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import LazyGroup, examples
+from sealdex.errors import SealdexError, UnavailableError, UsageError
+
+if TYPE_CHECKING:
+    from sealdex.config.config import RegistrySection
+    from sealdex.transport import Transport
+    from sealdex.trust import TrustedRegistry, TrustState
+
+registry = LazyGroup(name="registry", help="Add, list and remove registries.")
+
+
+@registry.command(
+    epilog=examples(
+        "sealdex registry add public https://plugins.example.org/ --root root.json",
+        "sealdex registry add team https://team.example.org/ --fingerprint 4f2a... --namespace 'team-*'",
+        "sealdex registry add local ./published --root ./published/metadata/1.root.json",
+        "sealdex registry add team https://team.example.org/ --root team.json --auth bearer --token-env TEAM_TOKEN",
+        "sealdex registry add cell https://s3.example.org/cell/ --root cell.json --auth sigv4 --region eu-west-1",
+    )
+)
+@click.argument("name")
+@click.argument("url")
+@click.option(
+    "--root",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The registry's root metadata, from its owners, over a way that you trust.",
+)
+@click.option("--fingerprint", metavar="SHA256", help="Instead: fetch the root whose SHA-256 the owners told you.")
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="PATTERN",
+    help="Look these namespaces up here and nowhere else ('acme', 'team-*'); may be repeated. "
+    "Left out: all that no other registry claims.",
+)
+@click.option("--no-check", is_flag=True, help="Don't ask the address before adding it.")
+@auth_options
+@client_command
+def add(
+    context: Context,
+    name: str,
+    url: str,
+    root: Path | None,
+    fingerprint: str | None,
+    namespaces: tuple[str, ...],
+    no_check: bool,
+    **auth: Any,
+) -> None:
+    """Add a registry by its address and the root that all trust in it starts from.
+
+    The root is stored beside the configuration and is the anchor on every run. Before anything is written, the registry
+    is asked and its metadata verified with that root.
+
+    A private registry's credentials are not given here: only where they are kept, which the configuration then says.
+    """  # fmt: skip
+    from sealdex.config.credentials import credentials_for  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.config.edit import add_registry, with_registry  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.transport import Transport  # noqa: PLC0415  # the same
+    from sealdex.trust import TrustedRegistry, check_root  # noqa: PLC0415  # the same
+
+    out, config = context.out, context.config()
+    if (root is None) == (fingerprint is None):
+        raise UsageError(
+            "trust has to start somewhere: give --root FILE or --fingerprint SHA256, one of both",
+            subject=name,
+            untouched="no registry was added",
+            hint="get the file or its fingerprint from the registry's owners, over a way that you trust",
+        )
+    address = _address(name, url)
+    section = _section(name, address, namespaces, auth_of(auth))
+    with_registry(config.path.read_text(encoding="utf-8") if config.path.exists() else "", name, section)  # or raise
+    with (
+        context.observer(f"asking {address}") as observer,
+        Transport(
+            config.transport_settings,
+            credentials=credentials_for({name: section}, config.path.parent),
+            on_retry=observer.retrying,
+        ) as transport,
+    ):
+        data = _root_bytes(transport, address, root, fingerprint)
+        version = check_root(data)
+        state = (
+            None
+            if no_check
+            else _checked(
+                TrustedRegistry(name, address, data, config.trust_folder(name), transport, on_wait=observer.waiting)
+            )
+        )
+    add_registry(config, name, address, namespaces, data, section.auth)
+    digest = hashlib.sha256(data).hexdigest()
+    out.result({
+        "registry": name,
+        "url": address,
+        "namespaces": list(section.namespaces),
+        "root_version": version,
+        "fingerprint": digest,
+        "expires": _root_expiry(data),
+        "checked": state is not None,
+        "config": config.path,
+    })  # fmt: skip
+    checked = f"verified up to root v{state.root_version}" if state is not None else "not asked yet"
+    out.line(f"added registry {name} · {address} · {checked}", style="green")
+    out.line(f"  root v{version}, expires {_root_expiry(data)}, fingerprint {digest}")
+    out.line(f"  looked up there: {', '.join(section.namespaces)}")
+    out.note(f"written to {config.path}; next: sealdex search WORD")
+
+
+@registry.command("list", epilog=examples("sealdex registry list", "sealdex registry list --json"))
+@client_command
+def list_(context: Context) -> None:
+    """List the configured registries, what is looked up in each and the root each is pinned to."""
+    out, config = context.out, context.config()
+    rows: list[dict[str, Any]] = []
+    for name, section in config.registries.items():
+        data = config.root_bytes(name)
+        rows.append({
+            "registry": name,
+            "url": section.url,
+            "namespaces": list(section.namespaces),
+            "auth": section.auth.type if section.auth is not None else None,
+            "fingerprint": hashlib.sha256(data).hexdigest(),
+            "expires": _root_expiry(data),
+        })  # fmt: skip
+    out.result({"registries": rows, "config": config.path})
+    out.table(
+        ["NAME", "NAMESPACES", "ROOT EXPIRES", "FINGERPRINT", "URL"],
+        [[r["registry"], ", ".join(r["namespaces"]), r["expires"], r["fingerprint"][:16], r["url"]] for r in rows],
+    )
+    if not rows:
+        out.note(f"none in {config.path}; sealdex registry add NAME URL --root FILE")
+
+
+@registry.command(epilog=examples("sealdex registry remove team"))
+@click.argument("name")
+@client_command
+def remove(context: Context, name: str) -> None:
+    """Remove a registry, its root and its cached metadata. What was installed from it stays."""
+    from sealdex.config.edit import remove_registry  # noqa: PLC0415  # a command imports when it runs
+
+    out, config = context.out, context.config()
+    section = remove_registry(config, name)
+    shutil.rmtree(config.trust_folder(name), ignore_errors=True)
+    out.result({"removed": name, "url": section.url})
+    out.line(f"removed registry {name} · {section.url}")
+    out.note("what was installed from it stays: sealdex list")
+
+
+def _address(name: str, url: str) -> str:
+    from sealdex.config.config import url_problem  # noqa: PLC0415  # a command imports when it runs
+
+    if "://" not in url and Path(url).is_dir():
+        url = Path(url).resolve().as_uri() + "/"
+    if problem := url_problem(url):
+        raise UsageError(
+            f"'{url}' {problem}",
+            subject=name,
+            untouched="no registry was added",
+            hint="write an address such as https://plugins.example.org/, or an existing folder",
+        )
+    return url
+
+
+def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None) -> RegistrySection:
+    from sealdex.config.config import ConfigDocument  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.config.document import auth_problem  # noqa: PLC0415  # the same
+    from sealdex.model.decode import DocumentError, read_values  # noqa: PLC0415  # the same
+
+    section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
+    if namespaces:
+        section["namespaces"] = list(namespaces)
+    if auth is not None:
+        section["auth"] = auth
+    try:
+        document = read_values({"registries": {name: section}}, ConfigDocument)
+    except DocumentError as error:
+        raise UsageError(
+            "; ".join(
+                f"{'a --namespace' if '.namespaces' in problem.path else 'NAME'} {problem.message}"
+                for problem in error.problems
+            ),
+            subject=name,
+            untouched="no registry was added",
+            hint="sealdex registry add --help",
+        ) from error
+    made = document.registries[name]
+    if made.auth is not None and (problem := auth_problem(made.auth, made.url)):
+        raise UsageError(
+            f"auth {problem}",
+            subject=name,
+            untouched="no registry was added",
+            hint="sealdex registry add --help",
+        )
+    return made
+
+
+def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:
+    from sealdex.config.config import MAX_ROOT_BYTES  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.trust import fetch_root_by_fingerprint  # noqa: PLC0415  # the same
+
+    if root is None:
+        return fetch_root_by_fingerprint(url, fingerprint or "", transport)
+    with root.open("rb") as file:
+        return file.read(MAX_ROOT_BYTES)
+
+
+def _checked(registry: TrustedRegistry) -> TrustState:
+    """Ask the registry and verify what it answers, before anything is written into the configuration."""
+    was_there = registry.folder.exists()
+    try:
+        return registry.refresh()
+    except SealdexError as error:
+        if not was_there:
+            shutil.rmtree(registry.folder, ignore_errors=True)
+        error.untouched = "no registry was added"
+        if isinstance(error, UnavailableError):
+            from sealdex.transport.retry import GENERAL_HINTS  # noqa: PLC0415  # the error has loaded it
+
+            known = error.hint if error.hint is not None and error.hint not in GENERAL_HINTS else "check the address"
+            error.hint = f"{known}; to add it without asking: --no-check"
+        raise
+
+
+def _root_expiry(data: bytes) -> str:
+    from tuf.api.metadata import Metadata, Root  # noqa: PLC0415  # tuf is slow to import
+
+    return f"{Metadata[Root].from_bytes(data).signed.expires:%Y-%m-%d}"

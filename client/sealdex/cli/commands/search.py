@@ -1,0 +1,312 @@
+"""Commands that look into registries and change nothing: search, info."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples
+from sealdex.cli.output import Output
+from sealdex.cli.progress import in_bytes
+from sealdex.errors import NotFoundError, UsageError
+from sealdex.model.decode import convert_to
+from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from sealdex.client import Client
+    from sealdex.model.index import ArtifactEntry, ReleaseEntry
+    from sealdex.model.release import PublishedManifest
+    from sealdex.resolve import Choice
+    from sealdex.results import Found, PluginInfo
+
+_MAX_PLATFORMS = 6
+
+
+@click.command(
+    epilog=examples(
+        "sealdex search slack",
+        "sealdex search chat bot --type notify --label os=linux",
+        "sealdex search --keyword speech --tag cuda-11.8 --json",
+        "sealdex search --type model --min-metric top1=0.8",
+    )
+)
+@click.argument("words", nargs=-1)
+@click.option("--type", "plugin_type", metavar="TYPE", help="Only plugins of this type, such as notify or model.")
+@click.option("--keyword", "keywords", multiple=True, help="Only plugins with this keyword; may be repeated.")
+@click.option(
+    "--label", "labels", multiple=True, metavar="K=V", help="Only what runs where this label holds; may be repeated."
+)
+@click.option("--tag", "tags", multiple=True, help="Only plugins for this compatibility tag; may be repeated.")
+@click.option(
+    "--min-metric", "least", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or more."
+)
+@click.option(
+    "--max-metric", "most", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or less."
+)
+@click.option("--registry", metavar="NAME", help="Search only this registry.")
+@click.option("--offline", is_flag=True, help="Make no request: search the catalogue as it was last trusted.")
+@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Most rows shown; 0 for all.")
+@client_command
+def search(
+    context: Context,
+    words: tuple[str, ...],
+    plugin_type: str | None,
+    keywords: tuple[str, ...],
+    labels: tuple[str, ...],
+    tags: tuple[str, ...],
+    least: tuple[str, ...],
+    most: tuple[str, ...],
+    registry: str | None,
+    offline: bool,
+    limit: int,
+) -> None:
+    """Search the signed catalogues: all words must match name, keywords or summary; best match first."""
+    from sealdex.resolve.search import Query  # noqa: PLC0415  # a command imports when it runs
+
+    query = Query(
+        words,
+        plugin_type,
+        keywords,
+        dict(map(_label, labels)),
+        tags,
+        min_metrics=dict(map(_metric, least)),
+        max_metrics=dict(map(_metric, most)),
+    )
+    with context.client("searching", offline=offline) as client:
+        found = client.search(query, registry=registry)
+    if not found:
+        raise NotFoundError(
+            f"nothing matches{': ' + ' '.join(words) if words else ' these filters'}",
+            hint="try fewer words or filters; sealdex registry list shows where it was looked",
+        )
+    shown = found[:limit] if limit else found
+    context.out.result({"plugins": [_found_plain(hit) for hit in shown], "total": len(found)})
+    several = len({hit.registry for hit in found}) > 1
+    metrics = list(dict.fromkeys([*query.min_metrics, *query.max_metrics]))
+    context.out.table(
+        ["PLUGIN", "VERSION", "TYPE", *metrics, *(["REGISTRY"] if several else []), "SUMMARY"],
+        [
+            [
+                str(hit.row.id),
+                hit.row.latest or "-",
+                hit.row.type,
+                *(f"{hit.row.metrics[name]:g}" for name in metrics),
+                *([hit.registry] if several else []),
+                _summary(hit),
+            ]
+            for hit in shown
+        ],
+    )
+    if len(found) > len(shown):
+        context.out.note(f"{len(found) - len(shown)} more; --limit 0 shows all")
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"'{text}' is no label: write KEY=VALUE", hint="for example: --label os=linux")
+    from sealdex.model.platforms import usual_spelling  # noqa: PLC0415  # a command imports when it runs
+
+    return key, usual_spelling(key, value) or value
+
+
+def _metric(text: str) -> tuple[str, float]:
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value)
+    except ValueError:
+        raise UsageError(
+            f"'{text}' is no metric: write NAME=NUMBER", hint="for example: --min-metric top1=0.8"
+        ) from None
+
+
+def _summary(hit: Found) -> str:
+    if hit.row.deprecated is None:
+        return hit.row.summary
+    return f"[deprecated{', use ' + hit.row.use if hit.row.use else ''}] {hit.row.summary}"
+
+
+def _found_plain(hit: Found) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415  # a command imports when it runs
+
+    row = msgspec.to_builtins(hit.row)
+    return {"plugin": str(hit.row.id), "registry": hit.registry, **row}
+
+
+@click.command(
+    epilog=examples("sealdex info acme/slack", "sealdex info acme/slack@1.2.0", "sealdex info 'acme/slack@^1' --json")
+)
+@click.argument("plugin", metavar="NS/NAME[@RANGE]")
+@click.option("--offline", is_flag=True, help="Make no request: show what was last trusted.")
+@click.option("--all", "show_all", is_flag=True, help="All releases, not only the newest 20.")
+@client_command
+def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
+    """Show a plugin: releases, channels, platforms, dependencies, digests; or the manifest of one release.
+
+    Of a range that is the release that this host would install; if none fits here, the newest that is in the range.
+    """
+    name, at, _ = plugin.partition("@")
+    with context.client("asking", offline=offline) as client:
+        found = client.info(name)
+        if at:
+            version = _version_in(context.out, client, found, plugin)
+            _show_manifest(context.out, found, client.manifest(name, version))
+            return
+        here: Choice | None = None
+        with suppress(NotFoundError):  # NoMatchError is one: then nothing of it fits here
+            here = client.resolve(name).requested[0]
+    _show_plugin(context.out, found, here, None if show_all else 20)
+
+
+def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> str:
+    """Return the version to show of what is asked for.
+
+    Raises:
+        UsageError: it is not a valid range. NotFoundError: no release is in it.
+    """
+    from sealdex.resolve import newest_in, parse_request  # noqa: PLC0415  # a command imports when it runs
+
+    request = parse_request(asked)
+    exact = request.range.removeprefix("=").strip()
+    if found.document.release(exact) is not None:
+        return exact
+    with suppress(NotFoundError):
+        return client.resolve(request).requested[0].release.version
+    newest = newest_in(found.document, request.range)
+    if newest is None:
+        raise NotFoundError(
+            f"{request.plugin} has no release {request.range}",
+            subject=str(request.plugin),
+            hint=f"sealdex info {request.plugin} lists its releases",
+        )
+    out.note(f"{newest.version} is the newest in {request.range}; none that is fits here: sealdex install '{asked}'")
+    return newest.version
+
+
+def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int | None) -> None:
+    import msgspec  # noqa: PLC0415  # a command imports when it runs
+
+    from sealdex.model.index import latest_release  # noqa: PLC0415  # the same
+    from sealdex.resolve import newest_first  # noqa: PLC0415  # the same
+
+    document = found.document
+    releases, latest = newest_first(document), latest_release(document)
+    out.result({
+        "plugin": str(document.id),
+        "registry": found.trust.registry,
+        "signed_by": found.trust.signed_by,
+        "root_version": found.trust.root_version,
+        "latest": latest.version if latest is not None else None,
+        "fits_here": here.release.version if here is not None else None,
+        **msgspec.to_builtins(document),
+    })  # fmt: skip
+    facts = [str(document.id), document.type, document.license or "no licence stated", str(found.trust)]
+    out.line(" · ".join(facts), style="bold")
+    out.block(document.summary)
+    if document.deprecated is not None:
+        why = f": {document.deprecated.why}" if document.deprecated.why else ""
+        use = f"; use {document.deprecated.use} instead" if document.deprecated.use else ""
+        out.line(f"  DEPRECATED{why}{use}", style="yellow")
+    for label, value in (
+        ("keywords", ", ".join(document.keywords)),
+        ("owners", ", ".join(owner.name for owner in document.owners)),
+        ("homepage", document.homepage),
+        ("repository", document.repository),
+        ("documentation", document.documentation),
+    ):
+        if value:
+            out.line(f"  {label}: {value}")
+    evaluated = (r for r in (latest, *releases) if r is not None and r.evaluations and r.yanked is None)
+    if measured := next(evaluated, None):
+        _show_evaluations(out, measured)
+    if here is not None:
+        size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
+        out.line(f"  for this host: {here.release.version}{size}", style="green")
+    else:
+        out.line(f"  for this host: nothing fits; sealdex install {document.id} says why", style="yellow")
+    out.line()
+    out.table(
+        ["VERSION", "CHANNELS", "RELEASED", "SHA-256", "NEEDS", "FOR"],
+        [_release_cells(release) for release in releases[:limit]],
+    )
+    if limit is not None and len(releases) > limit:
+        out.note(f"{len(releases) - limit} older releases; --all shows them")
+
+
+def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
+    for each in release.evaluations:
+        measured = ", ".join(f"{name} {value:g}" for name, value in each.metrics.items())
+        on = f" on {each.dataset}" if each.dataset else ""
+        by = f", by {each.evaluator or each.by} at {each.at}"
+        out.line(f"  measured of {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
+
+
+def _release_cells(release: ReleaseEntry) -> list[str]:
+    digests = list(dict.fromkeys(artifact.sha256[:12] for artifact in release.artifacts))
+    return [
+        release.version + (" YANKED" if release.yanked is not None else ""),
+        ", ".join(release.channels) or "-",
+        (release.released_at or "-")[:10],
+        digests[0] if len(digests) == 1 else counted(len(digests), "file"),
+        ", ".join(f"{name} {wanted}" for name, wanted in sorted(release.dependencies.items())) or "-",
+        _platforms(release),
+    ]
+
+
+def _platforms(release: ReleaseEntry) -> str:
+    shown = list(dict.fromkeys(_conditions(release, artifact) for artifact in release.artifacts)) or ["-"]
+    more = f" and {len(shown) - _MAX_PLATFORMS} more" if len(shown) > _MAX_PLATFORMS else ""
+    return "; ".join(shown[:_MAX_PLATFORMS]) + more
+
+
+def _conditions(release: ReleaseEntry, artifact: ArtifactEntry) -> str:
+    import msgspec  # noqa: PLC0415  # a command imports when it runs
+
+    from sealdex.model.selectors import Selector, describe  # noqa: PLC0415  # the same
+
+    parts: list[str] = []
+    for selector in (release.selector, artifact.selector):
+        try:
+            parsed = convert_to(selector, Selector)
+        except msgspec.ValidationError:
+            parts.append("a selector that needs a newer sealdex")
+            continue
+        if set(parsed.match_labels) == {"os", "arch"} and not parsed.match_expressions:
+            parts.append(f"{parsed.match_labels['os']}/{parsed.match_labels['arch']}")
+        elif parsed:
+            parts.append(describe(parsed))
+    tags = dict.fromkeys((*release.tags, *artifact.tags))
+    if release.min_host_version:
+        parts.append(f"host >={release.min_host_version}")
+    return " ".join([", ".join(parts), *tags]).strip() or "any"
+
+
+def _show_manifest(out: Output, found: PluginInfo, manifest: PublishedManifest) -> None:
+    import msgspec  # noqa: PLC0415  # a command imports when it runs
+
+    entry = found.document.release(manifest.version)
+    out.result({
+        "registry": found.trust.registry,
+        "signed_by": found.trust.signed_by,
+        "root_version": found.trust.root_version,
+        "yanked": entry is not None and entry.yanked is not None,
+        "attachments": msgspec.to_builtins(entry.attachments) if entry is not None else [],
+        "evaluations": msgspec.to_builtins(entry.evaluations) if entry is not None else [],
+        "manifest": msgspec.to_builtins(manifest),
+    })  # fmt: skip
+    out.line(f"{found.document.id} {manifest.version} · {found.trust}", style="bold")
+    if entry is not None and entry.yanked is not None:
+        out.line(f"  YANKED by {entry.yanked.by}{': ' + entry.yanked.why if entry.yanked.why else ''}", style="yellow")
+    if entry is not None:
+        _show_evaluations(out, entry)
+        for attached in entry.attachments:
+            where = f" at {attached.url}" if attached.url else ""
+            out.line(f"  attached {attached.kind}: {attached.name}{where}, {attached.size} bytes, {attached.sha256}")
+    # the manifest as it was verified: any summary of it would leave out what somebody looks for
+    out.block(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode())
+    if manifest.caveats:
+        out.line("caveats:")
+        out.block(manifest.caveats)

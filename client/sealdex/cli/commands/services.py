@@ -1,0 +1,320 @@
+"""Commands that run services: run, ps, stop, logs."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples
+from sealdex.errors import UsageError
+from sealdex.text import clean
+
+if TYPE_CHECKING:
+    from sealdex.model.ids import PluginId
+    from sealdex.runtime.services.api import Services
+    from sealdex.runtime.services.state import ServiceState
+
+
+@click.command(
+    epilog=examples(
+        "sealdex run speech/echo-service",
+        "sealdex run speech/echo-service --detach --port 0",
+        "sealdex run speech/echo-service@1.0.0 --with-env --env LOG_LEVEL=debug",
+        "sealdex run speech/echo-service --detach --no-follow --env-file /etc/sealdex/echo.env",
+    )
+)
+@click.argument("plugin", metavar="NS/NAME[@VERSION]")
+@click.option("-d", "--detach", is_flag=True, help="Return once it is well, and let it go on in the background.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Instead of the manifest's; 0 takes any that is free.")
+@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; may be repeated.")
+@click.option(
+    "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
+    help="Set the variables of a file, NAME=VALUE a line: for what other users of the host may not see.",
+)  # fmt: skip
+@click.option("--with-env", is_flag=True, help="Give it a virtual environment made from its requirements.txt.")
+@click.option(
+    "--health-timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS",
+    help="How long it may take to become well.",
+)  # fmt: skip
+@click.option(
+    "--grace", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
+    help="How long it may take to end before it is killed.",
+)  # fmt: skip
+@click.option(
+    "--max-restarts", type=click.IntRange(min=0), default=10, show_default=True,
+    help="How often in a row it is started again after it failed.",
+)  # fmt: skip
+@click.option(
+    "--health-interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS",
+    help="How often it is asked while it runs; the manifest may state a longer interval.",
+)  # fmt: skip
+@click.option(
+    "--health-retries", type=click.IntRange(min=1), default=3, show_default=True,
+    help="How many health checks in a row must fail until it is started again.",
+)  # fmt: skip
+@click.option(
+    "--follow/--no-follow", default=None,
+    help="Go over to another version when `update`, `use` or `rollback` bring it into use; the default, unless VERSION "
+    "is named.",
+)  # fmt: skip
+@click.option("--no-dependencies", is_flag=True, help="Leave the services that it depends on as they are.")
+@client_command
+def run(
+    context: Context,
+    plugin: str,
+    detach: bool,
+    port: int | None,
+    variables: tuple[str, ...],
+    env_file: Path | None,
+    with_env: bool,
+    health_timeout: float,
+    grace: float,
+    max_restarts: int,
+    health_interval: float,
+    health_retries: int,
+    follow: bool | None,
+    no_dependencies: bool,
+) -> None:
+    """Start an installed service, wait until it is well, and show what it prints until Ctrl-C (twice: at once).
+
+    It runs in its version's folder with MODELS_DIR, PORT and what its manifest names, on 127.0.0.1's ports. When it
+    fails, or its health check does, it is started again, after longer and longer pauses. When another version comes
+    into use that one is started; if it doesn't become well, the old one serves on.
+
+    Services that it depends on are started first, in the background, where they don't run, and waited for until they
+    are well.
+    """
+    from sealdex.runtime.services.dependencies import needed_services, see_to, unmet  # noqa: PLC0415  # see below
+    from sealdex.runtime.services.supervisor import Patience  # noqa: PLC0415  # the other commands needn't wait for it
+
+    out = context.out
+    services = _services(context)
+    asked, version = _release(plugin)
+    if follow and version is not None:
+        raise UsageError(
+            f"--follow goes over to other versions, and {plugin} names one", hint=f"leave it out, or run {asked}"
+        )
+    follows = version is None if follow is None else follow
+
+    def show(line: str) -> None:
+        if out.logs_json:
+            out.log("info", line, source=str(asked))
+        elif out.mode == "json":
+            out.stderr.write(clean(line) + "\n")
+        else:
+            out.answer(line)
+        out.flush()  # a pipe would otherwise get it in blocks, long after it was said
+
+    env = {**(_file_pairs(env_file) if env_file is not None else {}), **_pairs(variables)}
+    plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
+    if not with_env and (plan.folder / "requirements.txt").is_file():
+        out.note("it has a requirements.txt; --with-env makes a virtual environment from it")
+    patience = Patience(
+        health=health_timeout,
+        grace=grace,
+        max_restarts=max_restarts,
+        health_interval=health_interval,
+        health_retries=health_retries,
+    )
+    store = services.store
+    for broken in unmet(store, plan.plugin, plan.version):
+        out.warn(f"{broken}: {broken.fix}")
+    if not no_dependencies:
+        needed = needed_services(store, plan.plugin, plan.version)
+
+        def say(state: ServiceState) -> None:
+            _say(context, state)
+            out.note(
+                f"{state.plugin}, which {asked} depends on, goes on in the background: sealdex stop {state.plugin}"
+            )
+
+        see_to(services, store, needed, patience, say)
+    if detach:
+        state = services.start(plan, patience, follows=follows)
+        _say(context, state)
+        out.note(f"sealdex logs -f {asked} · sealdex stop {asked}")
+        out.result(state.as_dict())
+        return
+    supervisor = services.supervisor(
+        plan, patience, follows=follows, on_line=show, on_state=lambda state: _say(context, state)
+    )
+    with ExitStack() as stack:
+        # a terminal that is closed says SIGHUP, which Windows doesn't have: the service ends with it too
+        for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
+            stack.callback(signal.signal, number, signal.signal(number, lambda *_: supervisor.request_stop()))
+        out.result(supervisor.run().as_dict())
+
+
+def _say(context: Context, state: ServiceState) -> None:
+    where = f" · {state.health_url}" if state.health_url and state.state == "running" else ""
+    process = f" · process {state.pid}" if state.pid is not None else ""
+    why = f" · {state.error}" if state.error and state.state in {"waiting", "running"} else ""
+    health = f", {state.health}" if state.health and state.state == "running" else ""
+    context.out.line(f"{state.plugin} {state.version} is {state.state}{health}{process}{where}{why}")
+    context.out.flush()
+
+
+@click.command(epilog=examples("sealdex ps", "sealdex ps --json"))
+@client_command
+def ps(context: Context) -> None:
+    """List services: what runs, and how what ran ended."""
+    found = _services(context).list()
+    context.out.result({"services": [state.as_dict() for state in found]})
+    context.out.table(
+        ["SERVICE", "VERSION", "STATE", "HEALTH", "PROCESS", "PORT", "RESTARTS", "UPTIME", "SINCE"],
+        [
+            [
+                state.plugin,
+                state.version,
+                _state_in_words(state),
+                state.health if state.health and state.state == "running" else "-",
+                str(state.pid or "-"),
+                str(state.port or "-"),
+                str(state.restarts),
+                _duration(state.uptime_s(datetime.now(timezone.utc))),
+                state.since,
+            ]
+            for state in found
+        ],
+    )
+    for state in found:
+        if state.is_left_behind:
+            context.out.note(
+                f"process {state.pid} of {state.plugin} goes on without its supervisor: sealdex stop {state.plugin}"
+            )
+        elif state.error and state.state != "stopped":
+            context.out.note(f"{state.plugin}: {state.error.splitlines()[0]}")
+    if not found:
+        context.out.note("no service has been started here; sealdex run NAMESPACE/NAME")
+
+
+@click.command(
+    epilog=examples(
+        "sealdex stop speech/echo-service", "sealdex stop speech/echo-service --grace 30", "sealdex stop --all"
+    )
+)
+@click.argument("plugins", nargs=-1, metavar="NS/NAME...")
+@click.option("--all", "every", is_flag=True, help="All that run.")
+@click.option(
+    "--grace", type=click.FloatRange(min=0), metavar="SECONDS",
+    help="How long they may take to end before they are killed; what `run` was told when left out.",
+)  # fmt: skip
+@client_command
+def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float | None) -> None:
+    """End services: SIGTERM to the whole process group, then SIGKILL.
+
+    With --all those that depend on others go first. What a named service depends on goes on.
+    """
+    from sealdex.errors import SealdexError  # noqa: PLC0415  # click's help needn't wait for any of these
+    from sealdex.runtime.services.dependencies import in_stopping_order  # noqa: PLC0415  # the same
+    from sealdex.runtime.services.state import OVER  # noqa: PLC0415  # the same
+
+    if bool(plugins) == every:
+        raise UsageError("name services, or all of them with --all", hint="sealdex ps shows what runs")
+    services = _services(context)
+    asked = [_release(plugin)[0] for plugin in plugins]
+    if every:
+        running = [_release(s.plugin)[0] for s in services.list() if s.state not in OVER or s.is_left_behind]
+        asked = in_stopping_order(services.store, running)
+    states, failures = [], []
+    for plugin in asked:
+        try:
+            state = services.stop(plugin, grace)
+        except SealdexError as error:  # the others are to end all the same
+            failures.append(error)
+            continue
+        states.append(state.as_dict())
+        context.out.line(f"stopped {state.plugin} {state.version}")
+    if failures:
+        for other in failures[1:]:
+            context.out.note(str(other))
+        raise failures[0]
+    context.out.result({"stopped": states})
+
+
+@click.command(epilog=examples("sealdex logs speech/echo-service", "sealdex logs -f speech/echo-service -n 20"))
+@click.argument("plugin", metavar="NS/NAME")
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="How many of the last.")
+@click.option("-f", "--follow", is_flag=True, help="Go on until the service is over, or Ctrl-C.")
+@client_command
+def logs(context: Context, plugin: str, lines: int, follow: bool) -> None:
+    """Show what a service printed, each line with its time."""
+    out = context.out
+    folder = _services(context).log(_release(plugin)[0])
+    if follow and out.mode == "json":
+        raise UsageError("--follow writes lines and --json one document: they exclude each other")
+    if follow:
+        for line in folder.follow(lines):
+            out.answer(line)
+            out.flush()
+        return
+    last = folder.last_lines(lines)
+    for line in last:
+        out.answer(line)
+    out.result({"plugin": plugin, "log": folder.log_path, "lines": last})
+
+
+def _services(context: Context) -> Services:
+    from sealdex.paths import store_folder  # noqa: PLC0415  # click's help needn't wait for any of these
+    from sealdex.runtime.services.api import Services  # noqa: PLC0415  # the same
+
+    return Services(context.store or store_folder())
+
+
+def _release(text: str) -> tuple[PluginId, str | None]:
+    from sealdex.runtime.services.api import asked_release  # noqa: PLC0415  # the same
+
+    try:
+        return asked_release(text)
+    except ValueError as error:
+        raise UsageError(str(error), subject=text, hint="write NAMESPACE/NAME or NAMESPACE/NAME@VERSION") from error
+
+
+def _state_in_words(state: ServiceState) -> str:
+    if state.is_left_behind:
+        return "died, left behind"
+    return state.state if state.exit_code is None else f"{state.state} ({state.exit_code})"
+
+
+def _duration(seconds: int | None) -> str:
+    if seconds is None:
+        return "-"
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def _file_pairs(path: Path) -> dict[str, str]:
+    """Read variables from a file: ``NAME=VALUE`` a line, empty lines and those that begin with # left out."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the file of variables can't be read: {error}", subject=str(path)) from error
+    pairs = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not (name.strip() and equals):
+            raise UsageError(
+                f"line {number} is not of the form NAME=VALUE", subject=str(path)
+            )  # its text may be a secret
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _pairs(words: tuple[str, ...]) -> dict[str, Any]:
+    pairs = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            raise UsageError(f"--env {word} is not of the form NAME=VALUE")
+        pairs[name] = value
+    return pairs

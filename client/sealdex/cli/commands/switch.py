@@ -1,0 +1,288 @@
+"""Commands about what is in use: use, enable, disable, rollback, history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sealdex.cli.completion import installed_plugin
+from sealdex.cli.context import Context, client_command
+from sealdex.cli.group import examples
+from sealdex.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from sealdex.model.ids import PluginId
+    from sealdex.store.database import Change, Facts, Member
+    from sealdex.store.dependants import Broken
+    from sealdex.store.layout import Store
+
+
+@click.command(
+    epilog=examples(
+        "sealdex use acme/slack 1.1.0", "sealdex use acme/slack 1.1.0 --pin", "sealdex use acme/slack --unpin"
+    )
+)
+@installed_plugin("plugin", metavar="NS/NAME")
+@click.argument("version", required=False)
+@click.option("--pin/--unpin", "pin", default=None, help="Keep it at this version; or let it go again.")
+@click.option("--force", is_flag=True, help="Whatever other installed plugins need.")
+@client_command
+def use(context: Context, plugin: str, version: str | None, pin: bool | None, force: bool) -> None:
+    """Switch to an installed version. A pinned plugin stays at its version whatever is installed or updated.
+
+    A version that another installed plugin can't work with is refused, as is one that needs what isn't in use.
+    """
+    store, asked = _store(context), _id(plugin)
+    if version is None and pin is None:
+        raise UsageError(
+            f"which version of {asked}?",
+            untouched="nothing was changed",
+            hint=f"sealdex use {asked} VERSION; sealdex list shows those installed",
+        )
+
+    def wish(facts: Facts) -> Facts:
+        wanted = version or facts.version
+        if wanted is None:
+            raise _not_in_use(asked)
+        if facts.pin is not None and pin is None and wanted != facts.pin:
+            raise UsageError(
+                f"{asked} is pinned to {facts.pin}",
+                untouched="nothing was changed",
+                hint=f"sealdex use {asked} {wanted} --pin pins that version instead, --unpin takes the pin away",
+            )
+        held = facts.pin if pin is None else wanted if pin else None
+        return replace(facts, version=wanted, pin=held)
+
+    _changed(
+        context, store, f"use {asked}" + (f" {version}" if version else "") + _pin_word(pin), {asked: wish}, force=force
+    )
+
+
+def _warning(context: Context) -> Callable[[Sequence[Broken]], None]:
+    def warn(broken: Sequence[Broken]) -> None:
+        for each in broken:
+            context.out.warn(f"{each}: {each.fix}")
+
+    return warn
+
+
+def _pin_word(pin: bool | None) -> str:
+    return "" if pin is None else " --pin" if pin else " --unpin"
+
+
+@click.command(epilog=examples("sealdex enable acme/slack"))
+@installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
+@click.option("--force", is_flag=True, help="Whatever became of what they need.")
+@client_command
+def enable(context: Context, plugins: tuple[str, ...], force: bool) -> None:
+    """Let hosts load plugins again; a status of error is forgotten as well.
+
+    While a plugin is disabled, what it needs may go or change; it isn't enabled as long as that isn't put right.
+    """
+    _set_enabled(context, plugins, enabled=True, force=force)
+
+
+@click.command(epilog=examples("sealdex disable acme/slack", "sealdex disable acme/slack acme/mail --json"))
+@installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
+@client_command
+def disable(context: Context, plugins: tuple[str, ...]) -> None:
+    """Keep hosts from loading plugins. They stay installed, and are updated as before."""
+    _set_enabled(context, plugins, enabled=False)
+
+
+def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool, force: bool = False) -> None:
+    from sealdex.store.database import ENABLED, State  # noqa: PLC0415  # a command imports when it runs
+
+    store = _store(context)
+    asked = [_id(plugin) for plugin in plugins]
+
+    def wish_for(plugin: PluginId) -> Callable[[Facts], Facts]:
+        def wish(facts: Facts) -> Facts:
+            if facts.version is None:
+                raise _not_in_use(plugin)
+            return replace(facts, enabled=enabled)
+
+        return wish
+
+    _changed(
+        context,
+        store,
+        f"{'enable' if enabled else 'disable'} {' '.join(map(str, asked))}",
+        {plugin: wish_for(plugin) for plugin in asked},
+        say=False,
+        force=force,
+    )
+    if enabled:
+        for plugin in asked:
+            State(store).note(plugin, ENABLED)
+    for plugin in asked:
+        context.out.line(f"{plugin} is {'enabled' if enabled else 'disabled'}")
+
+
+def _changed(
+    context: Context,
+    store: Store,
+    command: str,
+    wishes: dict[PluginId, Callable[[Facts], Facts]],
+    *,
+    say: bool = True,
+    force: bool = False,
+) -> None:
+    from sealdex.store.transaction import change_facts  # noqa: PLC0415  # a command imports when it runs
+
+    change, facts = change_facts(store, command, wishes, on_broken=_warning(context) if force else None)
+    context.out.result({
+        "change": change,
+        "plugins": [
+            {"plugin": str(plugin), **_facts_plain(after), "previous": before.version}
+            for plugin, (before, after) in facts.items()
+        ],
+    })  # fmt: skip
+    if say:
+        for plugin, (before, after) in facts.items():
+            was = f" (was {before.version})" if before.version != after.version else ""
+            pinned = ", pinned" if after.pin is not None else ", no longer pinned" if before.pin is not None else ""
+            context.out.line(f"{plugin} {after.version} is in use{was}{pinned}")
+
+
+@click.command(epilog=examples("sealdex rollback", "sealdex rollback --to 12", "sealdex rollback --json"))
+@click.option(
+    "--to", type=click.IntRange(min=0), metavar="CHANGE", help="To the state after this change; 0: the first."
+)
+@click.option("--force", is_flag=True, help="Whatever installed plugins need that this doesn't change.")
+@client_command
+def rollback(context: Context, to: int | None, force: bool) -> None:
+    """Return to the state before the last change that still holds; again, to the one before that.
+
+    What a change brought into the store goes again, what it took out is put back from the cache; pins, and what was
+    enabled or disabled, are put back as well. If a version that was in use isn't in the cache any more, or a plugin
+    would be left without what it needs, nothing is changed.
+    """
+    from sealdex.install.rollback import roll_back_with_cache  # noqa: PLC0415  # a command imports when it runs
+
+    done = roll_back_with_cache(_store(context), to, on_broken=_warning(context) if force else None)
+    out = context.out
+    out.result({
+        "taken_back": [_change_plain(change) for change in done.changes],
+        "plugins": [
+            {
+                "plugin": str(m.plugin),
+                **_facts_plain(m.after),
+                "previous": m.before.version,
+                "removed": list(m.removes),
+                "restored": list(m.restores),
+            }
+            for m in done.members
+        ],
+        "lost": [{"plugin": str(plugin), "version": version} for plugin, version in done.lost],
+        "kept": [{"plugin": str(plugin), "version": version} for plugin, version in done.kept],
+    })  # fmt: skip
+    for change in done.changes:
+        out.line(f"taken back: {change.command} ({change.at}, change {change.id})")
+    for member in done.members:
+        if (words := _in_words(member)) is not None:
+            out.line(f"  {words}")
+    for plugin, version in done.kept:
+        out.note(f"{plugin} {version} is being used, so it stays: sealdex uninstall {plugin}@{version}")
+    for plugin, version in done.lost:
+        out.warn(f"{plugin} {version} is not back: its archive is not in the cache; sealdex install {plugin}@{version}")
+
+
+@click.command(epilog=examples("sealdex history", "sealdex history --limit 5 --json"))
+@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Most changes; 0 for all.")
+@client_command
+def history(context: Context, limit: int) -> None:
+    """Show what was changed on this host, newest first, and what of it was taken back."""
+    from sealdex.store.database import State  # noqa: PLC0415  # the same
+    from sealdex.store.transaction import not_taken_back  # noqa: PLC0415  # a command imports when it runs
+
+    found = State(_store(context)).history()
+    standing = {change.id for change in not_taken_back(found)}
+    shown = found[:limit] if limit else found
+    out = context.out
+    out.result({"changes": [{**_change_plain(c), "holds": c.id in standing} for c in shown], "total": len(found)})
+    out.table(
+        ["CHANGE", "WHEN", "WHAT", "PLUGINS"],
+        [
+            [
+                str(change.id),
+                change.at,
+                change.command + ("" if change.id in standing or change.undoes is not None else " (taken back)"),
+                "; ".join(words for member in change.members if (words := _in_words(member))),
+            ]
+            for change in shown
+        ],
+    )
+    if not found:
+        out.note("nothing was changed yet")
+
+
+def _in_words(member: Member) -> str | None:
+    """Say what a change means for a plugin; None: nothing that shows."""
+    before, after = member.before, member.after
+    words = []
+    if before.version != after.version:
+        words.append(f"{before.version or 'nothing'} -> {after.version or 'nothing'}")
+    if before.pin != after.pin:
+        words.append(f"pinned to {after.pin}" if after.pin else "unpinned")
+    if before.enabled != after.enabled:
+        words.append("enabled" if after.enabled else "disabled")
+    if member.removes:
+        words.append(f"removed {', '.join(member.removes)}")
+    if member.restores:
+        words.append(f"put back {', '.join(member.restores)}")
+    if not words and member.unpacks:
+        words.append(f"added {member.unpacks}")
+    return f"{member.plugin} {', '.join(words)}" if words else None
+
+
+def _change_plain(change: Change) -> dict[str, Any]:
+    return {
+        "change": change.id,
+        "at": change.at,
+        "command": change.command,
+        "undoes": change.undoes,
+        "plugins": [
+            {
+                "plugin": str(m.plugin),
+                "before": _facts_plain(m.before),
+                "after": _facts_plain(m.after),
+                "unpacked": m.unpacks,
+                "removed": list(m.removes),
+                "restored": list(m.restores),
+            }
+            for m in change.members
+        ],
+    }
+
+
+def _facts_plain(facts: Facts) -> dict[str, Any]:
+    return {"version": facts.version, "pin": facts.pin, "enabled": facts.enabled}
+
+
+def _store(context: Context) -> Store:
+    from sealdex.paths import store_folder  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
+
+    return Store(context.store or store_folder())
+
+
+def _id(plugin: str) -> PluginId:
+    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # a command imports when it runs
+
+    try:
+        return parse_plugin_id(plugin)
+    except ValueError as error:
+        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error
+
+
+def _not_in_use(plugin: PluginId) -> NotFoundError:
+    return NotFoundError(
+        f"{plugin} is not installed",
+        subject=str(plugin),
+        untouched="nothing was changed",
+        hint=f"sealdex list shows what is; sealdex install {plugin} installs it",
+    )

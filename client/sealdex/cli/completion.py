@@ -1,0 +1,69 @@
+"""Shell completion: the script that a shell reads, and the installed plugins as values of an argument."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from sealdex.cli.group import examples, output_of, output_options
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def completion_command(program: str) -> click.Command:
+    """Make ``completion`` of a program, which prints the script that a shell reads.
+
+    Args:
+        program: its name, as it is typed.
+    """
+
+    @click.command(
+        "completion",
+        help="Print a completion script for a shell.",
+        epilog=examples(
+            f"{program} completion bash > ~/.local/share/bash-completion/completions/{program}",
+            f'{program} completion zsh > "${{fpath[1]}}/_{program}"',
+            f"{program} completion fish > ~/.config/fish/completions/{program}.fish",
+        ),
+    )
+    @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+    @output_options
+    @click.pass_context
+    def completion(ctx: click.Context, shell: str) -> None:
+        from click.shell_completion import get_completion_class  # noqa: PLC0415  # only here
+
+        made = get_completion_class(shell)
+        if made is None:
+            raise click.UsageError(f"click has no completion for {shell}", ctx)
+        variable = f"_{program}_COMPLETE".replace("-", "_").upper()
+        script = made(ctx.find_root().command, {}, program, variable).source()
+        out = output_of(ctx)
+        for line in script.splitlines():
+            out.answer(line.replace("\t", "    "))
+        out.result({"shell": shell, "script": script})
+
+    return completion
+
+
+def installed_plugin(name: str, **options: Any) -> Callable[[F], F]:
+    """Make an argument for installed plugins, which the shell completes from the store.
+
+    Args:
+        name: of the callback's parameter.
+        options: those of `click.argument`.
+    """
+    return click.argument(name, shell_complete=_names, **options)
+
+
+def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    from sealdex.paths import store_folder  # noqa: PLC0415  # a shell asks for few of the commands
+    from sealdex.store.installations import installations  # noqa: PLC0415  # the same
+    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
+
+    found = installations(Store(ctx.params.get("store") or store_folder()))
+    return sorted({name for i in found if (name := f"{i.namespace}/{i.name}").startswith(incomplete)})
+
+
+completion = completion_command("sealdex")

@@ -1,0 +1,37 @@
+"""What ``ensure`` shows when everything is in place, read without importing much (see `sealdex.cli.fast_path`)."""
+
+from __future__ import annotations
+
+import os
+
+from sealdex.cli.output import Output
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sealdex.store.installations import Installation
+
+
+def show_in_place(out: Output, project: str, found: list[Installation]) -> None:
+    """Show that nothing had to be done."""
+    rows = [row(f"{i.namespace}/{i.name}", i.version, "keep", i.path) for i in found]
+    show_ensured(out, project, rows)
+
+
+def row(plugin: str, version: str, action: str, path: str | None, **more: Any) -> dict[str, Any]:
+    """Return what json mode shows of one plugin."""
+    return {"plugin": plugin, "version": version, "action": action, "path": path, **more}
+
+
+def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unasked: dict[str, str] | None = None) -> None:
+    """Show what became of the plugins of a lock; ``unasked`` says of whom no registry could be asked, and why."""
+    lock = os.path.join(os.path.abspath(project), "sealdex.lock")  # noqa: PTH100, PTH118  # pathlib takes too long
+    document = {"lock": lock, "ensured": rows}
+    why = "; ".join(dict.fromkeys(unasked.values())) if unasked else ""
+    out.result({**document, "unreachable": why, "pinned_by_lock": sorted(unasked)} if unasked else document)
+    kept = sum(each["action"] == "keep" for each in rows)
+    if kept == len(rows):
+        out.line(f"all {kept} plugins are in place" if kept != 1 else "the one plugin is in place")
+    else:
+        out.line(f"{len(rows) - kept} installed, {kept} in place already")

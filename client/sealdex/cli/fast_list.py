@@ -1,0 +1,128 @@
+"""What ``list`` and ``path`` show, read from the store without importing much (see `sealdex.cli.fast_path`)."""
+
+from __future__ import annotations
+
+from sealdex.cli.output import Output
+from sealdex.paths import store_folder
+from sealdex.store.installations import (
+    current,
+    current_version_named,
+    find_installation,
+    installations,
+    installed_versions,
+    look_over,
+    trust_in_words,
+)
+from sealdex.store.layout import Store
+from sealdex.store.plugin_status import ENABLED, in_words, statuses
+from sealdex.store.yanked import in_words as why_yanked
+from sealdex.store.yanked import yanked_releases
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    import os
+    from typing import Any
+
+    from sealdex.store.installations import Installation
+    from sealdex.store.plugin_status import Status
+
+
+def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
+    """Show what is installed: in quiet mode names, versions and paths."""
+    place = Store(store or store_folder())
+    found, damaged = look_over(place)
+    in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
+    known, yanked = statuses(place), yanked_releases(place)
+    out.result({
+        "installed": [
+            {
+                **as_plain(i, is_current=in_use[i.id] == i.version, status=known.get(i.id, ENABLED)),
+                "yanked": yanked.get((*i.id, i.version)),
+            }
+            for i in found
+        ],
+        **({"damaged": [each.as_dict() for each in damaged]} if damaged else {}),
+    })  # fmt: skip
+    for each in damaged:
+        out.warn(f"{each.path} {each.why}; sealdex doctor says what helps")
+    if out.mode == "quiet":
+        for i in found:
+            out.answer_path(i.path, f"{i.namespace}/{i.name}", i.version)
+        return
+    out.table(
+        ["PLUGIN", "VERSION", "STATUS", "REGISTRY", "TRUST"],
+        [
+            [
+                f"{i.namespace}/{i.name}",
+                i.version
+                + (" (current)" if in_use[i.id] == i.version else "")
+                + (" YANKED" if (*i.id, i.version) in yanked else ""),
+                in_words(known.get(i.id, ENABLED), i.version) if in_use[i.id] == i.version else "",
+                i.registry,
+                trust_in_words(i.signed_by, i.root_version),
+            ]
+            for i in found
+        ]
+        + [[f"{each.namespace}/{each.name}", each.version, "DAMAGED", "", ""] for each in damaged],
+    )
+    for i in found:
+        if (mark := yanked.get((*i.id, i.version))) is not None:
+            name = f"{i.namespace}/{i.name}"
+            out.warn(f"{name} {i.version} was {why_yanked(mark)}; sealdex info {name}")
+    if not found and not damaged:
+        out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
+
+
+def as_plain(installation: Installation, *, is_current: bool, status: Status) -> dict[str, Any]:
+    """Return an installation as json mode shows it."""
+    plugin = f"{installation.namespace}/{installation.name}"
+    number, error, pin = status
+    decided = {"status": number, "error": error, "pin": pin}
+    return {"plugin": plugin, **installation.as_dict(), "current": is_current, **decided}
+
+
+def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> None:
+    """Show the folder of an installation: the one in use, or that of a version.
+
+    Raises:
+        UsageError: ``asked`` is no ``NAMESPACE/NAME[@VERSION]``.
+        NotFoundError: it isn't installed.
+    """
+    place = Store(store or store_folder())
+    plugin, _, version = asked.partition("@")
+    try:
+        namespace, name = plugin.split("/")
+        asked_for = (namespace, name)
+        found = find_installation(place, asked_for, version) if version else current(place, asked_for)
+    except ValueError as error:
+        from sealdex.errors import UsageError  # noqa: PLC0415  # only when it fails
+
+        raise UsageError(
+            f"'{asked}' is not of the form NAMESPACE/NAME or NAMESPACE/NAME@VERSION",
+            hint="sealdex list shows what is installed",
+        ) from error
+    if found is None:
+        raise _not_installed(place, (namespace, name), version)
+    out.answer_path(found.path)
+    is_current = current_version_named(place, found.id) == found.version
+    out.result(as_plain(found, is_current=is_current, status=statuses(place).get(found.id, ENABLED)))
+
+
+def _not_installed(place: Store, plugin: tuple[str, str], version: str) -> Exception:
+    import difflib  # noqa: PLC0415  # only when it fails
+
+    from sealdex.errors import NotFoundError  # noqa: PLC0415  # the same
+
+    name = "/".join(plugin)
+    others = [i.version for i in installed_versions(place, plugin)]
+    near = difflib.get_close_matches(name, {f"{i.namespace}/{i.name}" for i in installations(place)}, n=1)
+    also = f"; did you mean {near[0]}?" if near and not others else ""
+    if others:
+        also = f"; installed: {', '.join(others)}"
+    wanted = f"{name}@{version}" if version else name
+    return NotFoundError(
+        f"{wanted} is not installed{also}",
+        subject=wanted,
+        untouched="nothing was changed",
+        hint=f"sealdex install {wanted}",
+    )

@@ -1,0 +1,69 @@
+"""``list``, ``path`` and ``ensure`` without click, which alone takes longer to import than these may take altogether.
+
+Hosts call them in loops, so they get under three times ``python -c pass``. Only exact, well-formed calls are taken
+here; whatever is unusual (help, a typo, a configuration named) goes the long way and behaves the same there.
+"""
+
+from __future__ import annotations
+
+from sealdex.cli.fast_list import show_list, show_path
+from sealdex.cli.output import Output
+
+
+def run_quickly(args: list[str], out: Output) -> bool:
+    """Run ``list`` or ``path NS/NAME[@VERSION]`` with ``--json``, ``-q``, ``--quiet``, ``--store DIR``, and no more.
+
+    ``ensure`` as well, where everything that the lock says was found in place before and nothing has changed since.
+
+    Returns:
+        Whether it did; if not, nothing has happened.
+    """
+    command, *rest = args or [""]
+    if command == "ensure":
+        return _ensure(rest, out)
+    if command not in {"list", "path"}:
+        return False
+    store: str | None = None
+    plugins: list[str] = []
+    words = iter(rest)
+    for word in words:
+        if word == "--store":
+            store = next(words, "")
+            if not store:
+                return False
+        elif word.startswith("-"):
+            if word not in {"--json", "-q", "--quiet"}:
+                return False
+        else:
+            plugins.append(word)
+    if command == "list" and not plugins:
+        show_list(out, store)
+        return True
+    if command == "path" and len(plugins) == 1:
+        show_path(out, store, plugins[0])
+        return True
+    return False
+
+
+def _ensure(args: list[str], out: Output) -> bool:
+    store, project = "", "."
+    words = iter(args)
+    for word in words:
+        if word == "--store":
+            store = next(words, "-")
+        elif word == "--project":
+            project = next(words, "-")
+        elif word not in {"--json", "-q", "--quiet", "--locked", "--offline", "--no-fallback"}:
+            return False
+    if store.startswith("-") or project.startswith("-"):
+        return False
+    from sealdex.cli.fast_ensure import show_in_place  # noqa: PLC0415  # `list` and `path` needn't wait for it
+    from sealdex.lockfile.freshness import in_place  # noqa: PLC0415  # the same
+    from sealdex.paths import store_folder  # noqa: PLC0415  # the same
+    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
+
+    found = in_place(Store(store or store_folder()), project)
+    if found is None:
+        return False
+    show_in_place(out, project, found)
+    return True

@@ -1,0 +1,190 @@
+"""Credentials of private registries: which of them a request is given, and reading them from where they are kept.
+
+A request is given a registry's credentials only if its address lies below that registry's: same scheme, host and port,
+and a path under it. So neither an artifact at another address, which the index may name, nor another registry on the
+same host is shown any; after a redirect that leaves the origin, none follow (`sealdex.transport.http`). Secrets are
+read at each request, so that a token that was renewed is used at once, and are never part of a message.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from sealdex.config.document import AuthSection, RegistrySection
+from sealdex.errors import ConfigError
+from sealdex.paths import home_folder
+from sealdex.transport.types import origin_of
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials as AwsCredentials
+    from botocore.credentials import ReadOnlyCredentials
+
+    from sealdex.config.config import Config
+    from sealdex.transport import Credentials
+
+MAX_SECRET_BYTES = 64 * 1024
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def covering(registries: Mapping[str, RegistrySection], url: str) -> str | None:
+    """Return the registry below whose address a URL lies, of several the one with the longest, or None. Pure."""
+    found: str | None = None
+    longest = -1
+    for name, section in registries.items():
+        if _is_below(section.url, url) and len(section.url.rstrip("/")) > longest:
+            found, longest = name, len(section.url.rstrip("/"))
+    return found
+
+
+def _is_below(base: str, url: str) -> bool:
+    try:
+        if origin_of(base) != origin_of(url):
+            return False
+    except ValueError:
+        return False
+    path = urlsplit(url).path
+    steps = unquote(path).replace("\\", "/").split("/")
+    # a path that steps back out would be straightened on its way, after this was decided
+    return path.startswith(urlsplit(base).path.rstrip("/") + "/") and not {".", ".."}.intersection(steps)
+
+
+def credentials_of(config: Config) -> Credentials | None:
+    """Return what gives requests the credentials that a configuration names; None where it names none."""
+    return credentials_for(config.registries, config.path.parent)
+
+
+def credentials_for(registries: Mapping[str, RegistrySection], folder: Path) -> Credentials | None:
+    """Return what gives requests the credentials of these registries; None where none has any.
+
+    What is returned raises ConfigError where a secret can't be read.
+
+    Args:
+        registries: by name.
+        folder: what the files of their ``auth`` are relative to.
+    """
+    readers = {
+        name: _reader(name, section.auth, folder) for name, section in registries.items() if section.auth is not None
+    }
+    if not readers:
+        return None
+
+    def headers(url: str) -> Mapping[str, str]:
+        name = covering(registries, url)
+        return readers[name](url) if name in readers else {}
+
+    return headers
+
+
+def _reader(name: str, auth: AuthSection, folder: Path) -> Callable[[str], Mapping[str, str]]:
+    if auth.type == "sigv4":
+        return _Signer(name, auth)
+    if auth.type == "bearer":
+        return lambda _: {"Authorization": f"Bearer {_token(name, auth, folder)}"}
+    if auth.type == "basic":
+        return lambda _: _basic(auth.user or "", _secret(name, auth.password_env, auth.password_file, folder))
+    return lambda url: _from_netrc(name, auth, folder, urlsplit(url).hostname or "")
+
+
+def _token(name: str, auth: AuthSection, folder: Path) -> str:
+    token = _secret(name, auth.token_env, auth.token_file, folder)
+    if not _TOKEN.fullmatch(token):
+        raise _missing(
+            name, f"{_place(auth.token_env, auth.token_file)} holds no token: white space or other characters"
+        )
+    return token
+
+
+def _basic(user: str, password: str) -> Mapping[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+
+def _from_netrc(name: str, auth: AuthSection, folder: Path, host: str) -> Mapping[str, str]:
+    import netrc  # noqa: PLC0415  # only for who has one
+
+    path = (
+        folder / auth.netrc_file if auth.netrc_file else Path(os.environ.get("NETRC") or Path(home_folder(), ".netrc"))
+    )
+    try:
+        found = netrc.netrc(str(path)).authenticators(host)
+    except OSError as error:
+        raise _missing(name, f"{path} can't be read: {error.strerror}") from error
+    except (netrc.NetrcParseError, UnicodeDecodeError):
+        # from None: what the parser says may quote the password
+        raise _missing(name, f"{path} is no netrc file that can be read") from None
+    if found is None:
+        raise _missing(name, f"{path} has no entry for machine {host}")
+    return _basic(found[0], found[2] or "")
+
+
+def _secret(name: str, variable: str | None, file: str | None, folder: Path) -> str:
+    if variable is not None:
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            raise _missing(name, f"the environment variable {variable} is not set")
+        return text
+    path = folder / (file or "")
+    try:
+        with path.open("rb") as opened:
+            text = opened.read(MAX_SECRET_BYTES).decode().strip()
+    except OSError as error:
+        raise _missing(name, f"{path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise _missing(name, f"{path} is no text") from None
+    if not text:
+        raise _missing(name, f"{path} is empty")
+    return text
+
+
+def _place(variable: str | None, file: str | None) -> str:
+    return f"the environment variable {variable}" if variable is not None else str(file)
+
+
+def _missing(name: str, why: str) -> ConfigError:
+    return ConfigError(
+        f"the credentials of registry '{name}' can't be had: {why}",
+        subject=name,
+        untouched="nothing was asked",
+        hint=f"see auth under [registries.{name}] in config.toml",
+    )
+
+
+class _Signer:
+    """Signs requests to S3 (AWS Signature Version 4) with the keys that botocore finds; safe for threads."""
+
+    def __init__(self, name: str, auth: AuthSection) -> None:
+        self._name = name
+        self._auth = auth
+        self._lock = threading.Lock()
+        self._keys: AwsCredentials | None = None
+
+    def __call__(self, url: str) -> Mapping[str, str]:
+        try:
+            from botocore.auth import S3SigV4Auth  # noqa: PLC0415  # an extra
+            from botocore.awsrequest import AWSRequest  # noqa: PLC0415  # the same
+        except ImportError as error:
+            raise _missing(self._name, "signing needs botocore: pip install 'sealdex[s3]'") from error
+        request = AWSRequest("GET", url)
+        S3SigV4Auth(self._frozen(), "s3", self._auth.region or "").add_auth(request)
+        return dict(request.headers.items())
+
+    def _frozen(self) -> ReadOnlyCredentials:
+        """Return the keys as they hold now: temporary ones are renewed by botocore."""
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # an extra
+        from botocore.session import Session  # noqa: PLC0415  # the same
+
+        try:
+            with self._lock:
+                if self._keys is None:
+                    self._keys = Session(profile=self._auth.profile).get_credentials()
+                if self._keys is None:
+                    raise _missing(self._name, "AWS's tools have no keys on this host")
+                return self._keys.get_frozen_credentials()
+        except BotoCoreError as error:
+            raise _missing(self._name, str(error)) from error

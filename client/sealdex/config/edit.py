@@ -1,0 +1,196 @@
+"""Adding and removing a registry in the text of ``config.toml``: everything else stays as it is, byte for byte.
+
+The text is edited, never written anew from what it means, so comments, order and spelling are kept. Each edit is read
+again and compared with what is meant; a text in which that fails (registries as an inline table, say) is refused.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from sealdex.config import toml_writer as toml_text
+from sealdex.config.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
+from sealdex.config.document import AuthSection
+from sealdex.config.toml_reader import read_toml_text
+from sealdex.errors import ConfigError, UsageError
+
+_LOCK_SECONDS = 10
+
+
+def with_registry(text: str, name: str, section: RegistrySection) -> str:
+    """Return the text with ``[registries.NAME]`` appended.
+
+    Raises:
+        UsageError: the name is taken.
+        ConfigError: the text would not mean what it should, such as with a second catch-all.
+    """
+    before = parse_config(text)
+    if name in before.registries:
+        raise UsageError(
+            f"there is a registry '{name}' already, at {before.registries[name].url}",
+            untouched="the configuration is as it was",
+            hint=f"choose another name, or first: sealdex registry remove {name}",
+        )
+    taken = next((n for n, other in before.registries.items() if _takes_all(other)), None)
+    if taken is not None and _takes_all(section):
+        raise ConfigError(
+            f"two registries can't both take every namespace, and '{taken}' does already",
+            untouched="the configuration is as it was",
+            hint=f"say what '{name}' is for: --namespace NAMESPACE (may be repeated, 'team-*' works)",
+        )
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = [f"[registries.{_key(name)}]", f"url = {_string(section.url)}", f"root = {_string(section.root)}"]
+    if section.namespaces != RegistrySection(url="x", root="x").namespaces:
+        lines.append(f"namespaces = [{', '.join(map(_string, section.namespaces))}]")
+    if section.auth is not None:
+        lines.append(f"auth = {toml_text.value(msgspec.to_builtins(section.auth))}")
+    start = text if not text or text.endswith("\n") else text + newline
+    edited = start + (newline if start else "") + newline.join(lines) + newline
+    return _checked(edited, _meaning(before, {**before.registries, name: section}), name)
+
+
+def without_registry(text: str, name: str) -> str:
+    """Return the text without the ``[registries.NAME]`` table and the blank line above it.
+
+    Raises:
+        ConfigError: there is no such table to cut out although the registry is configured in another way.
+    """
+    before = parse_config(text)
+    header = re.compile(rf"""[ \t]*\[[ \t]*registries[ \t]*\.[ \t]*(["']?){re.escape(name)}\1[ \t]*\][ \t]*(#.*)?""")
+    lines = text.splitlines(keepends=True)
+    starts = [i for i, line in enumerate(lines) if header.fullmatch(line.rstrip("\r\n"))]
+    if len(starts) != 1:
+        raise _by_hand(name)
+    start = starts[0]
+    end = start + 1
+    for i in range(start + 1, len(lines)):
+        stripped = lines[i].strip()
+        if stripped.startswith("["):
+            break  # the next table; comments and blank lines above it are its own
+        if stripped and not stripped.startswith("#"):
+            end = i + 1
+    # the blank line that `with_registry` put there, or that a person put between two tables
+    if start and not lines[start - 1].strip() and (end == len(lines) or not lines[end].strip()):
+        start -= 1
+    edited = "".join(lines[:start] + lines[end:])
+    return _checked(edited, _meaning(before, {n: s for n, s in before.registries.items() if n != name}), name)
+
+
+def _meaning(before: ConfigDocument, registries: dict[str, RegistrySection]) -> ConfigDocument:
+    return msgspec.structs.replace(before, registries=registries)
+
+
+def _checked(edited: str, meant: ConfigDocument, name: str) -> str:
+    try:
+        got = parse_config(edited)
+    except ConfigError as error:
+        raise _by_hand(name) from error
+    if got != meant or list(got.registries) != list(meant.registries):
+        raise _by_hand(name)
+    return edited
+
+
+def _takes_all(section: RegistrySection) -> bool:
+    return any(not pattern.strip(CATCH_ALL) for pattern in section.namespaces)
+
+
+def _by_hand(name: str) -> ConfigError:
+    return ConfigError(
+        f"the configuration is written in a way in which the table of '{name}' can't be edited safely",
+        untouched="the configuration is as it was",
+        hint=f"edit it by hand: a registry is a table [registries.{name}] with url, root and namespaces",
+    )
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
+
+
+def _string(text: str) -> str:
+    """Write a TOML basic string: quotes, backslashes and controls escaped."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
+
+
+# --- at the edge: files ----------------------------------------------------------------------------------------------
+
+
+def add_registry(
+    config: Config,
+    name: str,
+    url: str,
+    namespaces: tuple[str, ...],
+    root: bytes,
+    auth: AuthSection | None = None,
+) -> RegistrySection:
+    """Write a registry into the configuration file and its trust root beside it.
+
+    The root is written first: a configuration never names a root that isn't there. Both files are replaced as a whole.
+
+    Raises:
+        UsageError: the name is taken.
+        ConfigError: the edit is impossible; nothing was changed.
+    """
+    section = RegistrySection(url=url, root=f"roots/{name}.root.json", namespaces=namespaces or ("*",), auth=auth)
+    with _locked(config.path):
+        edited = with_registry(_read(config.path), name, section)
+        replace_file(config.path.parent / section.root, root)
+        replace_file(config.path, edited.encode())
+    return section
+
+
+def remove_registry(config: Config, name: str) -> RegistrySection:
+    """Take a registry out of the configuration file and delete the root that `add_registry` wrote.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        ConfigError: the edit is impossible; nothing was changed.
+    """
+    section = config.section(name)
+    with _locked(config.path):
+        edited = without_registry(_read(config.path), name)
+        replace_file(config.path, edited.encode())
+        if section.root == f"roots/{name}.root.json":
+            (config.path.parent / section.root).unlink(missing_ok=True)
+    return section
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_toml_text(path)  # its line ends stay as they are
+    except FileNotFoundError:
+        return ""
+
+
+def _locked(path: Path) -> FileLock:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_SECONDS)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Replace a file as a whole, readable by its owner alone; a symbolic link stays and its target is replaced."""
+    target = Path(os.path.realpath(path))
+    target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    if sys.platform != "win32":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself survives a power cut
+        finally:
+            os.close(folder)

@@ -1,0 +1,144 @@
+"""Where a setting comes from, in rising precedence: its default, config.toml, an environment variable, an option. Pure.
+
+A setting is named ``section.field``, as in config.toml. Its variable is ``SEALDEX_SECTION_FIELD`` in capitals, its
+option ``--set section.field=VALUE``. What is set most often has a short variable as well (`SHORT`), under the long one,
+and commands that download have options of their own for some, over ``--set``. Registries are none: where trust starts
+is written down, not passed along. Lists are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``),
+labels as ``key=value`` with commas between, everything else as in TOML.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from msgspec import Struct, inspect
+
+from sealdex.config.toml_reader import toml_values
+from sealdex.errors import ConfigError, UsageError
+
+PREFIX = "SEALDEX_"
+SHORT = {
+    f"{PREFIX}{key.partition('.')[2].upper()}": key
+    for key in (
+        "download.concurrent",
+        "download.timeout",
+        "download.retry",
+        "download.max_plugin_size",
+        "install.builtin",
+        "install.resolve_timeout",
+        "update.auto_check_update",
+        "update.update_check_interval",
+        "runtime.load_timeout",
+    )
+}
+"""``SEALDEX_RETRY`` and the like."""
+Sections = Mapping[str, inspect.StructType]
+
+
+def sections_of(document: type[Struct]) -> dict[str, inspect.StructType]:
+    """Return the sections of a configuration whose fields can be set from outside, by name."""
+    whole = inspect.type_info(document)
+    if not isinstance(whole, inspect.StructType):
+        raise TypeError(f"{document.__name__} is no struct")
+    return {f.name: f.type for f in whole.fields if isinstance(f.type, inspect.StructType)}
+
+
+def keys(sections: Sections) -> list[str]:
+    """Return the names of all settings: ``section.field``."""
+    return [f"{name}.{field.name}" for name, section in sections.items() for field in section.fields]
+
+
+def variable_of(key: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + key.replace(".", "_").upper()
+
+
+def with_layers(
+    values: Mapping[str, Any],
+    sections: Sections,
+    environ: Mapping[str, str],
+    options: Mapping[str, str],
+    file: str,
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the values of a configuration file with variables and options over them, and where each setting is from.
+
+    Args:
+        values: what the file says.
+        sections: what can be set, see `sections_of`.
+        environ: environment variables.
+        options: of the command line, by setting.
+        file: the file's path, for the origins.
+
+    Raises:
+        ConfigError: a variable begins like those of a section and names none of its settings, or can't be read.
+        UsageError: an option does.
+    """
+    merged: dict[str, Any] = {name: dict(said) if isinstance(said, Mapping) else said for name, said in values.items()}
+    origins = {
+        f"{name}.{field}": file for name in sections if isinstance(said := values.get(name), Mapping) for field in said
+    }
+    for key, text, origin in [*_from_environment(sections, environ), *_from_options(sections, options)]:
+        section, _, field = key.partition(".")
+        target = merged.setdefault(section, {})
+        if isinstance(target, dict):  # if not, reading the whole says so
+            target[field] = _read(sections, key, text, origin)
+            origins[key] = origin
+    return merged, origins
+
+
+def _from_environment(sections: Sections, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    known = {**SHORT, **{variable_of(key): key for key in keys(sections)}}
+    for variable, text in sorted(environ.items(), key=lambda item: (item[0] not in SHORT, item[0])):  # long ones last
+        if variable in known:
+            yield known[variable], text, f"${variable}"
+        elif variable.startswith(tuple(f"{PREFIX}{name.upper()}_" for name in sections)):
+            near = difflib.get_close_matches(variable, known, n=1)
+            raise ConfigError(
+                f"there is no setting for the environment variable {variable}"
+                + (f"; did you mean {near[0]}?" if near else ""),
+                subject=variable,
+                hint="sealdex config show lists all settings",
+            )
+
+
+def _from_options(sections: Sections, options: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    known = keys(sections)
+    for key, text in options.items():
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            raise UsageError(
+                f"there is no setting '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""),
+                hint="sealdex config show lists all settings",
+            )
+        yield key, text, "--set"
+
+
+def _read(sections: Sections, key: str, text: str, origin: str) -> Any:
+    section, _, name = key.partition(".")
+    kind = next(_bare(field.type) for field in sections[section].fields if field.name == name)
+    if kind is inspect.StrType:
+        return text
+    if kind is inspect.VarTupleType and not text.startswith("["):
+        return [part.strip() for part in text.split(",") if part.strip()]
+    if kind is inspect.DictType and not text.startswith("{"):
+        return dict(_pair(part.strip(), origin) for part in text.split(",") if part.strip())
+    try:
+        return toml_values(f"value = {text}")["value"]
+    except ValueError:
+        return text  # of the wrong type, which reading the whole says in better words
+
+
+def _pair(text: str, origin: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ConfigError(f"'{text}' is not of the form key=value", subject=origin)
+    return name.strip(), value.strip()
+
+
+def _bare(kind: inspect.Type) -> type[inspect.Type]:
+    """Return what a field holds, without constraints and without None."""
+    while isinstance(kind, inspect.Metadata | inspect.UnionType):
+        kind = kind.type if isinstance(kind, inspect.Metadata) else kind.types[0]
+    return type(kind)

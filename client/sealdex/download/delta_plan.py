@@ -1,0 +1,210 @@
+"""What a list of files says, checked, and which bytes of the archive to fetch for what isn't there already. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgspec
+
+from sealdex.archive.entries import FILE, ArchiveEntry, EntryProblem, StoredData, entry_problems, refuse_if
+from sealdex.archive.limits import UnpackLimits
+from sealdex.archive.mapping import MappingError, PlannedFile, plan_files
+from sealdex.archive.windows_names import refuse_on_windows
+from sealdex.archive.zip import name_as_guessed
+from sealdex.errors import VerificationError
+from sealdex.model.decode import decode_as
+from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
+from sealdex.model.index import ArtifactEntry
+from sealdex.store.hashing import is_digest
+
+GAP_BYTES = 32 * 1024
+"""Two ranges closer than this are one: the bytes between cost less than a request."""
+BLOCK_BYTES = 8 * 2**20
+"""A longer range is fetched in blocks of this size, by several connections."""
+WORTH_SHARE = 0.7
+"""From this share of the archive on, fetching it whole is quicker, and it can be kept."""
+
+
+class Span(NamedTuple):
+    """Bytes of the archive, ``end`` exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPlan:
+    """What an installation by a list of files will consist of.
+
+    Attributes:
+        files: what will be there, folders first.
+        entries: the list's entries that bring the content, by their paths in the archive.
+        sha256: of the content of these, by the same paths.
+        total_bytes: content of all files together.
+        archive_bytes: size of the archive.
+    """
+
+    files: tuple[PlannedFile, ...]
+    entries: Mapping[str, ArchiveEntry]
+    sha256: Mapping[str, str]
+    total_bytes: int
+    archive_bytes: int
+
+
+def read_file_list(data: bytes, artifact: ArtifactEntry) -> FileList | None:
+    """Decode a list of files whose bytes are the pinned ones; None when it has a newer format than this version reads.
+
+    Raises:
+        VerificationError: it is no list, or that of another archive.
+    """
+    try:
+        listed = decode_as(data, FileList)
+    except msgspec.ValidationError as error:
+        raise _refused(artifact, f"can't be read: {error}") from error
+    except msgspec.DecodeError as error:
+        raise _refused(artifact, f"is no JSON: {error}") from error
+    if listed.format > FILE_LIST_FORMAT:
+        return None
+    if (listed.archive.size, listed.archive.sha256) != (artifact.size, artifact.sha256):
+        raise _refused(artifact, "is that of another archive")
+    return listed
+
+
+def plan_listed(listed: FileList, artifact: ArtifactEntry, limits: UnpackLimits | None = None) -> ListedPlan:
+    """Decide what an archive will be unpacked to, by its list, as `plan_unpack` does by its directory.
+
+    Raises:
+        RefusedArchiveError: the list breaks the rules for archives, or leads outside of the archive.
+        MappingError: `files` or `bin` of the manifest don't fit the list.
+    """
+    try:
+        return _planned(_as_guessed(listed), artifact, limits or UnpackLimits())
+    except MappingError:
+        # a manifest that was released with 0.1.0 may name files as that read them
+        return _planned(listed, artifact, limits or UnpackLimits())
+
+
+def _as_guessed(listed: FileList) -> FileList:
+    """Return a list with names as an archive's own are read now; it has them as version 0.1.0 read them."""
+    if all(each.path.isascii() for each in listed.entries):
+        return listed
+    renamed = [msgspec.structs.replace(each, path=name_as_guessed(each.path)) for each in listed.entries]
+    return msgspec.structs.replace(listed, entries=tuple(renamed))
+
+
+def _planned(listed: FileList, artifact: ArtifactEntry, bounds: UnpackLimits) -> ListedPlan:
+    entries = [_entry(each) for each in listed.entries]
+    problems = [*entry_problems(entries, bounds, listed.archive.size), *_layout_problems(listed)]
+    refuse_if(f"{artifact.file} (by its list of files)", problems)
+    planned = plan_files(artifact.file, entries, artifact.files, artifact.bin)
+    refuse_on_windows(artifact.file, (file.path for file in planned))
+    needed = {file.source for file in planned if file.kind == FILE}
+    return ListedPlan(
+        files=planned,
+        entries={entry.path: entry for entry in entries if entry.path in needed and entry.kind == FILE},
+        sha256={each.path: each.sha256 for each in listed.entries if each.path in needed},
+        total_bytes=sum(file.size for file in planned),
+        archive_bytes=listed.archive.size,
+    )
+
+
+def spans_for(entries: Iterable[ArchiveEntry]) -> list[Span]:
+    """Return the ranges that hold the stored bytes of these entries: near ones joined, long ones in blocks."""
+    stored = [e.data for e in entries if e.data is not None and e.data.length]
+    return _in_blocks(joined((Span(data.offset, data.offset + data.length) for data in stored), GAP_BYTES))
+
+
+def joined(spans: Iterable[Span], gap: int = 0) -> list[Span]:
+    """Return these ranges in order, those that touch or are at most ``gap`` bytes apart as one."""
+    found: list[Span] = []
+    for span in sorted(spans):
+        if found and span.start - found[-1].end <= gap:
+            found[-1] = Span(found[-1].start, max(span.end, found[-1].end))
+        else:
+            found.append(span)
+    return found
+
+
+def without(spans: Iterable[Span], held: Iterable[Span]) -> list[Span]:
+    """Return what of these ranges isn't held; bytes between two of them may come again, since that costs less."""
+    there = joined(held)
+    missing: list[Span] = []
+    for span in spans:
+        start = span.start
+        for have in there:
+            if have.end <= start or have.start >= span.end:
+                continue
+            if have.start > start:
+                missing.append(Span(start, have.start))
+            start = max(start, have.end)
+        if start < span.end:
+            missing.append(Span(start, span.end))
+    return missing
+
+
+def _in_blocks(spans: Iterable[Span]) -> list[Span]:
+    return [
+        Span(start, min(start + BLOCK_BYTES, span.end))
+        for span in spans
+        for start in range(span.start, span.end, BLOCK_BYTES)
+    ]
+
+
+def bytes_in(spans: Iterable[Span]) -> int:
+    """Return how many bytes these ranges have together."""
+    return sum(span.end - span.start for span in spans)
+
+
+def is_worth(plan: ListedPlan, held: Collection[str], list_bytes: int) -> bool:
+    """Say whether it pays to fetch only the files whose SHA-256 is not in `held`."""
+    spans = spans_for(missing_entries(plan, held))
+    return list_bytes + bytes_in(spans) < WORTH_SHARE * plan.archive_bytes
+
+
+def missing_entries(plan: ListedPlan, held: Collection[str]) -> list[ArchiveEntry]:
+    """Return the entries whose content is not in `held`."""
+    return [entry for path, entry in plan.entries.items() if plan.sha256[path] not in held]
+
+
+def _entry(listed: ListedEntry) -> ArchiveEntry:
+    return ArchiveEntry(
+        path=listed.path,
+        kind=listed.kind,
+        size=listed.size if listed.kind == FILE else 0,
+        mode=listed.mode,
+        target=listed.target,
+        data=StoredData(listed.offset, listed.length, listed.method, listed.crc32) if listed.kind == FILE else None,
+    )
+
+
+def _layout_problems(listed: FileList) -> list[EntryProblem]:
+    """Say where the list leads outside of the archive, or to the same bytes twice, as a bomb would."""
+    problems: list[EntryProblem] = []
+    files: Sequence[ListedEntry] = [each for each in listed.entries if each.kind == FILE]
+    for each in files:
+        if not is_digest(each.sha256):
+            problems.append(EntryProblem(each.path, "has no SHA-256"))
+        if each.method not in {0, 8}:
+            problems.append(EntryProblem(each.path, f"uses method {each.method}: only 0 and 8 are read"))
+        elif each.method == 0 and each.length != each.size:
+            problems.append(EntryProblem(each.path, "is stored, but in another size than it has"))
+    end, before = 0, ""
+    for each in sorted(files, key=lambda file: file.offset):
+        if each.length and each.offset < end:
+            problems.append(EntryProblem(each.path, f"overlaps with {before!a}"))
+        if each.offset + each.length > listed.archive.size:
+            problems.append(EntryProblem(each.path, "reaches beyond the archive"))
+        if each.offset + each.length > end:
+            end, before = each.offset + each.length, each.path
+    return problems
+
+
+def _refused(artifact: ArtifactEntry, why: str) -> VerificationError:
+    return VerificationError(
+        f"the list of files of {artifact.file} {why}",
+        subject=artifact.file,
+        untouched="nothing was installed",
+        hint="tell the plugin's owners",
+    )

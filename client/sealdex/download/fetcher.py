@@ -1,0 +1,269 @@
+"""Obtaining the files of chosen releases: preinstalled, cached, pieced together or downloaded; all of them verified."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from sealdex.config.config import Config
+from sealdex.download.delta import ReadyTree, from_pieces
+from sealdex.download.disk_space import Need, require_room
+from sealdex.download.download import Pin, download
+from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
+from sealdex.download.preinstalled import Builtin
+from sealdex.errors import UnavailableError, VerificationError
+from sealdex.events import Observer
+from sealdex.model.files import file_list_name
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, ReleaseEntry
+from sealdex.resolve import Choice
+from sealdex.store.cache import ContentCache
+from sealdex.store.installations import installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.manifests import MAX_MANIFEST_BYTES
+from sealdex.transport import Transport
+
+if TYPE_CHECKING:
+    from sealdex.trust.registries import Registries
+
+_Result = TypeVar("_Result")
+
+
+class NotHereError(UnavailableError):
+    """A file is neither in the cache nor preinstalled, and may not be fetched: nobody signed for it."""
+
+    def __init__(self, plugin: PluginId, version: str, name: str) -> None:
+        self.what = f"{name} of {plugin} {version} is neither in the cache nor preinstalled"
+        super().__init__(
+            f"{self.what}, and no registry could be asked whether it is the right one",
+            subject=f"{plugin} {version}",
+            untouched="nothing was installed, and nothing was downloaded",
+            hint="sealdex doctor says which registries answer; run it again when they do",
+        )
+        self.plugin = plugin
+
+
+class Obtained(NamedTuple):
+    """Where a release's archive lies, or what was put together in its place; and what that took."""
+
+    what: Path | ReadyTree
+    fetched_bytes: int
+    reused_bytes: int
+
+
+class Obtainer:
+    """Brings the files of releases to this host; safe for threads.
+
+    Args:
+        config: limits of downloads.
+        store, cache, builtin: where files are looked for before the network.
+        transport: fetches the rest.
+        registries: tells addresses; called when the first is needed, since opening them takes its time.
+        observer: told of waits and progress.
+        offline: fetch nothing.
+        local_only: fetch nothing, since nobody signed for what is obtained.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        store: Store,
+        cache: ContentCache,
+        builtin: Builtin,
+        transport: Transport,
+        registries: Callable[[], Registries],
+        observer: Observer,
+        *,
+        offline: bool,
+        local_only: bool = False,
+    ) -> None:
+        self._config = config
+        self._store = store
+        self._cache = cache
+        self._builtin = builtin
+        self._transport = transport
+        self._registries = registries
+        self._observer = observer
+        self._offline = offline
+        self._local_only = local_only
+
+    def from_here(self) -> Obtainer:
+        """Return an obtainer of what no registry vouches for: it takes what is cached or preinstalled, and no more."""
+        return Obtainer(
+            self._config,
+            self._store,
+            self._cache,
+            self._builtin,
+            self._transport,
+            self._registries,
+            self._observer,
+            offline=self._offline,
+            local_only=True,
+        )
+
+    def manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
+        """Return where the pinned manifest of a release lies; raises as `archives`."""
+        pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
+        return self._file(plugin, release.version, MANIFEST_NAME, pin)
+
+    def manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
+        """Return the pinned manifest of a release, hashed once more as it is read; raises as `archives`."""
+        data = self.manifest_file(plugin, release).read_bytes()
+        if hashlib.sha256(data).hexdigest() != release.manifest.sha256:
+            raise VerificationError(
+                f"the manifest of {plugin} {release.version} changed in the cache while it was read",
+                subject=str(self._cache.root),
+            )
+        return data
+
+    def with_manifests(
+        self, choices: Sequence[Choice], until: ExitStack
+    ) -> tuple[dict[str, Obtained], dict[str, bytes]]:
+        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest.
+
+        What was put together in an archive's place lies in the staging folder until the stack given is closed.
+        """
+        if not choices:
+            return {}, {}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # only who downloads pays for it
+
+        self._require_room(choices)
+        with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
+            pins = {choice.release.manifest.sha256: choice for choice in choices}
+            manifests = pool.map(lambda choice: self.manifest_bytes(choice.plugin, choice.release), pins.values())
+            obtained = self._each(choices, lambda choice: self._obtain_one(choice, until))
+            return obtained, dict(zip(pins, manifests, strict=True))
+
+    def _require_room(self, choices: Sequence[Choice]) -> None:
+        """Raise InstallError where there is certainly no room; what may come by files is judged when it is."""
+        needs = []
+        for choice in choices:
+            artifact = choice.artifact
+            if artifact is None or artifact.size is None or artifact.format == "oci":
+                continue
+            is_here = self._is_near(choice)
+            if not is_here and artifact.file_list is not None and installed_versions(self._store, choice.plugin):
+                continue
+            so_far = 0 if is_here else self._cache.size_so_far(artifact.sha256)
+            unpacked = 0 if artifact.files else artifact.size  # of a mapping, nobody knows how much it takes
+            needs.append(Need(str(choice), 0 if is_here else max(0, artifact.size - so_far), unpacked))
+        require_room(needs, self._cache.root, Path(self._store.root))
+
+    def _obtain_one(self, choice: Choice, until: ExitStack) -> Obtained:
+        """Put a release together from pieces where that pays, else download its archive."""
+        artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are obtained")
+        is_here = (
+            self._offline
+            or self._local_only
+            or self._cache.find(artifact.sha256, artifact.size) is not None
+            or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
+        )
+        if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
+            registry = self._registries().url_of(plugin)
+            list_name = file_list_name(artifact.file)
+            tree = from_pieces(
+                self._store,
+                self._transport,
+                plugin,
+                artifact,
+                artifact_url(registry, plugin, version, artifact),
+                lambda: self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes(),
+                self._cache,
+                progress=self._observer.downloading(choice),
+            )
+            if tree is not None:
+                until.callback(tree.close)
+                return Obtained(tree, tree.fetched_bytes, tree.reused_bytes)
+        path = self._download_one(choice)
+        return Obtained(path, 0 if is_here else path.stat().st_size, 0)
+
+    def archives(self, choices: Iterable[Choice]) -> dict[str, Path]:
+        """Download artifacts into the cache, several at once; return their paths by digest.
+
+        Raises:
+            VerificationError, UnavailableError, InstallError: as `sealdex.download.download.download`.
+        """
+        return self._each(choices, self._download_one)
+
+    def _each(self, choices: Iterable[Choice], obtain: Callable[[Choice], _Result]) -> dict[str, _Result]:
+        """Obtain artifacts, several at once; return what came of it by digest."""
+        wanted = {
+            choice.artifact.sha256: choice
+            for choice in choices
+            if choice.artifact is not None and choice.artifact.format != "oci"
+        }
+        if to_fetch := [choice for choice in wanted.values() if not self._is_near(choice)]:
+            self._observer.planning(to_fetch)
+        if len(wanted) < 2 or self._config.document.download.concurrent == 1:
+            return {digest: obtain(choice) for digest, choice in wanted.items()}
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # one artifact needn't pay for it
+
+        with ThreadPoolExecutor(self._config.document.download.concurrent) as pool:
+            return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
+
+    def _is_near(self, choice: Choice) -> bool:
+        """Say whether an artifact seems to be here; it isn't hashed for that."""
+        artifact = choice.artifact
+        if artifact is None or self._cache.find(artifact.sha256, artifact.size) is not None:
+            return True
+        return self._builtin.seems_to_have(choice.plugin, choice.release.version, artifact.file)
+
+    def _download_one(self, choice: Choice) -> Path:
+        artifact = choice.artifact
+        if artifact is None:
+            raise AssertionError("unreachable: only artifacts are downloaded")
+        began = time.monotonic()
+        is_well = False
+        try:
+            path = self._artifact_file(choice, artifact)
+            is_well = True
+        finally:
+            self._observer.downloaded(choice, time.monotonic() - began, is_well=is_well)
+        return path
+
+    def _artifact_file(self, choice: Choice, artifact: ArtifactEntry) -> Path:
+        return self._file(
+            choice.plugin,
+            choice.release.version,
+            artifact.file,
+            artifact_pin(artifact, self._config.document.download.max_plugin_size),
+            choice,
+        )
+
+    def _file(self, plugin: PluginId, version: str, name: str, pin: Pin, choice: Choice | None = None) -> Path:
+        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched.
+
+        Which registry it belongs to is asked last: what is here serves where none is configured.
+        """
+        if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
+            return path
+        if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
+            return path
+        if self._local_only:
+            raise NotHereError(plugin, version, name)
+        if self._offline:
+            raise UnavailableError(
+                f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
+                subject=f"{plugin} {version}",
+                untouched="nothing was installed",
+                hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
+            )
+        registry = self._registries().url_of(plugin)
+        if choice is not None and choice.artifact is not None:
+            url = artifact_url(registry, plugin, version, choice.artifact)
+        else:
+            url = file_url(registry, plugin, version, name)
+        return download(
+            self._transport,
+            url,
+            pin,
+            self._cache,
+            progress=self._observer.downloading(choice) if choice is not None else None,
+            on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
+        )

@@ -1,0 +1,1 @@
+"""From chosen releases to installed ones, as one change: unpacked beside, switched by rename, rolled back."""

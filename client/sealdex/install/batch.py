@@ -1,0 +1,217 @@
+"""Installing chosen releases as one change: what is missing is obtained, all is deployed, each outcome told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from sealdex.download.fetcher import NotHereError, Obtained, Obtainer
+from sealdex.download.locations import image_reference
+from sealdex.events import Observer
+from sealdex.install.install import KEEP, NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
+from sealdex.install.transaction import Deployed, Job, deploy
+from sealdex.model.ids import PluginId
+from sealdex.resolve import Choice
+from sealdex.results import Installed, Trust
+from sealdex.store.dependants import OnBroken
+from sealdex.store.installations import current_version_named, find_installation
+from sealdex.store.layout import Store
+from sealdex.store.writable import can_write
+
+Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
+"""Says what may be installed of releases that turn out to be missing, and on whose word."""
+
+
+def install_chosen(
+    store: Store,
+    obtainer: Obtainer,
+    observer: Observer,
+    choices: Sequence[Choice],
+    trusts: Mapping[PluginId, Trust],
+    command: str,
+    *,
+    make_current: bool,
+    pin: bool | None,
+    vouch: Vouch | None = None,
+    on_broken: OnBroken | None = None,
+) -> list[Installed]:
+    """Obtain what is missing, then install all of it as one change.
+
+    Downloads hold up nobody, so what is there and needn't be obtained may be gone, by another process, once all of it
+    is to be changed. It is obtained then as if it had been missing, so no other process can do that twice to a plugin.
+
+    Args:
+        store: where to.
+        obtainer: brings the files.
+        observer: told of progress and outcomes.
+        choices: what, dependencies first.
+        trusts: on whose word each plugin's pins are believed; for the receipts.
+        command: what was asked for, in words, for the history.
+        make_current: switch ``current`` to these versions.
+        pin: pin what was asked for (True), or take its pins away (False).
+        vouch: asked about what is missing, where `choices` and `trusts` are not yet a registry's word.
+        on_broken: as `sealdex.install.transaction.deploy`.
+
+    Raises:
+        NotHereError: no registry vouches for something that isn't here; such is never fetched.
+        BreaksDependantsError: as `sealdex.install.transaction.deploy`.
+        VerificationError, UnavailableError, InstallError: nothing was changed.
+    """
+    fickle: set[PluginId] = set()
+    while True:
+        try:
+            return _install(
+                store, obtainer, observer, choices, trusts, command, fickle,
+                make_current=make_current, pin=pin, vouch=vouch, on_broken=on_broken,
+            )  # fmt: skip
+        except ChangedMeanwhileError as changed:  # noqa: PERF203  # another try is a try in a loop
+            if changed.plugin in fickle:
+                raise
+            fickle.add(changed.plugin)
+
+
+def _install(
+    store: Store,
+    obtainer: Obtainer,
+    observer: Observer,
+    choices: Sequence[Choice],
+    trusts: Mapping[PluginId, Trust],
+    command: str,
+    fickle: Collection[PluginId],
+    *,
+    make_current: bool,
+    pin: bool | None,
+    vouch: Vouch | None,
+    on_broken: OnBroken | None,
+) -> list[Installed]:
+    requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
+    missing = [
+        choice
+        for choice in choices
+        if (request := requests[choice.plugin]) is not None
+        and (needs_archive(store, request) or choice.plugin in fickle)
+    ]
+    if vouch is not None and missing:
+        vouched = vouch(missing)
+        choices = [vouched[c.plugin][0] if c.plugin in vouched else c for c in choices]
+        missing = [vouched[choice.plugin][0] for choice in missing]
+        trusts = {**trusts, **{plugin: trust for plugin, (_, trust) in vouched.items()}}
+        requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
+    kept = None
+    if not missing and pin is None and not can_write(Path(store.change_lock)):
+        kept = _as_they_are(store, choices, requests, trusts, make_current=make_current)
+    if kept is not None:
+        return kept
+    with ExitStack() as until_installed:
+        archives, manifests = _obtained(obtainer, missing, trusts, until_installed)
+        jobs = [
+            Job(
+                replace(request, manifest=manifests.get(request.manifest_sha256)),
+                archives[request.artifact.sha256].what if request.artifact.sha256 in archives else None,
+                pin if choice.requested else None,
+                lambda done, total, choice=choice: observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
+            )
+            for choice in choices
+            if (request := requests[choice.plugin]) is not None
+        ]
+        deployed = {
+            job.request.plugin: done
+            for job, done in zip(
+                jobs,
+                deploy(store, jobs, command=command, make_current=make_current, on_broken=on_broken),
+                strict=True,
+            )
+        }
+    done = [
+        _installed(
+            choice,
+            trusts[choice.plugin],
+            deployed.get(choice.plugin),
+            archives.get(choice.artifact.sha256) if choice.artifact is not None else None,
+            make_current=make_current,
+        )
+        for choice in choices
+    ]
+    for each in done:
+        if each.installation is not None:
+            observer.installed(each.choice, each.action)
+    return done
+
+
+def _as_they_are(
+    store: Store,
+    choices: Sequence[Choice],
+    requests: Mapping[PluginId, InstallRequest | None],
+    trusts: Mapping[PluginId, Trust],
+    *,
+    make_current: bool,
+) -> list[Installed] | None:
+    """Return what is in place, in a store that can't be written; None where something would have to be changed."""
+    done = []
+    for choice in choices:
+        trust = trusts[choice.plugin]
+        if requests[choice.plugin] is None:
+            done.append(_installed(choice, trust, None, None, make_current=make_current))
+            continue
+        found = find_installation(store, choice.plugin, choice.release.version)
+        in_use = current_version_named(store, choice.plugin)
+        if found is None or (make_current and in_use != choice.release.version):
+            return None
+        done.append(Installed(choice, trust, "keep", found))
+    return done
+
+
+def _obtained(
+    obtainer: Obtainer, missing: Sequence[Choice], trusts: Mapping[PluginId, Trust], until: ExitStack
+) -> tuple[dict[str, Obtained], dict[str, bytes]]:
+    """Obtain what is missing; only what a registry signed may come over the network."""
+    signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
+    unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
+    here = obtainer.from_here()
+    with_files = [choice for choice in unsigned if choice.artifact is not None]
+    archives, manifests = here.with_manifests(with_files, until)  # first: it fails without a download
+    for choice in unsigned:
+        if choice.artifact is None:
+            with suppress(NotHereError):  # what has no files needs nobody's word for them; its manifest stays out
+                manifests[choice.release.manifest.sha256] = here.manifest_bytes(choice.plugin, choice.release)
+    fetched, fetched_manifests = obtainer.with_manifests(signed, until)
+    return {**archives, **fetched}, {**manifests, **fetched_manifests}
+
+
+def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
+    """Return what installing a choice asks for; None for an image."""
+    artifact = choice.artifact or NO_FILES
+    if artifact.format == "oci":
+        return None
+    return InstallRequest(
+        plugin=choice.plugin,
+        version=choice.release.version,
+        artifact=artifact,
+        registry=trust.registry,
+        manifest_sha256=choice.release.manifest.sha256,
+        signed_by=trust.signed_by,
+        root_version=trust.root_version,
+    )
+
+
+def _installed(
+    choice: Choice, trust: Trust, done: Deployed | None, obtained: Obtained | None, *, make_current: bool
+) -> Installed:
+    if done is None:
+        if choice.artifact is None:
+            raise AssertionError("unreachable: all but images are deployed")
+        image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+        return Installed(choice, trust, "image", image=image)
+    previous = done.before if make_current and done.before != choice.release.version else None
+    fetched, reused = (obtained.fetched_bytes, obtained.reused_bytes) if obtained is not None else (0, 0)
+    return Installed(
+        choice,
+        trust,
+        "nothing" if choice.artifact is None and done.result.action != KEEP else done.result.action,
+        done.result.installation,
+        previous,
+        bytes_fetched=fetched,
+        bytes_reused=reused,
+    )

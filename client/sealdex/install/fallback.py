@@ -1,0 +1,98 @@
+"""What serves when no registry can be asked: installed versions that satisfy what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from sealdex.errors import NoRegistryError, UnavailableError
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
+from sealdex.model.ranges import parse_range
+from sealdex.model.versions import parse_version
+from sealdex.resolve import Choice, Request
+from sealdex.results import Installed, Trust
+from sealdex.store.database import Facts
+from sealdex.store.installations import Installation, current, installed_versions
+from sealdex.store.layout import Store
+from sealdex.store.transaction import change_facts
+
+
+def fall_back(
+    store: Store,
+    requests: Sequence[Request],
+    error: UnavailableError | NoRegistryError,
+    *,
+    command: str,
+    make_current: bool = True,
+) -> list[Installed]:
+    """Return installed versions that satisfy all requests: the one in use where it does, else the newest that does.
+
+    Args:
+        store: where to look.
+        requests: what is asked for.
+        error: why the registry couldn't be asked.
+        command: as asked for, for the history, should something have to be switched.
+        make_current: switch to them.
+
+    Raises:
+        UnavailableError, NoRegistryError: the one given, with what is missing: nothing that is installed satisfies some
+            request.
+    """
+    found: list[Installation] = []
+    for request in requests:
+        serving = satisfying(store, request)
+        if serving is None:
+            have = ", ".join(i.version for i in installed_versions(store, request.plugin))
+            error.untouched = f"nothing was installed, and what is installed of {request.plugin} doesn't do: " + (
+                have or "nothing"
+            )
+            raise error
+        found.append(serving)
+    before = {PluginId(*i.id): current(store, i.id) for i in found}
+    if make_current:
+        wishes = {PluginId(*i.id): _using(i.version) for i in found}
+        change_facts(store, f"{command} (fallback)", wishes)
+    return [_as_installed(i, before[PluginId(*i.id)], error, make_current=make_current) for i in found]
+
+
+def satisfying(store: Store, request: Request) -> Installation | None:
+    """Return the installation that a request can be content with: the one in use, else the newest in its range."""
+    wanted = parse_range(request.range)
+    in_use = current(store, request.plugin)
+    candidates = [*installed_versions(store, request.plugin), *([in_use] if in_use is not None else [])]
+    # a pre-release that is in use was asked for once; one that only lies there was not
+    fitting = [i for i in candidates if wanted.contains(parse_version(i.version), include_prereleases=i == in_use)]
+    return fitting[-1] if fitting else None
+
+
+def _using(version: str) -> Callable[[Facts], Facts]:
+    return lambda facts: replace(facts, version=version)
+
+
+def _as_installed(
+    installation: Installation,
+    before: Installation | None,
+    error: UnavailableError | NoRegistryError,
+    *,
+    make_current: bool,
+) -> Installed:
+    plugin = PluginId(*installation.id)
+    artifact = ArtifactEntry(
+        installation.artifact_file,
+        installation.artifact_sha256,
+        installation.artifact_format,
+        installation.artifact_size,
+        bin=installation.bin,
+    )
+    release = ReleaseEntry(installation.version, FilePin(0, installation.manifest_sha256), artifacts=(artifact,))
+    document = IndexDocument(1, *plugin, "", "", (release,))
+    previous = before.version if before is not None and make_current and before != installation else None
+    return Installed(
+        Choice(plugin, release, document, artifact, requested=True),
+        Trust(installation.registry, installation.signed_by, installation.root_version),
+        "fallback",
+        installation,
+        previous,
+        unreachable=error.message,
+    )

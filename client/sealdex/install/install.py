@@ -1,0 +1,427 @@
+"""Installing a release: look, decide, unpack beside, then switch by rename.
+
+What happens, and what a kill (or a power cut) at that moment leaves:
+
+1. Stale staging folders of killed runs are deleted.
+2. Under the plugin's lock: what is there is compared with what is asked for. The same release with the same digest
+   and whole files: nothing to do. With another digest: refused.
+3. The archive is opened once and hashed against its pin; all that follows reads that open file.
+4. Its directory is judged and the plan made (`InstallPlan`), the room on the disk compared with it.
+   *Killed until here: nothing of it is in the store but its download in the cache.*
+5. It is unpacked into ``staging/<random>/``, every file hashed on the way, the receipt written last, the result
+   compared with the plan. *Killed: a stale folder, deleted by step 1 of the next run.*
+6. Everything is flushed to the disk: files first, then folders, so that after a power cut no file of an installation
+   is empty or torn; that is what the rename may not overtake. (1 GiB in 3,000 files: half a second. ``durable=False``
+   leaves it out, for hosts that are thrown away.)
+7. One rename puts the folder under its version. *Killed before: the old state. After: installed, not yet current.*
+8. One rename switches ``current``. *Killed after: the new state.*
+
+A damaged installation is replaced: the old folder is renamed away just before step 7. Killed between the two, the
+version is not installed, and the next install puts it there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealdex.archive.entries import RECEIPT_FOLDER
+from sealdex.archive.limits import UnpackLimits
+from sealdex.archive.tree_writer import UnpackedFile, sync_path
+from sealdex.archive.unpack import ArchiveFile, Progress, UnpackPlan, carry_out, plan_unpack
+from sealdex.download.delta import ReadyTree
+from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry
+from sealdex.store.activation import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
+from sealdex.store.installations import (
+    Installation,
+    current,
+    current_version_named,
+    find_installation,
+    version_stated_in,
+)
+from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
+from sealdex.store.staging import remove_stale, staging_folder
+from sealdex.store.verify import Finding, compare_tree, verify_installation, worse_than_extra, write_files_list
+
+__all__ = [
+    "ChangedMeanwhileError",
+    "InstallPlan",
+    "InstallRequest",
+    "InstallResult",
+    "decide",
+    "install",
+    "needs_archive",
+]
+
+_BLOCK_BYTES = 4096
+_MARGIN_BYTES = 16 * 2**20
+
+UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
+
+NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
+"""Stands for the artifact of a release that has none: it is recorded like others, in a folder with a receipt alone."""
+
+
+class ChangedMeanwhileError(InstallError):
+    """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: obtain it anew."""
+
+    def __init__(self, request: InstallRequest) -> None:
+        super().__init__(
+            f"{request.plugin} {request.version} changed while it was looked at",
+            subject=str(request.plugin),
+            untouched="nothing was changed",
+            hint="run the command again",
+        )
+        self.plugin = request.plugin
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRequest:
+    """One release to install, and what its receipt is to say.
+
+    Attributes:
+        plugin, version: which release.
+        artifact: as the signed index pins it.
+        registry: name of the registry.
+        manifest_sha256: of the release's manifest.
+        signed_by: role that signed the index document; None for a local archive without signature.
+        root_version: of the trust root; None as above.
+        manifest: the bytes of the release's manifest, kept beside the receipt; None keeps none.
+    """
+
+    plugin: PluginId
+    version: str
+    artifact: ArtifactEntry
+    registry: str
+    manifest_sha256: str
+    signed_by: str | None
+    root_version: int | None
+    manifest: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallPlan:
+    """What an install will do, decided before anything is written.
+
+    Attributes:
+        action: ``unpack`` (it isn't there), ``repair`` (it is and is damaged) or ``keep`` (it is and is whole).
+        unpack: what is written; None for ``keep``.
+        needed_bytes: room on the disk, margin included.
+        switch_to: the version that becomes current; None when that stays as it is.
+        replaces: the damaged folder that goes.
+    """
+
+    action: str
+    unpack: UnpackPlan | None
+    needed_bytes: int
+    switch_to: str | None
+    replaces: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstallResult:
+    """What an install did.
+
+    Attributes:
+        installation: what is there now.
+        action: as in the plan.
+        previous: what was current before; equal to `installation` when that didn't change.
+        is_current: whether `installation` is the current one now.
+    """
+
+    installation: Installation
+    action: str
+    previous: Installation | None
+    is_current: bool
+
+
+def needs_archive(store: Store, request: InstallRequest, *, full_check: bool = False) -> bool:
+    """Say whether `install` would read the archive, so that nothing is downloaded for what is there already.
+
+    Raises:
+        InstallError: another artifact is installed under this version.
+    """
+    return _look(store, request, full_check=full_check)[0] != KEEP
+
+
+def decide(request: InstallRequest, existing: Installation | None, damage: Sequence[Finding], *, there: bool) -> str:
+    """Return ``unpack``, ``repair`` or ``keep``; pure.
+
+    Args:
+        request: what is asked for.
+        existing: what is installed under that version, if its receipt can be read.
+        damage: what was found wrong with it.
+        there: whether a folder stands in the place at all.
+
+    Raises:
+        InstallError: another artifact is installed under this version.
+    """
+    if existing is None:
+        return REPAIR if there else UNPACK
+    if existing.artifact_sha256 != request.artifact.sha256:
+        name = f"{request.plugin} {request.version}"
+        raise InstallError(
+            f"{name} is installed from another file (registry {existing.registry}, "
+            f"sha256 {existing.artifact_sha256[:16]}...; wanted from {request.registry}: "
+            f"{request.artifact.sha256[:16]}...)",
+            subject=name,
+            untouched="the installed one was left as it is",
+            hint=f"sealdex uninstall {request.plugin}@{request.version}, then install again",
+        )
+    return REPAIR if damage else KEEP
+
+
+def install(
+    store: Store,
+    request: InstallRequest,
+    archive_path: str | os.PathLike[str] | ReadyTree | None,
+    *,
+    limits: UnpackLimits | None = None,
+    make_current: bool = True,
+    full_check: bool = False,
+    durable: bool = True,
+    on_progress: Progress | None = None,
+    lock_timeout_s: float = LOCK_TIMEOUT_S,
+) -> InstallResult:
+    """Install a release from its downloaded archive.
+
+    Args:
+        store: where.
+        request: what.
+        archive_path: the file, or what was put together in its place (`sealdex.download.delta`); may be None when
+            `needs_archive` said no, or for `NO_FILES`.
+        limits: what the archive may hold.
+        make_current: switch ``current`` to it.
+        full_check: re-hash what is installed already instead of comparing sizes and modes.
+        durable: see the module's docstring.
+        on_progress: told about written bytes.
+        lock_timeout_s: how long to wait for another process that changes this plugin.
+
+    Raises:
+        VerificationError: the file isn't the one that is pinned, or the archive is unsafe (`RefusedArchiveError`).
+        InstallError: no room, no permission, a damaged archive, another artifact under this version.
+    """
+    if request.manifest is not None and hashlib.sha256(request.manifest).hexdigest() != request.manifest_sha256:
+        raise VerificationError(
+            f"the manifest of {request.plugin} {request.version} is not the one that {request.registry} pins",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+        )
+    try:
+        remove_stale(store)
+        with plugin_lock(store, request.plugin, timeout_s=lock_timeout_s), ExitStack() as stack:
+            previous = current(store, request.plugin)
+            action, existing = _look(store, request, full_check=full_check)
+            archive, tree = None, archive_path if isinstance(archive_path, ReadyTree) else None
+            if tree is not None:
+                stack.callback(tree.close)
+                _require_same(request, tree)
+            elif action != KEEP and request.artifact != NO_FILES:
+                archive = stack.enter_context(_opened(request, archive_path))
+            plan = _plan(store, request, action, archive, limits, make_current=make_current)
+            _require_room(store, request, plan)
+            installation = existing
+            if action != KEEP or plan.switch_to is not None:
+                staging = stack.enter_context(staging_folder(store))
+                if tree is not None and action != KEEP:
+                    tree.folder.rename(staging / "new")
+                    installation = _commit(
+                        store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
+                    )
+                elif action != KEEP and request.artifact == NO_FILES:
+                    (staging / "new").mkdir()
+                    installation = _commit(store, request, plan, (), 0, staging, durable=durable)
+                elif archive is not None and plan.unpack is not None:
+                    files = carry_out(
+                        plan.unpack, archive, staging / "new", limits=limits, durable=durable, on_progress=on_progress
+                    )
+                    installation = _commit(store, request, plan, files, archive.size, staging, durable=durable)
+                if plan.switch_to is not None:
+                    point_current(store, request.plugin, plan.switch_to, staging)
+            settle_current(store, request.plugin)
+            if installation is None:
+                raise RuntimeError(f"plan {plan.action} gave no installation")  # no plan is both
+            is_current = current_version_named(store, request.plugin) == request.version
+            return InstallResult(installation, plan.action, previous, is_current)
+    except OSError as error:
+        raise _local_failure(store, request, error) from error
+
+
+def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[str, Installation | None]:
+    existing = find_installation(store, request.plugin, request.version)
+    damage = worse_than_extra(verify_installation(existing, quick=not full_check)) if existing is not None else []
+    folder = store.version_folder(request.plugin, request.version)
+    there = os.path.lexists(folder)
+    if existing is None and there:
+        _refuse_other_case(request, version_stated_in(folder))
+    return decide(request, existing, damage, there=there), existing
+
+
+def _refuse_other_case(request: InstallRequest, stated: str | None) -> None:
+    """Refuse to replace a version by one that only a disk which heeds case tells apart."""
+    if stated is not None and stated != request.version and stated.lower() == request.version.lower():
+        raise InstallError(
+            f"{request.plugin} {request.version} and the installed {stated} differ only in case, and this disk can't "
+            "hold both",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was changed",
+            hint=f"sealdex uninstall {request.plugin}@{stated}, then install again; and tell the plugin's author",
+        )
+
+
+def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
+    if tree.artifact_sha256 != request.artifact.sha256:
+        raise VerificationError(
+            f"what was put together is not {request.plugin} {request.version}",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+        )
+
+
+def _opened(request: InstallRequest, archive_path: str | os.PathLike[str] | ReadyTree | None) -> ArchiveFile:
+    if archive_path is None or isinstance(archive_path, ReadyTree):
+        raise ChangedMeanwhileError(request)
+    archive = ArchiveFile(Path(archive_path), name=request.artifact.file)
+    try:
+        _compare_with_pin(request, archive)
+    except BaseException:
+        archive.close()
+        raise
+    return archive
+
+
+def _compare_with_pin(request: InstallRequest, archive: ArchiveFile) -> None:
+    pinned, digest = request.artifact, archive.sha256()
+    if digest != pinned.sha256 or pinned.size not in {None, archive.size}:
+        raise VerificationError(
+            f"{pinned.file} is not the file that {request.registry} pins: it has {archive.size} bytes and "
+            f"sha256 {digest}; pinned are {pinned.size} bytes and {pinned.sha256}",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+            hint="run the command again to download it anew; if it happens again, tell the registry's owner",
+        )
+
+
+def _plan(
+    store: Store,
+    request: InstallRequest,
+    action: str,
+    archive: ArchiveFile | None,
+    limits: UnpackLimits | None,
+    *,
+    make_current: bool,
+) -> InstallPlan:
+    named = current_version_named(store, request.plugin)
+    switch_to = request.version if make_current and named != request.version else None
+    folder = Path(store.version_folder(request.plugin, request.version))
+    if archive is None:
+        return InstallPlan(action, None, 0, switch_to, folder if action == REPAIR else None)
+    artifact = request.artifact
+    unpack = plan_unpack(archive, artifact.format, limits=limits, files=artifact.files, bin_path=artifact.bin)
+    needed = unpack.total_bytes + _BLOCK_BYTES * len(unpack.files) + _MARGIN_BYTES
+    return InstallPlan(action, unpack, needed, switch_to, folder if action == REPAIR else None)
+
+
+def _require_room(store: Store, request: InstallRequest, plan: InstallPlan) -> None:
+    place = Path(store.root)
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if plan.unpack is not None and free < plan.needed_bytes:
+        raise InstallError(
+            f"{request.plugin} {request.version} needs {plan.needed_bytes} bytes on the disk of {store.root}, "
+            f"{free} are free",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was unpacked; what was downloaded is in the cache",
+            hint=MAKE_ROOM,
+        )
+
+
+def _commit(
+    store: Store,
+    request: InstallRequest,
+    plan: InstallPlan,
+    files: tuple[UnpackedFile, ...],
+    archive_bytes: int,
+    staging: Path,
+    *,
+    durable: bool,
+) -> Installation:
+    made = staging / "new"
+    final = Path(store.version_folder(request.plugin, request.version))
+    if findings := list(compare_tree(made, files, quick=True)):
+        raise InstallError(
+            f"what was unpacked is not what was planned: {'; '.join(map(str, findings[:5]))}",
+            subject=f"{request.plugin} {request.version}",
+            untouched="nothing was installed",
+            hint="is another program writing to the store? run the command again",
+        )
+    installation = _write_receipt(request, files, archive_bytes, made, final, durable=durable)
+    if plan.replaces is not None:
+        plan.replaces.rename(staging / "replaced")
+    rename_into(made, final)
+    if durable:
+        for folder in (final.parent, *list(final.parents)[1:3]):
+            sync_path(folder)
+    return installation
+
+
+def _write_receipt(
+    request: InstallRequest,
+    files: tuple[UnpackedFile, ...],
+    archive_bytes: int,
+    made: Path,
+    final: Path,
+    *,
+    durable: bool,
+) -> Installation:
+    files_list = write_files_list(files)
+    artifact = request.artifact
+    installation = Installation(
+        namespace=request.plugin.namespace,
+        name=request.plugin.name,
+        version=request.version,
+        path=str(final),
+        registry=request.registry,
+        artifact_file=artifact.file,
+        artifact_format=artifact.format,
+        artifact_size=archive_bytes,
+        artifact_sha256=artifact.sha256,
+        manifest_sha256=request.manifest_sha256,
+        signed_by=request.signed_by,
+        root_version=request.root_version,
+        installed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        bin=artifact.bin,
+        file_count=len(files),
+        unpacked_bytes=sum(file.size for file in files),
+        files_sha256=hashlib.sha256(files_list).hexdigest(),
+    )
+    folder = made / RECEIPT_FOLDER
+    folder.mkdir()
+    (folder / FILES_NAME).write_bytes(files_list)
+    (folder / RECEIPT_NAME).write_bytes(installation.receipt())
+    if request.manifest is not None:
+        (folder / MANIFEST_NAME).write_bytes(request.manifest)
+    if durable:
+        for path in (*sorted(folder.iterdir()), folder, made):
+            sync_path(path)
+    return installation
+
+
+def _local_failure(store: Store, request: InstallRequest, error: OSError) -> InstallError:
+    full = is_disk_full(error)
+    name = f"{request.plugin} {request.version}"
+    return InstallError(
+        f"installing {name} failed: " + (f"the disk of {store.root} is full" if full else str(error)),
+        subject=name,
+        untouched="what was installed before is as it was",
+        hint=MAKE_ROOM if full else "check the store: sealdex doctor",
+    )

@@ -1,0 +1,175 @@
+"""An archive from this host's disk, which nobody signed: what it is, by its own manifest or by what its owner says."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sealdex.archive.entries import FILE
+from sealdex.archive.limits import UnpackLimits
+from sealdex.archive.reader import ArchiveFile
+from sealdex.archive.tar import read_tar
+from sealdex.archive.unpack import inspect_archive
+from sealdex.archive.zip import list_zip, zip_content
+from sealdex.config.config import Config
+from sealdex.errors import InstallError, NotFoundError, UsageError, VerificationError
+from sealdex.model.decode import DocumentError, encode_json, read_wire
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import ArtifactEntry
+from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
+from sealdex.model.versions import version_problem
+from sealdex.store.layout import Store
+from sealdex.store.manifests import MAX_MANIFEST_BYTES
+from sealdex.store.staging import staging_folder
+
+REGISTRY = "local"
+"""Stands in receipts where a registry's name would."""
+
+MANIFEST_INSIDE = "manifest.json"
+_FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
+
+
+@dataclass(frozen=True, slots=True)
+class LocalArchive:
+    """What is known of an archive: which release it says it is, its pin as found, and the manifest to keep."""
+
+    path: Path
+    plugin: PluginId
+    version: str
+    artifact: ArtifactEntry
+    manifest: bytes
+    dependencies: dict[str, str]
+
+
+def is_archive_path(text: str) -> bool:
+    """Say whether an argument means a file and not ``NS/NAME[@RANGE]``."""
+    return _format_of(text) is not None or text.startswith(("./", "../", "/", "~")) or "\\" in text
+
+
+def require_allowed(config: Config, path: Path, *, allowed: bool) -> None:
+    """Check that this host takes archives that nobody signed, and that the caller means it.
+
+    Raises:
+        VerificationError: one of the two isn't so.
+    """
+    if config.document.install.require_signed:
+        raise VerificationError(
+            f"{path.name} is an archive that nobody signed, and this host is configured to refuse those",
+            subject=str(path),
+            untouched="nothing was installed",
+            hint=f"publish it in a registry; or set require_signed = false under [install] in {config.path}",
+        )
+    if not allowed:
+        raise VerificationError(
+            f"{path.name} is an archive that nobody signed",
+            subject=str(path),
+            untouched="nothing was installed",
+            hint="--allow-unsigned installs it all the same, if you trust where you have it from",
+        )
+
+
+def parse_identity(text: str) -> tuple[PluginId, str]:
+    """Read ``NS/NAME@VERSION``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    name, _, version = text.partition("@")
+    try:
+        plugin = parse_plugin_id(name)
+    except ValueError as error:
+        raise UsageError(str(error), subject=text, hint="write NAMESPACE/NAME@VERSION") from error
+    if problem := version_problem(version):
+        raise UsageError(f"'{version}' {problem}", subject=text, hint="write NAMESPACE/NAME@VERSION")
+    return plugin, version
+
+
+@contextmanager
+def opened(store: Store, path: Path, identity: tuple[PluginId, str] | None = None) -> Iterator[LocalArchive]:
+    """Copy an archive into the store's staging folder, judge it there, and say what it is.
+
+    The copy is what is installed, so that nobody can exchange the file between a look and the next.
+
+    Args:
+        store: where it is going to be installed.
+        path: the archive.
+        identity: what it is; left out: its own ``manifest.json`` says so.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: it is no archive of a format that can be unpacked, or says not what it is, or something else.
+        RefusedArchiveError, DamagedArchiveError: as `sealdex.archive.unpack.inspect_archive`.
+    """
+    archive_format = _format_of(path.name)
+    if archive_format is None:
+        raise UsageError(f"{path.name} is none of {', '.join(_FORMATS)}", subject=str(path))
+    name = re.sub(r"[^A-Za-z0-9._+@=-]", "_", path.name).lstrip(".-") or f"archive.{archive_format}"
+    try:
+        with staging_folder(store) as staging:
+            copy = staging / "archive"
+            shutil.copyfile(path, copy)
+            inspect_archive(copy, archive_format, name=path.name)
+            with ArchiveFile(copy, name=path.name) as archive:
+                inside = _manifest_inside(archive, archive_format)
+                artifact = ArtifactEntry(name, archive.sha256(), archive_format, archive.size)
+            yield _described(path, copy, artifact, inside, identity)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}", subject=str(path), untouched="nothing was installed") from error
+    except OSError as error:
+        raise InstallError(f"{path} can't be read: {error.strerror or error}", subject=str(path)) from error
+
+
+def _described(
+    path: Path, copy: Path, artifact: ArtifactEntry, inside: bytes | None, identity: tuple[PluginId, str] | None
+) -> LocalArchive:
+    found, problem = _read(inside)
+    if identity is None:
+        if found is None:
+            raise UsageError(
+                f"{path.name} doesn't say what it is: {problem}",
+                subject=str(path),
+                untouched="nothing was installed",
+                hint="--as NAMESPACE/NAME@VERSION says it",
+            )
+        identity = parse_identity(f"{found.namespace}/{found.name}@{found.version}")
+    plugin, version = identity
+    if found is None:
+        made = PublishedManifest(format=MANIFEST_FORMAT, namespace=plugin.namespace, name=plugin.name, version=version)
+        return LocalArchive(copy, plugin, version, artifact, encode_json(made), {})
+    if (found.namespace, found.name, found.version) != (*plugin, version):
+        raise UsageError(
+            f"{path.name} says that it is {found.namespace}/{found.name} {found.version}, not {plugin} {version}",
+            subject=str(path),
+            untouched="nothing was installed",
+        )
+    return LocalArchive(copy, plugin, version, artifact, inside or b"", dict(found.dependencies))
+
+
+def _read(data: bytes | None) -> tuple[PublishedManifest | None, str]:
+    if data is None:
+        return None, f"there is no {MANIFEST_INSIDE} at its top"
+    try:
+        return read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=MANIFEST_INSIDE), ""
+    except DocumentError as error:
+        return None, f"its {MANIFEST_INSIDE} can't be read ({error})"
+
+
+def _manifest_inside(archive: ArchiveFile, archive_format: str) -> bytes | None:
+    limits = UnpackLimits()
+    if archive_format == "zip":
+        for entry in list_zip(archive, limits).entries:
+            if entry.path == MANIFEST_INSIDE and entry.kind == FILE and entry.size <= MAX_MANIFEST_BYTES:
+                return b"".join(zip_content(archive, entry))
+        return None
+    for item in read_tar(archive, archive_format.removeprefix("tar."), limits):
+        if item.entry.path == MANIFEST_INSIDE and item.entry.kind == FILE and item.entry.size <= MAX_MANIFEST_BYTES:
+            return b"".join(item.content)
+    return None
+
+
+def _format_of(name: str) -> str | None:
+    return next((kind for ending, kind in _FORMATS.items() if name.lower().endswith(ending)), None)

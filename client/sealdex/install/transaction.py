@@ -1,0 +1,106 @@
+"""Bringing a set of releases into the store as one change: all of them are unpacked, then all are switched to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sealdex.archive.unpack import Progress
+from sealdex.download.delta import ReadyTree
+from sealdex.install.install import InstallRequest, InstallResult, install
+from sealdex.model.ids import PluginId
+from sealdex.store.database import Facts, Member, State
+from sealdex.store.dependants import OnBroken
+from sealdex.store.layout import Store
+from sealdex.store.transaction import SetChange, changing, settle
+
+CASCADE = "--cascade updates those as well, --force installs it all the same"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One release to install.
+
+    Attributes:
+        request: what.
+        archive: its file, or what was put together in its place; None where `sealdex.install.install.needs_archive`
+        said no. pin: pin the plugin to this version (True), take its pin away (False), or leave it as it is.
+        on_progress: told about written bytes.
+    """
+
+    request: InstallRequest
+    archive: str | os.PathLike[str] | ReadyTree | None
+    pin: bool | None = None
+    on_progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What became of one release: what `sealdex.install.install` says, and the version in use before."""
+
+    result: InstallResult
+    before: str | None
+
+
+def deploy(
+    store: Store,
+    jobs: Sequence[Job],
+    *,
+    command: str,
+    make_current: bool = True,
+    on_broken: OnBroken | None = None,
+    installer: Callable[..., InstallResult] = install,
+) -> list[Deployed]:
+    """Install all of these releases, or leave everything as it was.
+
+    Args:
+        store: where.
+        jobs: what; dependencies first.
+        command: what was asked for, in words, for the history.
+        make_current: switch to them.
+        on_broken: told which other installed plugins that leaves without what they need; left out: it is refused.
+        installer: as `sealdex.install.install.install`.
+
+    Raises:
+        BreaksDependantsError: as `SetChange.prepare`; nothing has changed.
+        VerificationError, InstallError: as `sealdex.install.install.install`, for any of them; nothing has changed.
+    """
+    with changing(store, command) as change:
+        members = [_member(store, change, job, make_current=make_current) for job in jobs]
+        change.prepare(members, consistent={job.request.plugin for job in jobs}, on_broken=on_broken, hint=CASCADE)
+        done = [
+            Deployed(
+                installer(store, job.request, job.archive, make_current=False, on_progress=job.on_progress),
+                member.before.version,
+            )
+            for job, member in zip(jobs, members, strict=True)
+        ]
+        change.commit()
+    return done
+
+
+def finish_killed(store: Store) -> None:
+    """Finish or undo what a killed run left, so that what is seen from here on stays.
+
+    Raises:
+        InstallError: it can't be done, or somebody else holds the store.
+    """
+    if State(store).unfinished():
+        with changing(store, "settle"):
+            settle(store)
+
+
+def pins(store: Store) -> dict[PluginId, str]:
+    """Return the versions that plugins are pinned to."""
+    return {plugin: row.pin for plugin, row in State(store).plugins().items() if row.pin is not None}
+
+
+def _member(store: Store, change: SetChange, job: Job, *, make_current: bool) -> Member:
+    request = job.request
+    before = change.facts(request.plugin)
+    after = replace(before, version=request.version) if make_current else before
+    if job.pin is not None:
+        after = Facts(after.version, request.version if job.pin else None, after.enabled)
+    is_new = not os.path.lexists(store.version_folder(request.plugin, request.version))
+    return Member(request.plugin, before, after, unpacks=request.version if is_new else None)

@@ -1,0 +1,104 @@
+"""What `ensure` found in place last time, so that it sees at once that nothing has changed since.
+
+    <store>/ensured/<number>.json      the number is the CRC-32 of the lock's path; another project with the same number
+                                       only takes the place, since the file says what it is about
+        inputs     every file that could change the answer, with its text (null: it wasn't there), and the environment
+        installed  [namespace, name, version, artifact's SHA-256] of each plugin of the lock that has files
+
+It holds nothing that anything is trusted for: whoever could write it could write the installations as well. Imports
+are few, see `sealdex.store.layout`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from binascii import crc32
+
+from sealdex.model.foreign_json import json_values
+from sealdex.paths import config_file
+from sealdex.store.installations import current_version_named, find_installation
+from sealdex.store.layout import Store
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from typing import Any
+
+    from sealdex.store.installations import Installation
+
+WANTED_NAME, LOCK_NAME = "sealdex.toml", "sealdex.lock"
+STAMP_FORMAT = 1
+
+
+def in_place(store: Store, folder: str, config: str | None = None) -> list[Installation] | None:
+    """Return the installations of a project's lock if all are there and in use and nothing has changed, else None.
+
+    Args:
+        store: where.
+        folder: the project's.
+        config: the configuration file, if another than the user's own.
+    """
+    try:
+        with open(_place(store, folder), encoding="utf-8") as file:  # noqa: PTH123  # pathlib costs more than all of this
+            stamp = json_values(file.read())
+        if stamp["format"] != STAMP_FORMAT or stamp["inputs"] != _inputs(folder, config):
+            return None
+        found = []
+        for namespace, name, version, sha256 in stamp["installed"]:
+            plugin = (namespace, name)
+            if current_version_named(store, plugin) != version:
+                return None
+            installation = find_installation(store, plugin, version)
+            if installation is None or installation.artifact_sha256 != sha256:
+                return None
+            found.append(installation)
+    except (OSError, ValueError, KeyError, TypeError):  # not there, half written, or of another format
+        return None
+    return found
+
+
+def keep(store: Store, folder: str, config: str | None, installed: list[Installation]) -> None:
+    """Write down that a lock and what it was made from are in place; where that can't be, the next look is longer."""
+    place = _place(store, folder)
+    draft = f"{place}.{os.getpid()}"
+    values = {
+        "format": STAMP_FORMAT,
+        "inputs": _inputs(folder, config),
+        "installed": [[i.namespace, i.name, i.version, i.artifact_sha256] for i in installed],
+    }
+    try:
+        os.makedirs(store.ensured_folder, exist_ok=True)  # noqa: PTH103  # the same
+        try:
+            with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # the same
+                json.dump(values, file)
+            os.replace(draft, place)  # noqa: PTH105  # the same
+        except OSError:
+            os.unlink(draft)  # noqa: PTH108  # the same
+    except OSError:
+        return
+
+
+def _place(store: Store, folder: str) -> str:
+    number = crc32(os.fsencode(os.path.abspath(folder)))  # noqa: PTH100  # the same
+    return os.path.join(store.ensured_folder, f"{number:08x}.json")  # noqa: PTH118  # the same
+
+
+def _inputs(folder: str, config: str | None) -> dict[str, Any]:
+    here = os.path.abspath(folder)  # noqa: PTH100  # the same
+    paths = [os.path.join(here, name) for name in (WANTED_NAME, LOCK_NAME)]  # noqa: PTH118  # the same
+    variables = {name: text for name, text in os.environ.items() if name.startswith("SEALDEX_")}
+    machine = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    return {
+        "files": {path: _text(path) for path in (*paths, config or config_file())},
+        "variables": variables,
+        "host": [sys.platform, machine],
+    }
+
+
+def _text(path: str) -> str | None:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:  # noqa: PTH123  # the same
+            return file.read()
+    except FileNotFoundError:
+        return None

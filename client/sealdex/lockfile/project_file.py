@@ -1,0 +1,128 @@
+"""``sealdex.toml``: what a project wants. Written by people, read strictly.
+
+    [plugins]
+    "acme/slack" = "^1.2"                                       # a range; "*" for any version
+    "acme/mail" = { version = ">=2", channel = "beta", pre = true }
+
+    [environment]                                               # added to what the host says of itself
+    labels = { gpu = "a100" }
+    tags = ["cuda-11.8"]
+    host_version = "3.2.0"
+
+    [[platforms]]                                               # left out: the host that locks
+    labels = { os = "linux", arch = "arm64" }
+    tags = ["jetpack-5"]
+
+A lock holds only releases that fit every platform that is listed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from sealdex.config.config import EnvironmentSection
+from sealdex.config.toml_reader import parse_toml, read_toml_text
+from sealdex.errors import ConfigError, NotFoundError
+from sealdex.model.decode import DocumentError, FieldProblem, read_values
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.ranges import parse_range
+from sealdex.model.release import Channel
+from sealdex.model.selectors import LabelKey, LabelValue, Tag
+from sealdex.resolve import Request
+
+WANTED_NAME = "sealdex.toml"
+_EXAMPLE = '[plugins] and under it a line such as "acme/slack" = "^1.2"'
+
+
+class WantedPlugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """One line of ``[plugins]`` in its long form."""
+
+    version: str = "*"
+    channel: Channel | None = None
+    pre: bool = False
+
+
+class PlatformSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """``[[platforms]]``."""
+
+    labels: dict[LabelKey, LabelValue]
+    tags: tuple[Tag, ...] = ()
+
+
+class WantedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
+    """The whole of ``sealdex.toml``."""
+
+    plugins: dict[str, str | WantedPlugin] = {}
+    environment: EnvironmentSection = field(default_factory=EnvironmentSection)
+    platforms: tuple[PlatformSection, ...] = ()
+
+    @property
+    def requests(self) -> dict[PluginId, Request]:
+        """What is asked for, by plugin, in the order of names."""
+        found: dict[PluginId, Request] = {}
+        for name, wanted in sorted(self.plugins.items()):
+            full = wanted if isinstance(wanted, WantedPlugin) else WantedPlugin(version=wanted)
+            plugin = parse_plugin_id(name)
+            found[plugin] = Request(plugin, str(parse_range(full.version)), full.channel, full.pre)
+        return found
+
+    def here(self, host: Environment) -> Environment:
+        """Return a host's environment with what the project adds."""
+        added = self.environment
+        return host.with_additions(added.labels, frozenset(added.tags), added.host_version)
+
+    def environments(self, host: Environment) -> tuple[Environment, ...]:
+        """Return what releases must fit: every platform that is listed, or the host."""
+        listed = (Environment(dict(p.labels), frozenset(p.tags)) for p in self.platforms)
+        return tuple(map(self.here, listed)) or (self.here(host),)
+
+
+def read_wanted(path: Path) -> WantedDocument:
+    """Read ``sealdex.toml``.
+
+    Raises:
+        NotFoundError: it isn't there.
+        ConfigError: it can't be read or is wrong; every problem is named.
+    """
+    try:
+        text = read_toml_text(path)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"there is no {path.name} in {path.parent}",
+            subject=str(path),
+            untouched="nothing was changed",
+            hint=f"write one: {_EXAMPLE}; or name its folder with --project DIR",
+        ) from error
+    return parse_wanted(text, str(path))
+
+
+def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
+    """Read the text of a ``sealdex.toml`` strictly.
+
+    Raises:
+        ConfigError: not TOML, or fields are wrong; all of them are named.
+    """
+    try:
+        document = read_values(parse_toml(text, subject, f"edit {subject}"), WantedDocument)
+    except DocumentError as error:
+        raise ConfigError("\n".join(map(str, error.problems)), subject=subject, hint=f"edit {subject}") from error
+    problems = [
+        FieldProblem(f'plugins."{name}"', problem)
+        for name, wanted in document.plugins.items()
+        if (problem := _problem(name, wanted if isinstance(wanted, str) else wanted.version))
+    ]
+    if problems:
+        raise ConfigError("\n".join(map(str, problems)), subject=subject, hint=f"edit {subject}")
+    return document
+
+
+def _problem(name: str, wanted: str) -> str | None:
+    try:
+        parse_plugin_id(name)
+        parse_range(wanted)
+    except ValueError as error:
+        return str(error)
+    return None

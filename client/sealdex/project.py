@@ -1,0 +1,357 @@
+"""A project: its `sealdex.toml` resolved to its `sealdex.lock`, and what that says brought into the store."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sealdex.client import Client
+from sealdex.config.edit import replace_file
+from sealdex.config.toml_reader import read_toml_text
+from sealdex.download.fetcher import NotHereError
+from sealdex.download.locations import MANIFEST_NAME
+from sealdex.download.preinstalled import Builtin
+from sealdex.errors import (
+    InstallError,
+    NoMatchError,
+    NotFoundError,
+    SealdexError,
+)
+from sealdex.install.install import NO_FILES, InstallRequest, needs_archive
+from sealdex.install.transaction import finish_killed, pins
+from sealdex.lockfile import freshness as stamp
+from sealdex.lockfile.lock_file import (
+    LOCK_NAME,
+    LockDocument,
+    LockedPlugin,
+    lock_text,
+    locked_plugin,
+    locked_versions,
+    read_lock,
+)
+from sealdex.lockfile.project_file import WANTED_NAME, WantedDocument, read_wanted
+from sealdex.lockfile.staleness import Difference, differences, staleness
+from sealdex.lockfile.voucher import BY_LOCK, Voucher
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import ArtifactEntry, choose_artifact
+from sealdex.model.plugin import Mark
+from sealdex.resolve import Choice, Keeping, Policy
+from sealdex.resolve.resolver import in_order
+from sealdex.results import Installed, Trust
+from sealdex.store.installations import find_installation
+from sealdex.store.layout import Store
+
+
+class StaleLockError(SealdexError):
+    """A lock isn't what ``sealdex.toml`` asks for, and may not be made anew; ``reasons`` says all of why."""
+
+    code = "stale-lock"
+
+    def __init__(self, path: Path, reasons: Sequence[str]) -> None:
+        super().__init__(
+            "\n".join([f"{path.name} is not what {WANTED_NAME} asks for", *reasons]),
+            subject=str(path),
+            untouched="nothing was installed",
+            hint="sealdex lock brings it up to date; --frozen installs what it says all the same",
+        )
+        self.details = {"reasons": list(reasons)}
+
+
+@dataclass(frozen=True, slots=True)
+class Locked:
+    """A lock that was made: where it is, what it says now, what differs from before, whether it was written.
+
+    ``unreadable`` says what was wrong with the one before, if it couldn't be read; its differences aren't known then.
+    """
+
+    path: Path
+    document: LockDocument
+    differences: tuple[Difference, ...]
+    is_written: bool
+    unreadable: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ensured:
+    """What became of each plugin of a lock, dependencies first; the marks of those that were yanked since.
+
+    ``unasked`` says of each plugin that only the lock's digests vouch for why its registry couldn't be asked.
+    """
+
+    installed: tuple[Installed, ...]
+    yanked: Mapping[PluginId, Mark]
+    unasked: Mapping[PluginId, SealdexError] = field(default_factory=dict)
+
+
+class Project:
+    """The two files in a folder, and the client that resolves and installs for them.
+
+    Args:
+        folder: where ``sealdex.toml`` and ``sealdex.lock`` lie.
+        client: asks the registries and owns the store.
+    """
+
+    def __init__(self, folder: Path, client: Client) -> None:
+        self.folder = folder
+        self.lock_path = folder / LOCK_NAME
+        self._client = client
+        self._store = Store(client.config.store)
+
+    @property
+    def wanted(self) -> WantedDocument:
+        """``sealdex.toml``, read now; raises as `read_wanted`."""
+        return read_wanted(self.folder / WANTED_NAME)
+
+    def locked(self) -> LockDocument | None:
+        """Return ``sealdex.lock``, or None where there is none; raises ConfigError, FormatTooNewError."""
+        with suppress(NotFoundError):
+            return read_lock(self.lock_path)
+        return None
+
+    def lock(
+        self, *, upgrade: bool = False, upgrade_plugins: Collection[PluginId] = (), dry_run: bool = False
+    ) -> Locked:
+        """Resolve what is wanted and write the lock; what is locked already stays as it is where it still fits.
+
+        Args:
+            upgrade: take the newest of everything.
+            upgrade_plugins: take the newest of these.
+            dry_run: write nothing.
+
+        Raises:
+            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `Client.resolve`; nothing was written.
+            ConfigError: ``sealdex.toml`` is wrong. A lock that is wrong is made again, see `locked_versions`.
+        """
+        wanted = self.wanted
+        versions, unreadable = locked_versions(self.lock_path)
+        before = (self.locked() if unreadable is None else None) or LockDocument()
+        unknown = sorted(str(plugin) for plugin in set(upgrade_plugins) - set(versions) - set(wanted.requests))
+        if unknown:
+            raise NotFoundError(
+                f"{', '.join(unknown)} is neither in {WANTED_NAME} nor in {LOCK_NAME}",
+                subject=str(self.folder),
+                untouched="nothing was changed",
+            )
+        preferred = {
+            plugin: version for plugin, version in versions.items() if not upgrade and plugin not in upgrade_plugins
+        }
+        resolution = self._client.resolve(
+            *wanted.requests.values(),
+            policy=Policy(),
+            keeping=Keeping(preferred=preferred),
+            platforms=wanted.environments(self._client.environment),
+        )
+        blocks = [
+            locked_plugin(choice, self._client.trust(choice.plugin).registry, wanted.requests.get(choice.plugin))
+            for choice in resolution
+        ]
+        after = LockDocument(plugin=tuple(sorted(blocks, key=lambda block: block.name)))
+        text = lock_text(after)
+        is_new = unreadable is not None or not self._says(text)
+        if is_new and not dry_run:
+            replace_file(self.lock_path, text.encode())
+            self.lock_path.chmod(0o644)
+        found = tuple(differences(before, after)) if unreadable is None else ()
+        return Locked(self.lock_path, after, found, is_new and not dry_run, unreadable)
+
+    def _says(self, text: str) -> bool:
+        """Say whether the lock has this text, with whatever line ends."""
+        try:
+            return read_toml_text(self.lock_path).replace("\r\n", "\n") == text
+        except FileNotFoundError:
+            return False
+
+    def up_to_date(self, *, locked: bool = False, frozen: bool = False) -> LockDocument:
+        """Return the lock, made anew where it is stale.
+
+        Args:
+            locked: fail where it is stale, or isn't there.
+            frozen: don't look whether it is.
+
+        Raises:
+            StaleLockError: it is stale, and `locked`.
+            NotFoundError: it isn't there, and `locked` or `frozen`.
+        """
+        if frozen:
+            return read_lock(self.lock_path)
+        if locked:
+            found: LockDocument | None = read_lock(self.lock_path)
+        else:
+            found = self.locked()
+        wanted = self.wanted
+        reasons = [f"there is no {LOCK_NAME}"]
+        if found is not None:
+            reasons = staleness(wanted.requests, found, wanted.environments(self._client.environment))
+            if not reasons:
+                return found
+        if locked:
+            raise StaleLockError(self.lock_path, reasons)
+        return self.lock().document
+
+    def ensure(
+        self,
+        lock: LockDocument,
+        *,
+        fallback: bool = True,
+        is_current: bool = True,
+        on_yanked: Callable[[PluginId, str, Mark], None] | None = None,
+        config_path: str | None = None,
+    ) -> Ensured:
+        """Install just what a lock says and switch to it, as one change; where all of it is in place, ask nobody.
+
+        What has to be installed is compared with what its registry signs. Where that can't be asked, the lock's digests
+        vouch for what lies in the cache or was preinstalled; who vouches for what: `sealdex.lockfile.voucher`.
+
+        Args:
+            lock: what to install.
+            fallback: whether the lock may vouch alone.
+            is_current: whether the lock is known to be what ``sealdex.toml`` asks for.
+            on_yanked: told of releases that were yanked since, before they are installed.
+            config_path: the configuration file, if another than the user's own was named.
+
+        Raises:
+            NoMatchError: a release of the lock doesn't fit this host.
+            VerificationError: the registry signs something else under that version; nothing was installed.
+            UnavailableError: something is missing and can't be fetched; nothing was installed.
+            InstallError: as `Client.install`; or a plugin is pinned to another version here.
+        """
+        finish_killed(self._store)
+        choices = self._choices(lock)
+        self._heed_pins(choices)
+        registries = {block.id: block.registry for block in lock.plugin}
+        voucher = self._voucher(lock, fallback=fallback)
+        told: set[PluginId] = set()
+
+        def vouch(missing: Sequence[Choice]) -> dict[PluginId, tuple[Choice, Trust]]:
+            found = voucher.vouch(missing)
+            for plugin, each in found.items():
+                if each.yanked is not None and on_yanked is not None and plugin not in told:
+                    told.add(plugin)
+                    on_yanked(plugin, each.choice.release.version, each.yanked)
+            return {plugin: (each.choice, each.trust) for plugin, each in found.items()}
+
+        vouched = vouch([choice for choice in choices if self._needs_a_word(choice, registries)])
+        try:
+            installed = self._client.install_choices(
+                [vouched[choice.plugin][0] if choice.plugin in vouched else choice for choice in choices],
+                lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
+                command="ensure",
+                vouch=vouch,
+                force=True,  # a lock is a set of its own; what else is in use and needs other versions is told
+            )
+        except NotHereError as missing:
+            if (why := voucher.unasked.get(missing.plugin)) is None:
+                raise
+            why.untouched = f"nothing was installed, and {missing.what}"
+            raise why from missing
+        if is_current:
+            in_place = [each.installation for each in installed if each.installation is not None]
+            stamp.keep(self._store, str(self.folder), config_path, in_place)
+        yanked = {plugin: each.yanked for plugin, each in voucher.found.items() if each.yanked is not None}
+        return Ensured(tuple(installed), yanked, voucher.unasked)
+
+    def export(self, lock: LockDocument, folder: Path) -> list[Path]:
+        """Write a folder of preinstalled archives: the lock, and this host's archives and manifests, all verified.
+
+        Raises:
+            as `ensure`.
+        """
+        choices = self._choices(lock)
+        self._voucher(lock, fallback=False).vouch(choices)
+        target = Builtin(folder)
+        written = []
+        with self._client.files_of(choices) as files:
+            for choice, file, manifest in files:
+                for name, source in (
+                    (None if choice.artifact is None else choice.artifact.file, file),
+                    (MANIFEST_NAME, manifest),
+                ):
+                    if source is not None and name is not None:
+                        place = target.place(choice.plugin, choice.release.version, name)
+                        place.parent.mkdir(parents=True, exist_ok=True)
+                        draft = place.with_name(f".{place.name}.new")
+                        shutil.copyfile(source, draft)
+                        draft.replace(place)
+                        written.append(place)
+        replace_file(target.lock, lock_text(lock).encode())
+        return [*written, target.lock]
+
+    # --- parts of ensure ---------------------------------------------------------------------------------------------
+
+    def _choices(self, lock: LockDocument) -> list[Choice]:
+        """Return what a lock means for this host, dependencies first."""
+        here = self._here()
+        blocks = lock.by_id
+        needs = {
+            plugin: [d for name in block.dependencies if (d := parse_plugin_id(name)) in blocks]
+            for plugin, block in blocks.items()
+        }
+        choices = []
+        for plugin in in_order(needs):
+            block = blocks[plugin]
+            artifact, mismatches = choose_artifact(block.release, here)
+            if artifact is None and mismatches:
+                raise NoMatchError(
+                    f"{plugin} {block.version}, which is locked, doesn't fit this host: {' or '.join(mismatches[:4])}",
+                    subject=str(plugin),
+                    untouched="nothing was installed",
+                    hint=f"list this host under [[platforms]] in {WANTED_NAME} and lock again (see sealdex env)",
+                )
+            choices.append(_choice(block, artifact, tuple(needs[plugin])))
+        return choices
+
+    def _here(self) -> Environment:
+        here = self._client.environment
+        with suppress(NotFoundError):  # a lock may come without what it was made from
+            here = self.wanted.here(here)
+        return here
+
+    def _heed_pins(self, choices: Sequence[Choice]) -> None:
+        pinned = pins(self._store)
+        for choice in choices:
+            version = pinned.get(choice.plugin)
+            if version is not None and version != choice.release.version:
+                raise InstallError(
+                    f"{choice.plugin} is pinned to {version} on this host, the lock says {choice.release.version}",
+                    subject=str(choice.plugin),
+                    untouched="nothing was installed",
+                    hint=f"sealdex use {choice.plugin} --unpin",
+                )
+
+    def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
+        """Say whether somebody must vouch for a choice: all but what is installed already."""
+        artifact = choice.artifact or NO_FILES
+        if artifact.format == "oci":
+            return True
+        manifest = choice.release.manifest.sha256
+        request = InstallRequest(
+            choice.plugin, choice.release.version, artifact, registries[choice.plugin], manifest, None, None
+        )
+        return needs_archive(self._store, request)
+
+    def _voucher(self, lock: LockDocument, *, fallback: bool) -> Voucher:
+        registries = {block.id: block.registry for block in lock.plugin}
+        return Voucher(
+            self._client, Builtin(self._client.config.builtin_folder), registries, self._here(), fallback=fallback
+        )
+
+    def _trust_here(self, lock: LockDocument, plugin: PluginId) -> Trust:
+        """Return on whose word what is installed already is believed, as its receipt says."""
+        block = lock.by_id[plugin]
+        found = find_installation(self._store, plugin, block.version)
+        if found is None:
+            return Trust(block.registry, BY_LOCK, None)
+        return Trust(found.registry, found.signed_by, found.root_version)
+
+
+def _choice(block: LockedPlugin, artifact: ArtifactEntry | None, needs: tuple[PluginId, ...]) -> Choice:
+    return Choice(
+        block.id, block.release, block.document, artifact, requested=block.wanted is not None, dependencies=needs
+    )
+
+
+__all__ = ["BY_LOCK", "Ensured", "Locked", "Project", "StaleLockError"]

@@ -1,0 +1,309 @@
+"""What a host asks its registries, as a Python object: search, look up, resolve; `sealdex.client` installs as well.
+
+Everything is verified before it is returned; see `sealdex.trust` and `sealdex.download.download` for how.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from sealdex.config.config import Config, load_config
+from sealdex.config.credentials import credentials_of
+from sealdex.download.download import Pin, download
+from sealdex.download.fetcher import Obtainer
+from sealdex.download.locations import attachment_url
+from sealdex.download.preinstalled import Builtin
+from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
+from sealdex.events import Observer
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import IndexDocument
+from sealdex.model.release import PublishedManifest
+from sealdex.resolve import (
+    Keeping,
+    Patience,
+    Policy,
+    Request,
+    Resolution,
+    UnknownPluginError,
+    parse_request,
+    resolve,
+)
+from sealdex.resolve.search import Query, search
+from sealdex.results import Found, PluginInfo, Trust
+from sealdex.store.cache import ContentCache
+from sealdex.store.cache_gc import is_over, tidy
+from sealdex.store.host_id import host_id
+from sealdex.store.layout import Store
+from sealdex.store.manifests import read_manifest
+from sealdex.transport import Transport
+
+if TYPE_CHECKING:
+    from sealdex.trust import TrustState
+    from sealdex.trust.registries import Registries
+
+
+_Result = TypeVar("_Result")
+
+
+def tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
+    """Hold the cached files that a method uses until it ends; then bring the cache within its limits."""
+
+    @functools.wraps(method)
+    def held(self: Asking, *args: Any, **options: Any) -> _Result:
+        before = self._cache.added
+        with self._cache.holding():
+            result = method(self, *args, **options)
+        if self._cache.added > before and is_over(self._cache, self.config.cache_limits):
+            with suppress(OSError):  # what was asked for is done; `sealdex cache gc` says what is wrong
+                tidy(self._cache, self.config.cache_limits)
+        return result
+
+    return held
+
+
+class Asking:
+    """A host's view of its registries.
+
+    Args:
+        config: a configuration, or the path of ``config.toml``; the user's own when left out.
+        store: another store than the configuration's; ignored when `config` is a `Config`.
+        observer: told of waits, retries and progress.
+        offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
+            cache and the folder of preinstalled archives.
+    """
+
+    def __init__(
+        self,
+        config: Config | Path | str | None = None,
+        *,
+        store: Path | str | None = None,
+        observer: Observer | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.offline = offline
+        self.config = config if isinstance(config, Config) else load_config(config, store)
+        self.observer = observer or Observer()
+        self._store = Store(self.config.store)
+        self._cache = ContentCache(Path(self._store.cache_folder))
+        self._builtin = Builtin(self.config.builtin_folder)
+        self._transport = Transport(
+            self.config.transport_settings,
+            credentials=credentials_of(self.config),
+            on_retry=self.observer.retrying,
+        )
+        self._opened: Registries | None = None
+        self._lock = threading.Lock()
+        self._obtainer = Obtainer(
+            self.config,
+            self._store,
+            self._cache,
+            self._builtin,
+            self._transport,
+            lambda: self._registries,
+            self.observer,
+            offline=offline,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._transport.close()
+
+    @property
+    def _registries(self) -> Registries:
+        with self._lock:
+            if self._opened is None:
+                from sealdex.trust.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
+
+                self._opened = Registries(self.config, self._transport, self.observer, offline=self.offline)
+            return self._opened
+
+    @property
+    def environment(self) -> Environment:
+        """The facts and labels of this host, as selectors see them."""
+        return self.config.environment
+
+    def refresh(self, name: str) -> TrustState:
+        """Bring a registry's metadata up to date, and say what is trusted now.
+
+        Raises:
+            NotFoundError: no such registry is configured.
+            VerificationError, UnavailableError: as `sealdex.trust.TrustedRegistry.refresh`.
+        """
+        return self._registries.refresh(name)
+
+    # --- questions ---------------------------------------------------------------------------------------------------
+
+    def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
+        """Search the catalogues, best match first.
+
+        A registry's rows count only for the namespaces that are looked up there, so that none can show a stranger under
+        a name that belongs to another.
+
+        Args:
+            query: words, or words and filters.
+            registry: search only this one.
+
+        Raises:
+            NotFoundError: no such registry, none at all, or it publishes no catalogue.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = Query(tuple(query.split())) if isinstance(query, str) else query
+        names = [registry] if registry is not None else list(self.config.registries)
+        if not names:
+            self.config.registry_for("any")  # raises, with the advice to add one
+        found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self._registries.rows(n), asked)]
+        return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
+
+    def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
+        """Return what is signed of several plugins, each asked for in its own registry; None for what doesn't exist.
+
+        Raises:
+            NotFoundError: no registry is configured for a namespace.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self._registries.documents(plugins)
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, with the error in place of the document where a plugin's registry couldn't be asked.
+
+        Raises:
+            VerificationError: as `refresh`.
+        """
+        return self._registries.answers(plugins)
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
+        return self._registries.known(plugin)
+
+    def trust(self, plugin: PluginId) -> Trust:
+        """Return on whose word a plugin's document is believed; raises as `documents`."""
+        return self._registries.trust(plugin)
+
+    def info(self, plugin: PluginId | str) -> PluginInfo:
+        """Return all that is signed of a plugin.
+
+        Raises:
+            NotFoundError: its registry doesn't have it; the nearest names are given.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = plugin_of(plugin)
+        document = self._registries.documents([asked])[asked]
+        if document is None:
+            raise self._registries.unknown(asked)
+        return PluginInfo(document, self._registries.trust(asked))
+
+    @tended
+    def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
+        """Return the full manifest of a release, as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin or release.
+            VerificationError, UnavailableError: as `refresh`; or the manifest isn't the pinned one.
+        """
+        asked = plugin_of(plugin)
+        document = self.info(asked).document
+        release = document.release(version)
+        if release is None:
+            raise NotFoundError(
+                f"{asked} has no release {version}",
+                subject=str(asked),
+                hint=f"sealdex info {asked} lists its releases",
+            )
+        return read_manifest(self._obtainer.manifest_bytes(asked, release), asked, version)
+
+    @tended
+    def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
+        """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin, release or attachment; those that there are are named.
+            VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
+        """
+        asked = plugin_of(plugin)
+        release = self.info(asked).document.release(version)
+        attached = {each.name: each for each in release.attachments} if release is not None else {}
+        if name not in attached:
+            raise NotFoundError(
+                f"{asked} {version} has no attachment '{name}'; it has {', '.join(attached) or 'none'}",
+                subject=str(asked),
+                hint=f"sealdex info {asked}@{version}",
+            )
+        file = attached[name]
+        url = attachment_url(self._registries.url_of(asked), asked, version, file)
+        pin = Pin(file.sha256, file.size, file.size)
+        data = download(self._transport, url, pin, self._cache).read_bytes()
+        if hashlib.sha256(data).hexdigest() != pin.sha256:
+            raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self._cache.root))
+        return data
+
+    def resolve(
+        self,
+        *requests: Request | str,
+        policy: Policy | None = None,
+        keeping: Keeping | None = None,
+        platforms: Sequence[Environment] = (),
+    ) -> Resolution:
+        """Choose releases for what is asked and everything that depends on, for this host's environment.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            policy: channel, pre-releases, yanked releases, staged rollouts.
+            keeping: pins, and what a lock says.
+            platforms: the environments to choose for in place of this host's.
+
+        Raises:
+            NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over, or
+                nothing was found within the setting ``install.resolve_timeout``.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        policy = policy or Policy()
+        if policy.host is None:
+            policy = msgspec.structs.replace(policy, host=host_id(self._store))
+        here, *others = platforms or (self.environment,)
+        try:
+            return resolve(
+                asked,
+                self._registries.documents,
+                here,
+                policy,
+                keeping=keeping,
+                platforms=others,
+                patience=Patience(
+                    time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
+                ),
+            )
+        except UnknownPluginError as error:
+            raise self._registries.unknown(error.plugin) from error
+
+
+def plugin_of(plugin: PluginId | str) -> PluginId:
+    """Read ``NAMESPACE/NAME``.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if isinstance(plugin, PluginId):
+        return plugin
+    try:
+        return parse_plugin_id(plugin)
+    except ValueError as error:
+        raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error

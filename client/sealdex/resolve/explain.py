@@ -1,0 +1,256 @@
+"""Why nothing fits: data first (what exists, why each release was passed over, which flag helps), text second."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from sealdex.errors import NoMatchError, NotFoundError
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument
+from sealdex.resolve.eligibility import Policy, Reason, judge_everywhere, newest_first
+from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
+
+_MAX_GROUPS = 12
+_MAX_VERSIONS = 6
+_MAX_WANTS = 12
+_NEEDS_TAG = "needs tag "  # as `sealdex.model.index.condition_problem` says it
+
+
+class PassedOver(Struct, frozen=True, omit_defaults=True):
+    """A release that exists and doesn't fit."""
+
+    version: str
+    reasons: tuple[Reason, ...]
+
+
+class Explanation(Struct, frozen=True):
+    """Why one plugin can't be resolved.
+
+    Attributes:
+        plugin: the plugin.
+        wants: everything asked of it; several that exclude each other are a conflict.
+        exists: whether the registry has it at all.
+        passed_over: its releases, newest first, each with what speaks against it.
+        hints: what would help, as flags or ranges with what they lead to.
+    """
+
+    plugin: PluginId
+    wants: tuple[Want, ...]
+    exists: bool
+    passed_over: tuple[PassedOver, ...] = ()
+    hints: tuple[str, ...] = ()
+
+
+class UnknownPluginError(NotFoundError):
+    """A requested plugin that its registry doesn't have; whoever has a catalogue adds the nearest names."""
+
+    def __init__(self, plugin: PluginId, registry: str | None = None, near: Sequence[PluginId] = ()) -> None:
+        where = f" in registry '{registry}'" if registry else ""
+        meant = f"; did you mean {' or '.join(map(str, near))}?" if near else ""
+        super().__init__(
+            f"there is no plugin {plugin}{where}{meant}",
+            subject=str(plugin),
+            untouched="nothing was installed",
+            hint=f"sealdex search {plugin.name}",
+        )
+        self.plugin = plugin
+        self.near = tuple(near)
+
+    @property
+    def details(self) -> Any:
+        """The nearest names, for json mode."""
+        return {"near": [str(plugin) for plugin in self.near]}
+
+
+class NothingFitsError(NoMatchError):
+    """Releases exist and none fits, or demands exclude each other; ``explanations`` has all of it as data."""
+
+    def __init__(self, explanations: Sequence[Explanation]) -> None:
+        self.explanations = tuple(explanations)
+        hints = [hint for explanation in self.explanations for hint in explanation.hints]
+        super().__init__(
+            "\n".join(line for explanation in self.explanations for line in describe(explanation)),
+            subject=", ".join(str(explanation.plugin) for explanation in self.explanations),
+            untouched="nothing was installed",
+            hint="; or ".join(hints[:3]) or f"sealdex info {self.explanations[0].plugin}",
+        )
+
+    @property
+    def details(self) -> Any:
+        """The explanations as plain values, for json mode."""
+        return {"explanations": _plain(self.explanations)}
+
+
+class StillSearchingError(NoMatchError):
+    """The search for releases that fit each other was broken off; ``explanations`` say what stood in the way last."""
+
+    code = "still-searching"
+
+    def __init__(
+        self, requests: Sequence[Request], explanations: Sequence[Explanation], seconds: float, decisions: int
+    ) -> None:
+        self.explanations = tuple(explanations)
+        asked = ", ".join(map(str, requests))
+        lines = [line for explanation in self.explanations for line in describe(explanation)]
+        so_far = ["what stood in the way last:", *(f"  {line}" for line in lines)] if lines else []
+        headline = (
+            f"no releases of {asked} and its dependencies that fit each other were found within {seconds:g} seconds "
+            f"({decisions} decisions); whether there are any isn't known"
+        )
+        super().__init__(
+            "\n".join([headline, *so_far]),
+            subject=asked,
+            untouched="nothing was installed",
+            hint="name versions of the plugins above: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/OTHER@VERSION; "
+            "or let it search for longer: --set install.resolve_timeout=600",
+        )  # fmt: skip
+
+    @property
+    def details(self) -> Any:
+        """The explanations as plain values, for json mode."""
+        return {"explanations": _plain(self.explanations)}
+
+
+def _plain(explanations: Sequence[Explanation]) -> Any:
+    shown = msgspec.to_builtins(explanations)
+    for plain, explanation in zip(shown, explanations, strict=True):
+        plain["plugin"] = str(explanation.plugin)
+        for want in plain["wants"]:
+            want["plugin"] = str(explanation.plugin)
+    return shown
+
+
+def explain(
+    plugin: PluginId,
+    document: IndexDocument | None,
+    wants: Sequence[Want],
+    policy: Policy,
+    environments: Sequence[Environment],
+) -> Explanation:
+    """Say why nothing of a plugin fits all that is wanted of it; the first environment is the host's."""
+    if document is None:
+        return Explanation(plugin, tuple(wants), exists=False)
+    judged = [(r, judge_everywhere(r, wants, policy, environments)) for r in newest_first(document)]
+    passed = tuple(PassedOver(release.version, verdict.reasons) for release, verdict in judged if verdict.reasons)
+    return Explanation(plugin, tuple(wants), exists=True, passed_over=passed, hints=tuple(_hints(passed, wants)))
+
+
+def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable[str]:
+    """Yield what would admit a release by itself, newest release first, each set of flags once."""
+    seen: set[tuple[str, ...]] = set()
+    by_user = all(want.by is None for want in wants)  # and then the range is what they may leave out
+    for release in passed_over:
+        flags = tuple(reason.flag or "" for reason in release.reasons)
+        if flags and all(flags) and flags not in seen:
+            seen.add(flags)
+            yield f"{' '.join(flags)} would choose {release.version}"
+    if holding := sorted({_name(want.by) for want in wants if want.installed and want.by is not None}):
+        yield f"--cascade updates {' and '.join(holding)} as well, --force breaks what is installed"
+    if by_user and any(want.range != ANY_RANGE and not want.installed for want in wants):
+        outside = next((r for r in passed_over if [reason.kind for reason in r.reasons] == ["range"]), None)
+        if outside is not None:
+            yield f"without the range, {outside.version} would be chosen"
+    if any(want.by == PINNED for want in wants):
+        yield f"--unpin takes the pin of {wants[0].plugin} away"
+    if tags := _missing_tags(passed_over):
+        yield f"if this host has {', '.join(tags)}: tags = [...] under [environment] in config.toml says so"
+    if any(reason.kind == "environment" for release in passed_over for reason in release.reasons):
+        yield "sealdex env shows what this host says of itself; [environment] in config.toml adds to it"
+
+
+def _missing_tags(passed_over: Sequence[PassedOver]) -> list[str]:
+    """Return the tags that would admit a release by themselves, of the newest such release."""
+    for release in passed_over:
+        if all(reason.kind == "environment" and reason.words.startswith(_NEEDS_TAG) for reason in release.reasons):
+            return [tag for reason in release.reasons for tag in _tags_in(reason.words)]
+    return []
+
+
+def _tags_in(words: str) -> list[str]:
+    return words.split(" or ", 1)[0].removeprefix(_NEEDS_TAG).split(", ")
+
+
+def describe(explanation: Explanation) -> list[str]:
+    """Write an explanation as lines: what was wanted, then what exists, grouped by the reasons against it."""
+    lines = [_headline(explanation)]
+    if len(explanation.wants) > 1 or any(want.by for want in explanation.wants):
+        lines += [f"  {line}" for line in _wants_in_words(explanation.wants)]
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for release in explanation.passed_over:
+        groups.setdefault(tuple(reason.words for reason in release.reasons), []).append(release.version)
+    shown = list(groups.items())[:_MAX_GROUPS]
+    lines += [f"  {_versions(versions)}: {'; '.join(words)}" for words, versions in shown]
+    rest = sum(len(versions) for versions in list(groups.values())[_MAX_GROUPS:])
+    if rest:
+        lines.append(f"  and {rest} more releases, each for a reason of its own")
+    return lines
+
+
+def _headline(explanation: Explanation) -> str:
+    plugin = explanation.plugin
+    if not explanation.exists:
+        return f"there is no plugin {plugin}, which is needed"
+    if not explanation.passed_over:
+        return f"{plugin} has no releases"
+    if len({want.range for want in explanation.wants}) > 1:
+        return f"no release of {plugin} fits everything that is asked of it"
+    wanted = explanation.wants[0].range if explanation.wants else ANY_RANGE
+    return f"no release of {plugin} fits" + ("" if wanted == ANY_RANGE else f" {wanted}") + " here"
+
+
+def _wants_in_words(wants: Sequence[Want]) -> list[str]:
+    """Write a line for each demand; releases of one plugin that demand the same share one."""
+    groups: dict[tuple[str, ...], list[Want]] = {}
+    for want in wants:
+        key: tuple[str, ...] = (str(want.by), want.range)
+        if want.by not in {None, PINNED} and not want.installed:
+            key = (want.range, _name(str(want.by)), *map(_name, want.chain[:-1]))
+        groups.setdefault(key, []).append(want)
+    lines = [_want_in_words(same) for same in list(groups.values())[:_MAX_WANTS]]
+    rest = len(groups) - len(lines)
+    return lines if not rest else [*lines, f"and {rest} more demand{'s' if rest > 1 else ''}"]
+
+
+def _want_in_words(same: Sequence[Want]) -> str:
+    want = same[0]
+    if want.installed:
+        if want.by is None:
+            return f"{want.plugin} {want.range.removeprefix('>=')} is installed, and isn't made older"
+        return f"{want.by}, which is installed, needs {want.plugin} {want.range}"
+    if want.by is None:
+        return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
+    if want.by == PINNED:
+        return f"{PINNED} keeps {want.plugin} at {want.range.removeprefix('=')}"
+    if len(same) == 1:
+        through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
+        return f"{want.by} needs {want.plugin} {want.range}{through}"
+    by, versions = _name(want.by), [(other.by or "").split(" ", 1)[-1] for other in same]
+    ways = {other.chain[:-1] for other in same}
+    way = want.chain[:-1] if len(ways) == 1 else map(_name, want.chain[:-1])
+    through = f" ({' -> '.join([*way, by])})" if len(want.chain) > 1 else ""
+    return f"{by} {_versions(versions)} need {want.plugin} {want.range}{through}"
+
+
+def _name(release: str) -> str:
+    return release.split(" ", 1)[0]
+
+
+def _versions(versions: Sequence[str]) -> str:
+    if len(versions) <= _MAX_VERSIONS:
+        return ", ".join(versions)
+    return f"{versions[0]}, {versions[1]} ... {versions[-1]} ({len(versions)} releases)"
+
+
+def nearest(wanted: PluginId, known: Iterable[PluginId], count: int = 3) -> list[PluginId]:
+    """Return the names that are most like a mistyped one: the same name elsewhere first, then by similarity."""
+    ids = list(known)
+    same_name = sorted(plugin for plugin in ids if plugin.name == wanted.name)[:count]
+    texts = {str(plugin): plugin for plugin in ids}
+    close = difflib.get_close_matches(str(wanted), texts, n=count, cutoff=0.7)
+    return list(dict.fromkeys([*same_name, *(texts[text] for text in close)]))[:count]

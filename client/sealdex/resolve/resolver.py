@@ -1,0 +1,257 @@
+"""Requests to releases, with their dependencies; `sealdex.resolve.solver` searches, this module says what comes of it.
+
+The rules, which the tests state as properties: each plugin gets one version, which is in every range asked of it; if
+there is a solution, one is found; of a plugin the newest release that fits is taken, and an older one only if the newer
+one's dependencies can't be met or another plugin asks for an older one. Requested plugins come first in that, in the
+order of the requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from sealdex.model.environment import Environment
+from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
+from sealdex.resolve.conflicts import explanations
+from sealdex.resolve.eligibility import Policy
+from sealdex.resolve.explain import (
+    NothingFitsError,
+    PassedOver,
+    StillSearchingError,
+    UnknownPluginError,
+)
+from sealdex.resolve.requests import Request, Want
+from sealdex.resolve.solver import Incompatibility, Solver, UnsolvableError
+from sealdex.resolve.universe import Documents, Keeping, Universe
+
+__all__ = ["Choice", "Documents", "Keeping", "Patience", "Resolution", "in_order", "resolve"]
+
+
+class Choice(Struct, frozen=True):
+    """One release to install.
+
+    Attributes:
+        plugin, release, document: what was chosen, and the index document it stands in.
+        artifact: the file for this environment; None for a release that only depends on others.
+        requested: whether it was asked for by name, not only depended on.
+        dependencies: the plugins it depends on, all of them among the choices.
+        newer: newer releases that were passed over, newest first.
+    """
+
+    plugin: PluginId
+    release: ReleaseEntry
+    document: IndexDocument
+    artifact: ArtifactEntry | None
+    requested: bool
+    dependencies: tuple[PluginId, ...] = ()
+    newer: tuple[PassedOver, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.plugin} {self.release.version}"
+
+
+class Resolution(Struct, frozen=True):
+    """What to install, dependencies before what depends on them."""
+
+    choices: tuple[Choice, ...]
+
+    def __iter__(self) -> Iterator[Choice]:
+        return iter(self.choices)
+
+    @property
+    def requested(self) -> tuple[Choice, ...]:
+        """Only what was asked for by name."""
+        return tuple(choice for choice in self.choices if choice.requested)
+
+
+class Patience:
+    """How long a search may take, and whom to tell that it is still going on; the wait for documents doesn't count.
+
+    Args:
+        clock: seconds that only ever grow.
+        limit_s: after so many seconds the search is broken off.
+        notice_every_s: how often `on_notice` is called.
+        on_notice: told the seconds and the number of decisions so far.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        limit_s: float,
+        *,
+        notice_every_s: float = 1.0,
+        on_notice: Callable[[float, int], None] = lambda _seconds, _decisions: None,
+    ) -> None:
+        self.limit_s = limit_s
+        self._clock = clock
+        self._every = notice_every_s
+        self._on_notice = on_notice
+        self._start = clock()
+        self._next = notice_every_s
+
+    def waited_for(self, documents: Documents) -> Documents:
+        """Return the same documents; the time that they take isn't counted."""
+
+        def timed(plugins: Collection[PluginId]) -> Mapping[PluginId, IndexDocument | None]:
+            before = self._clock()
+            try:
+                return documents(plugins)
+            finally:
+                self._start += self._clock() - before
+
+        return timed
+
+    def is_over(self, decisions: int) -> bool:
+        """Say whether it is, and give notice when that is due."""
+        seconds = self._clock() - self._start
+        if seconds >= self._next:
+            self._next = seconds + self._every
+            self._on_notice(seconds, decisions)
+        return seconds >= self.limit_s
+
+
+def resolve(
+    requests: Sequence[Request],
+    documents: Documents,
+    environment: Environment,
+    policy: Policy | None = None,
+    *,
+    keeping: Keeping | None = None,
+    platforms: Sequence[Environment] = (),
+    patience: Patience | None = None,
+) -> Resolution:
+    """Choose releases for the requests and everything they depend on.
+
+    Args:
+        requests: what is asked for; a plugin may be named more than once, and then every range must hold.
+        documents: gives index documents; asked in bulk.
+        environment: the host that the releases must fit.
+        policy: channel, pre-releases, yanked, rollout.
+        keeping: pins, and what a lock says.
+        platforms: further environments that each release must fit as well.
+        patience: how long that may take; without one, as long as it takes.
+
+    Raises:
+        UnknownPluginError: a requested plugin doesn't exist.
+        NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
+        StillSearchingError: patience is at its end; says what stood in the way last.
+    """
+    wants = [
+        Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases, installed=r.is_floor) for r in requests
+    ]
+    if patience is not None:
+        documents = patience.waited_for(documents)
+    environments = (environment, *platforms)
+    universe = Universe(wants, documents, environments, policy or Policy(), keeping or Keeping())
+    universe.prefetch()
+    for want in wants:
+        if universe.document(want.plugin) is None:
+            raise UnknownPluginError(want.plugin)
+    solver: Solver[PluginId] = Solver(_World(universe, patience))
+    try:
+        states = solver.solve(universe.demands())
+    except UnsolvableError as error:
+        raise NothingFitsError(explanations(universe, error.proof.facts(), solver.clashes)) from error
+    except _OutOfPatienceError as error:
+        found = explanations(universe, error.so_far.facts(), solver.clashes) if error.so_far is not None else []
+        raise StillSearchingError(requests, found, error.seconds, solver.decisions) from error
+    return _resolution(universe, {plugin: universe.release(plugin, state) for plugin, state in states.items()})
+
+
+class _OutOfPatienceError(Exception):
+    def __init__(self, seconds: float, so_far: Incompatibility[PluginId] | None) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.so_far = so_far
+
+
+class _World:
+    """Answers the solver's questions."""
+
+    def __init__(self, universe: Universe, patience: Patience | None) -> None:
+        self._universe = universe
+        self._patience = patience
+        self._order = {want.plugin: number for number, want in reversed(list(enumerate(universe.wants)))}
+
+    def states(self, package: PluginId) -> int:
+        return self._universe.states(package)
+
+    def rank(self, package: PluginId, conflicts: int) -> tuple[int, int, PluginId]:
+        # requested plugins in the order of the requests; then what clashed most, which finds a dead end soon
+        return (self._order.get(package, len(self._order)), -conflicts, package)
+
+    def rule_out(self, package: PluginId, states: int) -> Incompatibility[PluginId] | None:
+        unfit = 0
+        for state, release in self._universe.releases(package, states):  # lazily: only as many are judged as are tried
+            if self._universe.is_usable(package, release):
+                break
+            unfit |= state
+        return Incompatibility({package: unfit}) if unfit else None
+
+    def consequences(self, package: PluginId, state: int) -> Iterator[Incompatibility[PluginId]]:
+        return self._universe.consequences(package, state)
+
+    def checkpoint(self, solver: Solver[PluginId]) -> None:
+        if self._patience is not None and self._patience.is_over(solver.decisions):
+            raise _OutOfPatienceError(self._patience.limit_s, solver.learned)
+
+
+def _resolution(universe: Universe, chosen: Mapping[PluginId, ReleaseEntry]) -> Resolution:
+    """Return what was chosen, dependencies first: what the requests reach, which may be less than was decided."""
+    demands: dict[PluginId, list[Want]] = {}
+    needs: dict[PluginId, list[PluginId]] = {}
+    open_wants = list(universe.wants)
+    while open_wants:
+        want = open_wants.pop()
+        demands.setdefault(want.plugin, []).append(want)
+        if want.plugin not in needs:
+            needed = universe.wants_of(want.plugin, chosen[want.plugin])
+            needs[want.plugin] = [other.plugin for other in needed]
+            open_wants += needed
+    return Resolution(
+        tuple(
+            _choice(universe, chosen[plugin], plugin, demands[plugin], tuple(needs[plugin]))
+            for plugin in in_order(needs)
+        )
+    )
+
+
+def _choice(
+    universe: Universe, release: ReleaseEntry, plugin: PluginId, wants: Sequence[Want], needs: tuple[PluginId, ...]
+) -> Choice:
+    document = universe.document(plugin)
+    if document is None:
+        raise AssertionError("unreachable: what was chosen stands in a document")
+    newer: list[PassedOver] = []
+    for other in universe.candidates(plugin):
+        if other.version == release.version:
+            break
+        newer.append(PassedOver(other.version, universe.judge(other, wants).reasons))
+    return Choice(
+        plugin=plugin,
+        release=release,
+        document=document,
+        artifact=universe.judge(release, wants).artifact,
+        requested=any(want.by is None for want in wants),
+        dependencies=needs,
+        newer=tuple(newer),
+    )
+
+
+def in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:
+    """Sort so that dependencies stand first; a cycle, which builders refuse to publish, is cut where it closes."""
+    ordered: dict[PluginId, None] = {}
+    entered: set[PluginId] = set()
+    stack = [(plugin, False) for plugin in sorted(needs, reverse=True)]
+    while stack:
+        plugin, is_done = stack.pop()
+        if is_done:
+            ordered[plugin] = None
+        elif plugin not in entered:
+            entered.add(plugin)
+            stack.append((plugin, True))
+            stack += [(other, False) for other in sorted(needs[plugin], reverse=True)]
+    return list(ordered)

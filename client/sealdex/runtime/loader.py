@@ -1,0 +1,129 @@
+"""Loading an installed version into a host, by the kind of its runtime."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sealdex.errors import NotFoundError
+from sealdex.model.ids import PluginId
+from sealdex.runtime.errors import PluginError
+from sealdex.runtime.plugin import LoadedPlugin, PluginContext, StatusKeeper, failure_text, plugin_logger
+from sealdex.runtime.plugin_config import plugin_config
+from sealdex.runtime.plugin_table import Entry, Serving
+from sealdex.runtime.process_plugin import ProcessPlugin
+from sealdex.runtime.python_plugin import PythonPlugin
+from sealdex.store.activation import require_installed
+from sealdex.store.installations import Installation, current
+from sealdex.store.layout import Store
+from sealdex.store.leases import HOST, hold
+from sealdex.store.manifests import installed_manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """Loads plugins of one store.
+
+    Attributes:
+        store: where they are installed.
+        keeper: knows which are disabled.
+        load_timeout: seconds for loading, and again for initialising; None: no limit.
+        call_timeout: seconds for a call of a process plugin.
+    """
+
+    store: Store
+    keeper: StatusKeeper
+    load_timeout: float | None
+    call_timeout: float
+
+    def wanted(self, entry: Entry) -> Installation:
+        """Return what an entry is to load now: its version for good, or the one in use.
+
+        Raises:
+            NotFoundError: it isn't installed.
+        """
+        if entry.pinned is not None:
+            return require_installed(self.store, entry.plugin, entry.pinned)
+        found = current(self.store, entry.plugin)
+        if found is None:
+            raise NotFoundError(
+                f"{entry.plugin} is not installed",
+                subject=str(entry.plugin),
+                hint=f"sealdex install {entry.plugin}",
+            )
+        return found
+
+    def require_enabled(self, plugin: PluginId) -> None:
+        """Refuse what is disabled.
+
+        Raises:
+            PluginError: it is.
+        """
+        if not self.keeper.is_enabled(plugin):
+            raise PluginError(
+                f"{plugin} is disabled",
+                subject=str(plugin),
+                untouched="nothing of it was run",
+                hint=f"sealdex enable {plugin}",
+            )
+
+    def load(self, entry: Entry, version: str, on_end: Callable[[ProcessPlugin, str], None]) -> Serving:
+        """Load a version; it is held against being uninstalled until `close`.
+
+        Args:
+            entry: whose.
+            version: which.
+            on_end: told of a process plugin that ended by itself, and why.
+
+        Raises:
+            NotFoundError: it isn't installed. ConfigError: the configuration doesn't fit. PluginError: it failed.
+        """
+        began = time.monotonic()
+        held = hold(self.store, entry.plugin, version, HOST)
+        try:
+            installation = require_installed(self.store, entry.plugin, version)
+            manifest = installed_manifest(installation)
+            config = plugin_config(manifest, entry.given)
+            kind = manifest.runtime.kind if manifest.runtime is not None else "python"
+            loaded = self._loaded(installation, kind, config, on_end)
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
+        context = PluginContext(entry.plugin, version, Path(installation.path), config, plugin_logger(entry.plugin))
+        return Serving(loaded, context, time.monotonic() - began, held)
+
+    def _loaded(
+        self,
+        installation: Installation,
+        kind: str,
+        config: dict[str, Any],
+        on_end: Callable[[ProcessPlugin, str], None],
+    ) -> LoadedPlugin:
+        if kind == "python":
+            return PythonPlugin(installation, config, self.load_timeout)
+        if kind == "process":
+            return ProcessPlugin(
+                installation, config, self.load_timeout, call_timeout_s=self.call_timeout, on_end=on_end
+            )  # fmt: skip
+        plugin = PluginId(*installation.id)
+        name = f"{plugin} {installation.version}"
+        raise PluginError(
+            f"{name} is of runtime kind '{kind}', which no host process loads: those are python and process",
+            subject=name,
+            hint=f"sealdex run {plugin} starts services",
+        )
+
+
+def close(serving: Serving) -> None:
+    """Let a version end and give up its hold; one that ends badly is only logged, since others go on serving."""
+    try:
+        serving.loaded.close()
+    except Exception as error:  # noqa: BLE001  # what ends badly must not keep the new version from serving
+        serving.context.logger.warning("%s did not close well: %s", serving.context.plugin, failure_text(error))
+    finally:
+        if serving.hold is not None:
+            serving.hold.release()

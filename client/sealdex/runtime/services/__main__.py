@@ -1,0 +1,48 @@
+"""``python -m sealdex.runtime.services``: the supervisor of one service in the background.
+
+Its order comes as JSON on stdin. Started by `sealdex.runtime.services.api.Services.start`. How the service fares stands
+in its state file.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from dataclasses import replace
+from typing import Any
+
+from sealdex.errors import SealdexError
+from sealdex.model.ids import PluginId
+from sealdex.runtime.services.api import Services
+from sealdex.runtime.services.plan import ServiceWish
+from sealdex.runtime.services.supervisor import Patience
+
+
+def main() -> int:
+    """Supervise until the service is over."""
+    order = json.load(sys.stdin)
+    try:
+        _supervise(order)
+    except SealdexError as error:
+        sys.stderr.write(f"sealdex: {error}\n")  # into the log; the state file says it too, where it was come so far
+        return 1
+    return 0
+
+
+def _supervise(order: dict[str, Any]) -> None:
+    services, wish = Services(order["store"]), ServiceWish(**order["wish"])
+    plan = services.plan(
+        PluginId(*order["plugin"]), order["version"], port=order["port"], env=wish.env, with_env=wish.with_env
+    )
+    supervisor = services.supervisor(
+        replace(plan, wish=wish), Patience(**order["patience"]), follows=order["follows"]
+    )  # fmt: skip
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, name), lambda *_: supervisor.request_stop())
+    supervisor.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

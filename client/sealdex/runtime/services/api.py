@@ -1,0 +1,277 @@
+"""Services of a store: run one here, start one in the background, list, stop, read their logs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from sealdex.errors import NotFoundError
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.versions import version_problem
+from sealdex.runtime.errors import PluginError, PluginTimeoutError
+from sealdex.runtime.process.group import end_group, process_identity
+from sealdex.runtime.services.plan import ServicePlan, ServiceWish, free_port, plan_service
+from sealdex.runtime.services.state import (
+    FAILED,
+    OVER,
+    RUNNING,
+    STOPPED,
+    ServiceFolder,
+    ServiceState,
+    remember,
+)
+from sealdex.runtime.services.store_view import Surroundings
+from sealdex.runtime.services.supervisor import Patience, Supervisor, already_running
+from sealdex.runtime.virtualenv import python_environment
+from sealdex.store.activation import require_installed
+from sealdex.store.database import StoredStatus
+from sealdex.store.installations import current
+from sealdex.store.layout import Store
+from sealdex.store.manifests import installed_manifest
+
+_POLL_S = 0.05
+_MARGIN_S = 30.0
+
+
+class Services:
+    """The services of one store.
+
+    Args:
+        store: the folder that plugins are installed in.
+    """
+
+    def __init__(self, store: Store | Path | str) -> None:
+        self._store = store if isinstance(store, Store) else Store(os.fspath(store))
+
+    @property
+    def store(self) -> Store:
+        """The store that they are installed in."""
+        return self._store
+
+    def plan(
+        self,
+        plugin: PluginId,
+        version: str | None = None,
+        *,
+        port: int | None = None,
+        env: Mapping[str, str] | None = None,
+        with_env: bool = False,
+        on_line: Callable[[str], None] | None = None,
+    ) -> ServicePlan:
+        """Decide how an installed service would be started; makes its virtual environment if that is asked for.
+
+        Args:
+            plugin: which plugin.
+            version: which release; the one in use when left out.
+            port: instead of the manifest's; 0 for any that is free.
+            env: variables instead of the manifest's, or added.
+            with_env: make and use a virtual environment from its ``requirements.txt``.
+            on_line: told what pip prints.
+
+        Raises:
+            NotFoundError: it isn't installed. InstallError: the environment can't be made.
+            PluginError: it is no service, or disabled.
+        """
+        found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
+        if found is None:
+            raise NotFoundError(
+                f"{plugin} is not installed", subject=str(plugin), hint=f"sealdex install {plugin}"
+            )  # fmt: skip
+        if not StoredStatus(self._store).is_enabled(plugin):
+            raise PluginError(
+                f"{plugin} is disabled",
+                subject=str(plugin),
+                untouched="nothing was started",
+                hint=f"sealdex enable {plugin}",
+            )
+        plan = plan_service(
+            found,
+            installed_manifest(found),
+            os.environ,
+            port=free_port() if port == 0 else port,
+            env=env,
+            environment_folder=python_environment(self._store, found, on_line) if with_env else None,
+        )
+        return replace(plan, wish=ServiceWish(port, dict(env or {}), with_env))
+
+    def supervisor(
+        self,
+        plan: ServicePlan,
+        patience: Patience | None = None,
+        *,
+        follows: bool = False,
+        on_line: Callable[[str], None] | None = None,
+        on_state: Callable[[ServiceState], None] | None = None,
+    ) -> Supervisor:
+        """Return what runs a service in this process; see `Supervisor`."""
+        return Supervisor(
+            ServiceFolder(self._store, plan.plugin),
+            plan,
+            Surroundings(self._store, self._plan_other),
+            patience,
+            follows=follows,
+            on_line=on_line,
+            on_state=on_state,
+        )
+
+    def _plan_other(self, plan: ServicePlan, version: str) -> ServicePlan:
+        wish = plan.wish
+        return self.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
+
+    def start(self, plan: ServicePlan, patience: Patience | None = None, *, follows: bool = False) -> ServiceState:
+        """Start a service under a supervisor in the background, and wait until it is well.
+
+        Args:
+            plan: how.
+            patience: how long to wait.
+            follows: whether it goes over to another version when that becomes the one in use.
+
+        Raises:
+            PluginError: it runs already, can't be started, or doesn't become well.
+        """
+        folder = ServiceFolder(self._store, plan.plugin)
+        if folder.is_supervised():
+            raise already_running(plan)
+        patience = patience or Patience()
+        folder.make()
+        order = {
+            "store": self._store.root,
+            "plugin": plan.plugin,
+            "version": plan.version,
+            "port": plan.port,
+            "wish": asdict(plan.wish),
+            "follows": follows,
+            "patience": asdict(patience),
+        }
+        # so that it keeps no folder busy, and so that `-m`, which looks there first, imports nothing from the caller's
+        away = Path(self._store.root).anchor
+        with folder.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sealdex.runtime.services"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=away,
+            )
+        if process.stdin is None:
+            raise AssertionError("unreachable: it is a pipe")
+        with process.stdin as stdin:
+            stdin.write(json.dumps(order).encode())
+        return self._started(folder, process, plan, patience)
+
+    def _started(
+        self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, patience: Patience
+    ) -> ServiceState:
+        deadline = time.monotonic() + patience.health + patience.grace + _MARGIN_S
+        while time.monotonic() < deadline:
+            has_ended = process.poll() is not None
+            state = folder.read()
+            if state is not None and state.supervisor == process.pid:
+                if state.state in {RUNNING, STOPPED}:
+                    return state
+                if state.state == FAILED:
+                    raise PluginError(
+                        state.error or f"{plan.plugin} failed",
+                        subject=str(plan.plugin),
+                        hint=f"sealdex logs {plan.plugin}",
+                    )
+            if has_ended:
+                if folder.is_supervised():  # somebody else was first
+                    raise already_running(plan)
+                break
+            time.sleep(_POLL_S)
+        raise PluginError(
+            f"the supervisor of {plan.plugin} ended before the service was started",
+            subject=str(plan.plugin),
+            hint=f"sealdex logs {plan.plugin}",
+        )
+
+    def list(self) -> list[ServiceState]:
+        """Return what runs and how what ran ended, by plugin."""
+        found = []
+        for path in sorted(Path(self._store.root, "run").glob("*/*/state.json")):
+            state = ServiceFolder(self._store, (path.parts[-3], path.parts[-2])).read()
+            if state is not None:
+                found.append(state)
+        return found
+
+    def stop(self, plugin: PluginId, grace: float | None = None) -> ServiceState:
+        """End a service and its supervisor, also one whose supervisor was killed; return its last state.
+
+        Args:
+            plugin: which.
+            grace: seconds that it has to end; those that it was started with when left out.
+
+        Raises:
+            NotFoundError: it doesn't run. PluginTimeoutError: the supervisor doesn't end.
+        """
+        folder = self._folder(plugin)
+        state = folder.read()
+        if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
+            end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace)
+            remember(folder, replace(state, state=STOPPED, pid=None))
+        elif state is not None and state.state not in OVER:
+            if grace is not None:
+                folder.ask_grace(grace)
+            self._end_supervisor(folder, state, state.grace if grace is None else grace)
+        else:
+            raise NotFoundError(f"{plugin} does not run", subject=str(plugin), hint="sealdex ps shows what does")
+        return folder.read() or state
+
+    def log(self, plugin: PluginId) -> ServiceFolder:
+        """Return where a service's log is read.
+
+        Raises:
+            NotFoundError: it has never run.
+        """
+        return self._folder(plugin)
+
+    def _end_supervisor(self, folder: ServiceFolder, state: ServiceState, grace: float) -> None:
+        is_asked = False
+        deadline = time.monotonic() + grace + _MARGIN_S
+        while folder.is_supervised():
+            state = folder.read() or state
+            # a new one may hold the lock and not have said so yet; whom the id was given to since is left alone
+            if not is_asked and process_identity(state.supervisor) == state.supervisor_identity:
+                with suppress(ProcessLookupError):
+                    os.kill(state.supervisor, signal.SIGTERM)
+                is_asked = True
+            if time.monotonic() >= deadline:
+                raise PluginTimeoutError(
+                    f"the supervisor of {state.plugin} (process {state.supervisor}) did not end",
+                    subject=state.plugin,
+                    hint=f"kill -9 {state.supervisor}, then: sealdex stop {state.plugin}",
+                )
+            time.sleep(_POLL_S)
+
+    def _folder(self, plugin: PluginId) -> ServiceFolder:
+        folder = ServiceFolder(self._store, plugin)
+        if not folder.log_path.exists():
+            raise NotFoundError(
+                f"{plugin} has never been started here", subject=str(plugin), hint=f"sealdex run {plugin}"
+            )
+        return folder
+
+
+def asked_release(text: str) -> tuple[PluginId, str | None]:
+    """Read ``NS/NAME`` or ``NS/NAME@VERSION``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    name, at, version = text.partition("@")
+    if at and (problem := version_problem(version)):
+        raise ValueError(f"'{version}' {problem}")
+    return parse_plugin_id(name), version or None
+
+
+__all__ = ["Services", "asked_release"]

@@ -1,0 +1,157 @@
+"""The services that a service depends on: which they are, in which order, and seeing to it that they run and are well.
+
+A dependency is what the manifest names under ``dependencies``; it counts here if the version in use is a service. What
+lies between is followed as well: a service that needs a library which needs a service needs that service.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING
+
+from sealdex.errors import SealdexError
+from sealdex.model.ids import PluginId
+from sealdex.runtime.errors import PluginError
+from sealdex.runtime.services.state import FAILED, OVER, RUNNING, ServiceFolder, ServiceState
+from sealdex.runtime.services.supervisor import Patience
+from sealdex.store.dependants import Broken, needs_of
+from sealdex.store.installations import Installation, current, find_installation
+from sealdex.store.layout import Store
+from sealdex.store.manifests import installed_manifest
+
+if TYPE_CHECKING:
+    from sealdex.runtime.services.api import Services
+
+_POLL_S = 0.05
+_UNHEALTHY = "unhealthy"
+
+
+def needed_services(store: Store, plugin: PluginId, version: str | None = None) -> list[PluginId]:
+    """Return the services that a service depends on, each after those that it depends on itself.
+
+    Raises:
+        PluginError: they depend on each other in a circle, so that none of them could be first.
+    """
+    ordered: dict[PluginId, None] = {}
+
+    def visit(each: PluginId, installation: Installation | None, way: tuple[PluginId, ...]) -> None:
+        for need in needs_of(installation):
+            if need.on in way:
+                circle = " -> ".join(map(str, (*way[way.index(need.on) :], need.on)))
+                if any(_is_service(current(store, other)) for other in way[way.index(need.on) :]):
+                    raise PluginError(
+                        f"what {plugin} depends on goes round in a circle: {circle}",
+                        subject=str(plugin),
+                        untouched="nothing was started",
+                        hint="start one of them by itself: sealdex run NAMESPACE/NAME --no-dependencies",
+                    )
+            elif need.on not in ordered:
+                visit(need.on, current(store, need.on), (*way, need.on))
+        if each != plugin and _is_service(installation):
+            ordered[each] = None
+
+    asked = current(store, plugin) if version is None else find_installation(store, plugin, version)
+    visit(plugin, asked, (plugin,))
+    return list(ordered)
+
+
+def unmet(store: Store, plugin: PluginId, version: str) -> list[Broken]:
+    """Return what a version needs of others that are in use in another version than that."""
+    found = []
+    for need in needs_of(find_installation(store, plugin, version)):
+        other = current(store, need.on)
+        if other is not None and not need.is_met_by(other.version):
+            found.append(Broken(need, other.version))
+    return found
+
+
+def see_to(
+    services: Services,
+    store: Store,
+    plugins: Iterable[PluginId],
+    patience: Patience,
+    on_state: Callable[[ServiceState], None] | None = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> list[ServiceState]:
+    """Start each service that doesn't run, in the background, and wait for each that isn't well yet.
+
+    What runs and is well is left alone. What was started stays when a later one fails: it is well, and another try
+    needs it again.
+
+    Args:
+        services: of the store.
+        store: which.
+        plugins: in the order in which they are to be well.
+        patience: how long to wait for each, and how it is looked after.
+        on_state: told of each service that was started.
+        clock: seconds that only ever grow.
+
+    Raises:
+        PluginError: one can't be started, or isn't well in time.
+
+    Returns:
+        The services that were started.
+    """
+    started = []
+    for plugin in plugins:
+        folder = ServiceFolder(store, plugin)
+        if not folder.is_supervised():
+            try:
+                state = services.start(services.plan(plugin), patience, follows=True)
+            except SealdexError as error:
+                if not folder.is_supervised():  # else somebody else was first
+                    raise PluginError(
+                        f"{plugin}, which it depends on, doesn't start: {error}",
+                        subject=str(plugin),
+                        untouched="what depends on it was not started",
+                        hint=error.hint or f"sealdex logs {plugin}",
+                    ) from error
+            else:
+                started.append(state)
+                if on_state is not None:
+                    on_state(state)
+                continue
+        _wait_until_well(folder, plugin, patience, clock)
+    return started
+
+
+def in_stopping_order(store: Store, plugins: Collection[PluginId]) -> list[PluginId]:
+    """Return services so that each stands before those that it depends on."""
+    above: dict[PluginId, set[PluginId]] = {}
+    for plugin in plugins:
+        try:
+            above[plugin] = set(needed_services(store, plugin)) & set(plugins)
+        except PluginError:  # noqa: PERF203  # a circle has no order, and the others have theirs
+            above[plugin] = set()
+    # who needs more services directly or not needs those as well, and goes first
+    return sorted(plugins, key=lambda plugin: (-len(above[plugin]), plugin))
+
+
+def _wait_until_well(folder: ServiceFolder, plugin: PluginId, patience: Patience, clock: Callable[[], float]) -> None:
+    deadline = clock() + patience.health
+    while True:
+        state = folder.read()
+        if state is not None and state.state == RUNNING and state.health != _UNHEALTHY:
+            return
+        is_over = state is not None and (state.state == FAILED or (state.state in OVER and not folder.is_supervised()))
+        if is_over or clock() >= deadline:
+            how = "is not known" if state is None else f"is {state.health or state.state}"
+            why = f": {state.error}" if state is not None and state.error else ""
+            raise PluginError(
+                f"{plugin}, which it depends on, {how}{why}",
+                subject=str(plugin),
+                untouched="what depends on it was not started",
+                hint=f"sealdex logs {plugin}; sealdex ps shows how it is",
+            )
+        time.sleep(_POLL_S)
+
+
+def _is_service(installation: Installation | None) -> bool:
+    if installation is None:
+        return False
+    try:
+        manifest = installed_manifest(installation)
+    except SealdexError:
+        return False
+    return manifest.service is not None and bool(manifest.service.command)

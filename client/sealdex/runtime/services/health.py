@@ -1,0 +1,23 @@
+"""Asking a service whether it is well."""
+
+from __future__ import annotations
+
+import http.client
+
+from sealdex.runtime.services.plan import HOST, ServicePlan
+
+
+def health_problem(plan: ServicePlan) -> str | None:
+    """Ask once; return None when it is well (any 2xx), else what came instead."""
+    check = plan.health
+    if check is None or plan.health_port is None:
+        return None
+    connection = http.client.HTTPConnection(HOST, plan.health_port, timeout=check.timeout)
+    try:
+        connection.request(check.method, check.endpoint)
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"{plan.health_url} does not answer: {error or type(error).__name__}"
+    finally:
+        connection.close()
+    return None if 200 <= status < 300 else f"{plan.health_url} answers {status}"

@@ -1,0 +1,234 @@
+"""What is known of a service across processes.
+
+    <store>/run/<namespace>/<name>/
+        lock         held by the supervisor for as long as it lives, however it dies
+        state.json   what it last said; written anew and renamed
+        grace        how long it may take over its end, where `stop` said so
+        log, log.1   what the service printed (sealdex.runtime.services.log)
+
+Whether a service is supervised is told by the lock, never by a process id alone. No variable of its environment is
+written down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from sealdex.model.foreign_json import json_values
+from sealdex.runtime.process.group import is_group_left
+from sealdex.runtime.services.log import follow, last_lines
+from sealdex.store.layout import Store
+
+STARTING, RUNNING, WAITING, STOPPED, FAILED, DIED = "starting", "running", "waiting", "stopped", "failed", "died"
+OVER = frozenset({STOPPED, FAILED, DIED})
+HEALTHY, UNHEALTHY = "healthy", "unhealthy"
+_LOCK_PATIENCE_S = 5.0
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("plugin", "version", "state", "since", "log"), (str,)),
+    **dict.fromkeys(
+        ("supervisor_identity", "identity", "health", "health_url", "started_at", "error"), (str, type(None))
+    ),
+    **dict.fromkeys(("pid", "port", "exit_code"), (int, type(None))),
+    **dict.fromkeys(("supervisor", "restarts"), (int,)),
+    "follows": (bool,),
+    "grace": (int, float),
+}
+"""What a state file may hold: it is written by another process, of another version perhaps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceState:
+    """How a service is.
+
+    Attributes:
+        plugin, version: which release.
+        state: ``starting``; ``running`` (it passed its health check); ``waiting`` before it is started again;
+            ``stopped``, ``failed``; ``died``: the supervisor was killed.
+        supervisor, pid: process ids of who watches and of the service, which leads its process group.
+        supervisor_identity, identity: tell these from later processes of the same id.
+        health: ``healthy`` or ``unhealthy``, as its last health check was; None when it has none.
+        port, health_url: where it listens, what is asked.
+        follows: it goes over to another version when `current` names one.
+        restarts: how often it was started again.
+        since: UTC time of the last change.
+        started_at: UTC time of its last start; None while it doesn't run.
+        grace: seconds that it has to end, once asked.
+        exit_code: of its last end; negative: the signal.
+        error: why it failed, or why it didn't go over to another version.
+        log: the file it prints to.
+    """
+
+    plugin: str
+    version: str
+    state: str
+    supervisor: int
+    supervisor_identity: str | None = None
+    pid: int | None = None
+    identity: str | None = None
+    health: str | None = None
+    port: int | None = None
+    health_url: str | None = None
+    follows: bool = False
+    restarts: int = 0
+    since: str = ""
+    started_at: str | None = None
+    grace: float = 10.0
+    exit_code: int | None = None
+    error: str | None = None
+    log: str = ""
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether it, or what it started, goes on without a supervisor."""
+        return (
+            self.state == DIED
+            and self.pid is not None
+            and self.identity is not None
+            and is_group_left(self.pid, self.identity, self.variable)
+        )
+
+    @property
+    def variable(self) -> str:
+        """What all of its processes have in their environment."""
+        return f"SEALDEX_PLUGIN={self.plugin}"
+
+    def uptime_s(self, now: datetime) -> int | None:
+        """Return for how many seconds it has been running; None when it doesn't."""
+        if self.started_at is None or self.state in OVER:
+            return None
+        return max(0, int((now - _time(self.started_at)).total_seconds()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields, and what follows from them: ``uptime_seconds``, ``left_behind``."""
+        return {
+            **asdict(self),
+            "uptime_seconds": self.uptime_s(datetime.now(timezone.utc)),
+            "left_behind": self.is_left_behind,
+        }
+
+
+class ServiceFolder:
+    """The folder of one service."""
+
+    def __init__(self, store: Store, plugin: tuple[str, str]) -> None:
+        self.path = Path(store.run_folder(plugin))
+        self.log_path = self.path / "log"
+
+    def make(self) -> None:
+        """Make the folder, for its user's eyes only: nobody knows what a service prints."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.mkdir(mode=0o700, exist_ok=True)
+
+    def is_supervised(self) -> bool:
+        """Say whether a supervisor lives."""
+        if not (self.path / "lock").exists():
+            return False
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return True
+        lock.release()
+        return False
+
+    def acquire(self) -> FileLock | None:
+        """Become the supervisor; None when there is one.
+
+        Who only looks holds the lock for an instant, which is waited for.
+        """
+        self.make()
+        lock = FileLock(self.path / "lock")
+        try:
+            lock.acquire(timeout=_LOCK_PATIENCE_S)
+        except Timeout:
+            return None
+        return lock
+
+    def read(self, *, has_lock: bool = False) -> ServiceState | None:
+        """Return what is known; ``died`` where the supervisor is gone without having said so.
+
+        Args:
+            has_lock: the caller is the new supervisor, so the one that wrote is gone.
+        """
+        known = self._read()
+        if known is None or known.state in OVER or (not has_lock and self.is_supervised()):
+            return known
+        known = self._read()  # it may have said its last word between the two looks
+        if known is None or known.state in OVER:
+            return known
+        return replace(known, state=DIED, error=known.error or "its supervisor was killed")
+
+    def write(self, state: ServiceState) -> None:
+        """Replace what is known.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        made = self.path / f".state.{os.getpid()}"
+        made.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
+        made.replace(self.path / "state.json")
+
+    def ask_grace(self, seconds: float) -> None:
+        """Tell the supervisor how long the service may take over its end."""
+        (self.path / "grace").write_text(repr(seconds), encoding="ascii")
+
+    def take_grace(self) -> float | None:
+        """Return what was asked for last, once."""
+        path = self.path / "grace"
+        try:
+            seconds = float(path.read_text(encoding="ascii"))
+            path.unlink()
+        except (OSError, ValueError):
+            return None
+        return seconds
+
+    def last_lines(self, count: int) -> list[str]:
+        """Return the end of the log."""
+        return last_lines(self.log_path, count)
+
+    def follow(self, count: int = 0, poll_s: float = 0.2) -> Iterator[str]:
+        """Yield the last lines and then what is printed, until the service is over."""
+        return follow(self.log_path, count, lambda: not self.is_supervised(), poll_s)
+
+    def _read(self) -> ServiceState | None:
+        try:
+            values = json_values((self.path / "state.json").read_text(encoding="utf-8"))
+            found = {f.name: values[f.name] for f in fields(ServiceState) if f.name in values}
+            if any(type(value) not in _KINDS[name] for name, value in found.items()):
+                return None
+            state = ServiceState(**found)
+            if state.started_at is not None:
+                _time(state.started_at)
+        except (OSError, ValueError, TypeError, OverflowError):
+            return None
+        return state
+
+
+def _time(text: str) -> datetime:
+    """Read what `now_utc` wrote; raises ValueError for what isn't a time in UTC."""
+    time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if time.tzinfo is None:
+        raise ValueError("it has no zone")
+    return time
+
+
+def now_utc() -> str:
+    """Return the time as states have it: ``2026-11-21T12:00:00Z``."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def remember(folder: ServiceFolder, state: ServiceState) -> bool:
+    """Write a state down; False where it can't be: a full disk must not end what runs."""
+    with suppress(OSError):
+        folder.write(state)
+        return True
+    return False

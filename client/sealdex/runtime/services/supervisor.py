@@ -1,0 +1,386 @@
+"""Keeps one service running: starts it, sees that it is well, starts it again with back-off, ends it when asked.
+
+The first start that fails is final, so that a wrong command is known at once. Later ends with an exit code other than
+0, and health checks that fail several times in a row, are followed by another start, after 1, 2, 4 ... seconds, at most
+a minute; after ``max_restarts`` in a row without a minute of running it is given up.
+
+One that follows the version in use goes over to another when `current` names it. Where it was left to us on which port
+it listens, the new one runs beside the old until it is well. Otherwise both can't run at once: the old one is ended
+first, and started again if the new one fails. A version that failed isn't tried again until `current` names another.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sealdex.errors import SealdexError
+from sealdex.runtime.errors import PluginError
+from sealdex.runtime.plugin import PluginStatus
+from sealdex.runtime.process.backoff import BackOff, FailureRow
+from sealdex.runtime.process.group import end_group
+from sealdex.runtime.services.plan import ServicePlan
+from sealdex.runtime.services.process import Event, Events, ServiceProcess
+from sealdex.runtime.services.report import Report, first_state
+from sealdex.runtime.services.state import (
+    FAILED,
+    HEALTHY,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    UNHEALTHY,
+    WAITING,
+    ServiceFolder,
+    ServiceState,
+)
+from sealdex.runtime.services.store_view import Surroundings
+
+_ALIVE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Patience(BackOff):
+    """How long a supervisor waits, in seconds, and how often it tries.
+
+    Attributes:
+        health: for the health check after a start.
+        grace: between SIGTERM and SIGKILL.
+        health_interval: between health checks of what runs, where the manifest doesn't state a longer one.
+        health_retries: health checks in a row that must fail until it is started again.
+        look_interval: between looks at which version is in use, and whether it was disabled.
+    """
+
+    health: float = 60.0
+    grace: float = 10.0
+    health_interval: float = 10.0
+    health_retries: int = 3
+    look_interval: float = 1.0
+
+
+class _StopError(Exception):
+    """It is to stop; the text says why."""
+
+
+class Supervisor:
+    """Runs one service.
+
+    Args:
+        folder: where its state and log are kept.
+        plan: how it is started.
+        surroundings: the store.
+        patience: how long to wait.
+        follows: whether to go over to another version when that becomes the one in use.
+        on_line: told of each line that it prints.
+        on_state: told of each change.
+    """
+
+    def __init__(
+        self,
+        folder: ServiceFolder,
+        plan: ServicePlan,
+        surroundings: Surroundings,
+        patience: Patience | None = None,
+        *,
+        follows: bool = False,
+        on_line: Callable[[str], None] | None = None,
+        on_state: Callable[[ServiceState], None] | None = None,
+    ) -> None:
+        self._folder = folder
+        self._plan = plan
+        self._surroundings = surroundings
+        self._patience = patience or Patience()
+        self._follows = follows
+        self._events: Events = Events()
+        self._stops = 0
+        self._running: list[ServiceProcess] = []
+        self._row = FailureRow(self._patience)
+        self._passed_over: str | None = None
+        self._why_passed_over: str | None = None
+        self._on_line = on_line
+        self._on_state = on_state
+        self._report: Report
+
+    def request_stop(self) -> None:
+        """Let `run` end the service and return; the second time without grace. From a signal handler or a thread."""
+        self._stops += 1
+        self._events.put(Event(None))
+
+    def run(self) -> ServiceState:
+        """Run the service until it ends with code 0 or `request_stop`, and return its last state.
+
+        Raises:
+            PluginError: it runs already; it can't be started or doesn't become well; it failed too often.
+        """
+        lock = self._folder.acquire()
+        if lock is None:
+            raise already_running(self._plan)
+        first = first_state(
+            self._plan, os.getpid(), follows=self._follows, grace=self._patience.grace, log=str(self._folder.log_path)
+        )
+        self._report = Report(self._folder, first, self._on_line, self._on_state)
+        try:
+            self._end_left_behind()
+            return self._keep_running()
+        except _StopError as stop:
+            self._report.say(str(stop))
+            self._end_all()
+            return self._report.change(STOPPED)
+        except PluginError as error:
+            self._end_all()
+            self._note(self._plan, PluginStatus.ERROR, str(error))
+            self._report.change(FAILED, error=str(error))
+            raise
+        finally:
+            self._end_all()
+            self._report.close()
+            lock.release()
+
+    # --- what goes on ------------------------------------------------------------------------------------------------
+
+    def _keep_running(self) -> ServiceState:
+        process = self._start(self._plan)
+        while True:
+            failure = self._watch(process)
+            if failure is None:
+                process = self._go_over(process) or self._start_again(None, "could not be started again")
+                continue
+            self._end(process)
+            if failure == _ended(0):
+                return self._report.change(STOPPED, exit_code=0)
+            process = self._start_again(process, failure)
+
+    def _watch(self, process: ServiceProcess) -> str | None:
+        """Wait until a service fails, and return how; None: another version is to run."""
+        unwell = 0
+        while True:
+            if process.code is not None:  # also if its end came while another one was being looked at
+                return _ended(process.code)
+            if self._wanted() is not None:
+                return None
+            event = self._next(self._patience.look_interval)
+            if event is None or event.process is not process or event.code is not None:
+                continue
+            unwell = 0 if event.problem is None else unwell + 1
+            health = HEALTHY if event.problem is None else UNHEALTHY
+            if health != self._report.state.health:
+                self._report.change(RUNNING, health=health, error=event.problem or self._why_passed_over)
+            if event.problem is not None and unwell >= self._patience.health_retries:
+                return f"was unhealthy {unwell} times in a row: {event.problem}"
+
+    def _start_again(self, failed: ServiceProcess | None, failure: str) -> ServiceProcess:
+        """Start it until it runs, with longer and longer pauses; a version that came into use meanwhile goes first.
+
+        Raises:
+            PluginError: it failed too often.
+        """
+        ran, code = (0.0, None) if failed is None else (time.monotonic() - failed.since, failed.code)
+        tail = "" if failed is None else failed.tail
+        while True:
+            delay = self._row.failed(ran)
+            if delay is None:
+                raise PluginError(
+                    f"{self._name} failed {self._row.count} times in a row; last it {failure}{tail}",
+                    subject=self._name,
+                    hint=f"sealdex logs {self._plan.plugin}",
+                )
+            health = self._report.state.health and UNHEALTHY
+            self._report.change(WAITING, plan=self._plan, exit_code=code, error=f"it {failure}", health=health)
+            self._report.say(f"it {failure}; starting again in {delay:g} s")
+            self._pause(delay)
+            self._report.change(STARTING, restarts=self._report.state.restarts + 1)
+            if (other := self._other_plan()) is not None and (process := self._try(other)) is not None:
+                return process
+            try:
+                return self._start(self._plan)
+            except PluginError as error:
+                ran, code, failure, tail = 0.0, None, f"could not be started: {error}", ""
+                self._report.say(f"{error}")
+
+    def _go_over(self, process: ServiceProcess) -> ServiceProcess | None:
+        """Go over to the version in use; return what runs then: that, or the old one, or None where neither can."""
+        plan = self._other_plan()
+        if plan is None:
+            return process
+        self._report.say(f"going over from {process.plan.version} to {plan.version}")
+        if process.plan.can_run_beside(plan):
+            made = self._try(plan)
+            if made is None:
+                return process
+            self._end(process)
+            return made
+        self._end(process)
+        made = self._try(plan)
+        if made is not None:
+            return made
+        try:
+            return self._start(self._plan)
+        except PluginError as error:
+            self._report.say(f"{error}")
+            return None
+
+    def _other_plan(self) -> ServicePlan | None:
+        """Decide how the version in use is started, if it isn't the one that runs; None also where it can't be."""
+        version = self._wanted()
+        if version is None:
+            return None
+        try:
+            return self._surroundings.plan_other(self._plan, version)
+        except SealdexError as error:
+            self._pass_over(replace(self._plan, version=version), error)
+            return None
+
+    def _try(self, plan: ServicePlan) -> ServiceProcess | None:
+        try:
+            return self._start(plan)
+        except PluginError as error:
+            self._pass_over(plan, error)
+            return None
+
+    def _pass_over(self, plan: ServicePlan, error: SealdexError) -> None:
+        self._passed_over = plan.version
+        self._why_passed_over = f"{plan.version} was not taken: {error}"
+        self._note(plan, PluginStatus.ERROR, f"{plan.version}: {error}")
+        self._report.change(self._report.state.state, error=self._why_passed_over)
+        self._report.say(f"{self._why_passed_over}")
+
+    def _wanted(self) -> str | None:
+        """Return the version in use if it is to be gone over to.
+
+        Raises:
+            _StopError: it was disabled.
+        """
+        if not self._surroundings.is_enabled(self._plan):
+            raise _StopError("it was disabled")
+        if not self._follows:
+            return None
+        named = self._surroundings.version_in_use(self._plan)
+        if named == self._plan.version and self._passed_over is not None:
+            self._passed_over, self._why_passed_over = None, None
+            self._note(self._plan, PluginStatus.ENABLED, None)
+            self._report.change(self._report.state.state, error=None)
+        return None if named in {None, self._plan.version, self._passed_over} else named
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def _start(self, plan: ServicePlan) -> ServiceProcess:
+        """Start it, and wait until it is well; then it is what this supervisor runs.
+
+        Raises:
+            PluginError: it could not be started, ended, or was not well in time; it was ended again.
+        """
+        process = ServiceProcess(plan, self._surroundings.hold(plan), self._printed, self._events)
+        is_beside = bool(self._running)
+        self._running.append(process)
+        try:
+            if not is_beside:
+                self._report.change(STARTING, plan=plan, process=process)
+            self._await_health(process)
+        except PluginError:
+            self._end(process)
+            raise
+        if plan.version != self._plan.version:
+            self._row.end()
+            self._passed_over, self._why_passed_over = None, None
+        self._plan = plan
+        if self._passed_over is None:
+            self._note(plan, PluginStatus.ENABLED, None)
+        health = None if plan.health is None else HEALTHY
+        self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
+        if plan.health is not None:
+            process.ask_every(max(plan.health.interval, self._patience.health_interval))
+        return process
+
+    def _await_health(self, process: ServiceProcess) -> None:
+        patience = self._patience.health if process.plan.health is not None else _ALIVE_S
+        deadline = time.monotonic() + patience
+        problem: str | None = "it did not answer yet"
+        while not process.has_ended:
+            event = self._next(max(0.0, deadline - time.monotonic()))
+            if event is not None and event.process is process and event.code is None:
+                problem = event.problem
+                if problem is None and not process.has_ended:  # a stranger may have answered
+                    return
+            if time.monotonic() >= deadline:
+                if process.plan.health is None:
+                    return
+                raise PluginError(
+                    f"{process.name} was not well within {patience:g} s: {problem}{process.tail}",
+                    subject=process.name,
+                    untouched="it was ended again",
+                    hint=f"sealdex logs {process.plan.plugin}; allow more with --health-timeout",
+                )
+        self._end(process)
+        raise PluginError(
+            f"{process.name} {_ended(process.code or 0)} before it was well{process.tail}",
+            subject=process.name,
+            hint=f"sealdex logs {process.plan.plugin}",
+        )
+
+    def _next(self, timeout_s: float) -> Event | None:
+        """Return the next event, or None after the time.
+
+        Raises:
+            _StopError: it is to stop.
+        """
+        try:
+            event = self._events.get(timeout=timeout_s)
+        except queue.Empty:
+            return None
+        if event.process is None:
+            raise _StopError("it was asked to stop")
+        return event
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0 and self._wanted() is None:
+            self._next(min(left, self._patience.look_interval))
+
+    def _end(self, process: ServiceProcess) -> None:
+        grace = self._folder.take_grace() if self._stops else None
+        process.stop(self._patience.grace if grace is None else grace, lambda: self._stops > 1)
+        if process in self._running:
+            self._running.remove(process)
+
+    def _end_all(self) -> None:
+        while self._running:
+            self._end(self._running[-1])
+
+    def _end_left_behind(self) -> None:
+        before = self._folder.read(has_lock=True)
+        self._folder.take_grace()
+        if before is not None and before.is_left_behind and before.pid is not None and before.identity is not None:
+            # said at once: who asks from now on is to find this supervisor, and what it has to end
+            self._report.left_behind(before.pid, before.identity)
+            self._report.say(f"ending process {before.pid}, left behind by a supervisor that was killed")
+            end_group(before.pid, before.identity, before.variable, self._patience.grace)
+        self._report.left_behind(None, None)
+
+    def _printed(self, process: ServiceProcess, line: str) -> None:
+        self._report.printed(line, f"{process.plan.version}: " if len(self._running) > 1 else "")
+
+    def _note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
+        try:
+            self._surroundings.note(plan, status, error)
+        except SealdexError as failure:  # a store that can't be written must not end what runs
+            self._report.say(f"how it fares could not be kept: {failure}")
+
+    @property
+    def _name(self) -> str:
+        return f"{self._plan.plugin} {self._plan.version}"
+
+
+def already_running(plan: ServicePlan) -> PluginError:
+    """Return the refusal to run a service twice."""
+    return PluginError(
+        f"{plan.plugin} is running already",
+        subject=str(plan.plugin),
+        untouched="it goes on",
+        hint=f"sealdex ps shows it; sealdex stop {plan.plugin} stops it",
+    )
+
+
+def _ended(code: int) -> str:
+    return f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}"

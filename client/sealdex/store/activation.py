@@ -1,0 +1,225 @@
+"""Changing what is installed: one process at a time for a plugin, and each change visible at one instant.
+
+A version appears by one rename, disappears by one rename, and ``current`` changes by one rename. A process that is
+killed in between leaves the state before or after one of these, and a staging folder that the next run deletes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sealdex.archive.tree_writer import sync_path
+from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
+from sealdex.store.installations import (
+    Installation,
+    current,
+    current_version_named,
+    find_installation,
+    installed_versions,
+)
+from sealdex.store.layout import Store
+from sealdex.store.staging import remove_stale, staging_folder
+
+LOCK_TIMEOUT_S = 600.0
+_MAKE_ATTEMPTS = 20
+
+
+@contextmanager
+def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold a plugin against changes by other processes and threads. Not reentrant.
+
+    Raises:
+        InstallError: somebody else held it for ``timeout_s`` seconds; a process that died holds nothing.
+    """
+    path = Path(store.lock_file(plugin))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=timeout_s)
+    except Timeout as error:
+        name = "/".join(plugin)
+        raise InstallError(
+            f"another sealdex has been changing {name} for {timeout_s:.0f} s",
+            subject=name,
+            untouched="nothing was changed",
+            hint="wait for it to end and run the command again",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def switch(
+    store: Store, plugin: tuple[str, str], version: str, *, timeout_s: float = LOCK_TIMEOUT_S
+) -> Installation | None:
+    """Make an installed version the current one, and return the one that was named before.
+
+    Raises:
+        NotFoundError: that version isn't installed.
+        InstallError: the file system refuses, or somebody else holds the plugin.
+    """
+    with _told_as_install_error(plugin):
+        remove_stale(store)
+        with plugin_lock(store, plugin, timeout_s=timeout_s):
+            settle_current(store, plugin)
+            require_installed(store, plugin, version)
+            before = current_version_named(store, plugin)
+            if before != version:
+                with staging_folder(store) as staging:
+                    point_current(store, plugin, version, staging)
+            return None if before is None else find_installation(store, plugin, before)
+
+
+def remove(
+    store: Store, plugin: tuple[str, str], version: str, *, timeout_s: float = LOCK_TIMEOUT_S
+) -> Installation | None:
+    """Uninstall one version. Was it the current one, the newest that is left becomes that; return what is current now.
+
+    Its virtual environments go with it, and with the last version what was kept of its runs as a service.
+
+    Raises:
+        NotFoundError: that version isn't installed.
+        InstallError: the file system refuses, or somebody else holds the plugin.
+    """
+    with _told_as_install_error(plugin):
+        remove_stale(store)
+        with plugin_lock(store, plugin, timeout_s=timeout_s):
+            settle_current(store, plugin)
+            folder = store.version_folder(plugin, version)
+            if not os.path.lexists(folder):  # a damaged one can't be read, and can be removed
+                require_installed(store, plugin, version)
+            with staging_folder(store) as staging:
+                Path(folder).rename(staging / "removed")  # the commit point
+                settle_current(store, plugin)
+            sync_path(Path(store.plugins_folder))
+            shutil.rmtree(store.environment_folder(plugin, version), ignore_errors=True)
+            left = current(store, plugin)
+            if left is None and not installed_versions(store, plugin):
+                shutil.rmtree(store.run_folder(plugin), ignore_errors=True)
+            return left
+
+
+def require_installed(store: Store, plugin: tuple[str, str], version: str) -> Installation:
+    """Return the installation of a version.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    found = find_installation(store, plugin, version)
+    if found is None:
+        name = "/".join(plugin)
+        others = ", ".join(i.version for i in installed_versions(store, plugin))
+        raise NotFoundError(
+            f"{name} {version} is not installed" + (f"; installed: {others}" if others else ""),
+            subject=f"{name} {version}",
+            untouched="nothing was changed",
+            hint=f"sealdex list shows what is installed; sealdex install {name}@{version} installs it",
+        )
+    return found
+
+
+def settle_current(store: Store, plugin: tuple[str, str]) -> None:
+    """Bring ``current`` in line with what is there, after a removal, or one that was killed.
+
+    Where the version it names is gone, the newest that is left takes over; with nothing left the plugin's folder goes.
+    The caller holds the plugin.
+    """
+    named = current_version_named(store, plugin)
+    left = installed_versions(store, plugin)
+    if named is not None and named not in {i.version for i in left}:
+        with staging_folder(store) as staging:
+            if left:
+                point_current(store, plugin, left[-1].version, staging)
+            else:
+                Path(store.current_link(plugin)).rename(staging / "current-removed")
+    if not left:
+        folder = Path(store.plugin_folder(plugin))
+        with suppress(OSError):  # it isn't there, something else is in it, or another plugin of the namespace
+            folder.rmdir()
+            folder.parent.rmdir()
+
+
+def point_current(store: Store, plugin: tuple[str, str], version: str, staging: Path) -> None:
+    """Make ``current`` name a version, by one rename. The caller holds the plugin and gives its staging folder.
+
+    A relative link; where links can't be made (Windows without the privilege, FAT), a text file.
+    """
+    made = staging / "current"
+    try:
+        made.symlink_to(version)
+    except (OSError, NotImplementedError):
+        made.write_text(version + "\n", encoding="ascii")
+    link = Path(store.current_link(plugin))
+    if link.is_dir() and not link.is_symlink():  # the store was copied, with links followed
+        link.rename(staging / "current-copied")
+    os.replace(made, link)  # noqa: PTH105  # Path.replace reads as str.replace
+    sync_path(link.parent)
+
+
+def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> None:
+    """Have no version of a plugin in use, whatever is installed of it.
+
+    Raises:
+        InstallError: the file system refuses, or somebody else holds the plugin.
+    """
+    with _told_as_install_error(plugin):
+        remove_stale(store)
+        with plugin_lock(store, plugin, timeout_s=timeout_s), staging_folder(store) as staging:
+            with suppress(FileNotFoundError):
+                Path(store.current_link(plugin)).rename(staging / "current-removed")
+            settle_current(store, plugin)
+
+
+def rename_into(made: Path, final: Path) -> None:
+    """Rename a folder to its final place, making the folders above it.
+
+    An uninstall of the namespace's last other plugin may take away an empty one at the same moment; then once more.
+
+    Raises:
+        OSError: the place is taken, or the file system refuses.
+    """
+    for attempt in range(_MAKE_ATTEMPTS):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            made.rename(final)
+        except FileNotFoundError:
+            if attempt == _MAKE_ATTEMPTS - 1 or not made.exists():
+                raise
+        else:
+            return
+
+
+@contextmanager
+def _told_as_install_error(plugin: tuple[str, str]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = "/".join(plugin)
+        raise InstallError(
+            f"changing {name} failed: {error.strerror or error}",
+            subject=name,
+            untouched="what is installed is as it was, or as it was to become; sealdex list shows it",
+            hint=MAKE_ROOM
+            if is_disk_full(error)
+            else "check the permissions of the store and the room on its disk: sealdex doctor",
+        ) from error
+
+
+__all__ = [
+    "LOCK_TIMEOUT_S",
+    "clear_current",
+    "plugin_lock",
+    "point_current",
+    "remove",
+    "rename_into",
+    "require_installed",
+    "settle_current",
+    "switch",
+]

@@ -1,0 +1,186 @@
+"""The configured registries of a host: each plugin is asked for in the one registry that its namespace belongs to."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import weakref
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from sealdex.config.config import Config
+from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
+from sealdex.events import Observer
+from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument
+from sealdex.resolve import UnknownPluginError, nearest
+from sealdex.results import PluginInfo, Trust
+from sealdex.store.layout import Store
+from sealdex.store.writable import can_write, copy_for_a_run
+from sealdex.store.yanked import note_yanked
+from sealdex.transport import Transport
+from sealdex.trust import TrustedRegistry, TrustState
+
+_MOST_FAILURES = 3
+
+
+class Registries:
+    """Opens registries when they are first asked and refreshes each once. Safe for threads.
+
+    Offline, nothing is asked: what was trusted last is verified again, and refused once it has expired.
+    """
+
+    def __init__(self, config: Config, transport: Transport, observer: Observer, *, offline: bool = False) -> None:
+        self._offline = offline
+        self._config = config
+        self._transport = transport
+        self._observer = observer
+        self._open: dict[str, TrustedRegistry] = {}
+        self._states: dict[str, TrustState] = {}
+        self._cached: Registries | None = None
+        self._lock = threading.RLock()
+
+    def refresh(self, name: str) -> TrustState:
+        """Bring a registry's metadata up to date, and say what is trusted now."""
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = TrustedRegistry(
+                    name,
+                    self._config.section(name).url,
+                    self._config.root_bytes(name),
+                    self._trust_folder(name),
+                    self._transport,
+                    offline=self._offline,
+                    on_wait=self._observer.waiting,
+                )
+            self._states[name] = self._open[name].refresh()
+            return self._states[name]
+
+    def _trust_folder(self, name: str) -> Path:
+        """Return where a registry's metadata is kept; in a store that can't be written, a copy for this run.
+
+        What was verified last is known so, what is verified now is forgotten; the pinned root anchors both.
+        """
+        folder = self._config.trust_folder(name)
+        if can_write(folder / "lock") and can_write(folder / "metadata"):
+            return folder
+        copy = copy_for_a_run(folder, ("metadata", "documents"))
+        weakref.finalize(self, shutil.rmtree, copy, ignore_errors=True)
+        return copy
+
+    def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
+        """Return the index document of each plugin from its registry, None where that doesn't have it."""
+        wanted: dict[str, list[PluginId]] = {}
+        for plugin in plugins:
+            wanted.setdefault(self._config.registry_for(plugin.namespace), []).append(plugin)
+        found: dict[PluginId, IndexDocument | None] = {}
+        for name, mine in wanted.items():
+            found.update(self._refreshed(name).indexes(mine))
+        note_yanked(Store(self._config.store), found)
+        return found
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, but with the error in place of the document where a plugin's registry couldn't be asked.
+
+        That one can't be asked leaves the answers of the others as they are. What doesn't verify is raised as ever.
+        """
+        found: dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None] = {}
+        wanted: dict[str, list[PluginId]] = {}
+        for plugin in plugins:
+            try:
+                wanted.setdefault(self._config.registry_for(plugin.namespace), []).append(plugin)
+            except NoRegistryError as error:  # noqa: PERF203  # each is asked about by itself
+                found[plugin] = error
+        for name, mine in wanted.items():
+            try:
+                found.update(self._refreshed(name).indexes(mine))
+            except UnavailableError as error:  # noqa: PERF203  # the same
+                found.update(self._one_by_one(name, mine, error))
+        told = {plugin: answer for plugin, answer in found.items() if isinstance(answer, IndexDocument)}
+        note_yanked(Store(self._config.store), told)
+        return found
+
+    def _one_by_one(
+        self, name: str, plugins: Sequence[PluginId], error: UnavailableError
+    ) -> dict[PluginId, IndexDocument | UnavailableError | None]:
+        """Return what a registry says of each plugin, after it didn't answer for all of them at once.
+
+        Raises:
+            UnavailableError: it answers for its timestamp and not for several of its plugins. It isn't down then, and
+                each further question would take as long as the last.
+        """
+        found: dict[PluginId, IndexDocument | UnavailableError | None] = {}
+        if name not in self._states:
+            return dict.fromkeys(plugins, error)
+        try:
+            self.refresh(name)
+        except UnavailableError as down:
+            return dict.fromkeys(plugins, down)
+        failures = 0
+        for plugin in plugins:
+            try:
+                found.update(self._refreshed(name).indexes([plugin]))
+            except UnavailableError as why:  # noqa: PERF203  # the same
+                found[plugin] = why
+                failures += 1
+                if failures > _MOST_FAILURES and not self._offline:
+                    raise
+        return found
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return what was verified last of a plugin, verified again without a request.
+
+        None where that can't be: nothing is cached, or it has expired, or no registry is configured for it. So its
+        being None says nothing.
+        """
+        with suppress(SealdexError):
+            asked = self if self._offline else self._offline_view()
+            document = asked.documents([plugin])[plugin]
+            return PluginInfo(document, asked.trust(plugin)) if document is not None else None
+        return None
+
+    def _offline_view(self) -> Registries:
+        with self._lock:
+            if self._cached is None:
+                self._cached = Registries(self._config, self._transport, self._observer, offline=True)
+            return self._cached
+
+    def rows(self, name: str) -> list[CatalogueRow]:
+        """Return a registry's catalogue, without the namespaces that are not looked up there.
+
+        So none can show a stranger under a name that belongs to another registry.
+        """
+        return [row for row in self._refreshed(name).catalogue() if self._is_of(name, row.namespace)]
+
+    def trust(self, plugin: PluginId) -> Trust:
+        """Return on whose word a plugin's document is believed."""
+        name = self._config.registry_for(plugin.namespace)
+        registry = self._refreshed(name)
+        return Trust(name, registry.signed_by(plugin), self._states[name].root_version)
+
+    def url_of(self, plugin: PluginId) -> str:
+        """Return the address of the published tree that a plugin belongs to."""
+        return self._config.section(self._config.registry_for(plugin.namespace)).url
+
+    def unknown(self, plugin: PluginId) -> UnknownPluginError:
+        """Return the error for a plugin that its registry doesn't have, with the nearest names that it has."""
+        name = self._config.registry_for(plugin.namespace)
+        near: Sequence[PluginId] = ()
+        with suppress(SealdexError):  # the advice isn't worth a second error
+            near = nearest(plugin, [row.id for row in self.rows(name)])
+        return UnknownPluginError(plugin, name, near)
+
+    def _refreshed(self, name: str) -> TrustedRegistry:
+        with self._lock:
+            if name not in self._states:
+                self.refresh(name)
+            return self._open[name]
+
+    def _is_of(self, name: str, namespace: str) -> bool:
+        with suppress(NotFoundError):
+            return self._config.registry_for(namespace) == name
+        return False

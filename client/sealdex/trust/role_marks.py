@@ -1,0 +1,51 @@
+"""Marks inside signed metadata that say which realm and which role it was signed for. Pure.
+
+TUF binds metadata to a role by its key, and keys are shared: all bins have one, and so may several realms or online
+roles. With versions alone in the snapshot, a storage without any key could answer one bin with another of the same
+version, and a plugin would seem not to exist. So the builder writes two fields into ``signed``, which other clients
+ignore, and this client compares them with what it asked for, before ngclient keeps anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from sealdex.model.foreign_json import json_values
+
+REALM_FIELD = "x-sealdex-realm"
+ROLE_FIELD = "x-sealdex-role"
+
+_FILE_NAME = re.compile(r"(?:[0-9]+\.)?(?P<role>.+)\.json")
+
+
+def mark_problem(fields: Mapping[str, Any], role: str, realm: str | None) -> str | None:
+    """Say how the marks contradict what was asked for, or None when they don't.
+
+    Args:
+        fields: the fields of ``signed``, or those of them that TUF doesn't know.
+        role: the role that was asked for.
+        realm: what the pinned root says of its realm; None if it says nothing, then nothing is compared.
+    """
+    if realm is not None and fields.get(REALM_FIELD) != realm:
+        return f"it was signed for the realm {fields.get(REALM_FIELD)!r}, not for {realm!r}"
+    if fields.get(ROLE_FIELD, role) != role:
+        return f"it was signed as {fields[ROLE_FIELD]!r}, not as {role!r}"
+    return None
+
+
+def file_problem(name: str, data: bytes, realm: str | None) -> str | None:
+    """Like `mark_problem`, for a metadata file by its name and bytes. What is no metadata is left to ngclient.
+
+    Read with the parser that ngclient uses, so that both see the same fields.
+    """
+    named = _FILE_NAME.fullmatch(name)
+    try:
+        signed = json_values(data)["signed"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    if named is None or not isinstance(signed, dict):
+        return None
+    return mark_problem(signed, unquote(named["role"]), realm)

@@ -1,0 +1,1 @@
+"""What authors do: new registries and plugins, packing, releases, and the events that come after them."""

@@ -1,0 +1,236 @@
+"""The workflows of a registry's repository on GitHub, and the action by which authors' repositories release to it.
+
+The rules that the templates keep, and that tests hold them to: no expression stands in a ``run:`` (values come
+through ``env:``, so that no field of a manifest and no branch name is ever read by a shell), every action is pinned by
+commit, every package that is installed by version and digest, permissions are given by job, what runs on a pull request
+holds no secret, and what a push to a signing branch starts can only ask for a run on main.
+
+`RECORD` holds the SHA-256 of each file as it was written, so that an upgrade replaces what nobody edited and no more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import msgspec
+
+from registry_builder.authoring.github_install import DEPENDENCIES, PROGRAMS, Programs, dependencies_text
+from registry_builder.authoring.scaffold import TEMPLATES, Made
+from registry_builder.source.atomic_write import replace_file, write_new
+from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
+from registry_builder.storage import folder_of
+from sealdex.errors import ConfigError
+from sealdex.model.decode import decode_as
+
+ACTIONS = {
+    "checkout": "actions/checkout@08c6903cd8c0fde910a37f88322edcfb5dd907a8 # v5.0.0",
+    "python": "actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c # v6.0.0",
+    "cache": "actions/cache@0057852bfaa89a56745cba8c7296529d2fc39830 # v4.3.0",
+    "aws": "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a4a65ba9bd7838 # v5.0.0",
+    "pages_artifact": "actions/upload-pages-artifact@7b1f4a764d45c48632c6b24a0339c27f5614fb0b # v4.0.0",
+    "pages": "actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e # v4.0.5",
+    "provenance": "actions/attest-build-provenance@977bb373ede98d70efdf65b84cb5f73e068dcc2a # v3.0.0",
+}
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+FILES = {
+    ".github/workflows/validate.yml": "github/validate.yml.j2",
+    ".github/workflows/publish.yml": "github/publish.yml.j2",
+    ".github/workflows/refresh.yml": "github/refresh.yml.j2",
+    ".github/workflows/sign.yml": "github/sign.yml.j2",
+    "action.yml": "github/action.yml.j2",
+}
+
+
+RECORD = ".github/sealdex/written.json"
+_MAX_FILE_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Upgraded:
+    """What an upgrade did to each file, and the digests that the workflows now ask for."""
+
+    written: tuple[Path, ...]
+    unchanged: tuple[Path, ...]
+    edited: tuple[Path, ...]
+    digests: Mapping[str, str]
+
+
+def write_workflows(folder: Path, *, version: str) -> Made:
+    """Write the workflows into a source tree; files that are there are left alone.
+
+    Args:
+        folder: the source tree, which is the top of the repository.
+        version: of sealdex-builder, which the workflows install.
+
+    Raises:
+        ConfigError: there is no source tree, its registry.toml is wrong, or has several realms on GitHub Pages.
+    """
+    written: list[Path] = []
+    kept: list[Path] = []
+    record = _read_record(folder)
+    for name, data in _rendered(folder, Programs(version)).items():
+        try:
+            write_new(folder / name, data)
+            written.append(folder / name)
+            record[name] = _digest(data)
+        except FileExistsError:  # noqa: PERF203  # each file stands for itself
+            kept.append(folder / name)
+    _write_record(folder, record)
+    return Made(folder, tuple(written), tuple(kept))
+
+
+def upgrade_workflows(
+    folder: Path,
+    *,
+    version: str,
+    digests: Mapping[str, str] | None = None,
+    drop_digests: bool = False,
+    force: bool = False,
+) -> Upgraded:
+    """Write the files of `write_workflows` as this version has them; a file that somebody edited is left alone.
+
+    Args:
+        folder: the source tree, which is the top of the repository.
+        version: of sealdex-builder, which the workflows install from now on.
+        digests: the SHA-256 of the wheel of each distribution. None keeps those that are there for this version.
+        drop_digests: go on without digests where those that are there are of another version.
+        force: write edited files as well.
+
+    Raises:
+        ConfigError: there is no source tree, its registry.toml is wrong, or digests would be lost.
+    """
+    programs = Programs(version, digests or {})
+    there = folder / PROGRAMS
+    before = Programs.read(_text(there)) if there.exists() else None
+    if digests is None and before is not None and before.digests:
+        if before.version == version:
+            programs = before
+        elif not drop_digests:
+            raise ConfigError(
+                f"the digests in it are of {before.version}, and those of {version} are not known",
+                subject=PROGRAMS,
+                untouched="nothing was written",
+                hint="give both wheels with --wheel FILE, or go on without digests: --drop-digests",
+            )
+    record = _read_record(folder)
+    written: list[Path] = []
+    unchanged: list[Path] = []
+    edited: list[Path] = []
+    for name, data in _rendered(folder, programs).items():
+        path = folder / name
+        found = _digest(_bytes(path)) if path.exists() else None
+        if found == _digest(data):
+            unchanged.append(path)
+        elif found is None or force or name == PROGRAMS or found == record.get(name):
+            replace_file(path, data)
+            written.append(path)
+        else:
+            edited.append(path)
+            continue
+        record[name] = _digest(data)
+    _write_record(folder, record)
+    return Upgraded(tuple(written), tuple(unchanged), tuple(edited), programs.digests)
+
+
+def _rendered(folder: Path, programs: Programs) -> dict[str, bytes]:
+    """Return every file by its path in the repository."""
+    config = read_config(folder)
+    values = _values(config)
+    files = {name: _environment().get_template(template).render(values) for name, template in FILES.items()}
+    # bundles are verified where the registry says whose count
+    files[DEPENDENCIES] = dependencies_text(sigstore=config.attestations is not None)
+    files[PROGRAMS] = programs.text()
+    return {name: text.encode() for name, text in files.items()}
+
+
+def _values(config: RegistryConfig) -> dict[str, object]:
+    on_pages = [folder_of(section.storage) for section in config.realms.values() if section.is_pages]
+    if len(on_pages) > 1:
+        raise ConfigError(
+            "a repository has one site on GitHub Pages, and registry.toml has several realms there",
+            subject=CONFIG_NAME,
+            untouched="nothing was written",
+            hint="publish all realms but one elsewhere",
+        )
+    registry = config.registry
+    named = (section.uri.removeprefix("env:") for section in config.keys.values() if section.uri.startswith("env:"))
+    number = int(registry.id, 16)
+    return {
+        "dependencies": DEPENDENCIES,
+        "programs": PROGRAMS,
+        "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
+        "actions": ACTIONS,
+        "pages": on_pages[0] if on_pages else None,  # the folder that is deployed
+        # secrets of an environment that only main reaches; of Pages, GitHub has its own name for it
+        "environment": "github-pages" if on_pages else "publish",
+        # keys whose private half is the secret of that name, see keys/README.md
+        "secrets": sorted({name for name in named if _VARIABLE.fullmatch(name)}),
+        # spread over the day, so that not all registries ask for runners at the same minute
+        "minute": number % 60,
+        "hour": number // 60 % 24,
+    }
+
+
+def _read_record(folder: Path) -> dict[str, str]:
+    """Return the digest of each file as it was written; nothing where that can't be told, and then all are edited."""
+    path = folder / RECORD
+    if not path.exists():
+        return {}
+    try:
+        return dict(decode_as(_bytes(path), dict[str, str]))
+    except msgspec.MsgspecError as error:
+        raise ConfigError(
+            f"is not what init --github wrote: {error}",
+            subject=str(path),
+            untouched="nothing was written",
+            hint="take it back from git, or remove it: then only --force replaces files",
+        ) from error
+
+
+def _write_record(folder: Path, record: Mapping[str, str]) -> None:
+    data = msgspec.json.format(msgspec.json.encode(dict(sorted(record.items()))), indent=2) + b"\n"
+    if not (folder / RECORD).exists() or _bytes(folder / RECORD) != data:
+        replace_file(folder / RECORD, data)
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()  # a checkout may have other line ends
+
+
+def _text(path: Path) -> str:
+    return _bytes(path).decode("utf-8", "replace")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(_MAX_FILE_BYTES)
+    except OSError as error:
+        raise ConfigError(
+            f"can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was written"
+        ) from error
+
+
+def _environment() -> jinja2.Environment:
+    # delimiters that neither GitHub's ${{ }} nor any shell has
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=False,  # noqa: S701  # the result is YAML, never HTML
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        variable_start_string="@{",
+        variable_end_string="}@",
+        block_start_string="@%",
+        block_end_string="%@",
+        comment_start_string="@#",
+        comment_end_string="#@",
+    )
+
+
+__all__ = ["ACTIONS", "FILES", "RECORD", "Upgraded", "upgrade_workflows", "write_workflows"]

@@ -1,0 +1,306 @@
+"""Packing a folder into a zip reproducibly: same input, same bytes.
+
+Names are sorted, times fixed to the first that zip can express, modes normalised to 0644 and 0755, and no extra field
+is written. (Deflate is zlib's default level, by the zlib of the Python at hand: another zlib may pack differently,
+never unpack differently.) Entries keep the rules of `sealdex.archive.entries`, so they can be unpacked everywhere.
+
+What isn't packed: see `registry_builder.authoring.ignore_rules`. Empty folders are left out, as git leaves them out.
+Keys and tokens are refused. Files are opened by the gate, so that a link put there meanwhile isn't followed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from registry_builder.authoring.ignore_rules import DEFAULT_IGNORES, IGNORE_FILE, IgnoreRules
+from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
+from registry_builder.source.archive_check import name_warnings
+from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.secrets.scan import secrets_of_bytes
+from registry_builder.source.secrets.text import MAX_SCANNED_BYTES
+from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
+from sealdex.archive.entries import FILE, RECEIPT_FOLDER, SYMLINK, TreeRules, path_problem, symlink_problem
+from sealdex.archive.windows_names import windows_problem
+from sealdex.errors import ConfigError, UsageError
+
+CHECKSUM_NAME = "checksum.sha256"
+_FIRST_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_UNIX = 3
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class PackedFile:
+    """One entry to be: ``content`` is a file's path, or bytes that packing adds, or what a link points to."""
+
+    name: str
+    mode: int
+    content: Path | bytes
+    is_link: bool = False
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The archive that was written.
+
+    Attributes:
+        path: the zip.
+        size, sha256: bytes and digest.
+        files: names of its entries, in order.
+        warnings: what works on some hosts alone, and which secrets were allowed.
+        left_out: files, and folders with a slash at their end, that an ignore file leaves out.
+        left_out_by: the name of the ignore files that decided.
+    """
+
+    path: Path
+    size: int
+    sha256: str
+    files: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    left_out_by: str = IGNORE_FILE
+
+
+class UnpackableError(ConfigError):
+    """The folder holds what can't be packed; ``problems`` names every place."""
+
+    def __init__(self, folder: Path, problems: list[str]) -> None:
+        super().__init__(
+            "can't be packed: " + "; ".join(problems),
+            subject=str(folder),
+            untouched="no archive was written",
+            hint=f"remove these, or leave them out with a line in {IGNORE_FILE}; "
+            "names that only Windows refuses may stay where it is for others: --for os=linux",
+        )
+        self.problems = tuple(problems)
+
+
+def list_files(
+    folder: Path, *, windows: bool = True, rules: IgnoreRules | None = None, left_out: list[str] | None = None
+) -> list[PackedFile]:
+    """Return what of a folder is packed, sorted by name.
+
+    Args:
+        folder: what is packed.
+        windows: whether it may be installed there, so that names which Windows can't hold are refused.
+        rules: what isn't packed; those of the folder when left out.
+        left_out: a list that is told what an ignore file leaves out.
+
+    Raises:
+        UsageError: it is no folder.
+        UnpackableError: links that leave the folder, devices, names that are unsafe somewhere; all are named.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"'{folder}' is no folder", untouched="no archive was written")
+    found: list[PackedFile] = []
+    problems: list[str] = []
+    _collect(folder, "", rules or IgnoreRules(folder), found, problems, left_out if left_out is not None else [])
+    found.sort(key=lambda file: file.name.encode(errors="surrogateescape"))
+    names = TreeRules()
+    for file in found:
+        problem = path_problem(file.name) or (windows_problem(file.name) if windows else None)
+        problem = problem or names.add(file.name, SYMLINK if file.is_link else FILE)
+        if problem is None and file.name.split("/", 1)[0].casefold() == RECEIPT_FOLDER:
+            problem = f"is in {RECEIPT_FOLDER}/, which is reserved for Sealdex"
+        if problem:
+            problems.append(f"{file.name!a} {problem}")
+    if problems:
+        raise UnpackableError(folder, problems)
+    return found
+
+
+def _collect(
+    folder: Path,
+    prefix: str,
+    rules: IgnoreRules,
+    found: list[PackedFile],
+    problems: list[str],
+    left_out: list[str],
+    *,
+    only_tracked: bool = False,
+) -> None:
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda e: e.name):
+            name = prefix + entry.name
+            is_folder = entry.is_dir(follow_symlinks=False)
+            ignored = rules.leaves_out(name, is_folder=is_folder) or (only_tracked and not rules.is_tracked(name))
+            if ignored and not (is_folder and rules.holds_tracked(name)):
+                if not rules.is_default(name, is_folder=is_folder):
+                    left_out.append(f"{name}/" if is_folder else name)
+            elif is_folder:
+                only = ignored or only_tracked
+                _collect(Path(entry.path), f"{name}/", rules, found, problems, left_out, only_tracked=only)
+            elif entry.is_symlink():
+                _add_link(Path(entry.path), name, found, problems)
+            elif entry.is_file():
+                mode = 0o755 if entry.stat().st_mode & stat.S_IXUSR else 0o644
+                found.append(PackedFile(name, mode, Path(entry.path)))
+            else:
+                problems.append(f"{name!a} is no file, folder or link")
+
+
+def _add_link(path: Path, name: str, found: list[PackedFile], problems: list[str]) -> None:
+    target = os.readlink(path).replace(os.sep, "/")  # noqa: PTH115  # Path.readlink would normalise what is stored
+    if problem := symlink_problem(name, target):
+        problems.append(f"{name!a} {problem}")
+    elif not path.exists():
+        problems.append(f"{name!a} is a link to {target!a}, which isn't there")
+    else:
+        found.append(PackedFile(name, 0o777, target.encode(), is_link=True))
+
+
+def pack(
+    folder: Path,
+    target: Path,
+    *,
+    added: Mapping[str, bytes] | None = None,
+    checksums: bool = False,
+    accept: Callable[[Path, str], None] | None = None,
+    windows: bool = True,
+    allow_files: Collection[str] = (),
+) -> Packed:
+    """Write a folder's files to a zip, which appears under its name only when it is whole.
+
+    Args:
+        folder: what is packed.
+        target: the zip; an existing one is replaced.
+        added: entries beyond the folder's files, by name; they stand for a file of that name.
+        accept: called with the archive and its SHA-256 before it gets its name; raises to refuse it.
+        checksums: whether to add ``checksum.sha256``, one line a file in the form that ``sha256sum -c`` reads.
+        windows: whether it may be installed there.
+        allow_files: patterns of files that may hold secrets, since they are meant for everybody.
+
+    Raises:
+        UsageError: it is no folder.
+        UnpackableError: it holds what can't be packed.
+    """
+    extra = dict(added or {})
+    replaced = {*extra, CHECKSUM_NAME} if checksums else set(extra)
+    rules, left_out, gate = IgnoreRules(folder), list[str](), Gate(folder, allow_names=lambda _path: True)
+    listed = list_files(folder, windows=windows, rules=rules, left_out=left_out)
+    files = [file for file in listed if file.name not in replaced]
+    allowed = _check_contents(folder, gate, files, allow_files)
+    files += (PackedFile(name, 0o644, content) for name, content in extra.items())
+    files.sort(key=lambda file: file.name.encode())
+    if checksums:
+        files.append(PackedFile(CHECKSUM_NAME, 0o644, _checksum_lines(gate, files)))
+        files.sort(key=lambda file: file.name.encode())
+    if not files:
+        raise UnpackableError(folder, ["there is no file in it"])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "w+b") as stream:
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+                for file in files:
+                    _write(archive, gate, file)
+            size, sha256 = stream.seek(0, os.SEEK_END), _digest_of(stream)
+        if accept is not None:
+            accept(Path(part), sha256)
+        Path(part).chmod(0o644)
+        Path(part).replace(target)
+    except UnreadableError as error:
+        Path(part).unlink(missing_ok=True)
+        raise UnpackableError(folder, [f"a file that was changed meanwhile {error}"]) from error
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
+        raise
+    kinds = [(file.name, SYMLINK if file.is_link else FILE) for file in files]
+    warnings = name_warnings(kinds, windows=windows)
+    return Packed(
+        target,
+        size,
+        sha256,
+        tuple(file.name for file in files),
+        (*warnings, *allowed),
+        tuple(left_out),
+        rules.file_name,
+    )
+
+
+def _check_contents(folder: Path, gate: Gate, files: Sequence[PackedFile], allow_files: Collection[str]) -> list[str]:
+    """Refuse secrets and pointers of Git LFS; return what is said of secrets that are allowed.
+
+    Raises:
+        UnpackableError: there are some; all are named.
+    """
+    problems: list[str] = []
+    allowed: list[str] = []
+    for file in files:
+        if isinstance(file.content, bytes):
+            continue
+        try:
+            with gate.open(file.content) as stream:
+                data = stream.read(MAX_SCANNED_BYTES)
+        except UnreadableError as error:
+            problems.append(f"{file.name!a} {error}")
+            continue
+        if is_lfs_pointer(data):
+            problems.append(f"{file.name!a} {POINTER_PROBLEM}")
+        for secret in secrets_of_bytes(file.name, data):
+            if is_allowed(allow_files, file.name):
+                allowed.append(allowance(file.name, secret))
+            else:
+                problems.append(refusal(file.name, secret))
+    if problems:
+        raise UnpackableError(folder, problems)
+    return allowed
+
+
+def _checksum_lines(gate: Gate, files: list[PackedFile]) -> bytes:
+    lines = []
+    for file in files:
+        if file.is_link:
+            continue  # its target has a line of its own
+        if isinstance(file.content, bytes):
+            digest = hashlib.sha256(file.content).hexdigest()
+        else:
+            with gate.open(file.content) as stream:
+                digest = _digest_of(stream)
+        lines.append(f"{digest}  {file.name}\n")
+    return "".join(lines).encode()
+
+
+def _digest_of(stream: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    stream.seek(0)
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write(archive: zipfile.ZipFile, gate: Gate, file: PackedFile) -> None:
+    entry = zipfile.ZipInfo(file.name, date_time=_FIRST_ZIP_TIME)
+    entry.create_system = _UNIX
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = ((stat.S_IFLNK if file.is_link else stat.S_IFREG) | file.mode) << 16
+    if isinstance(file.content, bytes):
+        if file.is_link:
+            entry.compress_type = zipfile.ZIP_STORED  # readers expect a link's target as it is
+        archive.writestr(entry, file.content)
+        return
+    with gate.open(file.content) as source:
+        entry.file_size = os.fstat(source.fileno()).st_size  # decides about zip64 before the first byte
+        with archive.open(entry, "w") as sink:
+            shutil.copyfileobj(source, sink, _CHUNK_BYTES)
+
+
+__all__ = [
+    "CHECKSUM_NAME",
+    "DEFAULT_IGNORES",
+    "IGNORE_FILE",
+    "Packed",
+    "PackedFile",
+    "UnpackableError",
+    "list_files",
+    "pack",
+]

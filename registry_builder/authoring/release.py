@@ -1,0 +1,375 @@
+"""Writing a release into the source tree: archives and a template in, ``releases/<version>.json`` out.
+
+Decided first, carried out after: `plan_release` reads and checks, `carry_out` copies archives from outside the tree
+to ``plugins/<ns>/<name>/dist/<version>/`` and writes the manifest last, so that a manifest never names what isn't
+there. ``dist/`` is part of the tree and not ignored by git: publishing happens on merge, on a machine that has nothing
+but the checkout. Once a version is published, its archives may be removed from the tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import msgspec
+
+from registry_builder.authoring.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
+from registry_builder.source.atomic_write import write_new
+from registry_builder.source.file_list import file_list_pin
+from registry_builder.source.lint.artifacts import ArtifactChecks
+from registry_builder.source.lint.schemas import SchemaChecks
+from registry_builder.source.load import load_tree
+from registry_builder.source.spelling import platform_warnings, with_usual_platforms
+from registry_builder.source.tree import SCHEMA_FOLDER, Severity, SourcePlugin, SourceTree
+from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
+from sealdex.errors import ConfigError, NotFoundError, UsageError
+from sealdex.model.decode import encode_pretty
+from sealdex.model.ids import PluginId, file_name_problem, namespace_problem, part_problem
+from sealdex.model.release import Artifact, Release, artifact_format, artifact_kind, release_problems
+from sealdex.model.selectors import Selector
+from sealdex.model.versions import parse_version, same_version_key, version_clash, version_problem
+
+_CHUNK_BYTES = 1 << 20
+_UNTOUCHED = "no release was written"
+
+
+@dataclass(frozen=True)
+class Archive:
+    """One file of a release to be, and what it is for where the caller says so (else the template does)."""
+
+    path: Path
+    selector: Selector | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReleasePlan:
+    """What releasing comes to.
+
+    Attributes:
+        file: the release file.
+        release: what it says.
+        copies: (from, to) of archives that lie outside the tree.
+        exists: whether the same release is there already, so that there is nothing to write.
+        warnings: what works on some hosts alone, by field.
+        rewritten: values of `os` and `arch` that are written as hosts report them, by field.
+    """
+
+    plugin: PluginId
+    file: Path
+    release: Release
+    copies: tuple[tuple[Path, Path], ...]
+    exists: bool
+    warnings: tuple[str, ...] = ()
+    rewritten: tuple[str, ...] = ()
+
+
+def release(
+    tree: Path,
+    archives: Sequence[Archive],
+    *,
+    plugin: PluginId | None = None,
+    version: str | None = None,
+    channel: str | None = None,
+    released_at: str | None = None,
+    allow_files: Collection[str] = (),
+) -> ReleasePlan:
+    """Write one release; the same again succeeds and changes nothing.
+
+    Args:
+        tree: the source tree.
+        archives: the release's files; none for a release that only depends on others.
+        plugin: told by where the first archive lies when left out.
+        version: that of the template when left out.
+        channel: of the template, else ``beta`` for a pre-release and ``stable`` for others.
+        released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now when left out.
+        allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
+
+    Raises:
+        UsageError: the plugin or version can't be told.
+        NotFoundError: the plugin or an archive isn't there.
+        ConfigError: the release would be wrong, or another one has this version.
+    """
+    plan = plan_release(
+        tree,
+        archives,
+        plugin=plugin,
+        version=version,
+        channel=channel,
+        released_at=released_at,
+        allow_files=allow_files,
+    )
+    carry_out(plan)
+    return plan
+
+
+def plan_release(
+    tree: Path,
+    archives: Sequence[Archive],
+    *,
+    plugin: PluginId | None = None,
+    version: str | None = None,
+    channel: str | None = None,
+    released_at: str | None = None,
+    allow_files: Collection[str] = (),
+) -> ReleasePlan:
+    """Decide what `release` would write, with every check; changes nothing. Arguments and errors are those of it."""
+    for archive in archives:
+        if not archive.path.is_file():
+            raise NotFoundError(
+                f"there is no archive {archive.path}",
+                subject=str(archive.path),
+                untouched=_UNTOUCHED,
+                hint="make it with: sealdex-builder pack plugins/NS/NAME",
+            )
+    wanted = plugin or _plugin_at(tree, archives)
+    source_tree = load_tree(tree, only=[wanted], allow_files=allow_files)
+    source = source_tree.plugins.get(wanted)
+    if source is None:
+        said = "; ".join(str(problem) for problem in source_tree.problems)
+        raise NotFoundError(
+            said or f"there is no plugin {wanted}", untouched=_UNTOUCHED, hint=f"sealdex-builder new TYPE {wanted}"
+        )
+    template = _template(source, archives)
+    number = version or (template.release.version if template else None)
+    if number is None:
+        raise UsageError(
+            "the version can't be told", untouched=_UNTOUCHED, hint=f"give --version, or write {TEMPLATE_NAME}"
+        )
+    if problem := version_problem(number):
+        raise UsageError(f"'{number}' {problem}", untouched=_UNTOUCHED)
+    base = template.release if template else Release(version=number)
+    early = parse_version(number).prerelease is not None
+    guessed = base.channel if template and template.states_channel else "beta" if early else "stable"
+    artifacts, copies = _artifacts(source_tree, source, number, archives, template)
+    planned = msgspec.structs.replace(
+        base,
+        schema=base.schema or _schema_line(tree),
+        version=number,
+        channel=channel or guessed,
+        released_at=released_at or base.released_at or _now(),
+        artifacts=artifacts,
+    )
+    planned, rewritten = with_usual_platforms(planned)
+    exists = _same_release_exists(source_tree, source, planned, states_time=bool(released_at or base.released_at))
+    warnings = [] if exists else _check(source_tree, source, planned, copies)
+    return ReleasePlan(
+        plugin=wanted,
+        file=tree / source.files[number] if exists else source.folder / "releases" / f"{number}.json",
+        release=source.releases[number] if exists else planned,
+        copies=tuple(copies),
+        exists=exists,
+        warnings=tuple(warnings),
+        rewritten=rewritten,
+    )
+
+
+def carry_out(plan: ReleasePlan) -> None:
+    """Copy what lies outside the tree, then write the manifest under a name that is free."""
+    for origin, target in plan.copies:
+        if target.exists():
+            continue  # planning saw that its bytes are these
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            shutil.copyfile(origin, part)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+    if not plan.exists:
+        try:
+            write_new(plan.file, encode_pretty(plan.release))
+        except FileExistsError as error:
+            raise ConfigError(
+                f"version {plan.release.version} was released by someone else meanwhile",
+                subject=str(plan.file),
+                untouched=_UNTOUCHED,
+                hint="run the same command again to compare",
+            ) from error
+
+
+def _schema_line(tree: Path) -> str | None:
+    """Return what a release file's ``$schema`` is, where the tree has the schema that `init` writes."""
+    name = f"{SCHEMA_FOLDER}/release.schema.json"
+    return f"../../../../{name}" if (tree / name).is_file() else None
+
+
+def _plugin_at(tree: Path, archives: Sequence[Archive]) -> PluginId:
+    for archive in archives:
+        try:
+            parts = archive.path.resolve().relative_to(tree.resolve()).parts
+        except ValueError:
+            continue
+        if len(parts) > 3 and parts[0] == "plugins" and not namespace_problem(parts[1]) and not part_problem(parts[2]):
+            return PluginId(parts[1], parts[2])
+    raise UsageError(
+        "the plugin can't be told from where the archive lies" if archives else "nothing says which plugin to release",
+        untouched=_UNTOUCHED,
+        hint="give --plugin NS/NAME" if archives else "give an archive in plugins/NS/NAME/dist/, or --plugin NS/NAME",
+    )
+
+
+def _template(source: SourcePlugin, archives: Sequence[Archive]) -> ReleaseTemplate | None:
+    """Return the template beside the first archive, else the plugin's own."""
+    beside = [archives[0].path.parent / TEMPLATE_NAME] if archives else []
+    for candidate in (*beside, source.folder / TEMPLATE_NAME):
+        if candidate.is_file():
+            return read_template(candidate)
+    return None
+
+
+def _now() -> str:
+    # https://reproducible-builds.org/specs/source-date-epoch/
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+# --- artifacts -------------------------------------------------------------------------------------------------------
+
+
+def _artifacts(
+    tree: SourceTree,
+    source: SourcePlugin,
+    version: str,
+    archives: Sequence[Archive],
+    template: ReleaseTemplate | None,
+) -> tuple[tuple[Artifact, ...], list[tuple[Path, Path]]]:
+    root = tree.root.resolve()
+    copies: list[tuple[Path, Path]] = []
+    artifacts: list[Artifact] = []
+    templates = template.artifacts if template else ()
+    used: set[int] = set()
+    for archive in archives:
+        name = archive.path.name
+        if problem := file_name_problem(name):
+            raise UsageError(f"file name '{name}' {problem}: rename the archive", untouched=_UNTOUCHED)
+        number = next((i for i, t in enumerate(templates) if fnmatchcase(name, t.match)), None)
+        if number is None and templates and archive.selector is None:
+            listed = ", ".join(repr(t.match) for t in templates)
+            raise ConfigError(
+                f"'{name}' matches none of the artifacts in {TEMPLATE_NAME} ({listed})",
+                untouched=_UNTOUCHED,
+                hint=f"say what it is for: {name}:os=linux,arch=amd64, or add it to {TEMPLATE_NAME}",
+            )
+        if number is not None:
+            used.add(number)
+        origin = archive.path.resolve()
+        if origin.is_relative_to(root):
+            placed = origin.relative_to(root).as_posix()
+        else:
+            target = source.folder / "dist" / version / name
+            placed = f"plugins/{source.id}/dist/{version}/{name}"
+            _check_free(origin, target)
+            copies.append((origin, target))
+        artifacts.append(_artifact(archive, placed, templates[number] if number is not None else ArtifactTemplate()))
+    missing = [repr(t.match) for i, t in enumerate(templates) if i not in used]
+    if missing:
+        raise ConfigError(
+            f"{TEMPLATE_NAME} names artifacts that no archive matches: {', '.join(missing)}",
+            subject=str(template.path if template else ""),
+            untouched=_UNTOUCHED,
+            hint="give all archives of the release in one command, or remove the entry",
+        )
+    return tuple(artifacts), copies
+
+
+def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Artifact:
+    selector = archive.selector if archive.selector is not None else template.selector
+    artifact = Artifact(
+        source=placed,
+        sha256=_sha256(archive.path),
+        size=archive.path.stat().st_size,
+        format=template.format,
+        file=template.file,
+        tags=archive.tags or template.tags,
+        bin=template.bin,
+        files=template.files,
+    )
+    if artifact_kind(placed) == "path" and artifact_format(artifact) == "zip":
+        with suppress(DamagedArchiveError, RefusedArchiveError):  # the checks to come say so
+            artifact = msgspec.structs.replace(artifact, file_list=file_list_pin(archive.path))
+    # an empty selector is written only when it isn't the default instance
+    return msgspec.structs.replace(artifact, selector=selector) if selector else artifact
+
+
+def _check_free(origin: Path, target: Path) -> None:
+    if target.exists() and _sha256(target) != _sha256(origin):
+        raise ConfigError(
+            "another file is there already",
+            subject=str(target),
+            untouched=_UNTOUCHED,
+            hint="raise the version, or remove that file if it was never published",
+        )
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+# --- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Release, *, states_time: bool) -> bool:
+    version = planned.version
+    for there in source.releases:
+        if there != version and same_version_key(there) == same_version_key(version):
+            raise ConfigError(
+                f"version {version_clash(version, there)}",
+                subject=str(tree.root / source.files[there]),
+                untouched=_UNTOUCHED,
+                hint="raise the version",
+            )
+    existing = source.releases.get(version)
+    if existing is None:
+        stem = f"plugins/{source.id}/releases/{version}."
+        broken = [str(problem) for problem in tree.problems if problem.file.startswith(stem)]
+        if broken:
+            raise ConfigError("; ".join(broken), untouched=_UNTOUCHED, hint="sealdex-builder validate")
+        return False
+    kept = (
+        {"schema": existing.schema} if states_time else {"schema": existing.schema, "released_at": existing.released_at}
+    )
+    same = msgspec.structs.replace(planned, **kept)
+    # one that an older version released keeps its spellings
+    if same == existing or same == with_usual_platforms(existing)[0]:  # neither has a hash
+        return True
+    differing = [f for f in Release.__struct_fields__ if getattr(same, f) != getattr(existing, f)]
+    raise ConfigError(
+        f"version {version} of {source.id} is released already and differs in: {', '.join(differing)}",
+        subject=str(tree.root / source.files[version]),
+        untouched=_UNTOUCHED,
+        hint="raise the version; a release that was never published may be removed and made anew",
+    )
+
+
+def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: list[tuple[Path, Path]]) -> list[str]:
+    problems, warnings = list(release_problems(planned)), list[str]()
+    schemas = SchemaChecks()
+    schemas.add("", planned)
+    problems += ((where, message) for _, where, message in schemas.problems())
+    if not problems:
+        found = list(ArtifactChecks(tree, {target: origin for origin, target in copies}).problems(source.id, planned))
+        problems += ((f.where, f.message) for f in found if f.severity is Severity.ERROR)
+        warnings += (f"{f.where}: {f.message}" for f in found if f.severity is Severity.WARNING)
+    if problems:
+        raise ConfigError(
+            "; ".join(f"{where}: {message}" for where, message in problems),
+            subject=f"{source.id} {planned.version}",
+            untouched=_UNTOUCHED,
+        )
+    return [*warnings, *(f"{where}: {message}" for where, message in platform_warnings(planned))]
+
+
+__all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "release"]

@@ -1,0 +1,72 @@
+"""What this machine last saw published of a realm, so that the storage can't be rolled back between two publishes.
+
+    $XDG_STATE_HOME/sealdex-builder/seen/<registry.name>-<registry.id>/      (~/.local/state without XDG_STATE_HOME)
+        <realm>-<12 digits of the SHA-256 of the storage's name>.json
+
+A client remembers the newest timestamp and snapshot it has seen and refuses older ones. A publisher must do the same:
+whoever can write to the bucket could otherwise put back last week's timestamp, still validly signed, and have the
+next publish build on it. The file is one JSON document, replaced atomically, and only ever by a newer state.
+A CI job without this memory is as well off as a client that starts for the first time; keep the folder in its cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import msgspec
+from filelock import FileLock
+
+from registry_builder.source.config import RegistryConfig
+from sealdex.model.decode import decode_as
+from sealdex.paths import home_folder
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """The newest verified state: versions, and the two files that ngclient checks later ones against."""
+
+    root_version: int
+    timestamp_version: int
+    timestamp: str
+    snapshot: str
+
+
+class Memory:
+    """The file above for one realm in one storage."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self.path = path
+        self._read_only = read_only
+
+    def load(self) -> Seen | None:
+        """Return what was last seen, or None when nothing was; a damaged file counts as nothing."""
+        try:
+            return decode_as(self.path.read_bytes(), Seen)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+    def save(self, seen: Seen) -> None:
+        """Remember a verified state, unless a newer one is remembered already, or this is only for reading."""
+        if self._read_only:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.path}.lock"):
+            before = self.load()
+            if before is not None and (before.root_version, before.timestamp_version) >= (
+                seen.root_version,
+                seen.timestamp_version,
+            ):
+                return
+            beside = self.path.with_name(f"{self.path.name}.{os.getpid()}")
+            beside.write_bytes(msgspec.json.encode(seen))
+            beside.replace(self.path)
+
+
+def memory_of(config: RegistryConfig, realm: str, storage_description: str, *, read_only: bool = False) -> Memory:
+    """Return this machine's memory of a realm in a storage; the same realm elsewhere is remembered apart."""
+    state_home = os.environ.get("XDG_STATE_HOME")
+    base = Path(state_home) if state_home else Path(home_folder()) / ".local" / "state"
+    folder = base / "sealdex-builder" / "seen" / f"{config.registry.name}-{config.registry.id}"
+    place = hashlib.sha256(storage_description.encode()).hexdigest()[:12]
+    return Memory(folder / f"{realm}-{place}.json", read_only=read_only)

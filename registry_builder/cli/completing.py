@@ -1,7 +1,0 @@
-"""``sealdex-builder completion``."""
-
-from __future__ import annotations
-
-from sealdex.cli.completing import completion_command
-
-completion = completion_command("sealdex-builder")

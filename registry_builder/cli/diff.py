@@ -1,0 +1,77 @@
+"""The ``diff`` command: what publishing would change, realm by realm, without changing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
+from registry_builder.cli.examples import example
+from registry_builder.cli.options import BY_URL, FILES, SUMMARY, append, reader_storage
+from registry_builder.cli.tree import tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.model.ids import PluginId
+
+
+@click.command(
+    epilog=example("sealdex-builder diff", "sealdex-builder diff --files", "sealdex-builder diff --by-url --json")
+)
+@click.option("--realm", help="Only this realm; all when left out.")
+@ACCEPT_REMOVED
+@FILES
+@click.option("--no-site", is_flag=True, help="Leave the pages of the browse site out, which takes reading them.")
+@BY_URL
+@SUMMARY
+@output_options
+@click.pass_context
+def diff(
+    ctx: click.Context,
+    realm: str | None,
+    accept_removed: tuple[PluginId, ...],
+    files: bool,
+    no_site: bool,
+    by_url: bool,
+    summary: Path | None,
+) -> None:
+    """Show what publishing would change: plugins, releases, files, and which roles would be signed anew.
+
+    Nothing is written. The published state is read and verified as publish would. What is published and no longer in
+    the source tree stays published, and is named. With --by-url, realms without a url are left out, with a warning.
+    Exits 1 when `publish` would leave a plugin out because the source tree lacks events of it that are published.
+    """
+    from registry_builder.cli.markdown import plan_markdown  # noqa: PLC0415  # as above
+    from registry_builder.cli.plan_output import (  # noqa: PLC0415  # brings boto3
+        file_documents,
+        plan_document,
+        show_files,
+        show_plan,
+    )
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
+    from registry_builder.publication.publish import publish  # noqa: PLC0415  # as above
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
+
+    out = output_of(ctx)
+    tree = load_tree(tree_of(ctx))
+    documents, results = [], []
+    for name in [realm] if realm else list(tree.config.realms):
+        if by_url and realm is None and tree.config.realms[name].url is None:
+            out.warn(f"realm {name} is left out: it has no url that readers read it by")
+            continue
+        place = reader_storage(tree.config, name, by_url=by_url)
+        with out.progress(f"comparing {name}"):
+            publisher = open_publisher(tree, name, storage=place, site=not no_site)
+            result = publish(publisher, dry_run=True, accept_removed=accept_removed)
+        results.append(result)
+        documents.append({**plan_document(result.plan), "writes": file_documents(result.files)})
+        show_plan(out, result.plan)
+        if files:
+            show_files(out, result.files)
+        for warning in result.warnings:
+            out.warn(warning)
+        append(summary, plan_markdown(result.plan, "Publishing would change"))
+    out.result({"realms": documents})
+    refuse_held(results, dry_run=True)
+
+
+__all__ = ["diff"]

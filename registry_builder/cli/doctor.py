@@ -1,0 +1,43 @@
+"""The ``doctor`` command: what is wrong with the place where a registry is published, and what to do about it."""
+
+from __future__ import annotations
+
+import click
+
+from registry_builder.cli.audit import publishers_of
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import tree_of
+from sealdex.cli.group import output_of, output_options
+
+
+@click.command(epilog=example("sealdex-builder doctor", "sealdex-builder doctor --realm public --json"))
+@click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
+@output_options
+@click.pass_context
+def doctor(ctx: click.Context, realm: str | None) -> int:
+    """Look over bucket policy, access, versions, headers and clocks, and say what to mend.
+
+    Nothing is changed. Exits 1 when something is wrong; what merely could be better is a warning.
+    """
+    from registry_builder.maintenance.doctor import look_over  # noqa: PLC0415  # brings boto3
+
+    out, documents, errors = output_of(ctx), [], 0
+    for publisher in publishers_of(tree_of(ctx), realm):
+        findings = look_over(publisher)
+        errors += sum(finding.level == "error" for finding in findings)
+        out.line(f"realm {publisher.realm}: {publisher.storage.description}", style="bold")
+        out.table(("check", "", "", ""), [(f.check, f.level, f.message, f.remedy) for f in findings])
+        documents.append(
+            {
+                "realm": publisher.realm,
+                "storage": publisher.storage.description,
+                "findings": [
+                    {"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings
+                ],
+            }
+        )
+    out.result({"healthy": not errors, "realms": documents})
+    return 1 if errors else 0
+
+
+__all__ = ["doctor"]

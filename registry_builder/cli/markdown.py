@@ -1,0 +1,154 @@
+"""What validate, diff, publish and status found, as Markdown for the summary of a workflow run. Pure.
+
+Names, messages and paths may come from anybody's pull request. They stand in code spans or are escaped, so that none
+of it becomes a heading, a link, an image or HTML of the summary.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from registry_builder.compile.removed_events import Older
+from registry_builder.maintenance.status import RealmStatus
+from registry_builder.publication.claims import Waiting
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.source.tree import Problem, Severity
+from sealdex.errors import SealdexError
+from sealdex.text import counted
+
+_SHOWN = 200  # a summary may have 1 MiB in all
+_MAX_TEXT = 500
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$@:-])")
+
+
+def code(text: str) -> str:
+    """Return text as a code span that nothing in it can end, not even inside a table."""
+    flat = _flat(text).replace("|", "\u2502")  # a pipe ends a table's cell even in a code span
+    ticks = max((len(run) for run in re.findall(r"`+", flat)), default=0) + 1
+    return f"{'`' * ticks} {flat} {'`' * ticks}" if ticks > 1 else f"`{flat}`"
+
+
+def escaped(text: str) -> str:
+    """Return text with everything escaped that Markdown, GitHub's mentions or HTML would make something of."""
+    return _SPECIAL.sub(r"\\\1", _flat(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\@", "&#64;")
+
+
+def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int, waiting: Iterable[Waiting] = ()) -> str:
+    """Return the problems of a source tree, and above them what waits for a team's signature."""
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
+    head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
+    lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", "", *_waiting(waiting)]
+    if problems:
+        lines += ["| | file | where | |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {problem.severity.value} | {code(problem.file)} | {code(problem.where) if problem.where else ''} "
+            f"| {escaped(problem.message)} |"
+            for problem in problems[:_SHOWN]
+        ]
+        lines += _more(len(problems))
+    return "\n".join([*lines, ""])
+
+
+def plan_markdown(plan: PublishPlan, title: str) -> str:
+    """Return what a publish of a realm would change, or changed."""
+    lines = [f"## {escaped(title)}: realm {escaped(plan.realm)}", ""]
+    if plan.held:
+        lines += [
+            "❌ Left as they are published, since the source tree lacks events of them; is it an older checkout?",
+            "",
+        ]
+        lines += [*_bullets(_removed(each) for each in plan.older if each.plugin in plan.held), ""]
+    lines += _waiting(plan.waiting)
+    if plan.is_empty:
+        lines += [f"{code(plan.storage)} is up to date" + (" but for that." if plan.held or plan.waiting else "."), ""]
+        return "\n".join([*lines, *_not_in_tree(plan)])
+    lines += [f"Written to {code(plan.storage)}:", ""]
+    new = set(plan.new_plugins)
+    released = {plugin for plugin, _ in plan.new_releases}
+    changes = [f"new release {code(f'{plugin} {version}')}" for plugin, version in plan.new_releases]
+    changes += [f"new plugin {code(str(plugin))}" for plugin in plan.new_plugins]
+    changes += [f"changed {code(str(p))}" for p in plan.changed_plugins if p not in released and p not in new]
+    lines += _bullets(changes)
+    lines += ["", "| | files | bytes |", "| --- | ---: | ---: |"]
+    lines += [
+        f"| {kind} | {len(uploads)} | {sum(upload.size for upload in uploads)} |"
+        for kind, uploads in plan.uploads
+        if uploads
+    ]
+    lines += [f"| signed roles | {len(plan.reasons)} | |", ""]
+    lines += _bullets(f"copied into the store: {code(artifact.url)}" for artifact in plan.ingest)
+    return "\n".join([*lines, *_not_in_tree(plan)])
+
+
+def _waiting(waiting: Iterable[Waiting]) -> list[str]:
+    """Return what isn't published before a claimed namespace's team has signed."""
+    lines = []
+    for each in waiting:
+        what = ", ".join(code(str(plugin)) for plugin in each.plugins) or f"namespace {code(each.namespace)}"
+        missing = f"{each.threshold} signature(s) of {', '.join(map(code, each.missing))} ({escaped(each.reason)})"
+        command = code(f"sealdex-builder namespace sign {each.namespace}")
+        lines += [f"⏳ **Not published: {what} waits for {missing}.** The team signs it with {command}.", ""]
+    return lines
+
+
+def _not_in_tree(plan: PublishPlan) -> list[str]:
+    """Return what is published and not in the source tree: it stays, but for events that were given up on purpose."""
+    gone = [str(plugin) for plugin in plan.carried]
+    gone += [f"{plugin} {version}" for plugin, version in plan.kept]
+    lines = _bullets(f"published and not in the source tree: {code(each)}" for each in gone)
+    taken_back = [each for each in plan.older if each.events and each.plugin not in plan.held]
+    lines += _bullets(f"taken back, as it was asked for: {_removed(each)}" for each in taken_back)
+    return [*lines, ""]
+
+
+def _removed(lacking: Older) -> str:
+    return f"{code(str(lacking.plugin))}: {', '.join(escaped(str(event)) for event in lacking.events)}"
+
+
+def status_markdown(statuses: Iterable[RealmStatus]) -> str:
+    """Return until when everything holds and who must sign."""
+    lines: list[str] = []
+    for status in statuses:
+        lines += [f"## Realm {escaped(status.realm)}", "", code(status.storage), ""]
+        if not status.is_published:
+            lines += ["Nothing is published yet.", ""]
+        lines += ["| role | version | expires | signed by | keys | |", "| --- | ---: | --- | --- | --- | --- |"]
+        lines += [
+            f"| {role.role} | {role.version or ''} | {f'{role.expires:%Y-%m-%d}' if role.expires else ''} "
+            f"| {role.threshold} of {len(role.keys)} | {', '.join(code(key.name) for key in role.keys)} "
+            f"| {f'**{role.when}**' if role.when else ''} |"
+            for role in status.roles
+        ]
+        if status.expired_text:
+            lines += ["", f"❌ {escaped(status.expired_text)}"]
+        lines += ["", f"Root {status.newest_root[0]}: SHA-256 {code(status.newest_root[1])}", ""]
+    return "\n".join(lines)
+
+
+def error_markdown(error: SealdexError, realm: str) -> str:
+    """Return what stopped a command, and what helps."""
+    said = [error.message, *([error.hint] if error.hint else [])]
+    return "\n\n".join([f"❌ Realm {escaped(realm)}", *map(_long, said), ""])
+
+
+def _long(text: str) -> str:
+    return "\n".join(map(escaped, text.splitlines()))
+
+
+def _flat(text: str) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in text)
+    return shown if len(shown) <= _MAX_TEXT else shown[:_MAX_TEXT] + "…"
+
+
+def _bullets(items: Iterable[str]) -> list[str]:
+    listed = list(items)
+    return [*(f"- {item}" for item in listed[:_SHOWN]), *_more(len(listed))]
+
+
+def _more(count: int) -> list[str]:
+    return ["", f"… and {count - _SHOWN} more"] if count > _SHOWN else []
+
+
+__all__ = ["code", "error_markdown", "escaped", "plan_markdown", "problems_markdown", "status_markdown"]

@@ -1,0 +1,78 @@
+"""The command ``upgrade``: what an earlier version of this program wrote into a source tree, as this one has it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.examples import example
+from registry_builder.cli.tree import shown, tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import UsageError
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder upgrade --github",
+        "sealdex-builder upgrade --github --wheel sealdex-0.2.0-py3-none-any.whl"
+        " --wheel sealdex_builder-0.2.0-py3-none-any.whl",
+    )
+)
+@click.option("--github", is_flag=True, help="The workflows, action.yml and what they install.")
+@click.option(
+    "--wheel",
+    "wheels",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A wheel of this version of sealdex or sealdex-builder: the workflows then install these bytes and no others."
+    " Give both.",
+)
+@click.option("--drop-digests", is_flag=True, help="Go on without the digests of an older version's wheels.")
+@click.option("--force", is_flag=True, help="Write edited files as well; what was in them is in git.")
+@output_options
+@click.pass_context
+def upgrade(ctx: click.Context, github: bool, wheels: tuple[Path, ...], drop_digests: bool, force: bool) -> int:
+    """Write the files of `init --github` as this version has them.
+
+    A file that was edited since it was written is left alone, named, and makes the exit code 1.
+    """
+    from importlib.metadata import version  # noqa: PLC0415  # keeps --help fast
+
+    from registry_builder.authoring.github import upgrade_workflows  # noqa: PLC0415  # as above
+    from registry_builder.authoring.github_install import DISTRIBUTIONS, digests_of_wheels  # noqa: PLC0415  # as above
+
+    if not github:
+        raise UsageError("it isn't said what to upgrade", hint="write sealdex-builder upgrade --github")
+    if wheels and drop_digests:
+        raise UsageError("--wheel gives digests and --drop-digests drops them", hint="leave one of them out")
+    out = output_of(ctx)
+    tree = tree_of(ctx)
+    own = version("sealdex-builder")
+    digests = digests_of_wheels(wheels, version=own) if wheels else None
+    done = upgrade_workflows(tree, version=own, digests=digests, drop_digests=drop_digests, force=force)
+    for path in done.written:
+        out.line(f"wrote {shown(path)}")
+    for path in done.edited:
+        out.warn(f"{shown(path)} was edited, or written by a version before 0.2, and is left as it is: see --force")
+    if not done.written and not done.edited:
+        out.line(f"everything is as sealdex-builder {own} has it")
+    for name in DISTRIBUTIONS:
+        if name in done.digests:
+            out.note(f"the workflows install {name} {own} with SHA-256 {done.digests[name]}")
+    if not done.digests:
+        out.note("the workflows install this version without a digest: give both wheels with --wheel FILE")
+    out.result(
+        {
+            "version": own,
+            "written": done.written,
+            "unchanged": done.unchanged,
+            "edited": done.edited,
+            "digests": dict(done.digests),
+        }
+    )
+    return 1 if done.edited else 0
+
+
+__all__ = ["upgrade"]

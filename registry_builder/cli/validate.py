@@ -1,0 +1,133 @@
+"""What ``validate`` shows: problems by file, a count, and whether there was something to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry_builder.cli.options import append, reader_storage
+from registry_builder.source.lint.tree import lint
+from registry_builder.source.load import load_tree
+from registry_builder.source.tree import Problem, Severity, SourceTree
+from sealdex.cli.output import Output
+from sealdex.errors import SealdexError, VerificationError
+from sealdex.model.ids import PluginId
+from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from registry_builder.publication.published_documents import Compared
+
+
+def validate_tree(
+    out: Output,
+    root: Path,
+    plugins: Collection[PluginId],
+    *,
+    offline: bool,
+    by_url: bool = False,
+    summary: Path | None = None,
+    allow_files: Collection[str] = (),
+) -> int:
+    """Lint a tree, or the named plugins of it, show everything and return the exit code."""
+    tree = load_tree(root, only=plugins or None, allow_files=allow_files)
+    compared = {} if offline else _published(out, tree, by_url=by_url)
+    published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
+    problems = sorted({*lint(tree, published=published or None), *_comparisons(compared.values())})
+    waiting = [each for realm in compared.values() for each in realm.waiting]
+    if tree.complete:
+        from registry_builder.site.lint import site_problems  # noqa: PLC0415  # needs Jinja2
+
+        problems = sorted({*problems, *site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    file = ""
+    for problem in problems:
+        if problem.file != file:
+            file = problem.file
+            out.answer(file)
+        place = f"{problem.where}: " if problem.where else ""
+        out.answer(f"  {problem.severity.value}: {place}{problem.message}")
+    releases = sum(len(plugin.releases) for plugin in tree.plugins.values())
+    held = f"{counted(len(tree.plugins), 'plugin')}, {counted(releases, 'release')}"
+    found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
+    out.line(f"{held}: {found}", style="red" if errors else "green")
+    if summary is not None:
+        from registry_builder.cli.markdown import problems_markdown  # noqa: PLC0415  # as below
+
+        append(summary, problems_markdown(problems, len(tree.plugins), releases, waiting))
+    out.result(
+        {
+            "valid": not errors,
+            "plugins": len(tree.plugins),
+            "releases": releases,
+            "errors": len(errors),
+            "warnings": len(problems) - len(errors),
+            "compared_with": sorted(compared),
+            "waiting": [each.document() for each in waiting],
+            "problems": [_document(problem) for problem in problems],
+        }
+    )
+    return 1 if errors else 0
+
+
+def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
+    """Yield what publishing this tree would leave as it is published, and what waits: warnings, as it is no fault."""
+    for realm in compared:
+        for each in realm.older:
+            if each.events:
+                message = (
+                    "lacks events that are published, so publishing leaves the plugin as it is: "
+                    f"{', '.join(map(str, each.events))}; is this an older checkout? git pull"
+                )
+                yield Problem(f"plugins/{each.plugin}/status.json", "", message, Severity.WARNING)
+        for waits in realm.waiting:
+            said = f"waits for {waits.said}; or publish where its keys are"
+            for plugin in waits.plugins:
+                yield Problem(f"plugins/{plugin}", "", said, Severity.WARNING)
+            if not waits.plugins:
+                yield Problem("registry.toml", f"namespaces.{waits.namespace}", said, Severity.WARNING)
+
+
+def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
+    """Tell whether a file of the site is published in one of the realms that were compared."""
+    from registry_builder.publication.site_update import is_stored  # noqa: PLC0415  # rarely needed
+    from registry_builder.storage import open_storage  # noqa: PLC0415  # as above
+
+    try:
+        return any(is_stored(open_storage(tree.config.realms[each].storage, base=tree.root), key) for each in realms)
+    except SealdexError:
+        return False  # a storage that can't be asked
+
+
+def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:
+    """Read what is published, realm by realm; what can't be reached is said and does without."""
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
+    from registry_builder.publication.published_documents import compare  # noqa: PLC0415  # as above
+    from registry_builder.signing.offline_metadata import trust_folder  # noqa: PLC0415  # as above
+
+    found: dict[str, Compared] = {}
+    for realm in tree.config.realms:
+        if not trust_folder(tree.root, realm).is_dir():
+            continue  # without a trust root nothing can have been published
+        try:
+            # expired metadata is still signed: it says what was published, and validate grants no trust
+            place = reader_storage(tree.config, realm, by_url=by_url)
+            found[realm] = compare(open_publisher(tree, realm, storage=place, allow_expired=True))
+        except VerificationError:
+            raise
+        except SealdexError as error:  # the other realms are still wanted
+            out.warn(f"realm {realm} is not compared with what is published: {error.message}")
+    return found
+
+
+def _document(problem: Problem) -> dict[str, str]:
+    return {
+        "file": problem.file,
+        "where": problem.where,
+        "severity": problem.severity.value,
+        "message": problem.message,
+    }
+
+
+__all__ = ["validate_tree"]

@@ -1,0 +1,1 @@
+"""Looking after a registry that is published: status, audit, clearing up, checks, and recovery after a theft."""

@@ -1,0 +1,127 @@
+"""Accounts for every file of a published tree: verified, reached, superseded, left behind, or an unsigned page.
+
+metadata/ targets/ plugins/     what signatures reach, and what they reached once
+everything else                 pages: rewritten by each publish, vouched for by nobody
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from registry_builder.baseline.state import PublishedState
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.reachability import Reached, artifact_problem, walk
+from registry_builder.signing.metadata import TargetPin
+from registry_builder.storage import Storage
+from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.listing import Listed, inventory_of
+
+SIGNED_FOLDERS = ("metadata/", "targets/", "plugins/")
+_VERSIONED = re.compile(r"metadata/(?P<version>[0-9]+)\.(?P<role>.+)\.json")
+
+
+@dataclass(frozen=True)
+class Unreached:
+    """A file that nothing reaches now, and what it is."""
+
+    file: Listed
+    kind: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is published of a realm, accounted for.
+
+    Attributes:
+        timestamp: version of the timestamp that it was read by.
+        files, size: how many files there are, and their bytes.
+        reached: how many of them signatures reach, and as many were compared with what was signed.
+        hashed: how many artifacts were read and hashed; of the others only presence and size are known.
+        pages: how many belong to the site or are unsigned otherwise.
+        problems: key and what is wrong; with any, the tree isn't what was signed.
+        unreached: what nothing reaches, which does no harm.
+    """
+
+    realm: str
+    storage: str
+    timestamp: int
+    files: int
+    size: int
+    reached: int
+    hashed: int
+    pages: int
+    problems: tuple[tuple[str, str], ...]
+    unreached: tuple[Unreached, ...]
+
+
+def audit(publisher: Publisher, *, artifacts: bool = False) -> Audit:
+    """Walk a published tree from the root, verify every document, and account for every other file.
+
+    Args:
+        publisher: see `open_publisher`; nothing is signed or written.
+        artifacts: read and hash every artifact too.
+
+    Raises:
+        NotFoundError: nothing is published.
+        VerificationError: the metadata that everything hangs from isn't what the trust root vouches for.
+        UnavailableError: the storage doesn't answer.
+    """
+    inventory = inventory_of(publisher.storage)
+    with publisher.reader(publisher.clock()) as reader:
+        state, reached = walk(publisher, reader)
+    there = {listed.key: listed for listed in inventory.listed()}
+    problems = {**dict(_by_size(reached, there)), **dict(reached.problems)}
+    large = {k: p for k, p in reached.pins.items() if artifacts and k.startswith("plugins/") and k not in problems}
+    if large:
+        problems |= _by_digest(publisher.storage, large, publisher.workers)
+    unreached = [Unreached(f, kind_of(f.key, state)) for k, f in sorted(there.items()) if _is_unreached(k, reached)]
+    return Audit(
+        realm=publisher.realm,
+        storage=publisher.storage.description,
+        timestamp=state.timestamp.version,
+        files=len(there),
+        size=sum(listed.size for listed in there.values()),
+        reached=sum(key in reached for key in there),
+        hashed=len(large),
+        pages=sum(not key.startswith(SIGNED_FOLDERS) for key in there),
+        problems=tuple(sorted(problems.items())),
+        unreached=tuple(unreached),
+    )
+
+
+def _is_unreached(key: str, reached: Reached) -> bool:
+    return key.startswith(SIGNED_FOLDERS) and key not in reached and key != BUNDLE_KEY
+
+
+def _by_size(reached: Reached, there: Mapping[str, Listed]) -> Iterable[tuple[str, str]]:
+    for key, pin in reached.pins.items():
+        listed = there.get(key)
+        if listed is None:
+            yield key, "it is missing, but signed metadata names it"
+        elif listed.size != pin.size and not key.startswith("targets/"):  # stored gzipped, maybe; and read by now
+            yield key, f"signed are {pin.size} bytes, found are {listed.size}"
+
+
+def _by_digest(storage: Storage, pins: Mapping[str, TargetPin], workers: int) -> dict[str, str]:
+    with ThreadPoolExecutor(workers) as pool:
+        found = pool.map(lambda key: (key, artifact_problem(storage, key, pins[key])), pins)
+        return {key: problem for key, problem in found if problem is not None}
+
+
+def kind_of(key: str, state: PublishedState) -> str:
+    """Say what a file is that nothing reaches."""
+    named = _VERSIONED.fullmatch(key)
+    if named is not None:
+        current = {**state.versions, "snapshot": state.snapshot.version, "root": state.root_version}.get(named["role"])
+        if current is not None and int(named["version"]) < current:
+            return "superseded metadata"
+        return "metadata that a publish left behind"
+    if key.startswith("targets/"):
+        return "superseded document, or one that a publish left behind"
+    return "no metadata" if key.startswith("metadata/") else "file that a publish left behind"
+
+
+__all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit", "kind_of"]

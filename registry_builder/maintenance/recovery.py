@@ -1,0 +1,325 @@
+"""Publishing anew from the source tree, on top of a storage that a thief wrote to with stolen online keys.
+
+A publish builds on what is published, and a thief's releases would stay. Here nothing of it is built on: every online
+role is signed anew from the source tree, with the keys of its newest root. What stands in the storage is only compared,
+so that people see what the thief changed, and stepped over: version numbers go on above it, as far as they are sane.
+What a claimed namespace's own keys signed stays, since the thief hasn't got those.
+
+Clients recover by themselves, those that took the thief's versions as well: python-tuf drops the timestamp and snapshot
+it has once another root names other keys for them (TUF specification 5.3.11, recovery from fast-forward attacks). So
+the keys must have been rotated by a ceremony before, and `recover` looks whether they were.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from registry_builder.baseline.diff import Sources, Survey, plugin_change, survey
+from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile, TargetRole
+from registry_builder.compile.index import Ingestion
+from registry_builder.maintenance.untrusted_state import (
+    HIGHEST_VERSION,
+    pins_of,
+    plugin_differences,
+    read_remains,
+    versions_seen,
+)
+from registry_builder.publication.checks import check_attachments
+from registry_builder.publication.commit import Committed
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.ingest import ingest
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.publish import changed_release, retry_races, versions_after
+from registry_builder.publication.site_update import Published, put_site
+from registry_builder.publication.uploads import (
+    FileListSource,
+    TreeFile,
+    Upload,
+    attachment_files,
+    index_files,
+    readme_files,
+    release_files,
+)
+from registry_builder.signing.metadata import bin_bits, bin_names, claim_role, claims_of
+from registry_builder.source.realms import check_leaks, plugins_of
+from registry_builder.source.tree import Severity
+from registry_builder.storage import Body, headers_for
+from registry_builder.storage.overwriting import MendingStorage
+from sealdex.errors import ConfigError, SealdexError
+from sealdex.model.index import index_target
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_RELEASE_FILES = ":(glob)plugins/*/*/releases/*"
+_GIT_SECONDS = 120
+
+
+@dataclass
+class RecoveryResult:
+    """What `recover` found and did.
+
+    Attributes:
+        plan: what it wrote, or would write.
+        differences: how what stood in the storage differs from the source tree, a line each.
+        moved: role to the version last seen from this machine and the one that stood there, where they differ.
+        unreadable: files that the metadata there names and that are missing or damaged.
+        edited: release files that were changed or removed after they were committed, which nobody should do.
+        still_counts: roles whose keys signed what stood there and still count.
+        unchecked: artifacts whose file isn't here, so that they were left as they are.
+        replaced: keys of files that had other bytes.
+        versions: of ``timestamp``, ``snapshot`` and ``targets`` after it; empty when nothing was written.
+        warnings: what the user should know although it is done.
+    """
+
+    plan: PublishPlan
+    differences: list[str] = field(default_factory=list)
+    moved: dict[str, tuple[int, int]] = field(default_factory=dict)
+    unreadable: list[str] = field(default_factory=list)
+    edited: list[str] = field(default_factory=list)
+    still_counts: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
+    replaced: list[str] = field(default_factory=list)
+    versions: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def committed(self) -> bool:
+        """Whether anything was written."""
+        return bool(self.versions)
+
+
+def recover(publisher: Publisher, *, apply: bool, not_stolen: Collection[str] = ()) -> RecoveryResult:
+    """Publish a realm anew from the source tree, or say what that would change.
+
+    Args:
+        publisher: see `open_publisher`; its tree is complete.
+        apply: whether to write.
+        not_stolen: roles whose keys may go on although they signed what stands there: ``timestamp``, ``snapshot``,
+            ``packages``, ``catalog``. All of them for a store that was damaged without any key.
+
+    Raises:
+        ConfigError: the tree has errors or isn't whole, or keys that signed what is there still count; nothing was
+            written.
+        ReleaseChangedError: a release that a claimed namespace's team signed was changed in the tree.
+        SealdexError: a claimed namespace's own signature is needed and missing; nothing was written.
+        UnavailableError: the storage doesn't answer.
+    """
+    _check_tree(publisher)
+    result, _ = retry_races(lambda: _Attempt(publisher).run(apply=apply, not_stolen=not_stolen))
+    return result
+
+
+def _check_tree(publisher: Publisher) -> None:
+    tree = publisher.tree
+    errors = [problem for problem in tree.problems if problem.severity is Severity.ERROR]
+    if errors or not tree.complete:
+        raise ConfigError(
+            f"the source tree isn't whole: {errors[0] if errors else 'only some plugins were loaded'}",
+            subject=str(tree.root),
+            untouched="nothing was written",
+            hint="what the tree doesn't have would not be published any more; sealdex-builder validate shows the rest",
+        )
+
+
+class _Attempt:
+    def __init__(self, publisher: Publisher) -> None:
+        self._now = publisher.clock()
+        self._seen = publisher.memory.load() if publisher.memory is not None else None
+        self._remains = read_remains(publisher, self._seen)
+        self._claims = {
+            f"metadata/{claim.version}.{role}.json": claim.data
+            for namespace, role in claims_of(publisher.trust.targets_role).items()
+            if (claim := self._remains.claims.get(namespace)) is not None
+        }
+        own = {f"metadata/{version}.root.json" for version in publisher.trust.roots}
+        own |= {f"metadata/{version}.targets.json" for version in publisher.trust.targets}
+        self._storage = MendingStorage(publisher.storage, {*own, *self._claims})
+        self._publisher = replace(publisher, storage=self._storage)
+
+    def run(self, *, apply: bool, not_stolen: Collection[str]) -> RecoveryResult:
+        publisher = self._publisher
+        plugins = plugins_of(publisher.tree, publisher.realm, None)
+        check_leaks(publisher.tree, publisher.realm, list(plugins.values()))
+        ingestion = Ingestion(enabled=publisher.tree.config.registry.ingest)
+        sources = Sources(plugins, is_complete=True, ingestion=ingestion)
+        with publisher.reader(self._now) as reader:
+            state = self._state(len(plugins))
+            reader.adopt(state)
+            found, plan = self._plan(sources, state, reader)
+            result = self._compared(sources, plan)
+            if not apply:
+                return result
+            self._check_keys(not_stolen)
+            if plan.ingest:
+                config = publisher.tree.config.registry
+                sizes = ingest(
+                    plan.ingest,
+                    self._storage,
+                    max_bytes=config.max_artifact_size,
+                    workers=publisher.workers,
+                    notice=publisher.notice,
+                )
+                sources = sources.with_sizes(sizes)
+                found, plan = self._plan(sources, state, reader)
+            result.plan = plan
+            result.unchecked = _absent(plan.artifacts)
+            committed = self._commit(_with_files_here(plan), state)
+            result.versions = versions_after(state, committed)
+            result.replaced = sorted(self._storage.replaced)
+            result.warnings += map(str, plan.waiting)
+            try:
+                publisher.put_bundle(None, committed)
+                snapshot = committed.versions["snapshot"]
+                put_site(publisher, Published(sources, found, plan, state, reader, snapshot, self._now, anew=True))
+            except SealdexError as error:  # past the commit point; the next publish repairs it, and nothing trusts it
+                result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
+        return result
+
+    # --- what is there ------------------------------------------------------------------------------------------------
+
+    def _state(self, plugins: int) -> PublishedState:
+        """Return a state to publish on that believes nothing but what the teams of claimed namespaces signed."""
+        trust, remains = self._publisher.trust, self._remains
+        bits = max(bin_bits(plugins), self._publisher.min_bits)
+        seen = versions_seen(self._seen)
+
+        def floor(role: str) -> int:
+            return max(remains.versions.get(role, 0), seen.get(role, 0))
+
+        claims = {
+            namespace: TargetRole(claim.version, claim.role.expires, pins_of(claim.role))
+            for namespace, claim in remains.claims.items()
+        }
+        versions = {role: floor(role) for role in ("packages", "catalog", *bin_names(bits))}
+        if "snapshot" in remains.still_counts:
+            # clients keep the snapshot that they have, and one that drops a name is none to them
+            versions |= {role: floor(role) for role in remains.versions if role not in {"snapshot", "timestamp"}}
+        versions |= {claim_role(namespace): claim.version for namespace, claim in claims.items()}
+        return PublishedState(
+            etag=remains.etag,
+            root_version=remains.published_root or min(trust.roots),
+            timestamp=RoleFile(floor("timestamp"), _LONG_AGO, b""),
+            snapshot=RoleFile(floor("snapshot"), _LONG_AGO, b""),
+            versions=versions,
+            targets=RoleFile(0, _LONG_AGO, b""),
+            targets_role=trust.targets_role,
+            packages=RoleFile(floor("packages"), _LONG_AGO, b""),
+            packages_role=trust.targets_role,  # delegates to no bins, so every one is signed anew
+            bits=bits,
+            catalog=TargetRole(floor("catalog"), _LONG_AGO, {}),
+            bins={name: TargetRole(floor(name), _LONG_AGO, {}) for name in bin_names(bits)},
+            claims=claims,
+        )
+
+    def _compared(self, sources: Sources, plan: PublishPlan) -> RecoveryResult:
+        remains, seen = self._remains, versions_seen(self._seen)
+        there = {**remains.versions, **dict.fromkeys(remains.beyond, HIGHEST_VERSION)}
+        edited = edited_releases(self._publisher.tree.root)
+        result = RecoveryResult(
+            plan,
+            differences=list(plugin_differences(remains, sources, self._publisher.storage)),
+            moved={role: (seen[role], there[role]) for role in seen if there.get(role, seen[role]) != seen[role]},
+            unreadable=sorted(remains.unreadable),
+            edited=edited or [],
+            still_counts=sorted(remains.still_counts),
+            unchecked=_absent(plan.artifacts),
+        )
+        if edited is None:
+            result.warnings.append(
+                "the source tree is in no git repository, so whether its releases are as they were committed is unknown"
+            )
+        return result
+
+    def _check_keys(self, not_stolen: Collection[str]) -> None:
+        counting = sorted(set(self._remains.still_counts) - set(not_stolen))
+        if counting:
+            raise ConfigError(
+                f"the keys that signed {', '.join(counting)} as it stands there still count",
+                subject=self._publisher.storage.description,
+                untouched="nothing was written",
+                hint="were they stolen, name others in a ceremony first (keys/README.md); were they not: "
+                + " ".join(f"--not-stolen {role}" for role in counting),
+            )
+
+    # --- what is to be there ------------------------------------------------------------------------------------------
+
+    def _plan(self, sources: Sources, state: PublishedState, reader: PublishedReader) -> tuple[Survey, PublishPlan]:
+        publisher = self._publisher
+        found = survey(sources, state, reader)
+        publisher.with_usable_trust(state, found, self._now)  # raises where a claim's signature is missing
+        plan = publisher.plan(state, found, sources.ingestion, self._now)
+        if plan.violations:
+            raise changed_release(plan)
+        # what is as its team signed it needs no signature, but its files may be gone
+        signed = [
+            plugin_change(source, sources.compile(plugin, None), None)
+            for plugin, source in sources.plugins.items()
+            if plugin.namespace in state.claims and sources.own(plugin)[0] == state.pin(index_target(plugin))
+        ]
+        manifests, artifacts, to_copy = release_files(signed, publisher.tree.root, sources.ingestion)
+        plan = replace(
+            plan,
+            manifests=(*plan.manifests, *manifests),
+            artifacts=(*plan.artifacts, *artifacts),
+            ingest=(*plan.ingest, *to_copy),
+            readmes=(*plan.readmes, *readme_files(signed)),
+            attachments=(*plan.attachments, *attachment_files(signed)),
+            indexes=(*plan.indexes, *index_files(signed)),
+        )
+        check_attachments(publisher.tree, plan)
+        return publisher.decide_claims(state, found, self._now).found, plan
+
+    def _commit(self, plan: PublishPlan, state: PublishedState) -> Committed:
+        first = min(self._publisher.trust.roots)
+        known = {f"metadata/{first}.root.json": self._publisher.trust.roots[first], **self._claims}
+        for key, data in known.items():
+            self._storage.put_new(key, Body.of_bytes(data, headers_for(key)))
+        return self._publisher.commit(plan, state, self._now)
+
+
+def _absent(uploads: Iterable[Upload]) -> list[str]:
+    return sorted(upload.key for upload in uploads if not _is_here(upload))
+
+
+def _with_files_here(plan: PublishPlan) -> PublishPlan:
+    return replace(plan, artifacts=tuple(filter(_is_here, plan.artifacts)))
+
+
+def _is_here(upload: Upload) -> bool:
+    content = upload.content
+    file = content.archive if isinstance(content, FileListSource) else content
+    return not isinstance(file, TreeFile) or file.path.exists()
+
+
+def edited_releases(tree: Path) -> list[str] | None:
+    """Return the release files that were changed or removed after they were committed; None where git can't tell.
+
+    A thief who could commit could put bad digests into the source tree as well; releases never change, so git shows it.
+    """
+    commands = (
+        ["log", "--format=", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
+        ["diff", "HEAD", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],
+    )
+    found: set[str] = set()
+    for command in commands:
+        try:
+            done = subprocess.run(
+                ["git", *command, "--", _RELEASE_FILES],
+                cwd=tree,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_GIT_SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        if done.returncode != 0:
+            return None
+        found.update(filter(None, done.stdout.splitlines()))
+    return sorted(found)
+
+
+__all__ = ["RecoveryResult", "edited_releases", "recover"]

@@ -1,0 +1,203 @@
+"""What is published of a realm: versions, expiries, thresholds, and which keys can sign on this machine.
+
+Read with the same verification as a publish, but with expired metadata accepted: to say that it has expired is the
+point.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from tuf.api.metadata import Role
+
+from registry_builder.baseline.state import EXPIRED_HINT, PublishedState
+from registry_builder.publication.context import Publisher
+from registry_builder.signing.metadata import (
+    CLAIM_PREFIX,
+    DUE,
+    EXPIRED,
+    bin_names,
+    claims_of,
+    is_due,
+    role_section,
+)
+from registry_builder.signing.signers import Keyring
+from registry_builder.source.config import OFFLINE_ROLES
+
+
+@dataclass(frozen=True)
+class KeyStatus:
+    """A key of a role: whether it can sign here, and if not (or not at once), why."""
+
+    name: str
+    keyid: str
+    here: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class RoleStatus:
+    """A role as it is published, or as it stands in trust/ when that isn't published yet.
+
+    Attributes:
+        role: its name; ``bins`` stands for all of them together.
+        version: None for ``bins``, and for a role that isn't published.
+        expires: the earliest of them for ``bins``.
+        due: whether it is within its signing window, or past it.
+        threshold: how many keys must sign.
+        keys: those that may, as the metadata says that delegates to it.
+        count: how many files: the number of bins, else 1.
+        expired: whether readers refuse it by now.
+    """
+
+    role: str
+    version: int | None
+    expires: datetime | None
+    due: bool
+    threshold: int
+    keys: tuple[KeyStatus, ...]
+    count: int = 1
+    expired: bool = False
+
+    @property
+    def when(self) -> str:
+        """What is the matter with its expiry, for people; empty while nothing is."""
+        return EXPIRED if self.expired else DUE if self.due else ""
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether enough of its keys are here."""
+        return sum(key.here for key in self.keys) >= self.threshold
+
+
+@dataclass(frozen=True)
+class RealmStatus:
+    """All of it, for one realm.
+
+    Attributes:
+        first_root, newest_root: version and SHA-256 of the oldest and newest root in the source tree.
+        published_root: version of the newest root that is published; None when nothing is.
+        plugins: how many are published.
+        notes: what a person should know.
+    """
+
+    realm: str
+    storage: str
+    is_published: bool
+    first_root: tuple[int, str]
+    newest_root: tuple[int, str]
+    published_root: int | None
+    plugins: int
+    roles: tuple[RoleStatus, ...]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def needs_signing(self) -> bool:
+        """Whether some role is within its signing window."""
+        return any(role.due for role in self.roles)
+
+    @property
+    def expired(self) -> tuple[RoleStatus, ...]:
+        """The roles that have expired: until they are signed again, readers refuse what is published."""
+        return tuple(role for role in self.roles if role.expired)
+
+    @property
+    def expired_text(self) -> str:
+        """What has expired and what helps, for people; empty while nothing has."""
+        if not self.expired:
+            return ""
+        since = ", ".join(f"{role.role} on {role.expires:%Y-%m-%d}" for role in self.expired)
+        names = [role.role for role in self.expired]
+        helps = [
+            f"sealdex-builder namespace sign {name.removeprefix(CLAIM_PREFIX)}"
+            for name in names
+            if name.startswith(CLAIM_PREFIX)
+        ]
+        if set(OFFLINE_ROLES).intersection(names):
+            helps.append("sealdex-builder ceremony start NAME --due")
+        # what people must sign comes first: until then, nothing revives the rest
+        help_text = f"who holds their keys begins with: {', '.join(helps)}" if helps else EXPIRED_HINT
+        return f"expired: {since}; readers refuse what is published until it is signed again. {help_text}"
+
+
+def realm_status(publisher: Publisher) -> RealmStatus:
+    """Read and verify a realm and say how it stands; ``publisher`` should allow expired metadata.
+
+    Raises:
+        VerificationError: what is published isn't what the trust root vouches for.
+        UnavailableError: the storage doesn't answer.
+    """
+    now = publisher.clock()
+    with publisher.reader(now) as reader:
+        state = reader.open()
+        if state is not None:
+            reader.load_bins(bin_names(state.bits))
+    trust = publisher.trust
+    roles = _roles(publisher, state, now)
+    notes = []
+    if state is not None and state.root_version < max(trust.roots):
+        notes.append(f"root {max(trust.roots)} of the source tree is not published yet: sealdex-builder publish")
+    if all(role.can_sign for role in roles if role.role in OFFLINE_ROLES):
+        notes.append(
+            "root and targets can be signed on this machine alone: right for development; elsewhere their keys "
+            "belong to different people"
+        )
+    return RealmStatus(
+        realm=publisher.realm,
+        storage=publisher.storage.description,
+        is_published=state is not None,
+        first_root=(min(trust.roots), trust.first_fingerprint),
+        newest_root=(max(trust.roots), trust.newest_fingerprint),
+        published_root=state.root_version if state else None,
+        plugins=sum(1 for _ in state.pins()) if state else 0,
+        roles=roles,
+        notes=notes,
+    )
+
+
+def _roles(publisher: Publisher, state: PublishedState | None, now: datetime) -> tuple[RoleStatus, ...]:
+    config, trust, keyring = publisher.tree.config, publisher.trust, publisher.keyring
+
+    def status(name: str, role: Role, version: int | None, expires: datetime | None, count: int = 1) -> RoleStatus:
+        section = role_section(config, name)
+        due = expires is not None and is_due(expires, section, now)
+        expired = expires is not None and expires <= now
+        return RoleStatus(name, version, expires, due, role.threshold, _keys(role, keyring), count, expired)
+
+    root, targets = trust.root, trust.targets_role
+    found = [
+        status("root", root.roles["root"], root.version, root.expires),
+        status("targets", root.roles["targets"], targets.version, targets.expires),
+    ]
+    delegated = {name: targets.get_delegated_role(name) for name in ("packages", "catalog")}
+    for namespace, name in claims_of(targets).items():
+        claim = state.claims.get(namespace) if state is not None else None
+        version, expires = (claim.version, claim.expires) if claim is not None else (None, None)
+        found.append(status(name, targets.get_delegated_role(name), version, expires))
+    if state is None:
+        found += [status(name, role, None, None) for name, role in delegated.items()]
+        found += [status(name, root.roles[name], None, None) for name in ("snapshot", "timestamp")]
+        return tuple(found)
+    bins = state.packages_role.get_delegated_role(next(iter(state.bins)))
+    first = min(role.expires for role in state.bins.values())
+    found += [
+        status("packages", delegated["packages"], state.packages.version, state.packages.expires),
+        status("bins", bins, None, first, len(state.bins)),
+        status("catalog", delegated["catalog"], state.catalog.version, state.catalog.expires),
+        status("snapshot", root.roles["snapshot"], state.snapshot.version, state.snapshot.expires),
+        status("timestamp", root.roles["timestamp"], state.timestamp.version, state.timestamp.expires),
+    ]
+    return tuple(found)
+
+
+def _keys(role: Role, keyring: Keyring) -> tuple[KeyStatus, ...]:
+    found = []
+    for keyid in role.keyids:
+        name = keyring.name_of(keyid)
+        if name is None:
+            found.append(KeyStatus("?", keyid, here=False, reason="it is not in registry.toml"))
+        else:
+            reach = keyring.reach(name)
+            found.append(KeyStatus(name, keyid, reach.here, reach.reason))
+    return tuple(found)

@@ -1,0 +1,357 @@
+"""Publishing as a whole: read and verify, survey, plan, write, commit; and once more when another was faster.
+
+`publish` is what programs call; the command line is a thin layer over it. It asks nobody anything unless given a
+prompt, and the same call again is a success that writes nothing.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import TypeVar
+
+from registry_builder.baseline.diff import Sources, Survey, survey
+from registry_builder.baseline.documents import TamperedError
+from registry_builder.baseline.fetcher import TIMESTAMP_KEY
+from registry_builder.baseline.state import PublishedReader, PublishedState
+from registry_builder.compile.index import Ingestion
+from registry_builder.compile.removed_events import EventsRemovedError
+from registry_builder.publication.cdn import invalidate
+from registry_builder.publication.checks import check_attachments, check_documents, check_new_releases, check_readmes
+from registry_builder.publication.commit import Committed, Earlier
+from registry_builder.publication.context import Publisher, open_publisher
+from registry_builder.publication.github_pages import on_live_state
+from registry_builder.publication.ingest import ingest
+from registry_builder.publication.plan import IngestedArtifact, PublishPlan
+from registry_builder.publication.planned_files import PlannedFile, planned_files
+from registry_builder.publication.site_update import Published, put_site
+from registry_builder.source.realms import check_leaks, plugins_of
+from registry_builder.storage import LostRaceError, Storage
+from registry_builder.storage.recorder import Recorder
+from sealdex.errors import NotFoundError, SealdexError, UsageError
+from sealdex.model.ids import PluginId
+from sealdex.model.index import index_target
+
+_R = TypeVar("_R")
+
+_RACES = 60  # of twenty publishers that start at once the last has lost nineteen times, if all goes as badly as it can
+
+
+class ReleaseChangedError(SealdexError):
+    """A release that is published was changed in the source tree."""
+
+    code = "release-changed"
+
+
+class NotAllPublishedError(EventsRemovedError):
+    """Plugins lack events that are published already; they stay as they are published.
+
+    Args:
+        results: what was done, a realm each: everything else was published.
+        dry_run: whether nothing was to be written.
+
+    Attributes:
+        results: the same.
+    """
+
+    def __init__(self, results: Sequence[PublishResult], *, dry_run: bool = False) -> None:
+        held = [each for result in results for each in result.plan.older if each.plugin in result.plan.held]
+        names = ", ".join(str(each.plugin) for each in held)
+        stays = f"{names} {'is' if len(held) == 1 else 'are'} published as before; the rest of the tree is published"
+        super().__init__(held, untouched="nothing was written" if dry_run else stays, command="sealdex-builder publish")
+        self.results = list(results)
+
+
+@dataclass
+class PublishResult:
+    """What a publish did.
+
+    Attributes:
+        plan: what it wrote, or would write.
+        committed: whether anything was written.
+        versions: of ``timestamp``, ``snapshot`` and ``targets`` after it.
+        attempts: 1, and one more for each race that was lost.
+        requests: requests to the storage by verb; with a dry run reads only.
+        bytes_put: bytes of bodies that were stored.
+        pages: keys of the site's pages that were written, or would be.
+        files: every file that was written, or would be, in that order, pages and their assets too.
+        invalidated: paths that CloudFront was told to forget.
+        warnings: what the user should know although it is done.
+    """
+
+    plan: PublishPlan
+    committed: bool = False
+    versions: dict[str, int] = field(default_factory=dict)
+    attempts: int = 1
+    requests: Counter[str] = field(default_factory=Counter)
+    bytes_put: int = 0
+    pages: list[str] = field(default_factory=list)
+    files: list[PlannedFile] = field(default_factory=list)
+    invalidated: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+def publish(
+    publisher: Publisher,
+    *,
+    only: Collection[PluginId] | None = None,
+    dry_run: bool = False,
+    accept_removed: Collection[PluginId] = (),
+    first_publish: bool = False,
+) -> PublishResult:
+    """Publish a realm of a source tree.
+
+    Args:
+        publisher: see `open_publisher`.
+        only: publish just these plugins; what it costs then doesn't depend on how many others there are.
+        dry_run: plan, and write nothing.
+        accept_removed: plugins that are published although they lack events that are published already.
+        first_publish: for a realm on GitHub Pages: a person says that nothing was ever deployed.
+
+    Raises:
+        NotFoundError: one of ``only`` or ``accept_removed`` isn't in the tree; nothing was written.
+        NotAllPublishedError: plugins lack events that are published already. They stay as they are published, and all
+            others were published; its ``results`` say what was done. A dry run says it in the plan instead.
+        ReleaseChangedError: a published release was changed; nothing was written.
+        InvalidReleasesError: a new release has errors; nothing was written.
+        VerificationError: the published state isn't what the trust root vouches for; nothing was written.
+        ObjectConflictError, FileChangedError: a file to be published isn't what it must be; nothing was committed.
+        LostRaceError: others were faster so many times that it was given up; nothing was committed.
+        UnavailableError: the storage doesn't answer.
+    """
+    tree, config = publisher.tree, publisher.tree.config
+    if only is not None and config.realms[publisher.realm].is_pages:
+        raise UsageError(
+            "a deployment to GitHub Pages replaces everything, so everything is published at once",
+            untouched="nothing was written",
+            hint="leave --only out",
+        )
+    plugins = plugins_of(tree, publisher.realm, only)
+    check_leaks(tree, publisher.realm, list(plugins.values()))
+    sources = Sources(
+        plugins,
+        is_complete=tree.complete and only is None,
+        ingestion=Ingestion(enabled=config.registry.ingest),
+    )
+    unknown = [str(plugin) for plugin in accept_removed if plugin not in tree.plugins]
+    if unknown:
+        raise NotFoundError(
+            f"{', '.join(unknown)} is not among the plugins that are to be published",
+            subject=unknown[0],
+            untouched="nothing was published",
+            hint="name plugins of the source tree with --accept-removed, and those of --only where that is given",
+        )
+    publisher = on_live_state(publisher, first_publish=first_publish, dry_run=dry_run)
+    before = Counter(publisher.storage.requests), publisher.storage.bytes_put
+    job = _Job(publisher, sources, dry_run=dry_run, accept_removed=accept_removed)
+    try:
+        result, attempts = retry_races(job.attempt)
+    except TamperedError as error:
+        from registry_builder.publication.tamper_report import explain  # noqa: PLC0415  # rarely needed
+
+        explain(error, publisher, sources)
+        raise
+    result.attempts = attempts
+    result.requests, result.bytes_put = spent(publisher.storage, before)
+    lacking = {each.plugin for each in result.plan.older if each.events}
+    result.warnings += [
+        f"--accept-removed {plugin} was not needed, and would let an older checkout take back what comes: leave it out"
+        for plugin in sorted({*accept_removed} & {*plugins} - lacking)
+    ]
+    if result.plan.held and not dry_run:
+        raise NotAllPublishedError([result])
+    return result
+
+
+def retry_races(attempt: Callable[[], _R]) -> tuple[_R, int]:
+    """Call ``attempt`` until it isn't beaten by another publisher; return what it returns and how often it ran.
+
+    Raises:
+        LostRaceError: the last of `_RACES` attempts was beaten too.
+    """
+    number = 1
+    while True:
+        try:
+            return attempt(), number
+        except LostRaceError:
+            if number == _RACES:
+                raise
+        time.sleep(random.uniform(0, min(2.0, 0.02 * 1.5**number)))  # noqa: S311  # jitter, no secret
+        number += 1
+
+
+def spent(storage: Storage, before: tuple[Counter[str], int]) -> tuple[Counter[str], int]:
+    """Return requests and bytes that a storage counted since ``before``, its two counts at that time."""
+    return Counter(storage.requests) - before[0], storage.bytes_put - before[1]
+
+
+class _Job:
+    """One publish over all its attempts, and what needn't be done again in the next one."""
+
+    def __init__(
+        self, publisher: Publisher, sources: Sources, *, dry_run: bool, accept_removed: Collection[PluginId]
+    ) -> None:
+        self._publisher = publisher
+        self._sources = sources
+        self._dry_run = dry_run
+        self._accept_removed = accept_removed
+        self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
+        self._checked: set[tuple[PluginId, str]] = set()
+        self._earlier = Earlier()
+
+    def attempt(self) -> PublishResult:
+        """Publish on top of the state as it is now."""
+        publisher, now = self._publisher, self._publisher.clock()
+        with self._publisher.reader(now) as reader:
+            state = reader.open(next((index_target(plugin) for plugin in self._sources.plugins), "index/-/0"))
+            publisher, found, plan = self._plan(state, reader, now)
+            if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
+                self._ingest(to_copy)
+                publisher, found, plan = self._plan(state, reader, now)
+            result = PublishResult(plan)
+            if self._dry_run:
+                _foresee(publisher, reader, self._sources, plan, state, found, now, result)
+            else:
+                _finish(publisher, reader, self._sources, plan, state, found, now, result, self._earlier)
+        return result
+
+    def _plan(
+        self, state: PublishedState | None, reader: PublishedReader, now: datetime
+    ) -> tuple[Publisher, Survey, PublishPlan]:
+        found = survey(self._sources, state, reader)
+        # on every state that is published onto: whoever won a race may have published an event meanwhile
+        held = tuple(each.plugin for each in found.older if each.events and each.plugin not in self._accept_removed)
+        found = found.without(held)
+        publisher, blocked_by = self._publisher.with_usable_trust(state, found, now)
+        plan = publisher.plan(state, found, self._sources.ingestion, now)
+        plan = replace(plan, waiting=(*plan.waiting, *blocked_by), held=held)
+        if plan.violations:
+            raise changed_release(plan)
+        if publisher.validate and not self._checked.issuperset(plan.new_releases):
+            check_new_releases(publisher.tree, plan)
+            self._checked.update(plan.new_releases)
+        if publisher.validate:
+            check_attachments(publisher.tree, plan)
+            check_readmes(publisher.tree, plan)
+            check_documents(publisher.tree, found.changes)
+        return publisher, publisher.decide_claims(state, found, now).found, plan
+
+    def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
+        """Copy artifacts into the store, after which their sizes are known."""
+        publisher = self._publisher
+        max_bytes = publisher.tree.config.registry.max_artifact_size
+        sizes = ingest(
+            artifacts, publisher.storage, max_bytes=max_bytes, workers=publisher.workers, notice=publisher.notice
+        )
+        self._copied |= {artifact.key for artifact in artifacts}
+        self._sources = self._sources.with_sizes({**self._sources.ingestion.sizes, **sizes})
+
+
+def _finish(
+    publisher: Publisher,
+    reader: PublishedReader,
+    sources: Sources,
+    plan: PublishPlan,
+    state: PublishedState | None,
+    found: Survey,
+    now: datetime,
+    result: PublishResult,
+    earlier: Earlier,
+) -> None:
+    committed: Committed | None = None
+    if not plan.is_empty:
+        committed = publisher.commit(plan, state, now, earlier)
+        result.committed = True
+        result.warnings += [
+            f"{key} was left behind by a publish that didn't finish, or belongs to one that goes on; it was skipped"
+            for key in committed.skipped
+        ]
+    elif state is not None:
+        publisher.remember(state.timestamp.version, state.timestamp.data, state.snapshot.data)
+    result.versions = versions_after(state, committed)
+    result.warnings += _plan_warnings(plan)
+    mutable = Recorder(publisher.storage, write=True)
+    publisher = replace(publisher, storage=mutable)
+    # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
+    try:
+        publisher.put_bundle(state, committed)
+        if publisher.site:
+            published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
+            result.pages = put_site(publisher, published).written
+    except SealdexError as error:
+        result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
+    result.files = planned_files(plan, committed.versions if committed else {}, mutable.files)
+    replaced = {key: sha256 for key, (_, sha256) in mutable.files.items()}
+    if committed is not None:
+        replaced[TIMESTAMP_KEY] = str(committed.versions["timestamp"])
+    result.invalidated, problem = invalidate(publisher, replaced)
+    result.warnings += [problem] if problem else []
+
+
+def _foresee(
+    publisher: Publisher,
+    reader: PublishedReader,
+    sources: Sources,
+    plan: PublishPlan,
+    state: PublishedState | None,
+    found: Survey,
+    now: datetime,
+    result: PublishResult,
+) -> None:
+    """Find out which pages a publish would write; what is there is read and compared."""
+    result.warnings += _plan_warnings(plan)
+    mutable = Recorder(publisher.storage, write=False)
+    publisher = replace(publisher, storage=mutable)
+    before = {} if state is None else {**state.versions, **versions_after(state, None)}
+    try:
+        if plan.is_empty:
+            publisher.put_bundle(state, None)
+        if publisher.site:
+            snapshot = before.get("snapshot", 0) + ("snapshot" in plan.reasons)
+            published = Published(sources, found, plan, state, reader, snapshot, now)
+            result.pages = put_site(publisher, published).written
+    except SealdexError as error:
+        result.warnings.append(f"it can't be said which pages would be written: {error.message}")
+    result.files = planned_files(plan, {role: version + 1 for role, version in before.items()}, mutable.files)
+
+
+def _plan_warnings(plan: PublishPlan) -> list[str]:
+    """Return what the user should know of a plan although nothing is wrong with it."""
+    going_back = (each.warning for each in plan.older if each.plugin not in plan.held)
+    return [*map(str, plan.waiting), *(warning for warning in going_back if warning is not None)]
+
+
+def changed_release(plan: PublishPlan) -> ReleaseChangedError:
+    """Return the error for a plan with violations; it names every release, with both digests."""
+    each = "; ".join(
+        f"{change.plugin} {change.version} is published with manifest {change.published.sha256}, "
+        f"the source tree has {change.source.sha256}"
+        for change in plan.violations
+    )
+    first = plan.violations[0]
+    return ReleaseChangedError(
+        f"published releases never change: {each}",
+        subject=f"{first.plugin} {first.version}",
+        untouched="nothing was written",
+        hint=f"restore the release file (git log -- plugins/{first.plugin}/releases/) and make a new version",
+    )
+
+
+def versions_after(state: PublishedState | None, committed: Committed | None) -> dict[str, int]:
+    """Return the versions of timestamp, snapshot and targets that are published now."""
+    if committed is not None:
+        return {role: committed.versions[role] for role in ("timestamp", "snapshot", "targets")}
+    if state is None:
+        return {}
+    return {
+        "timestamp": state.timestamp.version,
+        "snapshot": state.snapshot.version,
+        "targets": state.targets.version,
+    }
+
+
+__all__ = ["NotAllPublishedError", "PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]

@@ -1,0 +1,192 @@
+"""Signs anew what is within its signing window, so that a registry in which nothing happens doesn't expire.
+
+Online roles are refreshed in the storage, by the same transaction as a publish. Root and targets are refreshed in
+``trust/<realm>/`` of the source tree, where enough of their keys are at hand, and then published; where they aren't,
+that is reported and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+
+from tuf.api.metadata import T
+
+from registry_builder.baseline.diff import Sources, Survey
+from registry_builder.baseline.fetcher import TIMESTAMP_KEY
+from registry_builder.baseline.last_seen import Seen
+from registry_builder.baseline.state import ExpiredStateError, PublishedState
+from registry_builder.compile.index import Ingestion
+from registry_builder.publication.cdn import invalidate
+from registry_builder.publication.commit import Committed
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.expiry import expired_roles, reasons_against_recovery
+from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.publish import retry_races, spent, versions_after
+from registry_builder.signing.metadata import bin_names, expiry, is_due, realm_marker
+from registry_builder.signing.offline_metadata import load_trust, trust_folder
+from registry_builder.signing.role_signing import authority_of, sign_role
+from registry_builder.source.realms import plugins_of
+from registry_builder.storage.headers import BUNDLE_KEY
+from sealdex.errors import NotFoundError, SealdexError
+from sealdex.model.index import index_target
+
+
+@dataclass(frozen=True)
+class OfflineRefresh:
+    """What became of an offline role that is due.
+
+    Attributes:
+        role: ``root`` or ``targets``.
+        expires: when the present version expires.
+        written: the new file in the source tree, to be committed there; None when it couldn't be signed.
+        reason: why not.
+    """
+
+    role: str
+    expires: datetime
+    written: Path | None
+    reason: str = ""
+
+
+@dataclass
+class RefreshResult:
+    """What a refresh did; see `PublishResult` for the fields that it has as well."""
+
+    plan: PublishPlan
+    committed: bool = False
+    versions: dict[str, int] = field(default_factory=dict)
+    offline: list[OfflineRefresh] = field(default_factory=list)
+    attempts: int = 1
+    requests: Counter[str] = field(default_factory=Counter)
+    bytes_put: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything that was due is signed anew."""
+        return all(each.written is not None for each in self.offline)
+
+
+def refresh(
+    publisher: Publisher, *, dry_run: bool = False, online_only: bool = False, recover_expired: bool = False
+) -> RefreshResult:
+    """Sign anew what is due in a realm, and publish it.
+
+    Args:
+        publisher: see `open_publisher`; ``allow_expired`` revives a registry that was not refreshed in time.
+        dry_run: say what is due, and write nothing.
+        online_only: leave root and targets to the people who hold their keys.
+        recover_expired: revive a registry that was not refreshed in time where it can be shown, without a person, that
+            what is published is the newest (`registry_builder.publication.expiry`); for a scheduled job.
+
+    Raises:
+        ExpiredStateError: what is published has expired; nothing was written.
+        NotFoundError: nothing is published yet.
+        VerificationError: the published state isn't what the trust root vouches for; nothing was written.
+        ConfigError: an online role is due and can't be signed here.
+    """
+    publisher = on_live_state(publisher, dry_run=dry_run)
+    before = Counter(publisher.storage.requests), publisher.storage.bytes_put
+    offline = [] if dry_run or online_only else _refresh_offline(publisher)
+    if any(each.written for each in offline):
+        config, root = publisher.tree.config, publisher.tree.root
+        trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
+        publisher = replace(publisher, trust=trust)
+    recover_expired &= not publisher.allow_expired
+    result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run, recover_expired=recover_expired))
+    if is_pages(publisher) and not dry_run:
+        put_all_pages(publisher)
+    result.offline = offline
+    result.attempts = attempts
+    result.requests, result.bytes_put = spent(publisher.storage, before)
+    return result
+
+
+def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> RefreshResult:
+    now = publisher.clock()
+    seen = publisher.memory.load() if publisher.memory is not None else None
+    # with recover_expired all that is read is judged below, by the same clock
+    with (replace(publisher, allow_expired=True) if recover_expired else publisher).reader(now) as reader:
+        state = reader.open()
+        if state is None:
+            raise NotFoundError(
+                f"nothing is published in {publisher.storage.description} yet",
+                subject=publisher.realm,
+                untouched="nothing was written",
+                hint="sealdex-builder publish",
+            )
+        reader.load_bins(bin_names(state.bits))
+    if recover_expired:
+        _check_recovery(publisher, state, seen, now)
+    publisher, blocked_by = publisher.with_usable_trust(state, Survey(), now)
+    plan = publisher.plan(state, Survey(), Ingestion(), now)
+    result = RefreshResult(plan, warnings=[str(each) for each in (*plan.waiting, *blocked_by)])
+    committed: Committed | None = None
+    if not plan.is_empty and not dry_run:
+        committed = publisher.commit(plan, state, now)
+        result.committed = True
+        try:
+            publisher.put_bundle(state, committed)
+        except SealdexError as error:
+            result.warnings.append(f"refreshed, but the bundle could not be written: {error.message}")
+    result.versions = versions_after(state, committed)
+    if committed is not None:
+        version = str(result.versions["timestamp"])
+        _, problem = invalidate(publisher, {TIMESTAMP_KEY: version, BUNDLE_KEY: version})
+        result.warnings += [problem] if problem else []
+    return result
+
+
+def _check_recovery(publisher: Publisher, state: PublishedState, seen: Seen | None, now: datetime) -> None:
+    """Refuse to sign an expired state again unless it can be shown to be the newest."""
+    if not (expired := expired_roles(state, publisher.trust, now)):
+        return
+    from registry_builder.source.load import load_tree  # noqa: PLC0415  # load imports much of the YAML reader
+
+    tree = publisher.tree if publisher.tree.complete else load_tree(publisher.tree.root)
+    ingestion = Ingestion(enabled=tree.config.registry.ingest)
+    sources = Sources(plugins_of(tree, publisher.realm, None), is_complete=True, ingestion=ingestion)
+    compiled = {index_target(plugin): sources.own(plugin)[0] for plugin in sources.plugins}
+    if reasons := reasons_against_recovery(state, publisher.trust, seen, compiled, now):
+        role, since = min(expired.items(), key=lambda each: each[1])
+        raise ExpiredStateError(
+            f"the published metadata in {publisher.storage.description} has expired ({role} on {since:%Y-%m-%d}), and "
+            f"it can't be shown to be the newest: {'; '.join(reasons)}",
+            subject=publisher.realm,
+            untouched="nothing was written",
+            hint="make sure that nobody put an old state back (git log, sealdex-builder diff, the versions that the "
+            "bucket keeps), then: sealdex-builder refresh --allow-expired",
+        )
+
+
+def _refresh_offline(publisher: Publisher) -> list[OfflineRefresh]:
+    trust, config, now = publisher.trust, publisher.tree.config, publisher.clock()
+    folder = trust_folder(publisher.tree.root, publisher.realm)
+    done: list[OfflineRefresh] = []
+    if is_due(trust.root.expires, config.roles["root"], now):
+        done.append(_renew(publisher, folder, "root", trust.root, now))
+    if is_due(trust.targets_role.expires, config.roles["targets"], now):
+        done.append(_renew(publisher, folder, "targets", trust.targets_role, now))
+    return done
+
+
+def _renew(publisher: Publisher, folder: Path, role: str, signed: T, now: datetime) -> OfflineRefresh:
+    """Sign the next version of an offline role: the same keys, the same content, a later expiry."""
+    renewed = copy.deepcopy(signed)
+    renewed.version += 1
+    renewed.expires = expiry(publisher.tree.config.roles[role], now)
+    try:
+        data = sign_role(renewed, role, authority_of(publisher.trust.root, role, publisher.keyring))
+    except SealdexError as error:
+        return OfflineRefresh(role, signed.expires, None, error.message)
+    path = folder / f"{renewed.version}.{role}.json"
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_bytes(data)
+    beside.replace(path)
+    return OfflineRefresh(role, signed.expires, path)

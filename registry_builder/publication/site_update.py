@@ -1,0 +1,298 @@
+"""Writes the pages that a publish changes, past its commit point. Nothing trusts them; what fails is caught up with.
+
+A complete publish writes every page that a change touches, and last ``search/catalogue.json``, which says which
+snapshot the pages show. A publish of single plugins (``--only``) writes what is these plugins' own: their page, the
+pages of releases that changed, their badges. What belongs to all (home, lists, feeds, search) waits for the next
+complete publish, which finds out by itself (`registry_builder.publication.site_journal`). That keeps the cost of one
+release in a registry of any size within the budget of docs/decisions/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+import msgspec
+
+from registry_builder.baseline.diff import Sources, Survey
+from registry_builder.baseline.documents import target_key
+from registry_builder.baseline.state import PublishedReader, PublishedState
+from registry_builder.publication.context import Publisher
+from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.site_journal import changed_since
+from registry_builder.signing.metadata import TargetPin, bin_of, expiry
+from registry_builder.site.affected_pages import Touched, everything, touched_by
+from registry_builder.site.document_source import Shelf
+from registry_builder.site.page_context import frame_digest, frame_of, signers_of, trust_box
+from registry_builder.site.pages import DEPENDENTS, Builder, Page, Parts
+from registry_builder.site.plugin_view import mentioned
+from registry_builder.site.registry_index import Overview, overview_of
+from registry_builder.site.search_catalog import MAX_BYTES, Shown, catalogue_file, read_shown
+from registry_builder.site.templates import MAX_OWN_BYTES, Templates
+from registry_builder.site.urls import CATALOGUE, plugin_file
+from registry_builder.site.writer import SHARE
+from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, Storage, headers_for
+from sealdex.model.decode import decode_as, read_wire
+from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
+
+_BATCH = 256
+_MAX_DEPENDENTS_BYTES = 4 * 1024 * 1024
+
+
+def is_stored(storage: Storage, key: str) -> bool:
+    """Tell whether something is published under a key."""
+    try:
+        storage.get(key, max_bytes=MAX_OWN_BYTES)
+    except ObjectMissingError:
+        return False
+    except ObjectTooLargeError:
+        return True
+    return True
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a publish knows when it comes to the pages.
+
+    Attributes:
+        sources: the source tree's plugins.
+        found: how they differed from what was published.
+        plan: what was written.
+        state: what was published before; None when nothing was.
+        reader: reads it; still open.
+        snapshot: version of the snapshot that is published now.
+        now: the time of the publish.
+        anew: whether every page is written, whatever the storage says that its pages show.
+    """
+
+    sources: Sources
+    found: Survey
+    plan: PublishPlan
+    state: PublishedState | None
+    reader: PublishedReader
+    snapshot: int
+    now: datetime
+    anew: bool = False
+
+
+@dataclass
+class SiteResult:
+    """Keys of the pages that were written, and how many were made."""
+
+    pages: int = 0
+    written: list[str] = field(default_factory=list)
+
+
+def put_site(publisher: Publisher, published: Published) -> SiteResult:
+    """Bring the pages in the storage up to date, as far as this publish reaches.
+
+    Raises:
+        SealdexError: a template is wrong, or what is published doesn't verify; pages are left as they were.
+        UnavailableError: the storage doesn't answer.
+    """
+    return _Job(publisher, published).run()
+
+
+class _Job:
+    def __init__(self, publisher: Publisher, published: Published) -> None:
+        self._publisher = publisher
+        self._published = published
+        self._storage = publisher.storage
+        self._state = published.state
+        self._plan = published.plan
+        self._done = SiteResult()
+        config = publisher.tree.config
+        templates = Templates(
+            publisher.tree.root,
+            config.site,
+            allow_secrets=config.policy.allow_files,
+            is_stored=lambda key: is_stored(self._storage, key),
+        )
+        frame = frame_of(config, publisher.realm)
+        signers = signers_of(publisher.trust, self._plan.bits)
+        self._builder = Builder(templates, frame, signers)
+        self._frame = frame_digest(frame, signers, templates.fingerprint)
+
+    def run(self) -> SiteResult:
+        shown = self._shown()
+        if self._published.found.is_complete:
+            self._all(shown)
+        elif self._published.found.changes:
+            self._own(shown)
+        return self._done
+
+    # --- all pages that changed -----------------------------------------------------------------------------------
+
+    def _all(self, shown: Shown | None) -> None:
+        state, found = self._state, self._published.found
+        then: Mapping[PluginId, TargetPin | None] | None = None
+        if not self._published.anew and shown is not None and shown.frame == self._frame and state is not None:
+            then = changed_since(self._storage, state, shown.snapshot)
+            if then is not None and shown.snapshot == self._published.snapshot:
+                return  # nothing changed, and the pages show it
+        shelf = self._shelf()
+        overview = overview_of(shelf)
+        if then is None or state is None:
+            touched = everything(overview.rows, {*overview.dependents, *self._once_needed(overview)})
+            self._put_assets()
+        else:
+            before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
+            touched = self._touched(shelf, {**before, **then})
+        trust = trust_box(self._publisher.tree.config, self._publisher.trust, self._expiries())
+        self._put_parts(self._builder.parts(shelf, overview, trust, touched))
+        if self._published.snapshot:
+            current = Shown(self._frame, self._published.snapshot)
+            self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
+
+    def _once_needed(self, overview: Overview) -> list[PluginId]:
+        """Return the plugins that nobody needs any more, but of which the site may still say so."""
+        if self._state is None:
+            return []
+        unneeded = [plugin for plugin in overview.rows if plugin not in overview.dependents]
+        with ThreadPoolExecutor(self._publisher.workers) as pool:
+            return [
+                plugin for plugin, before in zip(unneeded, pool.map(self._dependents, unneeded), strict=True) if before
+            ]
+
+    def _touched(self, shelf: Shelf, then: Mapping[PluginId, TargetPin | None]) -> Touched:
+        reader = self._published.reader.documents
+        old = reader.indexes({plugin: pin for plugin, pin in then.items() if pin is not None})
+        return touched_by((old.get(plugin), shelf.document(plugin)[0]) for plugin in then)
+
+    def _shelf(self) -> Shelf:
+        """Return the documents as they are published now."""
+        state, found, sources = self._state, self._published.found, self._published.sources
+        documents, pins = self._changed()
+        changed = {change.source.id for change in found.changes}
+        absent: set[PluginId] = set()
+        differing = {}
+        for plugin in (*sources.plugins, *found.carried):
+            if plugin in changed:
+                continue
+            pin = state.pin(index_target(plugin)) if state is not None else None
+            if pin is None:
+                absent.add(plugin)  # it waits for something, as for the signature of who claimed its namespace
+            elif plugin not in sources.plugins or pin != sources.own(plugin)[0]:
+                differing[plugin] = pin
+        documents |= self._published.reader.documents.indexes(differing)
+        pins |= differing
+        return Shelf(sources, documents, pins, self._published.reader.documents, absent)
+
+    def _changed(self) -> tuple[dict[PluginId, IndexDocument], dict[PluginId, TargetPin]]:
+        """Return the documents that this publish wrote, but for those that the source tree alone compiles to."""
+        documents, pins = {}, {}
+        for change in self._published.found.changes:
+            plugin = change.source.id
+            if change.pin != self._published.sources.own(plugin)[0]:
+                documents[plugin] = read_wire(
+                    change.data, IndexDocument, newest_format=INDEX_FORMAT, what=index_target(plugin)
+                )
+                pins[plugin] = change.pin
+        return documents, pins
+
+    # --- what is the plugins' own ---------------------------------------------------------------------------------
+
+    def _own(self, shown: Shown | None) -> None:
+        state, found = self._state, self._published.found
+        if state is None:  # a first publish is complete
+            return
+        if shown is None or shown.frame != self._frame:
+            self._put_assets()  # of other templates than the ones that the rest of the site was made with
+        documents, pins = self._changed()
+        shelf = Shelf(self._published.sources, documents, pins, self._published.reader.documents)
+        before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
+        touched = self._touched(shelf, before)
+        for plugin in sorted(touched.plugins):
+            known = self._known(mentioned(shelf.document(plugin)[0]), state)
+            self._put(
+                self._builder.plugin_pages(
+                    shelf, plugin, touched.releases[plugin], dependents=self._dependents(plugin), known=known
+                )
+            )
+
+    def _known(self, plugins: set[PluginId], state: PublishedState) -> set[PluginId]:
+        changed = {change.source.id for change in self._published.found.changes}
+        targets = {plugin: index_target(plugin) for plugin in plugins - changed}
+        self._published.reader.load_bins(sorted({bin_of(target, state.bits) for target in targets.values()}))
+        return changed | {plugin for plugin, target in targets.items() if state.pin(target) is not None}
+
+    def _dependents(self, plugin: PluginId) -> list[PluginId]:
+        """Return what the site says of who needs a plugin: to know it anew would take reading all others."""
+        data = self._read(plugin_file(plugin, DEPENDENTS), _MAX_DEPENDENTS_BYTES)
+        try:
+            named = decode_as(data, dict)["dependents"] if data else []
+            return [parse_plugin_id(each) for each in named]
+        except (msgspec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
+            return []
+
+    # --- reading and writing --------------------------------------------------------------------------------------
+
+    def _shown(self) -> Shown | None:
+        data = self._read(CATALOGUE, MAX_BYTES)
+        return read_shown(data) if data else None
+
+    def _read(self, key: str, max_bytes: int) -> bytes | None:
+        try:
+            return self._storage.get(key, max_bytes=max_bytes).data
+        except (ObjectMissingError, ObjectTooLargeError):
+            return None
+
+    def _put_parts(self, parts: Parts) -> None:
+        each, notice = self._storage.do_each, self._publisher.notice
+        if each is not None:
+            for pages, written in each(self._put_part, parts.plugins, share=SHARE):
+                self._done.pages += pages
+                self._done.written += written
+                if notice is not None and self._done.pages >= _BATCH:
+                    notice(f"pages: {self._done.pages}", 0, 0)
+        else:
+            self._put(page for part in parts.plugins for page in part())
+        self._put(parts.common())
+
+    def _put_part(self, part: Callable[[], Iterable[Page]]) -> tuple[int, list[str]]:
+        outcomes = [(page.key, self._put_one(page)) for page in part()]
+        return len(outcomes), [key for key, written in outcomes if written]
+
+    def _put(self, pages: Iterable[Page]) -> None:
+        """Write pages whose bytes differ, as many at once as the storage bears."""
+        workers, notice = self._publisher.workers, self._publisher.notice
+        iterator = iter(pages)
+        with ThreadPoolExecutor(workers) as pool:
+            while batch := list(islice(iterator, _BATCH)):
+                outcomes = pool.map(self._put_one, batch) if workers > 1 else map(self._put_one, batch)
+                self._done.written += [page.key for page, written in zip(batch, outcomes, strict=True) if written]
+                self._done.pages += len(batch)
+                if notice is not None and self._done.pages >= _BATCH:
+                    notice(f"pages: {self._done.pages}", 0, 0)
+
+    def _put_one(self, page: Page) -> bool:
+        body = Body.of_bytes(page.data, headers_for(page.key))
+        return self._storage.put_mutable(page.key, body, only_if_changed=True)
+
+    def _put_assets(self) -> None:
+        for asset in self._builder.assets():
+            # looked at first: until a complete publish says that they are there, each of single plugins comes by here
+            body = Body.of_bytes(asset.data, headers_for(asset.key))
+            self._storage.put_mutable(asset.key, body, only_if_changed=True)
+
+    def _expiries(self) -> dict[str, datetime]:
+        config, state = self._publisher.tree.config, self._state
+        expiries: dict[str, datetime] = {}
+        if state is not None:
+            files = {"packages": state.packages, "snapshot": state.snapshot, "timestamp": state.timestamp}
+            expiries = {**{role: file.expires for role, file in files.items()}, "catalog": state.catalog.expires}
+        signed = [role for role in self._plan.reasons if role in config.roles]
+        return expiries | {role: expiry(config.roles[role], self._published.now) for role in signed}
+
+    def _shards(self) -> Iterator[str]:
+        pins = self._plan.catalog
+        if pins is None:
+            pins = self._state.catalog.pins if self._state is not None else {}
+        return (target_key(target, pins[target].sha256) for target in sorted(pins))
+
+
+__all__ = ["Published", "SiteResult", "put_site"]

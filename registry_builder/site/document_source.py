@@ -1,0 +1,119 @@
+"""Where the pages take their documents from: the source tree where it has them, else what is published, verified."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from registry_builder.baseline.diff import Sources, target_pin
+from registry_builder.baseline.documents import DocumentReader
+from registry_builder.compile.catalog import catalogue_row
+from registry_builder.compile.manifest import manifest_key, readme_key
+from registry_builder.signing.metadata import TargetPin
+from registry_builder.site.plugin_view import dependencies_of
+from registry_builder.source.readme_file import read_readme
+from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.plugin import fold_status
+from sealdex.model.release import PublishedManifest, published_manifest
+
+
+@dataclass(frozen=True)
+class Dated:
+    """A release and when it was made."""
+
+    released_at: str
+    plugin: PluginId
+    version: str
+
+
+@dataclass
+class Shelf:
+    """The documents of one realm.
+
+    Attributes:
+        sources: the plugins of the source tree.
+        documents: index documents that aren't what the source tree alone compiles to, or that it doesn't have.
+        reader: reads published documents; None when nothing is published.
+        pins: digests of `documents`.
+        absent: plugins of the source tree that aren't published, and so have no page.
+    """
+
+    sources: Sources
+    documents: Mapping[PluginId, IndexDocument] = field(default_factory=dict)
+    pins: Mapping[PluginId, TargetPin] = field(default_factory=dict)
+    reader: DocumentReader | None = None
+    absent: Collection[PluginId] = frozenset()
+
+    def plugins(self) -> set[PluginId]:
+        """Return all plugins it has."""
+        return {*self.sources.plugins, *self.documents} - set(self.absent)
+
+    def row(self, plugin: PluginId) -> CatalogueRow:
+        """Return a plugin's catalogue row."""
+        if plugin in self.documents:
+            return catalogue_row(self.documents[plugin])
+        return self.sources.own(plugin)[1]
+
+    def document(self, plugin: PluginId) -> tuple[IndexDocument, str]:
+        """Return a plugin's index document and its SHA-256."""
+        if plugin in self.documents:
+            return self.documents[plugin], self.pins[plugin].sha256
+        compiled = self.sources.compile(plugin, None)
+        return compiled.document, target_pin(compiled.data).sha256
+
+    def manifest(self, plugin: PluginId, release: ReleaseEntry) -> PublishedManifest:
+        """Return the manifest of a release.
+
+        Raises:
+            VerificationError: it is published only, and isn't what its pin says.
+        """
+        source = self.sources.plugins.get(plugin)
+        if source is not None and release.version in source.releases:
+            return published_manifest(plugin.namespace, plugin.name, source.releases[release.version])
+        key = manifest_key(plugin, release.version)
+        return self._published().manifests({key: release.manifest})[key]
+
+    def readme(self, document: IndexDocument) -> bytes | None:
+        """Return a plugin's README as Markdown.
+
+        Raises:
+            VerificationError: it is published only, and isn't what its pin says.
+        """
+        if document.readme is None:
+            return None
+        source = self.sources.plugins.get(document.id)
+        if source is not None and source.readme is not None:
+            readme = read_readme(source)
+            return readme.plain if readme is not None else None
+        key = readme_key(document.id, document.readme.sha256)
+        return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
+
+    def dated(self, plugin: PluginId) -> Iterator[Dated]:
+        """Yield the releases of a plugin that state when they were made and aren't yanked."""
+        if plugin in self.documents:
+            for entry in self.documents[plugin].releases:
+                if entry.released_at and entry.yanked is None:
+                    yield Dated(entry.released_at, plugin, entry.version)
+            return
+        source = self.sources.plugins[plugin]
+        yanked = fold_status(source.status.events).yanked
+        for version, release in source.releases.items():
+            if release.released_at and version not in yanked:
+                yield Dated(release.released_at, plugin, version)
+
+    def dependencies(self, row: CatalogueRow) -> Iterable[PluginId]:
+        """Return what the latest release of a plugin needs."""
+        plugin = row.id
+        if plugin in self.documents:
+            return dependencies_of(self.documents[plugin])
+        release = self.sources.plugins[plugin].releases.get(row.latest) if row.latest else None
+        if release is None or not release.dependencies:
+            return ()
+        return dependencies_of(self.sources.compile(plugin, None).document)
+
+    def _published(self) -> DocumentReader:
+        if self.reader is None:
+            raise RuntimeError("what the source tree doesn't have can only be read from what is published")
+        return self.reader

@@ -1,0 +1,119 @@
+"""Lists of plugins in pages whose bounds follow from the content. Pure.
+
+Pages of a fixed length would all shift when a plugin is added near the front. Here a page ends after a plugin whose
+id's digest says so (one in `_MEAN`, within bounds), so that a plugin more changes its own page, seldom a neighbour,
+and none of the others; and since a list says nothing of versions and dates, a release more changes none at all.
+The idea is that of content-defined chunking, of deduplicating backups.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from registry_builder.site.urls import ListName, list_page
+from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.ids import PluginId
+from sealdex.text import clean
+
+_T = TypeVar("_T")
+
+_MEAN = 32
+_LEAST, _MOST = 12, 96
+
+
+@dataclass(frozen=True)
+class ListRow:
+    """One line of a list; nothing here changes with a release."""
+
+    id: str
+    namespace: str
+    name: str
+    type: str
+    summary: str
+    license: str
+    keywords: tuple[str, ...]
+    deprecated: bool
+
+
+@dataclass(frozen=True)
+class ListView:
+    """One page of a list.
+
+    Attributes:
+        key: where it lies.
+        rows: its plugins, by id.
+        number: 1 for the first.
+        previous, following: keys of its neighbours.
+    """
+
+    name: ListName
+    key: str
+    rows: tuple[ListRow, ...]
+    number: int
+    previous: str | None
+    following: str | None
+
+
+def list_row(row: CatalogueRow) -> ListRow:
+    """Return a plugin's line in the lists."""
+    return ListRow(
+        id=str(row.id),
+        namespace=row.namespace,
+        name=row.name,
+        type=row.type,
+        summary=clean(row.summary),
+        license=clean(row.license or ""),
+        keywords=row.keywords,
+        deprecated=row.deprecated is not None,
+    )
+
+
+def lists_of(row: CatalogueRow) -> set[ListName]:
+    """Return the lists that a plugin stands in."""
+    return {
+        ListName("type", row.type),
+        ListName("namespace", row.namespace),
+        *(ListName("keyword", keyword) for keyword in row.keywords),
+    }
+
+
+def list_pages(name: ListName, rows: Sequence[CatalogueRow]) -> list[ListView]:
+    """Return the pages of one list; a list without plugins has one page that says so.
+
+    Args:
+        name: the list.
+        rows: its plugins, sorted by id.
+    """
+    pages = cut([list_row(row) for row in rows], lambda row: row.id) or [[]]
+    keys = [list_page(name)] + [list_page(name, _first(page[0])) for page in pages[1:]]
+    return [
+        ListView(
+            name=name,
+            key=keys[at],
+            rows=tuple(page),
+            number=at + 1,
+            previous=keys[at - 1] if at else None,
+            following=keys[at + 1] if at + 1 < len(keys) else None,
+        )
+        for at, page in enumerate(pages)
+    ]
+
+
+def cut(items: Sequence[_T], name: Callable[[_T], str]) -> list[list[_T]]:
+    """Cut sorted items into pages; where a page ends depends on the names near its end alone."""
+    pages: list[list[_T]] = []
+    page: list[_T] = []
+    for item in items:
+        page.append(item)
+        ends = int.from_bytes(hashlib.sha256(name(item).encode()).digest()[:4], "big") % _MEAN == 0
+        if (ends and len(page) >= _LEAST) or len(page) == _MOST:
+            pages.append(page)
+            page = []
+    return [*pages, page] if page else pages
+
+
+def _first(row: ListRow) -> PluginId:
+    return PluginId(row.namespace, row.name)

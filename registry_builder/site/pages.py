@@ -1,0 +1,321 @@
+"""Builds the pages: takes documents from a shelf, decides what each page shows, renders it. Same input, same bytes.
+
+`Builder.plugin_pages` are those of one plugin and need no other; `Builder.parts` are those of a whole registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+from registry_builder.signing.metadata import shard_count
+from registry_builder.site import urls as addresses
+from registry_builder.site.affected_pages import Touched
+from registry_builder.site.badges import plugin_badges
+from registry_builder.site.document_source import Shelf
+from registry_builder.site.feeds import feed_of
+from registry_builder.site.format import date_in_words
+from registry_builder.site.list_pages import ListRow, cut, list_pages
+from registry_builder.site.page_context import Frame, Signers, TrustBox
+from registry_builder.site.plugin_view import plugin_view
+from registry_builder.site.readme import render_readme
+from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
+from registry_builder.site.release_view import release_view
+from registry_builder.site.templates import Templates
+from registry_builder.site.urls import ListName
+from sealdex.model.catalogue import shard_of
+from sealdex.model.decode import encode_json
+from sealdex.model.ids import PluginId
+from sealdex.model.index import IndexDocument
+from sealdex.text import clean
+
+DOCUMENT_FORMAT = 1
+DEPENDENTS = "dependents.json"
+
+_EXAMPLE = PluginId("NAMESPACE", "NAME")
+
+
+class Page(NamedTuple):
+    """A file of the site."""
+
+    key: str
+    data: bytes
+
+
+class Parts(NamedTuple):
+    """The pages of a site, made when they are asked for.
+
+    Attributes:
+        plugins: makes the pages of one plugin each; any of them can be made and written in any order, anywhere.
+        common: makes the pages of the registry as a whole, the home page last; written after those of plugins.
+    """
+
+    plugins: Sequence[Callable[[], Iterable[Page]]]
+    common: Callable[[], Iterable[Page]]
+
+
+@dataclass(frozen=True)
+class Builder:
+    """Renders pages of one realm.
+
+    Attributes:
+        templates: what they look like.
+        frame: what they all show.
+        signers: which role signs which plugin.
+    """
+
+    templates: Templates
+    frame: Frame
+    signers: Signers
+
+    # --- one plugin -----------------------------------------------------------------------------------------------
+
+    def plugin_pages(
+        self,
+        shelf: Shelf,
+        plugin: PluginId,
+        versions: Collection[str] | None,
+        *,
+        dependents: Collection[PluginId],
+        known: Collection[PluginId],
+    ) -> Iterator[Page]:
+        """Yield a plugin's page, badges, and the pages of its releases.
+
+        Args:
+            shelf: where its documents are.
+            plugin: the plugin.
+            versions: the releases; None for all.
+            dependents: the plugins that need it.
+            known: plugins that have a page.
+        """
+        document, sha256 = shelf.document(plugin)
+        source = shelf.readme(document)
+        view = plugin_view(
+            document,
+            sha256=sha256,
+            role=self.signers.role_of(plugin),
+            readme=render_readme(source, plugin.name) if source is not None else None,
+            dependents=dependents,
+            known=known,
+        )
+        badges = plugin_badges(view, document)
+        yield self._page(
+            "plugin.html.j2",
+            addresses.plugin_page(plugin),
+            plugin=view,
+            badges=badges,
+            feed=addresses.plugin_file(plugin, addresses.FEED),
+            type_page=addresses.list_page(ListName("type", view.type)),
+            namespace_page=addresses.list_page(ListName("namespace", plugin.namespace)),
+            keyword_pages={word: addresses.list_page(ListName("keyword", word)) for word in view.keywords},
+            release_pages={line.version: addresses.release_page(plugin, line.version) for line in view.releases},
+        )
+        for badge in badges.values():
+            yield self._page("badge.svg.j2", badge.key, badge=badge)
+        yield from self._releases(shelf, document, versions, known)
+
+    def _releases(
+        self, shelf: Shelf, document: IndexDocument, versions: Collection[str] | None, known: Collection[PluginId]
+    ) -> Iterator[Page]:
+        role = self.signers.role_of(document.id)
+        for release in document.releases:
+            if versions is None or release.version in versions:
+                manifest = shelf.manifest(document.id, release)
+                view = release_view(document, release, manifest, role=role, known=known)
+                key = addresses.release_page(document.id, release.version)
+                yield self._page("release.html.j2", key, release=view, plugin_page=addresses.plugin_page(document.id))
+
+    def plugin_feed(self, shelf: Shelf, plugin: PluginId) -> Page:
+        """Return the feed of one plugin."""
+        row = shelf.row(plugin)
+        feed = feed_of(
+            self.frame,
+            recent(shelf, [row]),
+            lambda _: row.summary,
+            key=addresses.plugin_file(plugin, addresses.FEED),
+            html=addresses.plugin_page(plugin),
+            title=f"{plugin}: releases",
+        )
+        return self._page("feed.xml.j2", feed.key, feed=feed)
+
+    # --- the registry as a whole ----------------------------------------------------------------------------------
+
+    def parts(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Parts:
+        """Return all pages that are touched, those of each plugin apart."""
+        plugins = sorted((touched.plugins | touched.dependents) & overview.rows.keys())
+        return Parts(
+            [partial(self._touched_pages, shelf, overview, touched, plugin) for plugin in plugins],
+            partial(self._common_pages, shelf, overview, trust, touched),
+        )
+
+    def _touched_pages(self, shelf: Shelf, overview: Overview, touched: Touched, plugin: PluginId) -> Iterator[Page]:
+        everything = plugin in touched.plugins and plugin not in touched.releases
+        dependents = overview.dependents.get(plugin, frozenset())
+        versions = None if everything else touched.releases.get(plugin, ())
+        yield from self.plugin_pages(shelf, plugin, versions, dependents=dependents, known=overview.rows)
+        if plugin in touched.plugins:
+            yield self.plugin_feed(shelf, plugin)
+
+    def _common_pages(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Iterator[Page]:
+        rows = overview.rows
+        for plugin in sorted(touched.dependents & rows.keys()):
+            yield dependents_document(plugin, overview.dependents.get(plugin, frozenset()))
+        for name in sorted(touched.lists):
+            yield from self._list(overview, name)
+        if touched.indexes:
+            yield from self._indexes(overview)
+            yield from self._sitemap(overview)
+        for namespace in sorted({plugin.namespace for plugin in touched.plugins & rows.keys()}):
+            yield self._namespace_feed(shelf, overview, namespace)
+        yield from self._fixed(overview, trust)
+        yield from self._home(shelf, overview, trust)
+
+    def _list(self, overview: Overview, name: ListName) -> Iterator[Page]:
+        views = list_pages(name, overview.lists.get(name, ()))
+        for view in views:
+            document = addresses.list_document(view.key)
+            following = addresses.list_document(view.following) if view.following else None
+            yield self._page(
+                "list.html.j2",
+                view.key,
+                list=view,
+                folder=_row_page,
+                document=document,
+                feed=addresses.namespace_feed(name.value),
+            )
+            yield Page(
+                document,
+                encode_json(
+                    {
+                        "format": DOCUMENT_FORMAT,
+                        name.kind: name.value,
+                        "plugins": [
+                            {
+                                "id": row.id,
+                                "type": row.type,
+                                "summary": row.summary,
+                                "license": row.license or None,
+                                "keywords": row.keywords,
+                                "deprecated": row.deprecated,
+                            }
+                            for row in view.rows
+                        ],
+                        "next": addresses.link(following, page=document) if following else None,
+                    }
+                ),
+            )
+
+    def _indexes(self, overview: Overview) -> Iterator[Page]:
+        for kind, title in (("namespace", "Namespaces"), ("keyword", "Keywords")):
+            names = sorted(name.value for name in overview.lists if name.kind == kind)
+            pages = cut(names, str) or [[]]
+            keys = [addresses.index_page(f"{kind}s", page[0] if at else None) for at, page in enumerate(pages)]
+            for at, page in enumerate(pages):
+                yield self._page(
+                    "names.html.j2",
+                    keys[at],
+                    names={
+                        "title": title,
+                        "number": at + 1,
+                        "entries": [(name, addresses.list_page(ListName(kind, name))) for name in page],
+                        "previous": keys[at - 1] if at else None,
+                        "following": keys[at + 1] if at + 1 < len(keys) else None,
+                    },
+                )
+
+    def _sitemap(self, overview: Overview) -> Iterator[Page]:
+        if self.frame.url is None:  # a sitemap holds whole addresses
+            return
+        shards = shard_count(self.signers.bits)
+        sorted_in: dict[int, list[str]] = {}
+        for plugin in overview.rows:
+            key = addresses.plugin_page(plugin)
+            sorted_in.setdefault(shard_of(plugin, shards), []).append(addresses.address(key))
+        first = [addresses.HOME, addresses.VERIFY, addresses.DOCUMENTS]
+        first += [addresses.list_page(name) for name in sorted(overview.lists) if name.kind != "keyword"]
+        parts = {"sitemap/site.xml": [addresses.address(key) for key in first]}
+        parts |= {addresses.sitemap_page(shard): plugins for shard, plugins in sorted(sorted_in.items())}
+        for key, found in parts.items():
+            yield self._page("sitemap.xml.j2", key, addresses=found)
+        yield self._page("sitemap_index.xml.j2", addresses.SITEMAP, addresses=list(parts))
+
+    def _namespace_feed(self, shelf: Shelf, overview: Overview, namespace: str) -> Page:
+        rows = overview.lists[ListName("namespace", namespace)]
+        feed = feed_of(
+            self.frame,
+            recent(shelf, rows),
+            lambda plugin: overview.rows[plugin].summary,
+            key=addresses.namespace_feed(namespace),
+            html=addresses.list_page(ListName("namespace", namespace)),
+            title=f"{namespace}: releases",
+        )
+        return self._page("feed.xml.j2", feed.key, feed=feed)
+
+    def _fixed(self, overview: Overview, trust: TrustBox) -> Iterator[Page]:
+        example = next(iter(overview.rows), _EXAMPLE)
+        yield self._page("search.html.j2", addresses.SEARCH)
+        yield self._page("verify.html.j2", addresses.VERIFY, trust=trust, example=example)
+        yield self._page("documents.html.j2", addresses.DOCUMENTS)
+        yield self._page("not_found.html.j2", addresses.NOT_FOUND, base=self.frame.base)
+        yield self._page("robots.txt.j2", addresses.ROBOTS)
+
+    def _home(self, shelf: Shelf, overview: Overview, trust: TrustBox) -> Iterator[Page]:
+        rows = overview.rows
+        newest = recent(shelf, rows.values())
+        feed = feed_of(
+            self.frame,
+            newest,
+            lambda plugin: rows[plugin].summary,
+            key=addresses.FEED,
+            html=addresses.HOME,
+            title=f"{self.frame.title}: releases",
+        )
+        yield self._page("feed.xml.j2", feed.key, feed=feed)
+        types = sorted(name for name in overview.lists if name.kind == "type")
+        home = {
+            "total": len(rows),
+            "releases": sum(row.releases for row in rows.values()),
+            "types": [(name.value, addresses.list_page(name), len(overview.lists[name])) for name in types],
+            "recent": [
+                {
+                    "namespace": each.plugin.namespace,
+                    "name": each.plugin.name,
+                    "version": each.version,
+                    "type": rows[each.plugin].type,
+                    "summary": clean(rows[each.plugin].summary),
+                    "timestamp": each.released_at,
+                    "date": date_in_words(each.released_at),
+                    "page": addresses.plugin_page(each.plugin),
+                }
+                for each in newest[:RECENT_ON_HOME]
+            ],
+        }
+        yield self._page("home.html.j2", addresses.HOME, home=home, trust=trust)
+
+    def assets(self) -> Iterator[Page]:
+        """Yield the files that pages load; their names have digests in them."""
+        for asset in self.templates.assets.values():
+            yield Page(asset.key, asset.data)
+
+    def _page(self, template: str, key: str, *, base: str | None = None, **values: Any) -> Page:
+        shared = {"site": self.frame, "here": addresses.address(key)}
+        return Page(key, self.templates.render(template, key, {**shared, **values}, base=base))
+
+
+def dependents_document(plugin: PluginId, dependents: Collection[PluginId]) -> Page:
+    """Return the list of plugins that need ``plugin``, which a publish of it alone reads back."""
+    values: Mapping[str, Any] = {
+        "format": DOCUMENT_FORMAT,
+        "plugin": str(plugin),
+        "dependents": [str(each) for each in sorted(dependents)],
+    }
+    return Page(addresses.plugin_file(plugin, DEPENDENTS), encode_json(values))
+
+
+def _row_page(row: ListRow) -> str:
+    return addresses.plugin_page(PluginId(row.namespace, row.name))
+
+
+__all__ = ["DEPENDENTS", "Builder", "Page", "Parts", "dependents_document"]

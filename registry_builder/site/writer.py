@@ -1,0 +1,59 @@
+"""Writes pages into a folder: only those whose bytes differ, each whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from registry_builder.parallel import each_of
+from registry_builder.site.pages import Page, Parts
+from registry_builder.source.atomic_write import replace_file
+
+SHARE = 100
+"""Plugins whose pages are worth a process: with releases, some 0.3 s."""
+
+_STEP = 100
+
+
+@dataclass
+class Written:
+    """How many files the site has, and the keys of those that were written."""
+
+    pages: int = 0
+    written: list[str] = field(default_factory=list)
+
+    def add(self, more: Written) -> None:
+        """Add what was written elsewhere."""
+        self.pages += more.pages
+        self.written += more.written
+
+
+def write_pages(parts: Parts, folder: Path, step: Callable[[str], None] | None = None) -> Written:
+    """Write pages below ``folder``.
+
+    Args:
+        parts: what to write.
+        folder: made when it isn't there.
+        step: told of progress now and then.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    done = Written()
+    for number, written in enumerate(each_of(partial(_write_part, folder), parts.plugins, at_least=SHARE), 1):
+        done.add(written)
+        if step is not None and number % _STEP == 0:
+            step(f"writing pages: {done.pages}")
+    done.add(_write_part(folder, parts.common))
+    return done
+
+
+def _write_part(folder: Path, part: Callable[[], Iterable[Page]]) -> Written:
+    done = Written()
+    for page in part():
+        done.pages += 1
+        path = folder / page.key
+        if not path.is_file() or path.read_bytes() != page.data:
+            replace_file(path, page.data)
+            done.written.append(page.key)
+    return done

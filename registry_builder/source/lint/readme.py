@@ -1,0 +1,64 @@
+"""Lint of what loading put off, since it may be published: READMEs, and links that leave their plugin's folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+
+from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
+from registry_builder.source.gate import UnreadableError
+from registry_builder.source.readme_file import read_readme
+from registry_builder.source.secrets.scan import secrets_of_bytes
+from registry_builder.source.text import text_problem
+from registry_builder.source.tree import Problem, Severity, SourcePlugin
+from sealdex.model.index import IndexDocument
+
+
+def readme_problems(
+    plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]
+) -> Iterator[Problem]:
+    """Yield what is wrong with a plugin's README: errors, or warnings where this README is published already.
+
+    Args:
+        plugin: the plugin.
+        document: what is published of it; None when nothing is, or that isn't known.
+        allowed: patterns of files that may hold secrets.
+    """
+    file = f"plugins/{plugin.id}/README.md"
+    try:
+        readme = read_readme(plugin)
+    except UnreadableError as error:
+        yield Problem(file, "", str(error))
+        return
+    if readme is None:
+        return
+    pin = document.readme if document is not None else None
+    is_published = pin is not None and pin.sha256 in {
+        hashlib.sha256(data).hexdigest() for data in (readme.raw, readme.plain)
+    }
+    severity = Severity.WARNING if is_published else Severity.ERROR
+    found = [problem.message for problem in plugin.pending if problem.file == file]
+    if problem := text_problem(readme.raw, "README.md"):
+        found.append(problem)
+    for secret in secrets_of_bytes(file, readme.raw):
+        if is_allowed(allowed, file):
+            yield Problem(file, "", allowance(file, secret), Severity.WARNING)
+        else:
+            found.append(refusal(file, secret))
+    for message in found:
+        yield Problem(file, "", message, severity)
+
+
+def pending_problems(plugin: SourcePlugin, document: IndexDocument | None) -> Iterator[Problem]:
+    """Yield what was put off in loading, but for the README: errors for what isn't published, else warnings."""
+    there = {entry.version for entry in document.releases} if document is not None else set()
+    published = {plugin.files[version] for version in plugin.releases if version in there}
+    releases = set(plugin.files.values())
+    for problem in plugin.pending:
+        if problem.file.endswith("/README.md"):
+            continue
+        known = problem.file in published if problem.file in releases else document is not None
+        yield Problem(problem.file, problem.where, problem.message, Severity.WARNING if known else Severity.ERROR)
+
+
+__all__ = ["pending_problems", "readme_problems"]

@@ -1,0 +1,45 @@
+"""Lint of secrets in what people write into documents: plugin.yaml, release files, events. All of it is published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
+from registry_builder.source.secrets.text import Secret, secrets_in
+from registry_builder.source.tree import Problem, Severity, SourcePlugin
+from sealdex.model.decode import encode_json
+from sealdex.model.index import IndexDocument
+
+
+def document_secrets(
+    plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]
+) -> Iterator[Problem]:
+    """Yield secrets in a plugin's documents; those that are published already are warnings.
+
+    Args:
+        plugin: the plugin.
+        document: what is published of it; None when nothing is, or that isn't known.
+        allowed: patterns of files that may hold secrets.
+    """
+    there = {entry.version for entry in document.releases} if document is not None else set()
+    texts = [(f"plugins/{plugin.id}/plugin.yaml", encode_json(plugin.plugin))]
+    if plugin.status.events:
+        texts.append((f"plugins/{plugin.id}/status.json", encode_json(plugin.status)))
+    texts += ((plugin.files[v], encode_json(r)) for v, r in plugin.releases.items() if v not in there)
+    for file, data in texts:
+        for secret in secrets_in(data):
+            if is_allowed(allowed, file):
+                yield Problem(file, "", allowance(file, secret._replace(line=0)), Severity.WARNING)
+            else:
+                severity = Severity.WARNING if _is_published(secret, document) else Severity.ERROR
+                yield Problem(file, "", refusal(file, secret._replace(line=0)), severity)
+
+
+def _is_published(secret: Secret, document: IndexDocument | None) -> bool:
+    """Tell whether the published document shows the same; asked only where a secret was found."""
+    if document is None:
+        return False
+    return secret.shown in {each.shown for each in secrets_in(encode_json(document), limit=1000)}
+
+
+__all__ = ["document_secrets"]

@@ -1,0 +1,271 @@
+"""Lint of a whole source tree: every problem at once, each with its file, place, what is wrong and what to write.
+
+What a release that is published already can no longer be changed isn't looked at again, except whether it is still
+the same; so the cost of a run is that of what is new.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from functools import lru_cache
+
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+from registry_builder.parallel import collector_paused, each_of
+from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
+from registry_builder.source.attestations import AttestationChecks, missing_bundle
+from registry_builder.source.lint.artifacts import ArtifactChecks
+from registry_builder.source.lint.dependencies import dependency_problems
+from registry_builder.source.lint.readme import pending_problems, readme_problems
+from registry_builder.source.lint.schemas import SchemaChecks
+from registry_builder.source.lint.secrets import document_secrets
+from registry_builder.source.spelling import platform_warnings
+from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.model.decode import encode_json
+from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
+from sealdex.model.index import IndexDocument
+from sealdex.model.plugin import event_problems
+from sealdex.model.release import Release, published_manifest, release_problems
+from sealdex.model.versions import same_version_key, version_clash
+
+_SHARE = 1_000  # plugins that are worth a process: with their releases, 0.1 s
+
+
+@collector_paused()
+def lint(
+    tree: SourceTree,
+    *,
+    published: Mapping[PluginId, IndexDocument] | None = None,
+    check_artifacts: bool = True,
+    check_texts: bool = True,
+) -> list[Problem]:
+    """Return every problem of a source tree, those of loading included, sorted by file.
+
+    Reads the artifacts that lie in the tree and aren't published yet, nothing else; changes nothing.
+
+    Args:
+        tree: a loaded tree. When it isn't complete, dependencies on plugins outside it aren't judged.
+        published: the verified index documents of what is published, for immutability; None when that isn't known.
+        check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
+        check_texts: whether to look at READMEs, and for secrets in what people wrote.
+    """
+    problems = list(tree.problems)
+    problems += dependency_problems(tree)
+    problems += _missing_published(tree, published or {})
+    types = {*KNOWN_TYPES, *(normalise_type(t) for t in tree.config.registry.types)}
+    artifacts = ArtifactChecks(tree) if check_artifacts else None
+    attestations = AttestationChecks(tree.root, tree.config.attestations)
+
+    allowed = tree.config.policy.allow_files
+
+    def of_plugin(plugin: SourcePlugin) -> list[Problem]:
+        document = (published or {}).get(plugin.id)
+        return [
+            *_plugin_problems(tree, plugin, types),
+            *pending_problems(plugin, document),
+            *(_text_problems(plugin, document, allowed) if check_texts else ()),
+            *_status_problems(tree, plugin),
+            *_attachment_problems(tree, plugin, document, attestations),
+            *_missing_bundles(plugin, document, attestations),
+            *_releases_problems(plugin, document, artifacts),
+        ]
+
+    plugins = list(tree.plugins.values())
+    for found in each_of(of_plugin, plugins, at_least=_SHARE):
+        problems += found
+    schemas = SchemaChecks()
+    for plugin in plugins:
+        for version in _unpublished(plugin, (published or {}).get(plugin.id)):
+            schemas.add(plugin.files[version], plugin.releases[version])
+    problems += (Problem(file, where, message) for file, where, message in schemas.problems())
+    return sorted(set(problems))
+
+
+def _text_problems(plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]) -> Iterator[Problem]:
+    yield from readme_problems(plugin, document, allowed)
+    yield from document_secrets(plugin, document, allowed)
+
+
+# --- the plugin ------------------------------------------------------------------------------------------------------
+
+
+def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) -> Iterator[Problem]:
+    about, policy, file = plugin.plugin, tree.config.policy, f"plugins/{plugin.id}/plugin.yaml"
+    if normalise_type(about.type) not in types:
+        close = difflib.get_close_matches(normalise_type(about.type), sorted(types), n=1, cutoff=0.5)
+        hint = f"did you mean '{close[0]}'?" if close else f"types are {', '.join(sorted(types))}"
+        yield Problem(file, "type", f"'{about.type}' is no type of this registry; {hint} (registry.toml can add types)")
+    if about.realm not in tree.config.realms:
+        close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
+        yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}")
+    license_severity = Severity.ERROR if policy.require_license else Severity.WARNING
+    licenses = {"": about.license, **{plugin.files[v]: r.license for v, r in plugin.releases.items()}}
+    if about.license is None and not (plugin.releases and all(r.license for r in plugin.releases.values())):
+        yield Problem(file, "license", "is missing: write an SPDX expression such as Apache-2.0", license_severity)
+    for where, expression in licenses.items():
+        if expression is not None and (problem := license_problem(expression)):
+            yield Problem(where or file, "license", problem, license_severity)
+    if plugin.readme is None and not any(p.file == f"plugins/{plugin.id}/README.md" for p in tree.problems):
+        severity = Severity.ERROR if policy.require_readme else Severity.WARNING
+        yield Problem(
+            f"plugins/{plugin.id}/README.md", "", "is missing: say what the plugin does and how to use it", severity
+        )
+
+
+@lru_cache(maxsize=1024)
+def license_problem(expression: str) -> str | None:
+    """Say why a text is no SPDX licence expression, or None when it is one."""
+    try:
+        canonical = canonicalize_license_expression(expression)
+    except InvalidLicenseExpression:
+        return f"'{expression}' is no SPDX expression: write for example Apache-2.0, MIT OR Apache-2.0, LicenseRef-Acme"
+    return None if canonical == expression else f"'{expression}' is written '{canonical}' in SPDX"
+
+
+def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem]:
+    for i, name, message in event_problems(plugin.status.events):
+        yield Problem(*plugin.event_place(i, name), message)
+    for i, event in enumerate(plugin.status.events):
+        if (
+            event.version is not None
+            and event.version not in plugin.releases
+            and not _failed(tree, plugin, event.version)
+        ):
+            close = difflib.get_close_matches(event.version, plugin.releases, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            yield Problem(*plugin.event_place(i, "version"), f"there is no release {event.version}{hint}")
+        if event.use is not None and tree.complete and (successor := _parsed_id(event.use)) is not None:
+            if successor == plugin.id:
+                yield Problem(*plugin.event_place(i, "use"), "names the plugin itself")
+            elif successor not in tree.plugins:
+                message = f"there is no plugin {event.use} in this registry"
+                yield Problem(*plugin.event_place(i, "use"), message, Severity.WARNING)
+
+
+def _attachment_problems(
+    tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
+) -> Iterator[Problem]:
+    """Yield attachments that aren't published yet and aren't as their events state them, or don't verify."""
+    there = {(r.version, a.name): a.sha256 for r in document.releases for a in r.attachments} if document else {}
+    for i, event in enumerate(plugin.status.events):
+        if event.name is None or event.version is None or event.url is not None or event.sha256 is None:
+            continue
+        if there.get((event.version, event.name)) == event.sha256 or file_name_problem(event.name):
+            continue
+        problem = stored_attachment_problem(
+            tree.root, plugin.folder, event.version, event.name, event.sha256, tree.config.policy.allow_files
+        )
+        if problem is None and event.kind == SIGSTORE:
+            problem = attestations.problem(plugin, event.version, event.name)
+            if not attestations.is_judged(plugin.id.namespace):
+                message = (
+                    f"{event.name} is not verified: registry.toml accepts nobody's Sigstore bundles for "
+                    f"{plugin.id.namespace}; add [[attestations.accept]]"
+                )
+                yield Problem(*plugin.event_place(i, "name"), message, Severity.WARNING)
+        if problem is not None:
+            yield Problem(*plugin.event_place(i, "name"), problem)
+
+
+def _missing_bundles(
+    plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
+) -> Iterator[Problem]:
+    """Yield artifacts that aren't published yet, must have a Sigstore bundle and have none."""
+    there = {release.version for release in document.releases} if document is not None else set()
+    for version in plugin.releases:
+        if version not in there:
+            for sha256 in attestations.uncovered(plugin, version):
+                yield Problem(plugin.files[version], "artifacts", missing_bundle(plugin, version, sha256))
+
+
+def _parsed_id(text: str) -> PluginId | None:
+    try:
+        return parse_plugin_id(text)
+    except ValueError:
+        return None
+
+
+def _failed(tree: SourceTree, plugin: SourcePlugin, version: str) -> bool:
+    """Tell whether the release's file is there but didn't load, which is reported already."""
+    stem = f"plugins/{plugin.id}/releases/{version}."
+    return any(problem.file.startswith(stem) for problem in tree.problems)
+
+
+# --- releases --------------------------------------------------------------------------------------------------------
+
+
+def _releases_problems(
+    plugin: SourcePlugin, document: IndexDocument | None, artifacts: ArtifactChecks | None
+) -> Iterator[Problem]:
+    pins = {entry.version: entry.manifest.sha256 for entry in document.releases} if document is not None else {}
+    yield from _version_clashes(plugin, pins)
+    for version, release in plugin.releases.items():
+        file = plugin.files[version]
+        if (pin := pins.get(version)) is not None:
+            if manifest_sha256(plugin.id, release) != pin:
+                yield Problem(
+                    file,
+                    "",
+                    f"differs from {plugin.id} {version} as it is published, and a published release never changes: "
+                    "restore the file, and put the change into a new version",
+                )
+            continue
+        for where, message in release_problems(release):
+            yield Problem(file, where, message)
+        for where, message in platform_warnings(release):
+            yield Problem(file, where, message, Severity.WARNING)
+        if not release.artifacts and not release.dependencies:
+            yield Problem(
+                file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING
+            )
+        if artifacts is not None:
+            for found in artifacts.problems(plugin.id, release):
+                yield Problem(file, found.where, found.message, found.severity)
+
+
+def _version_clashes(plugin: SourcePlugin, published: Collection[str]) -> Iterator[Problem]:
+    """Yield versions that can't stand side by side: an error for what isn't published yet, else a warning."""
+    first: dict[str, str] = {}
+    for version in sorted({*plugin.releases, *published}, key=lambda v: (v not in published, v)):
+        other = first.setdefault(same_version_key(version), version)
+        if other != version and version in plugin.releases:
+            severity = Severity.WARNING if version in published else Severity.ERROR
+            yield Problem(plugin.files[version], "version", version_clash(version, other), severity)
+
+
+def _unpublished(plugin: SourcePlugin, document: IndexDocument | None) -> list[str]:
+    published = {entry.version for entry in document.releases} if document is not None else set()
+    return [version for version in plugin.releases if version not in published]
+
+
+def manifest_sha256(plugin: PluginId, release: Release) -> str:
+    """Return the digest of a release's manifest in its published form."""
+    return hashlib.sha256(encode_json(published_manifest(plugin.namespace, plugin.name, release))).hexdigest()
+
+
+def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocument]) -> Iterator[Problem]:
+    """Yield what is published and gone from the tree: it stays published, so this is a warning."""
+    for plugin_id, document in published.items():
+        folder = f"plugins/{plugin_id}"
+        plugin = tree.plugins.get(plugin_id)
+        if plugin is None:
+            if tree.complete and not any(problem.file.startswith(f"{folder}/") for problem in tree.problems):
+                message = (
+                    "is published, and stays so, but is gone from the source tree: restore it; to retire it, restore "
+                    f"it and run: sealdex-builder deprecate {plugin_id}"
+                )
+                yield Problem(folder, "", message, Severity.WARNING)
+            continue
+        for entry in document.releases:
+            if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
+                message = (
+                    "is published, and stays so, but is gone from the source tree: restore it; to take it out of use, "
+                    f"restore it and run: sealdex-builder yank {plugin_id}@{entry.version}"
+                )
+                yield Problem(f"{folder}/releases/{entry.version}.json", "", message, Severity.WARNING)
+
+
+__all__ = ["license_problem", "lint", "manifest_sha256"]

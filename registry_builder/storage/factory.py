@@ -1,0 +1,117 @@
+"""From the ``storage`` line of registry.toml to an open storage.
+
+folder:../published                                a folder, relative to the source tree
+pages:published                                    a folder that is deployed to GitHub Pages: see `github_pages`
+s3://bucket/prefix                                 AWS; credentials and region as boto3 finds them
+s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any other S3 server
+s3://bucket/prefix?encode=gzip                     documents and pages gzipped, for readers without a compressing CDN
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from registry_builder.storage.gzip import GZIP
+from registry_builder.storage.protocol import check_key
+from sealdex.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry_builder.storage.protocol import Storage
+
+PAGES = "pages:"
+_USER_INFO = re.compile(r"//[^/]*@")
+_S3_OPTIONS = frozenset({"encode", "endpoint_url", "region"})
+
+
+def open_storage(uri: str, *, base: Path) -> Storage:
+    """Open the storage that ``uri`` names; a relative folder is relative to ``base``, the source tree.
+
+    Nothing is contacted or created yet: that happens with the first read or write.
+
+    Raises:
+        ConfigError: the address isn't one this builder can publish to.
+
+    """
+    # Imported here so that a command that publishes to a folder doesn't pay for boto3.
+    if (path := folder_of(uri)) is not None:
+        from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above
+
+        if not path or "\x00" in path or path.startswith("//"):
+            raise _refused(uri, "it names no folder")
+        return FolderStorage(base / path)
+    if uri.startswith("s3://"):
+        from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
+
+        bucket, prefix, options = _parse_s3(uri)
+        return S3Storage(
+            bucket,
+            prefix=prefix,
+            endpoint_url=options.get("endpoint_url"),
+            region=options.get("region"),
+            encode="encode" in options,
+        )
+    raise _refused(uri, "its kind is unknown")
+
+
+def folder_of(uri: str) -> str | None:
+    """Return the folder that an address names, as it is written there; None when it names something else."""
+    for kind in ("folder:", PAGES):
+        if uri.startswith(kind):
+            return uri.removeprefix(kind)
+    return None
+
+
+def place_of(uri: str) -> tuple[str, ...]:
+    """Return where a storage lies, outermost part first: what lies inside another begins as that one does.
+
+    Two addresses of one place are equal: only the server counts among the options.
+
+    Raises:
+        ConfigError: as `open_storage`.
+    """
+    if (path := folder_of(uri)) is not None:
+        return ("folder", *PurePosixPath(posixpath.normpath(path)).parts)
+    bucket, prefix, options = _parse_s3(uri)
+    return ("s3", options.get("endpoint_url", "").rstrip("/"), bucket, *PurePosixPath(prefix).parts)
+
+
+def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
+    try:
+        parts = urlsplit(uri)
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        bucket = parts.hostname if parts.hostname == parts.netloc else None
+    except ValueError as error:
+        raise _refused(uri, str(error)) from error
+    if not bucket:  # also 'user:password@bucket': credentials have no place in a file that is committed
+        raise _refused(uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands")
+    options = dict(pairs)
+    if len(options) != len(pairs) or not _S3_OPTIONS.issuperset(options) or not all(options.values()):
+        raise _refused(uri, f"its options may be {', '.join(sorted(_S3_OPTIONS))}, each once, with a value")
+    if options.get("encode", GZIP) != GZIP:
+        raise _refused(uri, f"its encode may be {GZIP} and nothing else")
+    if parts.fragment:
+        raise _refused(uri, "it has a '#' part")
+    prefix = unquote(parts.path).strip("/")
+    if prefix:
+        try:
+            check_key(prefix)
+        except UsageError as error:
+            raise _refused(uri, f"its prefix {prefix!r} is no relative path") from error
+    return bucket, prefix, options
+
+
+def _refused(uri: str, reason: str) -> ConfigError:
+    shown = _USER_INFO.sub("//***@", uri)  # a secret that stands there by mistake must not reach a log as well
+    return ConfigError(
+        f"can't publish to {shown!r}: {reason}",
+        subject=shown,
+        untouched="nothing was written",
+        hint="write 'folder:PATH', 'pages:PATH' or 's3://BUCKET/PREFIX?endpoint_url=URL&region=NAME' as the storage "
+        "in registry.toml; credentials come from the environment",
+    )
