@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
 CLIENT = REPOSITORY / "client" / "sealdex"
 MAX_CLIENT_PACKAGES = 14
 

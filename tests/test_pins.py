@@ -7,7 +7,6 @@ import json
 import re
 import runpy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,8 @@ import tomli
 from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.places import REPOSITORY
 
-REPOSITORY = Path(__file__).parent.parent
 OURS = {"sealdex", "sealdex-builder"}
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 REMEDY = "run: make pins"

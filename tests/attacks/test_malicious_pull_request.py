@@ -1,7 +1,7 @@
 """A pull request made to hurt, as a whole: one run of ``validate`` names every part of it, bounded, and runs nothing.
 
-Its parts are attacked one by one elsewhere: YAML and files in tests/builder/test_load.py, archives beside this file,
-READMEs in tests/site, the workflows in tests/builder/github.
+Its parts are attacked one by one elsewhere: YAML and files in tests/builder/source/test_load.py, archives beside this
+file, READMEs in tests/builder/site, the workflows in tests/builder/authoring/github.
 """
 
 from __future__ import annotations

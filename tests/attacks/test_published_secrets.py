@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from support.authoring import builder
+from support.places import REPOSITORY
 from support.source_trees import Tree
 
 from registry_builder.authoring.pack import pack
@@ -111,7 +112,7 @@ def test_public_keys_and_certificates_are_none() -> None:
 
 def test_none_in_our_own_sources() -> None:
     """The whole of this repository, its tests' keys included: the list has to be fit for sources about keys."""
-    root = Path(__file__).parents[2]
+    root = REPOSITORY
     texts = [
         path
         for folder in ("registry_builder", "client", "docs", "keys", "tests")

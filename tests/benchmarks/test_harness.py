@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import REPOSITORY
 
-ROOT = Path(__file__).parents[2]
+ROOT = REPOSITORY
 sys.path.insert(0, str(ROOT))  # benchmarks are a folder of the checkout, not an installed package
 
 from benchmarks import budgets, harness  # noqa: E402  # needs the path above

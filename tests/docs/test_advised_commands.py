@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 import pytest
-from support.advised_commands import REPOSITORY, Advised, in_help, in_python, in_text, messages, parsed, problem
+from support.advised_commands import Advised, in_help, in_python, in_text, messages, parsed, problem
+from support.places import REPOSITORY
 
 from registry_builder.cli.main import ADVISED as BUILDER_COMMANDS
 from registry_builder.cli.main import COMMANDS as BUILDER

@@ -6,7 +6,9 @@ import ast
 import re
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+from support.places import REPOSITORY
+
+ROOT = REPOSITORY
 ROW = re.compile(r"\| (?P<attacker>[^|]+) \| (?P<power>[^|]+) \| (?P<most>[^|]+) \| `(?P<test>[^`|]+)` \|")
 
 

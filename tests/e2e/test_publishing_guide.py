@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from support.components import missing
+from support.places import REPOSITORY
 from support.s3_server import S3Server, WeedMissingError, s3_server
 from support.workflows import git
 
-GUIDE = (Path(__file__).parent.parent.parent / "docs" / "publishing.md").read_text(encoding="utf-8")
+GUIDE = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

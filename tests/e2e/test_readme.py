@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import REPOSITORY
 
 from registry_builder.site.preview.server import running_server
 
-REPOSITORY = Path(__file__).parent.parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 

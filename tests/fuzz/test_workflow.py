@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support.places import REPOSITORY
 from support.workflows import GitHub, git
 
-OWN = Path(__file__).parents[2] / ".github" / "workflows" / "fuzz.yml"
+OWN = REPOSITORY / ".github" / "workflows" / "fuzz.yml"
 
 
 def test_one_issue_is_open_as_long_as_a_reader_fails(tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import click
+from support.places import REPOSITORY
 
 from registry_builder.cli.main import group as builder
 from sealdex.cli.command_table import cli as client
 
-REPOSITORY = Path(__file__).parent.parent.parent
 PROGRAMS: dict[str, click.Group] = {"sealdex": client, "sealdex-builder": builder}
 
 _COMMAND = re.compile(r"(?<![\w./@=-])(sealdex-builder|sealdex)((?: [^\s;,`·…()\n]+)+)")

@@ -13,9 +13,9 @@ from typing import Any
 from unittest import mock
 
 from support.authoring import builder
+from support.places import REPOSITORY
 from support.source_trees import Tree
 
-REPOSITORY = Path(__file__).parent.parent.parent
 GENERATED = 120
 NAMESPACE = "many"
 

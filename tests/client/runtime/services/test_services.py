@@ -12,10 +12,10 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
 from sealdex.cli.main import main
@@ -29,7 +29,7 @@ from sealdex.runtime.services.supervisor import Patience, Supervisor
 from sealdex.store.database import State
 from sealdex.store.manifests import installed_manifest
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "plugins" / "speech" / "echo-service" / "src"
+EXAMPLE = REPOSITORY / "examples" / "plugins" / "speech" / "echo-service" / "src"
 ECHO = PluginId("speech", "echo")
 QUICK = Patience(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
 

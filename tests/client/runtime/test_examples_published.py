@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 from support.builder_cli import call
+from support.places import REPOSITORY
 
 from sealdex.cli.main import main
 from sealdex.runtime import PluginManager
 
-REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "examples"
 RELEASES: list[tuple[list[list[str]], list[str]]] = runpy.run_path(str(REPOSITORY / "scripts" / "demo.py"))["RELEASES"]
 

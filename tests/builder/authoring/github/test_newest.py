@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from support.places import REPOSITORY
 from support.workflows import GitHub, git
 
-OWN = Path(__file__).parents[3] / ".github" / "workflows" / "newest.yml"
+OWN = REPOSITORY / ".github" / "workflows" / "newest.yml"
 
 
 def test_one_issue_is_open_as_long_as_something_needs_a_look(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from support.fault_server import FaultServer
+from support.places import TESTS
 from support.plugin_registry import PluginRegistry
 from support.store_truth import disagreements
 from support.stress_child import PLUGINS, VERSIONS
@@ -23,7 +24,6 @@ from sealdex.store.installations import installations
 from sealdex.store.layout import Store
 
 PROCESSES, ROUNDS, LIMIT_S = 16, 4, 500
-TESTS = Path(__file__).parents[1]
 
 
 def files_of(plugin: str, version: str) -> dict[str, bytes]:

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
 from sealdex.runtime import MethodNotFoundError, PluginError, PluginManager, PluginStatus, PluginTimeoutError
 from sealdex.runtime.protocol import MAX_MESSAGE_BYTES, Notice, ProtocolError, Response, read, request
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins" / "acme"
+EXAMPLES = REPOSITORY / "examples" / "plugins" / "acme"
 
 LOOP = """
 import json, os, signal, subprocess, sys, time

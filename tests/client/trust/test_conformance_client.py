@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.places import TESTS
 from support.tree_server import TreeServer
 from support.tuf_repository import TufRepository, in_future, in_past, new_key, signed_bytes
 from tuf.api.metadata import DelegatedRole, Targets
 
-CLIENT = Path(__file__).parents[1] / "conformance_client"
+CLIENT = TESTS / "conformance_client"
 PATH = "path/to/file.txt"
 
 

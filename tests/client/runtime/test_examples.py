@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
 from registry_builder.source.yaml12 import read_yaml
@@ -17,7 +18,7 @@ from sealdex.model.release import Release
 from sealdex.runtime import PluginManager, Services
 from sealdex.store.installations import Installation
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "plugins"
+EXAMPLES = REPOSITORY / "examples" / "plugins"
 
 
 def manifest(plugin: str) -> dict[str, Any]:

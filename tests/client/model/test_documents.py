@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.places import REPOSITORY
 
 from sealdex.errors import FormatTooNewError
 from sealdex.model.catalogue import CatalogueShard
@@ -22,7 +22,7 @@ from sealdex.model.plugin import Plugin, PluginStatus, StatusEvent, fold_status,
 from sealdex.model.release import PublishedManifest, Release, published_manifest, release_problems
 from sealdex.model.schema import DOCUMENTS, json_schema
 
-DOCS = Path(__file__).parent.parent.parent / "docs"
+DOCS = REPOSITORY / "docs"
 SHA = "a" * 64
 
 

@@ -18,11 +18,11 @@ import pytest
 import yaml
 from support.authoring import builder
 from support.components import missing
+from support.places import REPOSITORY
 
 from registry_builder.authoring.github import FILES, RECORD
 from registry_builder.authoring.github_install import DEPENDENCIES, DISTRIBUTIONS, PROGRAMS, Programs
 
-REPOSITORY = Path(__file__).parents[3]
 VERSION = "0.2.0"
 WHEELS = tuple(f"{name.replace('-', '_')}-{VERSION}-py3-none-any.whl" for name in DISTRIBUTIONS)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support.authoring import Bare, builder, errors
+from support.places import REPOSITORY
 
 from registry_builder.importers.krew import read_history, register_type, write_import
 from registry_builder.importers.krew_manifest import NotRepresentableError, map_manifest
@@ -281,7 +282,7 @@ def test_a_namespace_of_ones_own(tree: Bare, tmp_path: Path) -> None:
 
 # --- the real thing --------------------------------------------------------------------------------------------------
 
-DATA = Path(os.environ.get("SEALDEX_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
+DATA = Path(os.environ.get("SEALDEX_DATA", REPOSITORY.parent / "shared" / "data"))
 REAL = DATA / "krew" / "krew-history.jsonl.xz"
 
 

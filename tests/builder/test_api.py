@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.places import REPOSITORY
 from support.source_trees import Tree
 
 import registry_builder
@@ -20,7 +21,7 @@ from sealdex import Client
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.resolve.search import Query
 
-EXAMPLES = Path(__file__).parents[3] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 PLUGIN = "vision/blob-model"
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from semver import Version
+from support.places import REPOSITORY
 
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version, version_problem
 
-FORMAT_PAGE = Path(__file__).parent.parent.parent / "docs" / "format.md"
+FORMAT_PAGE = REPOSITORY / "docs" / "format.md"
 
 # (range, its expansion, versions in it, versions outside); docs/format.md shows the same table, a test compares them
 CASES: list[tuple[str, str, str, str]] = [
