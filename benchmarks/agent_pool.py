@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import sealdex.client
-import sealdex.transport.http  # what a client would import at its first request
+import sealdex.transport._http  # what a client would import at its first request
 import sealdex.trust.registries
 from sealdex.config.config import load_config
 

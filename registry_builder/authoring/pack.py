@@ -4,7 +4,7 @@ Names are sorted, times fixed to the first that zip can express, modes normalise
 is written. (Deflate is zlib's default level, by the zlib of the Python at hand: another zlib may pack differently,
 never unpack differently.) Entries keep the rules of `sealdex.archive.entries`, so they can be unpacked everywhere.
 
-What isn't packed: see `registry_builder.authoring.ignore_rules`. Empty folders are left out, as git leaves them out.
+What isn't packed: see `registry_builder.authoring._ignore_rules`. Empty folders are left out, as git leaves them out.
 Keys and tokens are refused. Files are opened by the gate, so that a link put there meanwhile isn't followed.
 """
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from registry_builder.authoring.ignore_rules import DEFAULT_IGNORES, IGNORE_FILE, IgnoreRules
+from registry_builder.authoring._ignore_rules import DEFAULT_IGNORES, IGNORE_FILE, IgnoreRules
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.archive_check import name_warnings
 from registry_builder.source.gate import Gate, UnreadableError

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
-from registry_builder.authoring.ignore_rules import GIT_IGNORE_FILE, IGNORE_FILE, IgnoreRules
+from registry_builder.authoring._ignore_rules import GIT_IGNORE_FILE, IGNORE_FILE, IgnoreRules
+from registry_builder.authoring._service_package import SERVICE_FILE, service_document, stated_version
+from registry_builder.authoring._template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.authoring.pack import Packed, list_files, pack
-from registry_builder.authoring.service_package import SERVICE_FILE, service_document, stated_version
-from registry_builder.authoring.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.archive_check import archive_findings, may_come_to_windows
 from registry_builder.source.config import CONFIG_NAME, read_config
 from registry_builder.source.files import MAX_MANIFEST_BYTES

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from registry_builder.authoring.template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
+from registry_builder.authoring._template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.lint.artifacts import ArtifactChecks

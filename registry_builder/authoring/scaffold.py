@@ -23,7 +23,7 @@ from typing import Any
 
 import jinja2
 
-from registry_builder.authoring.storage_choice import storage_choice
+from registry_builder.authoring._storage_choice import storage_choice
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.load import load_tree

@@ -29,7 +29,7 @@ from tuf.api.metadata import Metadata, Role, Root, Targets
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
-from registry_builder.ceremony.describe import describe_root, describe_targets
+from registry_builder.ceremony._describe import describe_root, describe_targets
 from registry_builder.signing.metadata import realm_marker, same_authority
 from registry_builder.signing.offline_metadata import MAX_METADATA_BYTES, Trust, load_trust
 from registry_builder.source.config import (

@@ -15,13 +15,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 import tomlkit
 
-from registry_builder.importers.krew_manifest import (
+from registry_builder.importers._krew_manifest import (
     KrewVersion,
     NotRepresentableError,
     map_manifest,
     same_release,
 )
-from registry_builder.importers.plugin_yaml import plugin_yaml
+from registry_builder.importers._plugin_yaml import plugin_yaml
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.config import CONFIG_NAME, read_config, read_config_text
 from registry_builder.source.load import load_tree

@@ -21,7 +21,7 @@ from pathlib import Path
 from registry_builder.baseline.diff import Sources, Survey, plugin_change, survey
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile, TargetRole
 from registry_builder.compile.index import Ingestion
-from registry_builder.maintenance.untrusted_state import (
+from registry_builder.maintenance._untrusted_state import (
     HIGHEST_VERSION,
     pins_of,
     plugin_differences,

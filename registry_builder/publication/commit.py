@@ -27,8 +27,8 @@ from tuf.api.metadata import Metadata, Root
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.manifest import manifest_bytes
+from registry_builder.publication._progress import ByteCount, Notice
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.progress import ByteCount, Notice
 from registry_builder.publication.uploads import FileListSource, ManifestSource, ReadmeSource, TreeFile, Upload
 from registry_builder.signing.metadata import (
     build_packages,

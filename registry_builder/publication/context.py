@@ -11,6 +11,7 @@ from registry_builder.baseline.last_seen import Memory, Seen, memory_of
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.index import Ingestion
+from registry_builder.publication._progress import Notice
 from registry_builder.publication.claims import (
     ClaimDecision,
     Waiting,
@@ -21,7 +22,6 @@ from registry_builder.publication.claims import (
 )
 from registry_builder.publication.commit import Committed, Earlier, commit
 from registry_builder.publication.plan import PublishPlan, plan_publish
-from registry_builder.publication.progress import Notice
 from registry_builder.signing.metadata import realm_marker, utc_now
 from registry_builder.signing.offline_metadata import Trust, load_trust
 from registry_builder.signing.role_signing import authority_of

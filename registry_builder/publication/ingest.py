@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from registry_builder.publication._progress import ByteCount, Notice
 from registry_builder.publication.plan import IngestedArtifact
-from registry_builder.publication.progress import ByteCount, Notice
 from registry_builder.storage import Body, Storage, headers_for
 from sealdex.download.download import Pin, download
 from sealdex.store.cache import ContentCache

@@ -20,7 +20,7 @@ from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
-from registry_builder.publication.cdn import invalidate
+from registry_builder.publication._cdn import invalidate
 from registry_builder.publication.checks import check_attachments, check_documents, check_new_releases, check_readmes
 from registry_builder.publication.commit import Committed, Earlier
 from registry_builder.publication.context import Publisher, open_publisher
@@ -151,7 +151,7 @@ def publish(
     try:
         result, attempts = retry_races(job.attempt)
     except TamperedError as error:
-        from registry_builder.publication.tamper_report import explain  # noqa: PLC0415  # rarely needed
+        from registry_builder.publication._tamper_report import explain  # noqa: PLC0415  # rarely needed
 
         explain(error, publisher, sources)
         raise

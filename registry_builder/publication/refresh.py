@@ -21,10 +21,10 @@ from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.last_seen import Seen
 from registry_builder.baseline.state import ExpiredStateError, PublishedState
 from registry_builder.compile.index import Ingestion
-from registry_builder.publication.cdn import invalidate
+from registry_builder.publication._cdn import invalidate
+from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication.commit import Committed
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import retry_races, spent, versions_after
@@ -83,7 +83,7 @@ def refresh(
         dry_run: say what is due, and write nothing.
         online_only: leave root and targets to the people who hold their keys.
         recover_expired: revive a registry that was not refreshed in time where it can be shown, without a person, that
-            what is published is the newest (`registry_builder.publication.expiry`); for a scheduled job.
+            what is published is the newest (`registry_builder.publication._expiry`); for a scheduled job.
 
     Raises:
         ExpiredStateError: what is published has expired; nothing was written.

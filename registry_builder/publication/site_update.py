@@ -3,7 +3,7 @@
 A complete publish writes every page that a change touches, and last ``search/catalogue.json``, which says which
 snapshot the pages show. A publish of single plugins (``--only``) writes what is these plugins' own: their page, the
 pages of releases that changed, their badges. What belongs to all (home, lists, feeds, search) waits for the next
-complete publish, which finds out by itself (`registry_builder.publication.site_journal`). That keeps the cost of one
+complete publish, which finds out by itself (`registry_builder.publication._site_journal`). That keeps the cost of one
 release in a registry of any size within the budget of docs/decisions/.
 """
 
@@ -20,9 +20,9 @@ import msgspec
 from registry_builder.baseline.diff import Sources, Survey
 from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.state import PublishedReader, PublishedState
+from registry_builder.publication._site_journal import changed_since
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.site_journal import changed_since
 from registry_builder.signing.metadata import TargetPin, bin_of, expiry
 from registry_builder.site.affected_pages import Touched, everything, touched_by
 from registry_builder.site.document_source import Shelf

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from registry_builder.compile.catalog import catalogue_row
-from registry_builder.site.list_pages import list_row, lists_of
+from registry_builder.site._list_pages import list_row, lists_of
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.site.urls import ListName
 from sealdex.model.catalogue import CatalogueRow

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from registry_builder.signing.metadata import bin_of
 from registry_builder.signing.offline_metadata import Trust
-from registry_builder.site.format import date_in_words
+from registry_builder.site._format import date_in_words
 from registry_builder.site.plugin_view import web_links
 from registry_builder.source.config import OFFLINE_ROLES, ROLES, RegistryConfig
 from sealdex.model.decode import encode_json

@@ -12,17 +12,17 @@ from typing import Any, NamedTuple
 
 from registry_builder.signing.metadata import shard_count
 from registry_builder.site import urls as addresses
+from registry_builder.site._badges import plugin_badges
+from registry_builder.site._feeds import feed_of
+from registry_builder.site._format import date_in_words
+from registry_builder.site._list_pages import ListRow, cut, list_pages
+from registry_builder.site._readme import render_readme
+from registry_builder.site._release_view import release_view
 from registry_builder.site.affected_pages import Touched
-from registry_builder.site.badges import plugin_badges
 from registry_builder.site.document_source import Shelf
-from registry_builder.site.feeds import feed_of
-from registry_builder.site.format import date_in_words
-from registry_builder.site.list_pages import ListRow, cut, list_pages
 from registry_builder.site.page_context import Frame, Signers, TrustBox
 from registry_builder.site.plugin_view import plugin_view
-from registry_builder.site.readme import render_readme
 from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
-from registry_builder.site.release_view import release_view
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import ListName
 from sealdex.model.catalogue import shard_of

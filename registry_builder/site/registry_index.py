@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from registry_builder.site._list_pages import lists_of
 from registry_builder.site.document_source import Dated, Shelf
-from registry_builder.site.list_pages import lists_of
 from registry_builder.site.urls import ListName
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId

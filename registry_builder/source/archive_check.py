@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from registry_builder.source._named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
+from registry_builder.source._opaque_formats import opaque_problem
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
-from registry_builder.source.named_files import MAX_SOURCE_BYTES, InstalledFiles, named_problems
-from registry_builder.source.opaque_formats import opaque_problem
 from registry_builder.source.secrets.scan import secrets_of_archive
 from registry_builder.source.tree import Severity
 from sealdex.archive.entries import FILE, SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
-from registry_builder.source.secrets.file_names import secret_name
+from registry_builder.source.secrets._file_names import secret_name
 
 MAX_LINKS = 40  # on the way to one file, as in Linux
 

@@ -6,8 +6,8 @@
     <root>/.sealdex-tmp/<id>/<n>       what writer <id>, or a process that it forked, is writing just now
 
 A new file is written without a name, in the folder where it will be, and then *linked* to its name (which fails if
-that exists, like ``If-None-Match: *``); see `registry_builder.storage.anonymous_file`. What replaces another, and every
-file where the file system has none without a name, is written under a temporary name and linked or *renamed* from
+that exists, like ``If-None-Match: *``); see `registry_builder.storage._anonymous_file`. What replaces another, and
+every file where the file system has none without a name, is written under a temporary name and linked or *renamed* from
 there.
 So a writer that is killed leaves nothing under a published name; the next one finds its lock free and removes what it
 left. Nothing is synced file by file, which would cost ten times the rest: `FolderStorage.flush` syncs the file system
@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, TypeVar
 from filelock import FileLock, Timeout
 
 from registry_builder.parallel import each_of
-from registry_builder.storage.anonymous_file import NamelessUnsupportedError, create_nameless
-from registry_builder.storage.fsync import sync_file_system, sync_folder
+from registry_builder.storage._anonymous_file import NamelessUnsupportedError, create_nameless
+from registry_builder.storage._fsync import sync_file_system, sync_folder
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
     LostRaceError,

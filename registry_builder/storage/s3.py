@@ -27,7 +27,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from registry_builder.storage.gzip import GZIP, decoded, encoded, gzipped, max_encoded
+from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
+from registry_builder.storage._s3_errors import status_of, unavailable
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
     FileChangedError,
@@ -39,7 +40,6 @@ from registry_builder.storage.protocol import (
     StoredObject,
     check_key,
 )
-from registry_builder.storage.s3_errors import status_of, unavailable
 from sealdex.errors import ConfigError
 
 if TYPE_CHECKING:

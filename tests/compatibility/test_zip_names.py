@@ -16,7 +16,7 @@ from sealdex.archive.mapping import MappingError
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.unpack import UnpackLimits, plan_unpack, unpack
 from sealdex.archive.zip import list_zip, name_as_guessed
-from sealdex.download.delta_plan import plan_listed, read_file_list
+from sealdex.download._delta_plan import plan_listed, read_file_list
 from sealdex.model.index import ArtifactEntry, FilePin, MappedFile
 
 FINDER = {"größe.txt": b"1", "日本/語.txt": b"2", "plain.txt": b"3"}

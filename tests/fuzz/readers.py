@@ -32,7 +32,7 @@ from registry_builder.source.files import decode_document
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.archive.unpack import unpack
 from sealdex.config.config import load_config
-from sealdex.download.delta_plan import plan_listed, read_file_list
+from sealdex.download._delta_plan import plan_listed, read_file_list
 from sealdex.errors import SealdexError
 from sealdex.lockfile.lock_file import LOCK_NAME, read_lock
 from sealdex.lockfile.project_file import WANTED_NAME, read_wanted
@@ -42,7 +42,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, ArtifactEntry, IndexDocument
 from sealdex.model.plugin import EventFile, Plugin, PluginStatus
 from sealdex.model.release import Release
-from sealdex.runtime import protocol
+from sealdex.runtime import _protocol as protocol
 from sealdex.runtime.job_schema import load_job
 from sealdex.runtime.services.state import ServiceFolder
 from sealdex.store.cache_entry import Partial
@@ -51,9 +51,9 @@ from sealdex.store.layout import RECEIPT_FOLDER, Store
 from sealdex.store.manifests import read_manifest
 from sealdex.store.verify import read_files_list, verify_installation
 from sealdex.transport import Transport, TransportSettings
-from sealdex.transport.http import _answer, _redirect_target
+from sealdex.transport._http import _answer, _redirect_target
 from sealdex.trust import TrustedRegistry, check_root
-from sealdex.trust.fetcher import CachedMetadata
+from sealdex.trust._fetcher import CachedMetadata
 from sealdex.trust.metadata_bundle import Bundle
 from sealdex.trust.sigstore_bundles import BundleVerifier
 

@@ -90,5 +90,5 @@ def scene_in(folder: Path) -> Iterator[Scene]:
     repository.add(OTHER, "1.0.0")
     repository.publish()
     # a busy machine may bring the bundle late, and rounds are counted
-    with TreeServer(repository.files) as server, patch("sealdex.trust.fetcher.BUNDLE_GRACE_S", STUCK_S):
+    with TreeServer(repository.files) as server, patch("sealdex.trust._fetcher.BUNDLE_GRACE_S", STUCK_S):
         yield Scene(server, repository, folder / "trust")

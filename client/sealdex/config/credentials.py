@@ -2,7 +2,7 @@
 
 A request is given a registry's credentials only if its address lies below that registry's: same scheme, host and port,
 and a path under it. So neither an artifact at another address, which the index may name, nor another registry on the
-same host is shown any; after a redirect that leaves the origin, none follow (`sealdex.transport.http`). Secrets are
+same host is shown any; after a redirect that leaves the origin, none follow (`sealdex.transport._http`). Secrets are
 read at each request, so that a token that was renewed is used at once, and are never part of a message.
 """
 

@@ -3,11 +3,11 @@
 What happens, all of it in a staging folder of its own, which vanishes with a killed process's lock:
 
 1. The pinned list is read, judged by the rules for archives, and a plan is made from it
-   (`sealdex.download.delta_plan`).
+   (`sealdex.download._delta_plan`).
 2. Each planned file whose SHA-256 another installed version's list names is linked or copied from there and hashed
    where it then stands. What doesn't have the listed hash any more is dropped, and fetched like the rest.
 3. The rest is fetched by ranges into the archive's part file in the cache, and unpacked from there, every file hashed.
-   A later run goes on with what that holds (`sealdex.download.part_ranges`), or fetches it anew if it isn't what is
+   A later run goes on with what that holds (`sealdex.download._part_ranges`), or fetches it anew if it isn't what is
    listed.
 
 A server that gives no ranges, or other bytes than listed, makes this give up (`GivenUpError`), and the caller takes the
@@ -33,8 +33,8 @@ from sealdex.archive.mapping import PlannedFile
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.tree_writer import TreeWriter, UnpackedFile
 from sealdex.archive.zip import zip_content
-from sealdex.download.delta_plan import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
-from sealdex.download.part_ranges import NoRangesError, fetch_spans, held_spans
+from sealdex.download._delta_plan import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
+from sealdex.download._part_ranges import NoRangesError, fetch_spans, held_spans
 from sealdex.errors import VerificationError
 from sealdex.model.files import MAX_FILE_LIST_BYTES
 from sealdex.model.ids import PluginId

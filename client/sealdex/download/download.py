@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealdex.download.ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
+from sealdex.download._ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.events import Progress
 from sealdex.store.hashing import hash_into, write_all

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sealdex.config.config import Config
+from sealdex.download._disk_space import Need, require_room
 from sealdex.download.delta import ReadyTree, from_pieces
-from sealdex.download.disk_space import Need, require_room
 from sealdex.download.download import Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
+from sealdex.lockfile._signed_check import agreed, same_pins
 from sealdex.lockfile.lock_file import read_lock
-from sealdex.lockfile.signed_check import agreed, same_pins
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument

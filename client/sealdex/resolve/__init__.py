@@ -3,7 +3,7 @@
 Pure: documents come through a callback, and nothing here touches a network or a file.
 """
 
-from sealdex.resolve.eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
+from sealdex.resolve._eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
 from sealdex.resolve.explain import (
     Explanation,
     NothingFitsError,

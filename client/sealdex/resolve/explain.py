@@ -13,7 +13,7 @@ from sealdex.errors import NoMatchError, NotFoundError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
-from sealdex.resolve.eligibility import Policy, Reason, judge_everywhere, newest_first
+from sealdex.resolve._eligibility import Policy, Reason, judge_everywhere, newest_first
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
 
 _MAX_GROUPS = 12

@@ -1,4 +1,4 @@
-"""Requests to releases, with their dependencies; `sealdex.resolve.solver` searches, this module says what comes of it.
+"""Requests to releases, with their dependencies; `sealdex.resolve._solver` searches, this module says what comes of it.
 
 The rules, which the tests state as properties: each plugin gets one version, which is in every range asked of it; if
 there is a solution, one is found; of a plugin the newest release that fits is taken, and an older one only if the newer
@@ -15,8 +15,9 @@ from msgspec import Struct
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
-from sealdex.resolve.conflicts import explanations
-from sealdex.resolve.eligibility import Policy
+from sealdex.resolve._conflicts import explanations
+from sealdex.resolve._eligibility import Policy
+from sealdex.resolve._solver import Incompatibility, Solver, UnsolvableError
 from sealdex.resolve.explain import (
     NothingFitsError,
     PassedOver,
@@ -24,7 +25,6 @@ from sealdex.resolve.explain import (
     UnknownPluginError,
 )
 from sealdex.resolve.requests import Request, Want
-from sealdex.resolve.solver import Incompatibility, Solver, UnsolvableError
 from sealdex.resolve.universe import Documents, Keeping, Universe
 
 __all__ = ["Choice", "Documents", "Keeping", "Patience", "Resolution", "in_order", "resolve"]

@@ -15,9 +15,9 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
-from sealdex.resolve.eligibility import Policy, Verdict, judge_everywhere, newest_first
+from sealdex.resolve._eligibility import Policy, Verdict, judge_everywhere, newest_first
+from sealdex.resolve._solver import ABSENT, Incompatibility
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
-from sealdex.resolve.solver import ABSENT, Incompatibility
 
 Documents = Callable[[Collection[PluginId]], Mapping[PluginId, IndexDocument | None]]
 """Gives the index documents of several plugins; None for what doesn't exist. Asked once for each plugin."""
@@ -47,7 +47,7 @@ class Demand(Struct, frozen=True):
 
 
 class Universe:
-    """Everything about plugins that one resolution asks; states are those of `sealdex.resolve.solver`."""
+    """Everything about plugins that one resolution asks; states are those of `sealdex.resolve._solver`."""
 
     def __init__(
         self,

@@ -14,13 +14,13 @@ are imported when they are first used.
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
+    from sealdex.runtime._watcher import Watcher
     from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
     from sealdex.runtime.job_schema import Job, JobResult, PluginExecutionResult, load_job
     from sealdex.runtime.jobs import run_job
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
     from sealdex.runtime.services.api import Services
-    from sealdex.runtime.watcher import Watcher
 
 _HOMES = {
     "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
@@ -29,7 +29,7 @@ _HOMES = {
     "manager": ("PluginManager",),
     "plugin": ("PluginContext", "PluginState", "PluginStatus"),
     "services.api": ("Services",),
-    "watcher": ("Watcher",),
+    "_watcher": ("Watcher",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

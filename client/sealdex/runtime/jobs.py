@@ -27,7 +27,7 @@ from sealdex.runtime.errors import MethodNotFoundError, PluginError
 from sealdex.runtime.job_schema import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
-from sealdex.runtime.process.group import ProcessGroup, pump
+from sealdex.runtime.process._group import ProcessGroup, pump
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store

@@ -20,14 +20,14 @@ from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.events import Observer
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.paths import store_folder
+from sealdex.runtime._loader import Loader, close
+from sealdex.runtime._plugin_table import Crashes, Entry, Serving
+from sealdex.runtime._process_plugin import CALL_TIMEOUT_S
+from sealdex.runtime._status_recorder import Notes
+from sealdex.runtime._watcher import Watcher
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.loader import Loader, close
 from sealdex.runtime.plugin import PluginState, PluginStatus, StatusKeeper
-from sealdex.runtime.plugin_table import Crashes, Entry, Serving
-from sealdex.runtime.process.backoff import BackOff
-from sealdex.runtime.process_plugin import CALL_TIMEOUT_S
-from sealdex.runtime.status_recorder import Notes
-from sealdex.runtime.watcher import Watcher
+from sealdex.runtime.process._backoff import BackOff
 from sealdex.store.database import StoredStatus
 from sealdex.store.layout import Store
 

@@ -1,6 +1,6 @@
 """Fetches bytes from https://, http:// and file:// URLs, and says nothing about whether to trust them."""
 
-from sealdex.transport.fetch import Stream, Transport
+from sealdex.transport._fetch import Stream, Transport
 from sealdex.transport.retry import Attempts, Chance
 from sealdex.transport.types import (
     CHUNK_BYTES,

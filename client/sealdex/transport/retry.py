@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sealdex.errors import UnavailableError
-from sealdex.transport.pace import MIN_PROGRESS_BYTES, Line, Pace
+from sealdex.transport._pace import MIN_PROGRESS_BYTES, Line, Pace
 from sealdex.transport.types import HttpStatusError, RetryNotice, TransientError, host_of, public_url
 
 FIRST_DELAY_S = 0.25

@@ -39,11 +39,11 @@ from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.transport import Transport, public_url
-from sealdex.trust.documents import DocumentStore
+from sealdex.trust._documents import DocumentStore
+from sealdex.trust._lock_holder import holder_of, note_holder
+from sealdex.trust._session import TrustSession
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
-from sealdex.trust.lock_holder import holder_of, note_holder
 from sealdex.trust.roots import fingerprint
-from sealdex.trust.session import TrustSession
 
 LOCK_PATIENCE_S = 600.0
 """How long another process may hold the lock. A transfer without progress ends long before that."""

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 import uvicorn
 
-from registry_builder.site.preview.http_response import Answer, FileFacts, answer_for, refusal
+from registry_builder.site.preview._http_response import Answer, FileFacts, answer_for, refusal
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import NotFoundError, UnavailableError, UsageError
 

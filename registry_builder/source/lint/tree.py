@@ -16,8 +16,8 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from registry_builder.parallel import collector_paused, each_of
 from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks, missing_bundle
+from registry_builder.source.lint._dependencies import dependency_problems
 from registry_builder.source.lint.artifacts import ArtifactChecks
-from registry_builder.source.lint.dependencies import dependency_problems
 from registry_builder.source.lint.readme import pending_problems, readme_problems
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.lint.secrets import document_secrets

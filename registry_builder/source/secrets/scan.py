@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from registry_builder.source.secrets.file_names import secret_name
+from registry_builder.source.secrets._file_names import secret_name
 from registry_builder.source.secrets.text import MAX_SCANNED_BYTES, Secret, is_scanned, secrets_in
 from sealdex.archive.entries import FILE, ArchiveEntry
 from sealdex.archive.limits import UnpackLimits

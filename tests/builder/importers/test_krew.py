@@ -12,8 +12,8 @@ import pytest
 from support.authoring import Bare, builder, errors
 from support.places import REPOSITORY
 
+from registry_builder.importers._krew_manifest import NotRepresentableError, map_manifest
 from registry_builder.importers.krew import read_history, register_type, write_import
-from registry_builder.importers.krew_manifest import NotRepresentableError, map_manifest
 from registry_builder.source.config import read_config
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId

@@ -16,9 +16,9 @@ from support.watched_storage import WatchedStorage
 from tuf.api.metadata import Metadata, Targets
 
 from registry_builder.ceremony.steps import Wanted
+from registry_builder.maintenance._untrusted_state import HIGHEST_VERSION
 from registry_builder.maintenance.audit import audit
 from registry_builder.maintenance.recovery import RecoveryResult, recover
-from registry_builder.maintenance.untrusted_state import HIGHEST_VERSION
 from registry_builder.publication.claim_signing import sign_claim
 from registry_builder.publication.publish import open_publisher
 from sealdex import Client

@@ -16,8 +16,8 @@ from botocore.stub import ANY, Stubber
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.publication import cdn as invalidation
-from registry_builder.publication.cdn import MAX_PATHS, paths_of
+from registry_builder.publication import _cdn as invalidation
+from registry_builder.publication._cdn import MAX_PATHS, paths_of
 from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.publication.refresh import refresh
 from registry_builder.signing.metadata import utc_now

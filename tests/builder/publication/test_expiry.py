@@ -21,8 +21,8 @@ from registry_builder.baseline.last_seen import Seen
 from registry_builder.baseline.state import ExpiredStateError
 from registry_builder.cli.markdown import status_markdown
 from registry_builder.maintenance.status import realm_status
+from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.publication.refresh import RefreshResult, refresh
 from registry_builder.signing.metadata import bin_names, utc_now

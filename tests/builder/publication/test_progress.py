@@ -16,7 +16,7 @@ from pathlib import Path
 from support.source_trees import Tree
 from support.tree_server import TreeServer
 
-from registry_builder.publication.progress import ByteCount
+from registry_builder.publication._progress import ByteCount
 from registry_builder.publication.publish import open_publisher, publish
 from registry_builder.storage import Body, headers_for
 

@@ -12,7 +12,7 @@ from support.source_trees import Tree
 
 from registry_builder.publication.publish import open_publisher
 from registry_builder.publication.refresh import refresh
-from registry_builder.site.list_pages import cut, list_pages
+from registry_builder.site._list_pages import cut, list_pages
 from registry_builder.site.urls import ListName
 from registry_builder.storage import Body
 from registry_builder.storage.folder import FolderStorage

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from support.site_pages import Document, Publish, dead_links, pages_of, parsed
 from support.source_trees import Tree
 
-from registry_builder.site.format import selector_in_words
+from registry_builder.site._format import selector_in_words
+from registry_builder.site._readme import render_readme
+from registry_builder.site._schema_table import setting_rows
 from registry_builder.site.page_context import POLICY
-from registry_builder.site.readme import render_readme
-from registry_builder.site.schema_table import setting_rows
 from registry_builder.site.templates import Templates
 from registry_builder.source.config import SiteSection
 from sealdex.errors import ConfigError, SealdexError

@@ -19,7 +19,7 @@ from registry_builder.authoring.payload import pack_folder
 from registry_builder.authoring.release import Archive, release
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.importers.krew import read_history, write_import
-from registry_builder.source.opaque_formats import repacking
+from registry_builder.source._opaque_formats import repacking
 from sealdex.errors import ConfigError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import PluginId

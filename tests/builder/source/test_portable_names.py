@@ -27,7 +27,7 @@ from sealdex.archive import windows_names
 from sealdex.archive.entries import RefusedArchiveError
 from sealdex.archive.unpack import unpack
 from sealdex.archive.windows_names import windows_problem
-from sealdex.download.delta_plan import plan_listed, read_file_list
+from sealdex.download._delta_plan import plan_listed, read_file_list
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import pytest
 
 from registry_builder.storage import Body, ObjectConflictError, PutOutcome, headers_for
-from registry_builder.storage import anonymous_file as nameless_module
+from registry_builder.storage import _anonymous_file as nameless_module
 from registry_builder.storage import folder as folder_module
 from registry_builder.storage.folder import TEMPORARY_FOLDER, FolderStorage
 from sealdex.errors import UnavailableError
@@ -55,7 +55,7 @@ FolderStorage(Path(root)).put_new(key, body)
 
 WITHOUT_NAMELESS = """
 import registry_builder.storage.folder as folder
-from registry_builder.storage.anonymous_file import NamelessUnsupportedError
+from registry_builder.storage._anonymous_file import NamelessUnsupportedError
 def unsupported(path, fill):
     raise NamelessUnsupportedError
 folder.create_nameless = unsupported

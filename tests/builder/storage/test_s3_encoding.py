@@ -21,7 +21,7 @@ from registry_builder.storage import (
     headers_for,
     open_storage,
 )
-from registry_builder.storage.gzip import decoded, encoded, gzipped, is_encodable
+from registry_builder.storage._gzip import decoded, encoded, gzipped, is_encodable
 from registry_builder.storage.s3 import S3Storage
 from sealdex.errors import ConfigError
 

@@ -25,8 +25,8 @@ from registry_builder.storage import (
     open_storage,
 )
 from registry_builder.storage import s3 as s3_module
+from registry_builder.storage._s3_errors import unavailable
 from registry_builder.storage.s3 import S3Storage, part_bytes_for
-from registry_builder.storage.s3_errors import unavailable
 from sealdex.cli.error_table import report
 from sealdex.errors import UnavailableError
 

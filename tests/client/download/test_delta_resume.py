@@ -17,10 +17,10 @@ import pytest
 from support.fault_server import FaultServer, IgnoreRange, Request, Silence, Status
 from support.plugin_registry import PluginRegistry, sha256
 
-import sealdex.download.part_ranges
+import sealdex.download._part_ranges
 from sealdex import Client
 from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
-from sealdex.download.delta_plan import Span, joined, without
+from sealdex.download._delta_plan import Span, joined, without
 from sealdex.errors import UnavailableError
 from sealdex.results import Installed
 from sealdex.store.cache import ContentCache
@@ -33,9 +33,9 @@ CHANGED = [f"{n:02d}.bin" for n in range(1, 40, 4)]
 NEW = {**OLD, **{name: OLD[name][::-1] for name in CHANGED}}
 CHILD = """
 import sys
-import sealdex.download.part_ranges
+import sealdex.download._part_ranges
 from sealdex import Client
-sealdex.download.part_ranges._NOTE_EVERY_S = 0.0  # so that what is killed was noted
+sealdex.download._part_ranges._NOTE_EVERY_S = 0.0  # so that what is killed was noted
 with Client(sys.argv[1], store=sys.argv[2]) as client:
     client.install("acme/tool@2.0.0")
 """
@@ -223,7 +223,7 @@ def test_what_is_missing_of_ranges() -> None:
 
 def test_the_range_that_failed_says_why_not_those_that_it_stopped(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first range is so slow that another has failed for good by then: that is an outage, and no lack of ranges."""
-    fetch, begun = sealdex.download.part_ranges._Fetcher.fetch, []
+    fetch, begun = sealdex.download._part_ranges._Fetcher.fetch, []
 
     def first_is_slow(self: Any, span: Span) -> None:
         begun.append(span)
@@ -231,7 +231,7 @@ def test_the_range_that_failed_says_why_not_those_that_it_stopped(host: Host, mo
             self._stop.wait(60)
         fetch(self, span)
 
-    monkeypatch.setattr(sealdex.download.part_ranges._Fetcher, "fetch", first_is_slow)
+    monkeypatch.setattr(sealdex.download._part_ranges._Fetcher, "fetch", first_is_slow)
     host.server.always(ZIP, Status(503))
     with pytest.raises(UnavailableError, match="503"):
         host.install()

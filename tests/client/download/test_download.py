@@ -38,8 +38,8 @@ from support.fault_server import (
     Swap,
 )
 
+from sealdex.download._ranges import RangePlan
 from sealdex.download.download import HostLimitError, Pin, download
-from sealdex.download.ranges import RangePlan
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import EncodingError, HttpStatusError, Transport
@@ -534,7 +534,7 @@ class TestDisk:
         def full(*_: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr("sealdex.download.ranges.write_all", full)
+        monkeypatch.setattr("sealdex.download._ranges.write_all", full)
         monkeypatch.setattr("sealdex.download.download.write_all", full)
         with pytest.raises(InstallError, match="is full") as caught:
             client.get(server.url("/f"), plan=plan)
@@ -554,7 +554,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from sealdex.download.download import HostLimitError, Pin, download
-from sealdex.download.ranges import RangePlan
+from sealdex.download._ranges import RangePlan
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport
 

@@ -32,7 +32,7 @@ from sealdex.resolve import (
     parse_request,
     resolve,
 )
-from sealdex.resolve.solver import ABSENT, Incompatibility, Solver, UnsolvableError, World
+from sealdex.resolve._solver import ABSENT, Incompatibility, Solver, UnsolvableError, World
 
 HOST = Environment(labels={"os": "linux", "arch": "amd64"})
 PIN = FilePin(1, "0" * 64)

@@ -13,8 +13,8 @@ from sealdex.errors import ConfigError, InstallError
 from sealdex.events import Observer
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, PluginManager, PluginStatus
-from sealdex.runtime.plugin_table import Crashes
-from sealdex.runtime.process.backoff import BackOff
+from sealdex.runtime._plugin_table import Crashes
+from sealdex.runtime.process._backoff import BackOff
 from sealdex.store.database import State
 from sealdex.store.transaction import remove_versions
 

@@ -16,7 +16,7 @@ from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
 from sealdex.runtime import MethodNotFoundError, PluginError, PluginManager, PluginStatus, PluginTimeoutError
-from sealdex.runtime.protocol import MAX_MESSAGE_BYTES, Notice, ProtocolError, Response, read, request
+from sealdex.runtime._protocol import MAX_MESSAGE_BYTES, Notice, ProtocolError, Response, read, request
 
 EXAMPLES = REPOSITORY / "examples" / "plugins" / "acme"
 

@@ -21,7 +21,7 @@ from support.trickle_server import TrickleServer
 
 from sealdex.errors import UnavailableError
 from sealdex.transport import TransientError, Transport, TransportSettings
-from sealdex.transport.pace import Line, Pace, TooSlowError
+from sealdex.transport._pace import Line, Pace, TooSlowError
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"

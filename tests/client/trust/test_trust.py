@@ -314,7 +314,7 @@ def test_a_bundle_that_is_in_trouble_holds_no_cold_refresh_back(scene: Scene) ->
 
 def test_a_bundle_that_hangs_is_not_waited_for(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """What only saves requests delays nothing, and holds no process at its end either."""
-    monkeypatch.setattr("sealdex.trust.fetcher.BUNDLE_GRACE_S", 0.01)
+    monkeypatch.setattr("sealdex.trust._fetcher.BUNDLE_GRACE_S", 0.01)
     held = Held()
     try:
         with scene.serving({BUNDLE: held}):

@@ -14,7 +14,7 @@ from support.tuf_repository import document, signed_bytes
 from sealdex.errors import UnavailableError, UsageError, VerificationError
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, check_root, fetch_root_by_fingerprint, fingerprint
-from sealdex.trust.lock_holder import holder_of as holder_note
+from sealdex.trust._lock_holder import holder_of as holder_note
 
 TIMESTAMP = "metadata/timestamp.json"
 

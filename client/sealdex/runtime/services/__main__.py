@@ -14,8 +14,8 @@ from typing import Any
 
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
+from sealdex.runtime.services._plan import ServiceWish
 from sealdex.runtime.services.api import Services
-from sealdex.runtime.services.plan import ServiceWish
 from sealdex.runtime.services.supervisor import Patience
 
 

@@ -16,9 +16,11 @@ from pathlib import Path
 from sealdex.errors import NotFoundError
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
+from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
-from sealdex.runtime.process.group import end_group, process_identity
-from sealdex.runtime.services.plan import ServicePlan, ServiceWish, free_port, plan_service
+from sealdex.runtime.process._group import end_group, process_identity
+from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
+from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
     FAILED,
     OVER,
@@ -28,9 +30,7 @@ from sealdex.runtime.services.state import (
     ServiceState,
     remember,
 )
-from sealdex.runtime.services.store_view import Surroundings
 from sealdex.runtime.services.supervisor import Patience, Supervisor, already_running
-from sealdex.runtime.virtualenv import python_environment
 from sealdex.store.activation import require_installed
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current

@@ -4,7 +4,7 @@
         lock         held by the supervisor for as long as it lives, however it dies
         state.json   what it last said; written anew and renamed
         grace        how long it may take over its end, where `stop` said so
-        log, log.1   what the service printed (sealdex.runtime.services.log)
+        log, log.1   what the service printed (sealdex.runtime.services._log)
 
 Whether a service is supervised is told by the lock, never by a process id alone. No variable of its environment is
 written down.
@@ -24,8 +24,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from sealdex.model.foreign_json import json_values
-from sealdex.runtime.process.group import is_group_left
-from sealdex.runtime.services.log import follow, last_lines
+from sealdex.runtime.process._group import is_group_left
+from sealdex.runtime.services._log import follow, last_lines
 from sealdex.store.layout import Store
 
 STARTING, RUNNING, WAITING, STOPPED, FAILED, DIED = "starting", "running", "waiting", "stopped", "failed", "died"

@@ -20,11 +20,12 @@ from dataclasses import dataclass, replace
 from sealdex.errors import SealdexError
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import PluginStatus
-from sealdex.runtime.process.backoff import BackOff, FailureRow
-from sealdex.runtime.process.group import end_group
-from sealdex.runtime.services.plan import ServicePlan
-from sealdex.runtime.services.process import Event, Events, ServiceProcess
-from sealdex.runtime.services.report import Report, first_state
+from sealdex.runtime.process._backoff import BackOff, FailureRow
+from sealdex.runtime.process._group import end_group
+from sealdex.runtime.services._plan import ServicePlan
+from sealdex.runtime.services._process import Event, Events, ServiceProcess
+from sealdex.runtime.services._report import Report, first_state
+from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
     FAILED,
     HEALTHY,
@@ -36,7 +37,6 @@ from sealdex.runtime.services.state import (
     ServiceFolder,
     ServiceState,
 )
-from sealdex.runtime.services.store_view import Surroundings
 
 _ALIVE_S = 0.2
 

@@ -60,7 +60,7 @@ def test_an_environment_of_its_own_on_request_only(
 
 
 def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sealdex.runtime.virtualenv.sys.executable", "/bin/false")
+    monkeypatch.setattr("sealdex.runtime._virtualenv.sys.executable", "/bin/false")
     plugins.install("speech/echo", "1.0.0", {"requirements.txt": "x"}, service={"command": ["x"]})
     with pytest.raises(InstallError, match="making the environment"):
         Services(plugins.store).plan(ECHO, with_env=True)

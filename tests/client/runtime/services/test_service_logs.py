@@ -8,7 +8,7 @@ from pathlib import Path
 from support.plugin_store import PluginStore
 
 from sealdex.model.ids import PluginId
-from sealdex.runtime.services.log import LogFile, follow
+from sealdex.runtime.services._log import LogFile, follow
 from sealdex.runtime.services.state import ServiceFolder
 
 ECHO = PluginId("speech", "echo")

@@ -22,8 +22,8 @@ from sealdex.cli.main import main
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.process.group import end_group, process_identity
-from sealdex.runtime.services.plan import free_port, plan_service
+from sealdex.runtime.process._group import end_group, process_identity
+from sealdex.runtime.services._plan import free_port, plan_service
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
 from sealdex.runtime.services.supervisor import Patience, Supervisor
 from sealdex.store.database import State

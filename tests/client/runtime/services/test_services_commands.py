@@ -22,7 +22,7 @@ from support.plugin_store import PluginStore
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.process.group import process_identity
+from sealdex.runtime.process._group import process_identity
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
 from sealdex.runtime.services.supervisor import Patience
 

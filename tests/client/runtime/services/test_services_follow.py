@@ -18,7 +18,7 @@ from support.plugin_store import PluginStore
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.services.plan import free_port
+from sealdex.runtime.services._plan import free_port
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
 from sealdex.runtime.services.supervisor import Patience, Supervisor
 from sealdex.store.database import State

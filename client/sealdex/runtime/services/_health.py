@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 
-from sealdex.runtime.services.plan import HOST, ServicePlan
+from sealdex.runtime.services._plan import HOST, ServicePlan
 
 
 def health_problem(plan: ServicePlan) -> str | None:

@@ -11,8 +11,8 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError, DependencyWarning, NewConnectionError
 
 from sealdex.errors import ConfigError
-from sealdex.transport.connections import PacedHttpConnection, PacedHttpsConnection
-from sealdex.transport.pace import current_pace
+from sealdex.transport._connections import PacedHttpConnection, PacedHttpsConnection
+from sealdex.transport._pace import current_pace
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager

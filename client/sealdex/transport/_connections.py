@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
-from sealdex.transport.pace import current_pace
+from sealdex.transport._pace import current_pace
 
 if TYPE_CHECKING:
     import socket
 
     from typing_extensions import Buffer
 
-    from sealdex.transport.pace import Pace
+    from sealdex.transport._pace import Pace
 
 _STATUS_LINE_BYTES = 16
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from sealdex.errors import SealdexError
 from sealdex.events import Observer
+from sealdex.runtime._plugin_table import Entry
 from sealdex.runtime.plugin import LoadedPlugin, PluginStatus, StatusKeeper, plugin_logger
-from sealdex.runtime.plugin_table import Entry
 
 
 class Notes:

@@ -10,7 +10,7 @@ from typing import Any
 from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import LoadedPlugin, PluginContext, PluginState, PluginStatus
-from sealdex.runtime.process.backoff import BackOff, FailureRow
+from sealdex.runtime.process._backoff import BackOff, FailureRow
 from sealdex.store.leases import Hold
 
 

@@ -12,9 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.process.group import ProcessGroup, process_identity, pump
-from sealdex.runtime.services.health import health_problem
-from sealdex.runtime.services.plan import ServicePlan, is_taken
+from sealdex.runtime.process._group import ProcessGroup, process_identity, pump
+from sealdex.runtime.services._health import health_problem
+from sealdex.runtime.services._plan import ServicePlan, is_taken
 from sealdex.runtime.services.state import now_utc
 from sealdex.store.leases import Hold
 

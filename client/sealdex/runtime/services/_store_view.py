@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from sealdex.errors import SealdexError
 from sealdex.runtime.plugin import PluginStatus
-from sealdex.runtime.services.plan import ServicePlan
+from sealdex.runtime.services._plan import ServicePlan
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current_version_named
 from sealdex.store.layout import Store

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from sealdex.model.ids import PluginId
+from sealdex.resolve._solver import ABSENT
 from sealdex.resolve.explain import Explanation, explain
 from sealdex.resolve.requests import Want
-from sealdex.resolve.solver import ABSENT
 from sealdex.resolve.universe import Demand, Universe
 
 _MAX_PLUGINS = 4

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from sealdex.download.delta_plan import Span, bytes_in, joined, without
+from sealdex.download._delta_plan import Span, bytes_in, joined, without
 from sealdex.errors import UnavailableError
 from sealdex.store.hashing import write_all
 from sealdex.transport import HttpStatusError, OtherRangeError, TransientError, is_passing, public_url

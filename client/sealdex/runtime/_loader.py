@@ -10,12 +10,12 @@ from typing import Any
 
 from sealdex.errors import NotFoundError
 from sealdex.model.ids import PluginId
+from sealdex.runtime._plugin_config import plugin_config
+from sealdex.runtime._plugin_table import Entry, Serving
+from sealdex.runtime._process_plugin import ProcessPlugin
+from sealdex.runtime._python_plugin import PythonPlugin
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import LoadedPlugin, PluginContext, StatusKeeper, failure_text, plugin_logger
-from sealdex.runtime.plugin_config import plugin_config
-from sealdex.runtime.plugin_table import Entry, Serving
-from sealdex.runtime.process_plugin import ProcessPlugin
-from sealdex.runtime.python_plugin import PythonPlugin
 from sealdex.store.activation import require_installed
 from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store

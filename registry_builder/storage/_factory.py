@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from registry_builder.storage.gzip import GZIP
+from registry_builder.storage._gzip import GZIP
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import ConfigError, UsageError
 

@@ -17,7 +17,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from registry_builder.site.readme_html import rewritten, with_sound_links
+from registry_builder.site._readme_html import rewritten, with_sound_links
 from sealdex.text import clean
 
 MAX_README_BYTES = 1024 * 1024

@@ -23,10 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sealdex.model.ids import PluginId
-from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-from sealdex.runtime.plugin import Fault, PluginContext, plugin_logger
-from sealdex.runtime.process.group import ProcessGroup, pump
-from sealdex.runtime.protocol import (
+from sealdex.runtime._protocol import (
     MAX_MESSAGE_BYTES,
     METHOD_NOT_FOUND,
     PROTOCOL,
@@ -37,6 +34,9 @@ from sealdex.runtime.protocol import (
     refusal,
     request,
 )
+from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
+from sealdex.runtime.plugin import Fault, PluginContext, plugin_logger
+from sealdex.runtime.process._group import ProcessGroup, pump
 from sealdex.store.installations import Installation
 from sealdex.store.manifests import installed_manifest
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sealdex.errors import SealdexError
+from sealdex.runtime._module_namespace import PluginNamespace
 from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
-from sealdex.runtime.module_namespace import PluginNamespace
 from sealdex.runtime.plugin import PluginContext, failure_text
 from sealdex.store.installations import Installation
 from sealdex.store.manifests import installed_manifest

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sealdex.errors import ConfigError
-from sealdex.transport.encoding import decoder_of
-from sealdex.transport.files import get_file
-from sealdex.transport.pace import Line, Pace, TooSlowError
+from sealdex.transport._encoding import decoder_of
+from sealdex.transport._files import get_file
+from sealdex.transport._pace import Line, Pace, TooSlowError
 from sealdex.transport.retry import Attempts, Chance, Patience, Throttle
 from sealdex.transport.types import (
     CHUNK_BYTES,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
 
-    from sealdex.transport.http import HttpGetter
+    from sealdex.transport._http import HttpGetter
 
 
 class Stream:
@@ -262,7 +262,7 @@ class Transport:
             return get_file(url, headers, start, end)
         with self._lock:
             if self._http is None:
-                from sealdex.transport.http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
+                from sealdex.transport._http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
 
                 self._http = HttpGetter(self.settings, self._credentials)
         answer = self._http.get(url, headers, pace)

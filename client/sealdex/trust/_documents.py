@@ -13,8 +13,8 @@ from tuf.api.metadata import TargetFile
 
 from sealdex.errors import UnavailableError, VerificationError
 from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
+from sealdex.trust._fetcher import MAX_PARALLEL
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
-from sealdex.trust.fetcher import MAX_PARALLEL
 
 
 class DocumentStore:

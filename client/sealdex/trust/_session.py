@@ -16,8 +16,8 @@ from tuf.ngclient.updater import Updater
 from sealdex.errors import ConfigError
 from sealdex.model.foreign_json import json_values
 from sealdex.transport import Transport
+from sealdex.trust._fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
-from sealdex.trust.fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
 from sealdex.trust.role_marks import REALM_FIELD, mark_problem
 
 T = TypeVar("T")

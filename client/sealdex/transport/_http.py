@@ -36,9 +36,9 @@ from urllib3.exceptions import (
 )
 
 from sealdex.errors import ConfigError, UnavailableError
-from sealdex.transport.connections import OuterTlsSocket, direct_pools, proxied_pools
-from sealdex.transport.encoding import codings_of
-from sealdex.transport.pace import Line, Pace, current_pace
+from sealdex.transport._connections import OuterTlsSocket, direct_pools, proxied_pools
+from sealdex.transport._encoding import codings_of
+from sealdex.transport._pace import Line, Pace, current_pace
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
     Answer,
@@ -165,7 +165,7 @@ class HttpGetter:
         if proxy is None:
             return direct_pools(maxsize=16, ssl_context=self._tls)
         if proxy.is_socks:
-            from sealdex.transport.socks import socks_pools  # noqa: PLC0415  # an extra
+            from sealdex.transport._socks import socks_pools  # noqa: PLC0415  # an extra
 
             return socks_pools(proxy, maxsize=16, ssl_context=self._tls)
         outer = None
@@ -385,7 +385,7 @@ def _failure(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> Tra
 
 
 def _is_login_refused(error: BaseException | None) -> bool:
-    from sealdex.transport.socks import SocksLoginError  # noqa: PLC0415  # an extra
+    from sealdex.transport._socks import SocksLoginError  # noqa: PLC0415  # an extra
 
     return error is not None and isinstance(error.__cause__, SocksLoginError)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry_builder.site.platform_matrix import platform_names
+from registry_builder.site._platform_matrix import platform_names
 from registry_builder.site.plugin_view import PluginView
 from registry_builder.site.urls import plugin_file
 from sealdex.model.index import IndexDocument

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from sealdex.runtime.process.group import process_identity
-from sealdex.runtime.services.log import LogFile
-from sealdex.runtime.services.plan import ServicePlan
-from sealdex.runtime.services.process import ServiceProcess
+from sealdex.runtime.process._group import process_identity
+from sealdex.runtime.services._log import LogFile
+from sealdex.runtime.services._plan import ServicePlan
+from sealdex.runtime.services._process import ServiceProcess
 from sealdex.runtime.services.state import RUNNING, STARTING, ServiceFolder, ServiceState, now_utc, remember
 
 

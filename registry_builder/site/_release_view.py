@@ -14,7 +14,9 @@ import msgspec
 from markupsafe import Markup
 
 from registry_builder.compile.manifest import manifest_key
-from registry_builder.site.format import date_in_words, selector_in_words, size_in_words
+from registry_builder.site._format import date_in_words, selector_in_words, size_in_words
+from registry_builder.site._readme import render_readme
+from registry_builder.site._schema_table import SettingRow, setting_rows
 from registry_builder.site.plugin_view import (
     WEB,
     AttachmentView,
@@ -26,8 +28,6 @@ from registry_builder.site.plugin_view import (
     mark_view,
     named_plugins,
 )
-from registry_builder.site.readme import render_readme
-from registry_builder.site.schema_table import SettingRow, setting_rows
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry_builder.site.format import plain_label_values, size_in_words, system_name
+from registry_builder.site._format import plain_label_values, size_in_words, system_name
 from sealdex.model.index import ArtifactEntry, ReleaseEntry
 
 _ANY = "any"
