@@ -3,15 +3,28 @@
 The profile is ``local``, or ``ci`` where the variable CI is set; ``pytest -m hypothesis --hypothesis-profile=long`` is
 what the scheduled workflow runs. None has a fixed seed: a run that repeats the last one's examples finds nothing that
 that one didn't. What any of them finds stays in its test as an ``@example``.
+
+Tests marked ``slow`` are begun first, shared out over the processes of ``pytest -n``: one that is begun last would run
+alone at the end.
 """
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 from support.budgets import PROFILES
 
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow tests at the front of each of the equal parts that ``--dist worksteal`` begins with."""
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    fast = [item for item in items if not item.get_closest_marker("slow")]
+    parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    size = -(-len(fast) // parts)
+    items[:] = [item for part in range(parts) for item in (*slow[part::parts], *fast[part * size : (part + 1) * size])]

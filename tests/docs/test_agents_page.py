@@ -19,6 +19,7 @@ def pattern(line: str) -> str:
     return ".*".join(re.escape(part) for part in line.strip().split("…"))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)
 def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
     blocks = BLOCK.findall(PAGE)

@@ -29,6 +29,7 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
         missing("weed", str(error))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)  # fifty commands, on a machine that may have other work
 def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch

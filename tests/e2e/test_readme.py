@@ -53,6 +53,7 @@ def author(place: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)  # many commands, on a machine that may have other work
 def test_the_author_the_agent_the_air_gap_and_python(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tree = author(place)

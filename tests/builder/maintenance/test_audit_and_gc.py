@@ -89,6 +89,7 @@ ANYWHERE = [
 """How a file's key starts and ends, and whether only reading the artifacts shows that it has changed."""
 
 
+@pytest.mark.slow
 def test_one_changed_byte_anywhere_is_found(live: Tree, opened: Opened) -> None:
     """Attack: whoever can write to the store changes a byte of one file, and leaves its size as it is."""
     publisher = opened()
@@ -117,6 +118,7 @@ def test_a_missing_or_longer_artifact_is_found_without_reading_it(live: Tree, op
     assert "missing" in problems[gone]
 
 
+@pytest.mark.slow
 def test_gc_removes_in_two_phases_and_nothing_that_readers_of_the_last_days_need(live: Tree, opened: Opened) -> None:
     before = keys(opened())
 

@@ -136,6 +136,7 @@ def kill_everywhere(
     return counts[0], counts[1]
 
 
+@pytest.mark.slow
 def test_an_update_killed_at_any_request(tree: Tree, tmp_path: Path) -> None:
     publish(open_publisher(tree.load(), "public"))
     prepare(tree)
@@ -144,6 +145,7 @@ def test_an_update_killed_at_any_request(tree: Tree, tmp_path: Path) -> None:
     assert old > 20
 
 
+@pytest.mark.slow
 def test_a_first_publish_killed_at_any_request(tree: Tree, tmp_path: Path) -> None:
     prepare(tree)
     old, new = kill_everywhere(tree, tmp_path, only=[], old=None)
@@ -229,6 +231,7 @@ class OnS3:
         return newest.version
 
 
+@pytest.mark.slow
 def test_an_update_on_s3_killed_at_any_http_request(
     tree: Tree, tmp_path: Path, s3_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,6 +262,7 @@ def test_an_update_on_s3_killed_at_any_http_request(
     assert counts[1] >= 4  # before the bundle and after it, between the pages, and when the last answer came
 
 
+@pytest.mark.slow
 def test_a_first_publish_on_s3_killed_at_each_kind_of_request(
     tree: Tree, tmp_path: Path, s3_uri: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

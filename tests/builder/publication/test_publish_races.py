@@ -57,6 +57,7 @@ def test_publishers_at_once_on_a_folder_lose_nothing(tree: Tree, tmp_path: Path,
     race(tree, tmp_path, "folder:../published/public", racers, {})
 
 
+@pytest.mark.slow
 def test_twenty_publishers_at_once_on_s3_lose_nothing(tree: Tree, tmp_path: Path, s3_uri: str) -> None:
     credentials = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
     raced = race(tree, tmp_path, s3_uri, 20, credentials)

@@ -112,6 +112,7 @@ def runner(tmp_path: Path, registry: Path) -> Runner:
     return Runner(tmp_path, registry)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)  # it installs 35 packages, on a machine that may be busy
 def test_the_workflows_install_what_was_pinned_and_nothing_else(
     runner: Runner, registry: Path, built: Path, dependencies: Path, tmp_path: Path

@@ -84,6 +84,7 @@ def deployed(job: Job) -> bool:
     return any("actions/deploy-pages" in used for used in job.uses)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)  # a dozen jobs of several programs each, on a machine that may have other work
 def test_deployed_twice_and_refreshed_from_empty_runners_with_one_client_following(
     scene: Scene, tmp_path: Path

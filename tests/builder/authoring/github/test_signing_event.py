@@ -78,6 +78,7 @@ def main_of(scene: Scene) -> str:
     return git(scene.github.remote, "rev-parse", "main")
 
 
+@pytest.mark.slow
 def test_two_people_change_a_root_key_and_clients_follow(scene: Scene, tmp_path: Path) -> None:
     github = scene.github
     assert builder("--tree", scene.clone, "new", "notify", "acme/slack") == 0

@@ -56,6 +56,7 @@ def install(scene: Scene, folder: Path, *before: str) -> subprocess.CompletedPro
     return done
 
 
+@pytest.mark.slow
 def test_from_a_pull_request_to_an_installation_and_a_refresh(
     scene: Scene, tmp_path: Path, s3_server: S3Server
 ) -> None:
@@ -108,6 +109,7 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)  # a dozen jobs of several programs each, on a machine that may have other work
 def test_one_issue_says_what_is_missing_until_it_is_there(scene: Scene) -> None:
     github = scene.github
@@ -151,6 +153,7 @@ def test_one_issue_says_what_is_missing_until_it_is_there(scene: Scene) -> None:
     assert not github.known["issues"][0]["open"]
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(540)  # a dozen jobs of several programs each, on a machine that may have other work
 def test_what_expired_over_the_holidays_is_revived_or_left_to_a_person(
     scene: Scene, s3_server: S3Server, tmp_path: Path
