@@ -9,6 +9,8 @@
 Names are imported when they are first used, so that a program that asks for little waits for little.
 """
 
+from sealdex.lazy import exports
+
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.client import Client
@@ -31,26 +33,25 @@ if TYPE_CHECKING:
     from sealdex.resolve.search import Query
     from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
     from sealdex.store.installations import Installation
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "client": ("Client",),
+        "config.config": ("Config", "load_config"),
+        "config.host_facts": ("detect_environment",),
+        "errors": (
+            "ConfigError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError", "UnavailableError",
+            "UsageError", "VerificationError",
+        ),
+        "model.environment": ("Environment",),
+        "model.ids": ("PluginId",),
+        "events": ("Observer",),
+        "resolve": ("Choice", "Policy", "Request", "Resolution"),
+        "resolve.search": ("Query",),
+        "results": ("Checked", "Fetched", "Found", "Installed", "PluginInfo", "Trust"),
+        "store.installations": ("Installation",),
+    })  # fmt: skip
 
 __version__ = "0.2.0"
-
-_HOMES = {
-    "client": ("Client",),
-    "config.config": ("Config", "load_config"),
-    "config.host_facts": ("detect_environment",),
-    "errors": (
-        "ConfigError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError", "UnavailableError",
-        "UsageError", "VerificationError",
-    ),
-    "model.environment": ("Environment",),
-    "model.ids": ("PluginId",),
-    "events": ("Observer",),
-    "resolve": ("Choice", "Policy", "Request", "Resolution"),
-    "resolve.search": ("Query",),
-    "results": ("Checked", "Fetched", "Found", "Installed", "PluginInfo", "Trust"),
-    "store.installations": ("Installation",),
-}  # fmt: skip
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "Checked",
@@ -81,18 +82,3 @@ __all__ = [
     "detect_environment",
     "load_config",
 ]
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'sealdex' has no attribute '{name}'")
-    from importlib import import_module  # noqa: PLC0415  # so that `import sealdex` costs next to nothing
-
-    value: object = getattr(import_module(f"sealdex.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])

@@ -12,6 +12,8 @@
 are imported when they are first used.
 """
 
+from sealdex.lazy import exports
+
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.runtime._watcher import Watcher
@@ -21,17 +23,19 @@ if TYPE_CHECKING:
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
     from sealdex.runtime.services.api import Services
-
-_HOMES = {
-    "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
-    "job_schema": ("Job", "JobResult", "PluginExecutionResult", "load_job"),
-    "jobs": ("run_job",),
-    "manager": ("PluginManager",),
-    "plugin": ("PluginContext", "PluginState", "PluginStatus"),
-    "services.api": ("Services",),
-    "_watcher": ("Watcher",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "errors": ("MethodNotFoundError", "PluginError", "PluginTimeoutError"),
+            "job_schema": ("Job", "JobResult", "PluginExecutionResult", "load_job"),
+            "jobs": ("run_job",),
+            "manager": ("PluginManager",),
+            "plugin": ("PluginContext", "PluginState", "PluginStatus"),
+            "services.api": ("Services",),
+            "_watcher": ("Watcher",),
+        },
+    )
 
 __all__ = [
     "Job",
@@ -49,18 +53,3 @@ __all__ = [
     "load_job",
     "run_job",
 ]
-
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'sealdex.runtime' has no attribute '{name}'")
-    from importlib import import_module  # noqa: PLC0415  # so that a service needn't wait for jobs, nor a job for services
-
-    value: object = getattr(import_module(f"sealdex.runtime.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
