@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +12,7 @@ from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import MappingError, PlannedFile, plan_files
 from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.archive.zip import name_as_guessed
+from sealdex.download._spans import Span, bytes_in, in_blocks, joined
 from sealdex.errors import VerificationError
 from sealdex.model.decode import decode_as
 from sealdex.model.files import FILE_LIST_FORMAT, FileList, ListedEntry
@@ -21,17 +21,8 @@ from sealdex.store.hashing import is_digest
 
 GAP_BYTES = 32 * 1024
 """Two ranges closer than this are one: the bytes between cost less than a request."""
-BLOCK_BYTES = 8 * 2**20
-"""A longer range is fetched in blocks of this size, by several connections."""
 WORTH_SHARE = 0.7
 """From this share of the archive on, fetching it whole is quicker, and it can be kept."""
-
-
-class Span(NamedTuple):
-    """Bytes of the archive, ``end`` exclusive."""
-
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,48 +104,7 @@ def _planned(listed: FileList, artifact: ArtifactEntry, bounds: UnpackLimits) ->
 def spans_for(entries: Iterable[ArchiveEntry]) -> list[Span]:
     """Return the ranges that hold the stored bytes of these entries: near ones joined, long ones in blocks."""
     stored = [e.data for e in entries if e.data is not None and e.data.length]
-    return _in_blocks(joined((Span(data.offset, data.offset + data.length) for data in stored), GAP_BYTES))
-
-
-def joined(spans: Iterable[Span], gap: int = 0) -> list[Span]:
-    """Return these ranges in order, those that touch or are at most ``gap`` bytes apart as one."""
-    found: list[Span] = []
-    for span in sorted(spans):
-        if found and span.start - found[-1].end <= gap:
-            found[-1] = Span(found[-1].start, max(span.end, found[-1].end))
-        else:
-            found.append(span)
-    return found
-
-
-def without(spans: Iterable[Span], held: Iterable[Span]) -> list[Span]:
-    """Return what of these ranges isn't held; bytes between two of them may come again, since that costs less."""
-    there = joined(held)
-    missing: list[Span] = []
-    for span in spans:
-        start = span.start
-        for have in there:
-            if have.end <= start or have.start >= span.end:
-                continue
-            if have.start > start:
-                missing.append(Span(start, have.start))
-            start = max(start, have.end)
-        if start < span.end:
-            missing.append(Span(start, span.end))
-    return missing
-
-
-def _in_blocks(spans: Iterable[Span]) -> list[Span]:
-    return [
-        Span(start, min(start + BLOCK_BYTES, span.end))
-        for span in spans
-        for start in range(span.start, span.end, BLOCK_BYTES)
-    ]
-
-
-def bytes_in(spans: Iterable[Span]) -> int:
-    """Return how many bytes these ranges have together."""
-    return sum(span.end - span.start for span in spans)
+    return in_blocks(joined((Span(data.offset, data.offset + data.length) for data in stored), GAP_BYTES))
 
 
 def is_worth(plan: ListedPlan, held: Collection[str], list_bytes: int) -> bool:

@@ -1,28 +1,43 @@
-"""Fetches one big file in several ranges at once and hashes it behind them, in order.
+"""Fetches ranges of one file over several connections at once, into their places in its part file.
 
-The file is cut into blocks. Worker threads take the next block, fetch it and write it in its place; the calling thread
-follows the frontier (the end of the last block before which there is no gap) and hashes what lies behind it, from the
-page cache. Taking blocks in order keeps the frontier close to what has arrived, so hashing ends soon after the last
-byte, and what a killed run loses is a few blocks. Each thread holds one chunk (1 MiB), whatever the file's size.
+`RangeFetcher` does the fetching: worker threads take the next range, fetch it, go on after an interruption from where
+it broke off, and the first error that stays stops all of them. Each thread holds one chunk (1 MiB), whatever the file's
+size. Two ways lead to it:
+
+- `fetch_and_hash` fetches a whole file, or the rest of one, in blocks. The calling thread follows the frontier (the end
+  of the last block before which there is no gap) and hashes what lies behind it, from the page cache. Taking blocks in
+  order keeps the frontier close to what has arrived, so hashing ends soon after the last byte, and what a killed run
+  loses is a few blocks.
+- `fetch_missing` fetches those ranges of an archive that its part file doesn't hold, and notes in the sidecar which are
+  there for the next run: now and then, and when a transfer ends in whatever way but by a kill, which so loses a
+  second's worth. Nothing of it is trusted: whoever reads a file from it compares that with the file's own digest.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealdex.download._spans import BLOCK_BYTES, Span, bytes_in, in_blocks, joined, without
+from sealdex.errors import UnavailableError
 from sealdex.store.hashing import hash_into, write_all
-from sealdex.transport import TransientError
+from sealdex.transport import HttpStatusError, OtherRangeError, TransientError, is_passing, public_url
 
 if TYPE_CHECKING:
     import hashlib
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from io import FileIO
-    from pathlib import Path
+    from types import TracebackType
 
+    from sealdex.events import Progress
+    from sealdex.store.cache_entry import Partial
     from sealdex.transport import Attempts, Stream, Transport
+
+CONNECTIONS = 4
+_NOTE_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,161 +45,176 @@ class RangePlan:
     """When and how a transfer is split: from ``min_bytes`` left to fetch, in blocks of ``block_bytes``."""
 
     min_bytes: int = 32 << 20
-    block_bytes: int = 8 << 20
-    connections: int = 4
+    block_bytes: int = BLOCK_BYTES
+    connections: int = CONNECTIONS
 
 
 @dataclass(frozen=True, slots=True)
 class RangedFile:
-    """What is fetched and where to: ``size`` bytes of ``url`` under the strong entity tag ``etag``."""
+    """What is fetched and where to.
+
+    Attributes:
+        url: of the file.
+        size: of the file, in bytes.
+        part: where to; it exists, and the caller holds its digest's lock.
+        etag: the strong entity tag that every answer must have; None where the bytes are compared with digests of their
+            own, so that it doesn't matter which file of that size they are from.
+    """
 
     url: str
-    etag: str
     size: int
-    path: Path
+    part: Partial
+    etag: str | None = None
 
 
-class _LostRangesError(Exception):
-    """The server no longer serves ranges of the file we began with."""
+class NoRangesError(Exception):
+    """The server doesn't give the ranges that were asked for, for this reason."""
 
 
 class _StoppedError(Exception):
-    """Another thread failed, or the caller is leaving."""
+    """Another range has failed, or the caller is leaving; whoever stopped it says why."""
 
 
-class RangedTransfer:
-    """One transfer in ranges, from ``start`` to the end of ``file``.
+class RangeFetcher:
+    """Fetches ranges of a file, in order, several at once; a context manager that leaves no thread behind.
+
+    All threads have ended when the context is left, so no late write can meet a file that has moved on.
 
     Args:
         transport: makes the requests.
-        file: what to fetch; its path exists and is open to nobody else's writes.
-        start: first byte wanted.
-        plan: size of blocks, number of connections.
-        on_bytes: told how many bytes arrived; called from the workers.
+        file: what to fetch, and where to.
+        ranges: what of it.
+        connections: how many ranges at once, at most.
+        on_written: told each piece that was written; called from the workers.
+        first: the open stream of the first range, where there is one.
     """
 
     def __init__(
         self,
         transport: Transport,
         file: RangedFile,
-        start: int,
-        plan: RangePlan,
-        on_bytes: Callable[[int], None],
+        ranges: Sequence[Span],
+        connections: int,
+        on_written: Callable[[Span], None],
+        first: Stream | None = None,
     ) -> None:
         self._transport = transport
         self._file = file
-        self._plan = plan
-        self._on_bytes = on_bytes
-        self._starts = range(start, file.size, plan.block_bytes)
+        self._ranges = ranges
+        self._on_written = on_written
+        self._first = first
+        self._workers = [
+            threading.Thread(target=self._work, name=f"ranges-{index}", daemon=True)
+            for index in range(min(connections, len(ranges)))
+        ]
         self._changed = threading.Condition()
         # All below is shared, and guarded by _changed.
         self._taken = 0
-        self._done: set[int] = set()
+        self._done: set[Span] = set()
         self._streams: set[Stream] = set()
         self._stopping = False
         self._error: BaseException | None = None
 
-    def run(self, first: Stream, hasher: hashlib._Hash, on_frontier: Callable[[int], None]) -> None:
-        """Fetch and hash; returns early if the server stops serving ranges of this file.
+    def __enter__(self) -> RangeFetcher:  # noqa: PYI034  # typing.Self came with Python 3.11
+        try:
+            for worker in self._workers:
+                worker.start()
+        except BaseException:
+            self._end()
+            raise
+        return self
 
-        All threads have ended when this returns or raises, so no late write can meet a file that has moved on.
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
 
-        Args:
-            first: the open stream of the first block.
-            hasher: has been fed everything before ``start``; is fed the rest, up to the frontier.
-            on_frontier: told each new frontier, once what lies behind it is hashed; called from this thread.
+    def wait_for(self, span: Span) -> None:
+        """Wait until a range is there.
 
         Raises:
-            UnavailableError: a block could not be fetched within the no-progress window.
+            NoRangesError: the server doesn't serve ranges of this file, or no longer.
+            UnavailableError: a range could not be fetched within the no-progress window, or was refused.
             OSError: the file can't be written.
         """
-        count = min(self._plan.connections, len(self._starts))
-        workers = [
-            threading.Thread(target=self._work, args=(first if index == 0 else None,), daemon=True)
-            for index in range(count)
-        ]
-        # The first block is taken before any other worker runs: its stream is open already.
-        self._taken = 1
-        try:
-            for worker in workers:
-                worker.start()
-            self._hash_behind(hasher, on_frontier)
-        finally:
-            self._stop()
-            for worker in workers:
-                if worker.ident is not None:  # it was started
-                    worker.join()
-        if self._error is not None and not isinstance(self._error, _LostRangesError):
-            raise self._error
+        with self._changed:
+            self._changed.wait_for(lambda: span in self._done or self._error is not None)
+            if span not in self._done and self._error is not None:
+                raise self._error
 
-    def _hash_behind(self, hasher: hashlib._Hash, on_frontier: Callable[[int], None]) -> None:
-        with self._file.path.open("rb", buffering=0) as reader:
-            reader.seek(self._starts.start)
-            for start in self._starts:
-                with self._changed:
-                    self._changed.wait_for(lambda: start in self._done or self._error is not None)  # noqa: B023  # called before the loop goes on
-                    if start not in self._done:
-                        return
-                end = self._end_of(start)
-                hash_into(hasher, reader, end - start)
-                on_frontier(end)
+    def _end(self) -> None:
+        with self._changed:
+            self._stopping = True
+            for stream in self._streams:
+                stream.abort()
+        for worker in self._workers:
+            if worker.ident is not None:  # it was started
+                worker.join()
 
-    def _work(self, first: Stream | None) -> None:
+    def _work(self) -> None:
         try:
-            with self._file.path.open("r+b", buffering=0) as writer:
-                start = self._starts.start if first is not None else self._take()
-                while start is not None:
-                    self._fetch_block(writer, start, first)
-                    first = None
+            with self._file.part.open() as writer:
+                while (taken := self._take()) is not None:
+                    span, opened = taken
+                    self._fetch(writer, span, opened)
                     with self._changed:
-                        self._done.add(start)
+                        self._done.add(span)
                         self._changed.notify_all()
-                    start = self._take()
         except _StoppedError:
             return
-        except BaseException as error:  # noqa: BLE001  # raised again by run, in the caller's thread
+        except BaseException as error:  # noqa: BLE001  # raised again by wait_for, in the caller's thread
             with self._changed:
                 self._error = self._error or error
                 self._stopping = True
+                for stream in self._streams:
+                    stream.abort()
                 self._changed.notify_all()
 
-    def _fetch_block(self, writer: FileIO, start: int, first: Stream | None) -> None:
-        position, end = start, self._end_of(start)
+    def _take(self) -> tuple[Span, Stream | None] | None:
+        """Return the next range, the first of all with the stream that is open already."""
+        with self._changed:
+            if self._stopping or self._taken == len(self._ranges):
+                return None
+            self._taken += 1
+            opened, self._first = self._first, None
+            return self._ranges[self._taken - 1], opened
+
+    def _fetch(self, writer: FileIO, span: Span, opened: Stream | None) -> None:
+        position = span.start
         attempts = self._transport.attempts(self._file.url)
         while True:
             try:
-                with self._stream(position, end, attempts, first) as stream:
+                with self._stream(Span(position, span.end), attempts, opened) as stream:
                     writer.seek(position)
                     for chunk in stream.chunks():
                         if self._stopping:
                             raise _StoppedError
                         write_all(writer, chunk)
+                        self._on_written(Span(position, position + len(chunk)))
                         position += len(chunk)
-                        attempts.reached(position - start)
-                        self._on_bytes(len(chunk))
-                if position == end:
+                        attempts.reached(position - span.start)
+                if position == span.end:
                     return
                 error = TransientError("it answered less than was asked for")
             except TransientError as broken:
-                if self._stopping:  # the stream was cut by _stop
+                if self._stopping:  # the stream was cut
                     raise _StoppedError from broken
                 error = broken
             attempts.failed(error)
-            first = None
+            opened = None
 
     @contextmanager
-    def _stream(self, position: int, end: int, attempts: Attempts, first: Stream | None) -> Iterator[Stream]:
-        """Open the rest of a block (or go on with the one that is open), where ``_stop`` can reach it."""
-        opened = (
-            nullcontext(first)
-            if first is not None
-            else self._transport.stream(
-                self._file.url, start=position, end=end, if_range=self._file.etag, attempts=attempts
-            )
+    def _stream(self, span: Span, attempts: Attempts, opened: Stream | None) -> Iterator[Stream]:
+        """Open the rest of a range (or go on with the one that is open), where stopping can reach it."""
+        file = self._file
+        opening = (
+            nullcontext(opened)
+            if opened is not None
+            else self._transport.stream(file.url, start=span.start, end=span.end, if_range=file.etag, attempts=attempts)
         )
-        with opened as stream:
-            if not serves_ranges(stream, self._file.size, self._file.etag):
-                raise _LostRangesError
+        with opening as stream:
+            if not serves_ranges(stream, file.size, file.etag):
+                raise NoRangesError("the server gives no ranges of this file")
             with self._changed:
                 if self._stopping:
                     raise _StoppedError
@@ -195,28 +225,126 @@ class RangedTransfer:
                 with self._changed:
                     self._streams.discard(stream)
 
-    def _take(self) -> int | None:
-        with self._changed:
-            if self._stopping or self._taken == len(self._starts):
-                return None
-            self._taken += 1
-            return self._starts[self._taken - 1]
-
-    def _stop(self) -> None:
-        with self._changed:
-            self._stopping = True
-            for stream in self._streams:
-                stream.abort()
-
-    def _end_of(self, start: int) -> int:
-        return min(start + self._plan.block_bytes, self._file.size)
-
 
 def serves_ranges(stream: Stream, size: int, etag: str | None = None) -> bool:
-    """Tell whether an answer is a part of a file of that size that more parts can safely be joined to."""
-    return (
-        stream.status == 206
-        and stream.total_size == size
-        and stream.etag is not None
-        and (etag is None or stream.etag == etag)
+    """Tell whether an answer is a part of a file of that size and, where one is given, that entity tag."""
+    return stream.status == 206 and stream.total_size == size and (etag is None or stream.etag == etag)
+
+
+def fetch_and_hash(
+    transport: Transport,
+    file: RangedFile,
+    first: Stream,
+    hasher: hashlib._Hash,
+    plan: RangePlan,
+    *,
+    on_bytes: Callable[[int], None],
+    on_frontier: Callable[[int], None],
+) -> None:
+    """Fetch and hash a file from where a stream begins to its end; return early if the server stops serving its ranges.
+
+    Args:
+        transport: makes the requests.
+        file: with an entity tag.
+        first: the open stream of the first block.
+        hasher: has been fed everything before that; is fed the rest, up to the frontier.
+        plan: size of blocks, number of connections.
+        on_bytes: told how many bytes arrived; called from the workers.
+        on_frontier: told each new frontier, once what lies behind it is hashed; called from this thread.
+
+    Raises:
+        UnavailableError: a block could not be fetched within the no-progress window.
+        OSError: the file can't be written.
+    """
+    blocks = in_blocks([Span(first.start, file.size)], plan.block_bytes)
+    fetcher = RangeFetcher(
+        transport, file, blocks, plan.connections, lambda written: on_bytes(written.end - written.start), first
     )
+    with fetcher, file.part.open() as reader:
+        reader.seek(first.start)
+        for block in blocks:
+            try:
+                fetcher.wait_for(block)
+            except NoRangesError:
+                return
+            hash_into(hasher, reader, block.end - block.start)
+            on_frontier(block.end)
+
+
+def held_spans(part: Partial, size: int) -> list[Span]:
+    """Return the ranges that a part file says it holds of an archive of ``size`` bytes."""
+    state = part.load()
+    stated = [Span(0, state.length), *(Span(start, end) for start, end in state.pieces)]
+    return joined(span for span in stated if 0 <= span.start < span.end <= size)
+
+
+def fetch_missing(
+    transport: Transport, url: str, spans: Sequence[Span], part: Partial, size: int, progress: Progress | None
+) -> int:
+    """Fetch what a part file doesn't hold of these ranges; return how many bytes that were.
+
+    The part file becomes as long as the archive, and has holes.
+
+    Args:
+        transport: makes the requests.
+        url: of the archive.
+        spans: what is wanted.
+        part: where to; the caller holds its digest's lock.
+        size: of the archive.
+        progress: told about all of it, what is there already included.
+
+    Raises:
+        NoRangesError: the server gives no ranges, or others.
+        UnavailableError: the server can't be reached; what came is kept.
+        OSError: the file system refuses.
+    """
+    held = held_spans(part, size)
+    missing = without(spans, held)
+    with part.open() as file:
+        file.truncate(size)
+    if progress is not None and spans:
+        progress.start(bytes_in(spans))
+        progress.advance(bytes_in(spans) - bytes_in(missing))
+    notes = _Notes(part, url, held, progress)
+    try:
+        with RangeFetcher(transport, RangedFile(url, size, part), missing, CONNECTIONS, notes.add) as fetcher:
+            for span in missing:
+                fetcher.wait_for(span)
+    except HttpStatusError as error:
+        if not is_passing(error.status):
+            raise NoRangesError(str(error)) from error
+        # told as what it is, an outage: the whole archive would fare no better, and what came is kept
+        raise UnavailableError(error.message, subject=error.subject, hint=error.hint) from error
+    except OtherRangeError as error:
+        raise NoRangesError(str(error)) from error
+    finally:
+        notes.save()
+        if progress is not None and spans:
+            progress.finish()
+    return bytes_in(missing)
+
+
+class _Notes:
+    """Which ranges a part file holds; written into its sidecar now and then. Thread-safe."""
+
+    def __init__(self, part: Partial, url: str, held: list[Span], progress: Progress | None) -> None:
+        self._part = part
+        self._origin = public_url(url)
+        self._held = held
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._saved_at = time.monotonic()
+
+    def add(self, written: Span) -> None:
+        with self._lock:
+            self._held.append(written)
+            if self._progress is not None:
+                self._progress.advance(written.end - written.start)
+        if time.monotonic() - self._saved_at > _NOTE_EVERY_S:
+            self.save()
+
+    def save(self) -> None:
+        with self._lock:
+            self._held = joined(self._held)
+            self._part.save(url=self._origin, etag=None, contiguous=0, pieces=self._held)
+            self._saved_at = time.monotonic()

@@ -7,7 +7,7 @@ What happens, all of it in a staging folder of its own, which vanishes with a ki
 2. Each planned file whose SHA-256 another installed version's list names is linked or copied from there and hashed
    where it then stands. What doesn't have the listed hash any more is dropped, and fetched like the rest.
 3. The rest is fetched by ranges into the archive's part file in the cache, and unpacked from there, every file hashed.
-   A later run goes on with what that holds (`sealdex.download._part_ranges`), or fetches it anew if it isn't what is
+   A later run goes on with what that holds (`sealdex.download._ranges`), or fetches it anew if it isn't what is
    listed.
 
 A server that gives no ranges, or other bytes than listed, makes this give up (`GivenUpError`), and the caller takes the
@@ -34,7 +34,7 @@ from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.tree_writer import TreeWriter, UnpackedFile
 from sealdex.archive.zip import zip_content
 from sealdex.download._delta_plan import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
-from sealdex.download._part_ranges import NoRangesError, fetch_spans, held_spans
+from sealdex.download._ranges import NoRangesError, fetch_missing, held_spans
 from sealdex.errors import VerificationError
 from sealdex.model.files import MAX_FILE_LIST_BYTES
 from sealdex.model.ids import PluginId
@@ -162,7 +162,7 @@ def put_together(
             raise GivenUpError("too little of what is installed can be reused", has_fetched_nothing=True)
         archive = part or Partial(staging / "archive")
         try:
-            fetched_bytes = fetch_spans(transport, url, spans, archive, plan.archive_bytes, progress)
+            fetched_bytes = fetch_missing(transport, url, spans, archive, plan.archive_bytes, progress)
         except NoRangesError as error:
             raise GivenUpError(str(error)) from error
         fetched = _unpack(writer, plan, wanted, archive.path)
@@ -281,5 +281,10 @@ def from_pieces(
                 tree = make()  # it may have been what an earlier run left, as after a power cut
             tree.on_close(lambda: _let_go(cache, artifact.sha256))
             return tree
-    except (GivenUpError, HttpStatusError, OSError):
-        return None  # what is wrong with the disk, if it is that, the whole archive's way tells better
+    except (GivenUpError, HttpStatusError):
+        return None
+    except OSError:
+        # Only this host's disk raises it here: what the transport meets is an UnavailableError. It may be what only
+        # this way needs (a file to reuse that goes meanwhile); what the whole archive needs as well (room, permission)
+        # is told on its own way, as an InstallError that says where and what to do.
+        return None

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sealdex.download._ranges import RangedFile, RangedTransfer, RangePlan, serves_ranges
+from sealdex.download._ranges import RangedFile, RangePlan, fetch_and_hash, serves_ranges
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.events import Progress
 from sealdex.store.hashing import hash_into, write_all
@@ -303,12 +303,14 @@ class _Download:
         self._attempts.reached(self._position)
 
     def _fetch_in_ranges(self, file: FileIO, first: Stream, etag: str, size: int) -> None:
-        ranged = RangedFile(self._url, etag, size, self._part.path)
-        transfer = RangedTransfer(self._transport, ranged, self._position, self._plan, self._meter.add)
+        ranged = RangedFile(self._url, size, self._part, etag)
         self._may_split = False  # if it returns early, the rest comes in one piece
         self._save_origin(contiguous=self._position)
         try:
-            transfer.run(first, self._hasher, self._note_frontier)
+            fetch_and_hash(
+                self._transport, ranged, first, self._hasher, self._plan,
+                on_bytes=self._meter.add, on_frontier=self._note_frontier,
+            )  # fmt: skip
         finally:
             # What came beyond the frontier has gaps before it.
             file.truncate(self._position)

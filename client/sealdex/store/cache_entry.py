@@ -31,7 +31,7 @@ class PartState:
 
     ``length`` bytes from its start may be used, as far as the digest bears them out. ``url`` (without query: those
     hold secrets) and ``etag`` say which file of which server they were read from. ``pieces`` are ranges (start, end) of
-    an archive of which only some files are wanted, see `sealdex.download._part_ranges`.
+    an archive of which only some files are wanted, see `sealdex.download._ranges`.
     """
 
     length: int = 0

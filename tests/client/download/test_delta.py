@@ -17,7 +17,8 @@ from support.plugin_registry import PluginRegistry, sha256
 from sealdex import Client
 from sealdex.archive.entries import ArchiveEntry, RefusedArchiveError, StoredData
 from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
-from sealdex.download._delta_plan import BLOCK_BYTES, GAP_BYTES, Span, plan_listed, read_file_list, spans_for
+from sealdex.download._delta_plan import GAP_BYTES, plan_listed, read_file_list, spans_for
+from sealdex.download._spans import BLOCK_BYTES, Span
 from sealdex.errors import VerificationError
 from sealdex.model.decode import encode_json
 from sealdex.model.files import FileList, ListedEntry

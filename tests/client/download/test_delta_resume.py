@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ import pytest
 from support.fault_server import FaultServer, IgnoreRange, Request, Silence, Status
 from support.plugin_registry import PluginRegistry, sha256
 
-import sealdex.download._part_ranges
 from sealdex import Client
 from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
-from sealdex.download._delta_plan import Span, joined, without
+from sealdex.download._ranges import RangeFetcher
+from sealdex.download._spans import Span, joined, without
 from sealdex.errors import UnavailableError
 from sealdex.results import Installed
 from sealdex.store.cache import ContentCache
+from sealdex.transport import Stream
 
 SIZE = 100 * 1024
 ZIP = "/plugins/acme/tool/2.0.0/tool.zip"
@@ -33,9 +35,9 @@ CHANGED = [f"{n:02d}.bin" for n in range(1, 40, 4)]
 NEW = {**OLD, **{name: OLD[name][::-1] for name in CHANGED}}
 CHILD = """
 import sys
-import sealdex.download._part_ranges
+import sealdex.download._ranges
 from sealdex import Client
-sealdex.download._part_ranges._NOTE_EVERY_S = 0.0  # so that what is killed was noted
+sealdex.download._ranges._NOTE_EVERY_S = 0.0  # so that what is killed was noted
 with Client(sys.argv[1], store=sys.argv[2]) as client:
     client.install("acme/tool@2.0.0")
 """
@@ -223,15 +225,16 @@ def test_what_is_missing_of_ranges() -> None:
 
 def test_the_range_that_failed_says_why_not_those_that_it_stopped(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first range is so slow that another has failed for good by then: that is an outage, and no lack of ranges."""
-    fetch, begun = sealdex.download._part_ranges._Fetcher.fetch, []
+    fetch, begun = RangeFetcher._fetch, []
 
-    def first_is_slow(self: Any, span: Span) -> None:
+    def first_is_slow(self: Any, writer: FileIO, span: Span, opened: Stream | None) -> None:
         begun.append(span)
         if begun[0] == span:
-            self._stop.wait(60)
-        fetch(self, span)
+            with self._changed:
+                assert self._changed.wait_for(lambda: self._stopping, 60)
+        fetch(self, writer, span, opened)
 
-    monkeypatch.setattr(sealdex.download._part_ranges._Fetcher, "fetch", first_is_slow)
+    monkeypatch.setattr(RangeFetcher, "_fetch", first_is_slow)
     host.server.always(ZIP, Status(503))
     with pytest.raises(UnavailableError, match="503"):
         host.install()
