@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry_builder.cli.authoring import PLUGIN_ID
+from registry_builder.cli.options import PLUGIN_ID
 
 if TYPE_CHECKING:
     from registry_builder.publication.publish import PublishResult

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from registry_builder.cli.archive_argument import parse_archive
-from registry_builder.cli.examples import example
-from registry_builder.cli.options import BY_URL, SUMMARY
-from registry_builder.cli.tree import shown, tree_of, typed
+from registry_builder.cli.options import ALLOW_FILE, BY_URL, PLUGIN_ID, SUMMARY, example, shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -21,37 +19,8 @@ from sealdex.text import counted
 if TYPE_CHECKING:
     from sealdex.cli.output import Output
 
-    _PluginIdType = click.ParamType[PluginId]
-else:
-    _PluginIdType = click.ParamType  # not generic in older releases of click
-
 
 _SHOWN = 20  # of what is left out
-
-
-class PluginIdParam(_PluginIdType):
-    """``namespace/name``, checked."""
-
-    name = "ns/name"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> PluginId:
-        """Parse, or fail with what is wrong."""
-        if isinstance(value, PluginId):
-            return value
-        try:
-            return parse_plugin_id(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-PLUGIN_ID = PluginIdParam()
-ALLOW_FILE = click.option(
-    "--allow-file",
-    "allow_files",
-    multiple=True,
-    metavar="PATTERN",
-    help="A file that may hold a key or token, since it is meant for everybody; may be given more than once.",
-)
 
 
 @click.command(

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry_builder.cli.ceremony_branch import refusals_in, take
-from registry_builder.cli.examples import example
-from registry_builder.cli.keys import prompt_for_passphrase
-from registry_builder.cli.options import SUMMARY, append
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UsageError
 
@@ -124,7 +121,7 @@ def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
             found = load_ceremony(tree, name)
         _show(out, tree, found)
         if summary is not None:
-            from registry_builder.cli.markdown_ceremony import ceremony_markdown  # noqa: PLC0415  # as above
+            from registry_builder.cli.markdown import ceremony_markdown  # noqa: PLC0415  # as above
             from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
 
             missing = {f"{d.realm}/{d.name}": missing_signatures(tree, d) for d in found.documents}

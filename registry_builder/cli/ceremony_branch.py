@@ -8,9 +8,7 @@ from pathlib import Path
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.options import SUMMARY, append
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.options import SUMMARY, append, example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import SealdexError
 
@@ -53,7 +51,7 @@ def refusals_in(summary: Path | None, name: str) -> Iterator[None]:
     try:
         yield
     except SealdexError as error:
-        from registry_builder.cli.markdown_ceremony import refusal_markdown  # noqa: PLC0415  # only where something is wrong
+        from registry_builder.cli.markdown import refusal_markdown  # noqa: PLC0415  # only where something is wrong
 
         append(summary, refusal_markdown(name, error.message, error.hint or ""))
         raise

@@ -7,9 +7,7 @@ from pathlib import Path
 import click
 
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
-from registry_builder.cli.examples import example
-from registry_builder.cli.options import BY_URL, FILES, SUMMARY, append, reader_storage
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import BY_URL, FILES, SUMMARY, append, example, reader_storage, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.model.ids import PluginId
 

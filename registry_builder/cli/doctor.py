@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
-from registry_builder.cli.audit import publishers_of
-from registry_builder.cli.examples import example
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import example, tree_of
+from registry_builder.cli.realms import publishers_of
 from sealdex.cli.group import output_of, output_options
 
 

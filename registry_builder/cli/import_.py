@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import example, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.errors import UsageError

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.options import SUMMARY, append
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
 
@@ -19,13 +16,6 @@ if TYPE_CHECKING:
     from registry_builder.source.config import KeySection, RegistryConfig
 
 _KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
-
-
-def prompt_for_passphrase() -> Callable[[str], str] | None:
-    """Return a prompt that doesn't echo, or None where nobody sits at a terminal."""
-    if not sys.stdin.isatty():
-        return None
-    return lambda question: str(click.prompt(question, hide_input=True, err=True))
 
 
 @click.group(cls=LazyGroup, epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
@@ -183,7 +173,7 @@ def check(ctx: click.Context, summary: Path | None) -> int:
     Exits 1 when a role lacks keys. What is signed is no metadata and is thrown away. With --summary, only what is
     missing is written, and nothing when all can sign.
     """
-    from registry_builder.cli.markdown_ceremony import keys_markdown  # noqa: PLC0415  # --help needs none of it
+    from registry_builder.cli.markdown import keys_markdown  # noqa: PLC0415  # --help needs none of it
     from registry_builder.signing.key_check import check_online_keys  # noqa: PLC0415  # --help needs none of it
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
     from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
@@ -259,4 +249,4 @@ def _public(section: KeySection) -> dict[str, Any]:
     }
 
 
-__all__ = ["keys", "prompt_for_passphrase"]
+__all__ = ["keys"]

@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
-from registry_builder.cli.authoring import PLUGIN_ID
-from registry_builder.cli.examples import example
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.options import PLUGIN_ID, example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id

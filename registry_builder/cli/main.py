@@ -7,48 +7,46 @@ from pathlib import Path
 
 import click
 
-from registry_builder.cli.examples import example
+from registry_builder.cli.options import example, typed
 from sealdex.cli.errors import run
 from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 
 PROGRAM = "sealdex-builder"
 
-_AUTHORING = "registry_builder.cli.authoring"
-_PUBLISHING = "registry_builder.cli.publish"
-_LIFECYCLE = "registry_builder.cli.lifecycle"
+_ROOM = "registry_builder.cli"
 
 COMMANDS = {
-    "init": LazyCommand(f"{_AUTHORING}:init", "Make a source tree for a new registry."),
-    "upgrade": LazyCommand("registry_builder.cli.upgrade:upgrade", "Bring its GitHub workflows up to this version."),
-    "new": LazyCommand(f"{_AUTHORING}:new", "Make a plugin that works, to start from."),
-    "pack": LazyCommand(f"{_AUTHORING}:pack", "Pack a folder into a zip, reproducibly."),
-    "release": LazyCommand(f"{_AUTHORING}:release", "Write a release into the source tree."),
-    "yank": LazyCommand(f"{_LIFECYCLE}:yank", "Mark a release as not to be chosen any more."),
-    "unyank": LazyCommand(f"{_LIFECYCLE}:unyank", "Take a yank back."),
-    "deprecate": LazyCommand(f"{_LIFECYCLE}:deprecate", "Mark a plugin as superseded."),
-    "undeprecate": LazyCommand(f"{_LIFECYCLE}:undeprecate", "Take a deprecation back."),
-    "promote": LazyCommand(f"{_LIFECYCLE}:promote", "Put a release on one more channel."),
-    "demote": LazyCommand(f"{_LIFECYCLE}:demote", "Take a release off a channel."),
-    "evaluate": LazyCommand(f"{_LIFECYCLE}:evaluate", "Link evaluation results to a release."),
-    "attest": LazyCommand(f"{_LIFECYCLE}:attest", "Attach an SBOM, statement or bundle to a release."),
-    "import": LazyCommand("registry_builder.cli.import_:import_group", "Import other registries' metadata."),
-    "validate": LazyCommand(f"{_AUTHORING}:validate", "Show every problem of the source tree."),
-    "diff": LazyCommand("registry_builder.cli.diff:diff", "Show what publishing would change."),
-    "publish": LazyCommand(f"{_PUBLISHING}:publish", "Publish what changed, signed, in one step."),
-    "refresh": LazyCommand(f"{_PUBLISHING}:refresh", "Sign anew what is about to expire."),
-    "status": LazyCommand(f"{_PUBLISHING}:status", "Show what is published, by whom and until when."),
-    "verify-published": LazyCommand("registry_builder.cli.audit:verify_published", "Verify and account for all of it."),
-    "recover": LazyCommand("registry_builder.cli.recover:recover", "Publish anew after an online key was stolen."),
-    "gc": LazyCommand("registry_builder.cli.audit:gc", "Remove what nothing reaches any more."),
-    "doctor": LazyCommand("registry_builder.cli.doctor:doctor", "Look over where it is published."),
-    "pages": LazyCommand("registry_builder.cli.pages:pages", "Before and after a deployment to GitHub Pages."),
-    "serve": LazyCommand(f"{_PUBLISHING}:serve", "Serve a published folder on this machine."),
-    "site": LazyCommand(f"{_PUBLISHING}:site", "Write the browse pages."),
-    "keys": LazyCommand("registry_builder.cli.keys:keys", "Make and list signing keys."),
-    "ceremony": LazyCommand("registry_builder.cli.ceremony:ceremony", "Change root or targets, signed by several."),
-    "namespace": LazyCommand("registry_builder.cli.namespace:namespace", "Sign for a namespace that a team claimed."),
-    "completion": LazyCommand("registry_builder.cli.completion:completion", "Print a completion script for a shell."),
+    "init": LazyCommand(f"{_ROOM}.authoring:init", "Make a source tree for a new registry."),
+    "upgrade": LazyCommand(f"{_ROOM}.upgrade:upgrade", "Bring its GitHub workflows up to this version."),
+    "new": LazyCommand(f"{_ROOM}.authoring:new", "Make a plugin that works, to start from."),
+    "pack": LazyCommand(f"{_ROOM}.authoring:pack", "Pack a folder into a zip, reproducibly."),
+    "release": LazyCommand(f"{_ROOM}.authoring:release", "Write a release into the source tree."),
+    "yank": LazyCommand(f"{_ROOM}.lifecycle:yank", "Mark a release as not to be chosen any more."),
+    "unyank": LazyCommand(f"{_ROOM}.lifecycle:unyank", "Take a yank back."),
+    "deprecate": LazyCommand(f"{_ROOM}.lifecycle:deprecate", "Mark a plugin as superseded."),
+    "undeprecate": LazyCommand(f"{_ROOM}.lifecycle:undeprecate", "Take a deprecation back."),
+    "promote": LazyCommand(f"{_ROOM}.lifecycle:promote", "Put a release on one more channel."),
+    "demote": LazyCommand(f"{_ROOM}.lifecycle:demote", "Take a release off a channel."),
+    "evaluate": LazyCommand(f"{_ROOM}.lifecycle:evaluate", "Link evaluation results to a release."),
+    "attest": LazyCommand(f"{_ROOM}.lifecycle:attest", "Attach an SBOM, statement or bundle to a release."),
+    "import": LazyCommand(f"{_ROOM}.import_:import_group", "Import other registries' metadata."),
+    "validate": LazyCommand(f"{_ROOM}.authoring:validate", "Show every problem of the source tree."),
+    "diff": LazyCommand(f"{_ROOM}.diff:diff", "Show what publishing would change."),
+    "publish": LazyCommand(f"{_ROOM}.publish:publish", "Publish what changed, signed, in one step."),
+    "refresh": LazyCommand(f"{_ROOM}.refresh:refresh", "Sign anew what is about to expire."),
+    "status": LazyCommand(f"{_ROOM}.status:status", "Show what is published, by whom and until when."),
+    "verify-published": LazyCommand(f"{_ROOM}.verify_published:verify_published", "Verify and account for all of it."),
+    "recover": LazyCommand(f"{_ROOM}.recover:recover", "Publish anew after an online key was stolen."),
+    "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove what nothing reaches any more."),
+    "doctor": LazyCommand(f"{_ROOM}.doctor:doctor", "Look over where it is published."),
+    "pages": LazyCommand(f"{_ROOM}.pages:pages", "Before and after a deployment to GitHub Pages."),
+    "serve": LazyCommand(f"{_ROOM}.serve:serve", "Serve a published folder on this machine."),
+    "site": LazyCommand(f"{_ROOM}.site:site", "Write the browse pages."),
+    "keys": LazyCommand(f"{_ROOM}.keys:keys", "Make and list signing keys."),
+    "ceremony": LazyCommand(f"{_ROOM}.ceremony:ceremony", "Change root or targets, signed by several."),
+    "namespace": LazyCommand(f"{_ROOM}.namespace:namespace", "Sign for a namespace that a team claimed."),
+    "completion": LazyCommand(f"{_ROOM}.completion:completion", "Print a completion script for a shell."),
 }
 
 
@@ -91,8 +89,6 @@ def group(ctx: click.Context, tree: Path | None) -> None:
     """Hand the tree to the commands."""
     ctx.meta["registry_builder.tree"] = tree
     if tree is not None:
-        from registry_builder.cli.tree import typed  # noqa: PLC0415  # --help needs nothing of it
-
         output_of(ctx).keep_options(ADVISED, f"--tree {typed(tree)}")
 
 

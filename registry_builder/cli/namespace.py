@@ -5,9 +5,7 @@ from __future__ import annotations
 import click
 
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED
-from registry_builder.cli.examples import example
-from registry_builder.cli.keys import prompt_for_passphrase
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.options import example, prompt_for_passphrase, shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.model.ids import PluginId
 

@@ -1,18 +1,59 @@
-"""Options that several commands share: ``--by-url`` reads as clients do, ``--summary`` writes Markdown."""
+"""What commands share: options, the tree that they work on, passphrases, and the example that ends their help."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from sealdex.errors import ConfigError
+from sealdex.model.ids import PluginId, parse_plugin_id
 
 if TYPE_CHECKING:
     from registry_builder.source.config import RegistryConfig
     from registry_builder.storage import Storage
 
+    _PluginIdType = click.ParamType[PluginId]
+else:
+    _PluginIdType = click.ParamType  # not generic in older releases of click
+
+
+def example(*lines: str) -> str:
+    """Return the epilog of a command: its example, one command a line, which click must not rewrap."""
+    return "\n".join(["\b", "Example:", *(f"  {line}" for line in lines)])
+
+
+# --- options and arguments --------------------------------------------------------------------------------------------
+
+
+class PluginIdParam(_PluginIdType):
+    """``namespace/name``, checked."""
+
+    name = "ns/name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> PluginId:
+        """Parse, or fail with what is wrong."""
+        if isinstance(value, PluginId):
+            return value
+        try:
+            return parse_plugin_id(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+PLUGIN_ID = PluginIdParam()
+REALM = click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
+ALLOW_FILE = click.option(
+    "--allow-file",
+    "allow_files",
+    multiple=True,
+    metavar="PATTERN",
+    help="A file that may hold a key or token, since it is meant for everybody; may be given more than once.",
+)
 BY_URL = click.option(
     "--by-url", is_flag=True, help="Read what is published by the realm's url, as clients do: needs no credentials."
 )
@@ -22,6 +63,34 @@ SUMMARY = click.option(
     help="Append the same as Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
 )
 FILES = click.option("--files", is_flag=True, help="Name every file that is written: path, size, type and why.")
+
+
+# --- the source tree --------------------------------------------------------------------------------------------------
+
+
+def tree_of(ctx: click.Context) -> Path:
+    """Return the folder that holds ``registry.toml``.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    from registry_builder.source.config import find_tree  # noqa: PLC0415  # --help needs nothing of it
+
+    named = ctx.meta.get("registry_builder.tree")
+    return find_tree(named) if isinstance(named, Path) else find_tree(Path.cwd())
+
+
+def shown(path: Path) -> str:
+    """Return a path as a person would type it here: relative where that is shorter."""
+    try:
+        return path.resolve().relative_to(Path.cwd()).as_posix()
+    except ValueError:
+        return str(path)
+
+
+def typed(path: Path) -> str:
+    """Return a path as a shell takes it, for a command that is advised."""
+    return shlex.quote(shown(path))
 
 
 def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Storage | None:
@@ -46,6 +115,16 @@ def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Stora
     return UrlStorage(section.url)
 
 
+# --- what is asked for and written beside the answer ------------------------------------------------------------------
+
+
+def prompt_for_passphrase() -> Callable[[str], str] | None:
+    """Return a prompt that doesn't echo, or None where nobody sits at a terminal."""
+    if not sys.stdin.isatty():
+        return None
+    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+
+
 def append(summary: Path | None, markdown: str) -> None:
     """Append Markdown to the file of ``--summary``, if there is one."""
     if summary is not None:
@@ -53,4 +132,18 @@ def append(summary: Path | None, markdown: str) -> None:
             file.write(markdown + "\n")
 
 
-__all__ = ["BY_URL", "FILES", "SUMMARY", "append", "reader_storage"]
+__all__ = [
+    "ALLOW_FILE",
+    "BY_URL",
+    "FILES",
+    "PLUGIN_ID",
+    "REALM",
+    "SUMMARY",
+    "append",
+    "example",
+    "prompt_for_passphrase",
+    "reader_storage",
+    "shown",
+    "tree_of",
+    "typed",
+]

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import example, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import UsageError

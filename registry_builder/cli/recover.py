@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.keys import prompt_for_passphrase
-from registry_builder.cli.tree import tree_of
+from registry_builder.cli.options import example, prompt_for_passphrase, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.text import counted

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from registry_builder.cli.examples import example
-from registry_builder.cli.tree import shown, tree_of
+from registry_builder.cli.options import example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 

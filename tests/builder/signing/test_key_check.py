@@ -9,7 +9,7 @@ from securesystemslib.signer import Signature
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.cli.markdown_ceremony import keys_markdown
+from registry_builder.cli.markdown import keys_markdown
 from registry_builder.signing.key_check import RoleKeys, why_it_cannot_sign
 from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.signers import Keyring

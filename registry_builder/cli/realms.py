@@ -1,0 +1,85 @@
+"""The realms that a command is about: which, and each opened with the keys of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry_builder.cli.options import prompt_for_passphrase
+from sealdex.cli.progress import in_bytes
+from sealdex.errors import UsageError
+from sealdex.model.ids import PluginId
+
+if TYPE_CHECKING:
+    from registry_builder.publication.context import Publisher
+    from registry_builder.source.tree import SourceTree
+    from registry_builder.storage import Storage
+    from sealdex.cli.progress import Progress
+
+
+def tree_without_plugins(root: Path) -> SourceTree:
+    """Read registry.toml alone, for commands that no plugin is part of."""
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # --help needs nothing of it
+
+    return SourceTree(root, read_config(root), {}, problems=(), complete=False)
+
+
+def realms_named(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:
+    """Return the realms to go through: ``realm``, or all; of those, the ones that have the plugins of ``only``.
+
+    Raises:
+        UsageError: there is no such realm.
+    """
+    if realm is not None:
+        if realm not in tree.config.realms:
+            raise UsageError(f"there is no realm '{realm}'; realms are {', '.join(tree.config.realms)}")
+        named = [realm]
+    else:
+        named = list(tree.config.realms)
+    if not only:
+        return named
+    # an unknown plugin is left to publish, which says so
+    known = [source.plugin.realm for source in tree.plugins.values()]
+    return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
+
+
+def open_realm(
+    tree: SourceTree,
+    realm: str,
+    progress: Progress | None,
+    *,
+    storage: Storage | None = None,
+    allow_expired: bool = False,
+    site: bool = True,
+) -> Publisher:
+    """Open a realm with the keys that are here, asking for passphrases at a terminal; steps are shown as progress."""
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs nothing of it
+
+    def notice(what: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress.step(f"{what} {done * 100 // total}%" if total else f"{what} {in_bytes(done)}" if done else what)
+
+    return open_publisher(
+        tree,
+        realm,
+        storage=storage,
+        keyring=Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
+        allow_expired=allow_expired,
+        site=site,
+        notice=notice,
+    )
+
+
+def publishers_of(root: Path, realm: str | None) -> Iterator[Publisher]:
+    """Open the realms that a command is about, without reading any plugin and without asking for passphrases."""
+    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # --help needs nothing of it
+
+    tree = tree_without_plugins(root)
+    for name in [realm] if realm else list(tree.config.realms):
+        yield open_publisher(tree, name)
+
+
+__all__ = ["open_realm", "publishers_of", "realms_named", "tree_without_plugins"]

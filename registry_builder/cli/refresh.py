@@ -1,0 +1,104 @@
+"""The ``refresh`` command: what it signed again, what others must sign, and what that makes of the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from registry_builder.cli.options import REALM, SUMMARY, append, example, shown, tree_of
+from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import SealdexError, UsageError
+
+
+@click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
+@REALM
+@click.option("--dry-run", is_flag=True, help="Say what is due; sign nothing.")
+@click.option("--online", is_flag=True, help="Leave root and targets to the people who hold their keys.")
+@click.option(
+    "--allow-expired",
+    is_flag=True,
+    help="Revive a registry that was not refreshed in time, after a look that nobody put an old state back.",
+)
+@click.option(
+    "--recover-expired", is_flag=True, help="The same, only where it can be shown to be the newest: for schedules."
+)
+@SUMMARY
+@output_options
+@click.pass_context
+def refresh(
+    ctx: click.Context,
+    realm: str | None,
+    dry_run: bool,
+    online: bool,
+    allow_expired: bool,
+    recover_expired: bool,
+    summary: Path | None,
+) -> int:
+    """Sign anew what is within its signing window. Run it every day, from a schedule.
+
+    Root and targets are signed too where enough of their keys are at hand, and written to trust/; commit them. Where
+    they aren't, that is said, the rest is refreshed, and the exit code is 1. With --online they are no part of it, as
+    in a workflow that never has their keys; `status` says when they are due.
+
+    What has expired is not signed again just like that: it could be an old state that somebody put back.
+    --recover-expired does it where only online roles expired, this machine remembers what it last saw published, and
+    the source tree compiles to exactly what is there. Anything else is for a person, with --allow-expired.
+    """
+    from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.publication.refresh import refresh as refresh_realm  # noqa: PLC0415  # --help needs nothing of it
+
+    if allow_expired and recover_expired:
+        raise UsageError("--allow-expired asks for no proof and --recover-expired for all of it: give one of them")
+    out, root = output_of(ctx), tree_of(ctx)
+    tree = tree_without_plugins(root)
+    documents: list[dict[str, Any]] = []
+    complete = True
+    for name in realms_named(tree, realm):
+        with out.progress(f"refreshing {name}") as progress:
+            publisher = open_realm(tree, name, progress, allow_expired=allow_expired)
+            with _told_in(summary, name):
+                result = refresh_realm(publisher, dry_run=dry_run, online_only=online, recover_expired=recover_expired)
+        show_plan(out, result.plan)
+        for warning in result.warnings:
+            out.warn(warning)
+        for each in result.offline:
+            if each.written is not None:
+                out.line(f"  wrote {shown(each.written)}: commit it")
+            else:
+                out.warn(f"{each.role} of realm {name} expires on {each.expires:%Y-%m-%d}: {each.reason}")
+        complete &= result.is_complete
+        offline = [
+            {"role": each.role, "expires": each.expires.isoformat(), "written": each.written, "reason": each.reason}
+            for each in result.offline
+        ]
+        documents.append(
+            {
+                **plan_document(result.plan),
+                "committed": result.committed,
+                "versions": result.versions,
+                "offline_roles": offline,
+            }
+        )
+    out.result({"dry_run": dry_run, "realms": documents})
+    return 0 if complete else 1
+
+
+@contextmanager
+def _told_in(summary: Path | None, realm: str) -> Iterator[None]:
+    """Append an error that passes to the file of ``--summary``."""
+    try:
+        yield
+    except SealdexError as error:
+        if summary is not None:
+            from registry_builder.cli.markdown import error_markdown  # noqa: PLC0415  # --help needs nothing of it
+
+            append(summary, error_markdown(error, realm))
+        raise
+
+
+__all__ = ["refresh"]

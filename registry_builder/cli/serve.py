@@ -1,0 +1,79 @@
+"""The ``serve`` command: a published folder, or the pages of a source tree, on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from registry_builder.cli.options import REALM, example, tree_of
+from sealdex.cli.group import output_of, output_options
+from sealdex.errors import UsageError
+
+
+@click.command(
+    epilog=example(
+        "sealdex-builder serve", "sealdex-builder serve published --port 8080", "sealdex-builder serve --site"
+    )
+)
+@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@REALM
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
+@click.option("--site", is_flag=True, help="The source tree's pages instead, made anew when a file changes.")
+@output_options
+@click.pass_context
+def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str, port: int, site: bool) -> None:
+    """Serve a published FOLDER on this machine, with the headers that a store and its CDN would send.
+
+    Without FOLDER, the one that registry.toml names as the storage of the realm (public when left out). Ends with
+    Ctrl-C. With --site, what who writes templates, READMEs and manifests wants to see: pages in the browser follow the
+    files by themselves, and nothing is published.
+    """
+    from registry_builder.site.preview.server import serve as serve_folder  # noqa: PLC0415  # needs uvicorn
+
+    out = output_of(ctx)
+    if site and folder is not None:
+        raise UsageError("--site shows the source tree's pages, so it takes no FOLDER")
+
+    def served(place: Path) -> None:
+        def on_ready(url: str) -> None:
+            out.answer(url)
+            out.note("Ctrl-C ends it")
+            out.result({"url": url, "folder": place})
+            out.flush()
+
+        serve_folder(place, host=host, port=port, on_ready=on_ready)
+
+    if not site:
+        served(folder or _storage_folder(tree_of(ctx), realm or "public"))
+        return
+    import tempfile  # noqa: PLC0415  # --help needs nothing of it
+
+    from registry_builder.site.preview.live import LiveSite  # noqa: PLC0415  # --help needs nothing of it
+
+    with (
+        tempfile.TemporaryDirectory(prefix="sealdex-site-") as made,
+        LiveSite(tree_of(ctx), realm or "public", Path(made), out.note),
+    ):
+        served(Path(made))
+
+
+def _storage_folder(root: Path, realm: str) -> Path:
+    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.source.realms import check_realm  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.storage import folder_of  # noqa: PLC0415  # --help needs nothing of it
+
+    config = read_config(root)
+    check_realm(config, realm)
+    storage = config.realms[realm].storage
+    folder = folder_of(storage)
+    if folder is None:
+        raise UsageError(
+            f"realm {realm} is published to {storage}, which is no folder",
+            hint="name a folder: sealdex-builder serve FOLDER",
+        )
+    return root / folder
+
+
+__all__ = ["serve"]

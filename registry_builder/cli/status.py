@@ -1,0 +1,113 @@
+"""The ``status`` command: what is published, until when it holds, who signs it and which keys are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from registry_builder.cli.options import BY_URL, REALM, SUMMARY, append, example, reader_storage, tree_of
+from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
+from sealdex.cli.group import output_of, output_options
+from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from registry_builder.maintenance.status import RealmStatus, RoleStatus
+    from sealdex.cli.output import Output
+
+
+@click.command(epilog=example("sealdex-builder status", "sealdex-builder status --json"))
+@REALM
+@BY_URL
+@SUMMARY
+@output_options
+@click.pass_context
+def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | None) -> int:
+    """Show what is published, until when it holds, who signs it and which keys are here.
+
+    Exits 1 when a role is within its signing window or has expired: time for refresh, or for who holds its keys.
+    """
+    from registry_builder.maintenance.status import realm_status  # noqa: PLC0415  # --help needs nothing of it
+
+    out, root = output_of(ctx), tree_of(ctx)
+    tree = tree_without_plugins(root)
+    found: list[RealmStatus] = []
+    for name in realms_named(tree, realm):
+        if by_url and realm is None and tree.config.realms[name].url is None:
+            out.warn(f"realm {name} is left out: it has no url that readers read it by")
+            continue
+        place = reader_storage(tree.config, name, by_url=by_url)
+        with out.progress(f"reading {name}") as progress:
+            found.append(realm_status(open_realm(tree, name, progress, storage=place, allow_expired=True)))
+    for each in found:
+        _show_status(out, each)
+    if summary is not None:
+        from registry_builder.cli.markdown import status_markdown  # noqa: PLC0415  # --help needs nothing of it
+
+        append(summary, status_markdown(found))
+    out.result(
+        {"needs_signing": any(each.needs_signing for each in found), "realms": list(map(_status_document, found))}
+    )
+    return 1 if any(each.needs_signing for each in found) else 0
+
+
+def _show_status(out: Output, status_: RealmStatus) -> None:
+    published = counted(status_.plugins, "plugin") if status_.is_published else "nothing is published yet"
+    out.line(f"realm {status_.realm}: {status_.storage}, {published}", style="bold")
+    rows = [
+        (
+            role.role if role.count == 1 else f"{role.count} {role.role}",
+            "-" if role.version is None else str(role.version),
+            f"{role.expires:%Y-%m-%d}" if role.expires else "-",
+            f"{role.threshold} of {len(role.keys)}",
+            ", ".join(_key(key.name, key.here) for key in role.keys),
+            role.when,
+        )
+        for role in status_.roles
+    ]
+    out.table(("role", "version", "expires", "signed by", "keys (here: *)", ""), rows)
+    first, newest = status_.first_root, status_.newest_root
+    out.line(f"root {first[0]}: SHA-256 {first[1]}")
+    if newest != first:
+        out.line(f"root {newest[0]}: SHA-256 {newest[1]}")
+    if status_.expired_text:
+        out.warn(status_.expired_text)
+    for note in status_.notes:
+        out.note(note)
+
+
+def _key(name: str, here: bool) -> str:
+    return f"{name}*" if here else name
+
+
+def _status_document(status_: RealmStatus) -> dict[str, Any]:
+    return {
+        "realm": status_.realm,
+        "storage": status_.storage,
+        "published": status_.is_published,
+        "published_root": status_.published_root,
+        "plugins": status_.plugins,
+        "needs_signing": status_.needs_signing,
+        "expired": bool(status_.expired),
+        "roots": [{"version": v, "sha256": d} for v, d in dict([status_.first_root, status_.newest_root]).items()],
+        "roles": [_role_document(role) for role in status_.roles],
+        "notes": status_.notes,
+    }
+
+
+def _role_document(role: RoleStatus) -> dict[str, Any]:
+    return {
+        "role": role.role,
+        "files": role.count,
+        "version": role.version,
+        "expires": role.expires.strftime("%Y-%m-%dT%H:%M:%SZ") if role.expires else None,
+        "due": role.due,
+        "expired": role.expired,
+        "threshold": role.threshold,
+        "can_sign_here": role.can_sign,
+        "keys": [{"name": k.name, "keyid": k.keyid, "here": k.here, "reason": k.reason} for k in role.keys],
+    }
+
+
+__all__ = ["status"]
