@@ -1,7 +1,7 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
 # PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
-.PHONY: help demo test lint bench schema vendor lighthouse pins clean
+.PHONY: help demo test lint bench schema vendor lighthouse pins dist clean
 
 PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
@@ -18,6 +18,7 @@ help:
 	@echo "make schema  write docs/schema/ anew from the structs"
 	@echo "make pins    write pins/: all that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
 	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest that we claim"
+	@echo "make dist    build both distributions twice, compare, and try the wheels in clean environments; DIST=build: no trial"
 	@echo "make vendor  bring the JavaScript of others that the site carries, with npm"
 	@echo "make clean   remove what the others made"
 
@@ -54,6 +55,11 @@ schema:
 pins:
 	@scripts/setup.sh pins
 	@scripts/pins.sh
+
+dist:
+	@scripts/setup.sh demo
+	@$(VENV)/bin/python scripts/dist.py build
+	@[ "$(DIST)" = build ] || $(VENV)/bin/python scripts/dist.py try
 
 vendor:
 	@scripts/vendor.sh

@@ -82,7 +82,8 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
 fi
 
 # One stamp a purpose: the files that say what is installed; what is newest is asked for once a day.
-wanted=$(cat pyproject.toml client/pyproject.toml scripts/setup.sh pins/*.txt | cksum)
+# What an editable install says of its version is written when it is made.
+wanted=$({ cat pyproject.toml client/pyproject.toml scripts/setup.sh pins/*.txt; grep __version__ client/sealdex/__init__.py; } | cksum)
 [ "$pins" != newest ] || wanted="$wanted $(date +%F)"
 
 if [ "$what" = pins ]; then

@@ -165,15 +165,6 @@ def test_what_was_forgotten_is_said(wanted: list[str], text: str, said: str) -> 
     assert said in "\n".join(problems(parsed(wanted), text))
 
 
-def test_the_builder_needs_the_client_of_its_own_release() -> None:
-    """It uses private modules of the client, so no other combination than the one that was tested is known to hold."""
-    builder = tomli.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    client = tomli.loads((REPOSITORY / "client" / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    (needed,) = [each for each in map(Requirement, builder["dependencies"]) if each.name == "sealdex"]
-    assert builder["version"] == client["version"]
-    assert str(needed.specifier) == f"=={client['version']}"
-
-
 def test_the_lock_files_of_node_hold_digests_and_no_address() -> None:
     locks = sorted(
         path for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).glob("**/node/package-lock.json")

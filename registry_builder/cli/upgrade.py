@@ -14,8 +14,8 @@ from sealdex.errors import UsageError
 @click.command(
     epilog=example(
         "sealdex-builder upgrade --github",
-        "sealdex-builder upgrade --github --wheel sealdex-0.2.0-py3-none-any.whl"
-        " --wheel sealdex_builder-0.2.0-py3-none-any.whl",
+        "sealdex-builder upgrade --github --wheel sealdex-VERSION-py3-none-any.whl"
+        " --wheel sealdex_builder-VERSION-py3-none-any.whl",
     )
 )
 @click.option("--github", is_flag=True, help="The workflows, action.yml and what they install.")

@@ -20,10 +20,11 @@ from support.authoring import builder
 from support.components import missing
 from support.places import REPOSITORY
 
+import sealdex
 from registry_builder.authoring.github import FILES, RECORD
 from registry_builder.authoring.github_install import DEPENDENCIES, DISTRIBUTIONS, PROGRAMS, Programs
 
-VERSION = "0.2.0"
+VERSION = sealdex.__version__
 WHEELS = tuple(f"{name.replace('-', '_')}-{VERSION}-py3-none-any.whl" for name in DISTRIBUTIONS)
 
 
