@@ -20,7 +20,7 @@ from urllib.parse import quote, urlsplit
 from benchmarks.synthetic import plugin_name
 from registry_builder.baseline.documents import target_key
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.publish import Publisher, open_publisher, publish
+from registry_builder.publication.publish import Publisher, open_publisher, publish_realm
 from registry_builder.signing.metadata import bin_bits
 from registry_builder.site.page_context import frame_digest, frame_of, signers_of
 from registry_builder.site.pages import Builder
@@ -145,7 +145,7 @@ def main() -> None:
         opened = open_publisher(
             loaded, "public", storage=storage, workers=1, min_bits=bin_bits(plugins), validate=False, site=False
         )
-        done = publish(opened, only=piece)
+        done = publish_realm(opened, only=piece)
     _record_site(opened, done.versions["snapshot"], done.plan)
 
 

@@ -19,7 +19,7 @@ from registry_builder.baseline.diff import Survey
 from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.publish import Publisher, open_publisher, publish
+from registry_builder.publication.publish import Publisher, open_publisher, publish_realm
 from registry_builder.signing.metadata import TargetPin, bin_bits, bin_of
 from registry_builder.source.load import load_tree
 from sealdex.model.ids import PluginId
@@ -49,7 +49,7 @@ def main() -> None:
     tree, plugins = Path(sys.argv[1]), int(sys.argv[2])
     opened = open_publisher(load_tree(tree), "public", min_bits=bin_bits(plugins))
     fields = {field.name: getattr(opened, field.name) for field in dataclasses.fields(opened)}
-    publish(_PaddedPublisher(**fields, plugins=plugins))
+    publish_realm(_PaddedPublisher(**fields, plugins=plugins))
 
 
 if __name__ == "__main__":

@@ -20,12 +20,10 @@ from pathlib import Path
 
 from registry_builder.authoring import lifecycle
 from registry_builder.authoring.pack import pack
-from registry_builder.authoring.release import Archive
-from registry_builder.authoring.release import release as write_release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.authoring.status_file import Report, StatusChange
 from registry_builder.publication.context import open_publisher
-from registry_builder.publication.publish import NotAllPublishedError, PublishResult
-from registry_builder.publication.publish import publish as publish_realm
+from registry_builder.publication.publish import NotAllPublishedError, PublishResult, publish_realm
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from registry_builder.storage import Storage
@@ -131,7 +129,7 @@ def publish(
         UsageError: one of `only` or `accept_removed` isn't a plugin's name.
         NotFoundError: there is no such realm or plugin.
         NotAllPublishedError: some plugins lack published events; all others, in all realms, were published.
-        SealdexError: as `registry_builder.publication.publish.publish`.
+        SealdexError: as `registry_builder.publication.publish.publish_realm`.
     """
     plugins = None if only is None else [_plugin(each) for each in only]
     loaded = load_tree(Path(tree), only=plugins, allow_files=allow_files)

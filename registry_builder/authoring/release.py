@@ -71,7 +71,7 @@ class ReleasePlan:
     rewritten: tuple[str, ...] = ()
 
 
-def release(
+def write_release(
     tree: Path,
     archives: Sequence[Archive],
     *,
@@ -372,4 +372,4 @@ def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: lis
     return [*warnings, *(f"{where}: {message}" for where, message in platform_warnings(planned))]
 
 
-__all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "release"]
+__all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "write_release"]

@@ -238,7 +238,7 @@ def release(
     outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
     under the same version is refused. Common spellings of os and arch (macos, x86_64) are written as hosts report them.
     """
-    from registry_builder.authoring.release import release as write_release  # noqa: PLC0415  # as above
+    from registry_builder.authoring.release import write_release  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
     tree = tree_of(ctx)

@@ -46,7 +46,7 @@ def diff(
         show_plan,
     )
     from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
-    from registry_builder.publication.publish import publish  # noqa: PLC0415  # as above
+    from registry_builder.publication.publish import publish_realm  # noqa: PLC0415  # as above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
 
     out = output_of(ctx)
@@ -59,7 +59,7 @@ def diff(
         place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"comparing {name}"):
             publisher = open_publisher(tree, name, storage=place, site=not no_site)
-            result = publish(publisher, dry_run=True, accept_removed=accept_removed)
+            result = publish_realm(publisher, dry_run=True, accept_removed=accept_removed)
         results.append(result)
         documents.append({**plan_document(result.plan), "writes": file_documents(result.files)})
         show_plan(out, result.plan)

@@ -114,8 +114,7 @@ def _publish_realms(
     allow_files: Collection[str],
 ) -> list[PublishResult]:
     from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.publication.publish import NotAllPublishedError  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.publication.publish import publish as publish_realm  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.publication.publish import NotAllPublishedError, publish_realm  # noqa: PLC0415  # --help needs none
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # --help needs nothing of it
 
     tree = load_tree(root, only=only or None, allow_files=allow_files)

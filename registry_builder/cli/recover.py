@@ -43,7 +43,7 @@ def recover(ctx: click.Context, realm: str | None, apply: bool, not_stolen: tupl
     with --apply signs all online metadata anew with versions above what is there. Clients recover by themselves, those
     that took the thief's versions too. Releases that the source tree doesn't have are not published any more.
     """
-    from registry_builder.maintenance.recovery import recover as recover_realm  # noqa: PLC0415  # as above
+    from registry_builder.maintenance.recovery import recover_realm  # noqa: PLC0415  # as above
     from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3
     from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above

@@ -50,7 +50,7 @@ def refresh(
     the source tree compiles to exactly what is there. Anything else is for a person, with --allow-expired.
     """
     from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.publication.refresh import refresh as refresh_realm  # noqa: PLC0415  # --help needs nothing of it
+    from registry_builder.publication.refresh import refresh_realm  # noqa: PLC0415  # --help needs nothing of it
 
     if allow_expired and recover_expired:
         raise UsageError("--allow-expired asks for no proof and --recover-expired for all of it: give one of them")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_builder.cli.options import append, reader_storage
-from registry_builder.source.lint.tree import lint
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.cli.output import Output
@@ -34,7 +34,7 @@ def validate_tree(
     tree = load_tree(root, only=plugins or None, allow_files=allow_files)
     compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
-    problems = sorted({*lint(tree, published=published or None), *_comparisons(compared.values())})
+    problems = sorted({*lint_tree(tree, published=published or None), *_comparisons(compared.values())})
     waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
         from registry_builder.site.lint import site_problems  # noqa: PLC0415  # needs Jinja2

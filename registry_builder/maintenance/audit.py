@@ -57,7 +57,7 @@ class Audit:
     unreached: tuple[Unreached, ...]
 
 
-def audit(publisher: Publisher, *, artifacts: bool = False) -> Audit:
+def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
     """Walk a published tree from the root, verify every document, and account for every other file.
 
     Args:
@@ -124,4 +124,4 @@ def kind_of(key: str, state: PublishedState) -> str:
     return "no metadata" if key.startswith("metadata/") else "file that a publish left behind"
 
 
-__all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit", "kind_of"]
+__all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit_realm", "kind_of"]

@@ -99,7 +99,7 @@ def plan_gc(publisher: Publisher, *, days: int, grace: int) -> GcPlan:
     )
 
 
-def carry_out(publisher: Publisher, plan: GcPlan) -> None:
+def apply_gc(publisher: Publisher, plan: GcPlan) -> None:
     """Remove what is removable and mark the rest for a later run.
 
     Raises:
@@ -171,4 +171,4 @@ def _save(path: Path, marks: Mapping[str, datetime]) -> None:
     beside.replace(path)
 
 
-__all__ = ["GcPlan", "carry_out", "plan_gc"]
+__all__ = ["GcPlan", "apply_gc", "plan_gc"]

@@ -91,7 +91,7 @@ class RecoveryResult:
         return bool(self.versions)
 
 
-def recover(publisher: Publisher, *, apply: bool, not_stolen: Collection[str] = ()) -> RecoveryResult:
+def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[str] = ()) -> RecoveryResult:
     """Publish a realm anew from the source tree, or say what that would change.
 
     Args:
@@ -322,4 +322,4 @@ def edited_releases(tree: Path) -> list[str] | None:
     return sorted(found)
 
 
-__all__ = ["RecoveryResult", "edited_releases", "recover"]
+__all__ = ["RecoveryResult", "edited_releases", "recover_realm"]

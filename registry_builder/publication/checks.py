@@ -14,7 +14,7 @@ from registry_builder.source.attachments import SIGSTORE, stored_attachment_prob
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint.readme import readme_problems
 from registry_builder.source.lint.secrets import document_secrets
-from registry_builder.source.lint.tree import lint
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
@@ -57,7 +57,7 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         for plugin, versions in new.items()
     }
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
-    errors = [problem for problem in lint(part, check_texts=False) if problem.severity is Severity.ERROR]
+    errors = [problem for problem in lint_tree(part, check_texts=False) if problem.severity is Severity.ERROR]
     kept: dict[PluginId, set[str]] = {}
     for plugin, version in plan.kept:
         kept.setdefault(plugin, set()).add(version)

@@ -1,6 +1,6 @@
 """Publishing as a whole: read and verify, survey, plan, write, commit; and once more when another was faster.
 
-`publish` is what programs call; the command line is a thin layer over it. It asks nobody anything unless given a
+`publish_realm` is what programs call; the command line is a thin layer over it. It asks nobody anything unless given a
 prompt, and the same call again is a success that writes nothing.
 """
 
@@ -95,7 +95,7 @@ class PublishResult:
     warnings: list[str] = field(default_factory=list)
 
 
-def publish(
+def publish_realm(
     publisher: Publisher,
     *,
     only: Collection[PluginId] | None = None,
@@ -354,4 +354,11 @@ def versions_after(state: PublishedState | None, committed: Committed | None) ->
     }
 
 
-__all__ = ["NotAllPublishedError", "PublishResult", "Publisher", "ReleaseChangedError", "open_publisher", "publish"]
+__all__ = [
+    "NotAllPublishedError",
+    "PublishResult",
+    "Publisher",
+    "ReleaseChangedError",
+    "open_publisher",
+    "publish_realm",
+]

@@ -73,7 +73,7 @@ class RefreshResult:
         return all(each.written is not None for each in self.offline)
 
 
-def refresh(
+def refresh_realm(
     publisher: Publisher, *, dry_run: bool = False, online_only: bool = False, recover_expired: bool = False
 ) -> RefreshResult:
     """Sign anew what is due in a realm, and publish it.

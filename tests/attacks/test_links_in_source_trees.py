@@ -16,13 +16,13 @@ from support.authoring import builder
 from support.source_trees import Tree
 
 from registry_builder.publication.context import open_publisher
-from registry_builder.publication.publish import publish
+from registry_builder.publication.publish import publish_realm
 from registry_builder.signing.metadata import realm_marker
 from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.lint import site_problems
 from registry_builder.source.gate import Gate, StrayError, UnreadableError, is_version_control
-from registry_builder.source.lint.tree import lint
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.tree import Severity
 from sealdex.errors import SealdexError
 
@@ -73,10 +73,10 @@ def published_bytes(tree: Tree) -> bytes:
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS.keys())
 def test_attack_a_readme_that_is_a_link(tree: Tree, target: str) -> None:
     place_link(tree, "plugins/acme/slack/README.md", target)
-    found = [problem for problem in lint(tree.load()) if problem.file.endswith("README.md")]
+    found = [problem for problem in lint_tree(tree.load()) if problem.file.endswith("README.md")]
     assert len(found) == 1
     with pytest.raises(SealdexError) as caught:
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     assert "README.md" in str(caught.value)
     assert SECRET not in str(caught.value)
     assert SECRET not in str(found)
@@ -101,7 +101,7 @@ def test_attack_a_file_of_the_site_that_is_a_link(
     assert name in capsys.readouterr().out
     with pytest.raises(SealdexError, match=name):
         site_from_tree(loaded, "public", load_trust(tree.root, "public", realm_marker(loaded.config, "public")))
-    result = publish(open_publisher(loaded, "public"))
+    result = publish_realm(open_publisher(loaded, "public"))
     assert any(name in warning for warning in result.warnings), result.warnings
     assert SECRET.encode() not in published_bytes(tree)
 
@@ -118,7 +118,7 @@ def test_attack_a_template_that_includes_a_file_of_the_machine(tree: Tree) -> No
         "{{ asset.__closure__[0].cell_contents }}",
     ):
         (tree.root / "site/home.html.j2").write_text(inclusion)
-        result = publish(open_publisher(tree.load(), "public"))
+        result = publish_realm(open_publisher(tree.load(), "public"))
         assert result.warnings, inclusion
     written = published_bytes(tree)
     assert SECRET.encode() not in written
@@ -140,10 +140,10 @@ def test_attack_an_artifact_through_a_link(tree: Tree, name: str) -> None:
     if place.is_dir():
         place.rmdir()
     place.symlink_to(tree.root if place.name == "dist" else tree.root / "slack-1.0.0.bin")
-    errors = [str(problem) for problem in lint(tree.load())]
+    errors = [str(problem) for problem in lint_tree(tree.load())]
     assert any(f"{release.relative_to(tree.root)}" in e and "leaves plugins/acme/slack/" in e for e in errors), errors
     with pytest.raises(SealdexError, match="leaves plugins/acme/slack/"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
 
 
 def test_attack_a_plugin_folder_that_is_the_whole_tree(tree: Tree) -> None:
@@ -152,24 +152,24 @@ def test_attack_a_plugin_folder_that_is_the_whole_tree(tree: Tree) -> None:
     (tree.root / "plugins/evil/all").symlink_to("../..")
     (tree.root / "plugin.yaml").write_text("type: notify\nsummary: x\nlicense: MIT\n")
     (tree.root / "README.md").symlink_to("notes.txt")
-    assert any("evil/all/README.md" in str(problem) for problem in lint(tree.load()))
+    assert any("evil/all/README.md" in str(problem) for problem in lint_tree(tree.load()))
     with pytest.raises(SealdexError):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     assert SECRET.encode() not in published_bytes(tree)
 
 
 def test_a_readme_that_was_published_through_a_link_goes_on_with_a_warning(tree: Tree) -> None:
     """Links that leave a plugin's folder, but not the tree, were accepted once: no registry is locked out for them."""
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     readme = tree.root / "plugins/acme/slack/README.md"
     readme.rename(tree.root / "shared.md")
     readme.symlink_to("../../../shared.md")
     tree.release("acme/slack", "1.1.0")
-    result = publish(open_publisher(tree.load(), "public"))
+    result = publish_realm(open_publisher(tree.load(), "public"))
     assert [version for _, version in result.plan.new_releases] == ["1.1.0"]
     (tree.root / "shared.md").write_text("# Other\n")
     with pytest.raises(SealdexError, match="leaves plugins/acme/slack/"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
 
 
 # --- the gate itself --------------------------------------------------------------------------------------------------
@@ -308,8 +308,8 @@ def test_every_file_of_a_tree_is_opened_by_the_gate(tree: Tree) -> None:
 
     sys.addaudithook(watch)
     try:
-        lint(tree.load())
-        publish(open_publisher(tree.load(), "public"))
+        lint_tree(tree.load())
+        publish_realm(open_publisher(tree.load(), "public"))
     finally:
         watching = False
     assert opened == []

@@ -19,14 +19,14 @@ from support.places import REPOSITORY
 from support.source_trees import Tree
 
 from registry_builder.authoring.pack import pack
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.publication.context import open_publisher
-from registry_builder.publication.publish import publish
+from registry_builder.publication.publish import publish_realm
 from registry_builder.signing.metadata import realm_marker
 from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.lint import site_problems
-from registry_builder.source.lint.tree import lint
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
 from registry_builder.source.secrets.text import secrets_in
 from registry_builder.source.tree import Problem, Severity
@@ -183,16 +183,16 @@ def test_attack_a_secret_in_an_archive(tree: Tree, name: str, where: str) -> Non
     data = MAKERS[name]({**filler, where: key, "last.py": "print(2)\n"})
     archive = place(tree, name, data)
     with pytest.raises(ConfigError) as caught:
-        release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
+        write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
     assert f"{name}:{where}" in str(caught.value)
     assert "--allow-file" in str(caught.value)
     assert not list((tree.root / "plugins/acme/slack/releases").iterdir())
-    release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0", allow_files=[where])
-    found = errors_of(lint(tree.load()))
+    write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0", allow_files=[where])
+    found = errors_of(lint_tree(tree.load()))
     assert len(found) == 1
     assert where in found[0]
     with pytest.raises(SealdexError, match="holds"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     for line in key.splitlines():
         assert len(line) < 20 or line not in f"{caught.value}{found}" or line.startswith("-----")
     assert not (tree.root.parent / "published/public/metadata/timestamp.json").exists()
@@ -203,20 +203,20 @@ def test_what_is_meant_for_everybody_is_allowed_for_good_and_shown(tree: Tree) -
     (tree.root / "registry.toml").write_text(
         (tree.root / "registry.toml").read_text() + '\n[policy]\nallow_files = ["*/slack.zip:tests/*.pem"]\n'
     )
-    release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
-    problems = lint(tree.load())
+    write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0")
+    problems = lint_tree(tree.load())
     assert errors_of(problems) == []
     assert ["which is allowed: it will be public" in str(problem) for problem in problems].count(True) == 1
-    assert publish(open_publisher(tree.load(), "public")).committed
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
 
 
 def test_a_published_release_is_not_looked_at_again(tree: Tree) -> None:
     """No registry is locked out by what it has published already."""
     archive = place(tree, "slack.zip", zipped({"tests/server.pem": pem()}))
-    release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0", allow_files=["tests/*"])
-    publish(open_publisher(load_tree(tree.root, allow_files=["tests/*"]), "public"))
+    write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0", allow_files=["tests/*"])
+    publish_realm(open_publisher(load_tree(tree.root, allow_files=["tests/*"]), "public"))
     tree.release("acme/slack", "1.1.0")
-    assert publish(open_publisher(tree.load(), "public")).committed
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
 
 
 def test_the_commands_take_allow_file(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,21 +259,21 @@ def test_attack_a_token_in_what_people_write(tree: Tree, name: str) -> None:
             "why": f"leaked {token}",
         }
         tree.status("acme/slack", event)
-    found = errors_of(lint(tree.load()))
+    found = errors_of(lint_tree(tree.load()))
     assert len(found) == 1, found
     assert "a GitHub token" in found[0]
     assert token not in found[0]
     with pytest.raises(SealdexError, match="GitHub token"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
 
 
 def test_a_token_that_is_published_in_a_document_is_a_warning(tree: Tree) -> None:
     token = "ghp" + "_" + drawn(36)
     tree.plugin("acme/slack", readme=f"# {token}\n", summary=f"with {token}")
     tree.release("acme/slack", "1.0.0")
-    publish(open_publisher(load_tree(tree.root, allow_files=["*"]), "public"))
+    publish_realm(open_publisher(load_tree(tree.root, allow_files=["*"]), "public"))
     tree.release("acme/slack", "1.1.0")
-    assert publish(open_publisher(tree.load(), "public")).committed
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
     assert builder("--tree", tree.root, "validate") == 0
 
 
@@ -289,7 +289,7 @@ def test_attack_a_token_in_the_site(tree: Tree, name: str) -> None:
     trust = load_trust(tree.root, "public", realm_marker(loaded.config, "public"))
     with pytest.raises(SealdexError, match="GitHub token"):
         list(site_from_tree(loaded, "public", trust).common())
-    result = publish(open_publisher(loaded, "public"))
+    result = publish_realm(open_publisher(loaded, "public"))
     assert any("GitHub token" in warning for warning in result.warnings)
     published = tree.root.parent / "published"
     assert not any(token.encode() in each.read_bytes() for each in published.rglob("*") if each.is_file())
@@ -300,9 +300,9 @@ def test_an_asset_that_is_published_already_stays(tree: Tree) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("// ghp" + "_" + drawn(36) + "\n")
     tree.release("acme/slack", "1.0.0")
-    publish(open_publisher(load_tree(tree.root, allow_files=["site/*"]), "public"))
+    publish_realm(open_publisher(load_tree(tree.root, allow_files=["site/*"]), "public"))
     tree.release("acme/slack", "1.1.0")
-    assert publish(open_publisher(tree.load(), "public")).warnings == []
+    assert publish_realm(open_publisher(tree.load(), "public")).warnings == []
     assert builder("--tree", tree.root, "validate") == 0
 
 

@@ -17,7 +17,7 @@ from support.source_trees import Tree
 from support.tree_server import TreeServer
 from tuf.ngclient import Updater
 
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from sealdex.model.decode import read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
@@ -50,7 +50,7 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Publi
         tree.plugin(plugin)
         tree.release(plugin, "1.0.0")
         tree.release(plugin, "1.1.0")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     folder = tmp_path / "published" / "public"
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
     with TreeServer(files) as server:

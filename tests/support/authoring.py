@@ -12,7 +12,7 @@ from typing import Any
 
 from registry_builder.authoring.scaffold import init_tree
 from registry_builder.cli.main import PROGRAM, group
-from registry_builder.source.lint.tree import lint
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Problem, Severity, SourceTree
 from sealdex.cli.errors import run
@@ -53,7 +53,7 @@ class Bare:
         return load_tree(self.root)
 
     def lint(self, **options: Any) -> list[Problem]:
-        return lint(self.load(), **options)
+        return lint_tree(self.load(), **options)
 
 
 def url_artifact(**fields: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from support.stock_client import StockClient
 
 from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
-from registry_builder.publication.refresh import refresh
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
+from registry_builder.publication.refresh import refresh_realm
 from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.metadata import utc_now
 from registry_builder.signing.signers import Keyring
@@ -32,9 +32,9 @@ class Drill:
         self.keys = tree.root.parent / "keys"
         self.storage = FolderStorage(tree.root.parent / "published/public")
         self._clients = tree.root.parent / "clients"
-        publish(self.publisher(0))
+        publish_realm(self.publisher(0))
         assert self.client("behind", day=0).versions("acme/slack") == ["1.0.0"]
-        refresh(self.publisher(LATER, allow_expired=True), online_only=True)
+        refresh_realm(self.publisher(LATER, allow_expired=True), online_only=True)
         assert self.client("up-to-date").versions("acme/slack") == ["1.0.0"]
 
     def publisher(self, day: float = LATER, *, allow_expired: bool = False, use_memory: bool = True) -> Publisher:
@@ -46,7 +46,7 @@ class Drill:
         )
 
     def publish(self, day: float = LATER) -> PublishResult:
-        return publish(self.publisher(day))
+        return publish_realm(self.publisher(day))
 
     def client(self, name: str, day: float = LATER) -> StockClient:
         """Return the next run of a client that remembers what it has seen."""

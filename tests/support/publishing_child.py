@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3
@@ -95,7 +95,7 @@ def die_publishing(tree: Path, only: Sequence[str], at: int, after: bool, enviro
     os.environ.update(environment)
     loaded = load_only(tree, only)
     storage = DyingStorage(open_storage(loaded.config.realms["public"].storage, base=tree), at, after=after)
-    publish(open_publisher(loaded, "public", storage=storage, workers=1))
+    publish_realm(open_publisher(loaded, "public", storage=storage, workers=1))
 
 
 def die_publishing_on_s3(tree: Path, uri: str, only: Sequence[str], at: int, environment: Mapping[str, str]) -> None:
@@ -107,7 +107,7 @@ def die_publishing_on_s3(tree: Path, uri: str, only: Sequence[str], at: int, env
     s3.MULTIPART_BYTES = LARGE_BYTES - 1
     storage = open_storage(uri, base=tree)
     log_requests(storage, die_at=at)
-    publish(open_publisher(load_only(tree, only), "public", storage=storage, workers=1))
+    publish_realm(open_publisher(load_only(tree, only), "public", storage=storage, workers=1))
 
 
 def log_requests(storage: Storage, die_at: int = 0) -> list[str]:
@@ -162,5 +162,5 @@ def race_publishing(
     log = log_requests(storage) if isinstance(storage, s3.S3Storage) else []
     publisher = open_publisher(load_only(tree, [plugin]), "public", storage=storage, use_memory=False, site=False)
     barrier()
-    result = publish(publisher)
+    result = publish_realm(publisher)
     report.write_text(json.dumps(asdict(Raced(result.attempts, len(result.warnings), log))))

@@ -34,7 +34,7 @@ _SHARE = 1_000  # plugins that are worth a process: with their releases, 0.1 s
 
 
 @collector_paused()
-def lint(
+def lint_tree(
     tree: SourceTree,
     *,
     published: Mapping[PluginId, IndexDocument] | None = None,
@@ -268,4 +268,4 @@ def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocum
                 yield Problem(f"{folder}/releases/{entry.version}.json", "", message, Severity.WARNING)
 
 
-__all__ = ["license_problem", "lint", "manifest_sha256"]
+__all__ = ["license_problem", "lint_tree", "manifest_sha256"]

@@ -17,8 +17,8 @@ from support.stock_client import StockClient
 from registry_builder.authoring.lifecycle import attest, evaluate, promote, yank
 from registry_builder.authoring.status_file import Report
 from registry_builder.publication.checks import InvalidReleasesError
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
-from registry_builder.source.lint.tree import lint
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
+from registry_builder.source.lint.tree import lint_tree
 from registry_builder.storage.folder import FolderStorage
 from sealdex import Client, NotFoundError, VerificationError
 from sealdex.config.config import Config, ConfigDocument, RegistrySection
@@ -33,7 +33,7 @@ BY = ("--by", "Kim <kim@example.org>")
 
 
 def run(tree: Tree) -> PublishResult:
-    return publish(open_publisher(tree.load(), "public"))
+    return publish_realm(open_publisher(tree.load(), "public"))
 
 
 def stock(tree: Tree) -> StockClient:
@@ -369,7 +369,7 @@ def test_a_published_attachment_that_was_changed_is_refused(live: Tree, tmp_path
 
 
 def lint_errors(tree: Tree) -> list[str]:
-    return [str(problem) for problem in lint(tree.load()) if problem.severity.value == "error"]
+    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity.value == "error"]
 
 
 def test_what_was_attached_stays_when_the_plugin_leaves_the_tree(live: Tree, tmp_path: Path) -> None:

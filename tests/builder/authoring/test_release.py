@@ -10,7 +10,7 @@ import pytest
 from support.authoring import Bare, errors, zip_of
 
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.authoring.scaffold import new_plugin
 from registry_builder.cli.archive_argument import parse_archive
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -48,7 +48,7 @@ def test_archives_from_outside_are_copied_and_pinned(tree: Bare, out: Path) -> N
         parse_archive(f"{out}/tool-linux.zip:os=linux,arch=amd64|arm64,+cuda-11.8"),
         parse_archive(f"{out}/tool-darwin.zip:os=darwin"),
     ]
-    plan = release(tree.root, archives, plugin=TOOL, version="1.2.0", released_at=TIME)
+    plan = write_release(tree.root, archives, plugin=TOOL, version="1.2.0", released_at=TIME)
     assert not plan.exists
     document = written(tree, "1.2.0")
     linux, darwin = document["artifacts"]
@@ -67,9 +67,9 @@ def test_archives_from_outside_are_copied_and_pinned(tree: Bare, out: Path) -> N
 
 def test_the_same_again_changes_nothing(tree: Bare, out: Path) -> None:
     archives = [Archive(out / "tool-linux.zip")]
-    first = release(tree.root, archives, plugin=TOOL, version="1.0.0")
+    first = write_release(tree.root, archives, plugin=TOOL, version="1.0.0")
     before = first.file.read_bytes()
-    again = release(tree.root, archives, plugin=TOOL, version="1.0.0")  # later, so that now is another time
+    again = write_release(tree.root, archives, plugin=TOOL, version="1.0.0")  # later, so that now is another time
     assert again.exists
     assert again.release == first.release
     assert first.file.read_bytes() == before
@@ -78,7 +78,7 @@ def test_the_same_again_changes_nothing(tree: Bare, out: Path) -> None:
 @pytest.mark.parametrize("change", ["bytes", "selector", "channel", "released_at"])
 def test_another_release_under_the_same_version_is_refused(tree: Bare, out: Path, change: str) -> None:
     path = out / "tool-linux.zip"
-    first = release(tree.root, [Archive(path)], plugin=TOOL, version="1.0.0", released_at=TIME)
+    first = write_release(tree.root, [Archive(path)], plugin=TOOL, version="1.0.0", released_at=TIME)
     before = first.file.read_bytes()
     archive = Archive(path)
     options: dict[str, Any] = {"released_at": TIME}
@@ -92,16 +92,16 @@ def test_another_release_under_the_same_version_is_refused(tree: Bare, out: Path
     else:
         options[change] = {"channel": "beta", "released_at": "2027-01-01T00:00:00Z"}[change]
     with pytest.raises(ConfigError) as caught:
-        release(tree.root, [archive], plugin=TOOL, version="1.0.0", **options)
+        write_release(tree.root, [archive], plugin=TOOL, version="1.0.0", **options)
     assert caught.value.untouched == "no release was written"
     assert first.file.read_bytes() == before
     assert errors(tree.lint()) == []
 
 
 def test_versions_do_not_differ_in_build_metadata_alone(tree: Bare, out: Path) -> None:
-    release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+a")
+    write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+a")
     with pytest.raises(ConfigError, match="only in build metadata"):
-        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+b")
+        write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0+b")
 
 
 TEMPLATE = """
@@ -116,7 +116,7 @@ artifacts:
 def test_a_template_says_what_archives_are_for(tree: Bare, out: Path) -> None:
     tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
     archives = [Archive(out / "tool-darwin.zip"), Archive(out / "tool-linux.zip")]
-    release(tree.root, archives, plugin=TOOL)
+    write_release(tree.root, archives, plugin=TOOL)
     document = written(tree, "1.1.0-rc.1")
     assert [a["selector"]["match_labels"]["os"] for a in document["artifacts"]] == ["darwin", "linux"]
     assert document["artifacts"][1]["bin"] == "tool"
@@ -127,16 +127,16 @@ def test_a_template_says_what_archives_are_for(tree: Bare, out: Path) -> None:
 def test_a_template_beside_the_archive_wins(tree: Bare, out: Path) -> None:
     tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
     (out / "release.yaml").write_text("version: 3.0.0\nchannel: stable\n")
-    assert release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL).release.version == "3.0.0"
+    assert write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL).release.version == "3.0.0"
 
 
 def test_a_release_is_whole_or_not_at_all(tree: Bare, out: Path) -> None:
     tree.write("plugins/acme/tool/release.yaml", TEMPLATE)
     with pytest.raises(ConfigError, match=r"no archive matches: '\*-darwin\.zip'"):
-        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+        write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
     (out / "tool-plan9.zip").write_bytes(zip_of("tool"))
     with pytest.raises(ConfigError, match="matches none of the artifacts"):
-        release(tree.root, [Archive(out / "tool-plan9.zip")], plugin=TOOL)
+        write_release(tree.root, [Archive(out / "tool-plan9.zip")], plugin=TOOL)
     assert not (tree.root / "plugins/acme/tool/releases").exists()
     assert not (tree.root / "plugins/acme/tool/dist").exists()
 
@@ -154,7 +154,7 @@ def test_a_release_is_whole_or_not_at_all(tree: Bare, out: Path) -> None:
 def test_a_wrong_template_is_named(tree: Bare, out: Path, template: str, message: str) -> None:
     tree.write("plugins/acme/tool/release.yaml", template)
     with pytest.raises(ConfigError, match=message):
-        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+        write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_validate_would_refuse_is_never_written(tree: Bare, out: Path, extr
     artifact, _, rest = extra.partition("\n")
     tree.write("plugins/acme/tool/release.yaml", f"version: 1.0.0\nartifacts:\n  - {{{artifact}}}\n{rest}\n")
     with pytest.raises(ConfigError, match=message):
-        release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
+        write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL)
     assert not (tree.root / "plugins/acme/tool/releases").exists()
     assert not (tree.root / "plugins/acme/tool/dist").exists()
 
@@ -178,7 +178,7 @@ def test_what_validate_would_refuse_is_never_written(tree: Bare, out: Path, extr
 def test_overlapping_archives_are_refused(tree: Bare, out: Path) -> None:
     archives = [Archive(out / "tool-linux.zip"), Archive(out / "tool-darwin.zip")]
     with pytest.raises(ConfigError, match="overlaps with"):
-        release(tree.root, archives, plugin=TOOL, version="1.0.0")
+        write_release(tree.root, archives, plugin=TOOL, version="1.0.0")
 
 
 def test_an_attack_archive_is_refused_before_it_is_copied(tree: Bare, out: Path) -> None:
@@ -187,32 +187,32 @@ def test_an_attack_archive_is_refused_before_it_is_copied(tree: Bare, out: Path)
     """
     (out / "evil.zip").write_bytes(zip_of("../evil"))
     with pytest.raises(ConfigError, match="would be refused by every client"):
-        release(tree.root, [Archive(out / "evil.zip")], plugin=TOOL, version="1.0.0")
+        write_release(tree.root, [Archive(out / "evil.zip")], plugin=TOOL, version="1.0.0")
     assert not (tree.root / "plugins/acme/tool/dist").exists()
 
 
 def test_who_and_what_must_be_known(tree: Bare, out: Path) -> None:
     archive = Archive(out / "tool-linux.zip")
     with pytest.raises(UsageError, match="plugin can't be told"):
-        release(tree.root, [archive], version="1.0.0")
+        write_release(tree.root, [archive], version="1.0.0")
     with pytest.raises(UsageError, match="version can't be told"):
-        release(tree.root, [archive], plugin=TOOL)
+        write_release(tree.root, [archive], plugin=TOOL)
     with pytest.raises(UsageError, match=r"write 1\.0\.0"):
-        release(tree.root, [archive], plugin=TOOL, version="v1.0.0")
+        write_release(tree.root, [archive], plugin=TOOL, version="v1.0.0")
     with pytest.raises(NotFoundError, match="no plugin acme/gone"):
-        release(tree.root, [archive], plugin=PluginId("acme", "gone"), version="1.0.0")
+        write_release(tree.root, [archive], plugin=PluginId("acme", "gone"), version="1.0.0")
     with pytest.raises(NotFoundError, match="there is no archive"):
-        release(tree.root, [Archive(out / "gone.zip")], plugin=TOOL, version="1.0.0")
+        write_release(tree.root, [Archive(out / "gone.zip")], plugin=TOOL, version="1.0.0")
 
 
 def test_a_release_may_have_dependencies_only(tree: Bare) -> None:
     tree.write("plugins/acme/tool/release.yaml", 'version: 1.0.0\ndependencies: {acme/base: "*"}\n')
-    assert release(tree.root, [], plugin=TOOL).release.artifacts == ()
+    assert write_release(tree.root, [], plugin=TOOL).release.artifacts == ()
 
 
 def test_source_date_epoch_is_the_time(tree: Bare, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
-    plan = release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0")
+    plan = write_release(tree.root, [Archive(out / "tool-linux.zip")], plugin=TOOL, version="1.0.0")
     assert plan.release.released_at == "2001-09-09T01:46:40Z"
 
 
@@ -220,7 +220,7 @@ def test_a_released_archive_is_not_packed_over(tmp_path: Path) -> None:
     tree = Bare(tmp_path / "registry")
     folder = new_plugin(tree.root, "notify", PluginId("acme", "slack")).folder
     packed = pack_folder(folder)
-    release(tree.root, [Archive(packed.path)])
+    write_release(tree.root, [Archive(packed.path)])
     before = packed.path.read_bytes()
     assert pack_folder(folder).sha256 == packed.sha256
     (folder / "src/notify.py").write_text("other")

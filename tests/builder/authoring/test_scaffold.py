@@ -12,7 +12,7 @@ import pytest
 from support.authoring import Bare
 
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.authoring.scaffold import init_tree, new_plugin
 from registry_builder.source.config import find_tree, read_config
 from sealdex.errors import ConfigError, NotFoundError, UsageError
@@ -70,7 +70,7 @@ def test_init_wants_a_name_that_is_one(tmp_path: Path) -> None:
 def test_each_type_packs_releases_and_validates_at_once(tree: Path, kind: str) -> None:
     made = new_plugin(tree, kind, THING)
     packed = pack_folder(made.folder)
-    plan = release(tree, [Archive(packed.path)])
+    plan = write_release(tree, [Archive(packed.path)])
     assert plan.release.version == "0.1.0"
     assert plan.release.entry_point
     bare = Bare.__new__(Bare)
@@ -109,7 +109,7 @@ def test_the_types_of_the_seeds_and_of_the_registry(tmp_path: Path) -> None:
     new_plugin(tree.root, "HAL_DRIVER", THING)
     assert tree.load().plugins[THING].plugin.type == "hal-driver"
     made = new_plugin(tree.root, "shader", PluginId("acme", "glow"))
-    release(tree.root, [Archive(pack_folder(made.folder).path)])
+    write_release(tree.root, [Archive(pack_folder(made.folder).path)])
     assert tree.lint() == []
 
 
@@ -131,9 +131,9 @@ def test_a_suite_depends_on_the_released_plugins_of_its_namespace(tree: Path) ->
     for namespace, name in (("acme", "driver"), ("acme", "unreleased"), ("other", "driver")):
         made = new_plugin(tree, "hal-driver", PluginId(namespace, name))
         if name == "driver":
-            release(tree, [Archive(pack_folder(made.folder).path)])
+            write_release(tree, [Archive(pack_folder(made.folder).path)])
     suite = new_plugin(tree, "application-suite", PluginId("acme", "cell"))
-    plan = release(tree, [Archive(pack_folder(suite.folder).path)])
+    plan = write_release(tree, [Archive(pack_folder(suite.folder).path)])
     assert plan.release.dependencies == {"acme/driver": "^0.1.0"}
     named = new_plugin(tree, "application-suite", PluginId("acme", "line"), depends={"other/driver": ">=0.1 <2"})
     assert "other/driver: " in (named.folder / "release.yaml").read_text()

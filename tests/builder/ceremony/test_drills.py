@@ -21,7 +21,7 @@ from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremo
 from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.maintenance.status import realm_status
 from registry_builder.publication.claim_signing import sign_claim
-from registry_builder.publication.refresh import refresh
+from registry_builder.publication.refresh import refresh_realm
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from sealdex.errors import ConfigError
@@ -246,5 +246,5 @@ def test_status_names_the_claim_and_refresh_says_when_its_signature_is_due(claim
     assert (role.version, role.can_sign) == (1, False)
     assert status.plugins == 3
     late = claimed.publisher(LATER + 310, allow_expired=True)
-    warnings = refresh(late, online_only=True).warnings
+    warnings = refresh_realm(late, online_only=True).warnings
     assert any("team-1" in warning and "signing window" in warning for warning in warnings)

@@ -9,7 +9,7 @@ from support.stock_client import StockClient
 from tuf.api.metadata import Metadata, Root
 
 from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremony, start_ceremony
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.dev_keys import DEV_ROLE_KEYS
 from registry_builder.signing.key_registration import create_key, register_keys
 from registry_builder.signing.signers import Keyring
@@ -32,7 +32,7 @@ def test_readers_of_the_second_root_trust_no_development_key(tree: Tree, tmp_pat
     development = {key for names in DEV_ROLE_KEYS.values() for key in names}
     for name in development - {"online"}:
         (keys / f"{name}.pem").unlink()
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     (keys / "online.pem").unlink()
 
     handed_out = (root / "trust/public/2.root.json").read_bytes()
@@ -41,5 +41,5 @@ def test_readers_of_the_second_root_trust_no_development_key(tree: Tree, tmp_pat
     storage = FolderStorage(tmp_path / "published/public")
     assert StockClient(storage, handed_out, tmp_path / "client").versions("acme/slack") == ["1.0.0"]
     tree.release("acme/slack", "1.1.0")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     assert StockClient(storage, handed_out, tmp_path / "client").versions("acme/slack") == ["1.1.0", "1.0.0"]

@@ -17,7 +17,7 @@ from support.watched_storage import WatchedStorage
 from tuf.api.metadata import Metadata, Root
 
 from registry_builder.ceremony.steps import Wanted
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.storage import ObjectMissingError, Storage, StoredObject
 
 ONLINE = {"snapshot": ("new",), "timestamp": ("new",)}
@@ -52,7 +52,7 @@ class _SlowCdn:
 
 def publish_watched(drill: Drill, before: Callable[[str], None]) -> None:
     publisher = drill.publisher()
-    publish(
+    publish_realm(
         open_publisher(
             publisher.tree,
             "public",

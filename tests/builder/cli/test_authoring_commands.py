@@ -148,14 +148,14 @@ def test_diff_names_plugins_and_releases(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_validate_compares_with_what_is_published(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
-    from registry_builder.publication.publish import publish  # noqa: PLC0415  # only this test publishes
+    from registry_builder.publication.publish import publish_realm  # noqa: PLC0415  # only this test publishes
 
     assert builder("-q", "init", tmp_path / "reg", "--dev-keys") == 0
     tree = Bare.__new__(Bare)
     tree.root = tmp_path / "reg"
     tree.plugin("acme/slack")
     path = tree.release("acme/slack", "1.0.0", description="old")
-    publish(open_publisher(load_tree(tree.root), "public"))
+    publish_realm(open_publisher(load_tree(tree.root), "public"))
     assert builder("--tree", tree.root, "validate") == 0
     tree.release("acme/slack", "1.1.0")
     path.write_text(path.read_text().replace("old", "new"))

@@ -11,9 +11,9 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 
 from registry_builder.maintenance import gc
-from registry_builder.maintenance.audit import audit
+from registry_builder.maintenance.audit import audit_realm
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.metadata import utc_now
 from registry_builder.storage import Body, Storage, headers_for
 from registry_builder.storage.listing import inventory_of
@@ -38,10 +38,10 @@ def opened(tree: Tree, open_again: Callable[[], Storage]) -> Opened:
 @pytest.fixture
 def live(tree: Tree, opened: Opened) -> Tree:
     """Three publishes, and what a publisher left behind that was killed before it committed."""
-    publish(opened())
+    publish_realm(opened())
     for version in ("1.1.0", "1.2.0"):
         tree.release("acme/slack", version)
-        publish(opened())
+        publish_realm(opened())
     for key in (
         "plugins/acme/slack/9.9.9/slack.bin",
         "metadata/99.snapshot.json",
@@ -56,7 +56,7 @@ def keys(publisher: Publisher) -> set[str]:
 
 
 def test_every_file_is_accounted_for(live: Tree, opened: Opened) -> None:
-    found = audit(opened(), artifacts=True)
+    found = audit_realm(opened(), artifacts=True)
     assert found.problems == ()
     bundle = 1
     assert found.files == found.reached + found.pages + bundle + len(found.unreached)
@@ -74,7 +74,7 @@ def replace(publisher: Publisher, key: str, data: bytes) -> None:
 
 
 def one(publisher: Publisher, start: str, end: str) -> str:
-    reached = {each.file.key for each in audit(publisher).unreached}
+    reached = {each.file.key for each in audit_realm(publisher).unreached}
     return next(key for key in sorted(keys(publisher) - reached) if key.startswith(start) and key.endswith(end))
 
 
@@ -99,12 +99,12 @@ def test_one_changed_byte_anywhere_is_found(live: Tree, opened: Opened) -> None:
         position = data.index(b"20") if end == ".bin-00.json" else len(data) // 2
         replace(publisher, key, data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
         try:
-            problems = dict(audit(opened(), artifacts=artifacts).problems)
+            problems = dict(audit_realm(opened(), artifacts=artifacts).problems)
         except VerificationError as error:  # what everything hangs from stops the walk at once
             problems = {error.subject or "": error.message}
         assert list(problems) == [key]
         if artifacts:  # whose size is right: that only reading it shows
-            assert audit(opened()).problems == ()
+            assert audit_realm(opened()).problems == ()
         replace(publisher, key, data)
 
 
@@ -113,7 +113,7 @@ def test_a_missing_or_longer_artifact_is_found_without_reading_it(live: Tree, op
     gone, longer = "plugins/acme/slack/1.0.0/slack-1.0.0.bin", "plugins/acme/slack/1.1.0/slack-1.1.0.bin"
     inventory_of(publisher.storage).delete(gone)
     replace(publisher, longer, b"x" * 100)
-    problems = dict(audit(opened()).problems)
+    problems = dict(audit_realm(opened()).problems)
     assert set(problems) == {gone, longer}
     assert "missing" in problems[gone]
 
@@ -125,7 +125,7 @@ def test_gc_removes_in_two_phases_and_nothing_that_readers_of_the_last_days_need
     def run(days_from_now: float, days: int) -> gc.GcPlan:
         publisher = opened(days_from_now)
         plan = gc.plan_gc(publisher, days=days, grace=7)
-        gc.carry_out(publisher, plan)
+        gc.apply_gc(publisher, plan)
         return plan
 
     # everything was written just now: what the last 30 days reached is kept, and what was left behind is marked
@@ -145,7 +145,7 @@ def test_gc_removes_in_two_phases_and_nothing_that_readers_of_the_last_days_need
     # forty days later the older states are nobody's any more: marked, and a grace period later removed
     assert run(40, 30).removable == ()
     assert run(48, 30).removable != ()
-    now = audit(opened(), artifacts=True)
+    now = audit_realm(opened(), artifacts=True)
     assert now.problems == ()
     assert now.unreached == ()
     client = StockClient(opened().storage, (live.root / "trust/public/1.root.json").read_bytes())
@@ -158,9 +158,9 @@ def test_gc_stops_when_something_was_published_meanwhile(live: Tree, opened: Ope
     assert plan.removable
     before = keys(publisher)
     live.release("acme/mail", "0.2.0")
-    publish(opened())
+    publish_realm(opened())
     with pytest.raises(SealdexError, match="meanwhile"):
-        gc.carry_out(publisher, plan)
+        gc.apply_gc(publisher, plan)
     assert before <= keys(publisher)
 
 
@@ -168,7 +168,7 @@ def test_gc_removes_nothing_from_a_tree_that_does_not_verify(live: Tree, opened:
     """Attack: whoever can write to the store breaks an index document, so that its releases seem unreached and the
     publisher's own gc removes them. It refuses, and removes nothing."""
     publisher = opened(10)
-    gc.carry_out(publisher, gc.plan_gc(publisher, days=0, grace=0))
+    gc.apply_gc(publisher, gc.plan_gc(publisher, days=0, grace=0))
     replace(publisher, one(publisher, "targets/index/acme/", ".slack.json"), b"{}")
     before = keys(publisher)
     with pytest.raises(VerificationError, match="not what was signed"):

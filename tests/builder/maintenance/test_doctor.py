@@ -19,7 +19,7 @@ from support.source_trees import Tree
 
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.maintenance.doctor import Finding, _bucket, look_over, policy_problems
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.metadata import utc_now
 from registry_builder.storage import Body, headers_for, open_storage
 
@@ -33,7 +33,7 @@ def findings(tree: Tree, uri: str, seconds: int = 0) -> dict[str, Finding]:
 
 
 def test_a_bucket_is_looked_over(tree: Tree, s3_server: S3Server, s3_uri: str) -> None:
-    publish(open_publisher(tree.load(), "public", storage=open_storage(s3_uri, base=tree.root)))
+    publish_realm(open_publisher(tree.load(), "public", storage=open_storage(s3_uri, base=tree.root)))
     client = s3_server.client()
     bucket, _, prefix = s3_uri.removeprefix("s3://").partition("?")[0].partition("/")
     found = findings(tree, s3_uri)

@@ -17,8 +17,8 @@ from tuf.api.metadata import Metadata, Targets
 
 from registry_builder.ceremony.steps import Wanted
 from registry_builder.maintenance._untrusted_state import HIGHEST_VERSION
-from registry_builder.maintenance.audit import audit
-from registry_builder.maintenance.recovery import RecoveryResult, recover
+from registry_builder.maintenance.audit import audit_realm
+from registry_builder.maintenance.recovery import RecoveryResult, recover_realm
 from registry_builder.publication.claim_signing import sign_claim
 from registry_builder.publication.publish import open_publisher
 from sealdex import Client
@@ -65,7 +65,7 @@ def rotate(drill: Drill, *roles: str) -> None:
 
 
 def run(drill: Drill, *, apply: bool = True, not_stolen: tuple[str, ...] = ()) -> RecoveryResult:
-    return recover(drill.publisher(), apply=apply, not_stolen=not_stolen)
+    return recover_realm(drill.publisher(), apply=apply, not_stolen=not_stolen)
 
 
 def bucket(drill: Drill) -> dict[str, bytes]:
@@ -93,7 +93,7 @@ def test_all_clients_recover_with_no_action(drill: Drill, jump: int) -> None:
         assert done.versions["timestamp"] > jump
     else:
         assert done.versions["timestamp"] < HIGHEST_VERSION
-    assert not audit(drill.publisher(), artifacts=True).problems
+    assert not audit_realm(drill.publisher(), artifacts=True).problems
     # life goes on, on the machine that recovered and on one that remembers nothing
     drill.tree.release("acme/slack", "1.1.0")
     assert drill.publish(LATER + 1).committed
@@ -126,7 +126,7 @@ def test_a_store_that_was_only_damaged_needs_no_other_keys(drill: Drill) -> None
     assert "plugins/acme/slack/1.0.0/manifest.json" in done.replaced
     assert "metadata/1.root.json" in done.replaced
     assert everybody(drill) == {"1.0.0"}
-    assert not audit(drill.publisher(), artifacts=True).problems
+    assert not audit_realm(drill.publisher(), artifacts=True).problems
 
 
 def test_an_artifact_that_is_nowhere_but_in_the_store_is_left_and_named(drill: Drill) -> None:
@@ -258,7 +258,7 @@ def test_killed_on_its_way_it_is_taken_up(drill: Drill, at: str) -> None:
 
     publisher = drill.publisher()
     with pytest.raises(_Killed):
-        recover(
+        recover_realm(
             open_publisher(
                 publisher.tree, "public", storage=WatchedStorage(publisher.storage, die), clock=publisher.clock
             ),

@@ -18,8 +18,8 @@ from support.source_trees import Tree
 
 from registry_builder.publication import _cdn as invalidation
 from registry_builder.publication._cdn import MAX_PATHS, paths_of
-from registry_builder.publication.publish import open_publisher, publish
-from registry_builder.publication.refresh import refresh
+from registry_builder.publication.publish import open_publisher, publish_realm
+from registry_builder.publication.refresh import refresh_realm
 from registry_builder.signing.metadata import utc_now
 from sealdex.errors import ConfigError
 
@@ -57,7 +57,7 @@ def accept(cloudfront: Stubber, paths: Any = ANY, reference: Any = ANY) -> None:
 
 def test_just_the_replaced_files_by_the_addresses_that_readers_ask(tree: Tree, cloudfront: Stubber) -> None:
     accept(cloudfront)
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.1.0")
     paths = [
         "/public/acme/slack/",
@@ -69,13 +69,13 @@ def test_just_the_replaced_files_by_the_addresses_that_readers_ask(tree: Tree, c
         "/public/metadata/timestamp.json",
     ]
     accept(cloudfront, paths)
-    result = publish(open_publisher(tree.load("acme/slack"), "public"))
+    result = publish_realm(open_publisher(tree.load("acme/slack"), "public"))
     assert result.invalidated == paths
     assert result.warnings == []
     cloudfront.assert_no_pending_responses()
     # nothing was written, so nothing is asked for: the stubber would refuse
-    assert publish(open_publisher(tree.load("acme/slack"), "public")).invalidated == []
-    assert publish(open_publisher(tree.load(), "public"), dry_run=True).invalidated == []
+    assert publish_realm(open_publisher(tree.load("acme/slack"), "public")).invalidated == []
+    assert publish_realm(open_publisher(tree.load(), "public"), dry_run=True).invalidated == []
 
 
 def test_the_same_replaced_files_again_are_the_same_invalidation_and_other_content_is_another(
@@ -118,18 +118,18 @@ def test_missing_credentials_are_a_warning_too(tree: Tree, monkeypatch: pytest.M
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    result = publish(open_publisher(tree.load(), "public"))
+    result = publish_realm(open_publisher(tree.load(), "public"))
     assert result.committed
     assert "was not told" in result.warnings[0]
 
 
 def test_refresh_tells_of_timestamp_and_bundle(tree: Tree, cloudfront: Stubber) -> None:
     accept(cloudfront)
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     accept(cloudfront, ["/public/metadata/recent.bundle", "/public/metadata/timestamp.json"])
     now = utc_now()
     later = open_publisher(tree.load(), "public", clock=lambda: now.replace(year=now.year + 1), allow_expired=True)
-    assert refresh(later, online_only=True).warnings == []
+    assert refresh_realm(later, online_only=True).warnings == []
     cloudfront.assert_no_pending_responses()
 
 

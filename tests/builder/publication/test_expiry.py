@@ -23,8 +23,8 @@ from registry_builder.cli.markdown import status_markdown
 from registry_builder.maintenance.status import realm_status
 from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import open_publisher, publish
-from registry_builder.publication.refresh import RefreshResult, refresh
+from registry_builder.publication.publish import open_publisher, publish_realm
+from registry_builder.publication.refresh import RefreshResult, refresh_realm
 from registry_builder.signing.metadata import bin_names, utc_now
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import VerificationError
@@ -41,7 +41,7 @@ def publisher_at(tree: Tree, days: float, *, allow_expired: bool = False) -> Pub
 
 
 def recover_at(tree: Tree, days: float) -> RefreshResult:
-    return refresh(publisher_at(tree, days), online_only=True, recover_expired=True)
+    return refresh_realm(publisher_at(tree, days), online_only=True, recover_expired=True)
 
 
 def published(tree: Tree) -> Path:
@@ -54,7 +54,7 @@ def content(tree: Tree) -> dict[str, bytes]:
 
 @pytest.fixture
 def live(tree: Tree) -> Tree:
-    publish(publisher_at(tree, 0))
+    publish_realm(publisher_at(tree, 0))
     return tree
 
 
@@ -137,7 +137,7 @@ def test_attack_an_old_state_is_put_back_where_nothing_is_remembered(live: Tree,
     """Whoever can write to the store puts back what it held before a refresh; no index document changed between."""
     old = tmp_path / "old"
     shutil.copytree(published(live), old)
-    refresh(publisher_at(live, 5), online_only=True)
+    refresh_realm(publisher_at(live, 5), online_only=True)
     shutil.rmtree(published(live))
     shutil.copytree(old, published(live))
     memory = publisher_at(live, 0).memory
@@ -149,7 +149,7 @@ def test_attack_an_old_state_is_put_back_where_nothing_is_remembered(live: Tree,
 def test_attack_an_old_state_is_put_back_and_the_newer_is_remembered(live: Tree, tmp_path: Path) -> None:
     old = tmp_path / "old"
     shutil.copytree(published(live), old)
-    refresh(publisher_at(live, 5), online_only=True)
+    refresh_realm(publisher_at(live, 5), online_only=True)
     shutil.rmtree(published(live))
     shutil.copytree(old, published(live))
     before = content(live)
@@ -172,7 +172,7 @@ def test_attack_what_was_before_a_yank_is_put_back(live: Tree, tmp_path: Path) -
     remembered, old = memory.path.read_bytes(), tmp_path / "old"
     shutil.copytree(published(live), old)
     yank(live)
-    assert publish(publisher_at(live, 1)).committed
+    assert publish_realm(publisher_at(live, 1)).committed
     shutil.rmtree(published(live))
     shutil.copytree(old, published(live))
     memory.path.write_bytes(remembered)
@@ -186,14 +186,14 @@ def test_what_the_tree_lacks_can_not_be_compared(live: Tree) -> None:
 
 def test_a_release_that_the_tree_lacks_can_not_be_compared(live: Tree) -> None:
     live.release("acme/slack", "1.1.0")
-    publish(publisher_at(live, 1))
+    publish_realm(publisher_at(live, 1))
     (live.root / "plugins/acme/slack/releases/1.1.0.json").unlink()
     refused(live, HOLIDAYS, "something else than what is published of acme/slack")
 
 
 def test_offline_roles_that_expired_are_for_people(live: Tree) -> None:
     for days in range(5, 361, 5):
-        refresh(publisher_at(live, days), online_only=True)
+        refresh_realm(publisher_at(live, days), online_only=True)
     refused(live, 366, r"root expired on .* its keys belong to people.*targets expired")
 
 

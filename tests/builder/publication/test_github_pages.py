@@ -20,8 +20,8 @@ from registry_builder.baseline.state import ExpiredStateError, RolledBackError
 from registry_builder.publication import github_pages as pages
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import NotDeployableError, check_deployment, remember_deployment
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
-from registry_builder.publication.refresh import refresh
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
+from registry_builder.publication.refresh import refresh_realm
 from registry_builder.signing.metadata import utc_now
 from registry_builder.source.config import read_config
 from registry_builder.storage.folder import FolderStorage
@@ -53,7 +53,7 @@ class Live:
     def publish(self, days: float = 0, *, first_publish: bool = False) -> PublishResult:
         """Publish on a runner with an empty disk."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        return publish(self.publisher(days), first_publish=first_publish)
+        return publish_realm(self.publisher(days), first_publish=first_publish)
 
     def deploy(self, days: float = 0, *, first_publish: bool = False) -> None:
         check_deployment(self.publisher(days), first_publish=first_publish)
@@ -111,7 +111,7 @@ def test_a_refresh_keeps_the_pages_even_of_a_tree_that_can_not_be_published(depl
     before = set(deployed.files.site)
     (deployed.tree.root / "plugins/acme/slack/plugin.json").write_text("{", encoding="utf-8")
     shutil.rmtree(deployed.folder)
-    assert refresh(deployed.publisher(5), online_only=True).committed
+    assert refresh_realm(deployed.publisher(5), online_only=True).committed
     deployed.deploy(5)
     lost = {key for key in before - set(deployed.files.site) if not key.startswith("metadata/")}
     assert lost == set()
@@ -121,14 +121,14 @@ def test_a_refresh_keeps_the_pages_even_of_a_tree_that_can_not_be_published(depl
 def test_what_expired_is_refreshed_as_anywhere_else(deployed: Live) -> None:
     shutil.rmtree(deployed.folder)
     with pytest.raises(ExpiredStateError):
-        refresh(deployed.publisher(20), online_only=True)
+        refresh_realm(deployed.publisher(20), online_only=True)
     shutil.rmtree(deployed.folder)
-    assert refresh(deployed.publisher(20), online_only=True, recover_expired=True).committed
+    assert refresh_realm(deployed.publisher(20), online_only=True, recover_expired=True).committed
     deployed.deploy(20)
     deployed.forget()
     shutil.rmtree(deployed.folder)
     with pytest.raises(ExpiredStateError, match="doesn't remember"):
-        refresh(deployed.publisher(40), online_only=True, recover_expired=True)
+        refresh_realm(deployed.publisher(40), online_only=True, recover_expired=True)
 
 
 def test_the_first_publish_is_said_by_hand_and_once(live: Live) -> None:
@@ -206,7 +206,7 @@ def test_a_role_that_would_sink_is_not_deployed(deployed: Live, tmp_path: Path) 
     """The slower run has a timestamp that is higher, of refreshes, over a snapshot that is lower."""
     for days in (5, 9, 13):
         shutil.rmtree(deployed.folder)
-        refresh(deployed.publisher(days), online_only=True)
+        refresh_realm(deployed.publisher(days), online_only=True)
         if days < 13:
             deployed.files.deploy(deployed.folder)
     shutil.copytree(deployed.folder, tmp_path / "slower")
@@ -262,7 +262,7 @@ def test_a_tree_that_is_too_large_or_damaged_is_not_deployed(deployed: Live, mon
 def test_a_tree_without_its_pages_is_not_deployed(deployed: Live) -> None:
     deployed.tree.release("acme/slack", "1.1.0")
     shutil.rmtree(deployed.folder)
-    publish(replace(deployed.publisher(1), site=False))
+    publish_realm(replace(deployed.publisher(1), site=False))
     with pytest.raises(NotDeployableError, match="pages that show it are missing"):
         check_deployment(deployed.publisher(1))
     (deployed.tree.root / "plugins/acme/mail/plugin.json").write_text("{", encoding="utf-8")
@@ -272,18 +272,18 @@ def test_a_tree_without_its_pages_is_not_deployed(deployed: Live) -> None:
 
 def test_a_folder_with_another_state_is_left_alone(deployed: Live) -> None:
     deployed.tree.release("acme/slack", "1.1.0")
-    publish(deployed.publisher(1))
+    publish_realm(deployed.publisher(1))
     deployed.tree.release("acme/slack", "1.2.0")
     with pytest.raises(UsageError, match="another state"):
-        publish(deployed.publisher(2))
+        publish_realm(deployed.publisher(2))
 
 
 def test_single_plugins_are_not_published_and_a_dry_run_writes_nothing(deployed: Live) -> None:
     with pytest.raises(UsageError, match="replaces everything"):
-        publish(deployed.publisher(), only=list(deployed.tree.load().plugins)[:1])
+        publish_realm(deployed.publisher(), only=list(deployed.tree.load().plugins)[:1])
     deployed.tree.release("acme/slack", "1.1.0")
     shutil.rmtree(deployed.folder)
-    assert not publish(deployed.publisher(1), dry_run=True).plan.is_empty
+    assert not publish_realm(deployed.publisher(1), dry_run=True).plan.is_empty
     assert not deployed.folder.exists()
 
 

@@ -21,7 +21,7 @@ from registry_builder.authoring.lifecycle import attest, demote, deprecate, eval
 from registry_builder.authoring.status_file import Report
 from registry_builder.compile.removed_events import RemovedEvent
 from registry_builder.publication import commit as commit_module
-from registry_builder.publication.publish import NotAllPublishedError, PublishResult, open_publisher, publish
+from registry_builder.publication.publish import NotAllPublishedError, PublishResult, open_publisher, publish_realm
 from registry_builder.storage import Storage, open_storage
 from registry_builder.storage.folder import FolderStorage
 from sealdex.model.ids import PluginId
@@ -35,7 +35,7 @@ def run(
     tree: Tree, storage: Storage | None = None, *accepted: PluginId, only: tuple[PluginId, ...] = ()
 ) -> PublishResult:
     opened = open_publisher(tree.load(*map(str, only)), "public", storage=storage)
-    return publish(opened, accept_removed=accepted, only=only or None)
+    return publish_realm(opened, accept_removed=accepted, only=only or None)
 
 
 def shown(tree: Tree, plugin: PluginId, storage: Storage | None = None) -> IndexDocument:

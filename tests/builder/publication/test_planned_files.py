@@ -10,7 +10,7 @@ import pytest
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.site.preview.server import running_server
 from registry_builder.storage import Body, ObjectConflictError, PutOutcome, headers_for
 from registry_builder.storage.folder import FolderStorage
@@ -118,8 +118,8 @@ def test_the_recorder_of_a_dry_run_writes_nothing_and_says_what_a_storage_would(
 
 
 def test_a_dry_run_costs_no_write(tree: Tree) -> None:
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.1.0")
-    result = publish(open_publisher(tree.load(), "public"), dry_run=True)
+    result = publish_realm(open_publisher(tree.load(), "public"), dry_run=True)
     assert {*result.requests} == {"GET"}
     assert result.bytes_put == 0

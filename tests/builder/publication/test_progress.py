@@ -17,7 +17,7 @@ from support.source_trees import Tree
 from support.tree_server import TreeServer
 
 from registry_builder.publication._progress import ByteCount
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.storage import Body, headers_for
 
 MEBIBYTE = 1 << 20
@@ -94,7 +94,7 @@ def test_an_artifact_from_an_address_is_never_whole_in_memory(tmp_path: Path) ->
         loaded = tree.load()
         tracemalloc.start()
         try:
-            assert publish(open_publisher(loaded, "public")).committed
+            assert publish_realm(open_publisher(loaded, "public")).committed
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()

@@ -14,7 +14,7 @@ from support.stock_client import StockClient
 
 from registry_builder.publication.checks import InvalidReleasesError
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import PublishResult, ReleaseChangedError, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, ReleaseChangedError, open_publisher, publish_realm
 from registry_builder.signing.key_registration import create_key
 from registry_builder.signing.metadata import bin_name, bin_names
 from registry_builder.source.config import read_config
@@ -39,7 +39,7 @@ def publisher_of(
 def run(
     tree: Tree, *only: str, realm: str = "public", storage: Storage | None = None, min_bits: int = 0
 ) -> PublishResult:
-    return publish(publisher_of(tree, *only, realm=realm, storage=storage, min_bits=min_bits))
+    return publish_realm(publisher_of(tree, *only, realm=realm, storage=storage, min_bits=min_bits))
 
 
 def client(tree: Tree, realm: str = "public", storage: Storage | None = None) -> StockClient:
@@ -98,7 +98,7 @@ def test_publishing_again_writes_nothing(tree: Tree) -> None:
 
 
 def test_a_dry_run_says_what_publish_writes_and_writes_nothing(tree: Tree) -> None:
-    planned = publish(publisher_of(tree), dry_run=True)
+    planned = publish_realm(publisher_of(tree), dry_run=True)
     assert planned.requests["PUT"] == 0
     assert not (tree.root.parent / "published").exists()
     done = run(tree)
@@ -242,7 +242,7 @@ def test_an_artifact_that_changed_after_release_is_not_published(tree: Tree) -> 
     assert not (tree.root.parent / "published").exists()
     # and when nobody looks before: the upload itself does
     with pytest.raises(FileChangedError):
-        publish(open_publisher(tree.load(), "public", validate=False))
+        publish_realm(open_publisher(tree.load(), "public", validate=False))
     published = files(tree.root.parent / "published")
     assert not [name for name in published if "slack-1.0.0" in name or "timestamp" in name]
 
@@ -270,7 +270,7 @@ def test_status_changes_rewrite_the_index_document_and_no_release_file(tree: Tre
 
 def test_an_unknown_plugin_or_realm_is_not_found(tree: Tree) -> None:
     with pytest.raises(NotFoundError):
-        publish(publisher_of(tree), only=ids("acme/none"))
+        publish_realm(publisher_of(tree), only=ids("acme/none"))
     with pytest.raises(NotFoundError, match="realms are public"):
         run(tree, realm="team")
 

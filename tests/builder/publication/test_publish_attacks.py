@@ -17,7 +17,7 @@ from support.stock_client import StockClient
 from tuf.api.metadata import Metadata, Snapshot, Targets, Timestamp
 
 from registry_builder.baseline.state import ExpiredStateError
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.signing.metadata import bin_of, utc_now
 from registry_builder.signing.signers import load_signer
 from registry_builder.source.config import read_config
@@ -31,7 +31,7 @@ def run(tree: Tree, *only: str, use_memory: bool = True, days: int = 0) -> Publi
     def clock() -> datetime:
         return utc_now() + timedelta(days=days)
 
-    return publish(open_publisher(tree.load(*only), "public", use_memory=use_memory, clock=clock))
+    return publish_realm(open_publisher(tree.load(*only), "public", use_memory=use_memory, clock=clock))
 
 
 def published(tree: Tree) -> Path:

@@ -23,7 +23,7 @@ from support.publishing_child import (
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.storage import ObjectMissingError, Storage, open_storage, s3
 from registry_builder.storage.folder import FolderStorage
 from sealdex.trust.metadata_bundle import Bundle
@@ -87,7 +87,9 @@ def log_of(tree: Tree, tmp_path: Path, only: Sequence[str] = ()) -> list[str]:
     if (tree.root.parent / "published").exists():
         shutil.copytree(tree.root.parent / "published", copy / "published")
     storage = DyingStorage(FolderStorage(copy / "published/public"))
-    publish(open_publisher(Tree(copy / "source").load(*only), "public", storage=storage, workers=1, use_memory=False))
+    publish_realm(
+        open_publisher(Tree(copy / "source").load(*only), "public", storage=storage, workers=1, use_memory=False)
+    )
     return storage.log
 
 
@@ -128,7 +130,7 @@ def kill_everywhere(
         else:
             assert old is None
             counts[0] += 1
-        result = publish(open_publisher(tree.load(*only), "public"))
+        result = publish_realm(open_publisher(tree.load(*only), "public"))
         assert seen_by(tree, trust) == NEW, at
         assert result.warnings == [] or all("was skipped" in warning for warning in result.warnings)
         bundle = Bundle((published / "public/metadata/recent.bundle").read_bytes())
@@ -138,7 +140,7 @@ def kill_everywhere(
 
 @pytest.mark.slow
 def test_an_update_killed_at_any_request(tree: Tree, tmp_path: Path) -> None:
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     prepare(tree)
     old, new = kill_everywhere(tree, tmp_path, only=["acme/slack", "acme/news"], old=OLD)
     assert new >= 4  # before the bundle and after it, and between the pages
@@ -154,7 +156,7 @@ def test_a_first_publish_killed_at_any_request(tree: Tree, tmp_path: Path) -> No
 
 
 def test_versions_that_a_dead_run_left_behind_are_skipped_not_overwritten(tree: Tree, tmp_path: Path) -> None:
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     prepare(tree)
     log = log_of(tree, tmp_path)
     at = next(n for n, what in enumerate(log, 1) if what.startswith("put_if_match"))
@@ -165,7 +167,7 @@ def test_versions_that_a_dead_run_left_behind_are_skipped_not_overwritten(tree: 
     left = {path.name: path.read_bytes() for path in metadata.iterdir()}
     assert "2.snapshot.json" in left
     tree.release("acme/slack", "1.2.0")  # so that what follows can't be identical
-    result = publish(open_publisher(tree.load(), "public"))
+    result = publish_realm(open_publisher(tree.load(), "public"))
     assert result.versions["snapshot"] == 3
     assert any("2.snapshot.json" in warning for warning in result.warnings)
     for name, data in left.items():
@@ -200,7 +202,7 @@ class OnS3:
         self._context = publishers()
 
     def publish(self, *only: str) -> PublishResult:
-        return publish(open_publisher(self.tree.load(*only), "public", storage=self.storage, workers=1))
+        return publish_realm(open_publisher(self.tree.load(*only), "public", storage=self.storage, workers=1))
 
     def die(self, at: int, *only: str) -> None:
         child = self._context.Process(

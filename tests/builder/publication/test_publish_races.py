@@ -14,7 +14,7 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.storage import open_storage
 
 
@@ -23,13 +23,13 @@ def race(tree: Tree, tmp_path: Path, storage_uri: str, racers: int, extra: dict[
         tree.plugin(f"acme/racer-{number}")
         tree.release(f"acme/racer-{number}", "1.0.0")
     storage = open_storage(storage_uri, base=tree.root)
-    publish(open_publisher(tree.load("acme/slack", "acme/mail"), "public", storage=storage))
+    publish_realm(open_publisher(tree.load("acme/slack", "acme/mail"), "public", storage=storage))
     raced = race_of(tree, tmp_path, storage_uri, [f"acme/racer-{number}" for number in range(racers)], extra)
     reader = StockClient(storage, (tree.root / "trust/public/1.root.json").read_bytes())
     names = {f"acme/racer-{n}" for n in range(racers)}
     assert set(reader.catalogue()) == names | {"acme/slack", "acme/mail"}
     assert all(reader.versions(name) == ["1.0.0"] for name in names)
-    state = publish(open_publisher(tree.load(), "public", storage=storage))
+    state = publish_realm(open_publisher(tree.load(), "public", storage=storage))
     assert not state.committed
     assert state.versions["timestamp"] == 1 + racers  # every release landed in exactly one commit
     return raced

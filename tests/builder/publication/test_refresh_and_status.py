@@ -14,8 +14,8 @@ from tuf.api.metadata import Metadata, Root
 from registry_builder.baseline.state import ExpiredStateError
 from registry_builder.maintenance.status import RealmStatus, RoleStatus, realm_status
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import open_publisher, publish
-from registry_builder.publication.refresh import RefreshResult, refresh
+from registry_builder.publication.publish import open_publisher, publish_realm
+from registry_builder.publication.refresh import RefreshResult, refresh_realm
 from registry_builder.signing.metadata import utc_now
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import ConfigError, NotFoundError
@@ -31,7 +31,7 @@ def publisher_at(tree: Tree, days: float, *, allow_expired: bool = False) -> Pub
 
 
 def refresh_at(tree: Tree, days: float, *, allow_expired: bool = False, dry_run: bool = False) -> RefreshResult:
-    return refresh(publisher_at(tree, days, allow_expired=allow_expired), dry_run=dry_run)
+    return refresh_realm(publisher_at(tree, days, allow_expired=allow_expired), dry_run=dry_run)
 
 
 def status_at(tree: Tree, days: float) -> RealmStatus:
@@ -44,7 +44,7 @@ def role(status: RealmStatus, name: str) -> RoleStatus:
 
 @pytest.fixture
 def live(tree: Tree) -> Tree:
-    publish(publisher_at(tree, 0))
+    publish_realm(publisher_at(tree, 0))
     return tree
 
 
@@ -88,18 +88,18 @@ def test_a_publish_also_signs_what_is_due_among_what_it_reads(live: Tree) -> Non
     for days in range(4, 60, 4):
         refresh_at(live, days)
     live.release("acme/slack", "1.1.0")
-    result = publish(publisher_at(live, 61))
+    result = publish_realm(publisher_at(live, 61))
     assert set(result.plan.reasons.values()) == {"changed", "within its signing window"}
     assert len(result.plan.bins) == 64
 
 
 def test_an_expired_registry_is_revived_only_when_asked(live: Tree) -> None:
     live.release("acme/slack", "1.1.0")
-    for attempt in (lambda: refresh_at(live, 30), lambda: publish(publisher_at(live, 30))):
+    for attempt in (lambda: refresh_at(live, 30), lambda: publish_realm(publisher_at(live, 30))):
         with pytest.raises(ExpiredStateError, match="expired"):
             attempt()
     assert refresh_at(live, 30, allow_expired=True).committed
-    assert publish(publisher_at(live, 31)).committed
+    assert publish_realm(publisher_at(live, 31)).committed
 
 
 def test_a_dry_run_says_what_is_due_and_writes_nothing(live: Tree) -> None:
@@ -216,10 +216,10 @@ def test_a_new_key_of_bins_signs_every_bin_anew(live: Tree, names: list[str]) ->
 
     section, _ = create_key(live.root, read_config(live.root), "spare", passphrase=None)
     register_keys(live.root, {"spare": section}, {"packages": names})
-    result = publish(publisher_at(live, 1))
+    result = publish_realm(publisher_at(live, 1))
     assert len(result.plan.bins) == 64
     assert set(result.plan.reasons.values()) == {"its keys changed", "changed"}
     root = (live.root / "trust/public/1.root.json").read_bytes()
     client = StockClient(FolderStorage(live.root.parent / "published/public"), root)
     assert client.versions("acme/slack") == ["1.0.0"]
-    assert not publish(publisher_at(live, 1)).committed
+    assert not publish_realm(publisher_at(live, 1)).committed

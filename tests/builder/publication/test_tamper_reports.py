@@ -18,7 +18,7 @@ from tuf.api.metadata import Metadata, Targets, Timestamp
 
 from registry_builder.baseline.documents import TamperedError
 from registry_builder.baseline.json_diff import differences
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.metadata import bin_of
 from registry_builder.signing.signers import load_signer
 from registry_builder.source.config import read_config
@@ -29,9 +29,9 @@ from sealdex.model.index import index_target
 @pytest.fixture
 def live(tree: Tree) -> Tree:
     """A registry with two publishes behind it, and a release that waits for the third."""
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.1.0")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.2.0")
     return tree
 
@@ -50,7 +50,7 @@ def edit(tree: Tree, pattern: str, change: Callable[[Any], None]) -> None:
 
 def refused(tree: Tree, *only: str) -> TamperedError:
     with pytest.raises(TamperedError) as caught:
-        publish(open_publisher(tree.load(*only), "public"))
+        publish_realm(open_publisher(tree.load(*only), "public"))
     assert caught.value.details is not None
     return caught.value
 

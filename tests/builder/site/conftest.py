@@ -8,7 +8,7 @@ import pytest
 from support.site_pages import NOW, Publish
 from support.source_trees import Tree, ids
 
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.storage import Storage
 
 
@@ -41,6 +41,6 @@ def run(tree: Tree) -> Publish:
 
     def run(*only: str, storage: Storage | None = None) -> PublishResult:
         publisher = open_publisher(tree.load(*only), "public", storage=storage, clock=lambda: NOW, use_memory=False)
-        return publish(publisher, only=ids(*only) or None)
+        return publish_realm(publisher, only=ids(*only) or None)
 
     return run

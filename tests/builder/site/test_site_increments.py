@@ -11,7 +11,7 @@ from support.site_pages import NOW, Publish
 from support.source_trees import Tree
 
 from registry_builder.publication.publish import open_publisher
-from registry_builder.publication.refresh import refresh
+from registry_builder.publication.refresh import refresh_realm
 from registry_builder.site._list_pages import cut, list_pages
 from registry_builder.site.urls import ListName
 from registry_builder.storage import Body
@@ -35,11 +35,11 @@ def without_empty(files: dict[str, bytes]) -> dict[str, bytes]:
 
 def full_build(tree: Tree, tmp_path: Path) -> dict[str, bytes]:
     """Return the site of the tree as a first publish elsewhere writes it."""
-    from registry_builder.publication.publish import publish  # noqa: PLC0415  # the fixture of this name is another
+    from registry_builder.publication.publish import publish_realm  # noqa: PLC0415  # the fixture of this name is another
 
     place = tmp_path / f"full-{len(list(tmp_path.iterdir()))}"
     storage = FolderStorage(place)
-    publish(open_publisher(tree.load(), "public", storage=storage, clock=lambda: NOW, use_memory=False))
+    publish_realm(open_publisher(tree.load(), "public", storage=storage, clock=lambda: NOW, use_memory=False))
     return site_files(place)
 
 
@@ -148,10 +148,10 @@ def test_a_refresh_makes_nobody_write_the_whole_site(tree: Tree, run: Publish) -
     run()
     later = NOW + timedelta(days=70)  # the snapshot and the bins are within their signing windows
     publisher = open_publisher(tree.load(), "public", clock=lambda: later, use_memory=False, allow_expired=True)
-    refresh(publisher)
-    from registry_builder.publication.publish import publish  # noqa: PLC0415  # the fixture of this name is another
+    refresh_realm(publisher)
+    from registry_builder.publication.publish import publish_realm  # noqa: PLC0415  # the fixture of this name is another
 
-    after = publish(open_publisher(tree.load(), "public", clock=lambda: later, use_memory=False))
+    after = publish_realm(open_publisher(tree.load(), "public", clock=lambda: later, use_memory=False))
     assert set(after.pages) <= {"index.html", "search/catalogue.json"}
     assert after.pages
 

@@ -22,8 +22,8 @@ from support.source_trees import Tree
 
 from registry_builder.authoring.lifecycle import attest
 from registry_builder.publication.checks import InvalidReleasesError
-from registry_builder.publication.publish import open_publisher, publish
-from registry_builder.source.lint.tree import lint
+from registry_builder.publication.publish import open_publisher, publish_realm
+from registry_builder.source.lint.tree import lint_tree
 from sealdex.cli.main import main
 from sealdex.config.attestation_policy import AcceptedIdentity, AttestationPolicy, policy_problems
 from sealdex.config.config import parse_config
@@ -96,7 +96,7 @@ def smuggle(tree: Tree, data: bytes) -> None:
 
 
 def errors_of(tree: Tree) -> list[str]:
-    return [str(problem) for problem in lint(tree.load()) if problem.severity.value == "error"]
+    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity.value == "error"]
 
 
 def tampered(bundle: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
@@ -126,12 +126,12 @@ def _other_log_entry(document: dict[str, Any]) -> None:
 def test_a_bundle_of_an_accepted_workflow_is_attached_and_published(judged: Tree, sigstore: PrivateSigstore) -> None:
     attach(judged, sigstore.attest(ACME, statement(digest_of(artifact(judged)))))
     assert errors_of(judged) == []
-    assert publish(open_publisher(judged.load(), "public")).committed
+    assert publish_realm(open_publisher(judged.load(), "public")).committed
 
 
 def test_a_signature_over_the_file_itself_does_as_well(judged: Tree, sigstore: PrivateSigstore) -> None:
     attach(judged, sigstore.sign(ACME, artifact(judged)))
-    assert publish(open_publisher(judged.load(), "public")).committed
+    assert publish_realm(open_publisher(judged.load(), "public")).committed
 
 
 def refused(tree: Tree, sigstore: PrivateSigstore, kind: str) -> tuple[bytes, str]:
@@ -185,29 +185,29 @@ def test_what_does_not_verify_is_neither_attached_nor_published(
     if kind not in {"another file", "a signature over another file"}:
         assert any(said in error for error in errors_of(judged))
     with pytest.raises(InvalidReleasesError):
-        publish(open_publisher(judged.load(), "public"))
+        publish_realm(open_publisher(judged.load(), "public"))
     assert not (judged.root.parent / "published").exists()
 
 
 def test_a_bundle_attached_to_a_published_release_is_verified_too(judged: Tree, sigstore: PrivateSigstore) -> None:
-    publish(open_publisher(judged.load(), "public"))
+    publish_realm(open_publisher(judged.load(), "public"))
     smuggle(judged, sigstore.attest(EVIL, statement(digest_of(artifact(judged)))))
     with pytest.raises(InvalidReleasesError, match="evil"):
-        publish(open_publisher(judged.load(), "public"))
+        publish_realm(open_publisher(judged.load(), "public"))
 
 
 def test_a_namespace_that_must_have_bundles_publishes_nothing_without(judged: Tree, sigstore: PrivateSigstore) -> None:
     write_policy(judged, sigstore, 'required = ["acme"]')
     assert sum("has no Sigstore bundle that counts" in error for error in errors_of(judged)) == 2
     with pytest.raises(InvalidReleasesError, match=r"sealdex-builder attest acme/(mail|slack)@"):
-        publish(open_publisher(judged.load(), "public"))
+        publish_realm(open_publisher(judged.load(), "public"))
     attach(judged, sigstore.attest(ACME, statement(digest_of(artifact(judged)))))
     mail = bundle_file(judged, sigstore.sign(ACME, artifact(judged, "acme/mail", "0.1.0")), "mail.json")
     attest(judged.root, PluginId("acme", "mail"), "0.1.0", mail, by=BY)
     assert errors_of(judged) == []
-    assert publish(open_publisher(judged.load(), "public")).committed
+    assert publish_realm(open_publisher(judged.load(), "public")).committed
     # what was published before the rule, or under it, needs no other word
-    assert not publish(open_publisher(judged.load(), "public")).committed
+    assert not publish_realm(open_publisher(judged.load(), "public")).committed
 
 
 def test_one_bundle_does_not_vouch_for_the_release_of_another(judged: Tree, sigstore: PrivateSigstore) -> None:
@@ -221,9 +221,9 @@ def test_where_nobody_is_accepted_a_bundle_is_not_judged_and_that_is_said(
     tree: Tree, sigstore: PrivateSigstore
 ) -> None:
     attach(tree, sigstore.attest(EVIL, statement(digest_of(artifact(tree)))))
-    warnings = [str(problem) for problem in lint(tree.load())]
+    warnings = [str(problem) for problem in lint_tree(tree.load())]
     assert any("is not verified: registry.toml accepts nobody" in warning for warning in warnings)
-    assert publish(open_publisher(tree.load(), "public")).committed
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
 
 
 def test_without_the_extra_it_says_what_to_install(
@@ -307,7 +307,7 @@ def archive_digest(tree: Tree) -> str:
 def publish_with(tree: Tree, data: bytes | None) -> None:
     if data is not None:
         smuggle(tree, data)
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
 
 
 def test_a_client_is_told_who_vouches(
@@ -400,7 +400,7 @@ def test_a_second_bundle_may_vouch_where_the_first_does_not(installable: Tree, s
     good = statement(archive_digest(installable))
     attach(installable, sigstore.attest(EVIL, good), "evil.json")
     attach(installable, sigstore.attest(ACME, good), "good.json")
-    publish(open_publisher(installable.load(), "public"))
+    publish_realm(open_publisher(installable.load(), "public"))
     assert Host(installable, sigstore).call("install", "acme/slack", "--require-attestation") == 0
 
 

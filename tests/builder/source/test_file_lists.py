@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from support.source_trees import Tree
 
-from registry_builder.authoring.release import Archive, release
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.authoring.release import Archive, write_release
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source import file_list
 from sealdex.errors import SealdexError
 from sealdex.model.files import FileList
@@ -43,9 +43,9 @@ def published(tree: Tree) -> Path:
 
 
 def test_the_list_leads_to_each_file(tree: Tree, archive: Path) -> None:
-    first = release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
-    assert release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME).exists
-    publish(open_publisher(tree.load(), "public"))
+    first = write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
+    assert write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME).exists
+    publish_realm(open_publisher(tree.load(), "public"))
     data = (published(tree) / "slack.zip.files.json").read_bytes()
     pin = first.release.artifacts[0].file_list
     assert pin == FileListPin(len(data), hashlib.sha256(data).hexdigest())
@@ -68,18 +68,18 @@ def test_the_list_leads_to_each_file(tree: Tree, archive: Path) -> None:
 
 def test_a_small_archive_has_none(tree: Tree, archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    made = release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
+    made = write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
     assert made.release.artifacts[0].file_list is None
 
 
 def test_a_list_that_is_not_the_archives_is_not_published(tree: Tree, archive: Path) -> None:
     """Attack: who may edit the source tree states another list, to have updates install other files."""
-    made = release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
+    made = write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.2.0", released_at=TIME)
     document = json.loads(made.file.read_bytes())
     document["artifacts"][0]["file_list"]["sha256"] = "0" * 64
     made.file.write_text(json.dumps(document))
     with pytest.raises(SealdexError, match=r"is not that of slack\.zip"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     assert not (tree.root.parent / "published/public/metadata/timestamp.json").exists()
 
 

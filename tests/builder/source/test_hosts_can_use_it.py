@@ -16,7 +16,7 @@ from support.authoring import Bare, errors, local_artifact, url_artifact, warnin
 from support.builder_cli import call, document
 
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.importers.krew import read_history, write_import
 from registry_builder.source._opaque_formats import repacking
@@ -70,11 +70,11 @@ def test_release_writes_what_hosts_report_and_says_so(
 def test_the_same_release_of_an_older_version_is_still_the_same(tree: Bare, tmp_path: Path) -> None:
     (tmp_path / "tool.zip").write_bytes(zip_of("tool"))
     archives = [parse_archive(f"{tmp_path}/tool.zip:os=linux")]
-    first = release(tree.root, archives, plugin=TOOL, version="1.0.0")
+    first = write_release(tree.root, archives, plugin=TOOL, version="1.0.0")
     text = first.file.read_text()
     first.file.write_text(text.replace('"linux"', '"Linux"'))  # as 0.1.0 wrote it
     before = first.file.read_text()
-    again = release(tree.root, [parse_archive(f"{tmp_path}/tool.zip:os=Linux")], plugin=TOOL, version="1.0.0")
+    again = write_release(tree.root, [parse_archive(f"{tmp_path}/tool.zip:os=Linux")], plugin=TOOL, version="1.0.0")
     assert again.exists
     assert first.file.read_text() == before  # never rewritten
 
@@ -167,7 +167,7 @@ def test_formats_that_no_client_reads_are_refused_with_what_repacks_them(
     assert f"repack it with: {command} " in problem
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ConfigError, match="repack it with"):
-        release(tree.root, [Archive(tmp_path / name)], plugin=TOOL, version="1.1.0")
+        write_release(tree.root, [Archive(tmp_path / name)], plugin=TOOL, version="1.1.0")
     assert not (tree.root / "plugins/acme/tool/releases/1.1.0.json").exists()
 
 

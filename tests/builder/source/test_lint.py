@@ -14,7 +14,7 @@ from support.authoring import SHA, Bare, errors, local_artifact, url_artifact, w
 
 from registry_builder.compile.manifest import manifest_bytes, pin
 from registry_builder.source.lint.schemas import SchemaChecks
-from registry_builder.source.lint.tree import license_problem, lint
+from registry_builder.source.lint.tree import license_problem, lint_tree
 from registry_builder.source.load import load_tree
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry
@@ -187,7 +187,7 @@ def test_a_dependency_that_did_not_load_is_not_called_missing(tree: Bare) -> Non
 def test_a_partial_tree_does_not_judge_what_it_does_not_see(tree: Bare) -> None:
     tree.plugin("acme/slack")
     tree.release("acme/slack", "1.0.0", dependencies={"acme/base": "*"})
-    assert lint(load_tree(tree.root, only=[SLACK])) == []
+    assert lint_tree(load_tree(tree.root, only=[SLACK])) == []
 
 
 def test_a_public_plugin_may_not_need_a_private_one(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from support.archives import FORMATS, make_archive
 from support.authoring import Bare, errors, local_artifact
 
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.compile.manifest import manifest_bytes, pin
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
@@ -255,6 +255,6 @@ def test_release_and_pack_refuse_it_and_what_is_published_stays(tree: Bare, tmp_
     assert not list((tree.root / "plugins/acme/tool/dist").rglob("*2.0.0*.zip"))
     (tmp_path / "tool.zip").write_bytes(zipped({"tool.py": b"Plugin = 1"}))
     with pytest.raises(ConfigError, match="did you mean 'Plugin'"):
-        release(tree.root, [Archive(tmp_path / "tool.zip")], plugin=TOOL)
+        write_release(tree.root, [Archive(tmp_path / "tool.zip")], plugin=TOOL)
     tree.write("plugins/acme/tool/release.yaml", json.dumps({**template, "entry_point": "tool:Plugin"}))
     assert pack_folder(tree.root / "plugins/acme/tool").files == ("tool.py",)

@@ -18,10 +18,10 @@ from support.source_trees import Tree
 
 from registry_builder.authoring.pack import UnpackableError, list_files, pack
 from registry_builder.authoring.payload import pack_folder
-from registry_builder.authoring.release import Archive, release
+from registry_builder.authoring.release import Archive, write_release
 from registry_builder.compile.manifest import manifest_bytes, pin
 from registry_builder.publication.checks import InvalidReleasesError
-from registry_builder.publication.publish import open_publisher, publish
+from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source.file_list import file_list_bytes
 from sealdex.archive import windows_names
 from sealdex.archive.entries import RefusedArchiveError
@@ -90,9 +90,9 @@ def test_a_version_that_is_published_and_gone_from_the_tree_counts(tree: Bare) -
 def test_release_refuses_a_version_that_differs_in_case_alone(tree: Bare, tmp_path: Path) -> None:
     archive = tmp_path / "slack.zip"
     archive.write_bytes(zipped({"a": b"1"}))
-    release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0-RC1")
+    write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0-RC1")
     with pytest.raises(ConfigError, match="only in case"):
-        release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0-rc1")
+        write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.0.0-rc1")
     assert [f.name for f in (tree.root / "plugins/acme/slack/releases").iterdir()] == ["1.0.0-RC1.json"]
 
 
@@ -104,14 +104,14 @@ def test_publish_refuses_what_nobody_validated_and_no_registry_is_locked_out(
     tree = Tree.make(tmp_path / "source")
     tree.plugin("acme/slack")
     tree.release("acme/slack", "1.0.0-RC1")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     clash = tree.release("acme/slack", "1.0.0-rc1")
     with pytest.raises(InvalidReleasesError, match="only in case"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     assert not (tmp_path / "published/public/plugins/acme/slack/1.0.0-rc1").exists()
     clash.unlink()
     tree.release("acme/slack", "1.0.0")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     assert (tmp_path / "published/public/plugins/acme/slack/1.0.0").is_dir()
 
 
@@ -128,7 +128,7 @@ def test_names_that_windows_cannot_hold_are_refused_everywhere(tree: Bare, tmp_p
     archive = tmp_path / "other.zip"
     archive.write_bytes(data)
     with pytest.raises(ConfigError, match="Windows"):
-        release(tree.root, [Archive(archive)], plugin=SLACK, version="1.1.0")
+        write_release(tree.root, [Archive(archive)], plugin=SLACK, version="1.1.0")
     assert not (tree.root / "plugins/acme/slack/dist/1.1.0").exists()
     folder = tmp_path / "in"
     (folder / name).parent.mkdir(parents=True)

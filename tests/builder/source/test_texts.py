@@ -14,7 +14,7 @@ from support.source_trees import Tree
 
 from registry_builder.authoring._template import read_template
 from registry_builder.publication.context import open_publisher
-from registry_builder.publication.publish import publish
+from registry_builder.publication.publish import publish_realm
 from registry_builder.site._readme import render_readme
 from registry_builder.source.config import read_config
 from registry_builder.source.text import other_encoding, text_problem, with_plain_lines
@@ -52,10 +52,10 @@ def test_a_readme_is_published_without_mark_and_with_plain_lines(tree: Tree, raw
     folder = tree.plugin("acme/slack")
     tree.release("acme/slack", "1.0.0")
     (folder / "README.md").write_bytes(raw)
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     assert published_readmes(tree) == [b"# A\n\nb\n"]
     (folder / "README.md").write_bytes(b"# A\n\nb\n")  # as another checkout has it
-    assert not publish(open_publisher(tree.load(), "public")).committed
+    assert not publish_realm(open_publisher(tree.load(), "public")).committed
 
 
 def test_what_is_published_with_other_line_ends_stays(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,11 +65,11 @@ def test_what_is_published_with_other_line_ends_stays(tree: Tree, monkeypatch: p
     (folder / "README.md").write_bytes(b"# A\r\n")
     with monkeypatch.context() as earlier:
         earlier.setattr("registry_builder.source.readme_file.with_plain_lines", lambda data: data)
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     assert published_readmes(tree) == [b"# A\r\n"]
-    assert not publish(open_publisher(tree.load(), "public")).committed
+    assert not publish_realm(open_publisher(tree.load(), "public")).committed
     tree.release("acme/slack", "1.1.0")
-    publish(open_publisher(tree.load(), "public"))
+    publish_realm(open_publisher(tree.load(), "public"))
     assert published_readmes(tree) == [b"# A\r\n"]
 
 
@@ -94,7 +94,7 @@ def test_a_readme_in_another_encoding_is_refused_with_the_command_that_converts_
     tree.release("acme/slack", "1.0.0")
     (folder / "README.md").write_bytes(data)
     with pytest.raises(SealdexError, match="is not in UTF-8"):
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     problem = text_problem(data, "README.md")
     assert problem is not None
     assert f"iconv -f {encoding} -t UTF-8 README.md" in problem
@@ -109,9 +109,9 @@ def test_a_published_readme_in_another_encoding_is_a_warning(tree: Tree, monkeyp
     (folder / "README.md").write_bytes(CHINESE.encode("gbk"))
     with monkeypatch.context() as earlier:
         earlier.setattr("registry_builder.publication.publish.check_readmes", lambda _tree, _plan: None)
-        publish(open_publisher(tree.load(), "public"))
+        publish_realm(open_publisher(tree.load(), "public"))
     tree.release("acme/slack", "1.1.0")
-    assert publish(open_publisher(tree.load(), "public")).committed
+    assert publish_realm(open_publisher(tree.load(), "public")).committed
 
 
 @pytest.mark.parametrize("text", [CHINESE, "# Überblick\n", "# Заметки\n", "# 日本語\n", "plain\n", "", "# emoji 🎉\n"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.source_trees import Tree
 
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.signing.metadata import bin_of
 from registry_builder.storage import Storage, open_storage
 from registry_builder.storage.http import UrlStorage
@@ -24,7 +24,7 @@ def storage_of(uri: str, tree: Tree) -> Storage:
 
 
 def run(tree: Tree, uri: str) -> PublishResult:
-    return publish(open_publisher(tree.load(), "public", storage=storage_of(uri, tree)))
+    return publish_realm(open_publisher(tree.load(), "public", storage=storage_of(uri, tree)))
 
 
 def ask(url: str) -> tuple[int, str, str]:

@@ -13,9 +13,9 @@ from support.source_trees import Tree
 from tuf.ngclient import Updater
 
 from registry_builder.baseline.documents import TamperedError
-from registry_builder.maintenance.audit import audit
+from registry_builder.maintenance.audit import audit_realm
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.publish import PublishResult, open_publisher, publish
+from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.storage import Body, headers_for, open_storage
 from registry_builder.storage.listing import inventory_of
 from registry_builder.storage.s3 import S3Storage
@@ -45,7 +45,7 @@ def opened(tree: Tree, uri: str, *, site: bool = False) -> Publisher:
 
 
 def run(tree: Tree, uri: str, *, site: bool = False) -> PublishResult:
-    return publish(opened(tree, uri, site=site))
+    return publish_realm(opened(tree, uri, site=site))
 
 
 def encodings(tree: Tree, uri: str) -> dict[str, str | None]:
@@ -98,17 +98,17 @@ def test_the_builder_goes_on_from_what_it_encoded(tree: Tree, encoded_uri: str, 
     run(tree, encoded_uri, site=True)
     assert not run(tree, encoded_uri, site=True).files
     tree.release("acme/slack", "2.0.0")
-    foreseen = publish(opened(tree, encoded_uri, site=True), dry_run=True)
+    foreseen = publish_realm(opened(tree, encoded_uri, site=True), dry_run=True)
     done = run(tree, encoded_uri, site=True)
     assert [file.key for file in done.files] == [file.key for file in foreseen.files]
     assert done.committed
-    found = audit(opened(tree, encoded_uri), artifacts=True)
+    found = audit_realm(opened(tree, encoded_uri), artifacts=True)
     assert found.problems == ()
     # without the option what lies there is read all the same, and what comes is plain
     tree.release("acme/slack", "2.1.0")
     assert run(tree, s3_uri).committed
     assert not run(tree, encoded_uri).files
-    assert audit(opened(tree, encoded_uri), artifacts=True).problems == ()
+    assert audit_realm(opened(tree, encoded_uri), artifacts=True).problems == ()
 
 
 def test_a_document_encoded_to_other_bytes_stops_the_publish_and_every_client(
@@ -127,7 +127,7 @@ def test_a_document_encoded_to_other_bytes_stops_the_publish_and_every_client(
         with pytest.raises(TamperedError) as caught:
             run(tree, encoded_uri)
         assert caught.value.key == index
-        assert index in dict(audit(opened(tree, encoded_uri)).problems)
+        assert index in dict(audit_realm(opened(tree, encoded_uri)).problems)
         if number:
             break  # the cache has the first by now
         with Transport() as transport:
