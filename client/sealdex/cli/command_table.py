@@ -61,7 +61,13 @@ Exit codes: 0 done · 1 failed · 2 usage · 3 not found or nothing matches ·
 4 verification failed · 5 network or storage unavailable
 """
 
-cli = LazyGroup(name="sealdex", lazy=COMMANDS, help=_HELP, context_settings={"help_option_names": ["-h", "--help"]})
+cli = LazyGroup(
+    name="sealdex",
+    lazy=COMMANDS,
+    advised=ADVISED,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 cli.params.append(
     click.Option(
         ["--version"],

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
 from sealdex.errors import UsageError
@@ -139,7 +139,7 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         context = Context(output_of(ctx), config_path, store)
-        _keep_options(context)
+        _keep_options(ctx, context)
         context.settings.update(map(_setting, options.pop("settings")))
         context.metrics_file = metrics_file
         context.download.update(ctx.meta.get(_DOWNLOAD_KEY, {}))
@@ -148,16 +148,15 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_context
 
 
-def _keep_options(context: Context) -> None:
+def _keep_options(ctx: click.Context, context: Context) -> None:
     """Have what is advised go to the same configuration and store."""
     given = {"--config": context.config_path, "--store": context.store}
-    if any(given.values()):
+    program = ctx.find_root().command
+    if any(given.values()) and isinstance(program, LazyGroup) and program.advised is not None:
         import shlex  # noqa: PLC0415  # only for who gave an option
 
-        from sealdex.cli.command_table import ADVISED  # noqa: PLC0415  # it is what imports this module's users
-
         said = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value is not None]
-        context.out.keep_options(ADVISED, " ".join(said))
+        context.out.keep_options(program.advised, " ".join(said))
 
 
 def download_options(command: Callable[..., Any]) -> Callable[..., Any]:

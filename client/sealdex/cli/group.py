@@ -28,11 +28,19 @@ class LazyCommand(NamedTuple):
 
 
 class LazyGroup(click.Group):
-    """A group over a table of `LazyCommand`; a command of its own registered with ``add_command`` works as well."""
+    """A group over a table of `LazyCommand`; a command of its own registered with ``add_command`` works as well.
 
-    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand] | None = None, **options: Any) -> None:
+    Args:
+        lazy: the table.
+        advised: a pattern of its commands as they stand in advice, for `sealdex.cli.output.Output.keep_options`.
+    """
+
+    def __init__(
+        self, *args: Any, lazy: Mapping[str, LazyCommand] | None = None, advised: str | None = None, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._lazy = dict(lazy or {})
+        self.advised = advised
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names, in the order of the table: related commands stand together."""
