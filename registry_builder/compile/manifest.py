@@ -23,8 +23,3 @@ def manifest_bytes(plugin: PluginId, release: Release) -> bytes:
 def pin(data: bytes) -> FilePin:
     """Return size and SHA-256 of some bytes."""
     return FilePin(len(data), hashlib.sha256(data).hexdigest())
-
-
-def readme_key(plugin: PluginId, sha256: str) -> str:
-    """Return the storage key of a README. ``readme`` is no semantic version, so it is no release's folder."""
-    return f"plugins/{plugin.namespace}/{plugin.name}/readme/{sha256}.md"

@@ -20,7 +20,7 @@ from tuf.api.serialization import DeserializationError
 from registry_builder.baseline.documents import DocumentReader, tampered, target_key
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile
-from registry_builder.compile.manifest import manifest_key, readme_key
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, realm_marker
 from registry_builder.storage import ObjectMissingError, Storage
@@ -29,7 +29,7 @@ from sealdex.errors import NotFoundError, SealdexError
 from sealdex.model.catalogue import shard_target
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, release_folder
+from sealdex.model.index import IndexDocument, readme_key, release_folder
 from sealdex.trust.role_marks import file_problem
 
 _CHUNK_BYTES = 1 << 20

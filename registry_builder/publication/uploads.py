@@ -10,13 +10,13 @@ from typing import BinaryIO, NamedTuple
 from registry_builder.baseline.diff import PluginChange
 from registry_builder.baseline.documents import target_key
 from registry_builder.compile.index import Ingestion, is_ingested, stored_names
-from registry_builder.compile.manifest import manifest_key, readme_key
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.source.attachments import attachment_path
 from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
-from sealdex.model.index import index_target, release_folder
+from sealdex.model.index import index_target, readme_key, release_folder
 from sealdex.model.release import Release, artifact_kind
 
 

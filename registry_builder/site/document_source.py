@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from registry_builder.baseline.diff import Sources, target_pin
 from registry_builder.baseline.documents import DocumentReader
 from registry_builder.compile.catalog import catalogue_row
-from registry_builder.compile.manifest import manifest_key, readme_key
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.source.readme_file import read_readme
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, ReleaseEntry
+from sealdex.model.index import IndexDocument, ReleaseEntry, readme_key
 from sealdex.model.plugin import fold_status
 from sealdex.model.release import PublishedManifest, published_manifest
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from registry_builder.compile.catalog import catalogue_row
-from registry_builder.compile.manifest import readme_key
 from registry_builder.site._format import date_in_words, selector_in_words, size_in_words
 from registry_builder.site._platform_matrix import Matrix, platform_matrix
 from registry_builder.site.urls import plugin_page
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, release_folder
+from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, readme_key, release_folder
 from sealdex.model.plugin import Mark
 from sealdex.model.versions import parse_version
 from sealdex.text import clean

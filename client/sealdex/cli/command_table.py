@@ -33,6 +33,7 @@ COMMANDS = {
     "ps": LazyCommand("sealdex.cli.commands.services:ps", "List services."),
     "stop": LazyCommand("sealdex.cli.commands.services:stop", "End services."),
     "logs": LazyCommand("sealdex.cli.commands.services:logs", "Show what a service printed."),
+    "mirror": LazyCommand("sealdex.cli.commands.mirror:mirror", "Copy a registry for places that can't reach it."),
     "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, tidy and verify the cache of downloads."),
     "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
     "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings and where each comes from."),
@@ -41,7 +42,7 @@ COMMANDS = {
     "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),
 }
 
-_GROUPS = ("registry", "cache", "job", "config")
+_GROUPS = ("registry", "mirror", "cache", "job", "config")
 ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
 """A command in a text, up to where options of ours may stand."""
 

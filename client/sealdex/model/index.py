@@ -178,3 +178,8 @@ def index_target(plugin: PluginId) -> str:
 def release_folder(plugin: PluginId, version: str) -> str:
     """Return the folder of a release in the published tree, as a storage key without trailing slash."""
     return f"plugins/{plugin.namespace}/{plugin.name}/{version}"
+
+
+def readme_key(plugin: PluginId, sha256: str) -> str:
+    """Return the place of a README in the published tree. ``readme`` is not a valid version, so it names no release."""
+    return f"plugins/{plugin.namespace}/{plugin.name}/readme/{sha256}.md"

@@ -30,6 +30,20 @@ class _Updater(Updater):
     def trusted(self) -> Mapping[str, Signed]:
         return cast("Mapping[str, Signed]", self._trusted_set)
 
+    @property
+    def loaded(self) -> Mapping[str, Targets]:
+        """Targets and the delegated roles that were verified, by name: the trusted set can't be asked for its names."""
+        return cast("Mapping[str, Targets]", self.__dict__.setdefault("_loaded", {}))
+
+    def load(self, role: str, parent: str) -> None:
+        """Load and verify one delegated role, from the cache or the repository."""
+        self._load_targets(role, parent)
+
+    def _load_targets(self, role: str, parent_role: str) -> Targets:
+        targets = super()._load_targets(role, parent_role)
+        self.__dict__.setdefault("_loaded", {})[role] = targets
+        return targets
+
 
 class TrustSession:
     """Refreshes once, then tells which targets are signed. Not safe for threads; the caller holds the folder's lock.
@@ -101,6 +115,73 @@ class TrustSession:
         trusted = self._updater.trusted
         self._check_marks(dict.fromkeys(role for p in wanted for role, _ in _walk(trusted, p) if role in trusted))
         return infos
+
+    def load_all_roles(self) -> None:
+        """Load and verify every role that is delegated to and that the snapshot lists, level by level."""
+        waiting = [Targets.type]
+        while waiting:
+            parents, waiting = waiting, []
+            children = [(child, parent) for parent in parents for child in self._delegates(parent)]
+            with self._ahead_of([child for child, _ in children]):
+                for child, parent in children:
+                    self._verified(lambda child=child, parent=parent: self._updater.load(child, parent))  # type: ignore[misc]  # mypy can't infer a lambda with a default
+                    waiting.append(child)
+            self._check_marks(child for child, _ in children)
+
+    def signed_paths(self) -> Iterator[str]:
+        """Yield the target paths of all roles that are loaded; of a path that several roles sign, as often."""
+        for targets in self._updater.loaded.values():
+            yield from targets.targets
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of each metadata file that was verified, as the registry publishes them.
+
+        ``timestamp.json`` comes last. Roots are those from the pinned one on.
+        """
+        roots = self._folder / "root_history"
+        for version in range(_version_of(self._root), self.root.version + 1):
+            yield (
+                f"{version}.root.json",
+                self._root if version == _version_of(self._root) else ((roots / f"{version}.root.json").read_bytes()),
+            )
+        for role in (*self._updater.loaded, Snapshot.type):
+            yield f"{self._updater.trusted[role].version}.{quote(role, safe='')}.json", self._bytes_of(role)
+        yield "timestamp.json", self._bytes_of(Timestamp.type)
+
+    def _bytes_of(self, role: str) -> bytes:
+        data = self._cache.read(role)
+        if data is None or self._cache.version(role) != self._updater.trusted[role].version:
+            raise mixed_up(self._registry, f"{role}.json in the trust folder", "was changed while it was read")
+        return data
+
+    def _delegates(self, parent: str) -> list[str]:
+        """Return the roles that one delegates to, as far as the snapshot lists them and they aren't loaded."""
+        trusted = self._updater.trusted
+        targets, snapshot = trusted[parent], trusted[Snapshot.type]
+        if not isinstance(targets, Targets) or not isinstance(snapshot, Snapshot) or targets.delegations is None:
+            return []
+        named: Iterable[str] = targets.delegations.roles or ()
+        if targets.delegations.succinct_roles is not None:
+            named = targets.delegations.succinct_roles.get_roles()
+        return [role for role in named if f"{role}.json" in snapshot.meta]
+
+    @contextmanager
+    def _ahead_of(self, roles: list[str]) -> Iterator[None]:
+        """Have the files of these roles fetched together when the first of them is asked for."""
+        snapshot = self._updater.trusted[Snapshot.type]
+        if isinstance(self._fetcher, OfflineFetcher) or not isinstance(snapshot, Snapshot):
+            yield
+            return
+        wanted = {role: snapshot.meta[f"{role}.json"].version for role in roles}
+        self._fetcher.companions = lambda: (
+            f"{version}.{quote(role, safe='')}.json"
+            for role, version in wanted.items()
+            if role not in self._updater.trusted and self._cache.version(role) != version
+        )
+        try:
+            yield
+        finally:
+            self._fetcher.companions = tuple
 
     def signer(self, path: str) -> str | None:
         """Return the role that ``targets`` entrusted with the path and under which it is signed, or None.
@@ -194,6 +275,10 @@ def _realm_of(root: bytes) -> str | None:
     except (ValueError, TypeError, KeyError, AttributeError):
         return None  # no root at all, which ngclient is about to say
     return realm if isinstance(realm, str) else None
+
+
+def _version_of(root: bytes) -> int:
+    return int(json_values(root)["signed"]["version"])
 
 
 def _walk(trusted: Mapping[str, Signed], path: str) -> Iterator[tuple[str, str]]:

@@ -209,6 +209,53 @@ class TrustedRegistry:
         """
         return self._documents({path: path}, max_bytes)[path]
 
+    # --- what a mirror copies ----------------------------------------------------------------------------------------
+
+    def all_plugins(self) -> list[PluginId]:
+        """Return every plugin that some role signs, sorted; all metadata is loaded and verified for it.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        with self._locked():
+            session = self._fresh_session()
+            try:
+                session.load_all_roles()
+            except SealdexError:
+                self._session = None
+                raise
+            found = {plugin for path in session.signed_paths() if (plugin := _plugin_of(path)) is not None}
+        return sorted(found)
+
+    def metadata_files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name and bytes of each metadata file that the questions so far have verified; the timestamp last.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        with self._locked():
+            yield from self._fresh_session().files()
+
+    def published_targets(self, paths: Iterable[str], max_bytes: int) -> dict[str, tuple[str, bytes]]:
+        """Return, by target path, the place in the published tree and the verified bytes of what is signed.
+
+        Args:
+            paths: TUF target paths; those that nobody signs are left out.
+            max_bytes: a longer file is refused before it is asked for.
+
+        Raises:
+            VerificationError, UnavailableError: as `index`.
+        """
+        infos, digest_in_name = self._target_infos(list(paths))
+        signed = [info for info in infos.values() if info is not None]
+        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name)
+        places = {}
+        for info in signed:
+            folder, slash, name = info.path.rpartition("/")
+            name = f"{info.hashes['sha256']}.{name}" if digest_in_name else name
+            places[info.path] = (f"targets/{folder}{slash}{name}", found[info.path])
+        return places
+
     # --- metadata, under the lock --------------------------------------------------------------------------------
 
     @contextmanager
@@ -256,6 +303,13 @@ class TrustedRegistry:
         self._session = session
         return session
 
+    def _fresh_session(self) -> TrustSession:
+        session = self._session
+        # A program that runs for weeks must not go on trusting what has expired meanwhile.
+        if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
+            session = self._refreshed()
+        return session
+
     def _state(self, session: TrustSession) -> TrustState:
         roles = session.top_level
         return TrustState(
@@ -272,10 +326,7 @@ class TrustedRegistry:
     def _target_infos(self, paths: Iterable[str]) -> tuple[dict[str, TargetFile | None], bool]:
         """Return what is signed about each path, and whether published targets carry their digest in their name."""
         with self._locked():
-            session = self._session
-            # A program that runs for weeks must not go on trusting what has expired meanwhile.
-            if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
-                session = self._refreshed()
+            session = self._fresh_session()
             try:
                 return session.target_infos(paths), session.root.consistent_snapshot is True
             except SealdexError:
@@ -317,3 +368,10 @@ def _sweep(metadata_folder: Path) -> None:
     for leftover in metadata_folder.glob("tmp*"):
         with suppress(OSError):
             leftover.unlink()
+
+
+def _plugin_of(path: str) -> PluginId | None:
+    """Return the plugin whose index document a target path names, or None."""
+    folder, _, name = path.rpartition("/")
+    plugin = PluginId(folder.removeprefix("index/"), name.removesuffix(".json"))
+    return plugin if index_target(plugin) == path else None

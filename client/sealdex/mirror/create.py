@@ -1,0 +1,346 @@
+"""Makes a mirror, or brings one up to date: plan, fetch what is missing, then switch by one rename of the timestamp.
+
+Readers see the old or the new state at every moment: files and metadata have names of their own in each state, and
+``timestamp.json``, which leads to them, is replaced last. A run that ends before that leaves files that the next one
+finds; nothing that is there is fetched or hashed again.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from sealdex.errors import InstallError, UnavailableError
+from sealdex.mirror.contents import MirrorFile
+from sealdex.mirror.plan import Found, Target, plan_files
+from sealdex.mirror.record import (
+    MIRROR_FORMAT,
+    OWN_FOLDER,
+    RECORD_NAME,
+    MirrorRecord,
+    NamedImage,
+    read_record,
+    record_bytes,
+    same_content,
+)
+from sealdex.mirror.selection import Selection
+from sealdex.mirror.source import Source, earlier_roots, record_of_source
+from sealdex.mirror.transfer import Fetcher, Place, each_of
+from sealdex.store.cache import ContentCache
+from sealdex.transport import Transport, public_url
+from sealdex.trust import TrustedRegistry, TrustState
+
+TIMESTAMP_KEY = "metadata/timestamp.json"
+REACHED_NAME = "reached.txt"
+REACHED_BEFORE_NAME = "reached-before.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a mirror is made.
+
+    Attributes:
+        selection: what it is to have.
+        threads: files fetched at the same time.
+        max_bytes: of a file whose size isn't signed.
+        dry_run: find out what is missing, and write nothing but the trust that was established.
+        verify: hash what is there, in place of comparing sizes.
+    """
+
+    selection: Selection
+    threads: int
+    max_bytes: int
+    dry_run: bool = False
+    verify: bool = False
+
+
+@dataclass
+class Watch:
+    """What a caller is told while a mirror is made; each may be called from several threads."""
+
+    waiting: Callable[[str], None] = lambda _why: None
+    totals: Callable[[int, int], None] = lambda _files, _bytes: None
+    moved: Callable[[int], None] = lambda _bytes: None
+
+
+@dataclass
+class MirrorResult:
+    """What a run did.
+
+    Attributes:
+        state: what is trusted now.
+        record: what the mirror says of itself; None in a dry run.
+        changed: whether anything was written, or would be.
+        files, bytes: that were fetched, or would be; metadata and signed documents not counted.
+        plugins, releases: in the selection.
+        total_files, total_bytes: of the selection.
+        images: references of container images, which aren't copied.
+        warnings: what the user should know.
+    """
+
+    state: TrustState
+    record: MirrorRecord | None = None
+    changed: bool = True
+    files: int = 0
+    bytes: int = 0
+    plugins: int = 0
+    releases: int = 0
+    total_files: int = 0
+    total_bytes: int = 0
+    images: list[NamedImage] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class IncompleteError(UnavailableError):
+    """Files of the selection couldn't be had; the mirror stays in the state that it was in.
+
+    Attributes:
+        missing: key and reason of each.
+    """
+
+    code = "incomplete"
+
+    def __init__(self, missing: list[tuple[str, str]], total: int) -> None:
+        shown = "\n".join(f"{key}: {why}" for key, why in missing[:20])
+        more = f"\nand {len(missing) - 20} more" if len(missing) > 20 else ""
+        super().__init__(
+            f"{len(missing)} of {total} files could not be fetched:\n{shown}{more}",
+            untouched="readers of the mirror see its earlier state; what was fetched is kept for the next run",
+            hint="run the same command again when the source has them, or select less",
+        )
+        self.missing = missing
+
+
+def create(
+    source: Source, root: bytes, transport: Transport, folder: Path, options: Options, watch: Watch
+) -> MirrorResult:
+    """Make or update the mirror in a folder.
+
+    Args:
+        source: the registry, or another mirror of it.
+        root: the root metadata that the user trusts.
+        transport: makes the requests.
+        folder: the mirror; made if it isn't there.
+        options: what it is to have, and how.
+        watch: told of waits and progress.
+
+    Raises:
+        NotFoundError: the selection names what doesn't exist.
+        VerificationError: something isn't what was signed, or the source was rolled back; the mirror is as it was.
+        IncompleteError: files couldn't be had; likewise.
+        UnavailableError: the source doesn't answer.
+        InstallError: no room, or the folder can't be written.
+    """
+    with held(folder, watch) as own:
+        registry = TrustedRegistry(source.name, source.url, root, own / "trust", transport, on_wait=watch.waiting)
+        state = registry.refresh()
+        before = _record_before(folder)
+        if before is not None and not options.verify and _is_current(before, state, options.selection):
+            return _unchanged(before, state)
+        if options.selection.is_everything and (theirs := record_of_source(source, transport)) is not None:
+            options = replace(options, selection=theirs.selection)  # everything that another mirror has
+            if before is not None and not options.verify and _is_current(before, state, options.selection):
+                return _unchanged(before, state)
+        place = Place(folder, _fresh(own / "staging"))
+        try:
+            return _Run(source, registry, state, transport, place, own, options, watch).run(before, root)
+        finally:
+            shutil.rmtree(own / "staging", ignore_errors=True)
+
+
+class _Run:
+    """One run over a registry whose metadata is fresh."""
+
+    def __init__(
+        self,
+        source: Source,
+        registry: TrustedRegistry,
+        state: TrustState,
+        transport: Transport,
+        place: Place,
+        own: Path,
+        options: Options,
+        watch: Watch,
+    ) -> None:
+        self._source = source
+        self._registry = registry
+        self._state = state
+        self._transport = transport
+        self._place = place
+        self._own = own
+        self._options = options
+        self._watch = watch
+        self._reached = own / "staging" / REACHED_NAME
+        self._elsewhere: list[str] = []
+        # files that no finished run of ours put there are hashed once
+        self._hashed = options.verify or not (own / REACHED_NAME).exists()
+
+    def run(self, before: MirrorRecord | None, root: bytes) -> MirrorResult:
+        result = MirrorResult(self._state)
+        missing = self._plan(result)
+        if self._options.dry_run:
+            return result
+        self._require_room(result)
+        self._fetch(missing, result)
+        record = self._record(result)
+        self._commit(record, before, root)
+        result.record = record
+        return result
+
+    def _plan(self, result: MirrorResult) -> Path:
+        """Find out what is missing, into a file of one line each; signed documents are written on the way."""
+        found = Found()
+        path = self._own / "staging" / "missing.jsonl"
+        with path.open("w", encoding="utf-8") as lines, self._reached.open("w", encoding="utf-8") as reached:
+            for each in plan_files(self._registry, self._options.selection, found):
+                if isinstance(each, Target):
+                    key, data = each
+                    reached.write(f"{key}\n")
+                    if not self._options.dry_run:
+                        self._place.put_same(key, data)
+                    continue
+                reached.write(f"{each.key}\n")
+                if each.url is not None:
+                    self._elsewhere.append(each.key)
+                result.total_files += 1
+                result.total_bytes += each.size or 0
+                if not self._place.has(each, hashed=self._hashed):
+                    lines.write(json.dumps(each) + "\n")
+                    result.files += 1
+                    result.bytes += each.size or 0
+        result.plugins, result.releases, result.warnings = found.plugins, found.releases, found.warnings
+        result.images = [NamedImage(*image) for image in found.images]
+        return path
+
+    def _require_room(self, result: MirrorResult) -> None:
+        free = shutil.disk_usage(self._place.folder).free
+        if result.bytes > free:
+            raise InstallError(
+                f"{result.bytes} bytes are to be copied, and {free} are free on the disk of {self._place.folder}",
+                subject=str(self._place.folder),
+                untouched="nothing was copied",
+                hint="make room, or select less: --latest, --platform, --namespace",
+            )
+
+    def _fetch(self, missing: Path, result: MirrorResult) -> None:
+        self._watch.totals(result.files, result.bytes)
+        has_copies = bool(self._elsewhere) and record_of_source(self._source, self._transport) is not None
+        fetcher = Fetcher(
+            self._transport,
+            self._source.url,
+            self._place,
+            ContentCache(self._own / "cache"),
+            max_bytes=self._options.max_bytes,
+            has_copies=has_copies,
+            on_bytes=self._watch.moved,
+        )
+        failed = each_of(_lines(missing), fetcher.fetch, self._options.threads)
+        if failed:
+            raise IncompleteError([(file.key, error.message) for file, error in failed], result.total_files)
+        shutil.rmtree(self._own / "cache", ignore_errors=True)
+
+    def _record(self, result: MirrorResult) -> MirrorRecord:
+        return MirrorRecord(
+            format=MIRROR_FORMAT,
+            source=public_url(self._source.url),
+            made_at=f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
+            timestamp_version=self._state.timestamp_version,
+            snapshot_version=self._state.snapshot_version,
+            root_version=self._state.root_version,
+            selection=self._options.selection,
+            elsewhere=tuple(sorted(self._elsewhere)),
+            images=tuple(result.images),
+            files=result.total_files,
+            bytes=result.total_bytes,
+        )
+
+    def _commit(self, record: MirrorRecord, before: MirrorRecord | None, root: bytes) -> None:
+        """Write metadata, then what the mirror says of itself, and last the timestamp, which readers start from."""
+        timestamp = b""
+        with self._reached.open("a", encoding="utf-8") as reached:
+            for version, data in earlier_roots(self._source, root, self._transport).items():
+                key = f"metadata/{version}.root.json"
+                self._place.put_same(key, data)
+                reached.write(f"{key}\n")
+            for name, data in self._registry.metadata_files():
+                key = f"metadata/{name}"
+                reached.write(f"{key}\n")
+                if key == TIMESTAMP_KEY:
+                    timestamp = data
+                else:
+                    self._place.put_same(key, data)
+        kept = self._own / REACHED_NAME
+        if kept.exists() and (before is None or not same_content(before, record)):
+            kept.replace(self._own / REACHED_BEFORE_NAME)
+        self._reached.replace(kept)
+        self._place.sync()
+        self._place.put_same(RECORD_NAME, record_bytes(record))
+        self._place.put_same(TIMESTAMP_KEY, timestamp)
+        self._place.sync()
+
+
+@contextmanager
+def held(folder: Path, watch: Watch) -> Iterator[Path]:
+    """Make a mirror's own folder and hold its lock: one process at a time changes a mirror."""
+    own = folder / OWN_FOLDER
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(own / "lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            watch.waiting(f"another process is changing the mirror in {folder}: waiting for it")
+            lock.acquire()
+    except OSError as error:
+        raise InstallError(
+            f"{folder} can't be written: {error.strerror}",
+            subject=str(folder),
+            untouched="nothing was copied",
+            hint="check its permissions",
+        ) from error
+    try:
+        yield own
+    finally:
+        lock.release()
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; its lock was free
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _record_before(folder: Path) -> MirrorRecord | None:
+    return read_record(folder) if (folder / RECORD_NAME).exists() else None
+
+
+def _is_current(before: MirrorRecord, state: TrustState, selection: Selection) -> bool:
+    has = (before.timestamp_version, before.snapshot_version, before.root_version, before.selection)
+    return has == (state.timestamp_version, state.snapshot_version, state.root_version, selection)
+
+
+def _unchanged(before: MirrorRecord, state: TrustState) -> MirrorResult:
+    return MirrorResult(
+        state,
+        before,
+        changed=False,
+        total_files=before.files,
+        total_bytes=before.bytes,
+        images=list(before.images),
+    )
+
+
+def _lines(path: Path) -> Iterator[MirrorFile]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            yield MirrorFile(*json.loads(line))
+
+
+__all__ = ["IncompleteError", "MirrorResult", "Options", "Watch", "create"]

@@ -1,0 +1,177 @@
+"""What a mirror needs: the files of a selection, asked of the registry batch by batch, so that memory stays small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sealdex.errors import NotFoundError, VerificationError
+from sealdex.mirror.contents import MirrorFile, MirrorImage, files_of, images_of, readme_of
+from sealdex.mirror.selection import (
+    Picked,
+    Selection,
+    Want,
+    dependencies_of,
+    locked_of,
+    named_wants,
+    pick,
+    wants_of_namespace,
+)
+from sealdex.model.catalogue import MAX_SHARD_BYTES, CatalogueShard, shard_target
+from sealdex.model.decode import decode_as
+from sealdex.model.ids import PluginId
+from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
+from sealdex.trust import TrustedRegistry
+
+_BATCH = 64
+"""Plugins whose documents are read at a time."""
+
+
+@dataclass
+class Found:
+    """What was found out on the way, complete once all files were yielded.
+
+    Attributes:
+        plugins, releases: how many are selected.
+        images: container images of these.
+        warnings: what the user should know.
+    """
+
+    plugins: int = 0
+    releases: int = 0
+    images: list[MirrorImage] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Target(tuple[str, bytes]):
+    """A signed document: its key in the published tree, and its verified bytes."""
+
+    __slots__ = ()
+
+
+def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) -> Iterator[MirrorFile | Target]:
+    """Yield everything but metadata that a mirror has: signed documents with their bytes, other files by their pins.
+
+    Args:
+        registry: asked for what is signed; afterwards its metadata is what the mirror needs.
+        selection: what is asked for.
+        found: filled in on the way.
+
+    Raises:
+        NotFoundError: a plugin, release or namespace that is named doesn't exist; all of them are named.
+        VerificationError: as the registry does, or a lock names another release of that version.
+        UnavailableError: as the registry does.
+    """
+    locked, missing = locked_of(selection), _Missing()
+    wants = named_wants(selection)
+    for plugin in locked:
+        wants.setdefault(plugin, [])
+    if not selection.names_plugins:
+        everything = registry.all_plugins()
+        for plugin in everything:
+            if asked := wants_of_namespace(selection, plugin.namespace):
+                wants.setdefault(plugin, []).extend(asked)
+        missing.namespaces(selection, everything)
+    yield from _shards(registry)
+    done: set[tuple[PluginId, str]] = set()
+    seen: set[PluginId] = set()
+    waiting = sorted(wants)
+    while waiting:
+        batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
+        signed = registry.published_targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES)
+        documents = registry.indexes(batch)
+        for plugin in batch:
+            document = documents[plugin]
+            if document is None:
+                missing.plugin(plugin)
+                continue
+            picked = list(pick(document, wants[plugin], locked.get(plugin, {}), selection))
+            missing.releases(document, picked, wants[plugin], locked.get(plugin, {}))
+            if plugin not in seen:
+                seen.add(plugin)
+                yield Target(signed[index_target(plugin)])
+                yield from readme_of(document)
+                found.plugins += 1
+            new = [each for each in picked if (plugin, each.release.version) not in done]
+            for each in new:
+                done.add((plugin, each.release.version))
+                found.releases += 1
+                found.images += images_of(plugin, each)
+                if each.yanked_for_lock:
+                    found.warnings.append(
+                        f"{plugin} {each.release.version} is yanked, and is here since a lock names it"
+                    )
+                yield from files_of(document, each, selection)
+            if selection.with_dependencies:
+                waiting += _further(dependencies_of(new), wants)
+    missing.check()
+
+
+def _further(dependencies: Mapping[PluginId, list[Want]], wants: dict[PluginId, list[Want]]) -> list[PluginId]:
+    """Add what is depended on to what is wanted; return the plugins that have to be looked at for it."""
+    again = []
+    for plugin, more in dependencies.items():
+        known = wants.setdefault(plugin, [])
+        fresh = [want for want in more if want not in known]
+        if fresh:
+            known += fresh
+            again.append(plugin)
+    return again
+
+
+def _shards(registry: TrustedRegistry) -> Iterator[Target]:
+    """Yield the shards of the catalog, which search reads."""
+    first = registry.published_targets([shard_target(0)], MAX_SHARD_BYTES)
+    if not first:
+        return
+    shards = decode_as(first[shard_target(0)][1], CatalogueShard).shards
+    yield Target(first[shard_target(0)])
+    for start in range(1, shards, _BATCH):
+        paths = [shard_target(number) for number in range(start, min(start + _BATCH, shards))]
+        yield from map(Target, registry.published_targets(paths, MAX_SHARD_BYTES).values())
+
+
+class _Missing:
+    """What a selection names and the registry doesn't have: collected, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._problems: list[str] = []
+
+    def plugin(self, plugin: PluginId) -> None:
+        self._problems.append(f"there is no plugin {plugin}")
+
+    def namespaces(self, selection: Selection, plugins: Sequence[PluginId]) -> None:
+        there = {plugin.namespace for plugin in plugins}
+        absent = [name for name in selection.namespaces if name not in there]
+        self._problems += [f"there is no plugin in namespace {name}" for name in absent]
+
+    def releases(
+        self, document: IndexDocument, picked: Sequence[Picked], wants: Sequence[Want], locked: dict[str, str]
+    ) -> None:
+        for version, digest in locked.items():
+            release = document.release(version)
+            if release is None:
+                self._problems.append(f"{document.id} has no release {version}, which a lock names")
+            elif release.manifest.sha256 != digest:
+                raise VerificationError(
+                    f"the registry signs another {document.id} {version} than the lock names",
+                    subject=f"{document.id} {version}",
+                    untouched="the mirror stays as it was",
+                    hint="make the lock again with sealdex lock, and find out who changed it",
+                )
+        ranges = [want.range for want in wants if want.range is not None]
+        versions = [each.release.version for each in picked]
+        for asked in ranges:
+            if not any(Want(asked).admits(version) for version in versions):
+                self._problems.append(f"no selected release of {document.id} is in {asked}")
+
+    def check(self) -> None:
+        if self._problems:
+            raise NotFoundError(
+                "\n".join(dict.fromkeys(self._problems)),
+                untouched="the mirror stays as it was",
+                hint="see: sealdex search WORD, sealdex info NS/NAME",
+            )
+
+
+__all__ = ["Found", "Target", "plan_files"]

@@ -1,0 +1,125 @@
+"""``mirror.json``: what a mirror says of itself. Unsigned, so it words messages and decides nothing.
+
+On disk, in the folder of a mirror:
+
+    mirror.json                     what was selected, when, up to which state of the registry
+    metadata/ targets/ plugins/     as the registry has them, byte for byte
+    .sealdex-mirror/lock            held by whoever changes the mirror
+    .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
+    .sealdex-mirror/staging/        files on their way; a name outside appears when the file is whole and verified
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sealdex.errors import ConfigError, NotFoundError
+from sealdex.mirror.selection import Selection
+from sealdex.model.decode import DocumentError, encode_pretty, read_wire
+
+MIRROR_FORMAT = 1
+RECORD_NAME = "mirror.json"
+OWN_FOLDER = ".sealdex-mirror"
+MAX_RECORD_BYTES = 64 * 1024 * 1024
+
+
+class NamedImage(Struct, frozen=True):
+    """A container image that the mirror doesn't have."""
+
+    plugin: str
+    version: str
+    reference: str
+
+
+class MirrorRecord(Struct, frozen=True, omit_defaults=True):
+    """The content of ``mirror.json``.
+
+    Attributes:
+        format: 1.
+        source: the address that it was made from, without credentials.
+        made_at: when the last complete run ended, UTC.
+        timestamp_version, snapshot_version, root_version: the state of the registry that it has.
+        selection: what it has of it.
+        elsewhere: keys of files that the registry has at other addresses, copied into the tree.
+        images: container images of the selected releases.
+        files, bytes: of the selection, metadata not counted.
+    """
+
+    format: Annotated[int, Meta(ge=1)]
+    source: str
+    made_at: str
+    timestamp_version: int
+    snapshot_version: int
+    root_version: int
+    selection: Selection = Selection()
+    elsewhere: tuple[str, ...] = ()
+    images: tuple[NamedImage, ...] = ()
+    files: int = 0
+    bytes: int = 0
+
+
+def read_record(folder: Path) -> MirrorRecord:
+    """Read what a mirror says of itself.
+
+    Raises:
+        NotFoundError: the folder isn't a mirror that was completed once.
+        ConfigError, FormatTooNewError: the file can't be read.
+    """
+    path = folder / RECORD_NAME
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_RECORD_BYTES + 1)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"{folder} is not a mirror, or not a complete one: it has no {RECORD_NAME}",
+            subject=str(folder),
+            untouched="nothing was changed",
+            hint="sealdex mirror create SOURCE DEST makes one",
+        ) from error
+    except OSError as error:
+        raise ConfigError(f"{path} can't be read: {error.strerror}", subject=str(path)) from error
+    return parse_record(data, str(path))
+
+
+def parse_record(data: bytes, subject: str) -> MirrorRecord:
+    """Read the bytes of a ``mirror.json``.
+
+    Raises:
+        ConfigError: it is not a valid one.
+        FormatTooNewError: a newer sealdex wrote it.
+    """
+    try:
+        return read_wire(data, MirrorRecord, newest_format=MIRROR_FORMAT, what=RECORD_NAME)
+    except DocumentError as error:
+        raise ConfigError(
+            f"{RECORD_NAME} is damaged: {error}",
+            subject=subject,
+            hint="make the mirror again: sealdex mirror create SOURCE DEST; files that are there are not fetched again",
+        ) from error
+
+
+def record_bytes(record: MirrorRecord) -> bytes:
+    """Return the bytes of a ``mirror.json``."""
+    return encode_pretty(record)
+
+
+def same_content(one: MirrorRecord, other: MirrorRecord) -> bool:
+    """Say whether two records differ in nothing but their time."""
+    return msgspec.structs.replace(one, made_at="") == msgspec.structs.replace(other, made_at="")
+
+
+__all__ = [
+    "MIRROR_FORMAT",
+    "OWN_FOLDER",
+    "RECORD_NAME",
+    "MirrorRecord",
+    "NamedImage",
+    "parse_record",
+    "read_record",
+    "record_bytes",
+    "same_content",
+]

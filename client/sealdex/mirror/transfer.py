@@ -1,0 +1,239 @@
+"""Brings the files of a mirror into its folder: several at once, resumed, verified before a name outside appears."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import stat
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from queue import Queue
+from urllib.parse import quote
+
+from sealdex.download.download import Pin, download
+from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
+from sealdex.mirror.contents import MirrorFile
+from sealdex.store.cache import ContentCache
+from sealdex.store.hashing import hash_of_regular
+from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
+
+_SMALL_BYTES = 256 * 1024
+"""Files of at most this size are read whole; larger ones can be resumed."""
+
+_MOST_FAILURES = 100
+
+
+class Place:
+    """The folder of a mirror, as far as files are put into it.
+
+    Args:
+        folder: the mirror.
+        staging: a folder on the same file system, for what is on its way.
+    """
+
+    def __init__(self, folder: Path, staging: Path) -> None:
+        self.folder = folder
+        self._staging = staging
+
+    def path(self, key: str) -> Path:
+        """Return where a key of the published tree is."""
+        return self.folder / key
+
+    def has(self, file: MirrorFile, *, hashed: bool) -> bool:
+        """Say whether a file is there: by its size, or by its digest where it is to be hashed or no size is signed."""
+        path = self.path(file.key)
+        try:
+            there = path.lstat()
+        except OSError:
+            return False
+        if not stat.S_ISREG(there.st_mode) or (file.size is not None and there.st_size != file.size):
+            return False
+        return not hashed or hash_of_regular(path) == file.sha256
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write a file whole under its name, in place of another."""
+        draft = self._staging / secrets.token_hex(8)
+        draft.write_bytes(data)
+        self.adopt(draft, key)
+
+    def put_same(self, key: str, data: bytes) -> bool:
+        """Write a file unless these bytes are there; return whether it was written."""
+        try:
+            if self.path(key).read_bytes() == data:
+                return False
+        except OSError:
+            pass  # it isn't there, or isn't a file
+        self.put(key, data)
+        return True
+
+    def adopt(self, draft: Path, key: str) -> None:
+        """Move a file that is whole to its name."""
+        path = self.path(key)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.chmod(0o644)
+            draft.replace(path)
+        except OSError as error:
+            raise _local(error, path) from error
+
+    def sync(self) -> None:
+        """Make what was written outlast a power failure."""
+        if hasattr(os, "sync"):
+            os.sync()
+
+
+class Fetcher:
+    """Fetches files into a place; safe for threads.
+
+    Args:
+        transport: makes the requests.
+        base: the source's address, with trailing slash.
+        place: where the files go.
+        cache: for what is on its way; on the same file system.
+        max_bytes: of a file whose size isn't signed.
+        has_copies: whether the source may have what is elsewhere in its own tree, as mirrors do.
+        on_bytes: told of bytes that came.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        base: str,
+        place: Place,
+        cache: ContentCache,
+        *,
+        max_bytes: int,
+        has_copies: bool,
+        on_bytes: Callable[[int], None],
+    ) -> None:
+        self._transport = transport
+        self._base = base
+        self._place = place
+        self._cache = cache
+        self._max_bytes = max_bytes
+        self._has_copies = has_copies
+        self._on_bytes = on_bytes
+
+    def fetch(self, file: MirrorFile) -> int:
+        """Bring one file to its name; return how many bytes it has.
+
+        Raises:
+            VerificationError: other bytes than the signed ones.
+            UnavailableError: it can't be had.
+            InstallError: it can't be written.
+        """
+        in_tree = self._base + quote(file.key, safe="/")
+        urls = [in_tree] if file.url is None else [*([in_tree] if self._has_copies else []), file.url]
+        for url in urls[:-1]:
+            try:
+                return self._from(url, file)
+            except HttpStatusError:  # noqa: PERF203  # it isn't among the source's copies
+                continue
+        return self._from(urls[-1], file)
+
+    def _from(self, url: str, file: MirrorFile) -> int:
+        if file.size is not None and file.size <= _SMALL_BYTES:
+            return self._small(url, file, file.size)
+        meter = _Meter(self._on_bytes)
+        path = download(self._transport, url, Pin(file.sha256, file.size, self._max_bytes), self._cache, progress=meter)
+        size = path.stat().st_size
+        self._place.adopt(path, file.key)
+        self._cache.remove_companions(file.sha256)
+        return size
+
+    def _small(self, url: str, file: MirrorFile, size: int) -> int:
+        try:
+            data = self._transport.read(url, max_bytes=size).data
+        except TooLargeError as error:
+            raise _wrong(url, file) from error
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            raise _wrong(url, file)
+        try:
+            self._place.put(file.key, data)
+        except OSError as error:
+            raise _local(error, self._place.path(file.key)) from error
+        self._on_bytes(len(data))
+        return len(data)
+
+
+def each_of(
+    files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], threads: int
+) -> list[tuple[MirrorFile, UnavailableError]]:
+    """Do something with each file, several at once, and return those that couldn't be had.
+
+    The files are taken as they are needed, so there may be any number of them.
+
+    Raises:
+        SealdexError: what ``do`` raises and isn't an `UnavailableError`; the first of them, once the others ended.
+    """
+    queue: Queue[MirrorFile | None] = Queue(threads * 2)
+    failed: list[tuple[MirrorFile, UnavailableError]] = []
+    broken: list[BaseException] = []
+
+    def work() -> None:
+        while (file := queue.get()) is not None:
+            if broken or len(failed) > _MOST_FAILURES:
+                continue
+            try:
+                do(file)
+            except UnavailableError as error:
+                failed.append((file, error))
+            except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
+                broken.append(error)
+
+    workers = [threading.Thread(target=work, name=f"mirror-{n}", daemon=True) for n in range(threads)]
+    for worker in workers:
+        worker.start()
+    try:
+        for file in files:
+            if broken or len(failed) > _MOST_FAILURES:
+                break
+            queue.put(file)
+    finally:
+        for _ in workers:
+            queue.put(None)
+        for worker in workers:
+            worker.join()
+    if broken:
+        raise broken[0]
+    return failed
+
+
+class _Meter:
+    """Passes on the bytes of one download."""
+
+    def __init__(self, on_bytes: Callable[[int], None]) -> None:
+        self._on_bytes = on_bytes
+
+    def start(self, total: int | None) -> None:
+        """Nothing to do: the total of all files is known already."""
+
+    def advance(self, n: int) -> None:
+        """Count bytes; negative when a transfer starts over."""
+        self._on_bytes(n)
+
+    def finish(self) -> None:
+        """Others go on."""
+
+
+def _wrong(url: str, file: MirrorFile) -> VerificationError:
+    return VerificationError(
+        f"{file.key} is not the file that was signed",
+        subject=public_url(url),
+        untouched="nothing of it was kept, and the mirror stays as it was",
+        hint="report this to the registry's operator; another mirror may have the right file",
+    )
+
+
+def _local(error: OSError, path: Path) -> SealdexError:
+    return InstallError(
+        f"{path} can't be written: {error.strerror}",
+        subject=str(path),
+        untouched="the mirror stays as it was; what was copied is kept for the next run",
+        hint="make room" if is_disk_full(error) else "check the permissions of the folder",
+    )
+
+
+__all__ = ["Fetcher", "Place", "each_of"]

@@ -1,0 +1,129 @@
+"""Attacks on mirrors: a source that lies, a stick that was in other hands, files changed where they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import Run
+from support.plugin_registry import PluginRegistry
+from support.tree_server import TreeServer
+
+
+@pytest.fixture
+def mirror(run: Run, tmp_path: Path) -> Path:
+    folder = tmp_path / "mirror"
+    assert run("mirror", "create", "public", folder).code == 0
+    return folder
+
+
+def published(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and ".sealdex-mirror" not in path.parts
+    }
+
+
+def test_attack_nothing_that_is_carried_sets_trust(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Holds the medium, root and mirror.json on it too; the user gives no root."""
+    for command in (["create", mirror, tmp_path / "second"], ["verify", mirror]):
+        refused = run("mirror", *command)
+        assert refused.code == 2, refused.err
+        assert "--root" in refused.err
+    assert not (tmp_path / "second").exists()
+
+
+def test_attack_another_registry_s_tree_is_refused(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Puts a tree of their own, signed all through, in the place of the mirror."""
+    theirs = PluginRegistry()
+    theirs.release("acme/slack", "9.0.0")
+    theirs.publish()
+    theirs.write(tmp_path / "theirs")
+    before = published(mirror)
+    root = tmp_path / "given-root.json"
+    refused = run("mirror", "create", tmp_path / "theirs", mirror, "--root", root)
+    assert refused.code == 4, refused.err
+    assert published(mirror) == before
+
+
+def test_attack_a_swapped_artifact_is_refused_and_not_kept(
+    run: Run, registry: PluginRegistry, server: TreeServer, mirror: Path
+) -> None:
+    """Holds the source's store: another archive of the same size under a signed name."""
+    data = registry.release("acme/slack", "1.2.0")
+    registry.publish()
+    registry.files["plugins/acme/slack/1.2.0/slack.zip"] = bytes(len(data))
+    before = published(mirror)
+    refused = run("mirror", "create", "public", mirror)
+    assert refused.code == 4, refused.err
+    assert "plugins/acme/slack/1.2.0/slack.zip" not in published(mirror)
+    assert published(mirror)["metadata/timestamp.json"] == before["metadata/timestamp.json"]
+    assert published(mirror)["mirror.json"] == before["mirror.json"]
+    assert server.requests
+
+
+def test_attack_a_source_that_is_rolled_back_changes_nothing(
+    run: Run, registry: PluginRegistry, server: TreeServer, tmp_path: Path
+) -> None:
+    """Holds the source: yesterday's tree, validly signed, in the place of today's."""
+    yesterday = dict(registry.files)
+    registry.release("acme/slack", "1.2.0")
+    registry.publish()
+    folder = tmp_path / "mirror"
+    assert run("mirror", "create", "public", folder).code == 0
+    before = published(folder)
+    server.files = yesterday
+    refused = run("mirror", "create", "public", folder)
+    assert refused.code == 4, refused.err
+    assert published(folder) == before
+
+
+@pytest.mark.parametrize("which", ["plugins/acme/slack/1.1.0/slack.zip", "plugins/acme/base/1.0.0/manifest.json"])
+def test_attack_a_changed_file_is_found_and_mended(run: Run, mirror: Path, which: str) -> None:
+    """Writes to the mirror's folder: other bytes of the same size."""
+    was = (mirror / which).read_bytes()
+    (mirror / which).write_bytes(bytes(len(was)))
+    found = run("mirror", "verify", mirror, "--registry", "public")
+    assert found.code == 4
+    assert which in found.err
+    assert run("mirror", "create", "public", mirror, "--verify").code == 0
+    assert (mirror / which).read_bytes() == was
+    (mirror / which).unlink()
+    assert f"{which}: missing" in run("mirror", "verify", mirror, "--registry", "public").err
+
+
+def test_attack_changed_metadata_of_a_mirror_is_found(run: Run, mirror: Path) -> None:
+    """Writes to the mirror's folder: metadata of theirs, unsigned."""
+    path = next((mirror / "metadata").glob("*.targets.json"))
+    document = json.loads(path.read_bytes())
+    document["signed"]["expires"] = "2099-01-01T00:00:00Z"
+    path.write_text(json.dumps(document))
+    assert run("mirror", "verify", mirror, "--registry", "public").code == 4
+
+
+def test_attack_a_record_that_lies_hides_nothing_from_a_client(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes mirror.json alone: it says that the mirror is of nothing."""
+    record = json.loads((mirror / "mirror.json").read_bytes())
+    record["selection"] = {"plugins": ["acme/base"]}
+    (mirror / "mirror.json").write_text(json.dumps(record))
+    assert run("registry", "remove", "public").code == 0
+    assert run("registry", "add", "far", mirror, "--root", tmp_path / "given-root.json").code == 0
+    done = run("install", "acme/slack")
+    assert done.code == 0, done.err
+    assert "acme/slack 1.1.0" in done.out
+
+
+def test_what_can_not_be_had_is_named_and_the_mirror_stays(run: Run, registry: PluginRegistry, mirror: Path) -> None:
+    registry.release("acme/slack", "1.2.0")
+    registry.release("acme/base", "1.3.0")
+    registry.publish()
+    del registry.files["plugins/acme/slack/1.2.0/slack.zip"]
+    before = published(mirror)
+    refused = run("mirror", "create", "public", mirror)
+    assert refused.code == 5, refused.err
+    assert "plugins/acme/slack/1.2.0/slack.zip" in refused.err
+    for key in ("metadata/timestamp.json", "mirror.json"):
+        assert published(mirror)[key] == before[key]
+    assert run("mirror", "verify", mirror, "--registry", "public").code == 0

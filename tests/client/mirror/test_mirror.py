@@ -1,0 +1,242 @@
+"""Mirrors in folders: what is copied, what a selection leaves out, updates, and stock clients that read them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from support.commands import Run
+from support.plugin_registry import PluginRegistry
+from support.tree_server import TreeServer
+from tuf.ngclient import Updater
+
+DEST = "mirror"
+
+
+@pytest.fixture
+def root(registry: PluginRegistry, tmp_path: Path) -> Path:
+    path = tmp_path / "pinned.json"
+    path.write_bytes(registry.root)
+    return path
+
+
+def keys(folder: Path) -> set[str]:
+    """What readers of a mirror see."""
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and ".sealdex-mirror" not in path.parts and path.name != "mirror.json"
+    }
+
+
+def plugin_files(folder: Path) -> set[str]:
+    return {key for key in keys(folder) if key.startswith("plugins/")}
+
+
+def test_all_of_a_registry_is_copied_as_it_is(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
+    done = run("mirror", "create", "public", tmp_path / DEST, "--json")
+    assert done.code == 0, done.err
+    folder = tmp_path / DEST
+    published = {name.replace("%2B", "+"): data for name, data in registry.files.items()}
+    for key in keys(folder):
+        assert (folder / key).read_bytes() == published[key], key
+    left_out = set(published) - keys(folder)
+    assert {key for key in left_out if key.startswith("plugins/")} == {
+        "plugins/acme/mail/0.9.0/mail.zip",  # yanked
+        "plugins/acme/mail/0.9.0/manifest.json",
+    }
+    told = json.loads(done.out)
+    assert (told["plugins"], told["releases"]) == (3, 5)
+    assert told["files"] == told["total_files"] == 10
+
+
+def test_clients_use_it_with_the_registry_s_own_root(run: Run, server: TreeServer, root: Path, tmp_path: Path) -> None:
+    assert run("mirror", "create", "public", tmp_path / DEST).code == 0
+    assert run("registry", "remove", "public").code == 0
+    shutil.rmtree(tmp_path / "store", ignore_errors=True)
+    asked = len(server.requests)
+    assert run("registry", "add", "far", tmp_path / DEST, "--root", root).code == 0
+    done = run("install", "acme/slack")
+    assert done.code == 0, done.err
+    assert "acme/slack 1.1.0" in done.out
+    assert run("search", "things").code == 0
+    assert len(server.requests) == asked
+
+
+def test_a_stock_tuf_client_verifies_a_partial_mirror(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
+    folder = tmp_path / DEST
+    assert run("mirror", "create", "public", folder, "--plugin", "acme/base").code == 0
+    with TreeServer({key: (folder / key).read_bytes() for key in keys(folder)}) as far:
+        updater = Updater(
+            str(tmp_path / "stock"),
+            f"{far.url}/metadata/",
+            str(tmp_path / "targets"),
+            f"{far.url}/targets/",
+            bootstrap=registry.root,
+        )
+        info = updater.get_targetinfo("index/acme/base.json")
+        assert info is not None
+        (tmp_path / "targets").mkdir()
+        document = json.loads(Path(updater.download_target(info)).read_bytes())
+    assert document["name"] == "base"
+
+
+def test_the_second_run_asks_for_the_timestamp_and_the_next_root_alone(
+    run: Run, server: TreeServer, tmp_path: Path
+) -> None:
+    assert run("mirror", "create", "public", tmp_path / DEST).code == 0
+    before = {key: (tmp_path / DEST / key).stat().st_mtime_ns for key in keys(tmp_path / DEST)}
+    asked = len(server.requests)
+    done = run("mirror", "create", "public", tmp_path / DEST, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["changed"] is False
+    assert len(server.requests) - asked == 2
+    assert {key: (tmp_path / DEST / key).stat().st_mtime_ns for key in keys(tmp_path / DEST)} == before
+
+
+def test_one_release_more_costs_what_it_consists_of(
+    run: Run, registry: PluginRegistry, server: TreeServer, tmp_path: Path
+) -> None:
+    assert run("mirror", "create", "public", tmp_path / DEST).code == 0
+    registry.release("acme/base", "1.1.0")
+    registry.publish()
+    asked = len(server.requests)
+    done = run("mirror", "create", "public", tmp_path / DEST, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["files"] == 2  # the archive and the manifest
+    paths = server.requests[asked:]
+    assert sorted(path for path in paths if path.startswith("plugins/")) == [
+        "plugins/acme/base/1.1.0/base.zip",
+        "plugins/acme/base/1.1.0/manifest.json",
+    ]
+    assert run("mirror", "verify", tmp_path / DEST, "--registry", "public").code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "releases"),
+    [
+        (["--plugin", "acme/slack@^1"], {"slack/1.0.0", "slack/1.1.0"}),
+        (["--plugin", "acme/slack@^1", "--with-dependencies"], {"slack/1.0.0", "slack/1.1.0", "base/1.0.0"}),
+        (["--namespace", "acme", "--latest", "1"], {"slack/1.1.0", "slack/2.0.0", "base/1.0.0", "mail/1.0.0"}),
+        (["--namespace", "acme", "--latest", "1", "--channel", "stable"], {"slack/1.1.0", "base/1.0.0", "mail/1.0.0"}),
+        (["--channel", "beta"], {"slack/2.0.0"}),
+        (["--plugin", "acme/mail", "--plugin", "acme/base"], {"mail/1.0.0", "base/1.0.0"}),
+    ],
+)
+def test_a_selection_has_just_these_releases(run: Run, tmp_path: Path, options: list[str], releases: set[str]) -> None:
+    done = run("mirror", "create", "public", tmp_path / DEST, *options)
+    assert done.code == 0, done.err
+    assert {"/".join(key.split("/")[2:4]) for key in plugin_files(tmp_path / DEST)} == releases
+
+
+def test_platforms_choose_among_artifacts(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
+    arm = {"match_expressions": [{"key": "arch", "operator": "In", "values": ["arm64", "arm"]}]}
+    registry.release("acme/tool", "1.0.0", artifact={"selector": {"match_labels": {"os": "linux", "arch": "amd64"}}})
+    registry.release("acme/tool", "1.1.0", artifact={"selector": arm})
+    registry.release("acme/tool", "1.2.0", artifact={"selector": {"match_labels": {"gpu": "nvidia"}}})
+    registry.publish()
+    done = run("mirror", "create", "public", tmp_path / DEST, "--plugin", "acme/tool", "--platform", "Linux/aarch64")
+    assert done.code == 0, done.err
+    assert {key.split("/")[3] for key in plugin_files(tmp_path / DEST)} == {"1.1.0", "1.2.0"}
+
+
+def test_a_lock_names_even_what_was_yanked(
+    run: Run, registry: PluginRegistry, want: Callable[[str], None], tmp_path: Path
+) -> None:
+    want('"acme/mail" = "=0.9.0"')
+    assert run("lock").code == 0
+    lock = tmp_path / "project/sealdex.lock"
+    done = run("mirror", "create", "public", tmp_path / DEST, "--lock", lock)
+    assert done.code == 0, done.err
+    assert "acme/mail 0.9.0 is yanked" in done.err
+    assert {key.split("/")[3] for key in plugin_files(tmp_path / DEST)} == {"0.9.0"}
+    lock.write_text(lock.read_text().replace(registry.documents[next(iter(registry.documents))].namespace, "acme"))
+    tampered = lock.read_text()
+    digest = next(r.manifest.sha256 for d in registry.documents.values() for r in d.releases if r.version == "0.9.0")
+    lock.write_text(tampered.replace(digest, "0" * 64))
+    refused = run("mirror", "create", "public", tmp_path / "other", "--lock", lock)
+    assert refused.code == 4
+    assert not plugin_files(tmp_path / "other")
+
+
+def test_what_does_not_exist_is_named_all_at_once(run: Run, tmp_path: Path) -> None:
+    done = run(
+        "mirror", "create", "public", tmp_path / DEST, "--plugin", "acme/none", "--plugin", "acme/slack@^9",
+        "--namespace", "nobody", "--plugin", "acme/base",
+    )  # fmt: skip
+    assert done.code == 3
+    for text in ("acme/none", "acme/slack is in ^9", "namespace nobody"):
+        assert text in done.err.replace("no selected release of ", ""), done.err
+    assert not (tmp_path / DEST / "metadata/timestamp.json").exists()
+
+
+def test_the_selection_can_be_a_file(run: Run, tmp_path: Path) -> None:
+    said = tmp_path / "selection.toml"
+    said.write_text('plugins = ["acme/slack@^1"]\nlatest = 1\nwith_dependencies = true\n')
+    assert run("mirror", "create", "public", tmp_path / DEST, "--from", said).code == 0
+    assert {"/".join(key.split("/")[2:4]) for key in plugin_files(tmp_path / DEST)} == {"slack/1.1.0", "base/1.0.0"}
+    said.write_text('plugin = ["acme/slack"]\nlatest = 0\n')
+    refused = run("mirror", "create", "public", tmp_path / DEST, "--from", said)
+    assert refused.code == 1
+    assert "plugins" in refused.err  # the nearest field
+
+
+def test_artifacts_elsewhere_are_copied_to_where_the_registry_would_have_them(
+    run: Run, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    files: dict[str, bytes] = {}
+    with TreeServer(files) as author:
+        data = registry.release("acme/far", "1.0.0", artifact={"url": f"{author.url}/files/far-1.0.0.bin"})
+        files["files/far-1.0.0.bin"] = data
+        del registry.files["plugins/acme/far/1.0.0/far.zip"]
+        registry.publish()
+        assert run("mirror", "create", "public", tmp_path / DEST, "--plugin", "acme/far").code == 0
+    folder = tmp_path / DEST
+    assert (folder / "plugins/acme/far/1.0.0/far.zip").read_bytes() == data
+    assert json.loads((folder / "mirror.json").read_bytes())["elsewhere"] == ["plugins/acme/far/1.0.0/far.zip"]
+    # a mirror of the mirror finds it there, with the author's server gone
+    second = run(
+        "mirror", "create", folder, tmp_path / "second", "--root", tmp_path / "given-root.json", "--plugin", "acme/far"
+    )
+    assert second.code == 0, second.err
+    assert (tmp_path / "second/plugins/acme/far/1.0.0/far.zip").read_bytes() == data
+    assert run("mirror", "create", "public", tmp_path / "own", "--plugin", "acme/far", "--artifacts", "store").code == 0
+    assert plugin_files(tmp_path / "own") == {"plugins/acme/far/1.0.0/manifest.json"}
+
+
+def test_a_mirror_of_a_partial_mirror_has_what_that_has(run: Run, root: Path, tmp_path: Path) -> None:
+    assert run("mirror", "create", "public", tmp_path / DEST, "--plugin", "acme/base").code == 0
+    done = run("mirror", "create", tmp_path / DEST, tmp_path / "ring", "--root", root)
+    assert done.code == 0, done.err
+    assert keys(tmp_path / "ring") == keys(tmp_path / DEST)
+
+
+def test_a_dry_run_counts_and_copies_nothing(run: Run, tmp_path: Path) -> None:
+    done = run("mirror", "create", "public", tmp_path / DEST, "--dry-run", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["files"] == 10
+    assert keys(tmp_path / DEST) == set()
+
+
+def test_prune_keeps_what_the_present_and_the_previous_state_lead_to(
+    run: Run, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    folder = tmp_path / DEST
+    assert run("mirror", "create", "public", folder).code == 0
+    assert run("mirror", "create", "public", folder, "--plugin", "acme/base").code == 0
+    assert run("mirror", "prune", folder, "--dry-run").code == 0
+    assert {key.split("/")[2] for key in plugin_files(folder)} == {"slack", "base", "mail"}
+    registry.release("acme/base", "1.0.1")
+    registry.publish()
+    assert run("mirror", "create", "public", folder, "--plugin", "acme/base").code == 0
+    refused = run("mirror", "prune", folder)
+    assert refused.code == 2
+    assert "--yes" in refused.err
+    assert {key.split("/")[2] for key in plugin_files(folder)} == {"slack", "base", "mail"}
+    done = run("mirror", "prune", folder, "--yes")
+    assert done.code == 0, done.err
+    assert {key.split("/")[2] for key in plugin_files(folder)} == {"base"}
+    assert run("mirror", "verify", folder, "--registry", "public").code == 0
