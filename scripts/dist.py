@@ -2,6 +2,7 @@
 
     python scripts/dist.py build [--out dist]               sdists, wheels and SHA256SUMS; each built twice and compared
     python scripts/dist.py try [--dist dist] [PYTHON...]    with each Python given, else with each supported one here
+    python scripts/dist.py notes                            what CHANGELOG.md says of this version, for the release page
 
 What is built is what git tracks, as it lies here; the time inside is that of the last commit (SOURCE_DATE_EPOCH). The
 Python that runs this needs hatchling, as pins/build.txt has it.
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -225,6 +227,7 @@ def main() -> int:
     tries = commands.add_parser("try")
     tries.add_argument("--dist", type=Path, default=REPOSITORY / "dist")
     tries.add_argument("pythons", nargs="*", metavar="PYTHON")
+    commands.add_parser("notes")
     asked = parser.parse_args()
     try:
         if asked.command == "build":
@@ -236,6 +239,8 @@ def main() -> int:
             with tempfile.TemporaryDirectory(prefix="sealdex-try-") as work:
                 try_wheels(asked.dist.resolve(), python, Path(work))
             print(f"the wheels of {version()} work with {python}")
+        if asked.command == "notes":
+            print(notes((REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), version()))
     except DistError as failure:
         print(f"dist: {failure}", file=sys.stderr)
         return 1
@@ -250,8 +255,21 @@ def _check_tag(tag: str) -> None:
     ).stdout
     if changed:
         raise DistError(f"not committed:\n{changed.decode()}")
-    if f"## [{version()}] - " not in (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"):
-        raise DistError(f"CHANGELOG.md has no dated section for {version()}")
+    notes((REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8"), version())
+
+
+def notes(changelog: str, of: str) -> str:
+    """Return what the change log says of a version, without its head.
+
+    Raises:
+        DistError: there is no section with a date for it.
+    """
+    found = re.search(
+        rf"^## \[{re.escape(of)}\] - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)", changelog, re.DOTALL | re.MULTILINE
+    )
+    if found is None:
+        raise DistError(f"CHANGELOG.md has no dated section for {of}")
+    return re.sub(r"^\[[^]]+\]: .*\n?", "", found[1], flags=re.MULTILINE).strip()
 
 
 if __name__ == "__main__":
