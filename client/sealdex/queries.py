@@ -31,7 +31,7 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
     Keeping,
-    Patience,
+    SearchBudget,
     Policy,
     Request,
     Resolution,
@@ -287,7 +287,7 @@ class Asking:
                 policy,
                 keeping=keeping,
                 platforms=others,
-                patience=Patience(
+                budget=SearchBudget(
                     time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
                 ),
             )

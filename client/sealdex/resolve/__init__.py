@@ -13,7 +13,7 @@ from sealdex.resolve.explain import (
     nearest,
 )
 from sealdex.resolve.requests import PINNED, Request, Want, parse_request
-from sealdex.resolve.resolver import Choice, Documents, Keeping, Patience, Resolution, resolve
+from sealdex.resolve.resolver import Choice, Documents, Keeping, SearchBudget, Resolution, resolve
 
 __all__ = [
     "PINNED",
@@ -23,7 +23,7 @@ __all__ = [
     "Keeping",
     "NothingFitsError",
     "PassedOver",
-    "Patience",
+    "SearchBudget",
     "Policy",
     "Reason",
     "Request",

@@ -27,7 +27,7 @@ from sealdex.resolve.explain import (
 from sealdex.resolve.requests import Request, Want
 from sealdex.resolve.universe import Documents, Keeping, Universe
 
-__all__ = ["Choice", "Documents", "Keeping", "Patience", "Resolution", "in_order", "resolve"]
+__all__ = ["Choice", "Documents", "Keeping", "SearchBudget", "Resolution", "in_order", "resolve"]
 
 
 class Choice(Struct, frozen=True):
@@ -67,7 +67,7 @@ class Resolution(Struct, frozen=True):
         return tuple(choice for choice in self.choices if choice.requested)
 
 
-class Patience:
+class SearchBudget:
     """How long a search may take, and whom to tell that it is still going on; the wait for documents doesn't count.
 
     Args:
@@ -121,7 +121,7 @@ def resolve(
     *,
     keeping: Keeping | None = None,
     platforms: Sequence[Environment] = (),
-    patience: Patience | None = None,
+    budget: SearchBudget | None = None,
 ) -> Resolution:
     """Choose releases for the requests and everything they depend on.
 
@@ -132,36 +132,36 @@ def resolve(
         policy: channel, pre-releases, yanked, rollout.
         keeping: pins, and what a lock says.
         platforms: further environments that each release must fit as well.
-        patience: how long that may take; without one, as long as it takes.
+        budget: how long that may take; without one, as long as it takes.
 
     Raises:
         UnknownPluginError: a requested plugin doesn't exist.
         NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
-        StillSearchingError: patience is at its end; says what stood in the way last.
+        StillSearchingError: budget is at its end; says what stood in the way last.
     """
     wants = [
         Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases, installed=r.is_floor) for r in requests
     ]
-    if patience is not None:
-        documents = patience.waited_for(documents)
+    if budget is not None:
+        documents = budget.waited_for(documents)
     environments = (environment, *platforms)
     universe = Universe(wants, documents, environments, policy or Policy(), keeping or Keeping())
     universe.prefetch()
     for want in wants:
         if universe.document(want.plugin) is None:
             raise UnknownPluginError(want.plugin)
-    solver: Solver[PluginId] = Solver(_World(universe, patience))
+    solver: Solver[PluginId] = Solver(_World(universe, budget))
     try:
         states = solver.solve(universe.demands())
     except UnsolvableError as error:
         raise NothingFitsError(explanations(universe, error.proof.facts(), solver.clashes)) from error
-    except _OutOfPatienceError as error:
+    except _BudgetSpentError as error:
         found = explanations(universe, error.so_far.facts(), solver.clashes) if error.so_far is not None else []
         raise StillSearchingError(requests, found, error.seconds, solver.decisions) from error
     return _resolution(universe, {plugin: universe.release(plugin, state) for plugin, state in states.items()})
 
 
-class _OutOfPatienceError(Exception):
+class _BudgetSpentError(Exception):
     def __init__(self, seconds: float, so_far: Incompatibility[PluginId] | None) -> None:
         super().__init__()
         self.seconds = seconds
@@ -171,9 +171,9 @@ class _OutOfPatienceError(Exception):
 class _World:
     """Answers the solver's questions."""
 
-    def __init__(self, universe: Universe, patience: Patience | None) -> None:
+    def __init__(self, universe: Universe, budget: SearchBudget | None) -> None:
         self._universe = universe
-        self._patience = patience
+        self._budget = budget
         self._order = {want.plugin: number for number, want in reversed(list(enumerate(universe.wants)))}
 
     def states(self, package: PluginId) -> int:
@@ -195,8 +195,8 @@ class _World:
         return self._universe.consequences(package, state)
 
     def checkpoint(self, solver: Solver[PluginId]) -> None:
-        if self._patience is not None and self._patience.is_over(solver.decisions):
-            raise _OutOfPatienceError(self._patience.limit_s, solver.learned)
+        if self._budget is not None and self._budget.is_over(solver.decisions):
+            raise _BudgetSpentError(self._budget.limit_s, solver.learned)
 
 
 def _resolution(universe: Universe, chosen: Mapping[PluginId, ReleaseEntry]) -> Resolution:

@@ -14,7 +14,7 @@ from sealdex.errors import ConfigError
 from sealdex.transport._encoding import decoder_of
 from sealdex.transport._files import get_file
 from sealdex.transport._pace import Line, Pace, TooSlowError
-from sealdex.transport.retry import Attempts, Chance, Patience, Throttle
+from sealdex.transport.retry import Attempts, Chance, RetryPolicy, Throttle
 from sealdex.transport.types import (
     CHUNK_BYTES,
     Answer,
@@ -97,7 +97,7 @@ class Transport:
     """Fetches URLs; thread-safe, and cheap to make.
 
     Args:
-        settings: patience, rate, certificate authorities.
+        settings: timeouts and retries, rate, certificate authorities.
         credentials: headers for a URL; they never follow a redirect to another origin.
         chance: clock, sleep and random number, for tests.
         on_retry: told of each failed attempt that another follows; called from any thread.
@@ -222,16 +222,16 @@ class Transport:
     def attempts(self, url: str) -> Attempts:
         """Return the retry decisions for one transfer of ``url``."""
         said = self.settings
-        patience = Patience(said.no_progress_window, said.retries, said.first_contact_window)
-        return Attempts(url, patience, self._chance, self._on_retry, pace=self._pace())
+        policy = RetryPolicy(said.no_progress_window, said.retries, said.first_contact_window)
+        return Attempts(url, policy, self._chance, self._on_retry, pace=self._pace())
 
     def _attempts(self, url: str, *, retry: bool, cancelled: threading.Event | None) -> Attempts:
         """Return the decisions for what is read whole, and so from its start each time."""
         said = self.settings
-        patience = Patience(said.no_progress_window, said.retries, said.first_contact_window)
+        policy = RetryPolicy(said.no_progress_window, said.retries, said.first_contact_window)
         if not retry:
-            patience = Patience(0.0, retries=0)
-        return Attempts(url, patience, self._chance, self._on_retry, pace=self._pace(cancelled), resumes=False)
+            policy = RetryPolicy(0.0, retries=0)
+        return Attempts(url, policy, self._chance, self._on_retry, pace=self._pace(cancelled), resumes=False)
 
     def _pace(self, cancelled: threading.Event | None = None) -> Pace:
         said = self.settings

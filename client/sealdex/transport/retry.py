@@ -41,7 +41,7 @@ class Chance:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """When to give up: see ``TransportSettings`` for the fields."""
 
     window_s: float
@@ -56,7 +56,7 @@ class Attempts:
 
     Args:
         url: what is fetched, for messages.
-        patience: how long and how often.
+        policy: how long and how often.
         chance: clock, sleep and random number.
         on_retry: told of each failed attempt that another follows.
         pace: of the request; given up by it, an attempt has failed.
@@ -66,7 +66,7 @@ class Attempts:
     def __init__(
         self,
         url: str,
-        patience: Patience,
+        policy: RetryPolicy,
         chance: Chance,
         on_retry: Callable[[RetryNotice], None] | None = None,
         *,
@@ -74,11 +74,11 @@ class Attempts:
         resumes: bool = True,
     ) -> None:
         self._url = url
-        self._patience = patience
+        self._policy = policy
         self._chance = chance
         self._on_retry = on_retry
         self.resumes = resumes
-        self.pace = pace or Pace(patience.window_s, 0, chance.clock, Line())
+        self.pace = pace or Pace(policy.window_s, 0, chance.clock, Line())
         self._started_at = self._progress_at = chance.clock()
         self._best = 0
         self._failures = 0
@@ -104,10 +104,10 @@ class Attempts:
                 last of the retries; an ``HttpStatusError`` if the last attempt was answered with a status.
         """
         self._failures += 1
-        left_s = self._progress_at + self._patience.window_s - self._chance.clock()
+        left_s = self._progress_at + self._policy.window_s - self._chance.clock()
         if is_unknown:
-            left_s = min(left_s, self._started_at + self._patience.first_contact_s - self._chance.clock())
-        retries = self._patience.retries
+            left_s = min(left_s, self._started_at + self._policy.first_contact_s - self._chance.clock())
+        retries = self._policy.retries
         if retries is not None and self._failures_since_progress >= retries:
             raise self._give_up(error, "", is_unknown=is_unknown) from error
         ceiling_s = min(LONGEST_DELAY_S, FIRST_DELAY_S * 2 ** min(self._failures_since_progress, 16))

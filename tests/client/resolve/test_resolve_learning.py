@@ -23,7 +23,7 @@ from sealdex.model.versions import parse_version
 from sealdex.resolve import (
     Keeping,
     NothingFitsError,
-    Patience,
+    SearchBudget,
     Policy,
     Request,
     Resolution,
@@ -91,8 +91,8 @@ class Steps:
         return float(self.count)
 
     @property
-    def patience(self) -> Patience:
-        return Patience(self, 2_000)
+    def budget(self) -> SearchBudget:
+        return SearchBudget(self, 2_000)
 
 
 ALL_TEN = tuple(f"acme/p{number}" for number in range(10))
@@ -113,14 +113,14 @@ def test_plugins_that_cannot_agree_are_found_out_in_few_steps(
     leaf_range: Callable[[int, int], str], requests: tuple[str, ...]
 ) -> None:
     with pytest.raises(NothingFitsError) as caught:
-        solved(tangle(leaf_range), *requests, patience=Steps().patience)
+        solved(tangle(leaf_range), *requests, budget=Steps().budget)
     assert "acme/leaf" in {str(explanation.plugin) for explanation in caught.value.explanations}
     assert len(caught.value.message.splitlines()) < 120
 
 
 def test_the_explanation_of_a_tangle_names_the_two_that_exclude_each_other() -> None:
     with pytest.raises(NothingFitsError) as caught:
-        solved(tangle(lambda number, _version: f"={number % 2}.0.0"), "acme/p0", patience=Steps().patience)
+        solved(tangle(lambda number, _version: f"={number % 2}.0.0"), "acme/p0", budget=Steps().budget)
     assert caught.value.message.splitlines() == [
         "no release of acme/leaf fits everything that is asked of it",
         "  acme/p1 24.0.0, 23.0.0 ... 0.0.0 (25 releases) need acme/leaf =1.0.0 (acme/p0 -> acme/p1)",
@@ -133,7 +133,7 @@ def test_the_explanation_of_a_tangle_names_the_two_that_exclude_each_other() -> 
 
 def test_a_tangle_with_one_way_out_is_solved() -> None:
     graph = tangle(lambda number, version: "=3.0.0" if version == 12 - number else f"={number % 2}.0.0")
-    found = chosen(graph, "acme/p0", patience=Steps().patience)
+    found = chosen(graph, "acme/p0", budget=Steps().budget)
     assert found == {"acme/leaf": "3.0.0", **{f"acme/p{number}": f"{12 - number}.0.0" for number in range(10)}}
 
 
@@ -172,7 +172,7 @@ def test_a_chain_never_says_of_a_release_what_another_one_asks() -> None:
     assert "acme/mid 2.0.0 needs acme/base =7.0.0 (acme/app 2.0.0 -> acme/mid 2.0.0)" in caught.value.message
 
 
-# --- patience --------------------------------------------------------------------------------------------------------
+# --- budget ----------------------------------------------------------------------------------------------------------
 
 
 def pigeons(count: int) -> Graph:
@@ -192,7 +192,7 @@ def test_a_search_without_end_is_broken_off_with_what_it_knows() -> None:
     requests = [f"acme/pigeon-{n}" for n in range(12)]
     steps = Steps()
     with pytest.raises(StillSearchingError) as caught:
-        solved(pigeons(12), *requests, patience=steps.patience)
+        solved(pigeons(12), *requests, budget=steps.budget)
     error = caught.value
     assert "were found within 2000 seconds" in error.message
     assert "what stood in the way last:" in error.message
@@ -212,9 +212,9 @@ def test_that_it_is_still_searching_is_told_after_a_second_and_each_second_after
         time.pass_by(0.125)
         return time.now
 
-    patience = Patience(clock, 3.5, on_notice=lambda seconds, _decisions: told.append(seconds))
+    budget = SearchBudget(clock, 3.5, on_notice=lambda seconds, _decisions: told.append(seconds))
     with pytest.raises(StillSearchingError):
-        solved(pigeons(12), *(f"acme/pigeon-{n}" for n in range(12)), patience=patience)
+        solved(pigeons(12), *(f"acme/pigeon-{n}" for n in range(12)), budget=budget)
     assert [round(seconds) for seconds in told] == [1, 2, 3]
 
 
@@ -228,8 +228,8 @@ def test_the_wait_for_documents_does_not_count() -> None:
         return documents(plugins)
 
     told: list[float] = []
-    patience = Patience(lambda: time.now, 60, on_notice=lambda seconds, _decisions: told.append(seconds))
-    found = resolve([parse_request("acme/app")], slow, HOST, patience=patience)
+    budget = SearchBudget(lambda: time.now, 60, on_notice=lambda seconds, _decisions: told.append(seconds))
+    found = resolve([parse_request("acme/app")], slow, HOST, budget=budget)
     assert [str(choice) for choice in found] == ["acme/base 1.0.0", "acme/app 1.0.0"]
     assert told == []
 
@@ -350,9 +350,9 @@ def test_a_solution_is_found_whenever_there_is_one_and_requested_plugins_get_the
 @settings(max_examples=examples(100))
 @given(cases(), st.integers(1, 40))
 def test_a_search_that_is_broken_off_anywhere_ends_in_an_error_of_ours(case: Case, limit: int) -> None:
-    patience = Patience(Steps(), limit)
+    budget = SearchBudget(Steps(), limit)
     try:
-        resolve(case.requests, documents_of(case.graph), HOST, case.policy, keeping=case.keeping, patience=patience)
+        resolve(case.requests, documents_of(case.graph), HOST, case.policy, keeping=case.keeping, budget=budget)
     except (NothingFitsError, StillSearchingError, UnknownPluginError) as error:
         assert error.message  # noqa: PT017  # that nothing else comes is what the test holds
 

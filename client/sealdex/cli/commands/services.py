@@ -91,7 +91,7 @@ def run(
     are well.
     """
     from sealdex.runtime.services.dependencies import needed_services, see_to, unmet  # noqa: PLC0415  # see below
-    from sealdex.runtime.services.supervisor import Patience  # noqa: PLC0415  # the other commands needn't wait for it
+    from sealdex.runtime.services.supervisor import RestartPolicy  # noqa: PLC0415  # the other commands needn't wait for it
 
     out = context.out
     services = _services(context)
@@ -115,7 +115,7 @@ def run(
     plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
     if not with_env and (plan.folder / "requirements.txt").is_file():
         out.note("it has a requirements.txt; --with-env makes a virtual environment from it")
-    patience = Patience(
+    policy = RestartPolicy(
         health=health_timeout,
         grace=grace,
         max_restarts=max_restarts,
@@ -134,15 +134,15 @@ def run(
                 f"{state.plugin}, which {asked} depends on, goes on in the background: sealdex stop {state.plugin}"
             )
 
-        see_to(services, store, needed, patience, say)
+        see_to(services, store, needed, policy, say)
     if detach:
-        state = services.start(plan, patience, follows=follows)
+        state = services.start(plan, policy, follows=follows)
         _say(context, state)
         out.note(f"sealdex logs -f {asked} · sealdex stop {asked}")
         out.result(state.as_dict())
         return
     supervisor = services.supervisor(
-        plan, patience, follows=follows, on_line=show, on_state=lambda state: _say(context, state)
+        plan, policy, follows=follows, on_line=show, on_state=lambda state: _say(context, state)
     )
     with ExitStack() as stack:
         # a terminal that is closed says SIGHUP, which Windows doesn't have: the service ends with it too

@@ -16,7 +16,7 @@ from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.runtime.services._plan import ServiceWish
 from sealdex.runtime.services.api import Services
-from sealdex.runtime.services.supervisor import Patience
+from sealdex.runtime.services.supervisor import RestartPolicy
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def _supervise(order: dict[str, Any]) -> None:
         PluginId(*order["plugin"]), order["version"], port=order["port"], env=wish.env, with_env=wish.with_env
     )
     supervisor = services.supervisor(
-        replace(plan, wish=wish), Patience(**order["patience"]), follows=order["follows"]
+        replace(plan, wish=wish), RestartPolicy(**order["patience"]), follows=order["follows"]
     )  # fmt: skip
     for name in ("SIGTERM", "SIGINT", "SIGHUP"):
         if hasattr(signal, name):  # Windows has no SIGHUP

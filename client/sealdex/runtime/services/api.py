@@ -30,7 +30,7 @@ from sealdex.runtime.services.state import (
     ServiceState,
     remember,
 )
-from sealdex.runtime.services.supervisor import Patience, Supervisor, already_running
+from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor, already_running
 from sealdex.store.activation import require_installed
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current
@@ -105,7 +105,7 @@ class Services:
     def supervisor(
         self,
         plan: ServicePlan,
-        patience: Patience | None = None,
+        policy: RestartPolicy | None = None,
         *,
         follows: bool = False,
         on_line: Callable[[str], None] | None = None,
@@ -116,7 +116,7 @@ class Services:
             ServiceFolder(self._store, plan.plugin),
             plan,
             Surroundings(self._store, self._plan_other),
-            patience,
+            policy,
             follows=follows,
             on_line=on_line,
             on_state=on_state,
@@ -126,12 +126,12 @@ class Services:
         wish = plan.wish
         return self.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
 
-    def start(self, plan: ServicePlan, patience: Patience | None = None, *, follows: bool = False) -> ServiceState:
+    def start(self, plan: ServicePlan, policy: RestartPolicy | None = None, *, follows: bool = False) -> ServiceState:
         """Start a service under a supervisor in the background, and wait until it is well.
 
         Args:
             plan: how.
-            patience: how long to wait.
+            policy: how long to wait.
             follows: whether it goes over to another version when that becomes the one in use.
 
         Raises:
@@ -140,7 +140,7 @@ class Services:
         folder = ServiceFolder(self._store, plan.plugin)
         if folder.is_supervised():
             raise already_running(plan)
-        patience = patience or Patience()
+        policy = policy or RestartPolicy()
         folder.make()
         order = {
             "store": self._store.root,
@@ -149,7 +149,7 @@ class Services:
             "port": plan.port,
             "wish": asdict(plan.wish),
             "follows": follows,
-            "patience": asdict(patience),
+            "patience": asdict(policy),
         }
         # so that it keeps no folder busy, and so that `-m`, which looks there first, imports nothing from the caller's
         away = Path(self._store.root).anchor
@@ -166,12 +166,12 @@ class Services:
             raise AssertionError("unreachable: it is a pipe")
         with process.stdin as stdin:
             stdin.write(json.dumps(order).encode())
-        return self._started(folder, process, plan, patience)
+        return self._started(folder, process, plan, policy)
 
     def _started(
-        self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, patience: Patience
+        self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, policy: RestartPolicy
     ) -> ServiceState:
-        deadline = time.monotonic() + patience.health + patience.grace + _MARGIN_S
+        deadline = time.monotonic() + policy.health + policy.grace + _MARGIN_S
         while time.monotonic() < deadline:
             has_ended = process.poll() is not None
             state = folder.read()

@@ -14,7 +14,7 @@ from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.services.state import FAILED, OVER, RUNNING, ServiceFolder, ServiceState
-from sealdex.runtime.services.supervisor import Patience
+from sealdex.runtime.services.supervisor import RestartPolicy
 from sealdex.store.dependants import Broken, needs_of
 from sealdex.store.installations import Installation, current, find_installation
 from sealdex.store.layout import Store
@@ -70,7 +70,7 @@ def see_to(
     services: Services,
     store: Store,
     plugins: Iterable[PluginId],
-    patience: Patience,
+    policy: RestartPolicy,
     on_state: Callable[[ServiceState], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[ServiceState]:
@@ -83,7 +83,7 @@ def see_to(
         services: of the store.
         store: which.
         plugins: in the order in which they are to be well.
-        patience: how long to wait for each, and how it is looked after.
+        policy: how long to wait for each, and how it is looked after.
         on_state: told of each service that was started.
         clock: seconds that only ever grow.
 
@@ -98,7 +98,7 @@ def see_to(
         folder = ServiceFolder(store, plugin)
         if not folder.is_supervised():
             try:
-                state = services.start(services.plan(plugin), patience, follows=True)
+                state = services.start(services.plan(plugin), policy, follows=True)
             except SealdexError as error:
                 if not folder.is_supervised():  # else somebody else was first
                     raise PluginError(
@@ -112,7 +112,7 @@ def see_to(
                 if on_state is not None:
                     on_state(state)
                 continue
-        _wait_until_well(folder, plugin, patience, clock)
+        _wait_until_well(folder, plugin, policy, clock)
     return started
 
 
@@ -128,8 +128,8 @@ def in_stopping_order(store: Store, plugins: Collection[PluginId]) -> list[Plugi
     return sorted(plugins, key=lambda plugin: (-len(above[plugin]), plugin))
 
 
-def _wait_until_well(folder: ServiceFolder, plugin: PluginId, patience: Patience, clock: Callable[[], float]) -> None:
-    deadline = clock() + patience.health
+def _wait_until_well(folder: ServiceFolder, plugin: PluginId, policy: RestartPolicy, clock: Callable[[], float]) -> None:
+    deadline = clock() + policy.health
     while True:
         state = folder.read()
         if state is not None and state.state == RUNNING and state.health != _UNHEALTHY:

@@ -42,7 +42,7 @@ _ALIVE_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Patience(BackOff):
+class RestartPolicy(BackOff):
     """How long a supervisor waits, in seconds, and how often it tries.
 
     Attributes:
@@ -71,7 +71,7 @@ class Supervisor:
         folder: where its state and log are kept.
         plan: how it is started.
         surroundings: the store.
-        patience: how long to wait.
+        policy: how long to wait.
         follows: whether to go over to another version when that becomes the one in use.
         on_line: told of each line that it prints.
         on_state: told of each change.
@@ -82,7 +82,7 @@ class Supervisor:
         folder: ServiceFolder,
         plan: ServicePlan,
         surroundings: Surroundings,
-        patience: Patience | None = None,
+        policy: RestartPolicy | None = None,
         *,
         follows: bool = False,
         on_line: Callable[[str], None] | None = None,
@@ -91,12 +91,12 @@ class Supervisor:
         self._folder = folder
         self._plan = plan
         self._surroundings = surroundings
-        self._patience = patience or Patience()
+        self._policy = policy or RestartPolicy()
         self._follows = follows
         self._events: Events = Events()
         self._stops = 0
         self._running: list[ServiceProcess] = []
-        self._row = FailureRow(self._patience)
+        self._row = FailureRow(self._policy)
         self._passed_over: str | None = None
         self._why_passed_over: str | None = None
         self._on_line = on_line
@@ -118,7 +118,7 @@ class Supervisor:
         if lock is None:
             raise already_running(self._plan)
         first = first_state(
-            self._plan, os.getpid(), follows=self._follows, grace=self._patience.grace, log=str(self._folder.log_path)
+            self._plan, os.getpid(), follows=self._follows, grace=self._policy.grace, log=str(self._folder.log_path)
         )
         self._report = Report(self._folder, first, self._on_line, self._on_state)
         try:
@@ -160,14 +160,14 @@ class Supervisor:
                 return _ended(process.code)
             if self._wanted() is not None:
                 return None
-            event = self._next(self._patience.look_interval)
+            event = self._next(self._policy.look_interval)
             if event is None or event.process is not process or event.code is not None:
                 continue
             unwell = 0 if event.problem is None else unwell + 1
             health = HEALTHY if event.problem is None else UNHEALTHY
             if health != self._report.state.health:
                 self._report.change(RUNNING, health=health, error=event.problem or self._why_passed_over)
-            if event.problem is not None and unwell >= self._patience.health_retries:
+            if event.problem is not None and unwell >= self._policy.health_retries:
                 return f"was unhealthy {unwell} times in a row: {event.problem}"
 
     def _start_again(self, failed: ServiceProcess | None, failure: str) -> ServiceProcess:
@@ -290,12 +290,12 @@ class Supervisor:
         health = None if plan.health is None else HEALTHY
         self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
         if plan.health is not None:
-            process.ask_every(max(plan.health.interval, self._patience.health_interval))
+            process.ask_every(max(plan.health.interval, self._policy.health_interval))
         return process
 
     def _await_health(self, process: ServiceProcess) -> None:
-        patience = self._patience.health if process.plan.health is not None else _ALIVE_S
-        deadline = time.monotonic() + patience
+        wait_s = self._policy.health if process.plan.health is not None else _ALIVE_S
+        deadline = time.monotonic() + wait_s
         problem: str | None = "it did not answer yet"
         while not process.has_ended:
             event = self._next(max(0.0, deadline - time.monotonic()))
@@ -307,7 +307,7 @@ class Supervisor:
                 if process.plan.health is None:
                     return
                 raise PluginError(
-                    f"{process.name} was not well within {patience:g} s: {problem}{process.tail}",
+                    f"{process.name} was not well within {wait_s:g} s: {problem}{process.tail}",
                     subject=process.name,
                     untouched="it was ended again",
                     hint=f"sealdex logs {process.plan.plugin}; allow more with --health-timeout",
@@ -336,11 +336,11 @@ class Supervisor:
     def _pause(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0 and self._wanted() is None:
-            self._next(min(left, self._patience.look_interval))
+            self._next(min(left, self._policy.look_interval))
 
     def _end(self, process: ServiceProcess) -> None:
         grace = self._folder.take_grace() if self._stops else None
-        process.stop(self._patience.grace if grace is None else grace, lambda: self._stops > 1)
+        process.stop(self._policy.grace if grace is None else grace, lambda: self._stops > 1)
         if process in self._running:
             self._running.remove(process)
 
@@ -355,7 +355,7 @@ class Supervisor:
             # said at once: who asks from now on is to find this supervisor, and what it has to end
             self._report.left_behind(before.pid, before.identity)
             self._report.say(f"ending process {before.pid}, left behind by a supervisor that was killed")
-            end_group(before.pid, before.identity, before.variable, self._patience.grace)
+            end_group(before.pid, before.identity, before.variable, self._policy.grace)
         self._report.left_behind(None, None)
 
     def _printed(self, process: ServiceProcess, line: str) -> None:

@@ -11,11 +11,11 @@ from support.plugin_store import PluginStore
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
-from sealdex.runtime.services.supervisor import Patience
+from sealdex.runtime.services.supervisor import RestartPolicy
 from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
-QUICK = Patience(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
+QUICK = RestartPolicy(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
 
 
 def wheel(folder: Path) -> None:

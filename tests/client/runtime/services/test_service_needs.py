@@ -15,7 +15,7 @@ from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
 from sealdex.runtime.services.dependencies import in_stopping_order, needed_services, see_to, unmet
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
-from sealdex.runtime.services.supervisor import Patience
+from sealdex.runtime.services.supervisor import RestartPolicy
 
 WORKER = "import time\nprint('working', flush=True)\nwhile True: time.sleep(0.05)"
 APP, BASE, STORE = (PluginId("speech", name) for name in ("app", "base", "store"))
@@ -115,9 +115,9 @@ def test_one_that_is_not_well_in_time_is_said(plugins: PluginStore) -> None:
     folder.write(ServiceState("speech/base", "1.0.0", "running", 1, health="unhealthy", error="503"))
     ticks = iter(range(1000))
     with pytest.raises(PluginError, match="speech/base, which it depends on, is unhealthy: 503"):
-        see_to(Services(plugins.store), plugins.store, [BASE], Patience(health=3), clock=lambda: next(ticks))
+        see_to(Services(plugins.store), plugins.store, [BASE], RestartPolicy(health=3), clock=lambda: next(ticks))
     folder.write(ServiceState("speech/base", "1.0.0", "running", 1, health="healthy"))
-    assert see_to(Services(plugins.store), plugins.store, [BASE], Patience(health=3)) == []
+    assert see_to(Services(plugins.store), plugins.store, [BASE], RestartPolicy(health=3)) == []
     lock.release()
 
 

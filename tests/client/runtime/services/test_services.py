@@ -25,13 +25,13 @@ from sealdex.runtime import PluginError, Services
 from sealdex.runtime.process._group import end_group, process_identity
 from sealdex.runtime.services._plan import free_port, plan_service
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
-from sealdex.runtime.services.supervisor import Patience, Supervisor
+from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor
 from sealdex.store.database import State
 from sealdex.store.manifests import installed_manifest
 
 EXAMPLE = REPOSITORY / "examples" / "plugins" / "speech" / "echo-service" / "src"
 ECHO = PluginId("speech", "echo")
-QUICK = Patience(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
+QUICK = RestartPolicy(health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3)
 
 SERVER = """
 import http.server, os, signal, sys
@@ -54,14 +54,14 @@ def echo(plugins: PluginStore, source: str = SERVER, **service: Any) -> None:
 class Run:
     """A supervisor in a thread; waits on what it says."""
 
-    def __init__(self, plugins: PluginStore, patience: Patience = QUICK, *, port: int | None = 0) -> None:
+    def __init__(self, plugins: PluginStore, policy: RestartPolicy = QUICK, *, port: int | None = 0) -> None:
         self.states: list[ServiceState] = []
         self.lines: list[str] = []
         self.error: PluginError | None = None
         self._changed = threading.Condition()
         services = Services(plugins.store)
         self.supervisor: Supervisor = services.supervisor(
-            services.plan(ECHO, port=port), patience, on_line=self._line, on_state=self._state
+            services.plan(ECHO, port=port), policy, on_line=self._line, on_state=self._state
         )
         self._thread = threading.Thread(target=self._run)
 
@@ -214,12 +214,12 @@ def test_it_is_given_up_after_so_many_failures(plugins: PluginStore) -> None:
 
 
 def test_back_off_doubles_up_to_its_limit_and_ends() -> None:
-    patience = Patience(first_delay=1, longest_delay=60, max_restarts=8)
-    assert [patience.delay(n) for n in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, None]
+    policy = RestartPolicy(first_delay=1, longest_delay=60, max_restarts=8)
+    assert [policy.delay(n) for n in range(1, 10)] == [1, 2, 4, 8, 16, 32, 60, 60, None]
 
 
 @pytest.mark.parametrize(
-    ("source", "patience", "why"),
+    ("source", "policy", "why"),
     [
         ("import sys; sys.exit('no model')", 60, r"(?s)exit code 1 before it was well.*no model"),
         ("import time; print('thinking', flush=True); time.sleep(1000)", 1, "was not well within 1 s"),
@@ -227,10 +227,10 @@ def test_back_off_doubles_up_to_its_limit_and_ends() -> None:
     ],
 )
 def test_a_first_start_that_fails_is_final_and_leaves_nothing_running(
-    plugins: PluginStore, source: str, patience: float, why: str
+    plugins: PluginStore, source: str, policy: float, why: str
 ) -> None:
     echo(plugins, source)
-    with Run(plugins, Patience(health=patience, grace=5)) as running:
+    with Run(plugins, RestartPolicy(health=policy, grace=5)) as running:
         running.until("failed")
     assert re.search(why, str(running.error))
     pid = next(s.pid for s in running.states if s.pid)

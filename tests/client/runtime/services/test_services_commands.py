@@ -24,7 +24,7 @@ from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
 from sealdex.runtime.process._group import process_identity
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
-from sealdex.runtime.services.supervisor import Patience
+from sealdex.runtime.services.supervisor import RestartPolicy
 
 ECHO = PluginId("speech", "echo")
 WORKER = "import os, time\nprint('working', os.environ.get('TOKEN', ''), flush=True)\nwhile True: time.sleep(0.05)"
@@ -307,5 +307,5 @@ def test_a_state_that_cannot_be_written_ends_nothing(plugins: PluginStore, monke
     services = Services(plugins.store)
     printed: list[str] = []
     with suppress(PluginError):  # where it ends before it counts as running, which depends on the machine
-        services.supervisor(services.plan(ECHO), Patience(grace=5), on_line=printed.append).run()
+        services.supervisor(services.plan(ECHO), RestartPolicy(grace=5), on_line=printed.append).run()
     assert printed == ["done"]

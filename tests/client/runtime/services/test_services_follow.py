@@ -20,13 +20,13 @@ from sealdex.model.ids import PluginId
 from sealdex.runtime import PluginError, Services
 from sealdex.runtime.services._plan import free_port
 from sealdex.runtime.services.state import ServiceFolder, ServiceState
-from sealdex.runtime.services.supervisor import Patience, Supervisor
+from sealdex.runtime.services.supervisor import RestartPolicy, Supervisor
 from sealdex.store.database import State
 from sealdex.store.leases import holders
 from sealdex.store.transaction import remove_versions
 
 ECHO = PluginId("speech", "echo")
-QUICK = Patience(
+QUICK = RestartPolicy(
     health=30, grace=5, first_delay=0.01, longest_delay=0.02, max_restarts=3, health_interval=0.01, look_interval=0.01
 )
 
@@ -49,13 +49,13 @@ FAILING = "import sys; sys.exit('no model')"
 class Scene:
     """A supervisor in a thread that follows what is in use; waits on what it says."""
 
-    def __init__(self, plugins: PluginStore, folder: Path, patience: Patience = QUICK) -> None:
+    def __init__(self, plugins: PluginStore, folder: Path, policy: RestartPolicy = QUICK) -> None:
         self.plugins = plugins
         self.folder = folder
         self.services = Services(plugins.store)
         self.states: list[ServiceState] = []
         self.error: PluginError | None = None
-        self._patience = patience
+        self._policy = policy
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._supervisor: Supervisor | None = None
@@ -67,7 +67,7 @@ class Scene:
 
     def run(self, *, port: int | None = 0, follows: bool = True) -> Scene:
         plan = self.services.plan(ECHO, port=port, env={"STORY": str(self.folder)})
-        self._supervisor = self.services.supervisor(plan, self._patience, follows=follows, on_state=self._state)
+        self._supervisor = self.services.supervisor(plan, self._policy, follows=follows, on_state=self._state)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         return self
@@ -200,8 +200,8 @@ def test_one_that_does_not_follow_stays_and_its_version_is_held(scene: Scene) ->
 def test_a_version_that_comes_into_use_while_the_old_one_keeps_failing_is_taken(
     plugins: PluginStore, tmp_path: Path
 ) -> None:
-    patience = Patience(health=30, grace=5, first_delay=1000, longest_delay=1000, look_interval=0.01)
-    scene = Scene(plugins, tmp_path, patience)
+    policy = RestartPolicy(health=30, grace=5, first_delay=1000, longest_delay=1000, look_interval=0.01)
+    scene = Scene(plugins, tmp_path, policy)
     scene.install("1.0.0", SERVER + "\n")
     with scene.run():
         state = scene.running("1.0.0")
@@ -240,8 +240,8 @@ def test_one_that_is_unhealthy_several_times_in_a_row_is_started_again(scene: Sc
 
 
 def test_one_that_gets_well_in_time_is_left_alone(plugins: PluginStore, tmp_path: Path) -> None:
-    patience = Patience(health=30, grace=5, health_interval=0.01, health_retries=1_000_000)
-    scene = Scene(plugins, tmp_path, patience)
+    policy = RestartPolicy(health=30, grace=5, health_interval=0.01, health_retries=1_000_000)
+    scene = Scene(plugins, tmp_path, policy)
     scene.install("1.0.0")
     with scene.run():
         first = scene.running("1.0.0")
