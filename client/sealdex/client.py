@@ -13,47 +13,182 @@ may be shared by threads; processes are kept apart by locks in the store.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
 
-from sealdex.download.export import copy_verified
-from sealdex.download.fetcher import NotHereError
-from sealdex.download.locations import image_reference
-from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError
-from sealdex.install.batch import Vouch, install_chosen, install_request
-from sealdex.install.fallback import fall_back
-from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
-from sealdex.install.local_archive import opened, parse_identity, require_allowed
-from sealdex.install.transaction import Job, deploy, finish_killed, pins
+from sealdex.config.config import Config
+from sealdex.download.export import export_artifacts, held_files
+from sealdex.errors import NoRegistryError, UnavailableError
+from sealdex.events import Observer
+from sealdex.install.batch import Vouch
+from sealdex.install.check import installations_of, verify_installed
+from sealdex.install.installer import Installer
+from sealdex.install.uninstall import uninstall
+from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
-from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
-from sealdex.model.precedence import version_sort_key
-from sealdex.queries import Asking, plugin_of, tended
-from sealdex.resolve import (
-    Choice,
-    Keeping,
-    Policy,
-    Request,
-    Resolution,
-    nearest,
-    parse_request,
-)
-from sealdex.results import Checked, Fetched, Installed, Trust
-from sealdex.store.activation import require_installed
-from sealdex.store.dependants import dependants_of, in_use, needs
-from sealdex.store.installations import Installation, current, installations, installed_versions, look_over
-from sealdex.store.transaction import remove_versions
-from sealdex.store.verify import unreadable_finding, verify_standing
+from sealdex.model.index import IndexDocument
+from sealdex.model.release import PublishedManifest
+from sealdex.queries import RegistryQueries, plugin_of
+from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution, parse_request
+from sealdex.resolve.search import Query
+from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
+from sealdex.store.installations import Installation, current, installations
+
+if TYPE_CHECKING:
+    from sealdex.trust import TrustState
 
 
-class Client(Asking):
-    """A host's view of its registries and its store; what it is given and may be asked: `sealdex.queries.Asking`."""
+class Client:
+    """A host's view of its registries and its store.
+
+    Args:
+        config: a configuration, or the path of ``config.toml``; the user's own when left out.
+        store: another store than the configuration's; ignored when `config` is a `Config`.
+        observer: told of waits, retries and progress.
+        offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
+            cache and the folder of preinstalled archives.
+
+    Attributes:
+        queries: the questions to the registries alone, for what needs nothing of the store.
+    """
+
+    def __init__(
+        self,
+        config: Config | Path | str | None = None,
+        *,
+        store: Path | str | None = None,
+        observer: Observer | None = None,
+        offline: bool = False,
+    ) -> None:
+        self.queries = RegistryQueries(config, store=store, observer=observer, offline=offline)
+        self._store = self.queries.store
+        self._installer = Installer(self.queries)
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.queries.close()
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the client was made with."""
+        return self.queries.config
+
+    @property
+    def observer(self) -> Observer:
+        """What is told of waits, retries and progress."""
+        return self.queries.observer
+
+    @property
+    def offline(self) -> bool:
+        """Whether no request is made."""
+        return self.queries.offline
+
+    @property
+    def environment(self) -> Environment:
+        """The facts and labels of this host, as selectors see them."""
+        return self.queries.environment
+
+    # --- questions to the registries ---------------------------------------------------------------------------------
+
+    def refresh(self, name: str) -> TrustState:
+        """Bring a registry's metadata up to date, and say what is trusted now.
+
+        Raises:
+            NotFoundError: no such registry is configured.
+            VerificationError, UnavailableError: as `sealdex.trust.TrustedRegistry.refresh`.
+        """
+        return self.queries.refresh(name)
+
+    def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
+        """Search the catalogues of all registries, or of one, best match first; see `RegistryQueries.search`.
+
+        Raises:
+            NotFoundError: no such registry, none at all, or it publishes no catalogue.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self.queries.search(query, registry=registry)
+
+    def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
+        """Return what is signed of several plugins, each asked for in its own registry; None for what doesn't exist.
+
+        Raises:
+            NotFoundError: no registry is configured for a namespace.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self.queries.documents(plugins)
+
+    def answers(
+        self, plugins: Collection[PluginId]
+    ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
+        """As `documents`, with the error in place of the document where a plugin's registry couldn't be asked.
+
+        Raises:
+            VerificationError: as `refresh`.
+        """
+        return self.queries.answers(plugins)
+
+    def known(self, plugin: PluginId) -> PluginInfo | None:
+        """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
+        return self.queries.known(plugin)
+
+    def trust(self, plugin: PluginId) -> Trust:
+        """Return on whose word a plugin's document is believed; raises as `documents`."""
+        return self.queries.trust(plugin)
+
+    def info(self, plugin: PluginId | str) -> PluginInfo:
+        """Return all that is signed of a plugin.
+
+        Raises:
+            NotFoundError: its registry doesn't have it; the nearest names are given.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self.queries.info(plugin)
+
+    def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
+        """Return the full manifest of a release, as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin or release.
+            VerificationError, UnavailableError: as `refresh`; or the manifest isn't the pinned one.
+        """
+        return self.queries.manifest(plugin, version)
+
+    def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
+        """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
+
+        Raises:
+            NotFoundError: no such plugin, release or attachment; those that there are are named.
+            VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
+        """
+        return self.queries.attachment(plugin, version, name)
+
+    def resolve(
+        self,
+        *requests: Request | str,
+        policy: Policy | None = None,
+        keeping: Keeping | None = None,
+        platforms: Sequence[Environment] = (),
+    ) -> Resolution:
+        """Choose releases for what is asked and everything that depends on; see `RegistryQueries.resolve`.
+
+        Raises:
+            NotFoundError: no such plugin; NoMatchError: nothing fits, or nothing was found in time.
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        return self.queries.resolve(*requests, policy=policy, keeping=keeping, platforms=platforms)
+
+    # --- installing --------------------------------------------------------------------------------------------------
 
     def install(
         self,
@@ -91,40 +226,16 @@ class Client(Asking):
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
             InstallError: no room, no permission, another artifact under the same version.
         """
-        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
-        finish_killed(self._store)
-        held = pins(self._store)
-        if pin is not None:
-            held = {plugin: version for plugin, version in held.items() if plugin not in {r.plugin for r in asked}}
-        command = f"install {' '.join(map(str, asked))}"
-        resolution: Resolution | None = None
-        try:
-            resolution = self.resolve_beside(
-                asked, Keeping(pinned=held), policy, cascade=cascade, free=force or not make_current
-            )
-            if on_resolved is not None:
-                on_resolved(resolution)
-            return self.install_choices(
-                resolution.choices,
-                self._registries.trust,
-                command=command,
-                make_current=make_current,
-                pin=pin,
-                force=force,
-            )
-        except (UnavailableError, NoRegistryError) as error:
-            if not fallback:
-                raise
-            serving = self._without_registry(asked, error, command, make_current=make_current)
-            if resolution is None:
-                return serving
-            present = {(each.choice.plugin, each.choice.release.version) for each in serving}
-            undelivered = tuple(
-                f"{choice.plugin} {choice.release.version}"
-                for choice in resolution.choices
-                if choice.requested and (choice.plugin, choice.release.version) not in present
-            )
-            return [replace(each, undelivered=undelivered) for each in serving]
+        return self._installer.install(
+            [parse_request(request) if isinstance(request, str) else request for request in requests],
+            policy,
+            make_current=make_current,
+            pin=pin,
+            fallback=fallback,
+            on_resolved=on_resolved,
+            cascade=cascade,
+            force=force,
+        )
 
     def resolve_beside(
         self,
@@ -144,42 +255,8 @@ class Client(Asking):
             cascade: as `install`.
             free: don't look at what is installed.
         """
-        if free:
-            return self.resolve(*requests, policy=policy, keeping=keeping)
-        from sealdex.install.installed_constraints import resolve_beside  # noqa: PLC0415  # only who changes something needs it
+        return self._installer.resolve_beside(requests, keeping, policy, cascade=cascade, free=free)
 
-        versions = {plugin: installation.version for plugin, installation in in_use(self._store).items()}
-        return resolve_beside(
-            lambda asked, kept: self.resolve(*asked, policy=policy, keeping=kept),
-            requests,
-            keeping,
-            [need for need in needs(self._store) if need.is_met_by(versions.get(need.on))],
-            cascade=cascade,
-        )
-
-    def _without_registry(
-        self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool
-    ) -> list[Installed]:
-        """Be content with what is installed, else with what the host came with; else raise what was caught."""
-        try:
-            return fall_back(self._store, asked, error, command=command, make_current=make_current)
-        except (UnavailableError, NoRegistryError):
-            from sealdex.install.preinstalled import preinstalled  # noqa: PLC0415  # only for who has nothing better
-
-            found = preinstalled(self._builtin, asked, self.environment)
-            if found is None:
-                raise
-        choices, trusts = found
-        try:
-            done = self.install_choices(
-                choices, trusts.__getitem__, command=f"{command} (builtin)", make_current=make_current
-            )
-        except NotHereError as missing:
-            error.untouched = f"nothing was installed, and {missing.what}"
-            raise error from missing
-        return [replace(each, unreachable=error.message) for each in done]
-
-    @tended
     def install_archive(
         self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False, pin: bool | None = None
     ) -> Installed:
@@ -197,38 +274,11 @@ class Client(Asking):
             UsageError: it isn't known what the archive is.
             NotFoundError, InstallError: no such file; as `install`.
         """
-        file = Path(path)
-        require_allowed(self.config, file, allowed=allow_unsigned)
-        finish_killed(self._store)
-        with opened(self._store, file, parse_identity(identity) if identity is not None else None) as local:
-            manifest_sha256 = hashlib.sha256(local.manifest).hexdigest()
-            release = ReleaseEntry(
-                local.version,
-                FilePin(len(local.manifest), manifest_sha256),
-                artifacts=(local.artifact,),
-                dependencies=local.dependencies,
+        with self.queries.cache_held():
+            return self._installer.install_archive(
+                Path(path), identity=identity, allow_unsigned=allow_unsigned, pin=pin
             )
-            choice = Choice(
-                local.plugin,
-                release,
-                IndexDocument(1, *local.plugin, "", "", (release,)),
-                local.artifact,
-                requested=True,
-            )
-            if (policy := self.config.document.attestations) is not None and policy.required:
-                from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # as in install_choices
 
-                refuse_unsigned(self.config, choice.plugin)
-            trust = Trust(LOCAL_REGISTRY, None, None)
-            request = install_request(choice, trust)
-            if request is None:
-                raise AssertionError("unreachable: a local archive is no image")
-            job = Job(replace(request, manifest=local.manifest), local.path, pin)
-            done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
-        previous = done.before if done.before != local.version else None
-        return Installed(choice, trust, done.result.action, done.result.installation, previous)
-
-    @tended
     def install_choices(
         self,
         choices: Sequence[Choice],
@@ -254,18 +304,10 @@ class Client(Asking):
         Raises:
             BreaksDependantsError, VerificationError, UnavailableError, InstallError: as `install`; nothing was changed.
         """
-        if (policy := self.config.document.attestations) is not None and policy.required:
-            from sealdex.install.attestations import require_attestations  # noqa: PLC0415  # few hosts require them
+        return self._installer.install_choices(
+            choices, trust_of, command=command, make_current=make_current, pin=pin, vouch=vouch, force=force
+        )
 
-            require_attestations(self, choices)
-        trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
-        return install_chosen(
-            self._store, self._obtainer, self.observer, choices, trusts, command,
-            make_current=make_current, pin=pin, vouch=vouch,
-            on_broken=self.observer.breaking if force else None,
-        )  # fmt: skip
-
-    @tended
     def fetch(
         self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
     ) -> list[Fetched]:
@@ -281,23 +323,10 @@ class Client(Asking):
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was written.
             InstallError: a different file of that name is there, or no room.
         """
-        resolution = self.resolve(*requests, policy=policy)
-        chosen = [choice for choice in resolution if dependencies or choice.requested]
-        archives = self._obtainer.archives(chosen)
-        fetched: list[Fetched] = []
-        for choice in chosen:
-            trust = self._registries.trust(choice.plugin)
-            if choice.artifact is None:
-                continue
-            if choice.artifact.format == "oci":
-                image = image_reference(choice.plugin, choice.release.version, choice.artifact)
-                fetched.append(Fetched(choice, trust, image=image))
-                continue
-            path = archives[choice.artifact.sha256]
-            if to is None:
-                self._cache.spared.add(choice.artifact.sha256)
-            fetched.append(Fetched(choice, trust, path if to is None else copy_verified(path, to, choice.artifact)))
-        return fetched
+        with self.queries.cache_held():
+            resolution = self.resolve(*requests, policy=policy)
+            chosen = [choice for choice in resolution if dependencies or choice.requested]
+            return export_artifacts(self.queries.fetcher, self.queries.cache, chosen, self.trust, to)
 
     @contextmanager
     def files_of(self, choices: Sequence[Choice]) -> Iterator[list[tuple[Choice, Path | None, Path]]]:
@@ -308,13 +337,10 @@ class Client(Asking):
         Raises:
             VerificationError, UnavailableError, InstallError: as `fetch`.
         """
-        with self._cache.holding():
-            archives = self._obtainer.archives(choices)
-            found = []
-            for choice in choices:
-                manifest = self._obtainer.manifest_file(choice.plugin, choice.release)
-                found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
-            yield found
+        with held_files(self.queries.fetcher, self.queries.cache, choices) as files:
+            yield files
+
+    # --- what is installed -------------------------------------------------------------------------------------------
 
     def uninstall(
         self,
@@ -338,32 +364,8 @@ class Client(Asking):
             BreaksDependantsError: an installed plugin needs it; nothing was removed.
             InstallError: a service or another process uses it, or the file system refuses; nothing was removed.
         """
-        finish_killed(self._store)
-        going = [(plugin, version), *others]
-        found: dict[tuple[PluginId, str], Installation] = {}
-        for name, wanted in going:
-            for installation in self._installed_of(name, wanted):
-                found[plugin_of(name), installation.version] = installation
-        if cascade:
-            whole = {
-                each
-                for each in {name for name, _ in found}
-                if all((each, i.version) in found for i in installed_versions(self._store, each))
-            }
-            for dependant in dependants_of(self._store, whole):
-                found.update({(dependant, i.version): i for i in installed_versions(self._store, dependant)})
-        versions: dict[PluginId, tuple[str, ...]] = {}
-        for name, gone in found:
-            versions[name] = (*versions.get(name, ()), gone)
-        asked = " ".join(f"{name}" + (f"@{wanted}" if wanted else "") for name, wanted in going)
-        remove_versions(
-            self._store,
-            f"uninstall {asked}",
-            versions,
-            on_broken=self.observer.breaking if force else None,
-            hint="--cascade uninstalls those as well, --force uninstalls it all the same",
-        )
-        return list(found.values())
+        going = [(plugin_of(name), wanted) for name, wanted in ((plugin, version), *others)]
+        return uninstall(self._store, going, cascade=cascade, on_broken=self.observer.breaking if force else None)
 
     def current(self, plugin: PluginId | str) -> Installation | None:
         """Return the installation in use, or None."""
@@ -377,7 +379,7 @@ class Client(Asking):
         """
         if version is None and (found := self.current(plugin)) is not None:
             return Path(found.path)
-        return Path(self._installed_of(plugin, version)[-1].path)
+        return Path(installations_of(self._store, plugin_of(plugin), version)[-1].path)
 
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
         """Hash installations again and compare them with what was installed; what goes meanwhile is left out.
@@ -387,36 +389,7 @@ class Client(Asking):
         Raises:
             NotFoundError: the plugin or version isn't installed.
         """
-        asked = None if plugin is None else plugin_of(plugin)
-        found, unreadable = look_over(self._store, asked)
-        standing = [verify_standing(self._store, each) for each in found if version is None or each.version == version]
-        checked = [
-            Checked(PluginId(*each.id), each.version, each.path, tuple(findings), each)
-            for each, findings in filter(None, standing)
-        ]
-        checked += [
-            Checked(PluginId(each.namespace, each.name), each.version, each.path, (unreadable_finding(each),), None)
-            for each in unreadable
-            if version is None or each.version == version
-        ]
-        if plugin is not None and not checked:
-            self._installed_of(plugin, version)  # says what is there now
-        return sorted(checked, key=lambda each: (each.plugin, version_sort_key(each.version)))
-
-    def _installed_of(self, plugin: PluginId | str, version: str | None) -> list[Installation]:
-        asked = plugin_of(plugin)
-        if version is not None:
-            return [require_installed(self._store, asked, version)]
-        found = installed_versions(self._store, asked)
-        if found:
-            return found
-        near = nearest(asked, {PluginId(*installation.id) for installation in installations(self._store)})
-        raise NotFoundError(
-            f"{asked} is not installed" + (f"; did you mean {' or '.join(map(str, near))}?" if near else ""),
-            subject=str(asked),
-            untouched="nothing was changed",
-            hint=f"sealdex list shows what is; sealdex install {asked} installs it",
-        )
+        return verify_installed(self._store, None if plugin is None else plugin_of(plugin), version)
 
     # last, because below it `list` in an annotation would mean this
     def list(self) -> list[Installation]:

@@ -13,6 +13,8 @@ TYPE_CHECKING = False  # as type checkers read it; typing itself takes as long t
 if TYPE_CHECKING:
     from typing import ClassVar
 
+    from typing_extensions import Self
+
 _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _SQLITE_FULL = 13  # https://sqlite.org/rescode.html
 _SQLITE_SAYS_FULL = "database or disk is full"  # of that number, which Python tells from 3.11 on
@@ -28,6 +30,7 @@ class SealdexError(Exception):
         subject: what it happened to: a plugin, a file, an address.
         untouched: what stayed as it was ("nothing was installed").
         hint: the command or edit that helps.
+        details: what json mode shows as well, as plain values.
     """
 
     exit_code: ClassVar[int] = 1
@@ -40,12 +43,29 @@ class SealdexError(Exception):
         subject: str | None = None,
         untouched: str | None = None,
         hint: str | None = None,
+        details: object = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.subject = subject
         self.untouched = untouched
         self.hint = hint
+        self.details = details
+
+    def restated(self, *, untouched: str | None = None, hint: str | None = None, details: object = None) -> Self:
+        """Return this error with what its catcher knows better, to be raised ``from`` it; this one stays as it is.
+
+        Args:
+            untouched: as for the error; None: as this one has it.
+            hint: likewise.
+            details: likewise.
+        """
+        other = type(self).__new__(type(self), *self.args)
+        other.__dict__.update(self.__dict__)
+        other.untouched = untouched or self.untouched
+        other.hint = hint or self.hint
+        other.details = details or self.details
+        return other
 
 
 class UsageError(SealdexError):

@@ -57,8 +57,8 @@ class StaleLockError(SealdexError):
             subject=str(path),
             untouched="nothing was installed",
             hint="sealdex lock brings it up to date; --frozen installs what it says all the same",
+            details={"reasons": list(reasons)},
         )
-        self.details = {"reasons": list(reasons)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +246,7 @@ class Project:
         except NotHereError as missing:
             if (why := voucher.unasked.get(missing.plugin)) is None:
                 raise
-            why.untouched = f"nothing was installed, and {missing.what}"
-            raise why from missing
+            raise why.restated(untouched=f"nothing was installed, and {missing.what}") from missing
         if is_current:
             in_place = [each.installation for each in installed if each.installation is not None]
             stamp.keep(self._store, str(self.folder), config_path, in_place)
@@ -295,8 +294,9 @@ class Project:
             block = blocks[plugin]
             artifact, mismatches = choose_artifact(block.release, here)
             if artifact is None and mismatches:
+                why = " or ".join(map(str, mismatches[:4]))
                 raise NoMatchError(
-                    f"{plugin} {block.version}, which is locked, doesn't fit this host: {' or '.join(mismatches[:4])}",
+                    f"{plugin} {block.version}, which is locked, doesn't fit this host: {why}",
                     subject=str(plugin),
                     untouched="nothing was installed",
                     hint=f"list this host under [[platforms]] in {WANTED_NAME} and lock again (see sealdex env)",
@@ -335,9 +335,8 @@ class Project:
 
     def _voucher(self, lock: LockDocument, *, fallback: bool) -> Voucher:
         registries = {block.id: block.registry for block in lock.plugin}
-        return Voucher(
-            self._client, Builtin(self._client.config.builtin_folder), registries, self._here(), fallback=fallback
-        )
+        queries = self._client.queries
+        return Voucher(queries, queries.builtin, registries, self._here(), fallback=fallback)
 
     def _trust_here(self, lock: LockDocument, plugin: PluginId) -> Trust:
         """Return on whose word what is installed already is believed, as its receipt says."""

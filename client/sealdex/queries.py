@@ -1,26 +1,24 @@
-"""What a host asks its registries, as a Python object: search, look up, resolve; `sealdex.client` installs as well.
+"""What a host asks its registries: search, look up, resolve. `sealdex.client.Client` has these, and installs as well.
 
 Everything is verified before it is returned; see `sealdex.trust` and `sealdex.download.download` for how.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
 from sealdex.download.download import Pin, download
-from sealdex.download.fetcher import Obtainer
+from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import attachment_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
@@ -31,10 +29,10 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
     Keeping,
-    SearchBudget,
     Policy,
     Request,
     Resolution,
+    SearchBudget,
     UnknownPluginError,
     parse_request,
     resolve,
@@ -53,27 +51,8 @@ if TYPE_CHECKING:
     from sealdex.trust.registries import Registries
 
 
-_Result = TypeVar("_Result")
-
-
-def tended(method: Callable[..., _Result]) -> Callable[..., _Result]:
-    """Hold the cached files that a method uses until it ends; then bring the cache within its limits."""
-
-    @functools.wraps(method)
-    def held(self: Asking, *args: Any, **options: Any) -> _Result:
-        before = self._cache.added
-        with self._cache.holding():
-            result = method(self, *args, **options)
-        if self._cache.added > before and is_over(self._cache, self.config.cache_limits):
-            with suppress(OSError):  # what was asked for is done; `sealdex cache gc` says what is wrong
-                tidy(self._cache, self.config.cache_limits)
-        return result
-
-    return held
-
-
-class Asking:
-    """A host's view of its registries.
+class RegistryQueries:
+    """A host's view of its registries; needs nothing of what is installed.
 
     Args:
         config: a configuration, or the path of ``config.toml``; the user's own when left out.
@@ -81,6 +60,10 @@ class Asking:
         observer: told of waits, retries and progress.
         offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
             cache and the folder of preinstalled archives.
+
+    Attributes:
+        store, cache, builtin: where the host keeps files.
+        fetcher: brings the files of releases.
     """
 
     def __init__(
@@ -94,9 +77,9 @@ class Asking:
         self.offline = offline
         self.config = config if isinstance(config, Config) else load_config(config, store)
         self.observer = observer or Observer()
-        self._store = Store(self.config.store)
-        self._cache = ContentCache(Path(self._store.cache_folder))
-        self._builtin = Builtin(self.config.builtin_folder)
+        self.store = Store(self.config.store)
+        self.cache = ContentCache(Path(self.store.cache_folder))
+        self.builtin = Builtin(self.config.builtin_folder)
         self._transport = Transport(
             self.config.transport_settings,
             credentials=credentials_of(self.config),
@@ -104,28 +87,34 @@ class Asking:
         )
         self._opened: Registries | None = None
         self._lock = threading.Lock()
-        self._obtainer = Obtainer(
+        self.fetcher = ArtifactFetcher(
             self.config,
-            self._store,
-            self._cache,
-            self._builtin,
+            self.store,
+            self.cache,
+            self.builtin,
             self._transport,
-            lambda: self._registries,
+            lambda: self.registries,
             self.observer,
             offline=offline,
         )
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Give the connections back."""
         self._transport.close()
 
+    @contextmanager
+    def cache_held(self) -> Iterator[None]:
+        """Hold the cached files that the block uses until it ends; then bring the cache within its limits."""
+        before = self.cache.added
+        with self.cache.holding():
+            yield
+        if self.cache.added > before and is_over(self.cache, self.config.cache_limits):
+            with suppress(OSError):  # what was asked for is done; `sealdex cache gc` says what is wrong
+                tidy(self.cache, self.config.cache_limits)
+
     @property
-    def _registries(self) -> Registries:
+    def registries(self) -> Registries:
+        """The registries, opened at the first question."""
         with self._lock:
             if self._opened is None:
                 from sealdex.trust.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
@@ -145,7 +134,7 @@ class Asking:
             NotFoundError: no such registry is configured.
             VerificationError, UnavailableError: as `sealdex.trust.TrustedRegistry.refresh`.
         """
-        return self._registries.refresh(name)
+        return self.registries.refresh(name)
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
@@ -167,7 +156,7 @@ class Asking:
         names = [registry] if registry is not None else list(self.config.registries)
         if not names:
             self.config.registry_for("any")  # raises, with the advice to add one
-        found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self._registries.rows(n), asked)]
+        found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self.registries.rows(n), asked)]
         return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
@@ -177,7 +166,7 @@ class Asking:
             NotFoundError: no registry is configured for a namespace.
             VerificationError, UnavailableError: as `refresh`.
         """
-        return self._registries.documents(plugins)
+        return self.registries.documents(plugins)
 
     def answers(
         self, plugins: Collection[PluginId]
@@ -187,15 +176,15 @@ class Asking:
         Raises:
             VerificationError: as `refresh`.
         """
-        return self._registries.answers(plugins)
+        return self.registries.answers(plugins)
 
     def known(self, plugin: PluginId) -> PluginInfo | None:
         """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
-        return self._registries.known(plugin)
+        return self.registries.known(plugin)
 
     def trust(self, plugin: PluginId) -> Trust:
         """Return on whose word a plugin's document is believed; raises as `documents`."""
-        return self._registries.trust(plugin)
+        return self.registries.trust(plugin)
 
     def info(self, plugin: PluginId | str) -> PluginInfo:
         """Return all that is signed of a plugin.
@@ -205,12 +194,11 @@ class Asking:
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = plugin_of(plugin)
-        document = self._registries.documents([asked])[asked]
+        document = self.registries.documents([asked])[asked]
         if document is None:
-            raise self._registries.unknown(asked)
-        return PluginInfo(document, self._registries.trust(asked))
+            raise self.registries.unknown(asked)
+        return PluginInfo(document, self.registries.trust(asked))
 
-    @tended
     def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
         """Return the full manifest of a release, as its index document pins it.
 
@@ -227,9 +215,9 @@ class Asking:
                 subject=str(asked),
                 hint=f"sealdex info {asked} lists its releases",
             )
-        return read_manifest(self._obtainer.manifest_bytes(asked, release), asked, version)
+        with self.cache_held():
+            return read_manifest(self.fetcher.manifest_bytes(asked, release), asked, version)
 
-    @tended
     def attachment(self, plugin: PluginId | str, version: str, name: str) -> bytes:
         """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
 
@@ -247,11 +235,12 @@ class Asking:
                 hint=f"sealdex info {asked}@{version}",
             )
         file = attached[name]
-        url = attachment_url(self._registries.url_of(asked), asked, version, file)
+        url = attachment_url(self.registries.url_of(asked), asked, version, file)
         pin = Pin(file.sha256, file.size, file.size)
-        data = download(self._transport, url, pin, self._cache).read_bytes()
+        with self.cache_held():
+            data = download(self._transport, url, pin, self.cache).read_bytes()
         if hashlib.sha256(data).hexdigest() != pin.sha256:
-            raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self._cache.root))
+            raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self.cache.root))
         return data
 
     def resolve(
@@ -277,12 +266,12 @@ class Asking:
         asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
         policy = policy or Policy()
         if policy.host is None:
-            policy = msgspec.structs.replace(policy, host=host_id(self._store))
+            policy = msgspec.structs.replace(policy, host=host_id(self.store))
         here, *others = platforms or (self.environment,)
         try:
             return resolve(
                 asked,
-                self._registries.documents,
+                self.registries.documents,
                 here,
                 policy,
                 keeping=keeping,
@@ -292,7 +281,7 @@ class Asking:
                 ),
             )
         except UnknownPluginError as error:
-            raise self._registries.unknown(error.plugin) from error
+            raise self.registries.unknown(error.plugin) from error
 
 
 def plugin_of(plugin: PluginId | str) -> PluginId:

@@ -61,11 +61,21 @@ class Context:
         return replace(config, document=msgspec.structs.replace(config.document, download=section))
 
     @contextmanager
-    def client(self, doing: str, *, offline: bool = False) -> Iterator[Client]:
-        """Open a client whose waits, retries and transfers are shown while the block runs."""
+    def client(self, doing: str, *, offline: bool = False, require_attestations: bool = False) -> Iterator[Client]:
+        """Open a client whose waits, retries and transfers are shown while the block runs.
+
+        Args:
+            doing: what is done, as it is shown.
+            offline: as for `Client`.
+            require_attestations: of every namespace, whatever the configuration says.
+        """
         from sealdex.client import Client  # noqa: PLC0415  # tuf and its cryptography
 
         config = self.config()
+        if require_attestations:
+            from sealdex.install.attestations import requiring_attestations  # noqa: PLC0415  # few ask for it
+
+            config = requiring_attestations(config)
         with (
             self.observer(doing) as observer,
             self._metered(config, observer) as watching,

@@ -135,7 +135,7 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
         subject=given.subject if given else _subject_of(error),
         untouched=(given.untouched if given else None) or advice.untouched,
         hint=hint and hint.replace("{prog}", prog),
-        details=getattr(error, "details", None) if given else None,
+        details=given.details if given else None,
         security=isinstance(error, VerificationError),
     )
 

@@ -1,15 +1,71 @@
-"""Copying a verified artifact out of the cache: the name appears when the whole file stands under it."""
+"""Files of releases for use outside of the store: in the cache, or copied out of it.
+
+A copy's name appears when the whole file stands under it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from sealdex.download.fetcher import ArtifactFetcher
+from sealdex.download.locations import image_reference
 from sealdex.errors import InstallError, VerificationError
+from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
+from sealdex.resolve import Choice
+from sealdex.results import Fetched, Trust
+from sealdex.store.cache import ContentCache
 from sealdex.store.hashing import hash_of
+
+
+def export_artifacts(
+    fetcher: ArtifactFetcher,
+    cache: ContentCache,
+    choices: Sequence[Choice],
+    trust_of: Callable[[PluginId], Trust],
+    folder: Path | None,
+) -> list[Fetched]:
+    """Download the artifacts of releases, verified, and copy them into a folder; None: only into the cache.
+
+    Raises:
+        VerificationError, UnavailableError, InstallError: as `ArtifactFetcher.archives` and `copy_verified`.
+    """
+    archives = fetcher.archives(choices)
+    fetched: list[Fetched] = []
+    for choice in choices:
+        trust = trust_of(choice.plugin)
+        if choice.artifact is None:
+            continue
+        if choice.artifact.format == "oci":
+            image = image_reference(choice.plugin, choice.release.version, choice.artifact)
+            fetched.append(Fetched(choice, trust, image=image))
+            continue
+        path = archives[choice.artifact.sha256]
+        if folder is None:
+            cache.spared.add(choice.artifact.sha256)
+        else:
+            path = copy_verified(path, folder, choice.artifact)
+        fetched.append(Fetched(choice, trust, path))
+    return fetched
+
+
+@contextmanager
+def held_files(
+    fetcher: ArtifactFetcher, cache: ContentCache, choices: Sequence[Choice]
+) -> Iterator[list[tuple[Choice, Path | None, Path]]]:
+    """Yield where artifact and manifest of releases lie in the cache, and hold them; see `sealdex.client.Client`."""
+    with cache.holding():
+        archives = fetcher.archives(choices)
+        found = []
+        for choice in choices:
+            manifest = fetcher.manifest_file(choice.plugin, choice.release)
+            found.append((choice, archives.get(choice.artifact.sha256) if choice.artifact else None, manifest))
+        yield found
 
 
 def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:

@@ -55,7 +55,7 @@ class Obtained(NamedTuple):
     reused_bytes: int
 
 
-class Obtainer:
+class ArtifactFetcher:
     """Brings the files of releases to this host; safe for threads.
 
     Args:
@@ -91,9 +91,9 @@ class Obtainer:
         self._offline = offline
         self._local_only = local_only
 
-    def from_here(self) -> Obtainer:
-        """Return an obtainer of what no registry vouches for: it takes what is cached or preinstalled, and no more."""
-        return Obtainer(
+    def from_here(self) -> ArtifactFetcher:
+        """Return a fetcher of what no registry vouches for: it takes what is cached or preinstalled, and no more."""
+        return ArtifactFetcher(
             self._config,
             self._store,
             self._cache,

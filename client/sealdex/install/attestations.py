@@ -22,7 +22,7 @@ from sealdex.trust.sigstore_bundles import SIGSTORE_KIND, BundleRefusedError, Bu
 
 if TYPE_CHECKING:
     from sealdex.config.config import Config
-    from sealdex.queries import Asking
+    from sealdex.queries import RegistryQueries
     from sealdex.resolve import Choice
 
 
@@ -34,11 +34,11 @@ class Attested(NamedTuple):
     issuer: str
 
 
-def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Attested:
+def attested(queries: RegistryQueries, plugin: PluginId, version: str, sha256: str) -> Attested:
     """Verify that an accepted identity vouches for an artifact of a release.
 
     Args:
-        client: asks the registry for the index document and the bundles that it pins.
+        queries: asks the registry for the index document and the bundles that it pins.
         plugin: the plugin.
         version: its release.
         sha256: of the artifact.
@@ -47,15 +47,15 @@ def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Att
         ConfigError: nobody's bundle is accepted here for the namespace.
         BundleRefusedError: there is no bundle, or none that counts; each is named with the reason. Or the extra isn't
             installed.
-        VerificationError: the artifact isn't the release's, or as `sealdex.queries.Asking.info`.
-        NotFoundError, UnavailableError: as `sealdex.queries.Asking.info`.
+        VerificationError: the artifact isn't the release's, or as `sealdex.queries.RegistryQueries.info`.
+        NotFoundError, UnavailableError: as `sealdex.queries.RegistryQueries.info`.
     """
-    policy, name = policy_of(client.config), f"{plugin} {version}"
+    policy, name = policy_of(queries.config), f"{plugin} {version}"
     accepted = policy.accepted_for(plugin.namespace)
     if not accepted:
         raise ConfigError(
             f"nobody's Sigstore bundle is accepted here for {plugin.namespace}",
-            subject=str(client.config.path),
+            subject=str(queries.config.path),
             untouched="nothing was verified",
             hint="add [[attestations.accept]] with identity and issuer to config.toml",
         )
@@ -63,7 +63,7 @@ def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Att
         raise BundleRefusedError(
             f"{name} has no files, which a bundle could be of", subject=name, untouched="nothing was changed"
         )
-    release = client.info(plugin).document.release(version)
+    release = queries.info(plugin).document.release(version)
     if release is None or sha256 not in {artifact.sha256 for artifact in release.artifacts}:
         raise VerificationError(
             f"what is installed of {name} is no artifact that its registry has",
@@ -74,10 +74,10 @@ def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Att
     if not bundles:
         raise BundleRefusedError(f"{name} has no Sigstore bundle", subject=name, untouched="nothing was changed")
     stated = policy.trusted_root
-    verifier = BundleVerifier(client.config.path.parent / stated if stated is not None else None)
+    verifier = BundleVerifier(queries.config.path.parent / stated if stated is not None else None)
     reasons = []
     for bundle in bundles:
-        found = _verified(verifier, client.attachment(plugin, version, bundle), sha256, accepted)
+        found = _verified(verifier, queries.attachment(plugin, version, bundle), sha256, accepted)
         if isinstance(found, SignedBy):
             return Attested(bundle, found.identity, found.issuer)
         reasons.append(f"{bundle}: {found.message}")
@@ -85,7 +85,7 @@ def attested(client: Asking, plugin: PluginId, version: str, sha256: str) -> Att
         f"nobody who counts here vouches for {name}: {'; '.join(reasons)}",
         subject=name,
         untouched="nothing was changed",
-        hint=f"whose word counts is said in [attestations] of {client.config.path}",
+        hint=f"whose word counts is said in [attestations] of {queries.config.path}",
     )
 
 
@@ -98,7 +98,7 @@ def _verified(
         return error  # another bundle may do
 
 
-def require_attestations(client: Asking, choices: Sequence[Choice]) -> None:
+def require_attestations(queries: RegistryQueries, choices: Sequence[Choice]) -> None:
     """Refuse releases that are about to be installed and that nobody who counts vouches for, where that is required.
 
     What is installed already with that very artifact isn't looked at again; a container image neither, since nothing of
@@ -107,14 +107,14 @@ def require_attestations(client: Asking, choices: Sequence[Choice]) -> None:
     Raises:
         ConfigError, VerificationError, NotFoundError, UnavailableError: as `attested`.
     """
-    policy, store = policy_of(client.config), Store(client.config.store)
+    policy, store = policy_of(queries.config), Store(queries.config.store)
     for choice in choices:
         artifact = choice.artifact
         if artifact is None or not policy.is_required(choice.plugin.namespace):
             continue
         installed = find_installation(store, choice.plugin, choice.release.version)
         if installed is None or installed.artifact_sha256 != artifact.sha256:
-            attested(client, choice.plugin, choice.release.version, artifact.sha256)
+            attested(queries, choice.plugin, choice.release.version, artifact.sha256)
 
 
 def refuse_unsigned(config: Config, plugin: PluginId) -> None:

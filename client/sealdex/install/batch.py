@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from sealdex.download.fetcher import NotHereError, Obtained, Obtainer
+from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
 from sealdex.download.locations import image_reference
 from sealdex.events import Observer
 from sealdex.install.install import KEEP, NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
@@ -26,7 +26,7 @@ Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
 
 def install_chosen(
     store: Store,
-    obtainer: Obtainer,
+    fetcher: ArtifactFetcher,
     observer: Observer,
     choices: Sequence[Choice],
     trusts: Mapping[PluginId, Trust],
@@ -44,7 +44,7 @@ def install_chosen(
 
     Args:
         store: where to.
-        obtainer: brings the files.
+        fetcher: brings the files.
         observer: told of progress and outcomes.
         choices: what, dependencies first.
         trusts: on whose word each plugin's pins are believed; for the receipts.
@@ -63,7 +63,7 @@ def install_chosen(
     while True:
         try:
             return _install(
-                store, obtainer, observer, choices, trusts, command, fickle,
+                store, fetcher, observer, choices, trusts, command, fickle,
                 make_current=make_current, pin=pin, vouch=vouch, on_broken=on_broken,
             )  # fmt: skip
         except ChangedMeanwhileError as changed:  # noqa: PERF203  # another try is a try in a loop
@@ -74,7 +74,7 @@ def install_chosen(
 
 def _install(
     store: Store,
-    obtainer: Obtainer,
+    fetcher: ArtifactFetcher,
     observer: Observer,
     choices: Sequence[Choice],
     trusts: Mapping[PluginId, Trust],
@@ -105,7 +105,7 @@ def _install(
     if kept is not None:
         return kept
     with ExitStack() as until_installed:
-        archives, manifests = _obtained(obtainer, missing, trusts, until_installed)
+        archives, manifests = _obtained(fetcher, missing, trusts, until_installed)
         jobs = [
             Job(
                 replace(request, manifest=manifests.get(request.manifest_sha256)),
@@ -164,19 +164,19 @@ def _as_they_are(
 
 
 def _obtained(
-    obtainer: Obtainer, missing: Sequence[Choice], trusts: Mapping[PluginId, Trust], until: ExitStack
+    fetcher: ArtifactFetcher, missing: Sequence[Choice], trusts: Mapping[PluginId, Trust], until: ExitStack
 ) -> tuple[dict[str, Obtained], dict[str, bytes]]:
     """Obtain what is missing; only what a registry signed may come over the network."""
     signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
     unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
-    here = obtainer.from_here()
+    here = fetcher.from_here()
     with_files = [choice for choice in unsigned if choice.artifact is not None]
     archives, manifests = here.with_manifests(with_files, until)  # first: it fails without a download
     for choice in unsigned:
         if choice.artifact is None:
             with suppress(NotHereError):  # what has no files needs nobody's word for them; its manifest stays out
                 manifests[choice.release.manifest.sha256] = here.manifest_bytes(choice.plugin, choice.release)
-    fetched, fetched_manifests = obtainer.with_manifests(signed, until)
+    fetched, fetched_manifests = fetcher.with_manifests(signed, until)
     return {**archives, **fetched}, {**manifests, **fetched_manifests}
 
 

@@ -36,18 +36,18 @@ def fall_back(
         make_current: switch to them.
 
     Raises:
-        UnavailableError, NoRegistryError: the one given, with what is missing: nothing that is installed satisfies some
-            request.
+        UnavailableError, NoRegistryError: as the one given, with what is missing: nothing that is installed satisfies
+            some request.
     """
     found: list[Installation] = []
     for request in requests:
         serving = satisfying(store, request)
         if serving is None:
             have = ", ".join(i.version for i in installed_versions(store, request.plugin))
-            error.untouched = f"nothing was installed, and what is installed of {request.plugin} doesn't do: " + (
-                have or "nothing"
-            )
-            raise error
+            raise error.restated(
+                untouched=f"nothing was installed, and what is installed of {request.plugin} doesn't do: "
+                + (have or "nothing")
+            ) from error
         found.append(serving)
     before = {PluginId(*i.id): current(store, i.id) for i in found}
     if make_current:

@@ -28,7 +28,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import Mark
-from sealdex.queries import Asking
+from sealdex.queries import RegistryQueries
 from sealdex.resolve import Choice
 from sealdex.results import Trust
 
@@ -57,7 +57,7 @@ class Voucher:
     """Asks about the plugins of a lock, about each once.
 
     Args:
-        client: its registries are asked.
+        queries: asks the registries.
         builtin: the folder of preinstalled archives.
         registries: the registry that each plugin was locked from, for receipts.
         here: the environment that artifacts are chosen for.
@@ -66,14 +66,14 @@ class Voucher:
 
     def __init__(
         self,
-        client: Asking,
+        queries: RegistryQueries,
         builtin: Builtin,
         registries: Mapping[PluginId, str],
         here: Environment,
         *,
         fallback: bool,
     ) -> None:
-        self._client = client
+        self._queries = queries
         self._builtin = builtin
         self._registries = registries
         self._here = here
@@ -94,7 +94,7 @@ class Voucher:
         self.found.update({c.plugin: known for c in asking if not _is_file(c) and (known := self._known(c))})
         asking = [choice for choice in asking if choice.plugin not in self.found]
         if asking:
-            answers = self._client.answers([choice.plugin for choice in asking])
+            answers = self._queries.answers([choice.plugin for choice in asking])
             self.found.update({choice.plugin: self._judged(choice, answers[choice.plugin]) for choice in asking})
         return {choice.plugin: self.found[choice.plugin] for choice in wanted}
 
@@ -106,15 +106,14 @@ class Voucher:
     def _judged(self, choice: Choice, answer: IndexDocument | UnavailableError | NoRegistryError | None) -> Vouched:
         if not isinstance(answer, SealdexError):
             same, signed = agreed(choice, answer, self._here)
-            return Vouched(same, self._client.trust(choice.plugin), signed.yanked)
+            return Vouched(same, self._queries.trust(choice.plugin), signed.yanked)
         if not self._fallback:
             raise answer
         yanked = None if (known := self._known(choice)) is None else known.yanked
         if choice.artifact is not None and not _is_file(choice) and not self._is_preinstalled(choice):
-            answer.untouched = (
-                f"nothing was installed, and nobody but the lock vouches for the container image of {choice}"
-            )
-            raise answer
+            raise answer.restated(
+                untouched=f"nothing was installed, and nobody but the lock vouches for the container image of {choice}"
+            ) from answer
         return Vouched(choice, Trust(self._registries[choice.plugin], BY_LOCK, None), yanked, answer)
 
     def _known(self, choice: Choice) -> Vouched | None:
@@ -123,7 +122,7 @@ class Voucher:
         Raises:
             VerificationError: it is something else than what is locked.
         """
-        known = self._client.known(choice.plugin)
+        known = self._queries.known(choice.plugin)
         if known is None or known.document.release(choice.release.version) is None:
             return None
         same, signed = agreed(choice, known.document, self._here)

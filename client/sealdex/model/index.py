@@ -7,7 +7,7 @@ to match too much. What one can't read doesn't match, and the reason is said.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 from msgspec import Meta, Struct
@@ -131,38 +131,48 @@ def latest_release(document: IndexDocument) -> ReleaseEntry | None:
     return max(final or stable or offered, key=lambda release: version_sort_key(release.version), default=None)
 
 
-def condition_problem(selector: dict[str, Any], tags: tuple[str, ...], environment: Environment) -> str | None:
-    """Say which condition the environment fails first, or None when selector and tags match.
+class Mismatch(NamedTuple):
+    """A condition that an environment fails, in words; ``missing_tags`` where it fails for the lack of tags alone."""
+
+    words: str
+    missing_tags: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def find_mismatch(selector: dict[str, Any], tags: tuple[str, ...], environment: Environment) -> Mismatch | None:
+    """Return which condition the environment fails first, or None when selector and tags match.
 
     A selector that this version can't read does not match.
     """
     try:
         parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
-        return "its selector needs a newer sealdex"
+        return Mismatch("its selector needs a newer sealdex")
     if reason := mismatch(parsed, environment.labels):
-        return reason
-    missing = [tag for tag in tags if tag not in environment.tags]
-    if missing:
-        return f"needs tag {', '.join(missing)}"
-    return None
+        return Mismatch(reason)
+    missing = tuple(tag for tag in tags if tag not in environment.tags)
+    return Mismatch(f"needs tag {', '.join(missing)}", missing) if missing else None
 
 
-def choose_artifact(release: ReleaseEntry, environment: Environment) -> tuple[ArtifactEntry | None, tuple[str, ...]]:
+def choose_artifact(
+    release: ReleaseEntry, environment: Environment
+) -> tuple[ArtifactEntry | None, tuple[Mismatch, ...]]:
     """Return the first artifact that fits the environment, and why the ones before it don't.
 
     A release without artifacts (an application suite that only depends on others) fits with None and no reasons when
     its own conditions hold; otherwise None comes with at least one reason.
     """
-    if reason := condition_problem(release.selector, release.tags, environment):
+    if reason := find_mismatch(release.selector, release.tags, environment):
         return None, (reason,)
     if release.min_host_version and environment.host_version:
         needed, have = parse_version(release.min_host_version), parse_version(environment.host_version)
         if have < needed:
-            return None, (f"needs host version {needed}, here {have}",)
-    reasons: list[str] = []
+            return None, (Mismatch(f"needs host version {needed}, here {have}"),)
+    reasons: list[Mismatch] = []
     for artifact in release.artifacts:
-        reason = condition_problem(artifact.selector, artifact.tags, environment)
+        reason = find_mismatch(artifact.selector, artifact.tags, environment)
         if reason is None:
             return artifact, tuple(reasons)
         if reason not in reasons:

@@ -13,7 +13,7 @@ from sealdex.resolve.explain import (
     nearest,
 )
 from sealdex.resolve.requests import PINNED, Request, Want, parse_request
-from sealdex.resolve.resolver import Choice, Documents, Keeping, SearchBudget, Resolution, resolve
+from sealdex.resolve.resolver import Choice, Documents, Keeping, Resolution, SearchBudget, resolve
 
 __all__ = [
     "PINNED",
@@ -23,11 +23,11 @@ __all__ = [
     "Keeping",
     "NothingFitsError",
     "PassedOver",
-    "SearchBudget",
     "Policy",
     "Reason",
     "Request",
     "Resolution",
+    "SearchBudget",
     "StillSearchingError",
     "UnknownPluginError",
     "Verdict",

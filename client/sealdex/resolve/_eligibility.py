@@ -39,11 +39,19 @@ class Policy(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """One reason to pass a release over, in words, and the flag that would admit it, if there is one."""
+    """One reason to pass a release over.
+
+    Attributes:
+        kind: what speaks against it.
+        words: the same for people.
+        flag: what would admit it, if there is such a flag.
+        missing_tags: the tags that would admit it on this host by themselves, if it is those that it lacks.
+    """
 
     kind: ReasonKind
     words: str
     flag: str | None = None
+    missing_tags: tuple[str, ...] = ()
 
 
 class Verdict(NamedTuple):
@@ -86,8 +94,9 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
     reasons += _unreadable_dependencies(release)
     artifact, mismatches = choose_artifact(release, environment)
     if artifact is None and mismatches:
-        shown = " or ".join(mismatches[:4]) + (f" or {len(mismatches) - 4} more" if len(mismatches) > 4 else "")
-        reasons.append(Reason("environment", shown))
+        shown = [str(each) for each in mismatches[:4]]
+        more = [f"{len(mismatches) - 4} more"] if len(mismatches) > 4 else []
+        reasons.append(Reason("environment", " or ".join([*shown, *more]), missing_tags=mismatches[0].missing_tags))
     return Verdict(artifact, tuple(reasons))
 
 

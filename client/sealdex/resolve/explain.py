@@ -19,7 +19,6 @@ from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
 _MAX_GROUPS = 12
 _MAX_VERSIONS = 6
 _MAX_WANTS = 12
-_NEEDS_TAG = "needs tag "  # as `sealdex.model.index.condition_problem` says it
 
 
 class PassedOver(Struct, frozen=True, omit_defaults=True):
@@ -58,14 +57,10 @@ class UnknownPluginError(NotFoundError):
             subject=str(plugin),
             untouched="nothing was installed",
             hint=f"sealdex search {plugin.name}",
+            details={"near": [str(each) for each in near]},
         )
         self.plugin = plugin
         self.near = tuple(near)
-
-    @property
-    def details(self) -> Any:
-        """The nearest names, for json mode."""
-        return {"near": [str(plugin) for plugin in self.near]}
 
 
 class NothingFitsError(NoMatchError):
@@ -79,12 +74,8 @@ class NothingFitsError(NoMatchError):
             subject=", ".join(str(explanation.plugin) for explanation in self.explanations),
             untouched="nothing was installed",
             hint="; or ".join(hints[:3]) or f"sealdex info {self.explanations[0].plugin}",
+            details={"explanations": _plain(self.explanations)},
         )
-
-    @property
-    def details(self) -> Any:
-        """The explanations as plain values, for json mode."""
-        return {"explanations": _plain(self.explanations)}
 
 
 class StillSearchingError(NoMatchError):
@@ -109,12 +100,8 @@ class StillSearchingError(NoMatchError):
             untouched="nothing was installed",
             hint="name versions of the plugins above: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/OTHER@VERSION; "
             "or let it search for longer: --set install.resolve_timeout=600",
+            details={"explanations": _plain(self.explanations)},
         )  # fmt: skip
-
-    @property
-    def details(self) -> Any:
-        """The explanations as plain values, for json mode."""
-        return {"explanations": _plain(self.explanations)}
 
 
 def _plain(explanations: Sequence[Explanation]) -> Any:
@@ -167,13 +154,9 @@ def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable
 def _missing_tags(passed_over: Sequence[PassedOver]) -> list[str]:
     """Return the tags that would admit a release by themselves, of the newest such release."""
     for release in passed_over:
-        if all(reason.kind == "environment" and reason.words.startswith(_NEEDS_TAG) for reason in release.reasons):
-            return [tag for reason in release.reasons for tag in _tags_in(reason.words)]
+        if all(reason.missing_tags for reason in release.reasons):
+            return [tag for reason in release.reasons for tag in reason.missing_tags]
     return []
-
-
-def _tags_in(words: str) -> list[str]:
-    return words.split(" or ", 1)[0].removeprefix(_NEEDS_TAG).split(", ")
 
 
 def describe(explanation: Explanation) -> list[str]:

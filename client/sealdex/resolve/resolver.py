@@ -27,7 +27,7 @@ from sealdex.resolve.explain import (
 from sealdex.resolve.requests import Request, Want
 from sealdex.resolve.universe import Documents, Keeping, Universe
 
-__all__ = ["Choice", "Documents", "Keeping", "SearchBudget", "Resolution", "in_order", "resolve"]
+__all__ = ["Choice", "Documents", "Keeping", "Resolution", "SearchBudget", "in_order", "resolve"]
 
 
 class Choice(Struct, frozen=True):

@@ -76,23 +76,19 @@ class BreaksDependantsError(InstallError):
             subject=", ".join(dict.fromkeys(str(each.need.on) for each in broken)),
             untouched="nothing was changed",
             hint=hint,
+            details={
+                "broken": [
+                    {
+                        "plugin": str(each.need.plugin),
+                        "version": each.need.version,
+                        "needs": str(each.need.on),
+                        "range": each.need.range,
+                        "found": each.found,
+                    }
+                    for each in self.broken
+                ]
+            },
         )
-
-    @property
-    def details(self) -> dict[str, list[dict[str, str | None]]]:
-        """What would be broken, for json mode."""
-        return {
-            "broken": [
-                {
-                    "plugin": str(each.need.plugin),
-                    "version": each.need.version,
-                    "needs": str(each.need.on),
-                    "range": each.need.range,
-                    "found": each.found,
-                }
-                for each in self.broken
-            ]
-        }
 
 
 def in_use(store: Store) -> dict[PluginId, Installation]:

@@ -189,10 +189,11 @@ def test_choosing_takes_the_first_that_fits_and_says_why_not() -> None:
     index = read_wire(json.dumps(document).encode(), IndexDocument, newest_format=1, what="index")
     chosen, reasons = choose_artifact(index.releases[0], Environment(labels={"os": "linux"}))
     assert chosen is not None
-    assert (chosen.file, reasons) == ("linux.zip", ("needs tag cuda-12.1",))
+    assert (chosen.file, [str(each) for each in reasons]) == ("linux.zip", ["needs tag cuda-12.1"])
     nothing, reasons = choose_artifact(index.releases[0], Environment(labels={"os": "plan9"}))
     assert nothing is None
-    assert reasons == ("needs tag cuda-12.1", "needs os=linux, here os=plan9")
+    assert [str(each) for each in reasons] == ["needs tag cuda-12.1", "needs os=linux, here os=plan9"]
+    assert [each.missing_tags for each in reasons] == [("cuda-12.1",), ()]
 
 
 def test_events_add_up_in_order() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealdex.model.environment import Environment, detect_environment
-from sealdex.model.index import condition_problem
+from sealdex.model.index import find_mismatch
 from sealdex.model.selectors import (
     Expression,
     Operator,
@@ -78,18 +78,17 @@ def test_an_unknown_operator_is_refused() -> None:
 
 def test_a_requirement_this_version_cannot_read_matches_nothing() -> None:
     here = Environment(labels=LINUX)
-    assert condition_problem({"match_labels": {"os": "linux"}}, (), here) is None
+    assert find_mismatch({"match_labels": {"os": "linux"}}, (), here) is None
     newer = {"match_labels": {"os": "linux"}, "match_fields": {"kernel": "7"}}
-    assert "newer sealdex" in (condition_problem(newer, (), here) or "")
-    assert "newer sealdex" in (
-        condition_problem({"match_expressions": [{"key": "os", "operator": "Near"}]}, (), here) or ""
-    )
+    assert "newer sealdex" in str(find_mismatch(newer, (), here))
+    unknown = {"match_expressions": [{"key": "os", "operator": "Near"}]}
+    assert "newer sealdex" in str(find_mismatch(unknown, (), here))
 
 
 def test_tags_must_all_be_offered() -> None:
     here = Environment(labels=LINUX, tags=frozenset({"cuda-11.8"}))
-    assert condition_problem({}, ("cuda-11.8",), here) is None
-    assert condition_problem({}, ("cuda-11.8", "trt-8"), here) == "needs tag trt-8"
+    assert find_mismatch({}, ("cuda-11.8",), here) is None
+    assert find_mismatch({}, ("cuda-11.8", "trt-8"), here) == ("needs tag trt-8", ("trt-8",))
 
 
 def test_problems_name_the_place() -> None:

@@ -23,10 +23,10 @@ from sealdex.model.versions import parse_version
 from sealdex.resolve import (
     Keeping,
     NothingFitsError,
-    SearchBudget,
     Policy,
     Request,
     Resolution,
+    SearchBudget,
     StillSearchingError,
     UnknownPluginError,
     parse_request,

@@ -24,7 +24,7 @@ from sealdex import Client, NotFoundError, PluginId, UnavailableError
 from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.download.delta import from_pieces
 from sealdex.download.download import download
-from sealdex.download.fetcher import Obtainer
+from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.install.install import install, needs_archive
 from sealdex.install.transaction import deploy
 from sealdex.model.plugin import Attachment
@@ -187,7 +187,7 @@ def test_what_stands_there_damaged_is_damaged(installed: Callable[[], Installati
 
 def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room is made just after the file was found, before it is read."""
-    find_manifest = Obtainer.manifest_file
+    find_manifest = ArtifactFetcher.manifest_file
 
     def then_room(found: Callable[..., Path]) -> Callable[..., Path]:
         def find(*args: Any, **options: Any) -> Path:
@@ -197,7 +197,7 @@ def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest
 
         return find
 
-    monkeypatch.setattr(Obtainer, "manifest_file", then_room(find_manifest))
+    monkeypatch.setattr(ArtifactFetcher, "manifest_file", then_room(find_manifest))
     monkeypatch.setattr(sealdex.queries, "download", then_room(download))
     assert client.manifest("acme/app", "2.0.0").caveats == "Mind it"
     assert client.attachment("acme/app", "2.0.0", "report.json") == REPORT

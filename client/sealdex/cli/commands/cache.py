@@ -122,14 +122,13 @@ def verify(context: Context) -> None:
         out.result(document)
         out.note(f"as their names say: {counted(len(checked), 'file')}")
         return
-    error = VerificationError(
+    raise VerificationError(
         f"{len(damaged)} of {len(checked)} cached files were not what their names say",
         subject=", ".join(each.name for each in damaged),
         untouched="they were removed; installed plugins were left as they are",
         hint="sealdex verify hashes what is installed; check the disk, and who may write to the store",
+        details=document,
     )
-    error.details = document  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
-    raise error
 
 
 def _cache(config: Config) -> ContentCache:

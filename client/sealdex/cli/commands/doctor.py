@@ -49,8 +49,8 @@ def doctor(context: Context, *, deep: bool) -> None:
         f"{counted(len(problems), 'problem')}: {', '.join(f'{each.check} ({each.subject})' for each in problems)}",
         untouched="nothing was changed",
         hint=problems[0].remedy or None,
+        details=document,
     )
     codes = {each.exit_code for each in problems}
     error.exit_code = next((code for code in (4, 5) if code in codes), 1)  # type: ignore[misc]  # of this one error
-    error.details = document  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
     raise error

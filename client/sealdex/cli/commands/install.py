@@ -106,11 +106,7 @@ def install(
         return
     if identity is not None:
         raise UsageError("--as is for archives", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev")
-    with context.client("resolving", offline=offline) as client:
-        if require_attestation:
-            from sealdex.install.attestations import requiring_attestations  # noqa: PLC0415  # as above
-
-            client.config = requiring_attestations(client.config)
+    with context.client("resolving", offline=offline, require_attestations=require_attestation) as client:
         done = client.install(
             *plugins,
             policy=_policy(channel, pre, yanked, ignore_rollout),

@@ -108,21 +108,19 @@ def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> No
             out.line(f"  {vouched}", style="red" if vouched.error is not None else None)
     refused = next((v.error for v in vouching if v is not None and v.error is not None), None)
     if refused is not None and not damaged:
-        refused.details = {"verified": rows}  # type: ignore[attr-defined]  # as below
-        raise refused
+        raise refused.restated(details={"verified": rows}) from refused
     if not damaged:
         out.result({"verified": rows})
         out.note(f"verified {counted(len(checked), 'installation')}")
         return
     names = [f"{d.plugin}@{d.version}" for d in damaged]
-    error = VerificationError(
+    raise VerificationError(
         f"{len(damaged)} of {len(checked)} installations are not what was installed: {', '.join(names)}",
         subject=", ".join(names),
         untouched="nothing was changed",
         hint=f"find out who changed them; to put them right: sealdex install {' '.join(names)}",
+        details={"verified": rows},
     )
-    error.details = {"verified": rows}  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
-    raise error
 
 
 class _Vouching(NamedTuple):
@@ -147,7 +145,7 @@ def _vouching(client: Client, installation: Installation) -> _Vouching:
 
     plugin = PluginId(*installation.id)
     try:
-        return _Vouching(attested(client, plugin, installation.version, installation.artifact_sha256), None)
+        return _Vouching(attested(client.queries, plugin, installation.version, installation.artifact_sha256), None)
     except SealdexError as error:
         return _Vouching(None, error)
 

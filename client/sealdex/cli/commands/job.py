@@ -58,10 +58,11 @@ def run(context: Context, file: Path) -> None:
     with shown_logs(out), printing, context.client("ensuring the job's plugins") as client:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
     if not done.success:
-        error = PluginError(
-            f"job {done.job_id} failed: {done.error_message}", subject=str(file), untouched=what_ran(asked, done)
+        raise PluginError(
+            f"job {done.job_id} failed: {done.error_message}",
+            subject=str(file),
+            untouched=what_ran(asked, done),
+            details=as_plain(done),
         )
-        error.details = as_plain(done)  # type: ignore[attr-defined]  # `sealdex.cli.error_table` shows it in json mode
-        raise error
     out.line(f"job {done.job_id} is done")
     out.result(as_plain(done))

@@ -226,13 +226,13 @@ def _checked(registry: TrustedRegistry) -> TrustState:
     except SealdexError as error:
         if not was_there:
             shutil.rmtree(registry.folder, ignore_errors=True)
-        error.untouched = "no registry was added"
+        hint = None
         if isinstance(error, UnavailableError):
             from sealdex.transport.retry import GENERAL_HINTS  # noqa: PLC0415  # the error has loaded it
 
             known = error.hint if error.hint is not None and error.hint not in GENERAL_HINTS else "check the address"
-            error.hint = f"{known}; to add it without asking: --no-check"
-        raise
+            hint = f"{known}; to add it without asking: --no-check"
+        raise error.restated(untouched="no registry was added", hint=hint) from error
 
 
 def _root_expiry(data: bytes) -> str:

@@ -128,7 +128,9 @@ def in_stopping_order(store: Store, plugins: Collection[PluginId]) -> list[Plugi
     return sorted(plugins, key=lambda plugin: (-len(above[plugin]), plugin))
 
 
-def _wait_until_well(folder: ServiceFolder, plugin: PluginId, policy: RestartPolicy, clock: Callable[[], float]) -> None:
+def _wait_until_well(
+    folder: ServiceFolder, plugin: PluginId, policy: RestartPolicy, clock: Callable[[], float]
+) -> None:
     deadline = clock() + policy.health
     while True:
         state = folder.read()
