@@ -44,12 +44,12 @@ CLIENT = {
     # what is signed, and the bytes that it pins
     "trust": "model transport resolve store config events results",  # knows of no installation
     "doctor": "text paths transport store config events trust",
-    "download": "model archive transport resolve store config events trust",  # verifies, and installs nothing
+    "download": "model archive transport resolve store config events results trust",  # verifies, and installs nothing
     "queries": "model transport resolve store config events results trust download",
     # what changes the host
     "lockfile": "model paths resolve store config results download queries",
     "install": "model archive resolve store config events results trust download queries lockfile",
-    "client": "model resolve store results download queries install",
+    "client": "model resolve store config events results trust download queries install",
     "update": "model resolve store lockfile install client",
     # what runs and shows it
     "runtime": "model paths store config events client",  # knows nothing of the command line
