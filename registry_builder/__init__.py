@@ -1,21 +1,29 @@
 """The builder of Sealdex: compiles a source tree into a signed, immutable registry and publishes it.
 
+    api             releasing and publishing, for programs
+    cli/            the command line
+    source/         the source tree that people edit: loading and lint
+    authoring/      new registries and plugins, packing, releases, events
+    importers/      other registries' metadata into a source tree
+    compile/        from the source tree to published documents, purely
+    signing/        keys, and the signing of TUF roles
+    ceremony/       changes of root and targets, signed on different machines
+    baseline/       what is published already, verified
+    publication/    publish and refresh
+    site/           the browse site
+    storage/        folder, S3 bucket or address, behind one protocol
+    maintenance/    status, audit, gc, doctor, recovery
+    parallel        work over forked processes, where that is safe
+
 For programs: `release`, `publish` and `evaluate` of `registry_builder.api`, loaded when they are first used.
 """
 
-from __future__ import annotations
+from sealdex.lazy import exports
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.api import evaluate, publish, release
+else:
+    __getattr__, __dir__ = exports(__name__, {"api": ("evaluate", "publish", "release")})
 
 __all__ = ["evaluate", "publish", "release"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from registry_builder import api  # noqa: PLC0415  # the whole builder, which `--help` needn't wait for
-
-    return getattr(api, name)

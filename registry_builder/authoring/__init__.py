@@ -1,1 +1,76 @@
-"""What authors do: new registries and plugins, packing, releases, and the events that come after them."""
+"""What authors do: new registries and plugins, packing, releases, and the events that come after them.
+
+    scaffold           a new registry or plugin, from the templates
+    templates/         what new registries, plugins and workflows are made of
+    github             the workflows of a registry on GitHub, and the action that releases to it
+    github_install     what these workflows install: everything by version and digest
+    payload            which folder of a plugin is packed, and under which name
+    pack               a folder to a zip: same input, same bytes
+    release            archives and release.yaml to releases/<version>.json
+    lifecycle          yank, deprecate, promote, evaluate, attest and their opposites
+    status_file        the events of a plugin, each a file in status/
+    _ignore_rules      what .sealdexignore or .gitignore leave out of an archive
+    _service_package   service.json of a service's archive
+    _storage_choice    where a new registry is published, as `init` was told
+    _template          release.yaml: what the next release starts from
+
+Authors have no keys: nothing here signs or publishes.
+"""
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from registry_builder.authoring.github import upgrade_workflows, write_workflows
+    from registry_builder.authoring.github_install import DISTRIBUTIONS, digests_of_wheels
+    from registry_builder.authoring.lifecycle import (
+        attest,
+        demote,
+        deprecate,
+        evaluate,
+        promote,
+        undeprecate,
+        unyank,
+        yank,
+    )
+    from registry_builder.authoring.payload import pack_folder
+    from registry_builder.authoring.release import Archive, ReleasePlan, write_release
+    from registry_builder.authoring.scaffold import Made, init_tree, new_plugin
+    from registry_builder.authoring.status_file import Report, StatusChange, committer
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "scaffold": ("Made", "init_tree", "new_plugin"),
+        "github": ("upgrade_workflows", "write_workflows"),
+        "github_install": ("DISTRIBUTIONS", "digests_of_wheels"),
+        "payload": ("pack_folder",),
+        "release": ("Archive", "ReleasePlan", "write_release"),
+        "lifecycle": (
+            "attest", "demote", "deprecate", "evaluate", "promote", "undeprecate", "unyank", "yank",
+        ),
+        "status_file": ("Report", "StatusChange", "committer"),
+    })  # fmt: skip
+
+__all__ = [
+    "DISTRIBUTIONS",
+    "Archive",
+    "Made",
+    "ReleasePlan",
+    "Report",
+    "StatusChange",
+    "attest",
+    "committer",
+    "demote",
+    "deprecate",
+    "digests_of_wheels",
+    "evaluate",
+    "init_tree",
+    "new_plugin",
+    "pack_folder",
+    "promote",
+    "undeprecate",
+    "unyank",
+    "upgrade_workflows",
+    "write_release",
+    "write_workflows",
+    "yank",
+]

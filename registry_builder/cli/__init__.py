@@ -1,1 +1,35 @@
-"""The command line of the builder: click commands that call the library and say what happened."""
+"""The command line of the builder: click commands that call the library and say what happened.
+
+    main                the table of all commands, imported only when they run
+    authoring           init, new, pack, release
+    lifecycle           yank, deprecate, promote, evaluate, attest and their opposites
+    import_             import
+    upgrade             upgrade
+    validate            validate
+    diff                diff
+    publish             publish
+    refresh             refresh
+    status              status
+    verify_published    verify-published
+    recover             recover
+    gc                  gc
+    doctor              doctor
+    pages               pages check, pages deployed
+    serve               serve
+    site                site
+    keys                keys create, add, list, show, check
+    ceremony            ceremony start, sign, show, finish, abort
+    ceremony_branch     ceremony take
+    namespace           namespace sign, list
+    completion          completion
+    options             what commands share: options, the source tree, passphrases, examples
+    realms              which realms a command is about, and opening them
+    accept_removed      --accept-removed, and how publish and diff end without it
+    archive_argument    an archive as it is given: PATH:os=linux,arch=arm64
+    plan_output         a publish plan, for people and for programs
+    markdown            what commands found, as Markdown for --summary
+    _listed             a file of a listing, for programs
+
+Nothing imports a command but `main`; commands import rooms by their faces (`from registry_builder import publication`),
+so that --help of one costs nothing of another.
+"""

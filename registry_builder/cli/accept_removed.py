@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_builder import publication
 from registry_builder.cli.options import PLUGIN_ID
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ def refuse_held(results: Sequence[PublishResult], *, dry_run: bool) -> None:
         NotAllPublishedError: with every plugin and event.
     """
     if any(result.plan.held for result in results):
-        from registry_builder.publication.publish import NotAllPublishedError  # noqa: PLC0415  # brings boto3
-
-        raise NotAllPublishedError(results, dry_run=dry_run)
+        raise publication.NotAllPublishedError(results, dry_run=dry_run)
 
 
 __all__ = ["ACCEPT_REMOVED", "refuse_held"]

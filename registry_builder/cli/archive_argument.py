@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from registry_builder.authoring.release import Archive
+from registry_builder import authoring
 from sealdex.errors import UsageError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.selectors import Selector
+
+if TYPE_CHECKING:
+    from registry_builder.authoring.release import Archive
 
 # The labels begin at the last colon that is followed by KEY= or +TAG, so that C:\dist\x.zip stays a path.
 _ARGUMENT = re.compile(
@@ -26,7 +30,7 @@ def parse_archive(text: str) -> Archive:
     if match is None:
         raise UsageError("an archive's name is empty")
     if match["labels"] is None:
-        return Archive(Path(text))
+        return authoring.Archive(Path(text))
     labels: dict[str, str] = {}
     expressions: list[dict[str, object]] = []
     tags: list[str] = []
@@ -44,7 +48,7 @@ def parse_archive(text: str) -> Archive:
         selector = read_values({"match_labels": labels, "match_expressions": expressions}, Selector)
     except DocumentError as error:
         raise UsageError(f"'{text}': {error}", hint="write ARCHIVE:os=linux,arch=amd64") from error
-    return Archive(Path(match["path"]), selector or None, tuple(tags))
+    return authoring.Archive(Path(match["path"]), selector or None, tuple(tags))
 
 
 __all__ = ["parse_archive"]

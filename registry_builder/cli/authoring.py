@@ -1,4 +1,4 @@
-"""The commands of authors: init, new, pack, release and validate. They say what was written and what comes next."""
+"""The commands of authors: init, new, pack and release. They say what was written and what comes next."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_builder import authoring, signing, source
 from registry_builder.cli.archive_argument import parse_archive
-from registry_builder.cli.options import ALLOW_FILE, BY_URL, PLUGIN_ID, SUMMARY, example, shown, tree_of, typed
+from registry_builder.cli.options import ALLOW_FILE, PLUGIN_ID, example, shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -57,35 +58,30 @@ def init(
     install is named by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our own wheels.
     Where it is published is asked at a terminal unless --storage says it: what a workflow writes into a folder is lost.
     """
-    from registry_builder.authoring.scaffold import Made, init_tree  # noqa: PLC0415  # as above
-    from registry_builder.source.config import CONFIG_NAME, read_config  # noqa: PLC0415  # keeps other --help fast
-
     out = output_of(ctx)
-    is_there = github and (folder / CONFIG_NAME).is_file()
+    is_there = github and (folder / source.CONFIG_NAME).is_file()
     if is_there and (storage is not None or url is not None):
         raise UsageError(
-            f"there is a {CONFIG_NAME} already",
+            "there is a registry.toml already",
             untouched="nothing was written",
-            hint=f"write storage and url into {CONFIG_NAME}, then: sealdex-builder init {typed(folder)} --github",
+            hint=f"write storage and url into registry.toml, then: sealdex-builder init {typed(folder)} --github",
         )
     if github and storage is None and not is_there:
         storage, url = _asked_for_storage(out, url)
-    made = Made(folder, ())
+    made = authoring.Made(folder, ())
     if not is_there:
-        made = init_tree(folder, name=name, storage=storage, url=url, in_ci=github and storage is not None)
+        made = authoring.init_tree(folder, name=name, storage=storage, url=url, in_ci=github and storage is not None)
     if github:
-        from importlib.metadata import version  # noqa: PLC0415  # as above
+        from importlib.metadata import version  # noqa: PLC0415  # brings `email`: only for --github
 
-        from registry_builder.authoring.github import write_workflows  # noqa: PLC0415  # as above
-
-        flows = write_workflows(folder, version=version("sealdex-builder"))
-        made = Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
-        for realm, section in read_config(folder).realms.items():
+        flows = authoring.write_workflows(folder, version=version("sealdex-builder"))
+        made = authoring.Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
+        for realm, section in source.read_config(folder).realms.items():
             if section.storage.startswith("folder:") and not section.folder_in_ci:
                 out.warn(
                     f"realm {realm} is published into {section.storage}, which is lost with the runner of a workflow: "
-                    f'publish.yml will refuse. Write "s3://BUCKET/PREFIX" into {CONFIG_NAME}, or "pages:published" and '
-                    f"the url; or folder_in_ci = true if a later step takes the folder along"
+                    'publish.yml will refuse. Write "s3://BUCKET/PREFIX" into registry.toml, or "pages:published" and '
+                    "the url; or folder_in_ci = true if a later step takes the folder along"
                 )
     for path in made.written:
         out.line(f"wrote {shown(path)}")
@@ -93,9 +89,7 @@ def init(
         out.warn(f"{shown(path)} was there and is left as it is")
     keys: Path | None = None
     if dev_keys:
-        from registry_builder.signing.dev_keys import make_dev_trust  # noqa: PLC0415  # needs cryptography
-
-        keys = make_dev_trust(folder)
+        keys = signing.make_dev_trust(folder)
         out.line(f"made development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
         out.note(
             "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"
@@ -126,11 +120,9 @@ def new(
     that registry.toml adds. An application-suite depends on what --depends names, else on the released plugins of its
     namespace.
     """
-    from registry_builder.authoring.scaffold import new_plugin  # noqa: PLC0415  # needs Jinja2
-
     out = output_of(ctx)
     wanted = dict(map(_parse_dependency, depends)) if depends else None
-    made = new_plugin(tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted)
+    made = authoring.new_plugin(tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted)
     for path in made.written:
         out.line(f"wrote {shown(path)}")
     out.note(f"next: edit src/, then: sealdex-builder pack {typed(made.folder)}")
@@ -180,13 +172,11 @@ def pack(
     .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256. Names
     that Windows can't hold are refused, unless release.yaml or --for limits the archive to other systems.
     """
-    from registry_builder.authoring.payload import pack_folder  # noqa: PLC0415  # keeps --help of the others fast
-
     out = output_of(ctx)
     selector = parse_archive(f"archive:{labels}").selector if labels else None
     if labels and selector is None:
         raise UsageError(f"'{labels}' has no label: write key=value", hint="for example: --for os=linux,arch=arm64")
-    packed = pack_folder(folder, output, allow_files=allow_files, selector=selector)
+    packed = authoring.pack_folder(folder, output, allow_files=allow_files, selector=selector)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
     if packed.left_out:
@@ -238,11 +228,9 @@ def release(
     outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
     under the same version is refused. Common spellings of os and arch (macos, x86_64) are written as hosts report them.
     """
-    from registry_builder.authoring.release import write_release  # noqa: PLC0415  # as above
-
     out = output_of(ctx)
     tree = tree_of(ctx)
-    plan = write_release(
+    plan = authoring.write_release(
         tree,
         [parse_archive(text) for text in archives],
         plugin=plugin,
@@ -275,38 +263,4 @@ def release(
             "rewritten": plan.rewritten,
             "artifacts": [{"source": a.source, "size": a.size, "sha256": a.sha256} for a in made.artifacts],
         }
-    )
-
-
-@click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
-@click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
-@click.option("--offline", is_flag=True, help="Don't compare with what is published.")
-@ALLOW_FILE
-@BY_URL
-@SUMMARY
-@output_options
-@click.pass_context
-def validate(
-    ctx: click.Context,
-    plugins: tuple[PluginId, ...],
-    offline: bool,
-    allow_files: tuple[str, ...],
-    by_url: bool,
-    summary: Path | None,
-) -> int:
-    """Show every problem of the source tree, or of the named plugins, at once.
-
-    Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
-    are compared with what is published, so that a changed one is found before it is refused.
-    """
-    from registry_builder.cli.validate import validate_tree  # noqa: PLC0415  # needs jsonschema and more
-
-    return validate_tree(
-        output_of(ctx),
-        tree_of(ctx),
-        plugins,
-        offline=offline,
-        by_url=by_url,
-        summary=summary,
-        allow_files=allow_files,
     )

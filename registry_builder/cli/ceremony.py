@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder import authoring, ceremony, signing, source
 from registry_builder.cli.ceremony_branch import refusals_in, take
+from registry_builder.cli.markdown import ceremony_markdown
 from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UsageError
@@ -22,6 +24,7 @@ _BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and
 
 
 @click.group(
+    name="ceremony",
     cls=LazyGroup,
     epilog=example(
         "sealdex-builder ceremony start new-root-key --keys root=root-1,root-3",
@@ -30,7 +33,7 @@ _BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and
     ),
 )
 @output_options
-def ceremony() -> None:
+def ceremony_group() -> None:
     """Change root or targets: plan it, collect signatures, finish at the threshold.
 
     Everything lies in ceremonies/NAME/ of the source tree: commit it, or carry it around as files. Each signer reads in
@@ -38,10 +41,10 @@ def ceremony() -> None:
     """
 
 
-ceremony.add_command(take)
+ceremony_group.add_command(take)
 
 
-@ceremony.command(
+@ceremony_group.command(
     epilog=example(
         "sealdex-builder ceremony start rotate-online --keys timestamp=online-2 --keys snapshot=online-2",
         "sealdex-builder ceremony start claim-acme --claim acme=team-1,team-2 --claim-threshold acme=2",
@@ -79,17 +82,14 @@ def start(
     by: str | None,
 ) -> None:
     """Plan a change and write what has to be signed to ceremonies/NAME/."""
-    from registry_builder.ceremony.due import due_offline_roles  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.ceremony.steps import Wanted, start_ceremony  # noqa: PLC0415  # --help needs none of it
-
     tree, out = tree_of(ctx), output_of(ctx)
     if due:
-        renew = tuple(dict.fromkeys((*renew, *due_offline_roles(tree))))
+        renew = tuple(dict.fromkeys((*renew, *ceremony.due_offline_roles(tree))))
         if not (renew or keys or threshold or expiry_days or claim or claim_threshold or release_claim):
             out.line("root and targets hold longer than their signing windows: no ceremony was started")
             out.result({"name": name, "started": False})
             return
-    wanted = Wanted(
+    wanted = ceremony.Wanted(
         keys=dict(map(_names, keys)),
         thresholds=dict(map(_number, threshold)),
         expiry_days=dict(map(_number, expiry_days)),
@@ -99,42 +99,37 @@ def start(
         release=release_claim,
         renew=renew,
     )
-    started = start_ceremony(tree, name, wanted, by=_who(by, tree), why=why)
+    started = ceremony.start_ceremony(tree, name, wanted, by=_who(by, tree), why=why)
     out.line(f"started ceremony {name}: {shown(started.folder)}", style="bold")
     _show(out, tree, started)
     out.note(f"next: commit it; then each signer: sealdex-builder ceremony sign {name}")
     out.result({**_document(tree, started), "started": True})
 
 
-@ceremony.command(epilog=example("sealdex-builder ceremony show", "sealdex-builder ceremony show new-root-key"))
+@ceremony_group.command(epilog=example("sealdex-builder ceremony show", "sealdex-builder ceremony show new-root-key"))
 @click.argument("name", required=False)
 @SUMMARY
 @output_options
 @click.pass_context
 def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
     """Show what a ceremony changes, who has signed and whose signatures are missing; without NAME, all of them."""
-    from registry_builder.ceremony.ceremony import ceremonies, load_ceremony, missing_signatures  # noqa: PLC0415  # as above
-
     out, tree = output_of(ctx), tree_of(ctx)
     if name is not None:
         with refusals_in(summary, name):
-            found = load_ceremony(tree, name)
+            found = ceremony.load_ceremony(tree, name)
         _show(out, tree, found)
         if summary is not None:
-            from registry_builder.cli.markdown import ceremony_markdown  # noqa: PLC0415  # as above
-            from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
-
-            missing = {f"{d.realm}/{d.name}": missing_signatures(tree, d) for d in found.documents}
-            names = {section.keyid: key for key, section in read_config(tree).keys.items()}
+            missing = {f"{d.realm}/{d.name}": ceremony.missing_signatures(tree, d) for d in found.documents}
+            names = {section.keyid: key for key, section in source.read_config(tree).keys.items()}
             append(summary, ceremony_markdown(found, _state(found), missing, names))
         out.result(_document(tree, found))
         return
-    each = [load_ceremony(tree, known) for known in ceremonies(tree)]
+    each = [ceremony.load_ceremony(tree, known) for known in ceremony.ceremonies(tree)]
     out.table(("ceremony", "state", "by", "changes"), [(c.name, _state(c), c.plan.by, _changed(c)) for c in each])
     out.result({"ceremonies": [{"name": c.name, "state": _state(c), "by": c.plan.by} for c in each]})
 
 
-@ceremony.command(
+@ceremony_group.command(
     epilog=example(
         "sealdex-builder ceremony sign new-root-key", "sealdex-builder ceremony sign yearly --key root-1 --yes"
     )
@@ -150,13 +145,8 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
 
     Adds one file a key to ceremonies/NAME/REALM/signatures/: commit them, or send them to whoever finishes.
     """
-    from registry_builder.ceremony.ceremony import load_ceremony  # noqa: PLC0415  # as above
-    from registry_builder.ceremony.steps import sign_ceremony  # noqa: PLC0415  # as above
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
-
     out, tree = output_of(ctx), tree_of(ctx)
-    _show(out, tree, load_ceremony(tree, name))
+    _show(out, tree, ceremony.load_ceremony(tree, name))
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
@@ -166,38 +156,36 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
             )
         if not click.confirm("Sign this?", err=True):
             raise UsageError("not signed, as you said", untouched="nothing was signed")
-    keyring = Keyring(read_config(tree), tree, prompt=prompt_for_passphrase())
-    result = sign_ceremony(tree, name, keyring, by=_who(by, tree), keys=keys)
+    keyring = signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase())
+    result = ceremony.sign_ceremony(tree, name, keyring, by=_who(by, tree), keys=keys)
     for path in result.written:
         out.line(f"wrote {shown(path)}")
     for key in result.already:
         out.note(f"key {key} has signed already")
     for key, reason in result.missing.items():
         out.note(f"key {key} is not here: {reason}")
-    after = load_ceremony(tree, name)
+    after = ceremony.load_ceremony(tree, name)
     ready = f"sealdex-builder ceremony finish {name}" if after.is_complete else "the other signers"
     out.note(f"next: commit it; then {ready}")
     out.result({**_document(tree, after), "written": list(result.written), "already": list(result.already)})
 
 
-@ceremony.command(epilog=example("sealdex-builder ceremony finish new-root-key"))
+@ceremony_group.command(epilog=example("sealdex-builder ceremony finish new-root-key"))
 @click.argument("name")
 @_BY
 @output_options
 @click.pass_context
 def finish(ctx: click.Context, name: str, by: str | None) -> None:
     """Put what was signed into trust/ and registry.toml, once every threshold is met (of a root: old and new)."""
-    from registry_builder.ceremony.steps import finish_ceremony  # noqa: PLC0415  # as above
-
     out, tree = output_of(ctx), tree_of(ctx)
-    written = finish_ceremony(tree, name, by=_who(by, tree))
+    written = ceremony.finish_ceremony(tree, name, by=_who(by, tree))
     for path in written:
         out.line(f"wrote {shown(path)}")
     out.note("next: commit it, then: sealdex-builder publish")
     out.result({"name": name, "written": written})
 
 
-@ceremony.command(epilog=example('sealdex-builder ceremony abort new-root-key --why "wrong key"'))
+@ceremony_group.command(epilog=example('sealdex-builder ceremony abort new-root-key --why "wrong key"'))
 @click.argument("name")
 @click.option("--why", default="", metavar="TEXT", help="The reason.")
 @_BY
@@ -205,10 +193,8 @@ def finish(ctx: click.Context, name: str, by: str | None) -> None:
 @click.pass_context
 def abort(ctx: click.Context, name: str, why: str, by: str | None) -> None:
     """Close a ceremony without effect. What was signed stays in its folder."""
-    from registry_builder.ceremony.steps import abort_ceremony  # noqa: PLC0415  # as above
-
     out, tree = output_of(ctx), tree_of(ctx)
-    path = abort_ceremony(tree, name, by=_who(by, tree), why=why)
+    path = ceremony.abort_ceremony(tree, name, by=_who(by, tree), why=why)
     out.line(f"aborted ceremony {name}: {shown(path)}")
     out.result({"name": name, "written": [path]})
 
@@ -232,9 +218,7 @@ def _number(text: str) -> tuple[str, int]:
 
 
 def _who(by: str | None, tree: Path) -> str:
-    from registry_builder.authoring.status_file import committer  # noqa: PLC0415  # as above
-
-    return by or committer(tree)
+    return by or authoring.committer(tree)
 
 
 def _state(found: Ceremony) -> str:
@@ -248,8 +232,6 @@ def _changed(found: Ceremony) -> str:
 
 
 def _show(out: Output, tree: Path, found: Ceremony) -> None:
-    from registry_builder.ceremony.ceremony import missing_signatures  # noqa: PLC0415  # as above
-
     plan = found.plan
     out.line(f"ceremony {found.name}: {_state(found)}; started by {plan.by} at {plan.at}", style="bold")
     if plan.why:
@@ -261,7 +243,7 @@ def _show(out: Output, tree: Path, found: Ceremony) -> None:
             need = "needed" if quorum.is_needed else "wanted"
             out.line(f"    signed for {quorum.said}: {len(quorum.signed)} of the {quorum.threshold} {need}")
         if found.closed is None:
-            _lines(out, [f"missing: {line}" for line in missing_signatures(tree, document)])
+            _lines(out, [f"missing: {line}" for line in ceremony.missing_signatures(tree, document)])
         for line in document.ignored:
             out.warn(f"a signature doesn't count: {line}")
 
@@ -272,8 +254,6 @@ def _lines(out: Output, lines: Iterable[str]) -> None:
 
 
 def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
-    from registry_builder.ceremony.ceremony import missing_signatures  # noqa: PLC0415  # as above
-
     return {
         "name": found.name,
         "state": _state(found),
@@ -297,7 +277,7 @@ def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
                     }
                     for q in d.quorums
                 ],
-                "missing": missing_signatures(tree, d),
+                "missing": ceremony.missing_signatures(tree, d),
                 "ignored": list(d.ignored),
             }
             for d in found.documents
@@ -305,4 +285,4 @@ def _document(tree: Path, found: Ceremony) -> dict[str, Any]:
     }
 
 
-__all__ = ["ceremony"]
+__all__ = ["ceremony_group"]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from registry_builder import ceremony
+from registry_builder.cli.markdown import refusal_markdown
 from registry_builder.cli.options import SUMMARY, append, example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import SealdexError
@@ -32,11 +34,9 @@ def take(ctx: click.Context, name: str, ref: str, summary: Path | None) -> None:
     branch that changes anything besides is refused. Nothing of it is run, and no signature is believed: `show` and
     `finish` verify them.
     """
-    from registry_builder.ceremony.branch import take_ceremony  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
     with refusals_in(summary, name):
-        written = take_ceremony(tree, name, ref)
+        written = ceremony.take_ceremony(tree, name, ref)
     for path in written:
         out.line(f"took {shown(path)}")
     if not written:
@@ -51,8 +51,6 @@ def refusals_in(summary: Path | None, name: str) -> Iterator[None]:
     try:
         yield
     except SealdexError as error:
-        from registry_builder.cli.markdown import refusal_markdown  # noqa: PLC0415  # only where something is wrong
-
         append(summary, refusal_markdown(name, error.message, error.hint or ""))
         raise
 

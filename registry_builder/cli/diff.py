@@ -6,8 +6,11 @@ from pathlib import Path
 
 import click
 
+from registry_builder import publication, source
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
+from registry_builder.cli.markdown import plan_markdown
 from registry_builder.cli.options import BY_URL, FILES, SUMMARY, append, example, reader_storage, tree_of
+from registry_builder.cli.plan_output import file_documents, plan_document, show_files, show_plan
 from sealdex.cli.group import output_of, output_options
 from sealdex.model.ids import PluginId
 
@@ -38,19 +41,8 @@ def diff(
     the source tree stays published, and is named. With --by-url, realms without a url are left out, with a warning.
     Exits 1 when `publish` would leave a plugin out because the source tree lacks events of it that are published.
     """
-    from registry_builder.cli.markdown import plan_markdown  # noqa: PLC0415  # as above
-    from registry_builder.cli.plan_output import (  # noqa: PLC0415  # brings boto3
-        file_documents,
-        plan_document,
-        show_files,
-        show_plan,
-    )
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
-    from registry_builder.publication.publish import publish_realm  # noqa: PLC0415  # as above
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
-
     out = output_of(ctx)
-    tree = load_tree(tree_of(ctx))
+    tree = source.load_tree(tree_of(ctx))
     documents, results = [], []
     for name in [realm] if realm else list(tree.config.realms):
         if by_url and realm is None and tree.config.realms[name].url is None:
@@ -58,8 +50,8 @@ def diff(
             continue
         place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"comparing {name}"):
-            publisher = open_publisher(tree, name, storage=place, site=not no_site)
-            result = publish_realm(publisher, dry_run=True, accept_removed=accept_removed)
+            publisher = publication.open_publisher(tree, name, storage=place, site=not no_site)
+            result = publication.publish_realm(publisher, dry_run=True, accept_removed=accept_removed)
         results.append(result)
         documents.append({**plan_document(result.plan), "writes": file_documents(result.files)})
         show_plan(out, result.plan)

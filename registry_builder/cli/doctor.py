@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from registry_builder import maintenance
 from registry_builder.cli.options import example, tree_of
 from registry_builder.cli.realms import publishers_of
 from sealdex.cli.group import output_of, output_options
@@ -18,11 +19,9 @@ def doctor(ctx: click.Context, realm: str | None) -> int:
 
     Nothing is changed. Exits 1 when something is wrong; what merely could be better is a warning.
     """
-    from registry_builder.maintenance.doctor import look_over  # noqa: PLC0415  # brings boto3
-
     out, documents, errors = output_of(ctx), [], 0
     for publisher in publishers_of(tree_of(ctx), realm):
-        findings = look_over(publisher)
+        findings = maintenance.look_over(publisher)
         errors += sum(finding.level == "error" for finding in findings)
         out.line(f"realm {publisher.realm}: {publisher.storage.description}", style="bold")
         out.table(("check", "", "", ""), [(f.check, f.level, f.message, f.remedy) for f in findings])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from registry_builder import maintenance
 from registry_builder.cli._listed import listed_document
 from registry_builder.cli.options import REALM, example, tree_of
 from registry_builder.cli.realms import publishers_of
@@ -29,14 +30,12 @@ def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool
     A file is removed by the second of two runs that are --grace days apart, on the same machine (or with the same
     $XDG_STATE_HOME/sealdex-builder). Releases, pages and roots are never removed.
     """
-    from registry_builder.maintenance.gc import apply_gc, plan_gc  # noqa: PLC0415  # brings boto3
-
     out, documents = output_of(ctx), []
     for publisher in publishers_of(tree_of(ctx), realm):
         with out.progress(f"reading {publisher.realm}"):
-            plan = plan_gc(publisher, days=days, grace=grace)
+            plan = maintenance.plan_gc(publisher, days=days, grace=grace)
             if apply:
-                apply_gc(publisher, plan)
+                maintenance.apply_gc(publisher, plan)
         out.line(f"realm {plan.realm}: {plan.storage}, in use: {counted(plan.kept, 'file')}", style="bold")
         for verb, files in (
             ("removed" if apply else "would remove", plan.removable),

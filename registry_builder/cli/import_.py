@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from registry_builder import importers
 from registry_builder.cli.options import example, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
@@ -40,13 +41,11 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
     and the exit code is 1, unless --skip-invalid is given. The same import again changes nothing. A type that the
     registry doesn't know is added to registry.toml.
     """
-    from registry_builder.importers.krew import read_history, register_type, write_import  # noqa: PLC0415  # as needed
-
     out = output_of(ctx)
     if problem := namespace_problem(namespace):
         raise UsageError(f"namespace '{namespace}' {problem}", untouched="nothing was imported")
     tree = tree_of(ctx)
-    history = read_history(file, plugin_type=plugin_type)
+    history = importers.read_history(file, plugin_type=plugin_type)
     for entry in history.not_imported:
         place = f"{file.name}:{entry.line}: " if entry.line else ""
         out.answer(
@@ -78,8 +77,8 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
         out.line(found)
         out.warn("nothing was written; --skip-invalid imports the rest")
         return 1
-    added = register_type(tree, plugin_type)
-    written = write_import(tree, history, namespace=namespace)
+    added = importers.register_type(tree, plugin_type)
+    written = importers.write_import(tree, history, namespace=namespace)
     _say(out, found, plugin_type if added else None)
     for plugin, version, why in written.conflicts:
         out.warn(f"{plugin} {version} was left as it is: {why}")

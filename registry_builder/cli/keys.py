@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder import signing, source
+from registry_builder.cli.markdown import keys_markdown
 from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
@@ -45,14 +47,11 @@ def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
     The private half is encrypted with a passphrase, from a prompt, from the file that $SEALDEX_KEY_PASSPHRASE_FILE
     names, or from $SEALDEX_KEY_PASSPHRASE; it is never an argument. No role trusts the key by this alone.
     """
-    from registry_builder.signing.key_registration import create_key, register_keys  # noqa: PLC0415  # needs tomlkit
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
-    config = read_config(tree)
+    config = source.read_config(tree)
     passphrase = None if unencrypted else _new_passphrase(name)
-    section, path = create_key(tree, config, name, kind=kind, passphrase=passphrase)
-    register_keys(tree, {name: section})
+    section, path = signing.create_key(tree, config, name, kind=kind, passphrase=passphrase)
+    signing.register_keys(tree, {name: section})
     out.line(f"made key {name}: {path}")
     out.line(f"wrote [keys.{name}] to registry.toml: commit it")
     out.note(
@@ -82,12 +81,9 @@ def add(ctx: click.Context, name: str, uri: str) -> None:
     A Sigstore identity (sigstore:) is no key that anybody keeps: who can log in as it signs. Clients need
     sealdex[sigstore] for such a signature to count, and other TUF clients can't read what names it.
     """
-    from registry_builder.signing.key_registration import import_key, register_keys  # noqa: PLC0415  # needs tomlkit
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
-    section = import_key(read_config(tree), name, uri, prompt=prompt_for_passphrase())
-    register_keys(tree, {name: section})
+    section = signing.import_key(source.read_config(tree), name, uri, prompt=prompt_for_passphrase())
+    signing.register_keys(tree, {name: section})
     out.line(f"wrote [keys.{name}] to registry.toml: {section.scheme}, {section.uri}; commit it")
     out.note("no role trusts it yet: sealdex-builder ceremony start NAME --keys ROLE=...")
     out.result({"name": name, **_public(section)})
@@ -98,12 +94,9 @@ def add(ctx: click.Context, name: str, uri: str) -> None:
 @click.pass_context
 def list_(ctx: click.Context) -> None:
     """List the keys of registry.toml: the roles they are for, and whether they can sign on this machine."""
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
-    config = read_config(tree)
-    keyring = Keyring(config, tree)
+    config = source.read_config(tree)
+    keyring = signing.Keyring(config, tree)
     documents = []
     for name, section in config.keys.items():
         reach = keyring.reach(name)
@@ -132,19 +125,15 @@ def list_(ctx: click.Context) -> None:
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
     """Show the public half of key NAME, and where its private half is looked for."""
-    from registry_builder.signing.keystore import FILE_SCHEME, key_file  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
-    config = read_config(tree)
+    config = source.read_config(tree)
     section = config.keys.get(name)
     if section is None:
         raise NotFoundError(
             f"there is no key '{name}' in registry.toml; keys are {', '.join(config.keys) or 'none'}", subject=name
         )
-    reach = Keyring(config, tree).reach(name)
-    path = key_file(section.uri, config, tree) if section.uri.startswith(FILE_SCHEME) else None
+    reach = signing.Keyring(config, tree).reach(name)
+    path = signing.key_file(section.uri, config, tree) if section.uri.startswith(signing.FILE_SCHEME) else None
     here = "yes" if reach.here else "no"
     out.line(f"key {name}: {section.scheme}, for {', '.join(_roles(config, name)) or 'no role'}")
     out.line(f"keyid {section.keyid}")
@@ -173,13 +162,10 @@ def check(ctx: click.Context, summary: Path | None) -> int:
     Exits 1 when a role lacks keys. What is signed is no metadata and is thrown away. With --summary, only what is
     missing is written, and nothing when all can sign.
     """
-    from registry_builder.cli.markdown import keys_markdown  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.signing.key_check import check_online_keys  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs none of it
-
     out, tree = output_of(ctx), tree_of(ctx)
-    found = check_online_keys(tree, Keyring(read_config(tree), tree, prompt=prompt_for_passphrase()))
+    found = signing.check_online_keys(
+        tree, signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase())
+    )
     out.table(
         ("realm", "role", "needs", "can sign", ""),
         [
@@ -218,12 +204,10 @@ def check(ctx: click.Context, summary: Path | None) -> int:
 
 
 def _new_passphrase(name: str) -> bytes:
-    from registry_builder.signing.passphrase import find_passphrase  # noqa: PLC0415  # --help needs none of it
-
     def twice(question: str) -> str:
         return str(click.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
 
-    passphrase = find_passphrase(name, twice if sys.stdin.isatty() else None)
+    passphrase = signing.find_passphrase(name, twice if sys.stdin.isatty() else None)
     if not passphrase:
         raise UsageError(
             "the passphrase is empty",

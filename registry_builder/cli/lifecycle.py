@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
+import msgspec
 
+from registry_builder import authoring
 from registry_builder.cli.options import PLUGIN_ID, example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
@@ -71,9 +73,7 @@ def _said(command: F) -> F:
 @click.pass_context
 def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
     """Mark a release as not to be chosen any more. Who has pinned it still gets it."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # keeps --help of the others fast
-
-    _show(ctx, lifecycle.yank(tree_of(ctx), *release, why=why, by=by), f"yanked {_named(release)}")
+    _show(ctx, authoring.yank(tree_of(ctx), *release, why=why, by=by), f"yanked {_named(release)}")
 
 
 @click.command(epilog=example("sealdex-builder unyank acme/slack@1.2.0"))
@@ -82,9 +82,11 @@ def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> 
 @click.pass_context
 def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
     """Take a yank back."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    _show(ctx, lifecycle.unyank(tree_of(ctx), *release, why=why, by=by), f"{_named(release)} is not yanked any more")
+    _show(
+        ctx,
+        authoring.unyank(tree_of(ctx), *release, why=why, by=by),
+        f"{_named(release)} is not yanked any more",
+    )
 
 
 @click.command(epilog=example('sealdex-builder deprecate acme/slack --use acme/chat --why "one plugin for all chats"'))
@@ -94,10 +96,8 @@ def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -
 @click.pass_context
 def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: str, by: str | None) -> None:
     """Mark a plugin as one that nobody should start with; search shows it last, and names its successor."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
     instead = f", use {use} instead" if use is not None else ""
-    change = lifecycle.deprecate(tree_of(ctx), plugin, use=use, why=why, by=by)
+    change = authoring.deprecate(tree_of(ctx), plugin, use=use, why=why, by=by)
     _show(ctx, change, f"deprecated {plugin}{instead}")
 
 
@@ -107,9 +107,11 @@ def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: s
 @click.pass_context
 def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) -> None:
     """Take a deprecation back."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    _show(ctx, lifecycle.undeprecate(tree_of(ctx), plugin, why=why, by=by), f"{plugin} is not deprecated any more")
+    _show(
+        ctx,
+        authoring.undeprecate(tree_of(ctx), plugin, why=why, by=by),
+        f"{plugin} is not deprecated any more",
+    )
 
 
 @click.command(epilog=example("sealdex-builder promote acme/slack@1.3.0-rc.1 --channel stable"))
@@ -119,9 +121,7 @@ def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) 
 @click.pass_context
 def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
     """Put a release on one more channel."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    change = lifecycle.promote(tree_of(ctx), *release, channel, why=why, by=by)
+    change = authoring.promote(tree_of(ctx), *release, channel, why=why, by=by)
     _show(ctx, change, f"promoted {_named(release)} to channel {channel}")
 
 
@@ -132,9 +132,7 @@ def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by
 @click.pass_context
 def demote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
     """Take a release off a channel that it was promoted to."""
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    change = lifecycle.demote(tree_of(ctx), *release, channel, why=why, by=by)
+    change = authoring.demote(tree_of(ctx), *release, channel, why=why, by=by)
     _show(ctx, change, f"took {_named(release)} off channel {channel}")
 
 
@@ -175,9 +173,7 @@ def evaluate(
     "evaluator" at its top says them by itself. A file is published with the release and pinned by its index; an
     address is pinned by --sha256 and --size. Searchable: sealdex search --min-metric top1=0.8.
     """
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    change = lifecycle.evaluate(
+    change = authoring.evaluate(
         tree_of(ctx),
         *release,
         None if report is None else _report(report, sha256, size, name),
@@ -209,21 +205,17 @@ def attest(ctx: click.Context, release: ReleaseName, file: Path, kind: str | Non
     The kind is told from the content and its structure is checked; a statement or bundle must be about an artifact of
     this release. The file is published with the release and pinned by its index.
     """
-    from registry_builder.authoring import lifecycle  # noqa: PLC0415  # as above
-
-    change = lifecycle.attest(tree_of(ctx), *release, file, kind=kind, why=why, by=by)
+    change = authoring.attest(tree_of(ctx), *release, file, kind=kind, why=why, by=by)
     told = f" ({change.event.kind})" if change.event else ""
     _show(ctx, change, f"attached {file.name}{told} to {_named(release)}")
 
 
 def _report(text: str, sha256: str | None, size: int | None, name: str | None) -> Any:
-    from registry_builder.authoring.status_file import Report  # noqa: PLC0415  # as above
-
     if text.startswith(("https://", "http://")):
-        return Report(url=text, sha256=sha256, size=size, name=name)
+        return authoring.Report(url=text, sha256=sha256, size=size, name=name)
     if sha256 is not None or size is not None:
         raise UsageError("--sha256 and --size go with an address: those of a file are measured")
-    return Report(path=Path(text), name=name)
+    return authoring.Report(path=Path(text), name=name)
 
 
 def _metric(text: str) -> tuple[str, float]:
@@ -242,8 +234,6 @@ def _named(release: ReleaseName) -> str:
 
 
 def _show(ctx: click.Context, change: StatusChange, said: str) -> None:
-    import msgspec  # noqa: PLC0415  # as above
-
     out = output_of(ctx)
     if change.event is None:
         out.line(change.note)

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from registry_builder.ceremony.ceremony import Ceremony
-from registry_builder.compile.removed_events import Older
-from registry_builder.maintenance.status import RealmStatus
-from registry_builder.publication.claims import Waiting
-from registry_builder.publication.plan import PublishPlan
-from registry_builder.signing.key_check import RoleKeys
-from registry_builder.source.tree import Problem, Severity
+from registry_builder import source
 from sealdex.errors import SealdexError
 from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from registry_builder.ceremony.ceremony import Ceremony
+    from registry_builder.compile.removed_events import Older
+    from registry_builder.maintenance.status import RealmStatus
+    from registry_builder.publication.claims import Waiting
+    from registry_builder.publication.plan import PublishPlan
+    from registry_builder.signing.key_check import RoleKeys
+    from registry_builder.source.tree import Problem
 
 _SHOWN = 200  # a summary may have 1 MiB in all
 _MAX_TEXT = 500
@@ -38,7 +42,7 @@ def escaped(text: str) -> str:
 
 def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int, waiting: Iterable[Waiting] = ()) -> str:
     """Return the problems of a source tree, and above them what waits for a team's signature."""
-    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    errors = sum(problem.severity is source.Severity.ERROR for problem in problems)
     held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
     head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
     lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", "", *_waiting(waiting)]

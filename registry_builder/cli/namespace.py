@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from registry_builder import publication, signing, source
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED
 from registry_builder.cli.options import example, prompt_for_passphrase, shown, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
@@ -31,16 +32,13 @@ def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) ->
     Reads and verifies what is published, and writes trust/REALM/N.ns-NAMESPACE.json: commit it. With a threshold above
     one each member of the team runs this and commits.
     """
-    from registry_builder.publication.claim_signing import sign_claim  # noqa: PLC0415  # --help needs none of it
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # as above
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
-
-    out, tree = output_of(ctx), load_tree(tree_of(ctx))
+    out, tree = output_of(ctx), source.load_tree(tree_of(ctx))
     section = tree.config.namespaces.get(name)
-    keyring = Keyring(tree.config, tree.root, prompt=prompt_for_passphrase())
+    keyring = signing.Keyring(tree.config, tree.root, prompt=prompt_for_passphrase())
     realm = section.realm if section is not None else next(iter(tree.config.realms))
-    done = sign_claim(open_publisher(tree, realm, keyring=keyring), name, accept_removed=accept_removed)
+    done = publication.sign_claim(
+        publication.open_publisher(tree, realm, keyring=keyring), name, accept_removed=accept_removed
+    )
     if done.path is None:
         out.line(f"namespace {name} is published as the source tree has it: nothing to sign")
     else:
@@ -65,10 +63,8 @@ def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) ->
 @click.pass_context
 def list_(ctx: click.Context) -> None:
     """List the claimed namespaces with their keys."""
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
-
     out = output_of(ctx)
-    claims = read_config(tree_of(ctx)).namespaces
+    claims = source.read_config(tree_of(ctx)).namespaces
     out.table(
         ("namespace", "realm", "signed by", "keys"),
         [(n, s.realm, f"{s.threshold} of {len(s.keys)}", ", ".join(s.keys)) for n, s in claims.items()],

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_builder import source, storage
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, parse_plugin_id
 
@@ -74,10 +75,8 @@ def tree_of(ctx: click.Context) -> Path:
     Raises:
         NotFoundError: there is none.
     """
-    from registry_builder.source.config import find_tree  # noqa: PLC0415  # --help needs nothing of it
-
     named = ctx.meta.get("registry_builder.tree")
-    return find_tree(named) if isinstance(named, Path) else find_tree(Path.cwd())
+    return source.find_tree(named) if isinstance(named, Path) else source.find_tree(Path.cwd())
 
 
 def shown(path: Path) -> str:
@@ -110,9 +109,8 @@ def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Stora
             subject=realm,
             hint=f'write url = "https://..." below [realms.{realm}] in registry.toml, or leave --by-url out',
         )
-    from registry_builder.storage.http import UrlStorage  # noqa: PLC0415  # only where it is asked for
 
-    return UrlStorage(section.url)
+    return storage.UrlStorage(section.url)
 
 
 # --- what is asked for and written beside the answer ------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from registry_builder import publication, source
 from registry_builder.cli.options import example, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
@@ -34,12 +35,10 @@ def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
     Version numbers must rise, no other deployment may have taken them, nothing may be missing or expired, and all of it
     must fit. Run it right before the deployment.
     """
-    from registry_builder.publication.github_pages import check_deployment  # noqa: PLC0415  # --help needs none of it
-
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
     with out.progress("comparing with what is live"):
-        found = check_deployment(publisher, first_publish=first_publish)
+        found = publication.check_deployment(publisher, first_publish=first_publish)
     live = "nothing is live" if found.live is None else f"version {found.live} is live"
     state = f"version {found.timestamp} may be deployed" if found.changed else "nothing was signed since"
     out.line(f"realm {publisher.realm}: {live}, {state}: {found.files} files, {in_bytes(found.size)}")
@@ -61,21 +60,15 @@ def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
 @click.pass_context
 def deployed(ctx: click.Context, realm: str | None) -> None:
     """Remember that the folder is live now, so that nothing older is ever built upon from here."""
-    from registry_builder.publication.github_pages import remember_deployment  # noqa: PLC0415  # --help needs none of it
-
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
-    version = remember_deployment(publisher)
+    version = publication.remember_deployment(publisher)
     out.line(f"realm {publisher.realm}: version {version} is remembered as live")
     out.result({"realm": publisher.realm, "timestamp": version})
 
 
 def _publisher(root: Path, realm: str | None) -> Publisher:
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # as above
-    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # as above
-
-    config = read_config(root)
+    config = source.read_config(root)
     named = [realm] if realm is not None else [name for name, section in config.realms.items() if section.is_pages]
     if len(named) != 1:
         raise UsageError(
@@ -83,7 +76,7 @@ def _publisher(root: Path, realm: str | None) -> Publisher:
             untouched="nothing was deployed",
             hint='name one with --realm, or write storage = "pages:published" and its url into registry.toml',
         )
-    return open_publisher(SourceTree(root, config, {}, problems=(), complete=False), named[0])
+    return publication.open_publisher(source.SourceTree(root, config, {}, problems=(), complete=False), named[0])
 
 
 __all__ = ["pages"]

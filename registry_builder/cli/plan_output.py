@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from registry_builder.compile.removed_events import RemovedEvent
-from registry_builder.publication.plan import PublishPlan, Upload
-from registry_builder.publication.planned_files import PlannedFile
-from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.text import counted
+
+if TYPE_CHECKING:
+    from registry_builder.compile.removed_events import RemovedEvent
+    from registry_builder.publication.plan import PublishPlan, Upload
+    from registry_builder.publication.planned_files import PlannedFile
+    from sealdex.cli.output import Output
 
 _SHOWN = 20
 

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder import publication, source
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
+from registry_builder.cli.markdown import plan_markdown
 from registry_builder.cli.options import ALLOW_FILE, FILES, PLUGIN_ID, REALM, SUMMARY, append, example, tree_of
+from registry_builder.cli.plan_output import file_documents, plan_document, show_files, show_plan
 from registry_builder.cli.realms import open_realm, realms_named
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import NotFoundError, SealdexError, UsageError
@@ -89,8 +92,6 @@ def publish(
         allow_files=allow_files,
     )
     if summary is not None:
-        from registry_builder.cli.markdown import plan_markdown  # noqa: PLC0415  # --help needs nothing of it
-
         title = "Publishing would change" if dry_run else "Published"
         for each in results:
             append(summary, plan_markdown(each.plan, title))
@@ -113,24 +114,20 @@ def _publish_realms(
     first_publish: bool,
     allow_files: Collection[str],
 ) -> list[PublishResult]:
-    from registry_builder.cli.plan_output import show_files, show_plan  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.publication.publish import NotAllPublishedError, publish_realm  # noqa: PLC0415  # --help needs none
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # --help needs nothing of it
-
-    tree = load_tree(root, only=only or None, allow_files=allow_files)
+    tree = source.load_tree(root, only=only or None, allow_files=allow_files)
     results = []
     for name in realms_named(tree, realm, only):
         with out.progress(f"publishing {name}") as progress:
             publisher = open_realm(tree, name, progress, site=site)
             try:
-                result = publish_realm(
+                result = publication.publish_realm(
                     publisher,
                     only=only or None,
                     dry_run=dry_run,
                     accept_removed=accept_removed,
                     first_publish=first_publish and tree.config.realms[name].is_pages,
                 )
-            except NotAllPublishedError as error:  # raised once every realm is published
+            except publication.NotAllPublishedError as error:  # raised once every realm is published
                 (result,) = error.results
         results.append(result)
         show_plan(out, result.plan)
@@ -159,8 +156,6 @@ def _refuse_waiting(results: Iterable[PublishResult]) -> None:
 
 
 def _document(result: PublishResult) -> dict[str, Any]:
-    from registry_builder.cli.plan_output import file_documents, plan_document  # noqa: PLC0415  # --help needs nothing of it
-
     return {
         **plan_document(result.plan),
         "writes": file_documents(result.files),
@@ -176,10 +171,7 @@ def _document(result: PublishResult) -> dict[str, Any]:
 
 
 def _check_places(root: Path, realm: str | None, *, first_publish: bool, folder_in_ci: bool) -> None:
-    from registry_builder.publication.runner_disk import check_disk  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs nothing of it
-
-    sections = {name: section for name, section in read_config(root).realms.items() if realm in {None, name}}
+    sections = {name: section for name, section in source.read_config(root).realms.items() if realm in {None, name}}
     if first_publish and not any(section.is_pages for section in sections.values()):
         raise UsageError(
             "--first-publish is for a realm on GitHub Pages; elsewhere the store itself says what is there",
@@ -188,7 +180,7 @@ def _check_places(root: Path, realm: str | None, *, first_publish: bool, folder_
         )
     for name, section in sections.items():
         if not folder_in_ci:
-            check_disk(root, name, section)
+            publication.check_disk(root, name, section)
 
 
 __all__ = ["publish"]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_builder import publication, signing, source
 from registry_builder.cli.options import prompt_for_passphrase
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import UsageError
@@ -18,12 +19,9 @@ if TYPE_CHECKING:
     from sealdex.cli.progress import Progress
 
 
-def tree_without_plugins(root: Path) -> SourceTree:
+def tree_without_plugins(root: Path) -> source.SourceTree:
     """Read registry.toml alone, for commands that no plugin is part of."""
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.source.tree import SourceTree  # noqa: PLC0415  # --help needs nothing of it
-
-    return SourceTree(root, read_config(root), {}, problems=(), complete=False)
+    return source.SourceTree(root, source.read_config(root), {}, problems=(), complete=False)
 
 
 def realms_named(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:
@@ -55,18 +53,16 @@ def open_realm(
     site: bool = True,
 ) -> Publisher:
     """Open a realm with the keys that are here, asking for passphrases at a terminal; steps are shown as progress."""
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # --help needs nothing of it
 
     def notice(what: str, done: int, total: int) -> None:
         if progress is not None:
             progress.step(f"{what} {done * 100 // total}%" if total else f"{what} {in_bytes(done)}" if done else what)
 
-    return open_publisher(
+    return publication.open_publisher(
         tree,
         realm,
         storage=storage,
-        keyring=Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
+        keyring=signing.Keyring(tree.config, tree.root, prompt=prompt_for_passphrase()),
         allow_expired=allow_expired,
         site=site,
         notice=notice,
@@ -75,11 +71,9 @@ def open_realm(
 
 def publishers_of(root: Path, realm: str | None) -> Iterator[Publisher]:
     """Open the realms that a command is about, without reading any plugin and without asking for passphrases."""
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # --help needs nothing of it
-
     tree = tree_without_plugins(root)
     for name in [realm] if realm else list(tree.config.realms):
-        yield open_publisher(tree, name)
+        yield publication.open_publisher(tree, name)
 
 
 __all__ = ["open_realm", "publishers_of", "realms_named", "tree_without_plugins"]

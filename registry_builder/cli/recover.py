@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder import maintenance, publication, signing, source
 from registry_builder.cli.options import example, prompt_for_passphrase, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
@@ -43,22 +44,17 @@ def recover(ctx: click.Context, realm: str | None, apply: bool, not_stolen: tupl
     with --apply signs all online metadata anew with versions above what is there. Clients recover by themselves, those
     that took the thief's versions too. Releases that the source tree doesn't have are not published any more.
     """
-    from registry_builder.maintenance.recovery import recover_realm  # noqa: PLC0415  # as above
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3
-    from registry_builder.signing.signers import Keyring  # noqa: PLC0415  # as above
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # as above
-
     out, root = output_of(ctx), tree_of(ctx)
-    tree = load_tree(root)
+    tree = source.load_tree(root)
     if realm is not None and realm not in tree.config.realms:
         raise UsageError(f"there is no realm '{realm}'; realms are {', '.join(tree.config.realms)}")
     documents = []
     for name in [realm] if realm else tree.config.realms:
         with out.progress(f"reading {name}"):
-            publisher = open_publisher(
-                tree, name, keyring=Keyring(tree.config, root, prompt=prompt_for_passphrase()), validate=False
+            publisher = publication.open_publisher(
+                tree, name, keyring=signing.Keyring(tree.config, root, prompt=prompt_for_passphrase()), validate=False
             )
-            result = recover_realm(publisher, apply=apply, not_stolen=not_stolen)
+            result = maintenance.recover_realm(publisher, apply=apply, not_stolen=not_stolen)
         _show(out, name, publisher.storage.description, result)
         documents.append({"realm": name, "storage": publisher.storage.description, **_document(result)})
     if not apply:

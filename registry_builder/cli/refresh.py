@@ -9,7 +9,10 @@ from typing import Any
 
 import click
 
+from registry_builder import publication
+from registry_builder.cli.markdown import error_markdown
 from registry_builder.cli.options import REALM, SUMMARY, append, example, shown, tree_of
+from registry_builder.cli.plan_output import plan_document, show_plan
 from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import SealdexError, UsageError
@@ -49,9 +52,6 @@ def refresh(
     --recover-expired does it where only online roles expired, this machine remembers what it last saw published, and
     the source tree compiles to exactly what is there. Anything else is for a person, with --allow-expired.
     """
-    from registry_builder.cli.plan_output import plan_document, show_plan  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.publication.refresh import refresh_realm  # noqa: PLC0415  # --help needs nothing of it
-
     if allow_expired and recover_expired:
         raise UsageError("--allow-expired asks for no proof and --recover-expired for all of it: give one of them")
     out, root = output_of(ctx), tree_of(ctx)
@@ -62,7 +62,9 @@ def refresh(
         with out.progress(f"refreshing {name}") as progress:
             publisher = open_realm(tree, name, progress, allow_expired=allow_expired)
             with _told_in(summary, name):
-                result = refresh_realm(publisher, dry_run=dry_run, online_only=online, recover_expired=recover_expired)
+                result = publication.refresh_realm(
+                    publisher, dry_run=dry_run, online_only=online, recover_expired=recover_expired
+                )
         show_plan(out, result.plan)
         for warning in result.warnings:
             out.warn(warning)
@@ -95,8 +97,6 @@ def _told_in(summary: Path | None, realm: str) -> Iterator[None]:
         yield
     except SealdexError as error:
         if summary is not None:
-            from registry_builder.cli.markdown import error_markdown  # noqa: PLC0415  # --help needs nothing of it
-
             append(summary, error_markdown(error, realm))
         raise
 

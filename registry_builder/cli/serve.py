@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
 
+from registry_builder import source, storage
 from registry_builder.cli.options import REALM, example, tree_of
+from registry_builder.site import preview
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 
@@ -30,8 +33,6 @@ def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str,
     Ctrl-C. With --site, what who writes templates, READMEs and manifests wants to see: pages in the browser follow the
     files by themselves, and nothing is published.
     """
-    from registry_builder.site.preview.server import serve as serve_folder  # noqa: PLC0415  # needs uvicorn
-
     out = output_of(ctx)
     if site and folder is not None:
         raise UsageError("--site shows the source tree's pages, so it takes no FOLDER")
@@ -43,34 +44,26 @@ def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str,
             out.result({"url": url, "folder": place})
             out.flush()
 
-        serve_folder(place, host=host, port=port, on_ready=on_ready)
+        preview.serve(place, host=host, port=port, on_ready=on_ready)
 
     if not site:
         served(folder or _storage_folder(tree_of(ctx), realm or "public"))
         return
-    import tempfile  # noqa: PLC0415  # --help needs nothing of it
-
-    from registry_builder.site.preview.live import LiveSite  # noqa: PLC0415  # --help needs nothing of it
-
     with (
         tempfile.TemporaryDirectory(prefix="sealdex-site-") as made,
-        LiveSite(tree_of(ctx), realm or "public", Path(made), out.note),
+        preview.LiveSite(tree_of(ctx), realm or "public", Path(made), out.note),
     ):
         served(Path(made))
 
 
 def _storage_folder(root: Path, realm: str) -> Path:
-    from registry_builder.source.config import read_config  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.source.realms import check_realm  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.storage import folder_of  # noqa: PLC0415  # --help needs nothing of it
-
-    config = read_config(root)
-    check_realm(config, realm)
-    storage = config.realms[realm].storage
-    folder = folder_of(storage)
+    config = source.read_config(root)
+    source.check_realm(config, realm)
+    place = config.realms[realm].storage
+    folder = storage.folder_of(place)
     if folder is None:
         raise UsageError(
-            f"realm {realm} is published to {storage}, which is no folder",
+            f"realm {realm} is published to {place}, which is no folder",
             hint="name a folder: sealdex-builder serve FOLDER",
         )
     return root / folder

@@ -6,34 +6,31 @@ from pathlib import Path
 
 import click
 
+from registry_builder import site, source
 from registry_builder.cli.options import example, shown, tree_of
 from registry_builder.cli.realms import open_realm
 from sealdex.cli.group import output_of, output_options
 from sealdex.text import counted
 
 
-@click.command(epilog=example("sealdex-builder site --output site"))
+@click.command(name="site", epilog=example("sealdex-builder site --output site"))
 @click.option("--output", required=True, type=click.Path(file_okay=False, path_type=Path), help="The folder to write.")
 @click.option("--realm", default="public", show_default=True, help="The realm whose plugins it shows.")
 @output_options
 @click.pass_context
-def site(ctx: click.Context, output: Path, realm: str) -> None:
+def site_command(ctx: click.Context, output: Path, realm: str) -> None:
     """Write all pages of the browse site to a folder, from the source tree alone: nothing need be published.
 
     A file that is there already with the same bytes is left alone. Links to signed documents and artifacts lead
     nowhere until the registry is published into the same folder.
     """
-    from registry_builder.site.from_tree import site_from_tree  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.site.writer import write_pages  # noqa: PLC0415  # --help needs nothing of it
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # --help needs nothing of it
-
     out = output_of(ctx)
     with out.progress("reading the source tree") as progress:
-        tree = load_tree(tree_of(ctx))
+        tree = source.load_tree(tree_of(ctx))
         trust = open_realm(tree, realm, None).trust
-        result = write_pages(site_from_tree(tree, realm, trust), output, progress.step)
+        result = site.write_pages(site.site_from_tree(tree, realm, trust), output, progress.step)
     out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} of them written")
     out.result({"folder": output, "files": result.pages, "written": result.written})
 
 
-__all__ = ["site"]
+__all__ = ["site_command"]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from registry_builder import maintenance
+from registry_builder.cli.markdown import status_markdown
 from registry_builder.cli.options import BY_URL, REALM, SUMMARY, append, example, reader_storage, tree_of
 from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
 from sealdex.cli.group import output_of, output_options
@@ -28,8 +30,6 @@ def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | 
 
     Exits 1 when a role is within its signing window or has expired: time for refresh, or for who holds its keys.
     """
-    from registry_builder.maintenance.status import realm_status  # noqa: PLC0415  # --help needs nothing of it
-
     out, root = output_of(ctx), tree_of(ctx)
     tree = tree_without_plugins(root)
     found: list[RealmStatus] = []
@@ -39,12 +39,10 @@ def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | 
             continue
         place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"reading {name}") as progress:
-            found.append(realm_status(open_realm(tree, name, progress, storage=place, allow_expired=True)))
+            found.append(maintenance.realm_status(open_realm(tree, name, progress, storage=place, allow_expired=True)))
     for each in found:
         _show_status(out, each)
     if summary is not None:
-        from registry_builder.cli.markdown import status_markdown  # noqa: PLC0415  # --help needs nothing of it
-
         append(summary, status_markdown(found))
     out.result(
         {"needs_signing": any(each.needs_signing for each in found), "realms": list(map(_status_document, found))}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from registry_builder import authoring
 from registry_builder.cli.options import example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
@@ -37,10 +38,7 @@ def upgrade(ctx: click.Context, github: bool, wheels: tuple[Path, ...], drop_dig
 
     A file that was edited since it was written is left alone, named, and makes the exit code 1.
     """
-    from importlib.metadata import version  # noqa: PLC0415  # keeps --help fast
-
-    from registry_builder.authoring.github import upgrade_workflows  # noqa: PLC0415  # as above
-    from registry_builder.authoring.github_install import DISTRIBUTIONS, digests_of_wheels  # noqa: PLC0415  # as above
+    from importlib.metadata import version  # noqa: PLC0415  # brings `email`, which --help does without
 
     if not github:
         raise UsageError("it isn't said what to upgrade", hint="write sealdex-builder upgrade --github")
@@ -49,15 +47,15 @@ def upgrade(ctx: click.Context, github: bool, wheels: tuple[Path, ...], drop_dig
     out = output_of(ctx)
     tree = tree_of(ctx)
     own = version("sealdex-builder")
-    digests = digests_of_wheels(wheels, version=own) if wheels else None
-    done = upgrade_workflows(tree, version=own, digests=digests, drop_digests=drop_digests, force=force)
+    digests = authoring.digests_of_wheels(wheels, version=own) if wheels else None
+    done = authoring.upgrade_workflows(tree, version=own, digests=digests, drop_digests=drop_digests, force=force)
     for path in done.written:
         out.line(f"wrote {shown(path)}")
     for path in done.edited:
         out.warn(f"{shown(path)} was edited, or written by a version before 0.2, and is left as it is: see --force")
     if not done.written and not done.edited:
         out.line(f"everything is as sealdex-builder {own} has it")
-    for name in DISTRIBUTIONS:
+    for name in authoring.DISTRIBUTIONS:
         if name in done.digests:
             out.note(f"the workflows install {name} {own} with SHA-256 {done.digests[name]}")
     if not done.digests:

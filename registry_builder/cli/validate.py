@@ -1,4 +1,4 @@
-"""What ``validate`` shows: problems by file, a count, and whether there was something to compare with."""
+"""The ``validate`` command: problems by file, a count, and whether there was something to compare with."""
 
 from __future__ import annotations
 
@@ -7,20 +7,65 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_builder.cli.options import append, reader_storage
-from registry_builder.source.lint.tree import lint_tree
-from registry_builder.source.load import load_tree
-from registry_builder.source.tree import Problem, Severity, SourceTree
-from sealdex.cli.output import Output
+import click
+
+from registry_builder import publication, signing, site, source, storage
+from registry_builder.cli.markdown import problems_markdown
+from registry_builder.cli.options import (
+    ALLOW_FILE,
+    BY_URL,
+    PLUGIN_ID,
+    SUMMARY,
+    append,
+    example,
+    reader_storage,
+    tree_of,
+)
+from registry_builder.source import lint
+from sealdex.cli.group import output_of, output_options
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId
 from sealdex.text import counted
 
 if TYPE_CHECKING:
     from registry_builder.publication.published_documents import Compared
+    from registry_builder.source.tree import Problem, SourceTree
+    from sealdex.cli.output import Output
 
 
-def validate_tree(
+@click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
+@click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
+@click.option("--offline", is_flag=True, help="Don't compare with what is published.")
+@ALLOW_FILE
+@BY_URL
+@SUMMARY
+@output_options
+@click.pass_context
+def validate(
+    ctx: click.Context,
+    plugins: tuple[PluginId, ...],
+    offline: bool,
+    allow_files: tuple[str, ...],
+    by_url: bool,
+    summary: Path | None,
+) -> int:
+    """Show every problem of the source tree, or of the named plugins, at once.
+
+    Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
+    are compared with what is published, so that a changed one is found before it is refused.
+    """
+    return _validate_tree(
+        output_of(ctx),
+        tree_of(ctx),
+        plugins,
+        offline=offline,
+        by_url=by_url,
+        summary=summary,
+        allow_files=allow_files,
+    )
+
+
+def _validate_tree(
     out: Output,
     root: Path,
     plugins: Collection[PluginId],
@@ -31,16 +76,14 @@ def validate_tree(
     allow_files: Collection[str] = (),
 ) -> int:
     """Lint a tree, or the named plugins of it, show everything and return the exit code."""
-    tree = load_tree(root, only=plugins or None, allow_files=allow_files)
+    tree = source.load_tree(root, only=plugins or None, allow_files=allow_files)
     compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
-    problems = sorted({*lint_tree(tree, published=published or None), *_comparisons(compared.values())})
+    problems = sorted({*lint.lint_tree(tree, published=published or None), *_comparisons(compared.values())})
     waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
-        from registry_builder.site.lint import site_problems  # noqa: PLC0415  # needs Jinja2
-
-        problems = sorted({*problems, *site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+        problems = sorted({*problems, *site.site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
+    errors = [problem for problem in problems if problem.severity is source.Severity.ERROR]
     file = ""
     for problem in problems:
         if problem.file != file:
@@ -53,8 +96,6 @@ def validate_tree(
     found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
     out.line(f"{held}: {found}", style="red" if errors else "green")
     if summary is not None:
-        from registry_builder.cli.markdown import problems_markdown  # noqa: PLC0415  # as below
-
         append(summary, problems_markdown(problems, len(tree.plugins), releases, waiting))
     out.result(
         {
@@ -80,40 +121,38 @@ def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
                     "lacks events that are published, so publishing leaves the plugin as it is: "
                     f"{', '.join(map(str, each.events))}; is this an older checkout? git pull"
                 )
-                yield Problem(f"plugins/{each.plugin}/status.json", "", message, Severity.WARNING)
+                yield source.Problem(f"plugins/{each.plugin}/status.json", "", message, source.Severity.WARNING)
         for waits in realm.waiting:
             said = f"waits for {waits.said}; or publish where its keys are"
             for plugin in waits.plugins:
-                yield Problem(f"plugins/{plugin}", "", said, Severity.WARNING)
+                yield source.Problem(f"plugins/{plugin}", "", said, source.Severity.WARNING)
             if not waits.plugins:
-                yield Problem("registry.toml", f"namespaces.{waits.namespace}", said, Severity.WARNING)
+                yield source.Problem("registry.toml", f"namespaces.{waits.namespace}", said, source.Severity.WARNING)
 
 
 def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
     """Tell whether a file of the site is published in one of the realms that were compared."""
-    from registry_builder.publication.site_update import is_stored  # noqa: PLC0415  # rarely needed
-    from registry_builder.storage import open_storage  # noqa: PLC0415  # as above
-
     try:
-        return any(is_stored(open_storage(tree.config.realms[each].storage, base=tree.root), key) for each in realms)
+        return any(
+            publication.is_stored(storage.open_storage(tree.config.realms[each].storage, base=tree.root), key)
+            for each in realms
+        )
     except SealdexError:
         return False  # a storage that can't be asked
 
 
 def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:
     """Read what is published, realm by realm; what can't be reached is said and does without."""
-    from registry_builder.publication.context import open_publisher  # noqa: PLC0415  # brings boto3, which takes long to import
-    from registry_builder.publication.published_documents import compare  # noqa: PLC0415  # as above
-    from registry_builder.signing.offline_metadata import trust_folder  # noqa: PLC0415  # as above
-
     found: dict[str, Compared] = {}
     for realm in tree.config.realms:
-        if not trust_folder(tree.root, realm).is_dir():
+        if not signing.trust_folder(tree.root, realm).is_dir():
             continue  # without a trust root nothing can have been published
         try:
             # expired metadata is still signed: it says what was published, and validate grants no trust
             place = reader_storage(tree.config, realm, by_url=by_url)
-            found[realm] = compare(open_publisher(tree, realm, storage=place, allow_expired=True))
+            found[realm] = publication.compare(
+                publication.open_publisher(tree, realm, storage=place, allow_expired=True)
+            )
         except VerificationError:
             raise
         except SealdexError as error:  # the other realms are still wanted
@@ -130,4 +169,4 @@ def _document(problem: Problem) -> dict[str, str]:
     }
 
 
-__all__ = ["validate_tree"]
+__all__ = ["validate"]

@@ -6,6 +6,7 @@ from collections import Counter
 
 import click
 
+from registry_builder import maintenance
 from registry_builder.cli._listed import listed_document
 from registry_builder.cli.options import REALM, example, tree_of
 from registry_builder.cli.realms import publishers_of
@@ -28,13 +29,11 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
     Exits 4 when anything isn't what was signed, after naming all of it. Files that nothing reaches (superseded, or left
     behind by a publish that was interrupted) are counted and do no harm; `gc` removes them.
     """
-    from registry_builder.maintenance.audit import audit_realm  # noqa: PLC0415  # brings boto3
-
     out, documents = output_of(ctx), []
     wrong = 0
     for publisher in publishers_of(tree_of(ctx), realm):
         with out.progress(f"verifying {publisher.realm}"):
-            found = audit_realm(publisher, artifacts=artifacts)
+            found = maintenance.audit_realm(publisher, artifacts=artifacts)
         wrong += len(found.problems)
         out.line(
             f"realm {found.realm}: {found.storage}, {counted(found.files, 'file')}, {in_bytes(found.size)}",

@@ -1,1 +1,41 @@
-"""Looking after a registry that is published: status, audit, clearing up, checks, and recovery after a theft."""
+"""Looking after a registry that is published: status, audit, clearing up, checks, and recovery after a theft.
+
+    status              versions, expiries, thresholds, and which keys can sign here
+    audit               accounts for every published file
+    gc                  removes files that no metadata of the last days reaches, in two runs
+    doctor              looks over the place where a realm is published
+    recovery            publishes again from the source tree, over what a thief wrote
+    _untrusted_state    what stands in a storage that a thief may have written to
+
+On disk, beside what `baseline` remembers: <realm>-<storage>.json.gc, what `gc` found when.
+"""
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from registry_builder.maintenance.audit import audit_realm
+    from registry_builder.maintenance.doctor import look_over
+    from registry_builder.maintenance.gc import apply_gc, plan_gc
+    from registry_builder.maintenance.recovery import RecoveryResult, recover_realm
+    from registry_builder.maintenance.status import RealmStatus, RoleStatus, realm_status
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "audit": ("audit_realm",),
+        "doctor": ("look_over",),
+        "gc": ("apply_gc", "plan_gc"),
+        "recovery": ("RecoveryResult", "recover_realm"),
+        "status": ("RealmStatus", "RoleStatus", "realm_status"),
+    })  # fmt: skip
+
+__all__ = [
+    "RealmStatus",
+    "RecoveryResult",
+    "RoleStatus",
+    "apply_gc",
+    "audit_realm",
+    "look_over",
+    "plan_gc",
+    "realm_status",
+    "recover_realm",
+]

@@ -1,1 +1,47 @@
-"""The browse site: from signed documents to pages, decided purely, rendered alike each time, written where changed."""
+"""The browse site: from signed documents to pages, decided purely, rendered alike each time, written where changed.
+
+    from_tree           the whole site from a source tree, without anything being published
+    pages               builds the pages: documents in, rendered pages out
+    document_source     where the pages take their documents from
+    affected_pages      which pages a change of index documents touches
+    page_context        what all pages share
+    registry_index      the registry as a whole: rows, newest releases, who needs whom
+    plugin_view         what a plugin's page shows
+    search_catalog      search/catalogue.json: where search finds the catalogue
+    urls                where each page lies, and links between them
+    templates           templates and assets: where they come from, and rendering
+    lint                problems of a source tree's site/ folder
+    writer              writes pages into a folder, those whose bytes differ
+    preview/            the site on a web server of this machine
+    _badges             SVG badges
+    _feeds              Atom feeds of releases
+    _format             sizes, dates, selectors, platforms as text
+    _list_pages         lists in pages whose bounds follow from the content
+    _platform_matrix    platforms of a release as a table
+    _readme             READMEs: Markdown to sanitised HTML
+    _readme_html        images, anchors and headings of a README, before it is sanitised
+    _release_view       what a release's page shows
+    _schema_table       a JSON Schema as the rows of a table
+
+The templates lie in site_templates/ at the top of the repository, and are part of the wheel.
+"""
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from registry_builder.site.from_tree import site_from_tree
+    from registry_builder.site.lint import site_problems
+    from registry_builder.site.writer import write_pages
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "from_tree": ("site_from_tree",),
+        "lint": ("site_problems",),
+        "writer": ("write_pages",),
+    })  # fmt: skip
+
+__all__ = [
+    "site_from_tree",
+    "site_problems",
+    "write_pages",
+]
