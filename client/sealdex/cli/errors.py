@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import sys
 
-from sealdex.cli.output import Output, logs_json, mode_of, open_missing_streams, swallow
+from sealdex.cli.output import Output, logs_json, mode_of, open_missing_streams, swallow, verbosity
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def run(
     stdout = sys.stdout
     try:
         try:
-            code = command(given, out)
+            code = _followed(command, given, out)
             out.flush()
         except BrokenPipeError:
             raise
@@ -73,6 +73,17 @@ def run(
             return _reader_gone(out)
         raise
     return code if isinstance(code, int) else 0
+
+
+def _followed(command: Callable[[list[str], Output], object], args: list[str], out: Output) -> object:
+    """Run a command, with its log where that was asked for."""
+    asked = verbosity(args)
+    if not asked and not os.environ.get("SEALDEX_LOG") and not os.environ.get("SEALDEX_LOG_FILE"):
+        return command(args, out)
+    from sealdex.cli.log_handler import followed  # noqa: PLC0415  # `logging` takes as long as `sealdex list` has
+
+    with followed(out, asked):
+        return command(args, out)
 
 
 def _reader_gone(out: Output) -> int:

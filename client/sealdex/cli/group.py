@@ -20,6 +20,14 @@ from sealdex.cli.output import Output
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_VERBOSE = ("-v", "--verbose")
+_VERBOSE_OPTIONS: dict[str, Any] = {
+    "count": True,
+    "expose_value": False,
+    "help": "Say on stderr what is decided and why; -vv: each request and candidate as well ($SEALDEX_LOG).",
+}
+
+
 class LazyCommand(NamedTuple):
     """Where a command lies (``package.module:attribute``) and its line in ``--help``."""
 
@@ -39,6 +47,8 @@ class LazyGroup(click.Group):
         self, *args: Any, lazy: Mapping[str, LazyCommand] | None = None, advised: str | None = None, **options: Any
     ) -> None:
         super().__init__(*args, **options)
+        if not any("--verbose" in parameter.opts for parameter in self.params):
+            self.params.append(click.Option(_VERBOSE, **_VERBOSE_OPTIONS))  # before the command as well as after it
         self._lazy = dict(lazy or {})
         self.advised = advised
 
@@ -92,15 +102,16 @@ def examples(*lines: str) -> str:
 
 
 def output_options(command: F) -> F:
-    """Add ``--json``, ``--quiet`` and ``--log-format``.
+    """Add ``--json``, ``--quiet``, ``--verbose`` and ``--log-format``.
 
-    They set nothing here: `sealdex.cli.output.mode_of` and `logs_json` read them from the raw arguments, so that an
-    error in the arguments themselves already has the right form.
+    They set nothing here: `sealdex.cli.output` (`mode_of`, `verbosity`, `logs_json`) reads them from the raw arguments,
+    so that an error in the arguments themselves already has the right form.
     """
     for option in (
         click.option(
             "-q", "--quiet", is_flag=True, expose_value=False, help="Answers only, without notes or progress."
         ),
+        click.option(*_VERBOSE, **_VERBOSE_OPTIONS),
         click.option(
             "--log-format",
             type=click.Choice(["text", "json"]),

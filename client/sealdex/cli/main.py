@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sealdex.cli.errors import run
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
@@ -21,7 +23,8 @@ def main(args: Sequence[str] | None = None) -> int:
 def _command(args: list[str], out: Output) -> object:
     from sealdex.cli.fast_path import run_quickly  # noqa: PLC0415  # imports are counted here, see that module
 
-    if run_quickly(args, out):
+    # what is logged, is logged on the long way
+    if not os.environ.get("SEALDEX_LOG") and not os.environ.get("SEALDEX_LOG_FILE") and run_quickly(args, out):
         return 0
     from sealdex.cli.command_table import cli  # noqa: PLC0415  # click and all of its own
 

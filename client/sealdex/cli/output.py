@@ -13,6 +13,7 @@ written as pure ASCII, which escapes the same characters.
 | `result`   | -               | -                            | stdout, exactly one |
 | `warn`     | stderr          | stderr                       | stderr              |
 | `note`     | stderr          | -                            | -                   |
+| `trace`    | stderr          | stderr                       | -                   |
 | `progress` | stderr, if a terminal | -                      | -                   |
 
 Imports are few and cheap: `sealdex list` must start in a fraction of the interpreter's own time.
@@ -55,7 +56,18 @@ def logs_json(args: Sequence[str]) -> bool:
             return before[number + 1 : number + 2] == ["json"]
         if word.startswith("--log-format="):
             return word == "--log-format=json"
-    return os.environ.get("SEALDEX_LOG_FORMAT") == "json"
+    return os.environ.get("SEALDEX_LOG_FORMAT") == "json" or ("--json" in before and verbosity(args) > 0)
+
+
+def verbosity(args: Sequence[str]) -> int:
+    """Tell from the raw arguments how often ``-v`` was given: 1 for decisions, 2 for each step as well."""
+    count = 0
+    for word in args[: args.index("--")] if "--" in args else args:
+        if word == "--verbose":
+            count += 1
+        elif word[:1] == "-" and not word[1:].strip("vq"):  # -v, -vv, -qv
+            count += word.count("v")
+    return count
 
 
 class Output:
@@ -72,6 +84,8 @@ class Output:
         self.stderr = sys.stderr if stderr is None else stderr
         self.logs_json = False
         """Whether notes, warnings and errors are JSON, a line each: time, level, message."""
+        self.is_followed = False
+        """Whether the log is shown on stderr, so that no progress line may be redrawn there."""
         self.answered = False
         """Whether the JSON document has been written."""
         self._kept: list[tuple[Any, str]] = []
@@ -146,6 +160,10 @@ class Output:
         elif self.mode == "human":
             self._write(self.stderr, clean(text), "dim")
 
+    def trace(self, text: str) -> None:
+        """Write one line of the log on stderr, in every mode: it was asked for."""
+        self._write(self.stderr, clean(text), "dim")
+
     def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
         """Write an error on stderr: the first line after the title, the others indented under it."""
         lines = list(map(self.advice, lines))
@@ -208,7 +226,8 @@ class Output:
 
     def progress(self, label: str) -> Progress:
         """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""
-        visible = self.mode == "human" and not self.logs_json and _is_terminal(self.stderr)
+        is_plain = self.mode == "human" and not self.logs_json and not self.is_followed
+        visible = is_plain and _is_terminal(self.stderr)
         return Progress(clean(label), self.stderr if visible else None)
 
     def flush(self) -> None:
