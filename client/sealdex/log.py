@@ -87,8 +87,9 @@ def _write(logger: Logger, level: int, event: str, text: str, fields: dict[str, 
 def hide(secret: str | bytes | None) -> None:
     """Have a secret that was just read never appear in the log, whatever it stands in."""
     text = secret.decode(errors="replace") if isinstance(secret, bytes) else secret
-    if not text or text in _secrets:
+    if not text:
         return
+    _secrets.pop(text, None)  # what is still in use goes last
     _secrets[text] = None
     while len(_secrets) > _MAX_SECRETS:
         _secrets.pop(next(iter(_secrets)), None)

@@ -23,12 +23,15 @@ from sealdex.config.host_facts import detect_environment
 from sealdex.config.layers import sections_of, with_layers
 from sealdex.config.toml_reader import parse_toml, read_toml_text
 from sealdex.errors import ConfigError, NoRegistryError, NotFoundError
+from sealdex.log import Log
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.environment import Environment
-from sealdex.paths import config_file, store_folder
+from sealdex.paths import CONFIG_VARIABLE, config_file, store_folder
 from sealdex.store.cache_policy import CacheLimits
 from sealdex.store.layout import Store
 from sealdex.transport.types import TransportSettings
+
+_log = Log("sealdex.config")
 
 __all__ = [
     "CATCH_ALL",
@@ -194,12 +197,32 @@ def load_config(
     sections = sections_of(ConfigDocument)
     values, origins = with_layers(_toml(text, str(where)), sections, os.environ, options or {}, str(where))
     changed = [f"{key} from {origin}" for key, origin in origins.items() if origin != str(where)]
+    _log_origins(
+        where, values, origins, chosen_by="--config" if path is not None else _chosen_by(), is_there=bool(text)
+    )
     return Config(
         path=where,
         store=Path(store_folder() if store is None else store).absolute(),
         document=_read_document(values, " with ".join([str(where), *changed])),
         origins=origins,
     )
+
+
+def _chosen_by() -> str:
+    return f"${CONFIG_VARIABLE}" if os.environ.get(CONFIG_VARIABLE) else "the user's own"
+
+
+def _log_origins(
+    file: Path, values: Mapping[str, Any], origins: Mapping[str, str], *, chosen_by: str, is_there: bool
+) -> None:
+    if not _log.is_info:
+        return
+    state = "read" if is_there else "not there or empty, so the defaults hold"
+    _log.info("config.file", "configuration {path} ({chosen_by}): {state}", path=file, chosen_by=chosen_by, state=state)
+    for key, origin in sorted(origins.items()):
+        section, _, field = key.partition(".")
+        said = _log.info if origin != str(file) else _log.debug
+        said("config.setting", "{key} = {value}, from {origin}", key=key, value=values[section][field], origin=origin)
 
 
 def parse_config(text: str, subject: str = "config.toml") -> ConfigDocument:

@@ -19,8 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from sealdex.config.document import AuthSection, RegistrySection
 from sealdex.errors import ConfigError
+from sealdex.log import Log, hide
 from sealdex.paths import home_folder
-from sealdex.transport.types import origin_of
+from sealdex.transport.types import origin_of, public_url
 
 if TYPE_CHECKING:
     from botocore.credentials import Credentials as AwsCredentials
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from sealdex.config.config import Config
     from sealdex.transport import Credentials
+
+_log = Log("sealdex.config")
 
 MAX_SECRET_BYTES = 64 * 1024
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -77,7 +80,17 @@ def credentials_for(registries: Mapping[str, RegistrySection], folder: Path) -> 
 
     def headers(url: str) -> Mapping[str, str]:
         name = covering(registries, url)
-        return readers[name](url) if name in readers else {}
+        section = registries.get(name) if name is not None else None
+        if name is None or section is None or section.auth is None:
+            return {}
+        _log.debug(
+            "config.credentials",
+            "{url} is asked with the {kind} credentials of '{registry}'",
+            url=public_url(url),
+            kind=section.auth.type,
+            registry=name,
+        )
+        return readers[name](url)
 
     return headers
 
@@ -102,7 +115,9 @@ def _token(name: str, auth: AuthSection, folder: Path) -> str:
 
 
 def _basic(user: str, password: str) -> Mapping[str, str]:
-    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    hide(encoded)
+    return {"Authorization": f"Basic {encoded}"}
 
 
 def _from_netrc(name: str, auth: AuthSection, folder: Path, host: str) -> Mapping[str, str]:
@@ -120,6 +135,7 @@ def _from_netrc(name: str, auth: AuthSection, folder: Path, host: str) -> Mappin
         raise _missing(name, f"{path} is no netrc file that can be read") from None
     if found is None:
         raise _missing(name, f"{path} has no entry for machine {host}")
+    hide(found[2])
     return _basic(found[0], found[2] or "")
 
 
@@ -128,6 +144,7 @@ def _secret(name: str, variable: str | None, file: str | None, folder: Path) -> 
         text = os.environ.get(variable, "").strip()
         if not text:
             raise _missing(name, f"the environment variable {variable} is not set")
+        hide(text)
         return text
     path = folder / (file or "")
     try:
@@ -139,6 +156,7 @@ def _secret(name: str, variable: str | None, file: str | None, folder: Path) -> 
         raise _missing(name, f"{path} is no text") from None
     if not text:
         raise _missing(name, f"{path} is empty")
+    hide(text)
     return text
 
 
@@ -185,6 +203,9 @@ class _Signer:
                     self._keys = Session(profile=self._auth.profile).get_credentials()
                 if self._keys is None:
                     raise _missing(self._name, "AWS's tools have no keys on this host")
-                return self._keys.get_frozen_credentials()
+                keys = self._keys.get_frozen_credentials()
+                hide(keys.secret_key)
+                hide(keys.token)
+                return keys
         except BotoCoreError as error:
             raise _missing(self._name, str(error)) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sealdex.errors import ConfigError
+from sealdex.log import Log, stopwatch
 from sealdex.transport._encoding import decoder_of
 from sealdex.transport._files import get_file
 from sealdex.transport._pace import Line, Pace, TooSlowError
@@ -33,10 +34,12 @@ from sealdex.transport.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
     from sealdex.transport._http import HttpGetter
+
+_log = Log("sealdex.transport")
 
 
 class Stream:
@@ -161,6 +164,7 @@ class Transport:
             headers["If-None-Match"] = etag
         expected = frozenset({200, 304} if etag is not None else {200})
         attempts = self._attempts(url, retry=retry, cancelled=cancelled)
+        took = stopwatch()
         while True:
             answer = self._open(url, headers, 0, None, expected, attempts)
             with closing(answer.body):
@@ -173,6 +177,13 @@ class Transport:
                 except TransientError as error:
                     attempts.failed(error)
                     continue
+                _log.debug(
+                    "transport.read",
+                    "{url}: {bytes} bytes in {seconds} s",
+                    url=public_url(url),
+                    bytes=len(data),
+                    seconds=took(),
+                )
                 return Document(data, answer.etag, date=answer.date)
 
     @contextmanager
@@ -249,7 +260,10 @@ class Transport:
         while True:
             try:
                 attempts.pace.attempt(from_start=not attempts.resumes)
-                answer = _accepted(url, self._get(url, headers, start, end, attempts.pace), expected)
+                took = stopwatch()
+                answer = self._get(url, headers, start, end, attempts.pace)
+                _log_answer(url, headers, answer, took())
+                answer = _accepted(url, answer, expected)
             except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
                 attempts.failed(error, is_unknown=error.is_unreached and host_of(url) not in self._reached)
             else:
@@ -280,6 +294,22 @@ class Transport:
             attempts.reached(len(data))
         decode.finish()
         return bytes(data)
+
+
+def _log_answer(url: str, headers: Mapping[str, str], answer: Answer, seconds: float) -> None:
+    if not _log.is_debug:
+        return
+    asked = headers.get("Range")
+    _log.debug(
+        "transport.request",
+        "GET {url}{part}: {status} in {seconds} s",
+        url=public_url(url),
+        part=f" ({asked})" if asked else "",
+        range=asked,
+        status=answer.status,
+        bytes=answer.length,
+        seconds=seconds,
+    )
 
 
 def _accepted(url: str, answer: Answer, expected: frozenset[int]) -> Answer:

@@ -36,6 +36,7 @@ from urllib3.exceptions import (
 )
 
 from sealdex.errors import ConfigError, UnavailableError
+from sealdex.log import Log
 from sealdex.transport._connections import OuterTlsSocket, direct_pools, proxied_pools
 from sealdex.transport._encoding import codings_of
 from sealdex.transport._pace import Line, Pace, current_pace
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 
     from sealdex.transport.proxies import Proxy
     from sealdex.transport.types import Credentials, TransportSettings
+
+_log = Log("sealdex.transport")
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -105,6 +108,14 @@ class HttpGetter:
             HttpBody(response).close()
             target = _redirect_target(url, location)
             trusted = trusted and origin_of(target) == first_origin
+            _log.debug(
+                "transport.redirect",
+                "{url} redirects ({status}) to {target}{note}",
+                url=public_url(url),
+                status=response.status,
+                target=public_url(target),
+                note="" if trusted or self._credentials is None else ", another origin: without credentials",
+            )
             url = target
         raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
 
@@ -158,6 +169,14 @@ class HttpGetter:
                     # One context for all connections: reading the system's authorities takes some 10 ms each time.
                     self._tls = _tls_context(self._settings)
                 pool = self._pools[key] = self._new_pool(proxy)
+                if proxy is not None:
+                    _log.info(
+                        "transport.proxy",
+                        "{scheme} requests go through the proxy {proxy}, which {variable} names",
+                        scheme=scheme,
+                        proxy=proxy.url,
+                        variable=proxy.variable,
+                    )
             return pool
 
     def _new_pool(self, proxy: Proxy | None) -> urllib3.PoolManager:

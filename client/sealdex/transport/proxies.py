@@ -11,10 +11,11 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, field
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from sealdex.errors import ConfigError
+from sealdex.log import hide
 
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -90,6 +91,8 @@ def read_proxy(text: str, variable: str) -> Proxy:
             "or name the host in NO_PROXY",
         )
     user, _, password = login.partition(":")
+    for secret in (login, password, unquote(password)) if at else ():
+        hide(secret)
     return Proxy(
         scheme,
         host,

@@ -17,8 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sealdex.errors import UnavailableError
+from sealdex.log import Log
 from sealdex.transport._pace import MIN_PROGRESS_BYTES, Line, Pace
 from sealdex.transport.types import HttpStatusError, RetryNotice, TransientError, host_of, public_url
+
+_log = Log("sealdex.transport")
 
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 10.0
@@ -121,6 +124,15 @@ class Attempts:
         if left_s <= 0 or error.is_final:
             raise self._give_up(error, "", is_unknown=is_unknown) from error
         delay_s = min(delay_s, left_s)
+        _log.info(
+            "transport.retry",
+            "{url}: {reason}; attempt {attempt} follows after {delay} s",
+            url=public_url(self._url),
+            reason=error.reason,
+            status=error.status,
+            attempt=self._failures + 1,
+            delay=round(delay_s, 3),
+        )
         if self._on_retry is not None:
             self._on_retry(RetryNotice(host_of(self._url), self._failures, error.reason, delay_s))
         self._chance.sleep(delay_s)
@@ -128,6 +140,14 @@ class Attempts:
 
     def _give_up(self, error: TransientError, more: str, *, is_unknown: bool) -> UnavailableError:
         took_s = self._chance.clock() - self._started_at
+        _log.info(
+            "transport.gave_up",
+            "{url}: {reason}; given up after {attempts} attempts in {seconds} s",
+            url=public_url(self._url),
+            reason=error.reason,
+            attempts=self._failures,
+            seconds=round(took_s, 3),
+        )
         tries = "1 attempt" if self._failures == 1 else f"{self._failures} attempts"
         message = (
             f"{host_of(self._url)} did not deliver {public_url(self._url)}: {error.reason} "

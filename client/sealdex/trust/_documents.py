@@ -12,9 +12,12 @@ from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
 from sealdex.errors import UnavailableError, VerificationError
+from sealdex.log import Log, stopwatch
 from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
 from sealdex.trust._fetcher import MAX_PARALLEL
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
+
+_log = Log("sealdex.trust")
 
 
 class DocumentStore:
@@ -48,6 +51,10 @@ class DocumentStore:
         wanted = list(infos)
         found = {info.path: data for info in wanted if (data := self._cached(info)) is not None}
         missing = [info for info in wanted if info.path not in found]
+        for path, data in found.items():
+            _log.debug(
+                "trust.document", "{path}: {bytes} bytes, from the {source}", path=path, bytes=len(data), source="cache"
+            )
         if len(missing) < 2 or self._transport is None:
             return found | {info.path: self._fetched(info, max_bytes, digest_in_name) for info in missing}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that one document needn't pay
@@ -80,6 +87,7 @@ class DocumentStore:
             )
         folder, slash, name = info.path.rpartition("/")
         url = f"{self._url}{folder}{slash}{digest}.{name}" if digest_in_name else f"{self._url}{info.path}"
+        took = stopwatch()
         try:
             data = self._transport.read(url, max_bytes=info.length).data
             info.verify_length_and_hashes(data)
@@ -92,6 +100,14 @@ class DocumentStore:
             ) from error
         except (LengthOrHashMismatchError, TooLargeError) as error:
             raise self._refused(info, f"is not the file that was signed ({error})") from error
+        _log.debug(
+            "trust.document",
+            "{path}: {bytes} bytes, from the {source}, in {seconds} s",
+            path=info.path,
+            bytes=len(data),
+            source="registry",
+            seconds=took(),
+        )
         self._keep(info.path, data)
         return data
 

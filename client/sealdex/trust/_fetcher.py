@@ -18,10 +18,13 @@ from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthM
 from tuf.ngclient.fetcher import FetcherInterface
 
 from sealdex.errors import SealdexError, UnavailableError
+from sealdex.log import Log
 from sealdex.model.decode import decode_as
 from sealdex.transport import HttpStatusError, TooLargeError, Transport
 from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.trust.role_marks import file_problem
+
+_log = Log("sealdex.trust")
 
 BUNDLE_NAME = "recent.bundle"
 BUNDLE_GRACE_S = 1.0
@@ -102,6 +105,8 @@ class OnlineFetcher(FetcherInterface):
         self._bundle: Bundle | None = None
         self._took_from_bundle = False
         self.last: tuple[str, bytes] | None = None
+        self.handed: set[str] = set()
+        """Names of the files that were handed over."""
         self.companions: Callable[[], Iterable[str]] = tuple
 
     def first_round(self, limits: Mapping[str, int], *, bundle: bool) -> None:
@@ -116,6 +121,12 @@ class OnlineFetcher(FetcherInterface):
         self._ahead.update(self._fetch_all(limits))
         if packed is not None:
             data = packed.within(time.monotonic() - began + BUNDLE_GRACE_S)
+            _log.debug(
+                "trust.bundle",
+                "the bundle of metadata is {state}",
+                state="used" if data is not None else "done without",
+                bytes=len(data or b""),
+            )
             self._bundle = Bundle(data) if data is not None else None
 
     def drop_bundle(self) -> bool:
@@ -135,6 +146,7 @@ class OnlineFetcher(FetcherInterface):
         if len(data) > max_length:
             raise DownloadLengthMismatchError(f"{name} is longer than the {max_length} bytes allowed for it")
         self.last = (name, data)
+        self.handed.add(name)
         if problem := file_problem(name, data, self._realm):
             raise RepositoryError(problem)
         return data
@@ -144,6 +156,7 @@ class OnlineFetcher(FetcherInterface):
             packed = self._bundle.member(name, max_bytes)
             if packed is not None:
                 self._took_from_bundle = True
+                _log.debug("trust.bundled", "{file}: {bytes} bytes, out of the bundle", file=name, bytes=len(packed))
                 return packed
         if name not in self._ahead:
             limits = {} if name.endswith(".root.json") else dict.fromkeys(self.companions(), self._max_bytes)

@@ -17,6 +17,7 @@ from sealdex.errors import ConfigError
 from sealdex.model.foreign_json import json_values
 from sealdex.transport import Transport
 from sealdex.trust._fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
+from sealdex.trust._role_log import log_roles
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.role_marks import REALM_FIELD, mark_problem
 
@@ -84,6 +85,7 @@ class TrustSession:
             else OnlineFetcher(transport, metadata_url, self._config.targets_max_length, self._realm)
         )
         self._updater = self._new_updater()
+        self._logged: dict[str, Signed] = {}
 
     def refresh(self) -> None:
         """Bring root, timestamp, snapshot and targets up to date and verify them.
@@ -103,6 +105,7 @@ class TrustSession:
             )
         self._verified(self._updater.refresh, again=self._start_over)
         self._check_marks(self.top_level)
+        self._log_roles(self.top_level)
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
         """Return the signed length and hashes of targets by path; None for those that nobody signed.
@@ -113,7 +116,9 @@ class TrustSession:
         with self._companions(wanted):
             infos = {p: self._verified(lambda p=p: self._updater.get_targetinfo(p)) for p in wanted}  # type: ignore[misc]  # mypy can't infer a lambda with a default
         trusted = self._updater.trusted
-        self._check_marks(dict.fromkeys(role for p in wanted for role, _ in _walk(trusted, p) if role in trusted))
+        walked = dict.fromkeys(role for p in wanted for role, _ in _walk(trusted, p) if role in trusted)
+        self._check_marks(walked)
+        self._log_roles(walked)
         return infos
 
     def load_all_roles(self) -> None:
@@ -204,6 +209,13 @@ class TrustSession:
     def top_level(self) -> Mapping[str, Signed]:
         """Root, timestamp, snapshot and targets by name, as verified."""
         return {r: self._updater.trusted[r] for r in (Root.type, Timestamp.type, Snapshot.type, Targets.type)}
+
+    def _log_roles(self, roles: Iterable[str]) -> None:
+        """Log those that weren't before."""
+        new = [role for role in roles if role not in self._logged]
+        self._logged.update({role: self._updater.trusted[role] for role in new})
+        fetched = self._fetcher.handed if isinstance(self._fetcher, OnlineFetcher) else ()
+        log_roles(self._registry, self._logged, new, self._cache, fetched)
 
     def _new_updater(self) -> _Updater:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from sealdex.config.config import Config
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.events import Observer
+from sealdex.log import Log
 from sealdex.model.catalogue import CatalogueRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
@@ -22,6 +23,8 @@ from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
+
+_log = Log("sealdex.trust")
 
 _MOST_FAILURES = 3
 
@@ -77,6 +80,7 @@ class Registries:
             wanted.setdefault(self._config.registry_for(plugin.namespace), []).append(plugin)
         found: dict[PluginId, IndexDocument | None] = {}
         for name, mine in wanted.items():
+            _log.debug("trust.asked", "{registry} is asked for {plugins}", registry=name, plugins=mine)
             found.update(self._refreshed(name).indexes(mine))
         note_yanked(Store(self._config.store), found)
         return found
@@ -96,9 +100,11 @@ class Registries:
             except NoRegistryError as error:  # noqa: PERF203  # each is asked about by itself
                 found[plugin] = error
         for name, mine in wanted.items():
+            _log.debug("trust.asked", "{registry} is asked for {plugins}", registry=name, plugins=mine)
             try:
                 found.update(self._refreshed(name).indexes(mine))
-            except UnavailableError as error:  # noqa: PERF203  # the same
+            except UnavailableError as error:
+                _log.info("trust.unreachable", "{registry} can't be asked: {reason}", registry=name, reason=error)
                 found.update(self._one_by_one(name, mine, error))
         told = {plugin: answer for plugin, answer in found.items() if isinstance(answer, IndexDocument)}
         note_yanked(Store(self._config.store), told)

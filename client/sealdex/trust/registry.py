@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from tuf.api.metadata import TargetFile
 
 from sealdex.errors import NotFoundError, SealdexError, UnavailableError
+from sealdex.log import Log, stopwatch
 from sealdex.model.catalogue import (
     CATALOGUE_FORMAT,
     MAX_SHARD_BYTES,
@@ -44,6 +45,8 @@ from sealdex.trust._lock_holder import holder_of, note_holder
 from sealdex.trust._session import TrustSession
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
 from sealdex.trust.roots import fingerprint
+
+_log = Log("sealdex.trust")
 
 LOCK_PATIENCE_S = 600.0
 """How long another process may hold the lock. A transfer without progress ends long before that."""
@@ -266,6 +269,13 @@ class TrustedRegistry:
                 try:
                     self._lock.acquire(timeout=0)
                 except Timeout:
+                    _log.info(
+                        "trust.lock",
+                        "{registry}: {holder} holds the lock {path}: waiting for it",
+                        registry=self.name,
+                        holder=holder_of(self.folder),
+                        path=self.folder / "lock",
+                    )
                     if self._on_wait is not None:
                         self._on_wait(
                             f"{holder_of(self.folder)} is reading the metadata of registry '{self.name}' from "
@@ -299,7 +309,25 @@ class TrustedRegistry:
             None if self.offline else self._transport,
             fetch_ahead=self._fetch_ahead,
         )
+        pinned, took = session.root.version, stopwatch()
+        _log.info(
+            "trust.pinned",
+            "{registry} at {url}: trust starts from root {version}, SHA-256 {fingerprint}",
+            registry=self.name,
+            url=public_url(self.url),
+            version=pinned,
+            fingerprint=fingerprint(self._root),
+        )
         session.refresh()
+        _log.info(
+            "trust.refreshed",
+            "{registry}: metadata {how} in {seconds} s, root {version}",
+            registry=self.name,
+            how="verified again from the cache" if self.offline else "verified",
+            offline=self.offline,
+            seconds=took(),
+            version=session.root.version,
+        )
         self._session = session
         return session
 
