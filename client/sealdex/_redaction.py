@@ -9,11 +9,10 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
-from sealdex.log import hidden
 from sealdex.text import clean
 
 MASK = "***"
@@ -47,19 +46,20 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def shown_value(value: object) -> object:
+def shown_value(value: object, secrets: Iterable[str]) -> object:
     """Return a field as it may be logged: numbers and bools as they are, all else as one line of redacted text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return redacted(", ".join(map(str, value)))
-    return redacted(str(value))
+        return redacted(", ".join(map(str, value)), secrets)
+    return redacted(str(value), secrets)
 
 
-def redacted(text: str) -> str:
-    """Return a text on one line, without secrets and control characters, cut where it is very long."""
+def redacted(text: str, secrets: Iterable[str]) -> str:
+    """Return a text on one line, without control characters and secrets (those given too), cut where it is long."""
     # once more when cleaned: what was removed may have stood within a secret
-    text = _without_known(clean(_without_known(text)))
+    spellings = _spellings(secrets)
+    text = _without(spellings, clean(_without(spellings, text)))
     if len(text) > _MAX_CHARS:
         text = (
             f"{text[:_MAX_CHARS].rpartition(' ')[0]} …"  # between words: half an address hides its password from rules
@@ -69,16 +69,16 @@ def redacted(text: str) -> str:
     return text
 
 
-def _without_known(text: str) -> str:
-    for spelling in _spellings():
+def _without(spellings: Iterable[str], text: str) -> str:
+    for spelling in spellings:
         text = text.replace(spelling, MASK)
     return text
 
 
-def _spellings() -> Iterator[str]:
-    """Yield every secret that is known, as it may be written, the longest first."""
-    found = {spelling for secret in (*hidden(), *_of_variables()) for spelling in _written(secret)}
-    yield from sorted(found, key=len, reverse=True)
+def _spellings(secrets: Iterable[str]) -> list[str]:
+    """Return every secret that is known, as it may be written, the longest first."""
+    found = {spelling for secret in (*secrets, *_of_variables()) for spelling in _written(secret)}
+    return sorted(found, key=len, reverse=True)
 
 
 @lru_cache(maxsize=1024)

@@ -78,8 +78,6 @@ class Log:
 
 
 def _write(logger: Logger, level: int, event: str, text: str, fields: dict[str, object]) -> None:
-    from sealdex._redaction import shown_value  # noqa: PLC0415  # regular expressions, for who listens alone
-
     shown = {name: shown_value(value) for name, value in fields.items()}
     logger.log(level, text.format_map(shown), extra={"event": event, "fields": shown, **shown}, stacklevel=3)
 
@@ -95,9 +93,11 @@ def hide(secret: str | bytes | None) -> None:
         _secrets.pop(next(iter(_secrets)), None)
 
 
-def hidden() -> list[str]:
-    """Return the secrets that `hide` was told of."""
-    return list(_secrets)
+def shown_value(value: object) -> object:
+    """Return a field as it may be shown: numbers and bools as they are, all else as one line of redacted text."""
+    from sealdex import _redaction  # noqa: PLC0415  # regular expressions, for who listens alone
+
+    return _redaction.shown_value(value, list(_secrets))
 
 
 def stopwatch() -> Callable[[], float]:

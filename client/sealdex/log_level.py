@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from sealdex._redaction import redacted, shown_value
+from sealdex.log import shown_value
 
 PACKAGES = ("sealdex", "registry_builder")
 LEVEL_VARIABLE, FILE_VARIABLE, FORMAT_VARIABLE = "SEALDEX_LOG", "SEALDEX_LOG_FILE", "SEALDEX_LOG_FORMAT"
@@ -91,9 +91,9 @@ def fields_of(record: logging.LogRecord) -> dict[str, Any]:
 def message_of(record: logging.LogRecord) -> str:
     """Return what a record says, redacted: plugins log too, and their words are their own."""
     try:
-        return redacted(record.getMessage())
+        return str(shown_value(record.getMessage()))
     except Exception:  # noqa: BLE001  # a plugin's arguments that don't fit its format are not worth an end
-        return redacted(str(record.msg))
+        return str(shown_value(str(record.msg)))
 
 
 class FileHandler(logging.Handler):

@@ -36,6 +36,7 @@ from sealdex.archive.zip import zip_content
 from sealdex.download._delta_plan import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
 from sealdex.download._ranges import NoRangesError, fetch_missing, held_spans
 from sealdex.errors import VerificationError
+from sealdex.log import Log, stopwatch
 from sealdex.model.files import MAX_FILE_LIST_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
@@ -50,6 +51,8 @@ if TYPE_CHECKING:
     from sealdex.events import Progress
     from sealdex.store.cache import ContentCache
     from sealdex.transport import Transport
+
+_log = Log("sealdex.download")
 
 LINK_BYTES = 64 * 1024
 """Files from this size on are hard-linked, smaller ones copied; see docs/decisions/0010-file-lists.md."""
@@ -251,16 +254,20 @@ def from_pieces(
         return None
     held = held_content(installed_versions(store, plugin)[-_LOOKED_THROUGH:])
     if not held:
+        _whole(plugin, artifact, "no version of it is installed")
         return None
+    took = stopwatch()
     try:
         data = read_list()
         if hashlib.sha256(data).hexdigest() != pin.sha256:
             raise VerificationError(f"the list of files of {artifact.file} changed in the cache while it was read")
         listed = read_file_list(data, artifact)
         if listed is None:
+            _whole(plugin, artifact, "its list of files is of a kind that this version can't use")
             return None
         plan = plan_listed(listed, artifact)
         if not is_worth(plan, held.keys(), len(data)):
+            _whole(plugin, artifact, "too little of it is installed already")
             return None
         with cache.try_lock(artifact.sha256) as is_ours:  # whoever else is at it has his own ranges
             part = cache.partial(artifact.sha256) if is_ours else None
@@ -280,11 +287,34 @@ def from_pieces(
                     raise
                 tree = make()  # it may have been what an earlier run left, as after a power cut
             tree.on_close(lambda: _let_go(cache, artifact.sha256))
+            _log.info(
+                "download.delta",
+                "{file} of {plugin} is put together: {reused} bytes from installed versions, {fetched} bytes fetched "
+                "of {bytes}, in {seconds} s",
+                file=artifact.file,
+                plugin=plugin,
+                reused=tree.reused_bytes,
+                fetched=tree.fetched_bytes,
+                bytes=artifact.size,
+                seconds=took(),
+            )
             return tree
-    except (GivenUpError, HttpStatusError):
+    except (GivenUpError, HttpStatusError) as error:
+        _whole(plugin, artifact, str(error))
         return None
-    except OSError:
+    except OSError as error:
         # Only this host's disk raises it here: what the transport meets is an UnavailableError. It may be what only
         # this way needs (a file to reuse that goes meanwhile); what the whole archive needs as well (room, permission)
         # is told on its own way, as an InstallError that says where and what to do.
+        _whole(plugin, artifact, f"this host's disk: {error.strerror or error}")
         return None
+
+
+def _whole(plugin: PluginId, artifact: ArtifactEntry, reason: str) -> None:
+    _log.info(
+        "download.whole",
+        "{file} of {plugin} is fetched whole, not by the files that differ: {reason}",
+        file=artifact.file,
+        plugin=plugin,
+        reason=reason,
+    )

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from sealdex.download._ranges import RangedFile, RangePlan, fetch_and_hash, serves_ranges
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.events import Progress
+from sealdex.log import Log, stopwatch
 from sealdex.store.hashing import hash_into, write_all
 from sealdex.transport import EncodingError, TooLargeError, TransientError, public_url, strong_etag
 
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from sealdex.store.cache import ContentCache
     from sealdex.transport import Stream, Transport
+
+_log = Log("sealdex.download")
 
 _UNTOUCHED = "nothing was installed, and the downloaded bytes were deleted"
 
@@ -96,15 +99,34 @@ def download(
     with _local_errors(cache):
         if (path := cache.verified(pin.sha256, pin.size)) is not None:
             return path
-    with _local_errors(cache), cache.lock(pin.sha256, on_wait):
+    waited = _waiting(url, on_wait)
+    with _local_errors(cache), cache.lock(pin.sha256, waited):
         if (path := cache.verified(pin.sha256, pin.size)) is not None:
             return path  # whoever we waited for has fetched it
         cache.discard(pin.sha256)
-        meter = _Meter(progress)
+        meter, took = _Meter(progress), stopwatch()
         try:
-            return _Download(transport, url, pin, cache, meter, plan or RangePlan()).run()
+            path = _Download(transport, url, pin, cache, meter, plan or RangePlan()).run()
         finally:
             meter.finish()
+        _log.info(
+            "download.fetched",
+            "{url}: {bytes} bytes in {seconds} s, SHA-256 {sha256} as signed",
+            url=public_url(url),
+            bytes=path.stat().st_size,
+            seconds=took(),
+            sha256=pin.sha256,
+        )
+        return path
+
+
+def _waiting(url: str, on_wait: Callable[[], None] | None) -> Callable[[], None]:
+    def waiting() -> None:
+        _log.info("download.lock", "{url}: another process is fetching it: waiting for that", url=public_url(url))
+        if on_wait is not None:
+            on_wait()
+
+    return waiting
 
 
 class HostLimitError(InstallError):
@@ -160,6 +182,7 @@ class _Download:
                 self._check_space()
                 self._complete(file)
                 if self._hasher.hexdigest() != self._pin.sha256 and self._is_unguarded:
+                    self._log_restart("the parts don't make up what was signed")
                     self._restart(file)
                     self._complete(file)
             self._check_digest()
@@ -196,6 +219,14 @@ class _Download:
         """Hash what an earlier run left."""
         file.truncate(self._position)
         if self._position:
+            _log.info(
+                "download.resumed",
+                "{url}: goes on at byte {position} of {bytes}, which an earlier run left ({seam})",
+                url=self._origin,
+                position=self._position,
+                bytes=self._pin.size,
+                seam="guarded by the entity tag" if self._etag else "without an entity tag: the digest decides",
+            )
             self._meter.start(self._pin.size)
             self._meter.move_to(self._position)
             hash_into(self._hasher, file, self._position)
@@ -223,6 +254,7 @@ class _Download:
             except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
                 self._attempts.failed(error)
             except _StartOverError as reason:
+                self._log_restart(str(reason))
                 self._restart(file)
                 self._attempts.failed(TransientError(str(reason)))
 
@@ -284,6 +316,7 @@ class _Download:
     def _join(self, file: FileIO, stream: Stream) -> None:
         """Make the answer's first byte the next one of the part file."""
         if stream.status == 200 and self._position:
+            self._log_restart("the server sends the whole in place of the rest")
             self._restart(file)
         if self._position and (stream.etag is None or stream.etag != self._etag):
             self._is_unguarded = True
@@ -305,6 +338,16 @@ class _Download:
     def _fetch_in_ranges(self, file: FileIO, first: Stream, etag: str, size: int) -> None:
         ranged = RangedFile(self._url, size, self._part, etag)
         self._may_split = False  # if it returns early, the rest comes in one piece
+        _log.info(
+            "download.ranges",
+            "{url}: fetched in blocks of {block_bytes} bytes over {connections} connections, from "
+            "byte {position} of {bytes}",
+            url=self._origin,
+            block_bytes=self._plan.block_bytes,
+            connections=self._plan.connections,
+            position=self._position,
+            bytes=size,
+        )
         self._save_origin(contiguous=self._position)
         try:
             fetch_and_hash(
@@ -325,6 +368,15 @@ class _Download:
 
     def _save_origin(self, contiguous: int | None = None) -> None:
         self._part.save(url=self._origin, etag=self._etag, contiguous=contiguous)
+
+    def _log_restart(self, reason: str) -> None:
+        _log.info(
+            "download.restarted",
+            "{url}: starts over, {position} bytes are dropped: {reason}",
+            url=self._origin,
+            position=self._position,
+            reason=reason,
+        )
 
     def _restart(self, file: FileIO) -> None:
         file.seek(0)

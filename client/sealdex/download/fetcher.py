@@ -17,6 +17,7 @@ from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import UnavailableError, VerificationError
 from sealdex.events import Observer
+from sealdex.log import Log
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, ReleaseEntry
@@ -29,6 +30,8 @@ from sealdex.transport import Transport
 
 if TYPE_CHECKING:
     from sealdex.trust.registries import Registries
+
+_log = Log("sealdex.download")
 
 _Result = TypeVar("_Result")
 
@@ -242,8 +245,10 @@ class ArtifactFetcher:
         Which registry it belongs to is asked last: what is here serves where none is configured.
         """
         if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
+            _log_found(plugin, version, name, path, "preinstalled folder")
             return path
         if (path := self._cache.verified(pin.sha256, pin.size)) is not None:
+            _log_found(plugin, version, name, path, "cache")
             return path
         if self._local_only:
             raise NotHereError(plugin, version, name)
@@ -267,3 +272,15 @@ class ArtifactFetcher:
             progress=self._observer.downloading(choice) if choice is not None else None,
             on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
         )
+
+
+def _log_found(plugin: PluginId, version: str, name: str, path: Path, source: str) -> None:
+    _log.info(
+        "download.found",
+        "{file} of {plugin} {version} is in the {source}, its digest is right: nothing is fetched",
+        plugin=plugin,
+        version=version,
+        file=name,
+        source=source,
+        path=path,
+    )

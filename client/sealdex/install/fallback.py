@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from sealdex.errors import NoRegistryError, UnavailableError
+from sealdex.log import Log
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
@@ -16,6 +17,8 @@ from sealdex.store.database import Facts
 from sealdex.store.installations import Installation, current, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.transaction import change_facts
+
+_log = Log("sealdex.install")
 
 
 def fall_back(
@@ -48,6 +51,14 @@ def fall_back(
                 untouched=f"nothing was installed, and what is installed of {request.plugin} doesn't do: "
                 + (have or "nothing")
             ) from error
+        _log.info(
+            "install.fallback",
+            "{plugin}: installed {version} satisfies {range}; no registry can be asked: {reason}",
+            plugin=request.plugin,
+            version=serving.version,
+            range=request.range,
+            reason=error,
+        )
         found.append(serving)
     before = {PluginId(*i.id): current(store, i.id) for i in found}
     if make_current:

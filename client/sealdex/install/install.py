@@ -37,6 +37,7 @@ from sealdex.archive.tree_writer import UnpackedFile, sync_path
 from sealdex.archive.unpack import ArchiveFile, Progress, UnpackPlan, carry_out, plan_unpack
 from sealdex.download.delta import ReadyTree
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
+from sealdex.log import Log, stopwatch
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.store.activation import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
@@ -50,6 +51,8 @@ from sealdex.store.installations import (
 from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
 from sealdex.store.staging import remove_stale, staging_folder
 from sealdex.store.verify import Finding, compare_tree, verify_installation, worse_than_extra, write_files_list
+
+_log = Log("sealdex.install")
 
 __all__ = [
     "ChangedMeanwhileError",
@@ -227,6 +230,7 @@ def install(
             elif action != KEEP and request.artifact != NO_FILES:
                 archive = stack.enter_context(_opened(request, archive_path))
             plan = _plan(store, request, action, archive, limits, make_current=make_current)
+            took = stopwatch()
             _require_room(store, request, plan)
             installation = existing
             if action != KEEP or plan.switch_to is not None:
@@ -250,14 +254,52 @@ def install(
             if installation is None:
                 raise RuntimeError(f"plan {plan.action} gave no installation")  # no plan is both
             is_current = current_version_named(store, request.plugin) == request.version
+            _log_done(installation, action, took())
             return InstallResult(installation, plan.action, previous, is_current)
     except OSError as error:
         raise _local_failure(store, request, error) from error
 
 
+_DONE = {UNPACK: "unpacked and renamed into place", REPAIR: "unpacked again in place of what was damaged", KEEP: "kept"}
+
+
+def _log_done(installation: Installation, action: str, seconds: float) -> None:
+    plugin = f"{installation.namespace}/{installation.name}"
+    if action == KEEP:
+        _log.info(
+            "install.kept",
+            "{plugin} {version} is in place and whole: kept",
+            plugin=plugin,
+            version=installation.version,
+            action=action,
+            path=installation.path,
+        )
+        return
+    _log.info(
+        "install.unpacked",
+        "{plugin} {version} is {what}: {files} files, {bytes} bytes in {seconds} s, {path}",
+        plugin=plugin,
+        version=installation.version,
+        action=action,
+        what=_DONE[action],
+        files=installation.file_count,
+        bytes=installation.unpacked_bytes,
+        seconds=seconds,
+        path=installation.path,
+    )
+
+
 def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[str, Installation | None]:
     existing = find_installation(store, request.plugin, request.version)
     damage = worse_than_extra(verify_installation(existing, quick=not full_check)) if existing is not None else []
+    if damage:
+        _log.info(
+            "install.damaged",
+            "{plugin} {version} is installed and damaged: {damage}",
+            plugin=request.plugin,
+            version=request.version,
+            damage=damage[:5],
+        )
     folder = store.version_folder(request.plugin, request.version)
     there = os.path.lexists(folder)
     if existing is None and there:

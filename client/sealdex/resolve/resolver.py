@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
+from sealdex.log import Log
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
@@ -26,6 +27,10 @@ from sealdex.resolve.explain import (
 )
 from sealdex.resolve.requests import Request, Want
 from sealdex.resolve.universe import Documents, Keeping, Universe
+
+_log = Log("sealdex.resolve")
+
+_SHOWN = 5  # of the releases that were passed over, without -vv
 
 __all__ = ["Choice", "Documents", "Keeping", "Resolution", "SearchBudget", "in_order", "resolve"]
 
@@ -230,6 +235,7 @@ def _choice(
         if other.version == release.version:
             break
         newer.append(PassedOver(other.version, universe.judge(other, wants).reasons))
+    _log_choice(plugin, release, wants, newer)
     return Choice(
         plugin=plugin,
         release=release,
@@ -239,6 +245,32 @@ def _choice(
         dependencies=needs,
         newer=tuple(newer),
     )
+
+
+def _log_choice(plugin: PluginId, release: ReleaseEntry, wants: Sequence[Want], newer: Sequence[PassedOver]) -> None:
+    if not _log.is_info:
+        return
+    asked = [f"{want.by} ({want.range})" if want.by is not None else want.range for want in wants]
+    _log.info(
+        "resolve.chosen",
+        "{plugin}: {version} is the newest release that fits, asked for by {by}",
+        plugin=plugin,
+        version=release.version,
+        by=asked,
+        passed_over=len(newer),
+    )
+    for number, other in enumerate(newer):
+        flags = [reason.flag for reason in other.reasons if reason.flag is not None]
+        (_log.info if number < _SHOWN else _log.debug)(
+            "resolve.passed_over",
+            "{plugin}: {version} is passed over: {reason}{advice}",
+            plugin=plugin,
+            version=other.version,
+            reason="; ".join(reason.words for reason in other.reasons) or "it, or what it needs, clashes with the rest",
+            kinds=[reason.kind for reason in other.reasons],
+            flags=flags,
+            advice=f" (admitted by {' '.join(flags)})" if flags else "",
+        )
 
 
 def in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sealdex.errors import NotFoundError
+from sealdex.log import Log
 from sealdex.model.ids import PluginId
 from sealdex.runtime._plugin_config import plugin_config
 from sealdex.runtime._plugin_table import Entry, Serving
@@ -21,6 +22,8 @@ from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store
 from sealdex.store.leases import HOST, hold
 from sealdex.store.manifests import installed_manifest
+
+_log = Log("sealdex.runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,14 @@ class Loader:
             if held is not None:
                 held.release()
             raise
+        _log.info(
+            "runtime.loaded",
+            "{plugin} {version} is loaded ({kind}) in {seconds} s",
+            plugin=entry.plugin,
+            version=version,
+            kind=kind,
+            seconds=round(time.monotonic() - began, 3),
+        )
         context = PluginContext(entry.plugin, version, Path(installation.path), config, plugin_logger(entry.plugin))
         return Serving(loaded, context, time.monotonic() - began, held)
 

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from sealdex.archive.tree_writer import sync_path
 from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
+from sealdex.log import Log, stopwatch
 from sealdex.store.installations import (
     Installation,
     current,
@@ -26,8 +27,25 @@ from sealdex.store.installations import (
 from sealdex.store.layout import Store
 from sealdex.store.staging import remove_stale, staging_folder
 
+_log = Log("sealdex.store")
+
 LOCK_TIMEOUT_S = 600.0
 _MAKE_ATTEMPTS = 20
+
+
+def acquire(lock: FileLock, timeout_s: float) -> None:
+    """Take a lock, and log where that has to be waited for.
+
+    Raises:
+        Timeout: somebody else held it for so long.
+    """
+    with suppress(Timeout):
+        lock.acquire(timeout=0)
+        return
+    took = stopwatch()
+    _log.info("store.lock", "{path} is held by another process or thread: waiting for it", path=lock.lock_file)
+    lock.acquire(timeout=timeout_s)
+    _log.info("store.locked", "{path} is ours after {seconds} s", path=lock.lock_file, seconds=took())
 
 
 @contextmanager
@@ -41,7 +59,7 @@ def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOC
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=timeout_s)
+        acquire(lock, timeout_s)
     except Timeout as error:
         name = "/".join(plugin)
         raise InstallError(
@@ -98,6 +116,12 @@ def remove(
             with staging_folder(store) as staging:
                 Path(folder).rename(staging / "removed")  # the commit point
                 settle_current(store, plugin)
+            _log.info(
+                "store.removed",
+                "{plugin} {version} is taken out, by one rename",
+                plugin="/".join(plugin),
+                version=version,
+            )
             sync_path(Path(store.plugins_folder))
             shutil.rmtree(store.environment_folder(plugin, version), ignore_errors=True)
             left = current(store, plugin)
@@ -161,6 +185,8 @@ def point_current(store: Store, plugin: tuple[str, str], version: str, staging: 
         link.rename(staging / "current-copied")
     os.replace(made, link)  # noqa: PTH105  # Path.replace reads as str.replace
     sync_path(link.parent)
+    name = "/".join(plugin)
+    _log.info("store.switched", "{plugin}: {version} is in use, by one rename", plugin=name, version=version, link=link)
 
 
 def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> None:
@@ -214,6 +240,7 @@ def _told_as_install_error(plugin: tuple[str, str]) -> Iterator[None]:
 
 __all__ = [
     "LOCK_TIMEOUT_S",
+    "acquire",
     "clear_current",
     "plugin_lock",
     "point_current",

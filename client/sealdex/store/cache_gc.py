@@ -21,12 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sealdex.log import Log
 from sealdex.store.cache_entry import read_uses
 from sealdex.store.cache_policy import CachedFile, CacheLimits, choose_evictions
 from sealdex.store.hashing import is_digest
 
 if TYPE_CHECKING:
     from sealdex.store.cache import ContentCache
+
+_log = Log("sealdex.store")
 
 STALE_PART_S = 7 * 86400.0
 """Part files that nobody has written to for so long are given up."""
@@ -115,12 +118,28 @@ def tidy(cache: ContentCache, limits: CacheLimits, *, now: float | None = None, 
         file = eviction.file
         if is_dry_run or cache.evict(file.digest):
             removed.append(Removed(file.digest, file.size, eviction.why))
+            _log_removed(removed[-1], is_dry_run=is_dry_run)
         else:
+            _log.info("store.in_use", "{digest} should leave the cache and is in use: it stays", digest=file.digest)
             in_use.append(file.digest)
     gone = {each.name for each in removed}
     kept = [file for file in contents.files if file.digest not in gone]
-    removed += _leftovers(cache, contents, moment, is_dry_run=is_dry_run)
+    leftovers = _leftovers(cache, contents, moment, is_dry_run=is_dry_run)
+    for each in leftovers:
+        _log_removed(each, is_dry_run=is_dry_run)
+    removed += leftovers
     return Tidied(tuple(removed), tuple(in_use), len(kept), sum(file.size for file in kept))
+
+
+def _log_removed(gone: Removed, *, is_dry_run: bool) -> None:
+    _log.info(
+        "store.evicted",
+        "{file} ({bytes} bytes) {what} the cache: {reason}",
+        file=gone.name,
+        bytes=gone.size,
+        reason=gone.why,
+        what="would leave" if is_dry_run else "leaves",
+    )
 
 
 def verify_files(cache: ContentCache) -> Iterator[tuple[CachedFile, bool]]:

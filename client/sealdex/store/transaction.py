@@ -27,8 +27,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError
+from sealdex.log import Log
 from sealdex.model.ids import PluginId
-from sealdex.store.activation import LOCK_TIMEOUT_S, clear_current, remove, switch
+from sealdex.store.activation import LOCK_TIMEOUT_S, acquire, clear_current, remove, switch
 from sealdex.store.database import COMMITTED, DISABLED, DONE, UNDONE, Change, Facts, Member, State
 from sealdex.store.dependants import OnBroken, newly_broken, refuse
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
@@ -36,6 +37,8 @@ from sealdex.store.layout import Store
 from sealdex.store.leases import holders, unheld
 from sealdex.store.staging import remove_stale
 from sealdex.store.tombstones import keep_record
+
+_log = Log("sealdex.store")
 
 INSIST = "--force does it all the same"
 
@@ -90,6 +93,13 @@ class SetChange:
         if change is None:
             return None
         self._state.commit(change, self._members)
+        _log.info(
+            "store.change",
+            "change {change} ({command}) is decided: {plugins}",
+            change=change,
+            command=self._command,
+            plugins=[f"{m.plugin} {m.before.version or 'none'} -> {m.after.version or 'none'}" for m in self._members],
+        )
         _apply(self._store, self._members)
         self._state.close(change, DONE)
         return change
@@ -129,6 +139,8 @@ def settle(store: Store) -> None:
     """Finish or undo what killed runs left. The caller holds the store's lock."""
     state = State(store)
     for change in state.unfinished():
+        way = "finished" if change.phase == COMMITTED else "undone"
+        _log.info("store.settled", "change {change}, which a killed run left, is {way}", change=change.id, way=way)
         if change.phase == COMMITTED:
             _apply(store, change.members)
             state.close(change.id, DONE)
@@ -379,7 +391,7 @@ def _store_lock(store: Store, timeout_s: float) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        lock.acquire(timeout=timeout_s)
+        acquire(lock, timeout_s)
     except Timeout as error:
         raise InstallError(
             f"another sealdex has been changing what is installed for {timeout_s:.0f} s",

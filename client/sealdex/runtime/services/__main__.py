@@ -7,6 +7,7 @@ in its state file.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from dataclasses import replace
@@ -15,12 +16,17 @@ from typing import Any
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.runtime.services._plan import ServiceWish
-from sealdex.runtime.services.api import Services
+from sealdex.runtime.services.api import LOG_FILE, Services
 from sealdex.runtime.services.supervisor import RestartPolicy
 
 
 def main() -> int:
     """Supervise until the service is over."""
+    if file := os.environ.get(LOG_FILE):
+        # without a file there is none: what is said here goes into the service's own log
+        from sealdex.log_level import log_to_file  # noqa: PLC0415  # `logging`, for who asked for it
+
+        log_to_file(file, lambda problem: print(f"sealdex: {problem}", file=sys.stderr))  # noqa: T201  # into the service's log
     order = json.load(sys.stdin)
     try:
         _supervise(order)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from sealdex.log import Log
 from sealdex.runtime.process._group import process_identity
 from sealdex.runtime.services._log import LogFile
 from sealdex.runtime.services._plan import ServicePlan
 from sealdex.runtime.services._process import ServiceProcess
 from sealdex.runtime.services.state import RUNNING, STARTING, ServiceFolder, ServiceState, now_utc, remember
+
+_log = Log("sealdex.runtime")
 
 
 class Report:
@@ -42,6 +45,7 @@ class Report:
     def say(self, text: str) -> None:
         """Add a line of the supervisor's own to the log."""
         self._log.write(f"sealdex: {text}")
+        _log.info("runtime.service", "{text}", text=text, plugin=self.state.plugin, version=self.state.version)
 
     def printed(self, line: str, prefix: str = "") -> None:
         """Take a line that the service printed."""

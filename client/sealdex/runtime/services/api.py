@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from sealdex.errors import NotFoundError
+from sealdex.log import Log, stopwatch
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 from sealdex.runtime._virtualenv import python_environment
@@ -37,8 +38,17 @@ from sealdex.store.installations import current
 from sealdex.store.layout import Store
 from sealdex.store.manifests import installed_manifest
 
+_log = Log("sealdex.runtime")
+
+LOG_FILE = "SEALDEX_LOG_FILE"
 _POLL_S = 0.05
 _MARGIN_S = 30.0
+
+
+def _with_log_file(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a supervisor: it runs elsewhere, and still logs into the same file."""
+    file = environ.get(LOG_FILE)
+    return {**environ, **({LOG_FILE: str(Path(file).absolute())} if file else {})}
 
 
 class Services:
@@ -161,12 +171,25 @@ class Services:
                 stderr=log,
                 start_new_session=True,
                 cwd=away,
+                env=_with_log_file(os.environ),
             )
         if process.stdin is None:
             raise AssertionError("unreachable: it is a pipe")
         with process.stdin as stdin:
             stdin.write(json.dumps(order).encode())
-        return self._started(folder, process, plan, policy)
+        took = stopwatch()
+        state = self._started(folder, process, plan, policy)
+        _log.info(
+            "runtime.started",
+            "{plugin} {version} is {state} after {seconds} s: supervisor {pid}, log {log}",
+            plugin=plan.plugin,
+            version=plan.version,
+            state=state.state,
+            seconds=took(),
+            pid=process.pid,
+            log=folder.log_path,
+        )
+        return state
 
     def _started(
         self, folder: ServiceFolder, process: subprocess.Popen[bytes], plan: ServicePlan, policy: RestartPolicy
@@ -216,6 +239,14 @@ class Services:
         """
         folder = self._folder(plugin)
         state = folder.read()
+        if state is not None:
+            _log.info(
+                "runtime.stopping",
+                "{plugin} is {state} under supervisor {pid}: asked to end",
+                plugin=plugin,
+                state=state.state,
+                pid=state.supervisor,
+            )
         if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
             end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace)
             remember(folder, replace(state, state=STOPPED, pid=None))
