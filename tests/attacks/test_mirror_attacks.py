@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,76 @@ def test_what_can_not_be_had_is_named_and_the_mirror_stays(run: Run, registry: P
     for key in ("metadata/timestamp.json", "mirror.json"):
         assert published(mirror)[key] == before[key]
     assert run("mirror", "verify", mirror, "--registry", "public").code == 0
+
+
+def tampered(path: Path, name: str, data: bytes, *, kind: bytes = tarfile.REGTYPE) -> Path:
+    """Add a member before the last one of an archive, and count it in."""
+    out = path.with_name("tampered.tar")
+    with tarfile.open(path) as source, tarfile.open(out, "w") as target:
+        for member in source:
+            content = source.extractfile(member)
+            assert content is not None
+            body = content.read()
+            if member.name == "sealdex-mirror-end.json":
+                info = tarfile.TarInfo(name)
+                info.size, info.type, info.linkname = len(data), kind, "/etc/passwd"
+                target.addfile(info, io.BytesIO(data))
+                end = json.loads(body)
+                body = json.dumps({**end, "members": end["members"] + 1}).encode()
+            member.size = len(body)
+            target.addfile(member, io.BytesIO(body))
+    return out
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "files/plugins/../../../escaped", "files//etc/escaped", "files/.sealdex-mirror/number", "escaped",
+        "files/plugins/a\\..\\escaped", "parts/-1/plugins/acme/x", "parts/99999999999999999999/plugins/acme/x",
+        "files/mirror.json",
+    ],
+)  # fmt: skip
+def test_attack_a_member_that_leads_elsewhere_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    """Holds the stick: adds a member to the archive."""
+    root = tmp_path / "given-root.json"
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    before = {path for path in tmp_path.rglob("*") if "far" not in path.parts}
+    bad = tampered(tmp_path / "out.tar", name, b"theirs")
+    refused = run("mirror", "import", bad, tmp_path / "far", "--root", root)
+    assert refused.code == 4, refused.err
+    assert not (tmp_path / "far/metadata").exists()
+    assert {path for path in tmp_path.rglob("*") if "far" not in path.parts} == before | {bad}
+
+
+def test_attack_a_link_in_an_archive_is_refused(run: Run, tmp_path: Path) -> None:
+    """Holds the stick: adds a symbolic link to the archive."""
+    root = tmp_path / "given-root.json"
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    bad = tampered(tmp_path / "out.tar", "files/plugins/acme/x", b"", kind=tarfile.SYMTYPE)
+    assert run("mirror", "import", bad, tmp_path / "far", "--root", root).code == 4
+    assert not (tmp_path / "far/plugins").exists()
+
+
+def test_attack_files_that_nobody_signed_do_not_become_part_of_the_mirror(run: Run, tmp_path: Path) -> None:
+    """Holds the stick: adds a file under a good name that no signed document names."""
+    root = tmp_path / "given-root.json"
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    bad = tampered(tmp_path / "out.tar", "files/plugins/acme/slack/9.9.9/slack.zip", b"theirs")
+    done = run("mirror", "import", bad, tmp_path / "far", "--root", root)
+    assert done.code == 0, done.err
+    assert not (tmp_path / "far/plugins/acme/slack/9.9.9").exists()
+
+
+def test_attack_an_archive_signed_by_somebody_else_is_refused(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Holds the stick: a whole archive of their own, signed all through by their keys."""
+    theirs = PluginRegistry()
+    theirs.release("acme/slack", "9.0.0")
+    theirs.publish()
+    theirs.write(tmp_path / "theirs")
+    their_root = tmp_path / "their-root.json"
+    their_root.write_bytes(theirs.root)
+    assert run("mirror", "create", tmp_path / "theirs", tmp_path / "bad.tar", "--root", their_root).code == 0
+    before = published(mirror)
+    refused = run("mirror", "import", tmp_path / "bad.tar", mirror, "--root", tmp_path / "given-root.json")
+    assert refused.code == 4, refused.err
+    assert published(mirror) == before

@@ -23,6 +23,8 @@ from sealdex.mirror.plan import Found, Target, plan_files
 from sealdex.mirror.record import (
     MIRROR_FORMAT,
     OWN_FOLDER,
+    REACHED_BEFORE_NAME,
+    REACHED_NAME,
     RECORD_NAME,
     MirrorRecord,
     NamedImage,
@@ -38,8 +40,6 @@ from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
-REACHED_NAME = "reached.txt"
-REACHED_BEFORE_NAME = "reached-before.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class Options:
         max_bytes: of a file whose size isn't signed.
         dry_run: find out what is missing, and write nothing but the trust that was established.
         verify: hash what is there, in place of comparing sizes.
+        have: keys that whoever gets the files has already: they are neither fetched nor compared.
+        taken_from: a folder that files are moved from, verified, in place of being fetched.
     """
 
     selection: Selection
@@ -59,6 +61,8 @@ class Options:
     max_bytes: int
     dry_run: bool = False
     verify: bool = False
+    have: frozenset[str] = frozenset()
+    taken_from: Path | None = None
 
 
 @dataclass
@@ -203,7 +207,7 @@ class _Run:
                 if isinstance(each, Target):
                     key, data = each
                     reached.write(f"{key}\n")
-                    if not self._options.dry_run:
+                    if not self._options.dry_run and key not in self._options.have:
                         self._place.put_same(key, data)
                     continue
                 reached.write(f"{each.key}\n")
@@ -211,7 +215,7 @@ class _Run:
                     self._elsewhere.append(each.key)
                 result.total_files += 1
                 result.total_bytes += each.size or 0
-                if not self._place.has(each, hashed=self._hashed):
+                if each.key not in self._options.have and not self._place.has(each, hashed=self._hashed):
                     lines.write(json.dumps(each) + "\n")
                     result.files += 1
                     result.bytes += each.size or 0
@@ -239,6 +243,7 @@ class _Run:
             ContentCache(self._own / "cache"),
             max_bytes=self._options.max_bytes,
             has_copies=has_copies,
+            taken_from=self._options.taken_from,
             on_bytes=self._watch.moved,
         )
         failed = each_of(_lines(missing), fetcher.fetch, self._options.threads)
@@ -249,7 +254,7 @@ class _Run:
     def _record(self, result: MirrorResult) -> MirrorRecord:
         return MirrorRecord(
             format=MIRROR_FORMAT,
-            source=public_url(self._source.url),
+            source=self._source.shown or public_url(self._source.url),
             made_at=f"{datetime.now(timezone.utc):%Y-%m-%dT%H:%M:%SZ}",
             timestamp_version=self._state.timestamp_version,
             snapshot_version=self._state.snapshot_version,
@@ -267,7 +272,7 @@ class _Run:
         with self._reached.open("a", encoding="utf-8") as reached:
             for version, data in earlier_roots(self._source, root, self._transport).items():
                 key = f"metadata/{version}.root.json"
-                self._place.put_same(key, data)
+                self._put_metadata(key, data)
                 reached.write(f"{key}\n")
             for name, data in self._registry.metadata_files():
                 key = f"metadata/{name}"
@@ -275,7 +280,7 @@ class _Run:
                 if key == TIMESTAMP_KEY:
                     timestamp = data
                 else:
-                    self._place.put_same(key, data)
+                    self._put_metadata(key, data)
         kept = self._own / REACHED_NAME
         if kept.exists() and (before is None or not same_content(before, record)):
             kept.replace(self._own / REACHED_BEFORE_NAME)
@@ -284,6 +289,10 @@ class _Run:
         self._place.put_same(RECORD_NAME, record_bytes(record))
         self._place.put_same(TIMESTAMP_KEY, timestamp)
         self._place.sync()
+
+    def _put_metadata(self, key: str, data: bytes) -> None:
+        if key not in self._options.have:
+            self._place.put_same(key, data)
 
 
 @contextmanager

@@ -6,6 +6,8 @@ On disk, in the folder of a mirror:
     metadata/ targets/ plugins/     as the registry has them, byte for byte
     .sealdex-mirror/lock            held by whoever changes the mirror
     .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
+    .sealdex-mirror/reached.txt     keys of all files that the present state leads to; reached-before.txt: the previous
+    .sealdex-mirror/number          of the archive that was imported last
     .sealdex-mirror/staging/        files on their way; a name outside appears when the file is whole and verified
 """
 
@@ -24,6 +26,8 @@ from sealdex.model.decode import DocumentError, encode_pretty, read_wire
 MIRROR_FORMAT = 1
 RECORD_NAME = "mirror.json"
 OWN_FOLDER = ".sealdex-mirror"
+REACHED_NAME = "reached.txt"
+REACHED_BEFORE_NAME = "reached-before.txt"
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 
 
@@ -115,6 +119,8 @@ def same_content(one: MirrorRecord, other: MirrorRecord) -> bool:
 __all__ = [
     "MIRROR_FORMAT",
     "OWN_FOLDER",
+    "REACHED_BEFORE_NAME",
+    "REACHED_NAME",
     "RECORD_NAME",
     "MirrorRecord",
     "NamedImage",

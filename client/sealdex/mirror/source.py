@@ -26,11 +26,13 @@ class Source(NamedTuple):
         name: as configured, or ``source``; for messages.
         url: the published tree's address, with trailing slash.
         credentials: gives headers of requests.
+        shown: the address that mirrors say they were made from, where it is another.
     """
 
     name: str
     url: str
     credentials: Credentials | None
+    shown: str | None = None
 
 
 def find_source(config: Config, named: str) -> Source:

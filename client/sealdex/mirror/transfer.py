@@ -93,6 +93,7 @@ class Fetcher:
         place: where the files go.
         cache: for what is on its way; on the same file system.
         max_bytes: of a file whose size isn't signed.
+        taken_from: a folder that files are moved from where they are there.
         has_copies: whether the source may have what is elsewhere in its own tree, as mirrors do.
         on_bytes: told of bytes that came.
     """
@@ -106,6 +107,7 @@ class Fetcher:
         *,
         max_bytes: int,
         has_copies: bool,
+        taken_from: Path | None = None,
         on_bytes: Callable[[int], None],
     ) -> None:
         self._transport = transport
@@ -114,6 +116,7 @@ class Fetcher:
         self._cache = cache
         self._max_bytes = max_bytes
         self._has_copies = has_copies
+        self._taken_from = taken_from
         self._on_bytes = on_bytes
 
     def fetch(self, file: MirrorFile) -> int:
@@ -124,6 +127,8 @@ class Fetcher:
             UnavailableError: it can't be had.
             InstallError: it can't be written.
         """
+        if self._taken_from is not None and (size := self._take(self._taken_from / file.key, file)) is not None:
+            return size
         in_tree = self._base + quote(file.key, safe="/")
         urls = [in_tree] if file.url is None else [*([in_tree] if self._has_copies else []), file.url]
         for url in urls[:-1]:
@@ -132,6 +137,16 @@ class Fetcher:
             except HttpStatusError:  # noqa: PERF203  # it isn't among the source's copies
                 continue
         return self._from(urls[-1], file)
+
+    def _take(self, path: Path, file: MirrorFile) -> int | None:
+        if not path.is_file() or path.is_symlink():
+            return None
+        if hash_of_regular(path) != file.sha256:
+            raise _wrong(path.as_uri(), file)
+        size = path.stat().st_size
+        self._place.adopt(path, file.key)
+        self._on_bytes(size)
+        return size
 
     def _from(self, url: str, file: MirrorFile) -> int:
         if file.size is not None and file.size <= _SMALL_BYTES:

@@ -11,9 +11,9 @@ from pathlib import Path
 from sealdex.errors import InstallError, UsageError
 from sealdex.lockfile.lock_file import LockDocument
 from sealdex.mirror.contents import MirrorFile
-from sealdex.mirror.create import REACHED_BEFORE_NAME, REACHED_NAME, Watch, held
+from sealdex.mirror.create import Watch, held
 from sealdex.mirror.plan import Found, Target, plan_files
-from sealdex.mirror.record import MirrorRecord, read_record
+from sealdex.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.mirror.transfer import each_of
 from sealdex.model.index import release_folder
 from sealdex.store.hashing import hash_of_regular

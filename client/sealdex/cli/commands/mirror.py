@@ -1,4 +1,4 @@
-"""``sealdex mirror``: create, verify and prune."""
+"""``sealdex mirror``: create, import, state, verify and prune."""
 
 from __future__ import annotations
 
@@ -13,18 +13,22 @@ from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config.toml_reader import parse_toml, read_toml_text
-from sealdex.errors import ConfigError, VerificationError
+from sealdex.errors import ConfigError, UsageError, VerificationError
 from sealdex.lockfile.lock_file import read_lock
+from sealdex.mirror.carry import Exported, export, import_archive
 from sealdex.mirror.create import MirrorResult, Options, Watch, create
 from sealdex.mirror.selection import LockedRelease, Selection, check_selection
 from sealdex.mirror.source import Source, find_source, pinned_root
+from sealdex.mirror.state import STATE_ENDING, read_state, state_of, write_state
 from sealdex.mirror.verify import prune, verify
+from sealdex.mirror.volumes import parse_volume_size
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.text import counted
 from sealdex.transport import Transport
 
 if TYPE_CHECKING:
     from sealdex.cli.progress import Progress
+    from sealdex.config.config import Config
 
 mirror = LazyGroup(
     name="mirror", help="Copy a registry, or a part of it, for places that can't reach it; prove and tidy such copies."
@@ -66,10 +70,11 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "sealdex mirror create public /srv/mirror --namespace acme --latest 3 --with-dependencies",
         "sealdex mirror create https://plugins.example.org/ /media/stick --root root.json --dry-run",
         "sealdex mirror create /srv/test-ring /srv/production --root root.json",
+        "sealdex mirror create public update.tar --base site.state.json.gz --volume-size fat32",
     ),
 )
 @click.argument("source")
-@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("dest", type=click.Path(path_type=Path))
 @_root_options
 @click.option("--plugin", "plugins", multiple=True, metavar="NS/NAME[@RANGE]", help="A plugin; may be repeated.")
 @click.option("--namespace", "namespaces", multiple=True, metavar="NS", help="All plugins of a namespace.")
@@ -102,6 +107,13 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="FILE",
     help="The selection from a TOML file: plugins, namespaces, channels, platforms, latest, locks, ...",
 )
+@click.option(
+    "--base",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Of an archive: leave out what the far side has by this file, which `mirror state` wrote there.",
+)
+@click.option("--volume-size", metavar="SIZE", help="Of an archive: cut it into files of fat32, cd, dvd, 8G, 500M ...")
 @click.option("--dry-run", is_flag=True, help="Say how many files and bytes would be copied.")
 @click.option("--verify", "hash_all", is_flag=True, help="Hash what is there already, in place of comparing sizes.")
 @download_options
@@ -114,6 +126,8 @@ def create_(
     root: Path | None,
     fingerprint: str | None,
     from_file: Path | None,
+    base: Path | None,
+    volume_size: str | None,
     dry_run: bool,
     hash_all: bool,
     **selected: Any,
@@ -121,31 +135,35 @@ def create_(
     """Copy a registry, or a part of it, into a folder, or bring such a copy up to date.
 
     SOURCE is a configured registry, an address, a published folder or another mirror; DEST a folder, which any web
-    server can serve. Metadata comes along unchanged, so clients go on verifying with the registry's own root. Without
-    a selection everything is copied but yanked releases. A second run fetches only what changed; readers see the old
-    or the new state at every moment.
+    server can serve, or an archive to carry across a gap, whose name ends in .tar. Metadata comes along unchanged, so
+    clients go on verifying with the registry's own root. Without a selection everything is copied but yanked releases.
+    A second run fetches only what changed; readers see the old or the new state at every moment.
     """
     out, config = context.out, context.config()
     selection = check_selection(_selection(from_file, **selected))
+    is_archive = dest.suffix == ".tar"
+    if not is_archive and (base is not None or volume_size is not None):
+        raise UsageError(
+            "--base and --volume-size are for archives",
+            subject=str(dest),
+            untouched="nothing was copied",
+            hint="name an archive that ends in .tar, or leave them out",
+        )
+    volume_bytes = parse_volume_size(volume_size) if volume_size is not None else None
+    state = read_state(base) if base is not None else None
     found = find_source(config, source)
     with (
         context.out.progress(f"mirroring {source}") as progress,
         Transport(config.transport_settings, credentials=found.credentials) as transport,
     ):
-        result = create(
-            found,
-            pinned_root(config, found, root, fingerprint, transport),
-            transport,
-            dest,
-            Options(
-                selection,
-                config.document.download.concurrent,
-                config.document.download.max_plugin_size,
-                dry_run=dry_run,
-                verify=hash_all,
-            ),
-            _watch(context, progress),
-        )
+        trusted = pinned_root(config, found, root, fingerprint, transport)
+        options = _options(config, selection, dry_run=dry_run, verify=hash_all)
+        watch = _watch(context, progress)
+        if is_archive:
+            exported = export(found, trusted, transport, dest, options, watch, base=state, volume_bytes=volume_bytes)
+            _show_export(context, exported, found, dest, dry_run=dry_run)
+            return
+        result = create(found, trusted, transport, dest, options, watch)
     for warning in result.warnings:
         out.warn(warning)
     out.result(_told(result, found, dest, dry_run=dry_run))
@@ -165,6 +183,80 @@ def create_(
     )
     for image in result.images:
         out.note(f"not copied: the container image of {image.plugin} {image.version}: docker pull {image.reference}")
+
+
+@mirror.command(
+    "import",
+    epilog=examples(
+        "sealdex mirror import /media/stick/update.tar /srv/mirror --root root.json",
+        "sealdex mirror import /media/dvd1/*.tar /media/dvd2/*.tar /srv/mirror --registry public",
+    ),
+)
+@click.argument("archives", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@_root_options
+@click.option("--registry", metavar="NAME", help="Instead: the root of this configured registry.")
+@click.option("--new-selection", is_flag=True, help="Take over another selection than the mirror has had.")
+@client_command
+def import_(
+    context: Context,
+    archives: tuple[Path, ...],
+    dest: Path,
+    *,
+    root: Path | None,
+    fingerprint: str | None,
+    registry: str | None,
+    new_selection: bool,
+) -> None:
+    """Bring a mirror to the state that an archive carries.
+
+    All volumes are given at once, in any order. They are read once and never written to. Every signature and digest is
+    verified from the root before readers see any of it; what would roll the mirror back is refused. It can be run
+    again after any failure, and the same archive twice changes nothing.
+    """
+    out, config = context.out, context.config()
+    place = Source(registry or "", dest.resolve().as_uri() + "/", None)
+    with context.out.progress(f"importing into {dest}") as progress, Transport(config.transport_settings) as transport:
+        trusted = pinned_root(config, place, root, fingerprint, transport)
+        head, result = import_archive(
+            config,
+            list(archives),
+            dest,
+            trusted,
+            _options(config, Selection()),
+            _watch(context, progress),
+            new_selection=new_selection,
+        )
+    out.result({**_told(result, place, dest, dry_run=False), "number": head.number, "source": head.source})
+    if result.changed:
+        copied = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
+        out.line(
+            f"imported archive {head.number} · {copied} · {dest} is at timestamp {head.timestamp_version}",
+            style="green",
+        )
+    else:
+        out.line(f"{dest} has archive {head.number} already", style="green")
+
+
+@mirror.command("state", epilog=examples("sealdex mirror state /srv/mirror -o site.state.json.gz"))
+@click.argument("dest", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where to write it; DEST's name with .state.json.gz when left out.",
+)
+@client_command
+def state_(context: Context, dest: Path, *, output: Path | None) -> None:
+    """Write what a mirror has, to be carried back: the sender then sends only what is lacking."""
+    out = context.out
+    path = output or Path(f"{dest.resolve().name}{STATE_ENDING}")
+    state = state_of(dest)
+    write_state(state, path)
+    out.result({"mirror": dest, "state": path, "number": state.number, "files": len(state.keys)})
+    out.line(f"wrote {path} · {counted(len(state.keys), 'file')}, archive {state.number}")
+    out.note(f"on the other side: sealdex mirror create SOURCE update.tar --base {path.name}")
 
 
 @mirror.command(
@@ -283,6 +375,34 @@ def _locked(paths: list[Path]) -> list[LockedRelease]:
         for block in read_lock(path).plugin:
             found[LockedRelease(block.name, block.version, block.manifest.sha256)] = None
     return list(found)
+
+
+def _options(config: Config, selection: Selection, *, dry_run: bool = False, verify: bool = False) -> Options:
+    said = config.document.download
+    return Options(selection, said.concurrent, said.max_plugin_size, dry_run=dry_run, verify=verify)
+
+
+def _show_export(context: Context, exported: Exported, source: Source, dest: Path, *, dry_run: bool) -> None:
+    out, result = context.out, exported.result
+    for warning in result.warnings:
+        out.warn(warning)
+    out.result({
+        **_told(result, source, dest, dry_run=dry_run),
+        "number": exported.head.number if exported.head is not None else None,
+        "base": exported.head.base if exported.head is not None else None,
+        "volumes": exported.paths,
+        "state": exported.state,
+    })  # fmt: skip
+    what = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
+    if exported.head is None:
+        out.line(f"would write {what} and metadata into {dest}")
+        return
+    for path in exported.paths:
+        out.line(f"wrote {path} · {in_bytes(path.stat().st_size)}", style="green")
+    out.line(f"  archive {exported.head.number}, on top of {exported.head.base or 'nothing'}: {what} and metadata")
+    out.note(f"on the other side: sealdex mirror import {exported.paths[0].name} DEST --root FILE")
+    if exported.state is not None:
+        out.note(f"where nothing comes back: the next one with --base {exported.state}")
 
 
 def _watch(context: Context, progress: Progress) -> Watch:

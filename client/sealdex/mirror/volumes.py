@@ -1,0 +1,340 @@
+"""Archives of a mirror: tar files, one or several volumes, that can be read in any order and checked one by one.
+
+    sealdex-mirror.json         what the archive is: readable at the first block, without unpacking the rest
+    files/<key>                 a file of the published tree
+    parts/<offset>/<key>        a range of one that doesn't fit into a volume
+    sealdex-mirror-end.json     how many members there were, so that a volume that was cut off is told from a whole one
+
+Nothing in it sets trust: whoever imports it verifies every file from the root that they have.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, BinaryIO, NamedTuple, cast
+
+import msgspec
+from msgspec import Meta, Struct
+
+from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
+from sealdex.mirror.selection import Selection
+from sealdex.model.decode import DocumentError, encode_pretty, read_wire
+
+ARCHIVE_FORMAT = 1
+HEAD_NAME = "sealdex-mirror.json"
+END_NAME = "sealdex-mirror-end.json"
+TREES = ("metadata", "targets", "plugins")
+MIN_VOLUME_BYTES = 1 << 20
+VOLUME_SIZES = {
+    "fat32": (4 << 30) - 1,  # the largest file that FAT32 holds
+    "cd": 700 << 20,
+    "dvd": 4_700_000_000,
+}
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_MAX_HEAD_BYTES = 16 << 20
+_BLOCK = 512
+_MEMBER_BLOCKS = 4  # of a member's own head, with the extended one that a long name takes
+_COPY_BYTES = 1 << 20
+
+_Count = Annotated[int, Meta(ge=0)]
+
+
+class ArchiveHead(Struct, frozen=True, omit_defaults=True):
+    """The first member of each volume.
+
+    Attributes:
+        format: 1.
+        set: the same in all volumes of one archive, and in no other.
+        number: of this archive; base: of the one whose state it goes on from, 0 for none.
+        timestamp_version: of the state of the registry that it brings.
+        source: where it was made from, without credentials.
+        selection: what it has of the registry, with what the base has.
+        files, bytes: in all volumes.
+        volume, volumes: which of how many.
+    """
+
+    format: Annotated[int, Meta(ge=1)]
+    set: str
+    number: _Count
+    base: _Count
+    timestamp_version: _Count
+    source: str = ""
+    selection: Selection = Selection()
+    files: _Count = 0
+    bytes: _Count = 0
+    volume: Annotated[int, Meta(ge=1)] = 1
+    volumes: Annotated[int, Meta(ge=1)] = 1
+
+
+class _End(Struct, frozen=True):
+    format: int
+    members: int
+
+
+class Piece(NamedTuple):
+    """A file of the tree, or a range of it: ``offset`` is None for the whole."""
+
+    key: str
+    offset: int | None
+    size: int
+
+
+def parse_volume_size(text: str) -> int:
+    """Read a size: a medium by name, or bytes with a unit, powers of 1024.
+
+    Raises:
+        UsageError: it isn't one, or less than a mebibyte.
+    """
+    lowered = text.strip().lower()
+    size = VOLUME_SIZES.get(lowered)
+    if size is None:
+        number = lowered.rstrip("ib").rstrip("kmgt")
+        unit = lowered[len(number) :].rstrip("ib")
+        try:
+            size = int(float(number) * _UNITS[unit])
+        except (ValueError, KeyError, OverflowError):
+            size = 0
+    if size < MIN_VOLUME_BYTES:
+        raise UsageError(
+            f"'{text}' is not a valid volume size",
+            untouched="nothing was written",
+            hint=f"write {', '.join(VOLUME_SIZES)}, or a size of at least 1M such as 500M or 8G",
+        )
+    return size
+
+
+def cut(files: Iterable[tuple[str, int]], volume_bytes: int | None, head_bytes: int) -> list[list[Piece]]:
+    """Share files out over volumes, in their order; one that is too large is cut into ranges.
+
+    Args:
+        files: key and size of each.
+        volume_bytes: the most that a volume may have; None for one volume.
+        head_bytes: of the first member of each.
+    """
+    if volume_bytes is None:
+        return [[Piece(key, None, size) for key, size in files]]
+    room = volume_bytes - _overhead(head_bytes)
+    volumes: list[list[Piece]] = [[]]
+    left = room
+    for key, size in files:
+        if _taken(size) <= left:
+            volumes[-1].append(Piece(key, None, size))
+            left -= _taken(size)
+        elif _taken(size) <= room:
+            volumes.append([Piece(key, None, size)])
+            left = room - _taken(size)
+        else:
+            offset = 0
+            while offset < size:
+                if left < _taken(_BLOCK):
+                    volumes.append([])
+                    left = room
+                part = min(size - offset, left - _taken(0))
+                volumes[-1].append(Piece(key, offset, part))
+                offset += part
+                left -= _taken(part)
+    return volumes
+
+
+def volume_name(path: Path, volume: int, volumes: int) -> Path:
+    """Return the name of a volume: ``out.tar`` where there is one, else ``out.001-of-012.tar``."""
+    if volumes == 1:
+        return path
+    digits = max(3, len(str(volumes)))
+    return path.with_name(f"{path.stem}.{volume:0{digits}}-of-{volumes:0{digits}}{path.suffix or '.tar'}")
+
+
+def write_volume(path: Path, head: ArchiveHead, pieces: Iterable[Piece], folder: Path) -> None:
+    """Write one volume, whole or not at all under its name.
+
+    Raises:
+        OSError: it can't be written, or a file can't be read.
+    """
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        count = 0
+        with draft.open("wb") as file, tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as archive:
+            _add(archive, HEAD_NAME, encode_pretty(head))
+            for piece in pieces:
+                name = f"files/{piece.key}" if piece.offset is None else f"parts/{piece.offset}/{piece.key}"
+                with (folder / piece.key).open("rb") as source:
+                    source.seek(piece.offset or 0)
+                    archive.addfile(_info(name, piece.size), source)
+                count += 1
+            _add(archive, END_NAME, encode_pretty(_End(ARCHIVE_FORMAT, count)))
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def read_head(path: Path) -> ArchiveHead:
+    """Read what a volume is, from its first block.
+
+    Raises:
+        NotFoundError: there is no such file.
+        ConfigError: it is not a volume of a mirror.
+        FormatTooNewError: a newer sealdex made it.
+    """
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
+            return _head_of(archive, path)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}", subject=str(path), untouched="nothing was changed") from error
+    except (OSError, tarfile.TarError) as error:
+        raise _not_a_volume(path, str(error)) from error
+
+
+def check_set(paths: list[Path]) -> list[tuple[Path, ArchiveHead]]:
+    """Read the heads of volumes and put them in order.
+
+    Raises:
+        NotFoundError: volumes are missing; they are named.
+        UsageError: they are not of one archive: a stale one of an earlier run, perhaps.
+        ConfigError, FormatTooNewError: as `read_head`.
+    """
+    heads = sorted(((path, read_head(path)) for path in paths), key=lambda each: each[1].volume)
+    first = heads[0][1]
+    strangers = [
+        path
+        for path, head in heads
+        if msgspec.structs.replace(head, volume=1) != msgspec.structs.replace(first, volume=1)
+    ]
+    if strangers:
+        raise UsageError(
+            f"{', '.join(map(str, strangers))}: not of the same archive as {heads[0][0]}",
+            untouched="nothing was changed",
+            hint="give the volumes of one archive; those of an earlier run have another number or state",
+        )
+    numbers = [head.volume for _, head in heads]
+    missing = sorted(set(range(1, first.volumes + 1)) - set(numbers))
+    if missing:
+        raise NotFoundError(
+            f"volume {', '.join(map(str, missing))} of {first.volumes} of archive {first.number} is missing",
+            untouched="nothing was changed",
+            hint="give all volumes at once, in any order",
+        )
+    if len(numbers) != first.volumes:
+        raise UsageError("a volume is given twice", untouched="nothing was changed", hint="give each volume once")
+    return heads
+
+
+def unpack(path: Path, folder: Path) -> None:
+    """Unpack one volume, read once from start to end, below a folder of ours; parts are put together there.
+
+    Raises:
+        VerificationError: a member has a name that leads elsewhere, or isn't a plain file.
+        ConfigError: the volume was cut off.
+        OSError: it can't be read, or what is in it can't be written.
+    """
+    members = 0
+    end: _End | None = None
+    try:
+        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
+            for member in archive:
+                if member.name == HEAD_NAME:
+                    continue
+                source = archive.extractfile(member) if member.isreg() else None
+                if source is None:
+                    raise _refused(path, member.name)
+                if member.name == END_NAME:
+                    end = msgspec.json.decode(source.read(_MAX_HEAD_BYTES), type=_End)
+                    continue
+                key, offset = _place(path, member.name)
+                _write(folder / key, offset, cast("BinaryIO", source))
+                members += 1
+    except (tarfile.TarError, msgspec.DecodeError) as error:
+        raise _not_a_volume(path, str(error)) from error
+    if end is None or end.members != members:
+        raise _not_a_volume(path, "it was cut off")
+
+
+def _place(path: Path, name: str) -> tuple[str, int]:
+    """Return the key and the offset that a member's name says."""
+    kind, _, rest = name.partition("/")
+    offset = 0
+    if kind == "parts":
+        number, _, rest = rest.partition("/")
+        if not number.isascii() or not number.isdecimal() or len(number) > 18:
+            raise _refused(path, name)
+        offset = int(number)
+    parts = rest.split("/")
+    if kind not in {"files", "parts"} or parts[0] not in TREES or len(parts) < 2:
+        raise _refused(path, name)
+    if any(part in {"", ".", ".."} or "\\" in part or "\0" in part or ":" in part for part in parts):
+        raise _refused(path, name)
+    return rest, offset
+
+
+def _write(path: Path, offset: int, source: BinaryIO) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.seek(offset)
+        while data := source.read(_COPY_BYTES):
+            file.write(data)
+
+
+def _head_of(archive: tarfile.TarFile, path: Path) -> ArchiveHead:
+    member = archive.next()
+    source = archive.extractfile(member) if member is not None and member.isreg() else None
+    if member is None or source is None or member.name != HEAD_NAME or member.size > _MAX_HEAD_BYTES:
+        raise _not_a_volume(path, f"it doesn't begin with {HEAD_NAME}")
+    try:
+        return read_wire(source.read(), ArchiveHead, newest_format=ARCHIVE_FORMAT, what=f"{path.name}")
+    except DocumentError as error:
+        raise _not_a_volume(path, str(error)) from error
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    archive.addfile(_info(name, len(data)), io.BytesIO(data))
+
+
+def _info(name: str, size: int) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info
+
+
+def _taken(size: int) -> int:
+    """Return the bytes that a member of a size takes at most."""
+    return _MEMBER_BLOCKS * _BLOCK + -(-size // _BLOCK) * _BLOCK
+
+
+def _overhead(head_bytes: int) -> int:
+    """Return the bytes that a volume takes beside its files: head, end, and what fills the last record."""
+    return _taken(head_bytes + _BLOCK) + _taken(_BLOCK) + tarfile.RECORDSIZE * 2
+
+
+def _not_a_volume(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"{path} is not a whole volume of a mirror's archive: {why}",
+        subject=str(path),
+        untouched="nothing was changed",
+        hint="copy it again from where it was made",
+    )
+
+
+def _refused(path: Path, name: str) -> VerificationError:
+    return VerificationError(
+        f"{path} has a member '{name[:200]}', which no archive of a mirror has",
+        subject=str(path),
+        untouched="nothing was changed",
+        hint="somebody has written to the medium: have the archive made again",
+    )
+
+
+__all__ = [
+    "ARCHIVE_FORMAT",
+    "ArchiveHead",
+    "Piece",
+    "check_set",
+    "cut",
+    "parse_volume_size",
+    "read_head",
+    "unpack",
+    "volume_name",
+    "write_volume",
+]
