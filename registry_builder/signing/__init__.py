@@ -2,6 +2,7 @@
 
     keystore            the key folder: where private key files live
     signers             signers by URI, each loaded once, on first use
+    key_libraries       puts off boto3, PKCS#11 and cloud SDKs until a key needs them
     passphrase          where a key's passphrase comes from
     key_registration    makes keys, and writes public halves into registry.toml
     key_check           which keys of the online roles can sign here
@@ -26,6 +27,7 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.signing.dev_keys import make_dev_trust
     from registry_builder.signing.key_check import RoleKeys, check_online_keys
+    from registry_builder.signing.key_libraries import put_off
     from registry_builder.signing.key_registration import create_key, import_key, register_keys
     from registry_builder.signing.keystore import FILE_SCHEME, key_file
     from registry_builder.signing.offline_metadata import trust_folder
@@ -35,6 +37,7 @@ else:
     __getattr__, __dir__ = exports(__name__, {
         "dev_keys": ("make_dev_trust",),
         "key_check": ("RoleKeys", "check_online_keys"),
+        "key_libraries": ("put_off",),
         "key_registration": ("create_key", "import_key", "register_keys"),
         "keystore": ("FILE_SCHEME", "key_file"),
         "offline_metadata": ("trust_folder",),
@@ -52,6 +55,7 @@ __all__ = [
     "import_key",
     "key_file",
     "make_dev_trust",
+    "put_off",
     "register_keys",
     "trust_folder",
 ]

@@ -11,9 +11,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import tomlkit
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from securesystemslib.signer import AWSSigner, HSMSigner, SigstoreSigner, SSlibKey
 from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
+from registry_builder.signing.key_libraries import load_for
 from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import (
@@ -30,8 +34,6 @@ from sealdex.model.decode import read_values
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-    from securesystemslib.signer import SSlibKey
-
 KEY_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
 _RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, as the two others have
 
@@ -98,9 +100,8 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
         raise ConfigError(f"there is a key '{name}' in {CONFIG_NAME} already", subject=name, untouched=_NOT_WRITTEN)
     scheme = uri.partition(":")[0]
     try:
+        load_for(uri)
         if scheme == "hsm":
-            from securesystemslib.signer import HSMSigner  # noqa: PLC0415  # lazy, see _section
-
             parts = urlsplit(uri)
             label = parse_qs(parts.query).get("label", [None])[0]
             found, public = HSMSigner.import_(
@@ -110,8 +111,6 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
             )
             return _public_section(found, public)
         if scheme == "awskms":
-            from securesystemslib.signer import AWSSigner  # noqa: PLC0415  # lazy, see _section
-
             return _public_section(*AWSSigner.import_(uri.partition(":")[2]))
         if scheme == "env":
             return _environment_section(name, uri, prompt)
@@ -134,8 +133,6 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
 
 
 def _sigstore_section(uri: str) -> KeySection:
-    from securesystemslib.signer import SigstoreSigner  # noqa: PLC0415  # lazy, see _section
-
     said = {key: values[-1] for key, values in parse_qs(urlsplit(uri).query).items()}
     identity, issuer = said.get("identity", ""), said.get("issuer", "")
     if not identity or "*" in identity or not issuer.startswith("https://"):
@@ -157,13 +154,8 @@ def _sigstore_section(uri: str) -> KeySection:
 
 
 def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySection:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415  # lazy, see _generate
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # lazy, see _generate
-        load_pem_private_key,
-    )
-
     data = os.environ.get(uri.partition(":")[2], "").encode()
-    private = load_pem_private_key(data, find_passphrase(name, prompt) if b"ENCRYPTED" in data else None)
+    private = serialization.load_pem_private_key(data, find_passphrase(name, prompt) if b"ENCRYPTED" in data else None)
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return _section(uri, private, "ed25519")
     if isinstance(private, ec.EllipticCurvePrivateKey) and isinstance(private.curve, ec.SECP256R1):
@@ -174,9 +166,6 @@ def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySecti
 
 
 def _generate(kind: str) -> tuple[PrivateKeyTypes, str]:
-    # cryptography takes 50 ms to import, and most commands make no key
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415  # lazy, see above
-
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate(), "ed25519"
     if kind == "ecdsa-p256":
@@ -187,8 +176,6 @@ def _generate(kind: str) -> tuple[PrivateKeyTypes, str]:
 
 
 def _pem(private_key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415  # lazy, see _generate
-
     return private_key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -197,8 +184,6 @@ def _pem(private_key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
 
 
 def _section(uri: str, private_key: PrivateKeyTypes, scheme: str) -> KeySection:
-    from securesystemslib.signer import SSlibKey  # noqa: PLC0415  # it imports every cloud's library that is there
-
     return _public_section(uri, SSlibKey.from_crypto(private_key.public_key(), scheme=scheme))
 
 

@@ -11,6 +11,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from securesystemslib.exceptions import KeyMismatchError
+from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SigstoreSigner, SSlibKey
+
+import sealdex.trust.sigstore_key  # noqa: F401  # registers Sigstore identities as a kind of key
+from registry_builder.signing.key_libraries import load_for
 from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_file
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import KeySection, RegistryConfig
@@ -19,7 +26,6 @@ from sealdex.trust.sigstore_bundles import is_installed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-    from securesystemslib.signer import Key, Signer
 
 
 ENVIRONMENT_SCHEME = "env:"
@@ -41,13 +47,8 @@ def public_key(section: KeySection) -> Key:
     Raises:
         ConfigError: no such kind of key is known.
     """
-    # imports every cloud's library that is installed, 100 to 400 ms, so only when something is signed
-    from securesystemslib.signer import Key  # noqa: PLC0415  # lazy, see above
-
     keyval = {"public": section.public}
     if section.keytype == SIGSTORE_KEY_TYPE:
-        import sealdex.trust.sigstore_key  # noqa: F401, PLC0415  # registers the kind
-
         keyval = {"identity": section.identity or "", "issuer": section.issuer or ""}
     values = {"keytype": section.keytype, "scheme": section.scheme, "keyval": keyval}
     try:
@@ -68,8 +69,6 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
     Raises:
         ConfigError: there is no such key, it isn't here, can't be decrypted, or isn't the one in registry.toml.
     """
-    from securesystemslib.signer import Signer  # noqa: PLC0415  # lazy, see public_key
-
     section = config.keys.get(name)
     if section is None:
         raise ConfigError(f"there is no [keys.{name}] in registry.toml", subject=name)
@@ -79,13 +78,9 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
     if section.uri.startswith(ENVIRONMENT_SCHEME):
         return _crypto_signer(name, section, _from_environment(name, section.uri), section.uri, public, prompt)
     if section.uri.startswith(SIGSTORE_SCHEME):
-        from securesystemslib.signer import (  # noqa: PLC0415  # lazy, see public_key
-            SIGNER_FOR_URI_SCHEME,
-            SigstoreSigner,
-        )
-
         SIGNER_FOR_URI_SCHEME[SigstoreSigner.SCHEME] = SigstoreSigner  # which securesystemslib leaves to its users
     try:
+        load_for(section.uri)
         return Signer.from_priv_key_uri(section.uri, public, _pin_of(name, prompt))
     except SealdexError:
         raise
@@ -117,9 +112,6 @@ def _from_environment(name: str, uri: str) -> bytes:
 def _crypto_signer(
     name: str, section: KeySection, data: bytes, path: str, public: Key, prompt: Prompt | None
 ) -> Signer:
-    from securesystemslib.exceptions import KeyMismatchError  # noqa: PLC0415  # lazy, see public_key
-    from securesystemslib.signer import CryptoSigner, SSlibKey  # noqa: PLC0415  # lazy, see public_key
-
     if not isinstance(public, SSlibKey):
         raise _unusable(name, f"this URI doesn't go with a {section.keytype} key")
     private = _decrypt(name, path, data, prompt)
@@ -135,11 +127,6 @@ def _crypto_signer(
 
 
 def _decrypt(name: str, path: str, data: bytes, prompt: Prompt | None) -> PrivateKeyTypes:
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415  # lazy, see public_key
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  # lazy, see public_key
-        load_pem_private_key,
-    )
-
     passphrase = find_passphrase(name, prompt) if is_encrypted(data) else None
     try:
         return load_pem_private_key(data, passphrase)

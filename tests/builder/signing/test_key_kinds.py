@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -35,6 +36,14 @@ MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm
 
 def add(tree: Tree, name: str, uri: str) -> None:
     register_keys(tree.root, {name: import_key(read_config(tree.root), name, uri)})
+
+
+def check_in_a_process_of_its_own(tree: Tree, key: str) -> None:
+    """As the command line does it, which imports the libraries of keys when one needs them."""
+    command = [sys.executable, "-m", "registry_builder", "--tree", str(tree.root), "keys", "check", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert key in {name for role in json.loads(done.stdout)["roles"] for name in role["able"]}
 
 
 @pytest.fixture
@@ -72,6 +81,7 @@ def test_root_and_timestamp_signed_by_a_token(tree: Tree, token: str) -> None:
     drill.tree.release("acme/slack", "1.1.0")
     drill.publish()
     assert drill.seen() == {"1.1.0"}
+    check_in_a_process_of_its_own(tree, "token")
 
 
 def test_a_token_that_is_not_there_is_said(tree: Tree, token: str) -> None:
@@ -126,6 +136,7 @@ def test_online_roles_signed_by_kms(tree: Tree, kms: str, spec: str, monkeypatch
     drill.tree.release("acme/slack", "1.1.0")
     drill.publish()
     assert drill.seen() == {"1.1.0"}
+    check_in_a_process_of_its_own(tree, "kms")
 
 
 def test_a_secret_in_the_environment_of_a_ci_job(tree: Tree, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
