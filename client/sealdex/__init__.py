@@ -6,7 +6,36 @@
         client.install("acme/slack@^1.2")
         print(client.path("acme/slack"))
 
-Names are imported when they are first used, so that a program that asks for little waits for little.
+Names are imported when they are first used, so that a program that asks for little waits for little. What is in
+``__all__`` here and in `sealdex.runtime` stays as it is; the rooms change as they need to:
+
+    client        what a host does with plugins: search, install, fetch, verify
+    queries       what a host asks its registries
+    project       a project: what it wants, resolved, locked and installed
+    update        what is outdated, and bringing it up to date
+    doctor        what is wrong on this host, and what helps
+    results       what questions are answered with: plain data
+    events        how a caller follows long work
+    metrics       Prometheus metrics (an extra)
+
+    cli/          the command line
+    runtime/      plugins in a Python host, services, jobs
+    mirror/       copies of a registry, or of a part of it
+    install/      from chosen releases to installed ones
+    lockfile/     sealdex.toml and sealdex.lock
+    download/     from a signed entry to a verified file
+    trust/        TUF: from a pinned root to verified documents
+    config/       what a host was told
+    store/        what a host keeps
+    resolve/      from requests to releases; pure
+    transport/    bytes from URLs
+    archive/      reading archives safely
+    model/        the wire format; pure
+
+    paths         where configuration and store lie
+    errors        the error types
+    text          text for people
+    lazy          how a package's names are imported when they are first used
 """
 
 from sealdex.lazy import exports

@@ -62,15 +62,15 @@ def test_no_name_of_a_face_is_that_of_a_module(folder: Path) -> None:
     assert names & modules == set()
 
 
-DRAWN = [file.parent for file in sorted(PACKAGES["registry_builder"].rglob("__init__.py"))]
+ROOMS = [file.parent for root in PACKAGES.values() for file in sorted(root.rglob("__init__.py"))]
 _ROW = re.compile(r"^    (\w+/?)  +\S")
 
 
-@pytest.mark.parametrize("folder", DRAWN, ids=named)
+@pytest.mark.parametrize("folder", ROOMS, ids=named)
 def test_a_room_draws_what_lives_in_it(folder: Path) -> None:
     """Its docstring has a line for each module (``name  what it is``) and each room within (``name/  what``)."""
     said = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8")), clean=False) or ""
-    drawing = said.split("\n\n")[1]
+    drawing = said.partition("\nOn disk")[0]
     drawn = [row[1] for row in map(_ROW.match, drawing.splitlines()) if row is not None]
     modules = {file.stem for file in folder.glob("*.py")} - {"__init__", "__main__"}
     rooms = {f"{child.parent.name}/" for child in folder.glob("*/__init__.py")}

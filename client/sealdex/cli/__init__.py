@@ -1,1 +1,21 @@
-"""The command line of the client; `output` and `errors` also serve the builder's command line."""
+"""The command line of the client; `group`, `output`, `progress`, `errors` and `completion` also serve the builder's.
+
+Its modules:
+
+    main             the command sealdex: fast_path for what is asked in loops, click for everything else
+    fast_path        list, path and ensure without click
+    fast_list        what list and path show
+    fast_ensure      what ensure shows when everything is in place
+    command_table    all commands by name, imported when they run
+    commands/        the commands, a module for each group of them
+
+    context          what every command is given: output, configuration, a client that shows progress
+    group            a click group whose commands are imported when they run
+    output           human, JSON and quiet modes; tables and colours
+    progress         a progress line on a terminal
+    errors           every error becomes text or JSON, and an exit code
+    error_table      from error type to advice and exit code
+    log_handler      what plugins and the runtime log, through the output layer
+    update_check     says now and then what is outdated
+    completion       shell completion
+"""

@@ -1,1 +1,78 @@
-"""From chosen releases to installed ones, as one change: unpacked beside, switched by rename, rolled back."""
+"""From chosen releases to installed ones, as one change: unpacked beside, switched by rename, rolled back.
+
+Its modules:
+
+    installer                resolves, downloads and installs in one go: what Client installs with
+    uninstall                takes versions out of the store, as one change
+    check                    what is installed of a plugin, and whether it still is what was installed
+    batch                    installs chosen releases as one change
+    install                  installs one release: look, decide, unpack beside, then switch by rename
+    transaction              brings a set of releases into the store: all unpacked, then all switched
+    rollback                 puts a version back that was taken out, from its cached archive
+    attestations             whether an accepted identity vouches for a release
+    installed_constraints    what installed plugins need of the others goes on being met
+    fallback                 what serves when no registry can be asked
+    preinstalled             installs from a folder of preinstalled archives alone
+    local_archive            an archive from this host's disk, which nobody signed
+"""
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.install.attestations import (
+        Attested,
+        attested,
+        refuse_unsigned,
+        require_attestations,
+        requiring_attestations,
+    )
+    from sealdex.install.batch import Vouch, install_chosen, install_request
+    from sealdex.install.fallback import fall_back
+    from sealdex.install.install import NO_FILES, InstallRequest, needs_archive
+    from sealdex.install.installed_constraints import resolve_beside
+    from sealdex.install.local_archive import is_archive_path
+    from sealdex.install.rollback import roll_back_with_cache
+    from sealdex.install.transaction import Job, deploy, finish_killed, pins
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "attestations": (
+                "Attested",
+                "attested",
+                "refuse_unsigned",
+                "require_attestations",
+                "requiring_attestations",
+            ),
+            "batch": ("Vouch", "install_chosen", "install_request"),
+            "fallback": ("fall_back",),
+            "install": ("InstallRequest", "NO_FILES", "needs_archive"),
+            "installed_constraints": ("resolve_beside",),
+            "local_archive": ("is_archive_path",),
+            "rollback": ("roll_back_with_cache",),
+            "transaction": ("Job", "deploy", "finish_killed", "pins"),
+        },
+    )
+
+__all__ = [
+    "NO_FILES",
+    "Attested",
+    "InstallRequest",
+    "Job",
+    "Vouch",
+    "attested",
+    "deploy",
+    "fall_back",
+    "finish_killed",
+    "install_chosen",
+    "install_request",
+    "is_archive_path",
+    "needs_archive",
+    "pins",
+    "refuse_unsigned",
+    "require_attestations",
+    "requiring_attestations",
+    "resolve_beside",
+    "roll_back_with_cache",
+]

@@ -1,11 +1,13 @@
 """Mirrors: copies of a registry, or of a part of it, that need nothing signed again and set no trust.
 
-selection   which releases and artifacts: the filters (pure)
-contents    which files these are (pure)
-record      ``mirror.json``, and what lies where in a mirror's folder
-source      the registry that is copied, and the root that the user trusts
-plan        the files of a selection, asked of the registry batch by batch
-transfer    bringing files into the folder
-create      making a mirror and bringing it up to date
-verify      proving it complete and intact; removing what isn't selected any more
+Public are all modules:
+
+    selection   which releases and artifacts: the filters (pure)
+    contents    which files these are (pure)
+    record      ``mirror.json``, and what lies where in a mirror's folder
+    source      the registry that is copied, and the root that the user trusts
+    plan        the files of a selection, asked of the registry batch by batch
+    transfer    bringing files into the folder
+    create      making a mirror and bringing it up to date
+    verify      proving it complete and intact; removing what isn't selected any more
 """

@@ -1,19 +1,53 @@
 """Resolution: from requests, an environment and index documents to the releases to install, or why there are none.
 
 Pure: documents come through a callback, and nothing here touches a network or a file.
+
+    requests        what is asked for: NS/NAME[@RANGE] from a person, a range from another release
+    resolver        requests to releases, with their dependencies
+    universe        the plugins that a search may reach, and what is demanded of them
+    _solver         a search that learns from conflicts
+    _conflicts      from the facts that exclude each other to the plugins that stand in the way
+    _eligibility    whether one release fits, and if not why
+    explain         why nothing fits: data first, text second
+    search          search in the catalogue
 """
 
-from sealdex.resolve._eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
-from sealdex.resolve.explain import (
-    Explanation,
-    NothingFitsError,
-    PassedOver,
-    StillSearchingError,
-    UnknownPluginError,
-    nearest,
-)
-from sealdex.resolve.requests import PINNED, Request, Want, parse_request
-from sealdex.resolve.resolver import Choice, Documents, Keeping, Resolution, SearchBudget, resolve
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.resolve._eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
+    from sealdex.resolve.explain import (
+        Explanation,
+        NothingFitsError,
+        PassedOver,
+        StillSearchingError,
+        UnknownPluginError,
+        describe,
+        nearest,
+    )
+    from sealdex.resolve.requests import PINNED, Request, Want, parse_request
+    from sealdex.resolve.resolver import Choice, Documents, Keeping, Resolution, SearchBudget, in_order, resolve
+    from sealdex.resolve.search import Query
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "_eligibility": ("Policy", "Reason", "Verdict", "judge", "newest_first", "newest_in", "reached"),
+            "explain": (
+                "Explanation",
+                "NothingFitsError",
+                "PassedOver",
+                "StillSearchingError",
+                "UnknownPluginError",
+                "describe",
+                "nearest",
+            ),
+            "requests": ("PINNED", "Request", "Want", "parse_request"),
+            "resolver": ("Choice", "Documents", "Keeping", "Resolution", "SearchBudget", "in_order", "resolve"),
+            "search": ("Query",),
+        },
+    )
 
 __all__ = [
     "PINNED",
@@ -24,6 +58,7 @@ __all__ = [
     "NothingFitsError",
     "PassedOver",
     "Policy",
+    "Query",
     "Reason",
     "Request",
     "Resolution",
@@ -32,6 +67,8 @@ __all__ = [
     "UnknownPluginError",
     "Verdict",
     "Want",
+    "describe",
+    "in_order",
     "judge",
     "nearest",
     "newest_first",

@@ -10,6 +10,25 @@
 
 ``docs/runtime.md`` says what a plugin may expect, ``docs/process-protocol.md`` how one of another language talks. Names
 are imported when they are first used.
+
+    manager              PluginManager: the plugins of a host process, whatever they are written in
+    plugin               what the manager, its back ends and plugins agree on
+    errors               what goes wrong when a plugin is loaded or used
+    jobs                 jobs: their plugins are ensured and loaded, then their stages run
+    job_schema           what a job is and how it ended
+    services/            services, each kept running by a supervisor
+    process/             programs in a process group of their own
+    supervise            how version 0.1.0 started supervisors; now services
+    _loader              loads an installed version, by the kind of its runtime
+    _python_plugin       plugins that are Python code in this process
+    _process_plugin      plugins that are programs, talked to by JSON-RPC
+    _protocol            the process protocol, without I/O
+    _module_namespace    a module namespace for each loaded version
+    _plugin_table        which version serves, and by how many it is used
+    _plugin_config       a plugin's configuration, checked against its schema
+    _status_recorder     takes note of how plugins fare
+    _virtualenv          a virtual environment from a release's requirements.txt
+    _watcher             reloads a plugin when another version becomes the one in use
 """
 
 from sealdex.lazy import exports

@@ -1,27 +1,73 @@
-"""Fetches bytes from https://, http:// and file:// URLs, and says nothing about whether to trust them."""
+"""Fetches bytes from https://, http:// and file:// URLs, and says nothing about whether to trust them.
 
-from sealdex.transport._fetch import Stream, Transport
-from sealdex.transport.retry import Attempts, Chance
-from sealdex.transport.types import (
-    CHUNK_BYTES,
-    Credentials,
-    Document,
-    EncodingError,
-    HttpStatusError,
-    OtherRangeError,
-    ProxyRefusedError,
-    RedirectRefusedError,
-    RetryNotice,
-    TooLargeError,
-    TransientError,
-    TransportSettings,
-    is_passing,
-    public_url,
-    strong_etag,
-)
+Its modules; ``_`` marks what is private to the room:
+
+    types           settings, documents, answers and errors; pure, and cheap to import
+    retry           whether a failed transfer is tried again and when, and the pace of transfers
+    proxies         which proxy a request goes through
+    _fetch          Transport: small documents whole, big files as streams, with retries
+    _http           one GET over urllib3: redirects, credentials, proxies and TLS
+    _files          file:// with the semantics of a web server
+    _connections    connections of urllib3 that ask the pace of their request before each read
+    _encoding       content codings, undone within bounds
+    _pace           ends a request that only seems to move
+    _socks          connections through a SOCKS proxy (an extra)
+"""
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.transport._fetch import Stream, Transport
+    from sealdex.transport.retry import GENERAL_HINTS, Attempts, Chance
+    from sealdex.transport.types import (
+        CHUNK_BYTES,
+        Credentials,
+        Document,
+        EncodingError,
+        HttpStatusError,
+        OtherRangeError,
+        ProxyRefusedError,
+        RedirectRefusedError,
+        RetryNotice,
+        TooLargeError,
+        TransientError,
+        TransportSettings,
+        is_passing,
+        origin_of,
+        public_url,
+        strong_etag,
+    )
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "_fetch": ("Stream", "Transport"),
+            "retry": ("Attempts", "Chance", "GENERAL_HINTS"),
+            "types": (
+                "CHUNK_BYTES",
+                "Credentials",
+                "Document",
+                "EncodingError",
+                "HttpStatusError",
+                "OtherRangeError",
+                "ProxyRefusedError",
+                "RedirectRefusedError",
+                "RetryNotice",
+                "TooLargeError",
+                "TransientError",
+                "TransportSettings",
+                "is_passing",
+                "origin_of",
+                "public_url",
+                "strong_etag",
+            ),
+        },
+    )
 
 __all__ = [
     "CHUNK_BYTES",
+    "GENERAL_HINTS",
     "Attempts",
     "Chance",
     "Credentials",
@@ -38,6 +84,7 @@ __all__ = [
     "Transport",
     "TransportSettings",
     "is_passing",
+    "origin_of",
     "public_url",
     "strong_etag",
 ]

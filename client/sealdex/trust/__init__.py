@@ -1,13 +1,54 @@
 """TUF for Sealdex: ``tuf.ngclient`` unforked, from a pinned root to verified index documents and catalogue.
 
-Importing this imports ``tuf`` and its cryptography; commands that ask no registry must not.
+Importing this is cheap; using `TrustedRegistry` or `Registries` imports ``tuf`` and its cryptography, which commands
+that ask no registry must not.
+
+    registries          the configured registries of a host, and which of them a plugin is asked for in
+    registry            trust in one registry: from the pinned root to verified documents
+    roots               the pinned root: its fingerprint, whether it is one, finding it by fingerprint
+    errors              errors of tuf as errors of Sealdex
+    role_marks          marks in signed metadata: the realm and role that it was signed for
+    metadata_bundle     metadata/recent.bundle, so that a cold client asks once
+    sigstore_bundles    Sigstore bundles of releases, verified
+    sigstore_key        Sigstore identities as TUF keys
+    _session            one verified state of a registry: an updater, and what may be read from it afterwards
+    _documents          signed files: from the cache if their digest holds, else fetched and verified
+    _fetcher            where tuf.ngclient gets its bytes from
+    _lock_holder        who holds the lock of a trust folder
+
+On disk (`sealdex.trust.registry` has the rules):
+
+    <store>/trust/<registry>/metadata/      ngclient's cache of signed metadata; never an anchor
+    <store>/trust/<registry>/documents/     the last verified index documents and catalogue shards
+    <store>/trust/<registry>/lock, holder   held while metadata is read or written, and by whom
 """
 
-from sealdex.trust.registry import Places, TrustedRegistry, TrustState
-from sealdex.trust.roots import check_root, fetch_root_by_fingerprint, fingerprint
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.trust.registries import Registries
+    from sealdex.trust.registry import Places, TrustedRegistry, TrustState
+    from sealdex.trust.roots import check_root, fetch_root_by_fingerprint, fingerprint
+    from sealdex.trust.sigstore_bundles import SIGSTORE_KIND, BundleRefusedError, BundleVerifier, SignedBy
+else:
+    __getattr__, __dir__ = exports(
+        __name__,
+        {
+            "registries": ("Registries",),
+            "registry": ("Places", "TrustState", "TrustedRegistry"),
+            "roots": ("check_root", "fetch_root_by_fingerprint", "fingerprint"),
+            "sigstore_bundles": ("BundleRefusedError", "BundleVerifier", "SIGSTORE_KIND", "SignedBy"),
+        },
+    )
 
 __all__ = [
+    "SIGSTORE_KIND",
+    "BundleRefusedError",
+    "BundleVerifier",
     "Places",
+    "Registries",
+    "SignedBy",
     "TrustState",
     "TrustedRegistry",
     "check_root",

@@ -22,7 +22,7 @@ from sealdex.store.layout import Store
 from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
 from sealdex.transport import Transport
-from sealdex.trust import TrustedRegistry, TrustState
+from sealdex.trust.registry import TrustedRegistry, TrustState
 
 _log = Log("sealdex.trust")
 

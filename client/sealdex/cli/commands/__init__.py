@@ -1,1 +1,18 @@
-"""The commands of ``sealdex``, a module for each group; `sealdex.cli.command_table` imports them when they run."""
+"""The commands of ``sealdex``, a module for each group; `sealdex.cli.command_table` imports them when they run.
+
+Its modules:
+
+    registry         registry add, list, remove
+    registry_auth    the options of registry add that say where credentials are kept
+    search           search, info
+    install          install, uninstall, fetch
+    project          lock, ensure, update
+    switch           use, enable, disable, rollback, history
+    installed        list, path, verify, env
+    services         run, ps, stop, logs
+    job              job run
+    mirror           mirror create, verify, prune
+    cache            cache list, gc, verify
+    config           config show
+    doctor           doctor
+"""
