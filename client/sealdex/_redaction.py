@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -46,16 +46,16 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 
 
-def shown_value(value: object, secrets: Iterable[str]) -> object:
-    """Return a field as it may be logged: numbers and bools as they are, all else as one line of redacted text."""
+def shown_value(value: object, secrets: Collection[str]) -> object:
+    """Return a field as it may be logged: numbers and bools as they are, all else as redacted lines of text."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return redacted(", ".join(map(str, value)), secrets)
+        return [redacted(str(each), secrets) for each in value]
     return redacted(str(value), secrets)
 
 
-def redacted(text: str, secrets: Iterable[str]) -> str:
+def redacted(text: str, secrets: Collection[str]) -> str:
     """Return a text on one line, without control characters and secrets (those given too), cut where it is long."""
     # once more when cleaned: what was removed may have stood within a secret
     spellings = _spellings(secrets)
@@ -75,7 +75,7 @@ def _without(spellings: Iterable[str], text: str) -> str:
     return text
 
 
-def _spellings(secrets: Iterable[str]) -> list[str]:
+def _spellings(secrets: Collection[str]) -> list[str]:
     """Return every secret that is known, as it may be written, the longest first."""
     found = {spelling for secret in (*secrets, *_of_variables()) for spelling in _written(secret)}
     return sorted(found, key=len, reverse=True)

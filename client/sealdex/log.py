@@ -46,7 +46,8 @@ class Log:
         Args:
             event: what happened, for programs: ``ROOM.WHAT``.
             text: what people read; ``{field}`` stands for a field, as in `str.format`.
-            fields: numbers and bools are kept, all else becomes text. Not a name that log records have (``name``).
+            fields: numbers and bools are kept, all else becomes text, or a list of it. Not called as what log records
+                have anyway (``name``).
         """
         if (logger := self._enabled(_INFO)) is not None:
             _write(logger, _INFO, event, text, fields)
@@ -79,7 +80,8 @@ class Log:
 
 def _write(logger: Logger, level: int, event: str, text: str, fields: dict[str, object]) -> None:
     shown = {name: shown_value(value) for name, value in fields.items()}
-    logger.log(level, text.format_map(shown), extra={"event": event, "fields": shown, **shown}, stacklevel=3)
+    words = {name: ", ".join(value) if isinstance(value, list) else value for name, value in shown.items()}
+    logger.log(level, text.format_map(words), extra={"event": event, "fields": shown, **shown}, stacklevel=3)
 
 
 def hide(secret: str | bytes | None) -> None:

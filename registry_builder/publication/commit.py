@@ -54,6 +54,9 @@ from registry_builder.storage import (
     headers_for,
 )
 from sealdex.errors import SealdexError
+from sealdex.log import Log
+
+_log = Log("registry_builder.publication")
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -334,6 +337,13 @@ class _Commit:
         self._storage.put_if_match(TIMESTAMP_KEY, body, self._state.etag if self._state else None)
         self._done.versions["timestamp"] = version
         self._done.timestamp = data
+        _log.info(
+            "publication.committed",
+            "timestamp {version} is swapped in: that commits snapshot {snapshot}",
+            version=version,
+            snapshot=self._done.versions["snapshot"],
+            storage=self._storage.description,
+        )
 
     def _put_role(self, role: str, make: Callable[[int], bytes], *, before: int | None = None) -> int:
         """Sign a role under the next number that is free, and return it."""
@@ -348,10 +358,14 @@ class _Commit:
             except ObjectConflictError:
                 self._check_not_beaten()
                 self._done.skipped.append(key)
+                _log.info("publication.taken", "{key} is taken by another run: the next number is tried", key=key)
                 # one by one past what a crash left; in growing steps where others are publishing as well, so that
                 # twenty publishers don't try the same twenty numbers
                 version += 1 if attempt < 2 else random.randint(1, 1 << min(attempt, 6))  # noqa: S311  # no secret
             else:
+                (_log.debug if role in self._plan.bins else _log.info)(
+                    "publication.signed", "{role} version {version} is signed and stored", role=role, version=version
+                )
                 if role in {"packages", "snapshot"}:
                     self._done.files[f"{version}.{role}.json"] = data
                 return version

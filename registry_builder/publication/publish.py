@@ -21,6 +21,7 @@ from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.publication._cdn import invalidate
+from registry_builder.publication._plan_log import log_plan, log_state
 from registry_builder.publication.checks import check_attachments, check_documents, check_new_releases, check_readmes
 from registry_builder.publication.commit import Committed, Earlier
 from registry_builder.publication.context import Publisher, open_publisher
@@ -33,8 +34,11 @@ from registry_builder.source.realms import check_leaks, plugins_of
 from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
 from sealdex.errors import NotFoundError, SealdexError, UsageError
+from sealdex.log import Log, stopwatch
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
+
+_log = Log("registry_builder.publication")
 
 _R = TypeVar("_R")
 
@@ -180,8 +184,15 @@ def retry_races(attempt: Callable[[], _R]) -> tuple[_R, int]:
         except LostRaceError:
             if number == _RACES:
                 raise
-        time.sleep(random.uniform(0, min(2.0, 0.02 * 1.5**number)))  # noqa: S311  # jitter, no secret
+        delay = random.uniform(0, min(2.0, 0.02 * 1.5**number))  # noqa: S311  # jitter, no secret
         number += 1
+        _log.info(
+            "publication.lost_race",
+            "another publisher committed first; attempt {attempt} follows after {delay} s",
+            attempt=number,
+            delay=round(delay, 3),
+        )
+        time.sleep(delay)
 
 
 def spent(storage: Storage, before: tuple[Counter[str], int]) -> tuple[Counter[str], int]:
@@ -208,7 +219,9 @@ class _Job:
         publisher, now = self._publisher, self._publisher.clock()
         with self._publisher.reader(now) as reader:
             state = reader.open(next((index_target(plugin) for plugin in self._sources.plugins), "index/-/0"))
+            log_state(publisher.realm, publisher.storage.description, state)
             publisher, found, plan = self._plan(state, reader, now)
+            log_plan(plan, found)
             if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
                 self._ingest(to_copy)
                 publisher, found, plan = self._plan(state, reader, now)
@@ -244,6 +257,7 @@ class _Job:
         """Copy artifacts into the store, after which their sizes are known."""
         publisher = self._publisher
         max_bytes = publisher.tree.config.registry.max_artifact_size
+        _log.info("publication.ingest", "{count} artifacts are copied into the store", count=len(artifacts))
         sizes = ingest(
             artifacts, publisher.storage, max_bytes=max_bytes, workers=publisher.workers, notice=publisher.notice
         )
@@ -281,7 +295,11 @@ def _finish(
         publisher.put_bundle(state, committed)
         if publisher.site:
             published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
+            took = stopwatch()
             result.pages = put_site(publisher, published).written
+            _log.info(
+                "publication.pages", "{count} pages are written in {seconds} s", count=len(result.pages), seconds=took()
+            )
     except SealdexError as error:
         result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
     result.files = planned_files(plan, committed.versions if committed else {}, mutable.files)

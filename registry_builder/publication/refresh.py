@@ -23,6 +23,7 @@ from registry_builder.baseline.state import ExpiredStateError, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.publication._cdn import invalidate
 from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
+from registry_builder.publication._plan_log import log_plan, log_state
 from registry_builder.publication.commit import Committed
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
@@ -125,7 +126,9 @@ def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> R
     if recover_expired:
         _check_recovery(publisher, state, seen, now)
     publisher, blocked_by = publisher.with_usable_trust(state, Survey(), now)
+    log_state(publisher.realm, publisher.storage.description, state)
     plan = publisher.plan(state, Survey(), Ingestion(), now)
+    log_plan(plan, Survey())
     result = RefreshResult(plan, warnings=[str(each) for each in (*plan.waiting, *blocked_by)])
     committed: Committed | None = None
     if not plan.is_empty and not dry_run:

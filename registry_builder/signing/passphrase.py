@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sealdex.errors import ConfigError
+from sealdex.log import hide
 
 PASSPHRASE_VARIABLE = "SEALDEX_KEY_PASSPHRASE"  # noqa: S105  # the variable's name
 PASSPHRASE_FILE_VARIABLE = "SEALDEX_KEY_PASSPHRASE_FILE"  # noqa: S105  # the variable's name
@@ -25,17 +26,22 @@ def find_passphrase(key_name: str, prompt: Prompt | None) -> bytes:
         ConfigError: neither variable is set and there is nobody to ask, or the file can't be read.
     """
     if (stated := os.environ.get(PASSPHRASE_VARIABLE)) is not None:
+        hide(stated)
         return stated.encode()
     if file := os.environ.get(PASSPHRASE_FILE_VARIABLE):
         try:
             # editors end a file with a newline that is no part of what was typed
-            return Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+            passphrase = Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
         except OSError as error:
             raise ConfigError(
                 f"the passphrase file {file} can't be read: {error.strerror or error}", subject=file
             ) from error
+        hide(passphrase)
+        return passphrase
     if prompt is not None:
-        return prompt(f"Passphrase of key {key_name}").encode()
+        answer = prompt(f"Passphrase of key {key_name}")
+        hide(answer)
+        return answer.encode()
     raise ConfigError(
         f"key {key_name} is encrypted and there is nobody to ask for its passphrase",
         subject=key_name,

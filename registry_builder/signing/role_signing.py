@@ -12,6 +12,9 @@ from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
 
 from registry_builder.signing.signers import Keyring
 from sealdex.errors import ConfigError, SealdexError
+from sealdex.log import Log
+
+_log = Log("registry_builder.signing")
 
 Delegator = Root | Targets
 
@@ -59,7 +62,22 @@ def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority
             untouched="nothing was signed",
             hint="sealdex-builder status shows which keys are where",
         )
+    _log.info(
+        "signing.role",
+        "{role} is signed by {keys} (threshold {threshold} of {count}){unreachable}",
+        role=role,
+        keys=[_shown(signer, keyring) for signer in signers],
+        key_ids=[signer.public_key.keyid for signer in signers],
+        threshold=wanted.threshold,
+        count=len(wanted.keyids),
+        unreachable=f"; not by others: {'; '.join(reasons)}" if reasons else "",
+    )
     return Authority(delegator, tuple(signers))
+
+
+def _shown(signer: Signer, keyring: Keyring) -> str:
+    key_id = signer.public_key.keyid
+    return f"{keyring.name_of(key_id) or 'a key'} ({key_id[:8]})"
 
 
 def with_older_keys(authority: Authority, older: Iterable[Delegator], role: str, keyring: Keyring) -> Authority:

@@ -22,11 +22,13 @@ from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_fi
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import KeySection, RegistryConfig
 from sealdex.errors import ConfigError, SealdexError
+from sealdex.log import Log, hide
 from sealdex.trust.sigstore_bundles import is_installed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
+_log = Log("registry_builder.signing")
 
 ENVIRONMENT_SCHEME = "env:"
 SIGSTORE_SCHEME = "sigstore:"
@@ -106,6 +108,8 @@ def _from_environment(name: str, uri: str) -> bytes:
     text = os.environ.get(variable)
     if not text:
         raise _unusable(name, f"the variable {variable} is not set")
+    for line in (text, *text.split()):
+        hide(line if len(line) > _LONG else None)  # not what every PEM file has
     return text.encode()
 
 
@@ -150,6 +154,9 @@ def _unusable(name: str, reason: str) -> ConfigError:
     )
 
 
+_LONG = 15
+
+
 class Keyring:
     """The keys of one registry on this machine; each signer is loaded at most once, so a person is asked once."""
 
@@ -163,6 +170,10 @@ class Keyring:
         """Return the signer of a key; see `load_signer`."""
         if name not in self._signers:
             self._signers[name] = load_signer(self._config, self._tree, name, prompt=self._prompt)
+            section = self._config.keys[name]
+            _log.info(
+                "signing.key", "key {key} ({key_id}) is at {uri}", key=name, key_id=section.keyid, uri=section.uri
+            )
         return self._signers[name]
 
     def signer_for(self, keyid: str) -> Signer | None:

@@ -37,12 +37,15 @@ from registry_builder.source.files import (
 from registry_builder.source.gate import Found, Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, text_problem, without_mark
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.log import Log, stopwatch
 from sealdex.model.decode import DocumentError
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
 from sealdex.model.plugin import PLUGIN_FORMAT, STATUS_FORMAT, EventFile, Plugin, PluginStatus, StatusEvent
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.release import MANIFEST_FORMAT, Release
 from sealdex.model.versions import version_problem
+
+_log = Log("registry_builder.source")
 
 T = TypeVar("T")
 
@@ -78,6 +81,7 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None, allow_fil
     Raises:
         ConfigError: ``registry.toml`` is missing or wrong.
     """
+    took = stopwatch()
     config = with_allowed(read_config(root), allow_files)
     loader = _Loader(root, config)
     with collector_paused(), loader:
@@ -86,6 +90,15 @@ def load_tree(root: Path, *, only: Collection[PluginId] | None = None, allow_fil
         else:
             for plugin in sorted(set(only)):
                 loader.load_named(plugin)
+    _log.info(
+        "source.tree",
+        "source tree {path}: {plugins} plugins{part}, {problems} problems, loaded in {seconds} s",
+        path=root,
+        plugins=len(loader.plugins),
+        part="" if only is None else " (only those named)",
+        problems=len(loader.problems),
+        seconds=took(),
+    )
     return SourceTree(
         root=root,
         config=config,

@@ -18,11 +18,14 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from registry_builder.storage._gzip import GZIP
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import ConfigError, UsageError
+from sealdex.log import Log
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from registry_builder.storage.protocol import Storage
+
+_log = Log("registry_builder.storage")
 
 PAGES = "pages:"
 _USER_INFO = re.compile(r"//[^/]*@")
@@ -38,6 +41,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
         ConfigError: the address isn't one this builder can publish to.
 
     """
+    _log.info("storage.opened", "storage {storage}, relative to {base}", storage=uri, base=base)
     # Imported here so that a command that publishes to a folder doesn't pay for boto3.
     if (path := folder_of(uri)) is not None:
         from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above

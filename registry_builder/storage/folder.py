@@ -38,6 +38,7 @@ from filelock import FileLock, Timeout
 from registry_builder.parallel import each_of
 from registry_builder.storage._anonymous_file import NamelessUnsupportedError, create_nameless
 from registry_builder.storage._fsync import sync_file_system, sync_folder
+from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
     LostRaceError,
@@ -99,13 +100,15 @@ class FolderStorage:
         """Create an immutable object; see `Storage.put_new`."""
         path = self._path(key)
         self._count("PUT")
-        with _unavailable(key, self._root):
+        with logged_put(key, body, NEW) as put, _unavailable(key, self._root):
             # A large file that is there already need not be copied to find that out.
             if body.path is not None and os.path.lexists(path):
+                put.result = THERE
                 return self._compare(key, path, body)
             try:
                 self._create(path, body)
             except FileExistsError:
+                put.result = THERE
                 return self._compare(key, path, body)
         self._count_bytes(body.size)
         return PutOutcome.CREATED
@@ -145,7 +148,13 @@ class FolderStorage:
         """Swap an object; see `Storage.put_if_match`."""
         path = self._path(key)
         self._count("PUT")
-        with _unavailable(key, self._root), self._temporary(body, durable=True) as temporary, self._locked():
+        condition = NEW if etag is None else f"it still is {etag}"
+        with (
+            logged_put(key, body, condition),
+            _unavailable(key, self._root),
+            self._temporary(body, durable=True) as temporary,
+            self._locked(),
+        ):
             stored = _digest_of(path)
             if stored == body.sha256:
                 return body.sha256
@@ -159,10 +168,11 @@ class FolderStorage:
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally; see `Storage.put_mutable`."""
         path = self._path(key)
-        with _unavailable(key, self._root):
+        with logged_put(key, body, ALWAYS) as put, _unavailable(key, self._root):
             if only_if_changed:
                 self._count("HEAD")
                 if _holds(path, body):
+                    put.result = THERE
                     return False
             self._count("PUT")
             try:

@@ -28,6 +28,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
+from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
 from registry_builder.storage._s3_errors import status_of, unavailable
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
@@ -115,21 +116,23 @@ class S3Storage:
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an immutable object; see `Storage.put_new`."""
-        with self._errors(key):
+        with logged_put(key, body, NEW) as put, self._errors(key):
             # What goes in parts is refused only when all of them are sent: a publish that goes on where another died
             # looks first.
             if body.size > MULTIPART_BYTES and self._holds(key, body):
+                put.result = THERE
                 return PutOutcome.ALREADY_THERE
             if self._put(key, body, {"IfNoneMatch": "*"}) is not None:
                 return PutOutcome.CREATED
             if self._holds(key, body):
+                put.result = THERE
                 return PutOutcome.ALREADY_THERE
-        raise ObjectConflictError(key, self.description)
+            raise ObjectConflictError(key, self.description)
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """Swap an object; see `Storage.put_if_match`."""
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        with self._errors(key):
+        with logged_put(key, body, NEW if etag is None else f"it still is {etag}"), self._errors(key):
             new_etag = self._put(key, body, condition)
             if new_etag is not None:
                 return new_etag
@@ -137,12 +140,13 @@ class S3Storage:
             stored_etag = self._etag_if_holds(key, body)
             if stored_etag is not None:
                 return stored_etag
-        raise LostRaceError(key, self.description)
+            raise LostRaceError(key, self.description)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally; see `Storage.put_mutable`."""
-        with self._errors(key):
+        with logged_put(key, body, ALWAYS) as put, self._errors(key):
             if only_if_changed and self._holds(key, body):
+                put.result = THERE
                 return False
             self._put(key, body, {})
         return True

@@ -23,12 +23,15 @@ from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.lint.secrets import document_secrets
 from registry_builder.source.spelling import platform_warnings
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.log import Log, stopwatch
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import event_problems
 from sealdex.model.release import Release, published_manifest, release_problems
 from sealdex.model.versions import same_version_key, version_clash
+
+_log = Log("registry_builder.source")
 
 _SHARE = 1_000  # plugins that are worth a process: with their releases, 0.1 s
 
@@ -51,6 +54,7 @@ def lint_tree(
         check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
         check_texts: whether to look at READMEs, and for secrets in what people wrote.
     """
+    took = stopwatch()
     problems = list(tree.problems)
     problems += dependency_problems(tree)
     problems += _missing_published(tree, published or {})
@@ -80,7 +84,16 @@ def lint_tree(
         for version in _unpublished(plugin, (published or {}).get(plugin.id)):
             schemas.add(plugin.files[version], plugin.releases[version])
     problems += (Problem(file, where, message) for file, where, message in schemas.problems())
-    return sorted(set(problems))
+    found_problems = sorted(set(problems))
+    _log.info(
+        "source.lint",
+        "{plugins} plugins looked at ({depth}) in {seconds} s: {problems} problems",
+        plugins=len(plugins),
+        problems=len(found_problems),
+        seconds=took(),
+        depth="artifacts included" if check_artifacts else "without artifacts",
+    )
+    return found_problems
 
 
 def _text_problems(plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]) -> Iterator[Problem]:
