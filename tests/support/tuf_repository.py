@@ -1,7 +1,7 @@
 """A registry's TUF repository in memory, with every key at hand: what tests publish honestly and attack.
 
-Roles are laid out as in DESIGN.md: ``targets`` (threshold 2) delegates ``index/*/*`` to ``packages``, which delegates
-to succinct hashed bins, and ``catalog/*`` to ``catalog``; a namespace can be claimed by a team.
+Roles are laid out as in docs/format.md: ``targets`` (threshold 2) delegates ``index/*/*`` to ``packages``, which
+delegates to succinct hashed bins, and ``catalog/*`` to ``catalog``; a namespace can be claimed by a team.
 
     repository = TufRepository()
     repository.add(PluginId("acme", "slack"), "1.0.0")

@@ -1,6 +1,6 @@
 """The table from error type to advice and exit code, and the form in which errors are shown.
 
-Exit codes (DESIGN.md): 0 done, 1 failed, 2 usage, 3 not found or nothing matches, 4 verification failed, 5 network or
+Exit codes: 0 done, 1 failed, 2 usage, 3 not found or nothing matches, 4 verification failed, 5 network or
 storage unavailable; 130 (interrupted) and 141 (reader gone) are the shell's. What an error says itself wins over the
 table's general advice.
 """
