@@ -44,3 +44,17 @@ def test_every_attack_by_a_lock_or_by_a_hosts_surroundings_has_a_row() -> None:
     for file in ("tests/attacks/test_stranger_locks.py", "tests/attacks/test_host_inputs.py"):
         names = names_in(ROOT / file) - honest
         assert {f"{file}::{name}" for name in names} - shown == set()
+
+
+def test_every_file_of_attacks_has_a_row() -> None:
+    shown = {row["test"].partition("::")[0] for row in rows()}
+    files = {f"tests/attacks/{path.name}" for path in (ROOT / "tests" / "attacks").glob("test_*.py")}
+    assert files - shown == set()
+
+
+def test_it_says_how_to_report_and_makes_up_no_address() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    for heading in ("Reporting a vulnerability", "Supported versions", "What is promised", "What is not promised"):
+        assert f"\n## {heading}\n" in text
+    assert "Report a vulnerability" in text
+    assert not re.search(r"[\w.+-]+@[\w-]+\.\w", text)
