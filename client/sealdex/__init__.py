@@ -35,6 +35,9 @@ Names are imported when they are first used, so that a program that asks for lit
     paths         where configuration and store lie
     errors        the error types
     text          text for people
+    log           what was decided and why, for whoever asked to see it
+    log_level     how much is logged, and where to
+    _redaction    what of a text may be logged
     lazy          how a package's names are imported when they are first used
 """
 

@@ -25,12 +25,15 @@ from support.import_graph import (
 )
 from support.places import REPOSITORY
 
-# every room of both packages may import these, which import nothing
-ANYWHERE = {"errors", "lazy"}
+# every room of both packages may import these, which import no room
+ANYWHERE = {"errors", "lazy", "log"}
 
 CLIENT = {
     # what everything else is built of: text, facts and bytes; none of these knows what a registry or a store is
     "text": "",  # every start of the program waits for it
+    "_redaction": "text",
+    "log": "_redaction",
+    "log_level": "",
     "model": "",  # the wire format: pure, and the same for builder and client
     "paths": "",
     "archive": "",  # reads hostile bytes: nothing to trust, configure or ask here
@@ -53,12 +56,12 @@ CLIENT = {
     "client": "model resolve store config events results trust download queries install",
     "update": "model resolve store lockfile install client",
     # what runs and shows it
-    "runtime": "model paths store config events client",  # knows nothing of the command line
+    "runtime": "log_level model paths store config events client",  # knows nothing of the command line
     "project": "model resolve store config results download lockfile install client",
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor lockfile mirror install client"
-        " update runtime project metrics"
+        " update log_level runtime project metrics"
     ),
     "__main__": "cli",
 }

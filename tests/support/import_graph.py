@@ -162,10 +162,11 @@ def shared_broken(found: Iterable[Import], shared: Mapping[str, str]) -> list[st
 
 
 def private_used(found: Iterable[Import]) -> list[str]:
-    """Return the imports of a private module (``_name``) from outside its room."""
+    """Return the imports of a private module (``_name``) from outside its room; a loose one is for loose ones."""
     return [
         f"{each.importer}:{each.line} imports {each.imported}, which is private to {room_of(each.imported)}"
         for each in found
         if any(part.startswith("_") and part != "__main__" for part in each.imported.split("."))
         and each.importer.split(".")[:2] != each.imported.split(".")[:2]
+        and not each.importer.count(".") == each.imported.count(".") == 1
     ]

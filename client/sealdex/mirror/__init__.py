@@ -9,5 +9,8 @@ Public are all modules:
     plan        the files of a selection, asked of the registry batch by batch
     transfer    bringing files into the folder
     create      making a mirror and bringing it up to date
+    volumes     archives of a mirror, in one volume or several
+    state       what a mirror has, as a small file
+    carry       across a gap: an archive of what the far side lacks
     verify      proving it complete and intact; removing what isn't selected any more
 """

@@ -21,7 +21,7 @@ from msgspec import Meta, Struct
 
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.mirror.selection import Selection
-from sealdex.model.decode import DocumentError, encode_pretty, read_wire
+from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
 
 ARCHIVE_FORMAT = 1
 HEAD_NAME = "sealdex-mirror.json"
@@ -241,7 +241,7 @@ def unpack(path: Path, folder: Path) -> None:
                 if source is None:
                     raise _refused(path, member.name)
                 if member.name == END_NAME:
-                    end = msgspec.json.decode(source.read(_MAX_HEAD_BYTES), type=_End)
+                    end = decode_as(source.read(_MAX_HEAD_BYTES), _End)
                     continue
                 key, offset = _place(path, member.name)
                 _write(folder / key, offset, cast("BinaryIO", source))

@@ -14,6 +14,7 @@ that ask no registry must not.
     _session            one verified state of a registry: an updater, and what may be read from it afterwards
     _documents          signed files: from the cache if their digest holds, else fetched and verified
     _fetcher            where tuf.ngclient gets its bytes from
+    _role_log           what the log says of verified metadata
     _lock_holder        who holds the lock of a trust folder
 
 On disk (`sealdex.trust.registry` has the rules):
