@@ -42,7 +42,7 @@ def test_the_key_of_another_role_is_not_enough(scene: Scene, role: str, thief: s
     repository.keys[owner] = [new_key()] if thief == "nobody" else repository.keys[thief]
     repository.touch(*({role} & set(repository.roles)))
     release(scene, "6.6.6")
-    refused_role(scene, role, "not signed by enough of the keys that may sign it")
+    refused_role(scene, role, "not signed by enough of the keys authorized to sign it")
     repository.keys[owner] = honest
     repository.touch("targets", "packages")
     release(scene)
@@ -90,7 +90,7 @@ def test_one_signature_counts_once(scene: Scene, how: str) -> None:
         refused_role(
             scene,
             "targets",
-            "no TUF metadata" if how == "repeated" else r"targets\.json is not signed by enough of the keys",
+            "not TUF metadata" if how == "repeated" else r"targets\.json is not signed by enough of the keys",
         )
     repository.touch("targets")
     release(scene)

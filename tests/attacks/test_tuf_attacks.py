@@ -94,7 +94,7 @@ def test_an_old_file_in_the_place_of_a_new_one_is_refused(scene: Scene, role: st
     release(scene)
     new = repository.key(role)
     changes: Changes = {new: old, "metadata/recent.bundle": 404}
-    refused_bytes(scene, changes, f"{new.removeprefix('metadata/')} is of another version than it must be")
+    refused_bytes(scene, changes, f"{new.removeprefix('metadata/')} has an unexpected version")
     assert scene.newest() == "2.0.0"
 
 
@@ -204,7 +204,7 @@ def test_a_page_instead_of_a_missing_root_stops_the_client(scene: Scene, page: b
     """Holds a captive portal or a CDN that never says 404. No root may be assumed to be the newest then."""
     scene.index()
     before = scene.kept()
-    refused_bytes(scene, {"metadata/2.root.json": page}, r"2\.root\.json with something that is no TUF metadata")
+    refused_bytes(scene, {"metadata/2.root.json": page}, r"2\.root\.json with something that is not TUF metadata")
     assert scene.kept() == before
     assert scene.newest() == "1.0.0"
 

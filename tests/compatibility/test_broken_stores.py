@@ -44,7 +44,7 @@ def test_doctor_names_them_with_what_helps(broken: Run) -> None:
     findings = doctor.document["error"]["details"]["findings"]
     found = [each for each in findings if each["check"] == "dependencies"]
     assert [each["detail"] for each in found] == [
-        "acme/a 1.0.0 needs acme/b ^0.1, in use is 0.2.0",
+        "acme/a 1.0.0 needs acme/b ^0.1, 0.2.0 is in use",
         "acme/d 1.0.0 needs acme/e *, which is not installed",
     ]
     for each in found:

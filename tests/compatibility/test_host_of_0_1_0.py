@@ -141,7 +141,7 @@ def test_its_lock_alone_is_installed_from_its_cache(host: Host) -> None:
         path.rename(host.folder / name)
     (host.folder / "published").rename(host.folder / "away")
     ran = host.ran("ensure", "--frozen")
-    assert (ran.out.count("pinned by sealdex.lock"), "only the lock vouches" in ran.err) == (len(LOCKED), True)
+    assert (ran.out.count("pinned by sealdex.lock"), "verified by the lock alone" in ran.err) == (len(LOCKED), True)
     assert host.versions() == LOCKED
 
 

@@ -9,42 +9,40 @@ from sealdex.cli.group import LazyCommand, LazyGroup
 
 COMMANDS = {
     "registry": LazyCommand("sealdex.cli.commands.registry:registry", "Add, list and remove registries."),
-    "search": LazyCommand("sealdex.cli.commands.search:search", "Search the catalogues."),
+    "search": LazyCommand("sealdex.cli.commands.search:search", "Search the catalogs."),
     "info": LazyCommand("sealdex.cli.commands.search:info", "Show a plugin's releases, or one release's manifest."),
     "install": LazyCommand("sealdex.cli.commands.install:install", "Install plugins and what they depend on."),
     "uninstall": LazyCommand("sealdex.cli.commands.install:uninstall", "Remove installed plugins."),
     "lock": LazyCommand("sealdex.cli.commands.project:lock", "Resolve sealdex.toml into sealdex.lock."),
-    "ensure": LazyCommand("sealdex.cli.commands.project:ensure", "Install just what sealdex.lock says."),
+    "ensure": LazyCommand("sealdex.cli.commands.project:ensure", "Install exactly what sealdex.lock says."),
     "update": LazyCommand(
         "sealdex.cli.commands.project:update", "Bring the project, or what is installed, up to date."
     ),
-    "use": LazyCommand(
-        "sealdex.cli.commands.switch:use", "Switch to an installed version; pin it, or take a pin away."
-    ),
-    "enable": LazyCommand("sealdex.cli.commands.switch:enable", "Let hosts load plugins again."),
-    "disable": LazyCommand("sealdex.cli.commands.switch:disable", "Keep hosts from loading plugins."),
+    "use": LazyCommand("sealdex.cli.commands.switch:use", "Switch to an installed version; pin or unpin it."),
+    "enable": LazyCommand("sealdex.cli.commands.switch:enable", "Allow hosts to load plugins again."),
+    "disable": LazyCommand("sealdex.cli.commands.switch:disable", "Stop hosts from loading plugins."),
     "rollback": LazyCommand("sealdex.cli.commands.switch:rollback", "Return to the state before the last change."),
     "history": LazyCommand("sealdex.cli.commands.switch:history", "Show what was changed, newest first."),
     "list": LazyCommand("sealdex.cli.commands.installed:list_", "List what is installed."),
     "path": LazyCommand("sealdex.cli.commands.installed:path", "Print the folder of an installed plugin."),
     "fetch": LazyCommand("sealdex.cli.commands.install:fetch", "Download artifacts, verified, without installing."),
-    "verify": LazyCommand("sealdex.cli.commands.installed:verify", "Hash again what is installed."),
+    "verify": LazyCommand("sealdex.cli.commands.installed:verify", "Compare installed files with their digests."),
     "run": LazyCommand("sealdex.cli.commands.services:run", "Start a service and keep it running."),
     "ps": LazyCommand("sealdex.cli.commands.services:ps", "List services."),
-    "stop": LazyCommand("sealdex.cli.commands.services:stop", "End services."),
+    "stop": LazyCommand("sealdex.cli.commands.services:stop", "Stop services."),
     "logs": LazyCommand("sealdex.cli.commands.services:logs", "Show what a service printed."),
     "mirror": LazyCommand("sealdex.cli.commands.mirror:mirror", "Copy a registry for places that can't reach it."),
-    "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, tidy and verify the cache of downloads."),
+    "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, clean up and verify the download cache."),
     "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
     "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings and where each comes from."),
-    "doctor": LazyCommand("sealdex.cli.commands.doctor:doctor", "Say what is wrong on this host, and what helps."),
-    "env": LazyCommand("sealdex.cli.commands.installed:env", "Show what this host says of itself."),
+    "doctor": LazyCommand("sealdex.cli.commands.doctor:doctor", "Diagnose problems on this host and suggest fixes."),
+    "env": LazyCommand("sealdex.cli.commands.installed:env", "Show the labels and tags of this host."),
     "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),
 }
 
 _GROUPS = ("registry", "mirror", "cache", "job", "config")
 ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
-"""A command in a text, up to where options of ours may stand."""
+"""A command in a text, up to where the options of the current call can be inserted."""
 
 _HELP = """Find, verify and install plugins from registries without a server.
 

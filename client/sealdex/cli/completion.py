@@ -1,4 +1,4 @@
-"""Shell completion: the script that a shell reads, and the installed plugins as values of an argument."""
+"""Shell completion: the script for the shell, and installed plugins as values of an argument."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def completion_command(program: str) -> click.Command:
-    """Make ``completion`` of a program, which prints the script that a shell reads.
+    """Make the command ``completion`` of a program, which prints its completion script.
 
     Args:
-        program: its name, as it is typed.
+        program: the name of the program as typed.
     """
 
     @click.command(
@@ -36,7 +36,7 @@ def completion_command(program: str) -> click.Command:
 
         made = get_completion_class(shell)
         if made is None:
-            raise click.UsageError(f"click has no completion for {shell}", ctx)
+            raise click.UsageError(f"completion for {shell} is not supported", ctx)
         variable = f"_{program}_COMPLETE".replace("-", "_").upper()
         script = made(ctx.find_root().command, {}, program, variable).source()
         out = output_of(ctx)
@@ -48,11 +48,11 @@ def completion_command(program: str) -> click.Command:
 
 
 def installed_plugin(name: str, **options: Any) -> Callable[[F], F]:
-    """Make an argument for installed plugins, which the shell completes from the store.
+    """Make an argument for installed plugins that the shell completes from the store.
 
     Args:
-        name: of the callback's parameter.
-        options: those of `click.argument`.
+        name: name of the callback's parameter.
+        options: options of `click.argument`.
     """
     return click.argument(name, shell_complete=_names, **options)
 

@@ -1,4 +1,4 @@
-"""What every command of the client is given: its output, the configuration and a client that shows progress."""
+"""The context of a command: its output, the configuration and a client that shows progress."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Context:
     """One run of a command.
 
     Args:
-        out: where it speaks.
+        out: where output goes.
         config_path, store: as given by ``--config`` and ``--store``.
     """
 
@@ -62,7 +62,7 @@ class Context:
 
     @contextmanager
     def client(self, doing: str, *, offline: bool = False, require_attestations: bool = False) -> Iterator[Client]:
-        """Open a client whose waits, retries and transfers are shown while the block runs.
+        """Open a client; its waits, retries and transfers are shown while the block runs.
 
         Args:
             doing: what is done, as it is shown.
@@ -85,7 +85,7 @@ class Context:
 
     @contextmanager
     def _metered(self, config: Config, observer: Observer) -> Iterator[Observer]:
-        """Add what happens in the block to the file of metrics, if there is to be one."""
+        """Add the block's events to the metrics file, if one was requested."""
         named = config.document.runtime.metrics_file
         file = self.metrics_file or (config.path.parent / named if named is not None else None)
         if file is None:
@@ -107,34 +107,34 @@ class Context:
 
 
 def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a click callback a `Context` as its first argument, and the options that all commands have."""
+    """Decorate a click callback: a `Context` as its first argument, and the options common to all commands."""
 
     @click.option(
         "--config",
         "config_path",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
-        help="Another config.toml than the user's own ($SEALDEX_CONFIG).",
+        help="Configuration file to use ($SEALDEX_CONFIG).",
     )
     @click.option(
         "--store",
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
-        help="Another store than the user's own ($SEALDEX_STORE).",
+        help="Store folder to use ($SEALDEX_STORE).",
     )
     @click.option(
         "--metrics-file",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="SEALDEX_METRICS_FILE",
         metavar="FILE",
-        help="Add metrics to this file, for node-exporter ($SEALDEX_METRICS_FILE; needs sealdex[metrics]).",
+        help="Write metrics for node-exporter to this file ($SEALDEX_METRICS_FILE; needs sealdex[metrics]).",
     )
     @click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="KEY=VALUE",
-        help="A setting for this run, such as download.timeout=5; may be repeated. See: sealdex config show.",
+        help="Override a setting for this run, such as download.timeout=5; may be repeated. See: sealdex config show.",
     )
     @output_options
     @click.pass_context
@@ -159,7 +159,7 @@ def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _keep_options(ctx: click.Context, context: Context) -> None:
-    """Have what is advised go to the same configuration and store."""
+    """Add the current --config and --store to every command that is advised."""
     given = {"--config": context.config_path, "--store": context.store}
     program = ctx.find_root().command
     if any(given.values()) and isinstance(program, LazyGroup) and program.advised is not None:
@@ -170,9 +170,9 @@ def _keep_options(ctx: click.Context, context: Context) -> None:
 
 
 def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--concurrent``, ``--timeout``, ``--retry`` and ``--limit-rate``, which stand above all of ``[download]``.
+    """Add ``--concurrent``, ``--timeout``, ``--retry`` and ``--limit-rate``, which override ``[download]``.
 
-    They go by the command's `Context`, so the callback takes no arguments for them.
+    They are stored in the command's `Context`, so the callback takes no arguments for them.
     """
     for option in (
         click.option(
@@ -181,7 +181,7 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             expose_value=False,
             callback=lambda ctx, _param, value: _set_download(ctx, "concurrent", value),
-            help="Files downloaded at the same time; `concurrent` of [download] when left out.",
+            help="Number of files downloaded at the same time; default: `concurrent` of [download].",
         ),
         click.option(
             "--timeout",
@@ -189,7 +189,7 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="SECONDS",
             expose_value=False,
             callback=lambda ctx, _param, value: _set_download(ctx, "timeout", value),
-            help="Without a byte for so long, a connection is given up and tried again; `timeout` when left out.",
+            help="Seconds without data before a connection is retried; default: `timeout` of [download].",
         ),
         click.option(
             "--retry",
@@ -197,14 +197,14 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             expose_value=False,
             callback=lambda ctx, _param, value: _set_download(ctx, "retry", value),
-            help="How often a request that gains nothing is tried again, 0: never; `retry` when left out.",
+            help="Retries for a request that makes no progress (0 disables); default: `retry` of [download].",
         ),
         click.option(
             "--limit-rate",
             metavar="RATE",
             expose_value=False,
             callback=lambda ctx, _param, value: _set_download(ctx, "max_bytes_per_second", _rate(value)),
-            help="Bytes per second for all downloads together: 500k, 2M, 1.5G (powers of 1024, as curl has them).",
+            help="Maximum bytes per second for all downloads together: 500k, 2M, 1.5G (powers of 1024, like curl).",
         ),
     ):
         command = option(command)
@@ -227,31 +227,33 @@ def _rate(text: str | None) -> int | None:
     except (ValueError, OverflowError):
         rate = 0
     if rate < 1:
-        raise click.BadParameter(f"'{text}' is no rate: write a number of bytes, or 500k, 2M, 1.5G")
+        raise click.BadParameter(f"'{text}' is not a valid rate: write a number of bytes, or 500k, 2M, 1.5G")
     return rate
 
 
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals:
-        raise UsageError(f"'{text}' is no setting: write KEY=VALUE", hint="for example: --set download.timeout=5")
+        raise UsageError(
+            f"'{text}' is not a valid setting: write KEY=VALUE", hint="for example: --set download.timeout=5"
+        )
     return key.strip(), value.strip()
 
 
 class ConsoleObserver(Observer):
-    """Shows all transfers on one progress line, and waits and retries as notes where there is no such line."""
+    """Shows all transfers on one progress line; without such a line, shows waits and retries as notes."""
 
     def __init__(self, out: Output, progress: Progress) -> None:
         self._out = out
         self._progress = progress
         self._lock = threading.Lock()
-        self._done: dict[str, int] = {}  # bytes by what is downloaded
+        self._done: dict[str, int] = {}  # bytes for each download
         self._totals: dict[str, int | None] = {}
         self._failures: dict[str, int] = {}
         self._next_resolving = 0.0
 
     def waiting(self, why: str) -> None:
-        """Say what is being waited for."""
+        """Show what is being waited for."""
         with self._lock:
             if self._progress.visible:
                 self._progress.step(why)
@@ -264,13 +266,13 @@ class ConsoleObserver(Observer):
             count = self._failures[notice.host] = self._failures.get(notice.host, 0) + 1
             if self._progress.visible:
                 self._progress.retried(notice.host, notice.reason)
-            elif count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a log needs no more
-                self._out.note(f"{notice.host}: {notice.reason}, trying again (failed attempts: {count})")
+            elif count & (count - 1) == 0:  # only the 1st, 2nd, 4th, 8th ...: enough for a log
+                self._out.note(f"{notice.host}: {notice.reason}, retrying (failed attempts: {count})")
 
     def resolving(self, seconds: float, decisions: int) -> None:
-        """Say that it is still being searched; as a note after 1, 2, 4, 8 ... seconds, a log needs no more."""
+        """Show that resolution is still running; as a note after 1, 2, 4, 8 ... seconds, which is enough for a log."""
         with self._lock:
-            why = f"still looking for releases that fit each other ({decisions} decisions in {seconds:.0f} s)"
+            why = f"still looking for releases that fit together ({decisions} decisions in {seconds:.0f} s)"
             if self._progress.visible:
                 self._progress.step(why)
             elif seconds >= self._next_resolving:
@@ -278,29 +280,29 @@ class ConsoleObserver(Observer):
                 self._out.note(why)
 
     def breaking(self, broken: Sequence[Broken]) -> None:
-        """Warn of what a change breaks that was insisted on."""
+        """Warn of what a forced change breaks."""
         with self._lock:
             for each in broken:
                 self._out.warn(f"{each}: {each.fix}")
 
     def planning(self, choices: Sequence[Choice]) -> None:
-        """Know all bytes before the first comes, so that the share of them only grows."""
+        """Take the total number of bytes before the first arrives, so that the percentage only grows."""
         with self._lock:
             for choice in choices:
                 self._totals[str(choice)] = choice.artifact.size if choice.artifact is not None else 0
 
     def downloading(self, choice: Choice) -> _Transfer:
-        """Count the bytes of one of perhaps several downloads."""
+        """Report the bytes of one download to a progress line."""
         return _Transfer(self, str(choice))
 
     def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
-        """Show how much of a release is on the disk."""
+        """Show how much of a release is unpacked."""
         with self._lock:
             self._progress.label = f"unpacking {choice}"
             self._progress.update(done_bytes, total_bytes)
 
     def started(self, name: str, total: int | None) -> None:
-        """Begin a download; one of pieces, or one that follows on those, has another total than was planned."""
+        """Begin a download. A delta download, or a full one after a failed delta, has another total than planned."""
         with self._lock:
             self._totals[name] = None if total is None else self._done.setdefault(name, 0) + total
             self._progress.label = f"downloading {name}" if len(self._totals) == 1 else "downloading"
@@ -328,4 +330,4 @@ class _Transfer:
         self._observer.moved(self._name, n)
 
     def finish(self) -> None:
-        """Leave the line to the others."""
+        """Do nothing: the line is shared with other downloads."""

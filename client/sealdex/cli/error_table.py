@@ -1,7 +1,7 @@
-"""The table from error type to advice and exit code, and the form in which errors are shown.
+"""Maps error types to advice and exit codes, and formats errors for display.
 
 Exit codes: 0 done, 1 failed, 2 usage, 3 not found or nothing matches, 4 verification failed, 5 network or
-storage unavailable; 130 (interrupted) and 141 (reader gone) are the shell's. What an error says itself wins over the
+storage unavailable; 130 (interrupted) and 141 (reader gone) are the shell's. The error's own advice wins over the
 table's general advice.
 """
 
@@ -18,7 +18,7 @@ EXIT_INTERRUPTED = 130
 
 
 class Advice(NamedTuple):
-    """What is said of a kind of error where the error itself doesn't: {prog} is the program's name."""
+    """Advice for a type of error, used where the error itself has none; {prog} is the program's name."""
 
     exit_code: int
     code: str
@@ -27,8 +27,8 @@ class Advice(NamedTuple):
     hint: str | None = None
 
 
-# By qualified name, looked up along the error's ancestors: to import the types would cost what laziness saves.
-# An entry of a subclass stands for itself; order is that of the ancestors, not of this table.
+# By qualified name, looked up along the error's base classes: importing the types would defeat the lazy imports.
+# The entry of the nearest base class wins, whatever the order of this table.
 _TABLE: dict[str, Advice] = {
     "sealdex.errors.SealdexError": Advice(1, "failed"),
     "sealdex.errors.UsageError": Advice(2, "usage", hint="{prog} --help"),
@@ -39,40 +39,43 @@ _TABLE: dict[str, Advice] = {
         4,
         "verification",
         untouched="nothing was installed and nothing unverified was kept",
-        hint="don't work around this: tell the registry's owner; a mirror, proxy or store may have been tampered with",
+        hint="don't work around this, report it to the registry's operator: a mirror, proxy or store may be forged",
     ),
     "sealdex.errors.UnavailableError": Advice(
         5, "unavailable", hint="check the address and the network, then run the same command again"
     ),
-    "sealdex.errors.InstallError": Advice(1, "install", untouched="what was installed before still is"),
+    "sealdex.errors.InstallError": Advice(1, "install", untouched="installed plugins were not changed"),
     "sealdex.errors.FormatTooNewError": Advice(
         1, "format-too-new", hint="upgrade sealdex: pip install --upgrade sealdex"
     ),
     "sealdex.model.decode.DocumentError": Advice(
-        1, "document", hint="the document is signed but not of the form it must have: tell the registry's owner"
+        1, "document", hint="the document is signed but malformed: report this to the registry's operator"
     ),
     "click.exceptions.NoArgsIsHelpError": Advice(2, "usage", "no command was given", hint="{prog} --help"),
     "click.exceptions.UsageError": Advice(2, "usage", hint="{prog} --help"),
     "click.exceptions.ClickException": Advice(1, "failed"),
     "click.exceptions.Abort": Advice(EXIT_INTERRUPTED, "interrupted", "interrupted"),
     "filelock._error.Timeout": Advice(
-        1, "locked", "another process holds the lock", hint="wait until it is done, then run the same command again"
+        1,
+        "locked",
+        "another process holds the lock",
+        hint="wait until that process is done, then run the same command again",
     ),
     "builtins.UnicodeEncodeError": Advice(
         2,
         "usage",
-        "a word of the command line, or a file's name, is no text in this locale",
-        hint="say which encoding the terminal has: LC_ALL=C.UTF-8 {prog} ...",
+        "an argument or file name cannot be encoded in the current locale",
+        hint="set the terminal's encoding: LC_ALL=C.UTF-8 {prog} ...",
     ),
-    "builtins.PermissionError": Advice(1, "permission", hint="check who owns the file and its permissions"),
-    "builtins.OSError": Advice(1, "system"),  # and see `_HINTS`
+    "builtins.PermissionError": Advice(1, "permission", hint="check the owner and permissions of the file"),
+    "builtins.OSError": Advice(1, "system"),  # see also `_HINTS`
     "builtins.KeyboardInterrupt": Advice(EXIT_INTERRUPTED, "interrupted", "interrupted"),
 }
-# What helps by itself, whatever the command was doing.
+# Advice by error number, whatever the command was doing.
 _HINTS = {
-    errno.ENOSPC: "make room on the disk that it writes to",
-    errno.EDQUOT: "make room on the disk that it writes to, or have the quota raised",
-    errno.EROFS: "nothing can be written there: name another place, or have it mounted for writing",
+    errno.ENOSPC: "free some space on the disk that it writes to",
+    errno.EDQUOT: "free some space on the disk that it writes to, or have the quota raised",
+    errno.EROFS: "the file system is read-only: use another folder, or mount it for writing",
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
     errno.EMFILE: "raise the limit of open files: ulimit -n",
 }
@@ -84,7 +87,7 @@ _BUG = Advice(
 
 
 class ErrorReport(NamedTuple):
-    """An error as it is shown: the JSON document has the same fields."""
+    """An error as shown to people and, with the same fields, in JSON."""
 
     code: str
     message: str
@@ -96,24 +99,24 @@ class ErrorReport(NamedTuple):
     security: bool = False
 
     def lines(self) -> list[str]:
-        """Return the text, the message first; whoever prints it indents all lines but that."""
+        """Return the lines of text, the message first; the caller indents the others."""
         lines = self.message.splitlines() or [self.code]
         if self.subject and self.subject not in self.message:
             lines.append(f"at: {self.subject}")
         if self.untouched:
-            lines.append(f"untouched: {self.untouched}")
+            lines.append(f"note: {self.untouched}")
         if self.hint:
             lines += [f"help: {self.hint}"]
         return lines
 
     def document(self) -> dict[str, Any]:
-        """Return the JSON document, without what there is nothing to say of."""
+        """Return the JSON document, without empty fields."""
         fields = self._asdict()
         return {"error": {name: value for name, value in fields.items() if value is not None and value is not False}}
 
 
 def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
-    """Turn an error into what is shown, by the table."""
+    """Turn an error into the report that is shown, using the table."""
     advice = next(
         (_TABLE[name] for kind in type(error).__mro__ if (name := f"{kind.__module__}.{kind.__qualname__}") in _TABLE),
         None,
@@ -124,11 +127,11 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
     else:
         message = advice.message or _message_of(error)
     given = error if isinstance(error, SealdexError) else None
-    context = getattr(error, "ctx", None)  # click's: which command the usage error is about
+    context = getattr(error, "ctx", None)  # of click: the command that the usage error is about
     prog = context.command_path if context is not None else prog
     hint = (given.hint if given else _system_hint(error)) or advice.hint
     return ErrorReport(
-        # a subclass that states a code or exit code of its own keeps it
+        # a subclass with a code or exit code of its own keeps it
         code=given.code if given else advice.code,
         message=message,
         exit_code=given.exit_code if given else advice.exit_code,
@@ -143,14 +146,14 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
 def _message_of(error: BaseException) -> str:
     if isinstance(error, OSError):
         return error.strerror or str(error) or type(error).__name__
-    formatted = getattr(error, "format_message", None)  # click's way
+    formatted = getattr(error, "format_message", None)  # errors of click
     return str(formatted()) if formatted is not None else str(error) or type(error).__name__
 
 
 def _subject_of(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.filename is not None:
         return os.fsdecode(error.filename)
-    lock_file = getattr(error, "lock_file", None)  # filelock's way
+    lock_file = getattr(error, "lock_file", None)  # errors of filelock
     return str(lock_file) if lock_file is not None else None
 
 

@@ -1,9 +1,9 @@
 """`run` wraps a command line: every error becomes text or JSON, and an exit code.
 
 The table from errors to codes is `sealdex.cli.error_table`.
-The text is: what happened, to what, what was left untouched, the command that helps. In json mode it is one document
+The text says what happened, to what, what was not changed, and which command helps. In json mode it is one document
 on stdout: ``{"error": {"code", "message", "subject", "untouched", "hint", "exit_code"}}``. The table is imported only
-when something fails, since `sealdex list` counts its milliseconds.
+when something fails, to keep `sealdex list` fast.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ EXIT_READER_GONE = 141
 def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
     """Write an error to the output and return the exit code.
 
-    In json mode the document goes to stdout, unless the command has answered already: then it is text on stderr, so
-    that stdout holds one document whatever happens.
+    In json mode the document goes to stdout, unless the command has already answered: then the error is text on stderr,
+    so that stdout always holds exactly one document.
     """
     from sealdex.cli.error_table import DEBUG_VARIABLE, report  # noqa: PLC0415  # see the module's docstring
 
@@ -48,7 +48,7 @@ def run(
     Args:
         command: takes the arguments and the output to write to; returns an exit code or None. For click:
             ``lambda args, out: group.main(args, prog_name=prog, standalone_mode=False, obj=out)``.
-        args: the arguments; those of the process when left out.
+        args: the arguments; default: those of the process.
         prog: the program's name, for advice.
     """
     given = sys.argv[1:] if args is None else list(args)
@@ -68,7 +68,7 @@ def run(
     except BrokenPipeError:
         return _reader_gone(out)
     except SystemExit:
-        # click makes an exit with 1 of a closed pipe, and leaves but this to tell it by: it puts a mute stream there
+        # click turns a closed pipe into exit code 1; the only sign of it is the mute stream that click puts there
         if sys.stdout is not stdout:
             return _reader_gone(out)
         raise
@@ -87,6 +87,6 @@ def _followed(command: Callable[[list[str], Output], object], args: list[str], o
 
 
 def _reader_gone(out: Output) -> int:
-    """``sealdex list | head -1``: say nothing, and keep the interpreter from complaining when it flushes at exit."""
+    """Handle ``sealdex list | head -1``: print nothing, and keep the interpreter silent when it flushes at exit."""
     swallow([out.stdout, out.stderr])
     return EXIT_READER_GONE

@@ -1,4 +1,4 @@
-"""What ``ensure`` shows when everything is in place, read without importing much (see `sealdex.cli.fast_path`)."""
+"""The output of ``ensure`` when everything is in place; imports little (see `sealdex.cli.fast_path`)."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ def show_in_place(out: Output, project: str, found: list[Installation]) -> None:
 
 
 def row(plugin: str, version: str, action: str, path: str | None, **more: Any) -> dict[str, Any]:
-    """Return what json mode shows of one plugin."""
+    """Return one plugin as shown in json mode."""
     return {"plugin": plugin, "version": version, "action": action, "path": path, **more}
 
 
 def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unasked: dict[str, str] | None = None) -> None:
-    """Show what became of the plugins of a lock; ``unasked`` says of whom no registry could be asked, and why."""
+    """Show the result for the plugins of a lock; ``unasked`` says which registries couldn't be asked, and why."""
     lock = os.path.join(os.path.abspath(project), "sealdex.lock")  # noqa: PTH100, PTH118  # pathlib takes too long
     document = {"lock": lock, "ensured": rows}
     why = "; ".join(dict.fromkeys(unasked.values())) if unasked else ""
     out.result({**document, "unreachable": why, "pinned_by_lock": sorted(unasked)} if unasked else document)
     kept = sum(each["action"] == "keep" for each in rows)
     if kept == len(rows):
-        out.line(f"all {kept} plugins are in place" if kept != 1 else "the one plugin is in place")
+        out.line(f"all {kept} plugins are in place" if kept != 1 else "the only plugin is in place")
     else:
-        out.line(f"{len(rows) - kept} installed, {kept} in place already")
+        out.line(f"{len(rows) - kept} installed, {kept} already in place")

@@ -1,4 +1,4 @@
-"""What ``list`` and ``path`` show, read from the store without importing much (see `sealdex.cli.fast_path`)."""
+"""The output of ``list`` and ``path``, read from the store; imports little (see `sealdex.cli.fast_path`)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
-    """Show what is installed: in quiet mode names, versions and paths."""
+    """Show what is installed; in quiet mode names, versions and paths."""
     place = Store(store or store_folder())
     found, damaged = look_over(place)
     in_use = {plugin: current_version_named(place, plugin) for plugin in {i.id for i in found}}
@@ -44,7 +44,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
         **({"damaged": [each.as_dict() for each in damaged]} if damaged else {}),
     })  # fmt: skip
     for each in damaged:
-        out.warn(f"{each.path} {each.why}; sealdex doctor says what helps")
+        out.warn(f"{each.path} {each.why}; to find a fix: sealdex doctor")
     if out.mode == "quiet":
         for i in found:
             out.answer_path(i.path, f"{i.namespace}/{i.name}", i.version)
@@ -74,7 +74,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
 
 
 def as_plain(installation: Installation, *, is_current: bool, status: Status) -> dict[str, Any]:
-    """Return an installation as json mode shows it."""
+    """Return an installation as shown in json mode."""
     plugin = f"{installation.namespace}/{installation.name}"
     number, error, pin = status
     decided = {"status": number, "error": error, "pin": pin}
@@ -82,10 +82,10 @@ def as_plain(installation: Installation, *, is_current: bool, status: Status) ->
 
 
 def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> None:
-    """Show the folder of an installation: the one in use, or that of a version.
+    """Show the folder of an installation: the version in use, or the one named.
 
     Raises:
-        UsageError: ``asked`` is no ``NAMESPACE/NAME[@VERSION]``.
+        UsageError: ``asked`` is not of the form ``NAMESPACE/NAME[@VERSION]``.
         NotFoundError: it isn't installed.
     """
     place = Store(store or store_folder())
@@ -99,7 +99,7 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
 
         raise UsageError(
             f"'{asked}' is not of the form NAMESPACE/NAME or NAMESPACE/NAME@VERSION",
-            hint="sealdex list shows what is installed",
+            hint="to see what is installed: sealdex list",
         ) from error
     if found is None:
         raise _not_installed(place, (namespace, name), version)

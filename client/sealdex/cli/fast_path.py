@@ -1,7 +1,7 @@
-"""``list``, ``path`` and ``ensure`` without click, which alone takes longer to import than these may take altogether.
+"""``list``, ``path`` and ``ensure`` without click, whose import alone takes longer than these commands may take.
 
-Hosts call them in loops, so they get under three times ``python -c pass``. Only exact, well-formed calls are taken
-here; whatever is unusual (help, a typo, a configuration named) goes the long way and behaves the same there.
+Hosts call them in loops, so they must take less than three times ``python -c pass``. Only exact, well-formed calls are
+handled here; anything else (help, a typo, ``--config``) goes through click and behaves the same.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from sealdex.cli.output import Output
 def run_quickly(args: list[str], out: Output) -> bool:
     """Run ``list`` or ``path NS/NAME[@VERSION]`` with ``--json``, ``-q``, ``--quiet``, ``--store DIR``, and no more.
 
-    ``ensure`` as well, where everything that the lock says was found in place before and nothing has changed since.
+    Also ``ensure``, if everything in the lock was in place last time and nothing has changed since.
 
     Returns:
-        Whether it did; if not, nothing has happened.
+        True if the command was run; False if nothing has happened.
     """
     command, *rest = args or [""]
     if command == "ensure":

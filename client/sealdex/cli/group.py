@@ -1,7 +1,7 @@
 """A click group whose commands are imported only when they run, and the options that all commands share.
 
-Used by both command lines. A mistyped command gets the nearest name; `--help` shows the one-line help that stands
-beside each command's address, so that it imports none of them.
+Used by both command lines. For a mistyped command the nearest name is suggested. `--help` shows the one-line help kept
+beside each command's address, so that it imports no command.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _VERBOSE_OPTIONS: dict[str, Any] = {
 
 
 class LazyCommand(NamedTuple):
-    """Where a command lies (``package.module:attribute``) and its line in ``--help``."""
+    """The address of a command (``package.module:attribute``) and its line in ``--help``."""
 
     address: str
     help: str
 
 
 class LazyGroup(click.Group):
-    """A group over a table of `LazyCommand`; a command of its own registered with ``add_command`` works as well.
+    """A group over a table of `LazyCommand`; commands registered with ``add_command`` work too.
 
     Args:
         lazy: the table.
@@ -53,24 +53,24 @@ class LazyGroup(click.Group):
         self.advised = advised
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names, in the order of the table: related commands stand together."""
+        """Return all names in the order of the table, which keeps related commands together."""
         return [*self._lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return the command, or None when there is none of that name."""
+        """Import and return the command, or None if there is none of that name."""
         entry = self._lazy.get(cmd_name)
         if entry is None:
             return super().get_command(ctx, cmd_name)
         module, _, attribute = entry.address.partition(":")
         command = getattr(import_module(module), attribute)
         if not isinstance(command, click.Command):
-            raise TypeError(f"{entry.address} is no click command")
+            raise TypeError(f"{entry.address} is not a click command")
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Like click's, with the nearest name for a mistyped one."""
+        """Resolve a command like click does, but suggest the nearest name for a mistyped one."""
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
             near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
@@ -90,13 +90,13 @@ class LazyGroup(click.Group):
 
 
 def _first_sentence(command: click.Command) -> str:
-    """Return how a command's help begins, whole: click would cut it where a line ends."""
+    """Return the first sentence of a command's help in full: click would cut it at the end of a line."""
     paragraph = inspect.cleandoc(command.help or "").partition("\n\n")[0]
     return " ".join(re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0].split())
 
 
 def examples(*lines: str) -> str:
-    """Return an epilog for ``--help`` that shows these command lines as they are."""
+    """Return an epilog for ``--help`` that shows these command lines verbatim."""
     # click takes a line that is one backspace as "don't wrap this paragraph"
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
@@ -104,21 +104,21 @@ def examples(*lines: str) -> str:
 def output_options(command: F) -> F:
     """Add ``--json``, ``--quiet``, ``--verbose`` and ``--log-format``.
 
-    They set nothing here: `sealdex.cli.output` (`mode_of`, `verbosity`, `logs_json`) reads them from the raw arguments,
-    so that an error in the arguments themselves already has the right form.
+    They have no effect here: `sealdex.cli.output` (`mode_of`, `verbosity`, `logs_json`) reads them from the raw
+    arguments, so that even a usage error is shown in the right form.
     """
     for option in (
         click.option(
-            "-q", "--quiet", is_flag=True, expose_value=False, help="Answers only, without notes or progress."
+            "-q", "--quiet", is_flag=True, expose_value=False, help="Print answers only, without notes or progress."
         ),
         click.option(*_VERBOSE, **_VERBOSE_OPTIONS),
         click.option(
             "--log-format",
             type=click.Choice(["text", "json"]),
             expose_value=False,
-            help="How notes, warnings and errors on stderr are written ($SEALDEX_LOG_FORMAT).",
+            help="Format of notes, warnings and errors on stderr ($SEALDEX_LOG_FORMAT).",
         ),
-        click.option("--json", "json", is_flag=True, expose_value=False, help="One JSON document on stdout."),
+        click.option("--json", "json", is_flag=True, expose_value=False, help="Print one JSON document on stdout."),
     ):
         command = option(command)
     return command

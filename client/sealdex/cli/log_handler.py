@@ -1,6 +1,6 @@
-"""The log through the output layer: ``-v`` and ``$SEALDEX_LOG``, and what plugins log while a job runs.
+"""Shows the log through the output layer: ``-v`` and ``$SEALDEX_LOG``, and logs of plugins while a job runs.
 
-Cleaned, redacted, and one JSON object a line where that was asked for.
+Lines are cleaned and redacted, and written as JSON lines if requested.
 """
 
 from __future__ import annotations

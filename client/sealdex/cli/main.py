@@ -1,4 +1,4 @@
-"""The command ``sealdex``: the quick way for what is asked in loops, click for everything else."""
+"""The command ``sealdex``: a fast path for commands that are called in loops, click for everything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROG = "sealdex"
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code; `sealdex.cli.errors` says what each one means."""
+    """Run the command line and return the exit code; `sealdex.cli.error_table` lists the codes."""
     return run(_command, args, prog=PROG)
 
 

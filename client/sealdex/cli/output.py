@@ -1,8 +1,8 @@
 """The one output layer of the command lines: human, JSON and quiet modes, tables, colours and progress.
 
-Commands never print by themselves. Whatever is shown passes through `clean`, because summaries, owners and reasons come
-from whoever may publish: an escape sequence in a summary must not move the cursor, recolour or rename anything. JSON is
-written as pure ASCII, which escapes the same characters.
+Commands never print directly. All output passes through `clean`, because summaries, owners and reasons are written by
+publishers: an escape sequence in a summary must not move the cursor or change what is shown. JSON is written as pure
+ASCII, which escapes the same characters.
 
 | call       | human           | quiet                        | json                |
 | ---------- | --------------- | ---------------------------- | ------------------- |
@@ -41,7 +41,7 @@ _CODES: dict[str, str] = {"bold": "1", "dim": "2", "green": "32", "yellow": "33"
 
 
 def mode_of(args: Sequence[str]) -> Mode:
-    """Tell the output mode from the raw arguments, for errors that come before they are parsed."""
+    """Return the output mode, read from the raw arguments because errors may come before they are parsed."""
     before = args[: args.index("--")] if "--" in args else args
     if "--json" in before:
         return "json"
@@ -49,7 +49,7 @@ def mode_of(args: Sequence[str]) -> Mode:
 
 
 def logs_json(args: Sequence[str]) -> bool:
-    """Tell from the raw arguments, else ``$SEALDEX_LOG_FORMAT``, whether stderr is to have a JSON object a line."""
+    """Return whether stderr gets JSON lines, read from the raw arguments, else ``$SEALDEX_LOG_FORMAT``."""
     before = args[: args.index("--")] if "--" in args else args
     for number, word in enumerate(before):
         if word == "--log-format":
@@ -71,11 +71,11 @@ def verbosity(args: Sequence[str]) -> int:
 
 
 class Output:
-    """Where a command says what it did.
+    """The output of a command.
 
     Args:
         mode: ``human``, ``json`` (one document on stdout) or ``quiet`` (answers only).
-        stdout, stderr: text streams; those of the process when left out.
+        stdout, stderr: text streams; default: those of the process.
     """
 
     def __init__(self, mode: Mode = "human", stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
@@ -83,7 +83,7 @@ class Output:
         self.stdout = sys.stdout if stdout is None else stdout
         self.stderr = sys.stderr if stderr is None else stderr
         self.logs_json = False
-        """Whether notes, warnings and errors are JSON, a line each: time, level, message."""
+        """Whether notes, warnings and errors are JSON lines: time, level, message."""
         self.is_followed = False
         """Whether the log is shown on stderr, so that no progress line may be redrawn there."""
         self.answered = False
@@ -91,11 +91,11 @@ class Output:
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
-        """Have every command that is advised from now on carry the options that this one was called with.
+        """Add options of the current call to every command that is advised from now on.
 
         Args:
-            commands: a pattern of program and command, after which the options stand.
-            options: as a shell takes them; none when empty.
+            commands: a pattern of program and command, after which the options are inserted.
+            options: the options, quoted for a shell; may be empty.
         """
         if options:
             import re  # noqa: PLC0415  # only for who gave an option
@@ -103,25 +103,25 @@ class Output:
             self._kept.append((re.compile(commands), f" {options}"))
 
     def advice(self, text: str) -> str:
-        """Return text with its commands as they have to be called here, see `keep_options`."""
+        """Return text with the kept options added to its commands, see `keep_options`."""
         for commands, options in self._kept:
             text = commands.sub(lambda match, given=options: match[0] + given, text)
         return text
 
     def line(self, text: str = "", *, style: Style | None = None) -> None:
-        """Say one thing that happened."""
+        """Write one line about something that happened."""
         if self.mode == "human":
             self._write(self.stdout, clean(text), style)
 
     def answer(self, text: str) -> None:
-        """Write what was asked for, such as a path; scripts read it, so quiet mode has it too."""
+        """Write an answer, such as a path; scripts read it, so it is shown in quiet mode too."""
         if self.mode != "json":
             self._write(self.stdout, clean(text))
 
     def answer_path(self, path: str, *before: str) -> None:
-        """Write a path that was asked for, with words and tabs before it: what is read from a pipe names the very file.
+        """Write a path as an answer, after tab-separated words; through a pipe its bytes are exact.
 
-        A path may hold what no text should: bytes of another encoding, control characters, a line feed.
+        A path may contain bytes of another encoding, control characters or a line feed.
         """
         if self.mode == "json":
             return
@@ -132,20 +132,22 @@ class Output:
         if is_plain or buffer is None or _is_terminal(self.stdout):
             self._write(self.stdout, "\t".join([*map(clean, before), shown]))
             if shown != path:
-                self.warn("the path holds what a terminal can't show; through a pipe, or with --json, it is exact")
+                self.warn(
+                    "the path contains characters that a terminal can't show; through a pipe or with --json it is exact"
+                )
             return
         self.flush()
         with self._told(self.stdout):
             buffer.write(os.fsencode(text) + b"\n")
 
     def block(self, text: str, *, indent: int = 2) -> None:
-        """Show text of several lines, indented, so that none of it can pass for a line of this program."""
+        """Show text of several lines, indented, so that it can't be mistaken for output of this program."""
         if self.mode == "human":
             for line in clean_lines(text):
                 self._write(self.stdout, (" " * indent + line).rstrip())
 
     def warn(self, text: str) -> None:
-        """Say on stderr what the user should know although the command goes on, in every mode."""
+        """Write a warning to stderr, in every mode."""
         text = self.advice(text)
         if self.logs_json:
             self.log("warning", text)
@@ -153,7 +155,7 @@ class Output:
             self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
 
     def note(self, text: str) -> None:
-        """Say on stderr what helps a person: the next command, what is being waited for."""
+        """Write a note for people to stderr: the next command, what is being waited for."""
         text = self.advice(text)
         if self.logs_json:
             self.log("info", text)
@@ -165,7 +167,7 @@ class Output:
         self._write(self.stderr, clean(text), "dim")
 
     def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
-        """Write an error on stderr: the first line after the title, the others indented under it."""
+        """Write an error to stderr: the first line after the title, the others indented below it."""
         lines = list(map(self.advice, lines))
         if self.logs_json:
             self.log("critical" if title == "SECURITY" else "error", "\n".join(lines))
@@ -175,7 +177,7 @@ class Output:
             self._write(self.stderr, "  " + clean(line))
 
     def log(self, level: str, text: str, **more: Any) -> None:
-        """Write one JSON object on a line of stderr."""
+        """Write one JSON object as a line of stderr."""
         import json  # noqa: PLC0415  # only who asked for it pays
         import time  # noqa: PLC0415  # the same
 
@@ -187,7 +189,8 @@ class Output:
         """Write the one JSON document of json mode; other modes ignore it.
 
         Args:
-            document: mappings, lists, text, numbers, msgspec structs; paths and sets are written as text and lists.
+            document: mappings, lists, strings, numbers, msgspec structs; paths and sets are written as strings and
+                lists.
         """
         if self.mode != "json":
             return
@@ -231,7 +234,7 @@ class Output:
         return Progress(clean(label), self.stderr if visible else None)
 
     def flush(self) -> None:
-        """Hand everything to the operating system, so that a closed pipe is noticed here and not at exit."""
+        """Flush the streams, so that a closed pipe is noticed here and not at exit."""
         with self._told(self.stdout):
             self.stdout.flush()
         with self._told(self.stderr):
@@ -242,7 +245,7 @@ class Output:
 
     def _columns(self) -> int:
         if not _is_terminal(self.stdout):
-            return sys.maxsize  # a pipe has no width: programs that read it want the whole
+            return sys.maxsize  # a pipe has no width: programs that read it need the whole text
         return columns_of(self.stdout)
 
     def _write(self, stream: TextIO, text: str, style: Style | None = None) -> None:
@@ -255,15 +258,15 @@ class Output:
         if _has_colours(stream):
             title = f"\x1b[{_CODES[style]}m{title}\x1b[0m"
         with self._told(self.stdout):
-            self.stdout.flush()  # on a terminal, what was said before stands before
+            self.stdout.flush()  # so that on a terminal earlier output comes first
         with self._told(stream):
             stream.write(_encodable(title + text, stream) + "\n")
 
 
 class _Told:
-    """Makes an error that says so of a stream that can't be written, and has it swallow what follows.
+    """Raises an error for a stream that can't be written, and discards everything written to it afterwards.
 
-    Not of a closed pipe: that is no error, see `sealdex.cli.errors`. The stream of errors just falls silent.
+    A closed pipe is not an error, see `sealdex.cli.errors`. If stderr can't be written, nothing is raised.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -271,7 +274,7 @@ class _Told:
         self._name = name
 
     def __enter__(self) -> None:
-        """Nothing is to be done."""
+        """Do nothing."""
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if not isinstance(error, OSError) or isinstance(error, BrokenPipeError):
@@ -283,13 +286,13 @@ class _Told:
 
         raise SealdexError(
             f"the answer can't be written to {self._name}: {error.strerror or error}",
-            untouched="what the command was to do is done; only its answer is missing",
-            hint="look where it goes: a full disk, or a device that takes nothing",
+            untouched="the command did its work; only its answer is missing",
+            hint="check where the output goes: the disk may be full",
         ) from error
 
 
 def swallow(streams: Sequence[TextIO]) -> None:
-    """Have streams write to nowhere, down to their descriptors, so that nothing fails when the interpreter exits."""
+    """Redirect streams and their descriptors to the null device, so that nothing fails when the interpreter exits."""
     null = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         try:
@@ -300,9 +303,9 @@ def swallow(streams: Sequence[TextIO]) -> None:
 
 
 def open_missing_streams() -> None:
-    """Open what a caller has closed (``sealdex list >&-``) on nowhere, as if it had been ``>/dev/null``.
+    """Open descriptors that the caller closed (``sealdex list >&-``) on the null device, as with ``>/dev/null``.
 
-    Else the first file that is opened takes the number of stdout, and whatever writes there writes into it.
+    Otherwise the first file that is opened gets the number of stdout, and output is written into that file.
     """
     if None not in {sys.stdin, sys.stdout, sys.stderr}:
         return
@@ -324,12 +327,12 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _has_colours(stream: TextIO) -> bool:
-    # no-color.org: any value but the empty one
+    # no-color.org: any value except the empty one
     return _is_terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def _encodable(text: str, stream: TextIO) -> str:
-    """Replace what the stream's encoding lacks (``·`` in a Latin-2 log), since to fail over it would be absurd."""
+    """Replace characters that the stream can't encode (``·`` in a Latin-2 log), instead of failing."""
     if text.isascii():
         return text
     encoding = stream.encoding or "utf-8"
@@ -363,4 +366,4 @@ def _plain(value: Any) -> Any:
 
     if isinstance(value, msgspec.Struct):
         return msgspec.to_builtins(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+    raise TypeError(f"{type(value).__name__} can't be written as JSON")

@@ -14,7 +14,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def in_bytes(size: int) -> str:
-    """Write a number of bytes as people read it: ``512 B``, ``1.5 MiB``."""
+    """Format a number of bytes for people: ``512 B``, ``1.5 MiB``."""
     amount = float(size)
     for unit in _UNITS:
         if amount < 1024 or unit == _UNITS[-1]:
@@ -24,7 +24,7 @@ def in_bytes(size: int) -> str:
 
 
 def columns_of(terminal: TextIO) -> int:
-    """Return the width of a terminal; 80 where it has none or doesn't say (0, as pseudo-terminals may)."""
+    """Return the width of a terminal; 80 if it has none or reports 0, as pseudo-terminals may."""
     try:
         return os.get_terminal_size(terminal.fileno()).columns or 80
     except (OSError, ValueError):
@@ -32,7 +32,7 @@ def columns_of(terminal: TextIO) -> int:
 
 
 def _rate(bytes_per_second: float, left: int) -> str:
-    """Write a rate, and the time that ``left`` bytes take at it: ``  3.1 MiB/s  0:42 left``."""
+    """Format a rate and the time that ``left`` bytes take at it: ``  3.1 MiB/s  0:42 left``."""
     shown = f"  {in_bytes(int(bytes_per_second))}/s"
     if left <= 0 or bytes_per_second < 1:
         return shown
@@ -42,12 +42,12 @@ def _rate(bytes_per_second: float, left: int) -> str:
 
 
 class Progress:
-    """One line that is redrawn at most ten times a second and wiped at the end.
+    """One line that is redrawn at most ten times a second and cleared at the end.
 
     Use as a context manager. `update` may be called from any thread: a redraw is one write.
 
     Args:
-        label: what is being done, already free of control characters.
+        label: what is being done, without control characters.
         stream: a terminal, or None to stay silent.
     """
 
@@ -62,7 +62,7 @@ class Progress:
 
     @property
     def visible(self) -> bool:
-        """Whether anybody sees it."""
+        """Whether the line is shown."""
         return self._stream is not None
 
     def __enter__(self) -> Progress:  # noqa: PYI034  # Self needs Python 3.11, and nothing derives from this
@@ -73,12 +73,12 @@ class Progress:
         self._wipe()
 
     def update(self, done: int, total: int | None = None) -> None:
-        """Show that ``done`` of ``total`` bytes are here; both count from the start of the file."""
+        """Show that ``done`` of ``total`` bytes have arrived; both count from the start of the file."""
         if self._stream is None:
             return
         now = time.monotonic()
         if self._first is None:
-            self._first, self._started = done, now  # what an earlier run left there says nothing of the rate
+            self._first, self._started = done, now  # bytes from an earlier run must not count for the rate
         if now - self._drawn_at < _REDRAW_SECONDS and done != total:
             return
         seconds = now - self._started
@@ -88,13 +88,13 @@ class Progress:
         self._draw(f"  {share}{amount}{rate}")
 
     def step(self, text: str) -> None:
-        """Show in words what is being done now."""
+        """Show a text that says what is being done now."""
         self._draw(f"  {text}")
 
     def retried(self, host: str, reason: str) -> None:
         """Count one more failed attempt and show it."""
         self._retries += 1
-        self._draw(f"  {host}: {reason}, trying again")
+        self._draw(f"  {host}: {reason}, retrying")
 
     def _draw(self, text: str) -> None:
         if self._stream is None:
@@ -106,7 +106,7 @@ class Progress:
 
     def _put(self, shown: str) -> None:
         if self._stream is not None:
-            # spaces over the rest of the old line: works on every terminal, escape sequences don't
+            # overwrite the rest of the old line with spaces: works on every terminal, escape sequences don't
             self._stream.write("\r" + shown + " " * (self._drawn_width - len(shown)))
             self._stream.flush()
             self._drawn_width = len(shown)

@@ -1,4 +1,4 @@
-"""Saying now and then what is outdated, in commands that ask a registry anyway: `auto_check_update` in config.toml."""
+"""Notes about outdated plugins, in commands that ask a registry anyway: `auto_check_update` in config.toml."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
     from sealdex.client import Client
 
 MARK_NAME = "last-update-check"
-"""An empty file in the store; its time says when it was looked last."""
+"""An empty file in the store; its modification time is the time of the last check."""
 
 _MOST = 5
 
 
 def say_what_is_outdated(client: Client, out: Output) -> None:
-    """Look for newer releases of what is in use, if that is wanted and was not done lately, and note what there is.
+    """Look for newer releases of plugins in use, if configured and not done recently, and show them as a note.
 
-    It is advice: where no answer comes, nothing is said and nothing fails.
+    This is only advice: if no answer comes, nothing is shown and nothing fails.
     """
     settings = client.config.document.update
     mark = client.config.store / MARK_NAME
@@ -45,4 +45,4 @@ def _is_recent(mark: Path, interval_s: float) -> bool:
         age_s = time.time() - mark.stat().st_mtime
     except OSError:
         return False
-    return 0 <= age_s < interval_s  # a time in the future is a clock that was set back, and no reason to wait for it
+    return 0 <= age_s < interval_s  # a time in the future means that the clock was set back: don't wait for it

@@ -1,4 +1,4 @@
-"""What a host is told: ``config.toml``, variables and options, credentials, and the facts that selectors see.
+"""The configuration of a host: ``config.toml``, variables, options, credentials and the labels of the host.
 
     config                a host's configuration as it holds for one run
     document              what config.toml says, and what is wrong with it

@@ -1,16 +1,16 @@
-"""Whose Sigstore bundles are accepted for which namespaces: the same words in registry.toml and in config.toml. Pure.
+"""Whose Sigstore bundles are accepted for which namespaces: the same section in registry.toml and config.toml. Pure.
 
     [attestations]
-    required = ["acme"]                          # namespaces of which nothing is taken without a bundle
-    trusted_root = "sigstore/trusted_root.json"  # of a private deployment; Sigstore's own when left out
+    required = ["acme"]                          # namespaces that require a bundle for every artifact
+    trusted_root = "sigstore/trusted_root.json"  # of a private deployment; default: Sigstore's own
 
     [[attestations.accept]]
-    namespaces = ["acme"]                        # all of them when left out
+    namespaces = ["acme"]                        # default: all
     identity = "https://github.com/acme/*"       # * stands for any characters
     issuer = "https://token.actions.githubusercontent.com"
 
-An identity is who logged in when the bundle was signed: a mail address, or the workflow of a repository, such as
-``https://github.com/acme/slack/.github/workflows/release.yml@refs/tags/v1.2.0``. The issuer is who says so.
+An identity is the account that signed the bundle: a mail address, or the workflow of a repository, such as
+``https://github.com/acme/slack/.github/workflows/release.yml@refs/tags/v1.2.0``. The issuer confirmed that identity.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _MAIL = re.compile(r"[^@]+@[^@*]+")
 
 
 class AcceptedIdentity(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``[[attestations.accept]]``: one identity, or a pattern of them, and who must have vouched for it."""
+    """``[[attestations.accept]]``: an identity or a pattern of identities, and its issuer."""
 
     identity: Annotated[str, Meta(min_length=3, max_length=1024)]
     issuer: Annotated[str, Meta(pattern=r"^https://[^\s*]+\Z", extra={"expects": "an https:// address"})]
     namespaces: Annotated[tuple[NamespacePattern, ...], Meta(min_length=1)] = ("*",)
 
     def matches(self, identity: str) -> bool:
-        """Tell whether an identity is this one, or fits the pattern as a whole."""
+        """Return whether an identity matches the pattern as a whole."""
         return _pattern(self.identity).fullmatch(identity) is not None
 
 
@@ -45,10 +45,10 @@ class AttestationPolicy(Struct, forbid_unknown_fields=True, omit_defaults=True, 
     """``[attestations]``.
 
     Attributes:
-        accept: whose bundles count.
-        required: namespaces of which each artifact must have a bundle that counts.
-        trusted_root: file of a private deployment's trust root, relative to the file that says so; Sigstore's public
-            one, as the library `sigstore` has it, when left out.
+        accept: the identities whose bundles are accepted.
+        required: namespaces in which each artifact must have an accepted bundle.
+        trusted_root: file of a private deployment's trust root, relative to the file that names it; default:
+            Sigstore's public one, as shipped with the library `sigstore`.
     """
 
     accept: tuple[AcceptedIdentity, ...] = ()
@@ -56,30 +56,30 @@ class AttestationPolicy(Struct, forbid_unknown_fields=True, omit_defaults=True, 
     trusted_root: Annotated[str, Meta(min_length=1, max_length=1024)] | None = None
 
     def accepted_for(self, namespace: str) -> tuple[AcceptedIdentity, ...]:
-        """Return whose bundles count for a namespace."""
+        """Return the identities accepted for a namespace."""
         return tuple(each for each in self.accept if _among(namespace, each.namespaces))
 
     def is_required(self, namespace: str) -> bool:
-        """Tell whether nothing of a namespace is taken without a bundle that counts."""
+        """Return whether a namespace requires accepted bundles."""
         return _among(namespace, self.required)
 
 
 def policy_problems(policy: AttestationPolicy | None) -> Iterator[FieldProblem]:
-    """Yield what the types don't express: patterns that strangers fit as well, requirements that nothing can meet."""
+    """Yield problems that the types don't express: patterns that match strangers, requirements that can't be met."""
     if policy is None:
         return
     for i, each in enumerate(policy.accept):
         if "*" in each.identity and not (_URI if "://" in each.identity else _MAIL).fullmatch(each.identity):
             yield FieldProblem(
                 f"attestations.accept[{i}].identity",
-                f"'{each.identity}' would accept strangers: name host and owner in full before the first '*', "
+                f"'{each.identity}' would accept strangers: write host and owner in full before the first '*', "
                 "as in https://github.com/acme/*, or the domain of mail addresses, as in *@example.org",
             )
     for i, pattern in enumerate(policy.required):
         if not any(_among(pattern.replace("*", "-"), each.namespaces) for each in policy.accept):
             yield FieldProblem(
                 f"attestations.required[{i}]",
-                f"nobody's bundle is accepted for '{pattern}': add [[attestations.accept]]",
+                f"no identity is accepted for '{pattern}': add [[attestations.accept]]",
             )
 
 

@@ -1,4 +1,4 @@
-"""A host's configuration as it holds for one run: `sealdex.config.document` with variables and options over it."""
+"""A host's effective configuration for one run: `sealdex.config.document` overridden by variables and options."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ MAX_ROOT_BYTES = 512 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """A configuration as it holds for one run.
+    """The effective configuration of one run.
 
     Args:
         path: the file it was read from, or would be written to.
         store: the host's folder of caches and installations.
-        document: what the file says, with environment variables and options over it.
-        origins: where each setting that isn't a default is from: the file, ``$VARIABLE`` or ``--set``.
+        document: the file's content, overridden by environment variables and options.
+        origins: where each setting that isn't a default comes from: the file, ``$VARIABLE`` or ``--set``.
     """
 
     path: Path
@@ -78,25 +78,25 @@ class Config:
         return detect_environment().with_additions(added.labels, frozenset(added.tags), added.host_version)
 
     def trust_folder(self, name: str) -> Path:
-        """Return where a registry's verified metadata is cached; it is never an anchor of trust."""
+        """Return where a registry's verified metadata is cached; it is never a trust anchor."""
         return Path(Store(self.store).trust_folder(name))
 
     @property
     def cache_limits(self) -> CacheLimits:
-        """What the cache may hold."""
+        """The limits of the cache."""
         said = self.document.cache
         days = said.max_age_days
         return CacheLimits(said.max_bytes, None if days is None else days * 86400, said.eviction)
 
     @property
     def builtin_folder(self) -> Path:
-        """Folder of preinstalled archives, whether it is there or not."""
+        """Folder of preinstalled archives, whether it exists or not."""
         stated = self.document.install.builtin
         return self.path.parent / stated if stated is not None else Path(Store(self.store).builtin_folder)
 
     @property
     def transport_settings(self) -> TransportSettings:
-        """How patient and how greedy requests are."""
+        """Timeouts, retries and limits of requests."""
         limits = self.document.download
         return TransportSettings(
             connect_timeout=limits.connect_timeout,
@@ -127,7 +127,7 @@ class Config:
         raise NoRegistryError(
             f"no registry is configured for namespace '{namespace}'",
             subject=str(self.path),
-            untouched="no registry was asked, so that none can stand in for another",
+            untouched="no registry was asked, because none may replace another",
             hint=f"add '{namespace}' to `namespaces` of the registry it belongs to; see: sealdex registry list",
         )
 
@@ -135,7 +135,7 @@ class Config:
         """Return a registry's section.
 
         Raises:
-            NotFoundError: there is no registry of that name; the nearest name is given.
+            NotFoundError: there is no registry of that name; the nearest name is suggested.
         """
         found = self.registries.get(name)
         if found is not None:
@@ -156,7 +156,7 @@ class Config:
             ConfigError: the file can't be read or is too large to be a root.
         """
         path = self.path.parent / self.section(name).root
-        hint = f"sealdex registry remove {name}, then add it again with --root FILE or --fingerprint SHA256"
+        hint = f"sealdex registry remove {name}, then add the registry again with --root FILE or --fingerprint SHA256"
         try:
             with path.open("rb") as file:
                 data = file.read(MAX_ROOT_BYTES + 1)
@@ -176,18 +176,18 @@ class Config:
 def load_config(
     path: Path | str | None = None, store: Path | str | None = None, options: Mapping[str, str] | None = None
 ) -> Config:
-    """Read the configuration; a file that doesn't exist says nothing, and nothing is wrong with that.
+    """Read the configuration; the file need not exist.
 
-    Environment variables stand over the file and options over both, see `sealdex.config.layers`.
+    Environment variables override the file, and options override both; see `sealdex.config.layers`.
 
     Args:
-        path: the file; ``$SEALDEX_CONFIG`` or the user's configuration folder when left out.
-        store: the store; ``$SEALDEX_STORE`` or the user's data folder when left out.
+        path: the file; default: ``$SEALDEX_CONFIG`` or in the user's configuration folder.
+        store: the store; default: ``$SEALDEX_STORE`` or in the user's data folder.
         options: settings by name: ``{"download.timeout": "5"}``.
 
     Raises:
-        UsageError: an option names no setting.
-        ConfigError: it can't be read or is wrong; every problem is named.
+        UsageError: an option names a setting that doesn't exist.
+        ConfigError: it can't be read or is invalid; every problem is named.
     """
     where = Path(config_file() if path is None else path).absolute()
     try:
@@ -229,7 +229,7 @@ def parse_config(text: str, subject: str = "config.toml") -> ConfigDocument:
     """Read the text of a configuration file strictly.
 
     Raises:
-        ConfigError: not TOML, or fields are wrong; all of them are named.
+        ConfigError: not TOML, or fields are invalid; all of them are named.
     """
     return _read_document(_toml(text, subject), subject)
 

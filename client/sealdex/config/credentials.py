@@ -1,9 +1,9 @@
-"""Credentials of private registries: which of them a request is given, and reading them from where they are kept.
+"""Credentials of private registries: which request gets them, and reading them from where they are kept.
 
-A request is given a registry's credentials only if its address lies below that registry's: same scheme, host and port,
-and a path under it. So neither an artifact at another address, which the index may name, nor another registry on the
-same host is shown any; after a redirect that leaves the origin, none follow (`sealdex.transport._http`). Secrets are
-read at each request, so that a token that was renewed is used at once, and are never part of a message.
+A request gets a registry's credentials only if its address is below that registry's: same scheme, host and port, and a
+path under it. So they are sent neither to artifacts at another address, which the index may name, nor to another
+registry on the same host, nor after a redirect to another origin (`sealdex.transport._http`). Secrets are read at each
+request, so that a renewed token is used at once, and are never part of a message.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def covering(registries: Mapping[str, RegistrySection], url: str) -> str | None:
-    """Return the registry below whose address a URL lies, of several the one with the longest, or None. Pure."""
+    """Return the registry whose address a URL is below, of several the one with the longest, or None. Pure."""
     found: str | None = None
     longest = -1
     for name, section in registries.items():
@@ -54,22 +54,22 @@ def _is_below(base: str, url: str) -> bool:
         return False
     path = urlsplit(url).path
     steps = unquote(path).replace("\\", "/").split("/")
-    # a path that steps back out would be straightened on its way, after this was decided
+    # a path with `..` would be normalized later, after this decision
     return path.startswith(urlsplit(base).path.rstrip("/") + "/") and not {".", ".."}.intersection(steps)
 
 
 def credentials_of(config: Config) -> Credentials | None:
-    """Return what gives requests the credentials that a configuration names; None where it names none."""
+    """Return a function that adds the configured credentials to requests; None if there are none."""
     return credentials_for(config.registries, config.path.parent)
 
 
 def credentials_for(registries: Mapping[str, RegistrySection], folder: Path) -> Credentials | None:
-    """Return what gives requests the credentials of these registries; None where none has any.
+    """Return a function that adds the credentials of these registries to requests; None if none has any.
 
-    What is returned raises ConfigError where a secret can't be read.
+    That function raises ConfigError if a secret can't be read.
 
     Args:
-        registries: by name.
+        registries: sections by name.
         folder: what the files of their ``auth`` are relative to.
     """
     readers = {
@@ -109,7 +109,8 @@ def _token(name: str, auth: AuthSection, folder: Path) -> str:
     token = _secret(name, auth.token_env, auth.token_file, folder)
     if not _TOKEN.fullmatch(token):
         raise _missing(
-            name, f"{_place(auth.token_env, auth.token_file)} holds no token: white space or other characters"
+            name,
+            f"{_place(auth.token_env, auth.token_file)} does not hold a valid token: white space or other characters",
         )
     return token
 
@@ -131,8 +132,8 @@ def _from_netrc(name: str, auth: AuthSection, folder: Path, host: str) -> Mappin
     except OSError as error:
         raise _missing(name, f"{path} can't be read: {error.strerror}") from error
     except (netrc.NetrcParseError, UnicodeDecodeError):
-        # from None: what the parser says may quote the password
-        raise _missing(name, f"{path} is no netrc file that can be read") from None
+        # from None: the parser's message may quote the password
+        raise _missing(name, f"{path} is not a valid netrc file") from None
     if found is None:
         raise _missing(name, f"{path} has no entry for machine {host}")
     hide(found[2])
@@ -153,7 +154,7 @@ def _secret(name: str, variable: str | None, file: str | None, folder: Path) -> 
     except OSError as error:
         raise _missing(name, f"{path} can't be read: {error.strerror}") from error
     except UnicodeDecodeError:
-        raise _missing(name, f"{path} is no text") from None
+        raise _missing(name, f"{path} is not a text file") from None
     if not text:
         raise _missing(name, f"{path} is empty")
     hide(text)
@@ -166,15 +167,15 @@ def _place(variable: str | None, file: str | None) -> str:
 
 def _missing(name: str, why: str) -> ConfigError:
     return ConfigError(
-        f"the credentials of registry '{name}' can't be had: {why}",
+        f"the credentials of registry '{name}' can't be read: {why}",
         subject=name,
-        untouched="nothing was asked",
+        untouched="no request was made",
         hint=f"see auth under [registries.{name}] in config.toml",
     )
 
 
 class _Signer:
-    """Signs requests to S3 (AWS Signature Version 4) with the keys that botocore finds; safe for threads."""
+    """Signs requests to S3 (AWS Signature Version 4) with the keys that botocore finds; thread-safe."""
 
     def __init__(self, name: str, auth: AuthSection) -> None:
         self._name = name
@@ -193,7 +194,7 @@ class _Signer:
         return dict(request.headers.items())
 
     def _frozen(self) -> ReadOnlyCredentials:
-        """Return the keys as they hold now: temporary ones are renewed by botocore."""
+        """Return the current keys: botocore renews temporary ones."""
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # an extra
         from botocore.session import Session  # noqa: PLC0415  # the same
 
@@ -202,7 +203,7 @@ class _Signer:
                 if self._keys is None:
                     self._keys = Session(profile=self._auth.profile).get_credentials()
                 if self._keys is None:
-                    raise _missing(self._name, "AWS's tools have no keys on this host")
+                    raise _missing(self._name, "no AWS credentials were found on this host")
                 keys = self._keys.get_frozen_credentials()
                 hide(keys.secret_key)
                 hide(keys.token)

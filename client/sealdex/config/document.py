@@ -1,13 +1,13 @@
-"""What ``config.toml`` of the client says: its sections, what is wrong with them, which registry a namespace has. Pure.
+"""The client's ``config.toml``: its sections, their validation, and the registry of a namespace. Pure.
 
     [registries.public]
     url = "https://plugins.example.org/"
-    root = "roots/public.root.json"          # relative to this file; trust starts from these bytes, on every run
+    root = "roots/public.root.json"          # relative to this file; the trust anchor on every run
 
     [registries.team]
     url = "https://team.example.org/plugins/"
     root = "roots/team.root.json"
-    namespaces = ["acme", "team-*"]          # left out: everything that no other registry claims
+    namespaces = ["acme", "team-*"]          # default: all that no other registry claims
     auth = { type = "bearer", token_env = "TEAM_TOKEN" }     # see `AuthSection`; never the secret itself
 
     [environment]
@@ -26,9 +26,9 @@
     max_age_days = 90
     eviction = "lru"
 
-A namespace belongs to one registry and is never looked up in another, whatever that other one offers: otherwise who may
-publish there could stand in for a private plugin (dependency confusion). Explicit patterns beat ``*``; among explicit
-ones the first in the file counts.
+A namespace belongs to one registry and is never looked up in another: otherwise a publisher there could replace a
+private plugin (dependency confusion). Explicit patterns take precedence over ``*``; among explicit ones the first in
+the file counts.
 """
 
 from __future__ import annotations
@@ -53,14 +53,14 @@ _Name = Annotated[str, Meta(min_length=1, max_length=1024)]
 
 
 class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``auth`` of a registry: where its credentials are, never they themselves.
+    """``auth`` of a registry: where its credentials are kept, never the credentials themselves.
 
     Attributes:
         type: ``bearer``, ``basic``, ``netrc`` or ``sigv4``.
         token_env, token_file: of ``bearer``: the environment variable or the file with the token.
         user, password_env, password_file: of ``basic``.
-        netrc_file: of ``netrc``; ``$NETRC`` or ``~/.netrc`` when left out.
-        region, profile: of ``sigv4``, for S3; keys come from where AWS's own tools have them (needs sealdex[s3]).
+        netrc_file: of ``netrc``; default: ``$NETRC`` or ``~/.netrc``.
+        region, profile: of ``sigv4``, for S3; keys are found as AWS's own tools find them (needs sealdex[s3]).
 
     Files are relative to the configuration file's folder.
     """
@@ -88,8 +88,8 @@ class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     Attributes:
         url: where the published tree is read: https, http or file; no user, password or query.
         root: file of the trust root, relative to the configuration file's folder.
-        namespaces: what is looked up here and nowhere else.
-        auth: what to say to be let in; nothing when left out.
+        namespaces: the namespaces that are looked up in this registry only.
+        auth: how to authenticate; default: not at all.
     """
 
     url: Annotated[str, Meta(min_length=1, max_length=2048)]
@@ -99,7 +99,7 @@ class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 
 
 class EnvironmentSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``[environment]``: what detection can't know. Labels override detected ones."""
+    """``[environment]``: what can't be detected. Labels override detected ones."""
 
     labels: dict[LabelKey, LabelValue] = {}
     tags: tuple[Tag, ...] = ()
@@ -111,15 +111,15 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 
     Attributes:
         connect_timeout: seconds for a connection and its TLS handshake.
-        timeout: seconds without a byte after which a connection is given up and tried again.
-        no_progress_window: seconds without progress, over all tries, that end a download.
-        first_contact_window: seconds within which a host must be reached for the first time, over all tries.
-        retry: how often one request is tried again before it has failed, progress counting anew; 0: never. Left out:
-            as often as `no_progress_window` lasts, which ends it in any case.
+        timeout: seconds without data before a connection is retried.
+        no_progress_window: seconds without progress, over all attempts, after which a download fails.
+        first_contact_window: seconds within which a host must be reached for the first time, over all attempts.
+        retry: retries of a request that makes no progress (0 disables); progress resets the count. Default: no limit
+            other than `no_progress_window`, which always applies.
         concurrent: index documents or artifacts fetched at the same time.
-        max_plugin_size: bytes that one artifact may have at most, above all where its size isn't signed.
+        max_plugin_size: maximum bytes of one artifact, mainly for those whose size isn't signed.
         max_bytes_per_second: limit over all downloads together.
-        min_bytes_per_second: a request that waits for less on the whole is given up; 0: none is.
+        min_bytes_per_second: a request slower than this on average is aborted; 0 disables.
         ca_bundle: PEM file of certificate authorities, relative to the configuration file's folder.
     """
 
@@ -136,12 +136,12 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
 
 
 class CacheSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``[cache]``: what the cache of downloads may hold. It is brought within these limits after installs.
+    """``[cache]``: the limits of the download cache, enforced after installs.
 
     Attributes:
-        max_bytes: of all files together.
-        max_age_days: days since its last use after which a file goes; left out: none goes for its age.
-        eviction: who goes first when there is too much: ``lru``, ``lfu`` or ``fifo``.
+        max_bytes: maximum size of all files together.
+        max_age_days: days since its last use after which a file is removed; default: no age limit.
+        eviction: which files are removed first when over the limit: ``lru``, ``lfu`` or ``fifo``.
     """
 
     max_bytes: Annotated[int, Meta(ge=0)] = 10 * 1024**3
@@ -155,11 +155,11 @@ class InstallSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     """``[install]``.
 
     Attributes:
-        require_signed: refuse archives that nobody signed, whatever a command says.
+        require_signed: refuse unsigned archives, whatever the command's options.
         builtin: folder of preinstalled archives with their ``sealdex.lock``, relative to the configuration file's
-            folder; ``<store>/builtin`` when left out.
-        resolve_timeout: seconds that the search for releases that fit each other may take, without the wait for what
-            registries say.
+            folder; default: ``<store>/builtin``.
+        resolve_timeout: seconds that the search for releases that fit together may take, not counting requests to
+            registries.
     """
 
     require_signed: bool = True
@@ -171,8 +171,8 @@ class UpdateSection(Struct, forbid_unknown_fields=True, omit_defaults=True, froz
     """``[update]``.
 
     Attributes:
-        auto_check_update: have commands that ask a registry anyway say what is outdated.
-        update_check_interval: seconds between two such looks.
+        auto_check_update: commands that ask a registry anyway also show outdated plugins.
+        update_check_interval: seconds between two such checks.
     """
 
     auto_check_update: bool = False
@@ -183,8 +183,8 @@ class RuntimeSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     """``[runtime]``.
 
     Attributes:
-        load_timeout: seconds that a plugin may take to load and initialise.
-        metrics_file: where commands add their metrics, for node-exporter; relative to the configuration file's folder.
+        load_timeout: seconds that a plugin may take to load and initialize.
+        metrics_file: file for metrics of commands, for node-exporter; relative to the configuration file's folder.
     """
 
     load_timeout: Annotated[float, Meta(gt=0, le=86400)] = 30.0
@@ -201,15 +201,15 @@ class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     install: InstallSection = field(default_factory=InstallSection)
     update: UpdateSection = field(default_factory=UpdateSection)
     runtime: RuntimeSection = field(default_factory=RuntimeSection)
-    # no section that variables and options could change: whose word counts is written down, not passed along
+    # variables and options can't change this section: accepted identities must be written in the file
     attestations: AttestationPolicy | None = None
 
 
 def registry_for(registries: Mapping[str, RegistrySection], namespace: str) -> str | None:
     """Return the name of the registry that a namespace belongs to, or None.
 
-    The first explicit pattern that matches, in file order; else the catch-all. Terminating: whoever gets None or a name
-    asks nobody else.
+    The first explicit pattern that matches, in file order; else the catch-all. The answer is final: no other registry
+    is asked.
     """
     fallback: str | None = None
     for name, section in registries.items():
@@ -231,7 +231,7 @@ def _is_catch_all(pattern: str) -> bool:
 
 
 def config_problems(document: ConfigDocument) -> list[FieldProblem]:
-    """Return what the types don't express: addresses that can't be read, a second catch-all."""
+    """Return problems that the types don't express: invalid addresses, a second catch-all."""
     problems: list[FieldProblem] = []
     catch_all: str | None = None
     for name, section in document.registries.items():
@@ -244,8 +244,8 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
                 problems.append(
                     FieldProblem(
                         f"registries.{name}.namespaces",
-                        f"is '*', but '{catch_all}' takes every namespace already: "
-                        "name the namespaces of one of them (registry add --namespace NAMESPACE)",
+                        f"is '*', but '{catch_all}' already takes every namespace: "
+                        "list the namespaces of one of them (registry add --namespace NAMESPACE)",
                     )
                 )
             catch_all = catch_all or name
@@ -254,7 +254,7 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
 
 
 _AUTH_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    # of each group exactly one; of the last any
+    # exactly one of each group; any of the last
     "bearer": (("token_env", "token_file"), ()),
     "basic": (("user",), ("password_env", "password_file"), ()),
     "netrc": (("netrc_file",),),
@@ -264,7 +264,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def auth_problem(auth: AuthSection, url: str) -> str | None:
-    """Say what is wrong with the credentials of a registry at an address, or None."""
+    """Return what is wrong with the credentials of a registry at an address, or None."""
     parts = urlsplit(url)
     *needed, more = _AUTH_FIELDS[auth.type]
     given = {name for name in auth.__struct_fields__ if name != "type" and getattr(auth, name) is not None}
@@ -274,25 +274,25 @@ def auth_problem(auth: AuthSection, url: str) -> str | None:
     if strangers := sorted(given.difference(more, *needed)):
         return f"of type '{auth.type}' has no {', '.join(strangers)}"
     if parts.scheme not in {"https", "http"}:
-        return "is for https:// addresses: here nobody asks who reads"
+        return "is only for https:// addresses: file:// needs no authentication"
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and auth.type != "sigv4":
         return "would be sent unencrypted over http://: the address must be https://"
     return None
 
 
 def url_problem(url: str) -> str | None:
-    """Say why a registry can't lie at an address, or None when it can."""
+    """Return what is wrong with the address of a registry, or None."""
     try:
         parts = urlsplit(url)
-        _ = parts.port  # a property that checks
+        _ = parts.port  # the property validates
     except ValueError as error:
-        return f"is no address: {error}"
+        return f"is not a valid address: {error}"
     if parts.scheme not in {"https", "http", "file"}:
         return "must be an https://, http:// or file:// address"
     if parts.scheme != "file" and not parts.hostname:
-        return "names no host"
+        return "has no host name"
     if parts.username is not None or parts.password is not None:
-        return 'must not contain a user or password: name where they are with auth, such as { type = "netrc" }'
+        return 'must not contain a user or password: say where they are kept with auth, such as { type = "netrc" }'
     if parts.query or parts.fragment:
         return "must not have a query or a fragment"
     if any(c.isspace() or not c.isprintable() for c in url):

@@ -1,7 +1,7 @@
-"""Adding and removing a registry in the text of ``config.toml``: everything else stays as it is, byte for byte.
+"""Adds and removes a registry in the text of ``config.toml``, leaving everything else as it is, byte for byte.
 
-The text is edited, never written anew from what it means, so comments, order and spelling are kept. Each edit is read
-again and compared with what is meant; a text in which that fails (registries as an inline table, say) is refused.
+The text is edited, never regenerated from the parsed values, so comments, order and spelling are kept. Each edited text
+is parsed and compared with the intended result; if they differ (registries as an inline table, say) it is refused.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
 
     Raises:
         UsageError: the name is taken.
-        ConfigError: the text would not mean what it should, such as with a second catch-all.
+        ConfigError: the edited text would not have the intended meaning, or there is a second catch-all.
     """
     before = parse_config(text)
     if name in before.registries:
         raise UsageError(
-            f"there is a registry '{name}' already, at {before.registries[name].url}",
-            untouched="the configuration is as it was",
+            f"there is already a registry '{name}', at {before.registries[name].url}",
+            untouched="the configuration was not changed",
             hint=f"choose another name, or first: sealdex registry remove {name}",
         )
     taken = next((n for n, other in before.registries.items() if _takes_all(other)), None)
     if taken is not None and _takes_all(section):
         raise ConfigError(
-            f"two registries can't both take every namespace, and '{taken}' does already",
-            untouched="the configuration is as it was",
-            hint=f"say what '{name}' is for: --namespace NAMESPACE (may be repeated, 'team-*' works)",
+            f"two registries can't both take every namespace, and '{taken}' already does",
+            untouched="the configuration was not changed",
+            hint=f"list the namespaces of '{name}': --namespace NAMESPACE (may be repeated; 'team-*' works)",
         )
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"[registries.{_key(name)}]", f"url = {_string(section.url)}", f"root = {_string(section.root)}"]
@@ -60,7 +60,7 @@ def without_registry(text: str, name: str) -> str:
     """Return the text without the ``[registries.NAME]`` table and the blank line above it.
 
     Raises:
-        ConfigError: there is no such table to cut out although the registry is configured in another way.
+        ConfigError: the registry is configured in another way than by such a table.
     """
     before = parse_config(text)
     header = re.compile(rf"""[ \t]*\[[ \t]*registries[ \t]*\.[ \t]*(["']?){re.escape(name)}\1[ \t]*\][ \t]*(#.*)?""")
@@ -73,10 +73,10 @@ def without_registry(text: str, name: str) -> str:
     for i in range(start + 1, len(lines)):
         stripped = lines[i].strip()
         if stripped.startswith("["):
-            break  # the next table; comments and blank lines above it are its own
+            break  # the next table; comments and blank lines above it belong to it
         if stripped and not stripped.startswith("#"):
             end = i + 1
-    # the blank line that `with_registry` put there, or that a person put between two tables
+    # the blank line that `with_registry` or the user put between two tables
     if start and not lines[start - 1].strip() and (end == len(lines) or not lines[end].strip()):
         start -= 1
     edited = "".join(lines[:start] + lines[end:])
@@ -103,8 +103,8 @@ def _takes_all(section: RegistrySection) -> bool:
 
 def _by_hand(name: str) -> ConfigError:
     return ConfigError(
-        f"the configuration is written in a way in which the table of '{name}' can't be edited safely",
-        untouched="the configuration is as it was",
+        f"the table of '{name}' can't be edited safely in the way this configuration is written",
+        untouched="the configuration was not changed",
         hint=f"edit it by hand: a registry is a table [registries.{name}] with url, root and namespaces",
     )
 
@@ -114,7 +114,7 @@ def _key(name: str) -> str:
 
 
 def _string(text: str) -> str:
-    """Write a TOML basic string: quotes, backslashes and controls escaped."""
+    """Format a TOML basic string: quotes, backslashes and control characters escaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
 
@@ -132,11 +132,11 @@ def add_registry(
 ) -> RegistrySection:
     """Write a registry into the configuration file and its trust root beside it.
 
-    The root is written first: a configuration never names a root that isn't there. Both files are replaced as a whole.
+    The root is written first: a configuration never names a missing root. Both files are replaced atomically.
 
     Raises:
         UsageError: the name is taken.
-        ConfigError: the edit is impossible; nothing was changed.
+        ConfigError: the edit is not possible; nothing was changed.
     """
     section = RegistrySection(url=url, root=f"roots/{name}.root.json", namespaces=namespaces or ("*",), auth=auth)
     with _locked(config.path):
@@ -147,11 +147,11 @@ def add_registry(
 
 
 def remove_registry(config: Config, name: str) -> RegistrySection:
-    """Take a registry out of the configuration file and delete the root that `add_registry` wrote.
+    """Remove a registry from the configuration file and delete the root that `add_registry` wrote.
 
     Raises:
         NotFoundError: there is none of that name.
-        ConfigError: the edit is impossible; nothing was changed.
+        ConfigError: the edit is not possible; nothing was changed.
     """
     section = config.section(name)
     with _locked(config.path):
@@ -164,7 +164,7 @@ def remove_registry(config: Config, name: str) -> RegistrySection:
 
 def _read(path: Path) -> str:
     try:
-        return read_toml_text(path)  # its line ends stay as they are
+        return read_toml_text(path)  # line ends are kept
     except FileNotFoundError:
         return ""
 
@@ -175,7 +175,7 @@ def _locked(path: Path) -> FileLock:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file as a whole, readable by its owner alone; a symbolic link stays and its target is replaced."""
+    """Replace a file atomically, readable by its owner only; a symbolic link is kept and its target replaced."""
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)  # 0600
@@ -191,6 +191,6 @@ def replace_file(path: Path, data: bytes) -> None:
     if sys.platform != "win32":
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the rename itself survives a power cut
+            os.fsync(folder)  # so that the rename survives a power cut
         finally:
             os.close(folder)

@@ -1,13 +1,13 @@
-"""What can be found out about this host besides `os` and `arch`: C library, CPUs, memory, GPUs, CUDA.
+"""Detects labels of this host besides `os` and `arch`: C library, CPUs, memory, GPUs, CUDA.
 
     libc           glibc or musl; Linux only            libc-version   2.36
     cpus           that this process may use            memory         MiB, what a container is limited to included
     gpu            nvidia or amd                        gpu-count
     gpu-model      NVIDIA-A100-SXM4-80GB                gpu-memory     MiB of the GPU that has least
-    cuda           what the driver supports: 12.4
+    cuda           version that the driver supports: 12.4
 
-Files are read first; ``nvidia-smi`` is asked only where the kernel has its driver, once in a process, since it takes a
-second. What can't be found out is left out: ``[environment]`` of the configuration adds and overrides labels.
+Files are read first; ``nvidia-smi`` is called only if the kernel has its driver, and only once per process, since it
+takes a second. What can't be detected is left out: ``[environment]`` of the configuration adds and overrides labels.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMI_TIMEOUT_S = 10
 _MAX_BYTES = 1 << 20
 _MIB = 1 << 20
 _AMD = "0x1002"
-_NO_LIMIT = 1 << 50  # cgroup v1 writes a number near 2^63 for none
+_NO_LIMIT = 1 << 50  # cgroup v1 writes a number near 2^63 for no limit
 _NOT_A_LABEL = re.compile(r"[^A-Za-z0-9._+-]+")
 _VERSION = re.compile(r"(\d+\.\d+)")
 _SMI_CUDA = re.compile(r"<cuda_version>\s*(\d+\.\d+)")
@@ -37,7 +37,7 @@ _SMI_MEMORY = re.compile(r"<fb_memory_usage>.*?<total>\s*(\d+)\s*MiB", re.DOTALL
 
 
 def detect_environment() -> Environment:
-    """Return what this host says of itself, before its configuration: `os`, `arch` and the facts of this module."""
+    """Return the detected environment: `os`, `arch` and the labels of this module."""
     return detect_platform().with_additions(dict(_here()))
 
 
@@ -47,11 +47,11 @@ def _here() -> Mapping[str, str]:
 
 
 def host_facts(root: Path = Path("/"), *, smi: str = "nvidia-smi") -> dict[str, str]:
-    """Find out the facts of a host.
+    """Detect the labels of a host.
 
     Args:
         root: where its ``/proc``, ``/sys`` and ``/lib`` are.
-        smi: the program that NVIDIA's driver comes with.
+        smi: the program that comes with NVIDIA's driver.
     """
     facts: dict[str, str] = {}
     facts |= _libc(root)
@@ -66,12 +66,12 @@ def host_facts(root: Path = Path("/"), *, smi: str = "nvidia-smi") -> dict[str, 
 
 
 def _libc(root: Path) -> dict[str, str]:
-    """Return the C library that this Python runs with, which is that of the userland."""
+    """Return the C library of this Python, which is that of the userland."""
     if sys.platform != "linux":
         return {}
     if root == Path("/"):
         with suppress(ValueError, OSError, AttributeError):
-            said = os.confstr("CS_GNU_LIBC_VERSION") or ""  # such as "glibc 2.36"; musl has no such thing
+            said = os.confstr("CS_GNU_LIBC_VERSION") or ""  # such as "glibc 2.36"; musl has no such value
             if said.startswith("glibc ") and (version := _VERSION.search(said)):
                 return {"libc": "glibc", "libc-version": version[1]}
     loaders = sorted((root / "lib").glob("ld-musl-*.so.1"))
@@ -126,7 +126,7 @@ def _memory_limits(root: Path) -> Iterator[int]:
 
 def _nvidia(root: Path, smi: str) -> dict[str, str]:
     driver = _text(root / "proc/driver/nvidia/version")
-    # WSL has the device of its host and no driver of its own
+    # WSL has its host's device but no driver of its own
     if not driver and not (root / "dev/dxg").exists():
         return {}
     cards = sorted((root / "proc/driver/nvidia/gpus").glob("*/information"))
@@ -146,7 +146,7 @@ def _nvidia(root: Path, smi: str) -> dict[str, str]:
 
 
 def _asked(smi: str) -> str:
-    """Return what ``nvidia-smi`` says as XML; nothing where it isn't there, fails or hangs."""
+    """Return the XML output of ``nvidia-smi``; empty if it is missing, fails or hangs."""
     import subprocess  # noqa: PLC0415  # few hosts have such a GPU, and a client imports little
 
     try:

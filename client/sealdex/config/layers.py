@@ -1,10 +1,11 @@
-"""Where a setting comes from, in rising precedence: its default, config.toml, an environment variable, an option. Pure.
+"""Layers of a setting, in increasing precedence: default, config.toml, environment variable, option. Pure.
 
 A setting is named ``section.field``, as in config.toml. Its variable is ``SEALDEX_SECTION_FIELD`` in capitals, its
-option ``--set section.field=VALUE``. What is set most often has a short variable as well (`SHORT`), under the long one,
-and commands that download have options of their own for some, over ``--set``. Registries are none: where trust starts
-is written down, not passed along. Lists are written with commas (``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``),
-labels as ``key=value`` with commas between, everything else as in TOML.
+option ``--set section.field=VALUE``. Common settings also have a short variable (`SHORT`); the long one overrides it.
+Commands that download have their own options for some settings, which override ``--set``. Registries can't be set this
+way: trust anchors must be written in the file. Lists are written with commas
+(``SEALDEX_ENVIRONMENT_TAGS=cuda-11.8,jetpack-5``), labels as ``key=value`` with commas between, everything else as in
+TOML.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def sections_of(document: type[Struct]) -> dict[str, inspect.StructType]:
     """Return the sections of a configuration whose fields can be set from outside, by name."""
     whole = inspect.type_info(document)
     if not isinstance(whole, inspect.StructType):
-        raise TypeError(f"{document.__name__} is no struct")
+        raise TypeError(f"{document.__name__} is not a struct")
     return {f.name: f.type for f in whole.fields if isinstance(f.type, inspect.StructType)}
 
 
@@ -62,18 +63,18 @@ def with_layers(
     options: Mapping[str, str],
     file: str,
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """Return the values of a configuration file with variables and options over them, and where each setting is from.
+    """Return a configuration file's values overridden by variables and options, and where each setting comes from.
 
     Args:
-        values: what the file says.
+        values: the values of the file.
         sections: what can be set, see `sections_of`.
         environ: environment variables.
         options: of the command line, by setting.
         file: the file's path, for the origins.
 
     Raises:
-        ConfigError: a variable begins like those of a section and names none of its settings, or can't be read.
-        UsageError: an option does.
+        ConfigError: a variable begins like those of a section but names none of its settings, or can't be parsed.
+        UsageError: the same for an option.
     """
     merged: dict[str, Any] = {name: dict(said) if isinstance(said, Mapping) else said for name, said in values.items()}
     origins = {
@@ -82,7 +83,7 @@ def with_layers(
     for key, text, origin in [*_from_environment(sections, environ), *_from_options(sections, options)]:
         section, _, field = key.partition(".")
         target = merged.setdefault(section, {})
-        if isinstance(target, dict):  # if not, reading the whole says so
+        if isinstance(target, dict):  # if not, decoding the whole reports it
             target[field] = _read(sections, key, text, origin)
             origins[key] = origin
     return merged, origins
@@ -90,7 +91,9 @@ def with_layers(
 
 def _from_environment(sections: Sections, environ: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     known = {**SHORT, **{variable_of(key): key for key in keys(sections)}}
-    for variable, text in sorted(environ.items(), key=lambda item: (item[0] not in SHORT, item[0])):  # long ones last
+    for variable, text in sorted(
+        environ.items(), key=lambda item: (item[0] not in SHORT, item[0])
+    ):  # long ones last: they override
         if variable in known:
             yield known[variable], text, f"${variable}"
         elif variable.startswith(tuple(f"{PREFIX}{name.upper()}_" for name in sections)):
@@ -99,7 +102,7 @@ def _from_environment(sections: Sections, environ: Mapping[str, str]) -> Iterato
                 f"there is no setting for the environment variable {variable}"
                 + (f"; did you mean {near[0]}?" if near else ""),
                 subject=variable,
-                hint="sealdex config show lists all settings",
+                hint="to list all settings: sealdex config show",
             )
 
 
@@ -110,7 +113,7 @@ def _from_options(sections: Sections, options: Mapping[str, str]) -> Iterator[tu
             near = difflib.get_close_matches(key, known, n=1)
             raise UsageError(
                 f"there is no setting '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""),
-                hint="sealdex config show lists all settings",
+                hint="to list all settings: sealdex config show",
             )
         yield key, text, "--set"
 
@@ -127,7 +130,7 @@ def _read(sections: Sections, key: str, text: str, origin: str) -> Any:
     try:
         return toml_values(f"value = {text}")["value"]
     except ValueError:
-        return text  # of the wrong type, which reading the whole says in better words
+        return text  # of the wrong type, which decoding the whole reports better
 
 
 def _pair(text: str, origin: str) -> tuple[str, str]:
@@ -138,7 +141,7 @@ def _pair(text: str, origin: str) -> tuple[str, str]:
 
 
 def _bare(kind: inspect.Type) -> type[inspect.Type]:
-    """Return what a field holds, without constraints and without None."""
+    """Return the type of a field, without constraints and without None."""
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         kind = kind.type if isinstance(kind, inspect.Metadata) else kind.types[0]
     return type(kind)

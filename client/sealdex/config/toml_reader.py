@@ -1,4 +1,4 @@
-"""TOML that people and tools write, as text: encodings, byte order marks, what a merge left. No file is written."""
+"""Reads TOML files as people and tools write them: encodings, byte order marks, merge conflicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_BYTE_ORDER_MARK = "\ufeff"  # Windows' editors write it before UTF-8
+_BYTE_ORDER_MARK = "\ufeff"  # Windows editors write it before UTF-8
 _MARK = re.compile(r"(?P<kind><{7}|={7}|>{7}|\|{7})(?: .*)?\r?")
 
 
@@ -22,7 +22,7 @@ def read_toml_text(path: Path) -> str:
     """Read a file's text, without a byte order mark.
 
     Raises:
-        FileNotFoundError: it isn't there.
+        FileNotFoundError: it doesn't exist.
         ConfigError: it can't be read, or is in another encoding.
     """
     try:
@@ -46,16 +46,16 @@ def parse_toml(text: str, subject: str, hint: str) -> dict[str, Any]:
     Args:
         text: with or without a byte order mark.
         subject: the file, for errors.
-        hint: what helps if it isn't TOML.
+        hint: the hint of the error.
 
     Raises:
-        ConfigError: it isn't TOML; the marks of an unfinished merge are named, with their line.
+        ConfigError: it isn't TOML; markers of an unfinished merge are named, with their line.
     """
     try:
         return toml_values(text)
     except ValueError as error:
         found = conflict_line(text)
-        why = f"line {found} has the marks of an unfinished merge" if found else error
+        why = f"line {found} has the markers of an unfinished merge" if found else error
         raise ConfigError(f"the file is not valid TOML: {why}", subject=subject, hint=hint) from error
 
 
@@ -63,24 +63,24 @@ def toml_values(text: str) -> dict[str, Any]:
     """Return the values of a text, with or without a byte order mark.
 
     Raises:
-        ValueError: not TOML, nested too deep, or with a number of too many digits.
+        ValueError: not TOML, nested too deeply, or with a number of too many digits.
     """
     try:
         return tomllib.loads(text.removeprefix(_BYTE_ORDER_MARK))
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error
 
 
 def conflict_line(text: str) -> int | None:
-    """Return the first line with the mark of a conflict, counted from 1; None where there is none."""
+    """Return the first line with a conflict marker, counted from 1; None if there is none."""
     lines = text.split("\n")
     return next((number for number, line in enumerate(lines, 1) if _MARK.fullmatch(line)), None)
 
 
 def sides_of_merge(text: str) -> tuple[str, str] | None:
-    """Return the two texts that a merge with conflicts was made from; None where it left no whole pair of marks."""
+    """Return the two sides of a merge with conflicts; None if there is no complete pair of markers."""
     sides: tuple[list[str], list[str]] = ([], [])
-    place, is_whole = "", False  # place: "" outside, "<" in ours, "|" in what both had, "=" in theirs
+    place, is_whole = "", False  # place: "" outside, "<" in ours, "|" in the common base, "=" in theirs
     for line in text.split("\n"):
         found = _MARK.fullmatch(line)
         if found is None:

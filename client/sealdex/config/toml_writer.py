@@ -1,4 +1,4 @@
-"""Writing TOML: tables of plain values, one key a line, as `tomllib` reads them back. Pure."""
+"""Writes TOML: tables of plain values, one key per line, as `tomllib` reads them back. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MUST_ESCAPE = re.compile(r'["\\\x00-\x1f\x7f]')
 
 
 def table(header: str, values: Mapping[str, Any], *, is_array: bool = False) -> Iterator[str]:
-    """Yield the lines of a table, or of an element of an array of tables, without what is None, False or empty."""
+    """Yield the lines of a table, or of an element of an array of tables, omitting None, False and empty values."""
     yield f"[[{header}]]" if is_array else f"[{header}]"
     for name, given in values.items():
         if given is not None and given is not False and given not in ({}, [], ()):
@@ -20,15 +20,15 @@ def table(header: str, values: Mapping[str, Any], *, is_array: bool = False) -> 
 
 
 def key(text: str) -> str:
-    """Write a key, in quotes where it must be."""
+    """Format a key, quoted if necessary."""
     return text if _BARE_KEY.fullmatch(text) else string(text)
 
 
 def value(given: Any) -> str:
-    """Write a value on one line: text, whole numbers, truth values, lists, and mappings with text as keys.
+    """Format a value on one line: strings, integers, booleans, lists, and mappings with string keys.
 
     Raises:
-        TypeError: it is something else.
+        TypeError: it has another type.
     """
     if isinstance(given, str):
         return string(given)
@@ -41,9 +41,9 @@ def value(given: Any) -> str:
         return f"{{ {inside} }}" if inside else "{}"
     if isinstance(given, Sequence):
         return f"[{', '.join(map(value, given))}]"
-    raise TypeError(f"{type(given).__name__} has no form here")
+    raise TypeError(f"{type(given).__name__} can't be written as TOML")
 
 
 def string(text: str) -> str:
-    """Write a basic string, with whatever would end it or may not stand in it escaped."""
+    """Format a basic string, escaping what would end it or isn't allowed in it."""
     return '"' + _MUST_ESCAPE.sub(lambda m: _ESCAPES.get(m[0], f"\\u{ord(m[0]):04x}"), text) + '"'

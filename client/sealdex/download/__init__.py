@@ -1,4 +1,4 @@
-"""From a signed entry to a verified file in the cache: where it lies, whole or by the parts that differ.
+"""Fetches what signed entries pin into the cache, verified: whole files, or only the parts that differ.
 
 Its modules; ``_`` marks what is private to the room:
 

@@ -1,4 +1,4 @@
-"""What a list of files says, checked, and which bytes of the archive to fetch for what isn't there already. Pure."""
+"""Checks a list of files, and decides which bytes of the archive must be fetched for missing files. Pure."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from sealdex.model.index import ArtifactEntry
 from sealdex.store.hashing import is_digest
 
 GAP_BYTES = 32 * 1024
-"""Two ranges closer than this are one: the bytes between cost less than a request."""
+"""Ranges closer than this are joined: the bytes between cost less than a request."""
 WORTH_SHARE = 0.7
-"""From this share of the archive on, fetching it whole is quicker, and it can be kept."""
+"""From this share of the archive on, the whole archive is fetched: that is quicker, and it can be cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedPlan:
-    """What an installation by a list of files will consist of.
+    """The contents of an installation made by a list of files.
 
     Attributes:
-        files: what will be there, folders first.
-        entries: the list's entries that bring the content, by their paths in the archive.
-        sha256: of the content of these, by the same paths.
-        total_bytes: content of all files together.
+        files: the files to create, folders first.
+        entries: the list's entries with their content, by path in the archive.
+        sha256: digests of that content, by the same paths.
+        total_bytes: total size of all files.
         archive_bytes: size of the archive.
     """
 
@@ -45,40 +45,40 @@ class ListedPlan:
 
 
 def read_file_list(data: bytes, artifact: ArtifactEntry) -> FileList | None:
-    """Decode a list of files whose bytes are the pinned ones; None when it has a newer format than this version reads.
+    """Decode a verified list of files; None if it has a newer format than this version reads.
 
     Raises:
-        VerificationError: it is no list, or that of another archive.
+        VerificationError: it is not a valid list, or belongs to another archive.
     """
     try:
         listed = decode_as(data, FileList)
     except msgspec.ValidationError as error:
         raise _refused(artifact, f"can't be read: {error}") from error
     except msgspec.DecodeError as error:
-        raise _refused(artifact, f"is no JSON: {error}") from error
+        raise _refused(artifact, f"is not valid JSON: {error}") from error
     if listed.format > FILE_LIST_FORMAT:
         return None
     if (listed.archive.size, listed.archive.sha256) != (artifact.size, artifact.sha256):
-        raise _refused(artifact, "is that of another archive")
+        raise _refused(artifact, "belongs to another archive")
     return listed
 
 
 def plan_listed(listed: FileList, artifact: ArtifactEntry, limits: UnpackLimits | None = None) -> ListedPlan:
-    """Decide what an archive will be unpacked to, by its list, as `plan_unpack` does by its directory.
+    """Plan the unpacking of an archive from its list, as `plan_unpack` does from its directory.
 
     Raises:
-        RefusedArchiveError: the list breaks the rules for archives, or leads outside of the archive.
+        RefusedArchiveError: the list violates the rules for archives, or points outside the archive.
         MappingError: `files` or `bin` of the manifest don't fit the list.
     """
     try:
         return _planned(_as_guessed(listed), artifact, limits or UnpackLimits())
     except MappingError:
-        # a manifest that was released with 0.1.0 may name files as that read them
+        # a manifest published with version 0.1.0 may name files as that version read them
         return _planned(listed, artifact, limits or UnpackLimits())
 
 
 def _as_guessed(listed: FileList) -> FileList:
-    """Return a list with names as an archive's own are read now; it has them as version 0.1.0 read them."""
+    """Return a list with names read as archives are read now; version 0.1.0 read them in another way."""
     if all(each.path.isascii() for each in listed.entries):
         return listed
     renamed = [msgspec.structs.replace(each, path=name_as_guessed(each.path)) for each in listed.entries]
@@ -102,13 +102,13 @@ def _planned(listed: FileList, artifact: ArtifactEntry, bounds: UnpackLimits) ->
 
 
 def spans_for(entries: Iterable[ArchiveEntry]) -> list[Span]:
-    """Return the ranges that hold the stored bytes of these entries: near ones joined, long ones in blocks."""
+    """Return the ranges with the stored bytes of these entries: near ones joined, long ones split into blocks."""
     stored = [e.data for e in entries if e.data is not None and e.data.length]
     return in_blocks(joined((Span(data.offset, data.offset + data.length) for data in stored), GAP_BYTES))
 
 
 def is_worth(plan: ListedPlan, held: Collection[str], list_bytes: int) -> bool:
-    """Say whether it pays to fetch only the files whose SHA-256 is not in `held`."""
+    """Return whether fetching only the files whose SHA-256 is not in `held` is worthwhile."""
     spans = spans_for(missing_entries(plan, held))
     return list_bytes + bytes_in(spans) < WORTH_SHARE * plan.archive_bytes
 
@@ -130,22 +130,22 @@ def _entry(listed: ListedEntry) -> ArchiveEntry:
 
 
 def _layout_problems(listed: FileList) -> list[EntryProblem]:
-    """Say where the list leads outside of the archive, or to the same bytes twice, as a bomb would."""
+    """Return where the list points outside the archive, or to the same bytes twice, as a bomb would."""
     problems: list[EntryProblem] = []
     files: Sequence[ListedEntry] = [each for each in listed.entries if each.kind == FILE]
     for each in files:
         if not is_digest(each.sha256):
             problems.append(EntryProblem(each.path, "has no SHA-256"))
         if each.method not in {0, 8}:
-            problems.append(EntryProblem(each.path, f"uses method {each.method}: only 0 and 8 are read"))
+            problems.append(EntryProblem(each.path, f"uses method {each.method}: only 0 and 8 are supported"))
         elif each.method == 0 and each.length != each.size:
-            problems.append(EntryProblem(each.path, "is stored, but in another size than it has"))
+            problems.append(EntryProblem(each.path, "is stored with a size other than its own"))
     end, before = 0, ""
     for each in sorted(files, key=lambda file: file.offset):
         if each.length and each.offset < end:
             problems.append(EntryProblem(each.path, f"overlaps with {before!a}"))
         if each.offset + each.length > listed.archive.size:
-            problems.append(EntryProblem(each.path, "reaches beyond the archive"))
+            problems.append(EntryProblem(each.path, "extends beyond the archive"))
         if each.offset + each.length > end:
             end, before = each.offset + each.length, each.path
     return problems
@@ -156,5 +156,5 @@ def _refused(artifact: ArtifactEntry, why: str) -> VerificationError:
         f"the list of files of {artifact.file} {why}",
         subject=artifact.file,
         untouched="nothing was installed",
-        hint="tell the plugin's owners",
+        hint="report this to the plugin's owners",
     )

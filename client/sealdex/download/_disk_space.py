@@ -1,9 +1,9 @@
-"""Whether there is room for what is to be downloaded and unpacked: asked before the first byte is fetched.
+"""Checks free disk space for downloads and unpacking before the first byte is fetched.
 
-How much an archive unpacks to is known for sure only when it is here. Until then its own size is the least that counts:
-what an archive adds to its files is less than the blocks they take. Where a manifest takes only some of the files,
-nothing is known. So what is refused here had no chance, and what passes may still find the disk too small when it is
-unpacked (`sealdex.install.install`).
+The unpacked size of an archive is known for sure only after the download. Until then its own size is the lower bound:
+the overhead of an archive is less than the disk blocks of its files. If a manifest takes only some of the files,
+nothing is known. So what is refused here can't succeed, and what passes may still run out of space when it is unpacked
+(`sealdex.install.install`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from sealdex.errors import MAKE_ROOM, InstallError
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one release needs at the least.
+    """What one release needs at least.
 
     Attributes:
         what: the release, for messages.
-        download: bytes that are yet to be fetched.
-        unpacked: bytes that it has once it is unpacked, at the least.
+        download: bytes that still have to be fetched.
+        unpacked: lower bound for its unpacked size in bytes.
     """
 
     what: str
@@ -33,15 +33,15 @@ class Need:
 
 
 def require_room(needs: Sequence[Need], cache: Path, store: Path) -> None:
-    """Compare what is needed with what is free, on one disk or two.
+    """Compare the needed with the free space, on one disk or two.
 
     Args:
-        needs: of each release.
-        cache: where downloads go; it and its parents may not exist yet.
-        store: where they are unpacked; likewise.
+        needs: the needs of each release.
+        cache: where downloads go; it and its parents need not exist.
+        store: where they are unpacked; need not exist either.
 
     Raises:
-        InstallError: there is too little room; nothing was downloaded.
+        InstallError: there is not enough space; nothing was downloaded.
     """
     if not needs:
         return

@@ -1,16 +1,17 @@
 """Fetches ranges of one file over several connections at once, into their places in its part file.
 
-`RangeFetcher` does the fetching: worker threads take the next range, fetch it, go on after an interruption from where
-it broke off, and the first error that stays stops all of them. Each thread holds one chunk (1 MiB), whatever the file's
-size. Two ways lead to it:
+`RangeFetcher` does the fetching: each worker thread takes the next range, fetches it, resumes after an interruption,
+    and
+the first permanent error stops all workers. Each thread holds one chunk (1 MiB), whatever the file's size. It is used
+by two functions:
 
 - `fetch_and_hash` fetches a whole file, or the rest of one, in blocks. The calling thread follows the frontier (the end
-  of the last block before which there is no gap) and hashes what lies behind it, from the page cache. Taking blocks in
-  order keeps the frontier close to what has arrived, so hashing ends soon after the last byte, and what a killed run
-  loses is a few blocks.
-- `fetch_missing` fetches those ranges of an archive that its part file doesn't hold, and notes in the sidecar which are
-  there for the next run: now and then, and when a transfer ends in whatever way but by a kill, which so loses a
-  second's worth. Nothing of it is trusted: whoever reads a file from it compares that with the file's own digest.
+  of the last block without a gap before it) and hashes the bytes up to it, from the page cache. Taking blocks in order
+  keeps the frontier close to the received bytes, so hashing ends soon after the last byte, and a killed run loses only
+  a few blocks.
+- `fetch_missing` fetches the ranges of an archive that its part file doesn't hold, and records them in the sidecar for
+  the next run: periodically, and when a transfer ends, so a kill loses about a second of data. Nothing in it is
+  trusted: each file read from it is compared with its own digest.
 """
 
 from __future__ import annotations
@@ -51,13 +52,13 @@ class RangePlan:
 
 @dataclass(frozen=True, slots=True)
 class RangedFile:
-    """What is fetched and where to.
+    """What is fetched, and its destination.
 
     Attributes:
-        url: of the file.
-        size: of the file, in bytes.
-        part: where to; it exists, and the caller holds its digest's lock.
-        etag: the strong entity tag that every answer must have; None where the bytes are compared with digests of their
+        url: address of the file.
+        size: size of the file in bytes.
+        part: the part file; it exists, and the caller holds its digest's lock.
+        etag: the strong entity tag that every answer must have; None if the bytes are compared with digests of their
             own, so that it doesn't matter which file of that size they are from.
     """
 
@@ -68,11 +69,11 @@ class RangedFile:
 
 
 class NoRangesError(Exception):
-    """The server doesn't give the ranges that were asked for, for this reason."""
+    """The server doesn't serve the requested ranges, for this reason."""
 
 
 class _StoppedError(Exception):
-    """Another range has failed, or the caller is leaving; whoever stopped it says why."""
+    """Another range has failed, or the caller is leaving; the error that caused the stop says why."""
 
 
 class RangeFetcher:
@@ -83,10 +84,10 @@ class RangeFetcher:
     Args:
         transport: makes the requests.
         file: what to fetch, and where to.
-        ranges: what of it.
-        connections: how many ranges at once, at most.
-        on_written: told each piece that was written; called from the workers.
-        first: the open stream of the first range, where there is one.
+        ranges: the ranges to fetch.
+        connections: maximum number of concurrent ranges.
+        on_written: called by the workers with each written piece.
+        first: the open stream of the first range, if there is one.
     """
 
     def __init__(
@@ -130,10 +131,10 @@ class RangeFetcher:
         self._end()
 
     def wait_for(self, span: Span) -> None:
-        """Wait until a range is there.
+        """Wait until a range has been fetched.
 
         Raises:
-            NoRangesError: the server doesn't serve ranges of this file, or no longer.
+            NoRangesError: the server doesn't serve ranges of this file, or no longer does.
             UnavailableError: a range could not be fetched within the no-progress window, or was refused.
             OSError: the file can't be written.
         """
@@ -171,7 +172,7 @@ class RangeFetcher:
                 self._changed.notify_all()
 
     def _take(self) -> tuple[Span, Stream | None] | None:
-        """Return the next range, the first of all with the stream that is open already."""
+        """Return the next range; the very first one with its open stream."""
         with self._changed:
             if self._stopping or self._taken == len(self._ranges):
                 return None
@@ -195,7 +196,7 @@ class RangeFetcher:
                         attempts.reached(position - span.start)
                 if position == span.end:
                     return
-                error = TransientError("it answered less than was asked for")
+                error = TransientError("it answered with less than was requested")
             except TransientError as broken:
                 if self._stopping:  # the stream was cut
                     raise _StoppedError from broken
@@ -205,7 +206,7 @@ class RangeFetcher:
 
     @contextmanager
     def _stream(self, span: Span, attempts: Attempts, opened: Stream | None) -> Iterator[Stream]:
-        """Open the rest of a range (or go on with the one that is open), where stopping can reach it."""
+        """Open the rest of a range (or continue the open one), where stopping can reach it."""
         file = self._file
         opening = (
             nullcontext(opened)
@@ -214,7 +215,7 @@ class RangeFetcher:
         )
         with opening as stream:
             if not serves_ranges(stream, file.size, file.etag):
-                raise NoRangesError("the server gives no ranges of this file")
+                raise NoRangesError("the server doesn't serve ranges of this file")
             with self._changed:
                 if self._stopping:
                     raise _StoppedError
@@ -227,7 +228,7 @@ class RangeFetcher:
 
 
 def serves_ranges(stream: Stream, size: int, etag: str | None = None) -> bool:
-    """Tell whether an answer is a part of a file of that size and, where one is given, that entity tag."""
+    """Return whether an answer is a part of a file of that size and, if given, that entity tag."""
     return stream.status == 206 and stream.total_size == size and (etag is None or stream.etag == etag)
 
 
@@ -245,12 +246,12 @@ def fetch_and_hash(
 
     Args:
         transport: makes the requests.
-        file: with an entity tag.
+        file: the file, with an entity tag.
         first: the open stream of the first block.
         hasher: has been fed everything before that; is fed the rest, up to the frontier.
         plan: size of blocks, number of connections.
-        on_bytes: told how many bytes arrived; called from the workers.
-        on_frontier: told each new frontier, once what lies behind it is hashed; called from this thread.
+        on_bytes: called by the workers with the number of received bytes.
+        on_frontier: called in this thread with each new frontier, once everything up to it is hashed.
 
     Raises:
         UnavailableError: a block could not be fetched within the no-progress window.
@@ -272,7 +273,7 @@ def fetch_and_hash(
 
 
 def held_spans(part: Partial, size: int) -> list[Span]:
-    """Return the ranges that a part file says it holds of an archive of ``size`` bytes."""
+    """Return the ranges that a part file holds of an archive of ``size`` bytes, according to its sidecar."""
     state = part.load()
     stated = [Span(0, state.length), *(Span(start, end) for start, end in state.pieces)]
     return joined(span for span in stated if 0 <= span.start < span.end <= size)
@@ -281,22 +282,22 @@ def held_spans(part: Partial, size: int) -> list[Span]:
 def fetch_missing(
     transport: Transport, url: str, spans: Sequence[Span], part: Partial, size: int, progress: Progress | None
 ) -> int:
-    """Fetch what a part file doesn't hold of these ranges; return how many bytes that were.
+    """Fetch the parts of these ranges that a part file doesn't hold; return the number of bytes fetched.
 
-    The part file becomes as long as the archive, and has holes.
+    The part file becomes as long as the archive, with holes.
 
     Args:
         transport: makes the requests.
-        url: of the archive.
-        spans: what is wanted.
-        part: where to; the caller holds its digest's lock.
-        size: of the archive.
-        progress: told about all of it, what is there already included.
+        url: address of the archive.
+        spans: the ranges.
+        part: the part file; the caller holds its digest's lock.
+        size: size of the archive.
+        progress: told about all bytes, including those already there.
 
     Raises:
-        NoRangesError: the server gives no ranges, or others.
-        UnavailableError: the server can't be reached; what came is kept.
-        OSError: the file system refuses.
+        NoRangesError: the server doesn't serve ranges, or serves others.
+        UnavailableError: the server can't be reached; received bytes are kept.
+        OSError: a file system error.
     """
     held = held_spans(part, size)
     missing = without(spans, held)
@@ -313,7 +314,7 @@ def fetch_missing(
     except HttpStatusError as error:
         if not is_passing(error.status):
             raise NoRangesError(str(error)) from error
-        # told as what it is, an outage: the whole archive would fare no better, and what came is kept
+        # raised as an outage: fetching the whole archive would fail too, and received bytes are kept
         raise UnavailableError(error.message, subject=error.subject, hint=error.hint) from error
     except OtherRangeError as error:
         raise NoRangesError(str(error)) from error
@@ -325,7 +326,7 @@ def fetch_missing(
 
 
 class _Notes:
-    """Which ranges a part file holds; written into its sidecar now and then. Thread-safe."""
+    """The ranges that a part file holds; written into its sidecar periodically. Thread-safe."""
 
     def __init__(self, part: Partial, url: str, held: list[Span], progress: Progress | None) -> None:
         self._part = part

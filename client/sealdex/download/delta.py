@@ -1,17 +1,17 @@
-"""Putting a release together from installed files and ranges of its archive, by its signed list of files.
+"""Delta downloads: assembles a release from installed files and ranges of its archive, by its signed list of files.
 
-What happens, all of it in a staging folder of its own, which vanishes with a killed process's lock:
+The steps, all in a staging folder, which is cleaned up if the process is killed:
 
-1. The pinned list is read, judged by the rules for archives, and a plan is made from it
+1. The pinned list is read and checked by the rules for archives, and a plan is made from it
    (`sealdex.download._delta_plan`).
-2. Each planned file whose SHA-256 another installed version's list names is linked or copied from there and hashed
-   where it then stands. What doesn't have the listed hash any more is dropped, and fetched like the rest.
-3. The rest is fetched by ranges into the archive's part file in the cache, and unpacked from there, every file hashed.
-   A later run goes on with what that holds (`sealdex.download._ranges`), or fetches it anew if it isn't what is
-   listed.
+2. Each planned file whose SHA-256 is in another installed version's list is linked or copied from there and then
+   hashed. Files that no longer have the listed hash are dropped and fetched like the rest.
+3. The rest is fetched by ranges into the archive's part file in the cache and unpacked from there, every file hashed.
+   A later run continues with the part file (`sealdex.download._ranges`), or fetches it again if its content doesn't
+   match the list.
 
-A server that gives no ranges, or other bytes than listed, makes this give up (`GivenUpError`), and the caller takes the
-whole archive, which is verified by its own digest. So the list saves bytes and decides nothing else.
+If the server doesn't serve ranges, or other bytes than listed, this gives up (`GivenUpError`), and the caller fetches
+the whole archive, which is verified by its own digest. So the list only saves bytes.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _log = Log("sealdex.download")
 
 LINK_BYTES = 64 * 1024
 """Files from this size on are hard-linked, smaller ones copied; see docs/decisions/0010-file-lists.md."""
-_LOOKED_THROUGH = 4  # installed versions, the newest ones
+_LOOKED_THROUGH = 4  # number of installed versions, newest first
 _THREADS = 4
 
 _In = TypeVar("_In")
@@ -64,7 +64,7 @@ _Out = TypeVar("_Out")
 
 
 class GivenUpError(Exception):
-    """The release can't be put together from pieces, for this reason; the whole archive is to be fetched."""
+    """A delta download isn't possible, for this reason; the whole archive must be fetched."""
 
     def __init__(self, why: str, *, has_fetched_nothing: bool = False) -> None:
         super().__init__(why)
@@ -73,14 +73,14 @@ class GivenUpError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadyTree:
-    """A release's files, put together and verified, in a staging folder.
+    """A release's files, assembled and verified, in a staging folder.
 
     Attributes:
-        artifact_sha256, archive_bytes: of the archive that the files are those of.
-        folder: the files.
-        files: what they are, sorted by path.
-        fetched_bytes: read from the server, the list included.
-        reused_bytes: content of files that were there already.
+        artifact_sha256, archive_bytes: digest and size of the archive that has these files.
+        folder: the folder with the files.
+        files: the files, sorted by path.
+        fetched_bytes: bytes read from the server, the list included.
+        reused_bytes: total size of files that were already there.
     """
 
     artifact_sha256: str
@@ -92,23 +92,23 @@ class ReadyTree:
     _staging: ExitStack
 
     def on_close(self, call: Callable[[], object]) -> None:
-        """Have this called, too, when the tree is closed."""
+        """Register a function to be called when the tree is closed."""
         self._staging.callback(call)
 
     def close(self) -> None:
-        """Delete what is left in the staging folder."""
+        """Delete the staging folder."""
         self._staging.close()
 
 
 def _let_go(cache: ContentCache, digest: str) -> None:
-    """Delete the part file of a release that is installed, unless somebody else is at it."""
+    """Delete the part file of an installed release, unless another process uses it."""
     with suppress(OSError), cache.try_lock(digest) as is_ours:
         if is_ours:
             cache.partial(digest).discard()
 
 
 def held_content(bases: Sequence[Installation]) -> dict[str, list[tuple[Path, UnpackedFile]]]:
-    """Return, by SHA-256, the files that installed versions say they have; later ones first."""
+    """Return, by SHA-256, the files listed by installed versions; later versions first."""
     held: dict[str, list[tuple[Path, UnpackedFile]]] = {}
     for base in reversed(bases):
         try:
@@ -133,23 +133,24 @@ def put_together(
     list_bytes: int,
     progress: Progress | None = None,
 ) -> ReadyTree:
-    """Make a release's files.
+    """Assemble a release's files.
 
     Args:
         store: where.
         transport: makes the requests.
-        url: of the archive.
-        plan: from its list.
-        artifact_sha256: of the archive.
+        url: address of the archive.
+        plan: the plan made from its list.
+        artifact_sha256: digest of the archive.
         held: as `held_content`.
-        part: what holds the archive's bytes from run to run, under its digest's lock; None for a file of this run.
-        list_bytes: size of the list, for the sum of what was fetched.
+        part: the part file that keeps the archive's bytes between runs, under its digest's lock; None for a temporary
+            file.
+        list_bytes: size of the list, for the number of fetched bytes.
         progress: told about fetched bytes.
 
     Raises:
-        GivenUpError: fetch the whole archive.
-        UnavailableError: the server can't be reached; what came is kept in the part file.
-        OSError: the file system refuses.
+        GivenUpError: fetch the whole archive instead.
+        UnavailableError: the server can't be reached; received bytes are kept in the part file.
+        OSError: a file system error.
     """
     with ExitStack() as stack:
         staging = stack.enter_context(staging_folder(store))
@@ -162,7 +163,7 @@ def put_together(
         entries = [plan.entries[file.source] for file in wanted]
         spans = spans_for(entries)
         if len(reused) == 0 or not is_worth(plan, {file.sha256 for file in reused}, list_bytes):
-            raise GivenUpError("too little of what is installed can be reused", has_fetched_nothing=True)
+            raise GivenUpError("too little of the installed files can be reused", has_fetched_nothing=True)
         archive = part or Partial(staging / "archive")
         try:
             fetched_bytes = fetch_missing(transport, url, spans, archive, plan.archive_bytes, progress)
@@ -170,7 +171,7 @@ def put_together(
             raise GivenUpError(str(error)) from error
         fetched = _unpack(writer, plan, wanted, archive.path)
         links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == SYMLINK]
-        # each flush of a link waits for the file system's journal, for content that the disk holds already
+        # flushing each link would wait for the file system's journal, for content that is already on the disk
         written = [file for file in (*reused, *fetched) if file.size and not writer.is_shared(file)]
         _in_threads(writer.sync_file, written)
         writer.sync_folders()
@@ -201,7 +202,7 @@ def _reuse(
 
 
 def _in_threads(work: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
-    """Do ``work`` on each: hashing and system calls let other threads run."""
+    """Run ``work`` on each item in threads: hashing and system calls release the GIL."""
     with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1), thread_name_prefix="pieces") as pool:
         return list(pool.map(work, items))
 
@@ -215,9 +216,9 @@ def _unpack(writer: TreeWriter, plan: ListedPlan, wanted: Sequence[PlannedFile],
             try:
                 made = writer.add_file(file.path, file.mode, zip_content(archive, plan.entries[file.source]))
             except DamagedArchiveError as error:
-                raise GivenUpError(f"the ranges don't hold what is listed: {error}") from error
+                raise GivenUpError(f"the ranges don't match the list: {error}") from error
             if made.sha256 != plan.sha256[file.source]:
-                raise GivenUpError(f"{file.path!a} is not what is listed")
+                raise GivenUpError(f"{file.path!a} doesn't match the list")
             fetched.append(made)
     return fetched
 
@@ -233,20 +234,21 @@ def from_pieces(
     *,
     progress: Progress | None = None,
 ) -> ReadyTree | None:
-    """Put a release together from installed versions and ranges of its archive; None where the whole is to be fetched.
+    """Assemble a release from installed versions and ranges of its archive; None if the whole must be fetched.
 
     Args:
         store: where.
         transport: makes the requests.
-        plugin: whose release it is; its installed versions are looked through.
-        artifact: with a `file_list`.
-        url: of the archive.
+        plugin: the plugin; files of its installed versions are reused.
+        artifact: an artifact with a `file_list`.
+        url: address of the archive.
         read_list: fetches the list and compares it with its pin.
         cache: keeps what was fetched until the release is installed.
         progress: told about fetched bytes.
 
     Raises:
-        VerificationError: the list is not the pinned one, or that of another archive, or breaks the rules for archives.
+        VerificationError: the list isn't the pinned one, belongs to another archive, or violates the rules for
+            archives.
         UnavailableError: the server can't be reached.
     """
     pin, size = artifact.file_list, artifact.size
@@ -269,7 +271,7 @@ def from_pieces(
         if not is_worth(plan, held.keys(), len(data)):
             _whole(plugin, artifact, "too little of it is installed already")
             return None
-        with cache.try_lock(artifact.sha256) as is_ours:  # whoever else is at it has his own ranges
+        with cache.try_lock(artifact.sha256) as is_ours:  # another process holding the lock fetches its own ranges
             part = cache.partial(artifact.sha256) if is_ours else None
             had = held_spans(part, plan.archive_bytes) if part is not None else []
             make = partial(
@@ -285,11 +287,11 @@ def from_pieces(
                 part.discard()
                 if not had:
                     raise
-                tree = make()  # it may have been what an earlier run left, as after a power cut
+                tree = make()  # the cause may be what an earlier run left, as after a power cut
             tree.on_close(lambda: _let_go(cache, artifact.sha256))
             _log.info(
                 "download.delta",
-                "{file} of {plugin} is put together: {reused} bytes from installed versions, {fetched} bytes fetched "
+                "{file} of {plugin} is assembled: {reused} bytes from installed versions, {fetched} bytes fetched "
                 "of {bytes}, in {seconds} s",
                 file=artifact.file,
                 plugin=plugin,

@@ -1,18 +1,18 @@
-"""Downloads an artifact into the cache: resumed, bounded, hashed as it arrives, and renamed only when it is right.
+"""Downloads an artifact into the cache: resumed, bounded, hashed as it arrives, and renamed only when verified.
 
-The rules, in the order in which they bind:
+The rules, by precedence:
 
-1. Nothing stands under a final name whose SHA-256 was not computed from the bytes on their way there. A cached file
-   is re-hashed before it is handed out; a poisoned one is replaced.
-2. Never more than the signed length is read. A server that announces another length is refused before its body.
-3. What was fetched is kept in a part file and continued, in this run and in later ones. ``If-Range`` guards the seam
-   when both ends have a strong entity tag. Without one the seam is unguarded and the digest decides: if it doesn't
-   match, the transfer starts over once from nothing before the server is accused.
-4. A 200 after a Range request means the server sends the whole: start over. A 416 means the part may be whole
-   already: its digest decides, else start over.
-5. What comes in a content coding, though none is asked for, is taken as it comes: the digest decides whether the
-   header is wrong or the bytes are. If they are, it is told as what it is, and not as tampering.
-6. One process at a time fetches a digest; others wait for its lock and find the file.
+1. A file gets its final name only after its SHA-256 was computed from the received bytes. A cached file is hashed again
+   before it is used; a poisoned one is replaced.
+2. Never more than the signed length is read. A server that announces another length is refused before the body.
+3. Received bytes are kept in a part file and continued, in this run and in later ones. ``If-Range`` guards the seam
+   if both ends have a strong entity tag. Otherwise the digest decides: if it doesn't match, the transfer starts over
+   once from the beginning before it counts as an error.
+4. A 200 after a Range request means that the server sends the whole file: start over. A 416 means that the part may be
+   complete: its digest decides, else start over.
+5. A body with an unrequested content coding is taken as it is: the digest decides whether the header or the bytes are
+   wrong. If the bytes are, that is reported as an encoding error, not as tampering.
+6. One process at a time fetches a digest; others wait for its lock and then find the file.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ _UNTOUCHED = "nothing was installed, and the downloaded bytes were deleted"
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """What the signed index says of a file.
+    """What the signed index says about a file.
 
     Args:
         sha256: 64 lower-case hexadecimal digits.
-        size: bytes; ``None`` where the index can't know, and then ``max_bytes`` is required.
-        max_bytes: the most that is accepted, whatever ``size`` says.
+        size: bytes; ``None`` if the index doesn't know, and then ``max_bytes`` is required.
+        max_bytes: the maximum that is accepted, whatever ``size`` says.
     """
 
     sha256: str
@@ -64,7 +64,7 @@ class Pin:
 
     @property
     def limit(self) -> int:
-        """The most bytes that may be read."""
+        """The maximum number of bytes that may be read."""
         return min(bound for bound in (self.size, self.max_bytes) if bound is not None)
 
 
@@ -78,23 +78,23 @@ def download(
     on_wait: Callable[[], None] | None = None,
     plan: RangePlan | None = None,
 ) -> Path:
-    """Return the path of the file in the cache, fetching it if it isn't there; a cached file costs no request.
+    """Return the path of the file in the cache, fetching it if necessary; a cached file needs no request.
 
     Args:
         transport: makes the requests.
         url: where the file is.
         pin: what it must be.
-        cache: where it goes.
-        progress: told of bytes; not called for a cached file.
+        cache: where it is stored.
+        progress: told about bytes; not called for a cached file.
         on_wait: called if another process is fetching the same file, before waiting for it.
         plan: when and how to fetch in several ranges at once.
 
     Raises:
-        VerificationError: the bytes are not those that were signed; what was fetched is deleted.
+        VerificationError: the bytes are not those that were signed; the received bytes are deleted.
         UnavailableError: the transfer made no progress for the transport's window, or was refused
-            (``HttpStatusError``); what was fetched is kept, and the next call resumes.
-        EncodingError: an ``UnavailableError``: the server compressed it; what was fetched is deleted.
-        InstallError: no space, or the cache can't be written; ``HostLimitError`` where it is larger than ``max_bytes``.
+            (``HttpStatusError``); the received bytes are kept, and the next call resumes.
+        EncodingError: an ``UnavailableError``: the server compressed it; the received bytes are deleted.
+        InstallError: no space, or the cache can't be written; ``HostLimitError`` if it is larger than ``max_bytes``.
     """
     with _local_errors(cache):
         if (path := cache.verified(pin.sha256, pin.size)) is not None:
@@ -102,7 +102,7 @@ def download(
     waited = _waiting(url, on_wait)
     with _local_errors(cache), cache.lock(pin.sha256, waited):
         if (path := cache.verified(pin.sha256, pin.size)) is not None:
-            return path  # whoever we waited for has fetched it
+            return path  # the process that we waited for has fetched it
         cache.discard(pin.sha256)
         meter, took = _Meter(progress), stopwatch()
         try:
@@ -130,27 +130,27 @@ def _waiting(url: str, on_wait: Callable[[], None] | None) -> Callable[[], None]
 
 
 class HostLimitError(InstallError):
-    """A file has more bytes than this host takes; nothing is wrong with the file."""
+    """A file is larger than this host's limit; nothing is wrong with the file."""
 
     code = "host-limit"
 
     def __init__(self, origin: str, max_bytes: int, size: int | None = None) -> None:
         has = f"{size} bytes" if size is not None else "more"
         super().__init__(
-            f"{origin} has {has}; this host takes at most {max_bytes} bytes (download.max_plugin_size)",
+            f"{origin} has {has}; this host accepts at most {max_bytes} bytes (download.max_plugin_size)",
             subject=origin,
-            untouched="nothing was installed, and nothing of it was kept",
+            untouched="nothing was installed, and no downloaded bytes were kept",
             hint="raise max_plugin_size under [download] in config.toml, or give --set download.max_plugin_size=BYTES",
         )
         self.max_bytes = max_bytes
 
 
 class _StartOverError(Exception):
-    """The bytes held so far can't be continued."""
+    """The received bytes can't be continued."""
 
 
 class _Download:
-    """One download, under the digest's lock: the part file, how far it is, and the hash of that."""
+    """One download, under the digest's lock: the part file, the position in it, and the hash up to there."""
 
     def __init__(
         self, transport: Transport, url: str, pin: Pin, cache: ContentCache, meter: _Meter, plan: RangePlan
@@ -169,7 +169,7 @@ class _Download:
         self._encoding = "identity"
         self._hasher = hashlib.sha256()
         self._is_unguarded = False
-        """A seam between two parts was not guarded by an entity tag, so a wrong digest may be no one's fault."""
+        """Whether a seam between two parts was not guarded by an entity tag, which may explain a wrong digest."""
         self._may_split = url.startswith(("http://", "https://"))
 
     def run(self) -> Path:
@@ -196,7 +196,7 @@ class _Download:
             raise
         except OSError as error:
             if is_disk_full(error):
-                self._part.discard()  # a full disk is no place to keep half a file
+                self._part.discard()  # don't keep half a file on a full disk
             raise
         finally:
             if self._position == 0:
@@ -210,13 +210,13 @@ class _Download:
             self._part.discard()
         else:
             self._position, self._is_unguarded = state.length, True
-            # A mirror's file may be the same one, but its entity tags are its own.
+            # A mirror may have the same file, but with its own entity tags.
             self._etag = strong_etag(state.etag) if state.url == self._origin else None
         with self._part.open() as file:
             yield file
 
     def _resume(self, file: FileIO) -> None:
-        """Hash what an earlier run left."""
+        """Hash the bytes of an earlier run."""
         file.truncate(self._position)
         if self._position:
             _log.info(
@@ -246,7 +246,7 @@ class _Download:
             )
 
     def _complete(self, file: FileIO) -> None:
-        """Fetch what is missing, over as many requests as it takes."""
+        """Fetch what is missing, with as many requests as necessary."""
         while self._position != self._pin.size:
             try:
                 if self._fetch_some(file):
@@ -259,11 +259,11 @@ class _Download:
                 self._attempts.failed(TransientError(str(reason)))
 
     def _fetch_some(self, file: FileIO) -> bool:
-        """Make one request and keep what it brings; tell whether the file is whole now.
+        """Make one request and keep the received bytes; return whether the file is complete.
 
         Raises:
-            TransientError: it broke off; what came is kept.
-            _StartOverError: what is held so far can't be continued.
+            TransientError: it was interrupted; the received bytes are kept.
+            _StartOverError: the received bytes can't be continued.
         """
         size, split = self._pin.size, self._splits()
         end = self._position + self._plan.block_bytes if split else None
@@ -273,8 +273,8 @@ class _Download:
             if stream.status == 416:
                 if size is None and self._hasher.hexdigest() == self._pin.sha256:
                     return True
-                self._may_split = False  # an empty file, too, has no range to give
-                raise _StartOverError("it has nothing beyond the bytes held so far")
+                self._may_split = False  # an empty file has no ranges either
+                raise _StartOverError("it has nothing after the bytes received so far")
             self._encoding = stream.encoding
             self._check_length(stream)
             self._join(file, stream)
@@ -289,7 +289,7 @@ class _Download:
             if total is None or self._position == total:
                 return True
         if not split:
-            if self._encoding != "identity":  # what would have broken off has raised before
+            if self._encoding != "identity":  # an interrupted transfer has raised before
                 raise EncodingError(self._url, self._encoding)
             raise TransientError(f"it ended after {self._position} of {total} bytes")
         return False
@@ -300,7 +300,7 @@ class _Download:
         )
 
     def _check_length(self, stream: Stream) -> None:
-        """Refuse before the body what can't be the signed file."""
+        """Refuse, before reading the body, what can't be the signed file."""
         if stream.total_size is None:
             return
         if self._pin.size is not None and stream.total_size != self._pin.size:
@@ -308,13 +308,13 @@ class _Download:
                 f"{self._origin} is not what was signed: it has {stream.total_size} bytes, not {self._pin.size}",
                 subject=self._origin,
                 untouched=_UNTOUCHED,
-                hint="tell who runs the registry; a cache on the way may serve an old file",
+                hint="report this to the registry's operator; a cache on the way may serve an old file",
             )
         if stream.total_size > self._pin.limit:
             raise HostLimitError(self._origin, self._pin.limit, stream.total_size)
 
     def _join(self, file: FileIO, stream: Stream) -> None:
-        """Make the answer's first byte the next one of the part file."""
+        """Align the part file so that the answer's first byte is its next one."""
         if stream.status == 200 and self._position:
             self._log_restart("the server sends the whole in place of the rest")
             self._restart(file)
@@ -337,7 +337,7 @@ class _Download:
 
     def _fetch_in_ranges(self, file: FileIO, first: Stream, etag: str, size: int) -> None:
         ranged = RangedFile(self._url, size, self._part, etag)
-        self._may_split = False  # if it returns early, the rest comes in one piece
+        self._may_split = False  # if it returns early, the rest is fetched in one piece
         _log.info(
             "download.ranges",
             "{url}: fetched in blocks of {block_bytes} bytes over {connections} connections, from "
@@ -355,7 +355,7 @@ class _Download:
                 on_bytes=self._meter.add, on_frontier=self._note_frontier,
             )  # fmt: skip
         finally:
-            # What came beyond the frontier has gaps before it.
+            # There are gaps before the bytes beyond the frontier.
             file.truncate(self._position)
             file.seek(self._position)
             self._save_origin()
@@ -392,12 +392,12 @@ class _Download:
                 f"{self._origin} is not what was signed: its SHA-256 is {found}, not {self._pin.sha256}",
                 subject=self._origin,
                 untouched=_UNTOUCHED,
-                hint="don't use the file; tell who runs the registry",
+                hint="don't use the file; report this to the registry's operator",
             )
 
 
 class _Meter:
-    """Turns positions into a progress display's steps; thread-safe."""
+    """Turns positions into steps for a progress display; thread-safe."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -431,7 +431,7 @@ class _Meter:
 
 @contextmanager
 def _local_errors(cache: ContentCache) -> Iterator[None]:
-    """Say in the words of this host what went wrong on this host."""
+    """Convert a local error into an InstallError."""
     try:
         yield
     except OSError as error:
@@ -442,5 +442,5 @@ def _local_errors(cache: ContentCache) -> Iterator[None]:
             else f"the cache {cache.root} can't be used: {error.strerror or error}",
             subject=str(error.filename or cache.root),
             untouched="nothing was installed" + (", and the downloaded bytes were deleted" if full else ""),
-            hint=MAKE_ROOM if full else "check who owns the folder, and its permissions",
+            hint=MAKE_ROOM if full else "check the owner and permissions of the folder",
         ) from error

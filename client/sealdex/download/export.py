@@ -1,6 +1,6 @@
-"""Files of releases for use outside of the store: in the cache, or copied out of it.
+"""Files of releases for use outside the store: in the cache, or copied out of it.
 
-A copy's name appears when the whole file stands under it.
+A copy's name appears only when the file is complete.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ def held_files(
 
 
 def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
-    """Copy a file from the cache under the artifact's name, hashing what is written; the name appears when it is whole.
+    """Copy a file from the cache under the artifact's name, hashing it; the name appears only when it is complete.
 
     Raises:
         VerificationError: the bytes are not the pinned ones.
-        InstallError: another file of that name is there.
+        InstallError: another file has that name.
     """
     target = folder / artifact.file
     folder.mkdir(parents=True, exist_ok=True)
@@ -81,10 +81,10 @@ def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
         if _sha256_of(target) == artifact.sha256:
             return target
         raise InstallError(
-            f"there is another file of the name {artifact.file}",
+            f"there is already another file named {artifact.file}",
             subject=str(target),
-            untouched="it was left as it is; the download is in the cache",
-            hint="move it away, or name another folder with --to DIR",
+            untouched="it was not changed; the download is in the cache",
+            hint="move it away, or use another folder: --to DIR",
         )
     handle, temporary = tempfile.mkstemp(prefix=f".{artifact.file}.", dir=folder)
     try:
@@ -105,7 +105,7 @@ def _require_same(copy: Path, artifact: ArtifactEntry, source: Path) -> None:
             f"{artifact.file} changed in the cache while it was copied",
             subject=str(source),
             untouched="the copy was deleted",
-            hint="run the command again: the cached file is checked and downloaded anew",
+            hint="run the command again: the cached file is checked and downloaded again",
         )
 
 

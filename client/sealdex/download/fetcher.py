@@ -1,4 +1,4 @@
-"""Obtaining the files of chosen releases: preinstalled, cached, pieced together or downloaded; all of them verified."""
+"""Gets the files of chosen releases: preinstalled, cached, by delta or whole download; all of them verified."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ _Result = TypeVar("_Result")
 
 
 class NotHereError(UnavailableError):
-    """A file is neither in the cache nor preinstalled, and may not be fetched: nobody signed for it."""
+    """A file is neither in the cache nor preinstalled, and may not be fetched because nobody signed it."""
 
     def __init__(self, plugin: PluginId, version: str, name: str) -> None:
         self.what = f"{name} of {plugin} {version} is neither in the cache nor preinstalled"
         super().__init__(
-            f"{self.what}, and no registry could be asked whether it is the right one",
+            f"{self.what}, and no registry could be reached to check it",
             subject=f"{plugin} {version}",
             untouched="nothing was installed, and nothing was downloaded",
-            hint="sealdex doctor says which registries answer; run it again when they do",
+            hint="to see which registries answer: sealdex doctor; run the command again when they do",
         )
         self.plugin = plugin
 
 
 class Obtained(NamedTuple):
-    """Where a release's archive lies, or what was put together in its place; and what that took."""
+    """A release's archive, or the tree assembled by a delta download; and the bytes fetched for it."""
 
     what: Path | ReadyTree
     fetched_bytes: int
@@ -59,16 +59,16 @@ class Obtained(NamedTuple):
 
 
 class ArtifactFetcher:
-    """Brings the files of releases to this host; safe for threads.
+    """Brings the files of releases to this host; thread-safe.
 
     Args:
         config: limits of downloads.
-        store, cache, builtin: where files are looked for before the network.
+        store, cache, builtin: where files are searched before the network is used.
         transport: fetches the rest.
-        registries: tells addresses; called when the first is needed, since opening them takes its time.
-        observer: told of waits and progress.
+        registries: returns addresses; called when the first is needed, since opening registries takes time.
+        observer: told about waits and progress.
         offline: fetch nothing.
-        local_only: fetch nothing, since nobody signed for what is obtained.
+        local_only: fetch nothing, because no registry signed what is needed.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class ArtifactFetcher:
         )
 
     def manifest_file(self, plugin: PluginId, release: ReleaseEntry) -> Path:
-        """Return where the pinned manifest of a release lies; raises as `archives`."""
+        """Return the path of the pinned manifest of a release; raises as `archives`."""
         pin = Pin(release.manifest.sha256, release.manifest.size, MAX_MANIFEST_BYTES)
         return self._file(plugin, release.version, MANIFEST_NAME, pin)
 
     def manifest_bytes(self, plugin: PluginId, release: ReleaseEntry) -> bytes:
-        """Return the pinned manifest of a release, hashed once more as it is read; raises as `archives`."""
+        """Return the pinned manifest of a release, hashed again as it is read; raises as `archives`."""
         data = self.manifest_file(plugin, release).read_bytes()
         if hashlib.sha256(data).hexdigest() != release.manifest.sha256:
             raise VerificationError(
@@ -126,9 +126,9 @@ class ArtifactFetcher:
     def with_manifests(
         self, choices: Sequence[Choice], until: ExitStack
     ) -> tuple[dict[str, Obtained], dict[str, bytes]]:
-        """Obtain artifacts and, at the same time, the manifests of their releases; both by digest.
+        """Get artifacts and, at the same time, the manifests of their releases; both by digest.
 
-        What was put together in an archive's place lies in the staging folder until the stack given is closed.
+        Trees from delta downloads are in the staging folder until the given stack is closed.
         """
         if not choices:
             return {}, {}
@@ -142,7 +142,7 @@ class ArtifactFetcher:
             return obtained, dict(zip(pins, manifests, strict=True))
 
     def _require_room(self, choices: Sequence[Choice]) -> None:
-        """Raise InstallError where there is certainly no room; what may come by files is judged when it is."""
+        """Raise InstallError if there is certainly not enough space; possible delta downloads are checked later."""
         needs = []
         for choice in choices:
             artifact = choice.artifact
@@ -152,15 +152,15 @@ class ArtifactFetcher:
             if not is_here and artifact.file_list is not None and installed_versions(self._store, choice.plugin):
                 continue
             so_far = 0 if is_here else self._cache.size_so_far(artifact.sha256)
-            unpacked = 0 if artifact.files else artifact.size  # of a mapping, nobody knows how much it takes
+            unpacked = 0 if artifact.files else artifact.size  # with a mapping the unpacked size is unknown
             needs.append(Need(str(choice), 0 if is_here else max(0, artifact.size - so_far), unpacked))
         require_room(needs, self._cache.root, Path(self._store.root))
 
     def _obtain_one(self, choice: Choice, until: ExitStack) -> Obtained:
-        """Put a release together from pieces where that pays, else download its archive."""
+        """Do a delta download if that is worthwhile, else download the whole archive."""
         artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
         if artifact is None:
-            raise AssertionError("unreachable: only artifacts are obtained")
+            raise AssertionError("unreachable: only artifacts are fetched")
         is_here = (
             self._offline
             or self._local_only
@@ -195,7 +195,7 @@ class ArtifactFetcher:
         return self._each(choices, self._download_one)
 
     def _each(self, choices: Iterable[Choice], obtain: Callable[[Choice], _Result]) -> dict[str, _Result]:
-        """Obtain artifacts, several at once; return what came of it by digest."""
+        """Get artifacts, several at once; return the results by digest."""
         wanted = {
             choice.artifact.sha256: choice
             for choice in choices
@@ -211,7 +211,7 @@ class ArtifactFetcher:
             return dict(zip(wanted, pool.map(obtain, wanted.values()), strict=True))
 
     def _is_near(self, choice: Choice) -> bool:
-        """Say whether an artifact seems to be here; it isn't hashed for that."""
+        """Return whether an artifact seems to be here, without hashing it."""
         artifact = choice.artifact
         if artifact is None or self._cache.find(artifact.sha256, artifact.size) is not None:
             return True
@@ -240,9 +240,9 @@ class ArtifactFetcher:
         )
 
     def _file(self, plugin: PluginId, version: str, name: str, pin: Pin, choice: Choice | None = None) -> Path:
-        """Return where a pinned file of a release lies: among the preinstalled ones, in the cache, or fetched.
+        """Return the path of a pinned file of a release: preinstalled, cached, or fetched.
 
-        Which registry it belongs to is asked last: what is here serves where none is configured.
+        The registry is determined last, so that local files can be used without a configured registry.
         """
         if (path := self._builtin.find(plugin, version, name, pin.sha256)) is not None:
             _log_found(plugin, version, name, path, "preinstalled folder")
@@ -257,7 +257,7 @@ class ArtifactFetcher:
                 f"offline, and {name} of {plugin} {version} is neither in the cache nor preinstalled",
                 subject=f"{plugin} {version}",
                 untouched="nothing was installed",
-                hint=f"run it without --offline, or before that: sealdex fetch {plugin}@{version} --cache-only",
+                hint=f"run it without --offline, or first: sealdex fetch {plugin}@{version} --cache-only",
             )
         registry = self._registries().url_of(plugin)
         if choice is not None and choice.artifact is not None:

@@ -1,4 +1,4 @@
-"""Where an artifact lies and what it must be; container images, which are only named. Pure."""
+"""The address and pin of an artifact, and references of container images. Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MANIFEST_NAME = "manifest.json"
 
 
 def artifact_url(registry_url: str, plugin: PluginId, version: str, artifact: ArtifactEntry) -> str:
-    """Return where to read an artifact: in the published tree, or the external address that the index pins.
+    """Return the address of an artifact: in the published tree, or the external address in the index.
 
     Raises:
-        VerificationError: the index names a file or an address that no client may read.
+        VerificationError: the index names a file or an address that clients must not read.
     """
     if artifact.url is None:
         return file_url(registry_url, plugin, version, artifact.file)
@@ -27,21 +27,21 @@ def artifact_url(registry_url: str, plugin: PluginId, version: str, artifact: Ar
 
 
 def attachment_url(registry_url: str, plugin: PluginId, version: str, attachment: Attachment) -> str:
-    """Return where to read an attachment; as `artifact_url`."""
+    """Return the address of an attachment; as `artifact_url`."""
     if attachment.url is None:
         return file_url(registry_url, plugin, version, attachment.name)
     return _outside_url(attachment.url, plugin, version)
 
 
 def _outside_url(url: str, plugin: PluginId, version: str) -> str:
-    # a signed index may still not make this host read its own files, or send what it has in netrc somewhere
+    # even a signed index must not make this host read local files, or send credentials from netrc
     parts = urlsplit(url)
     if parts.scheme not in {"https", "http"} or not parts.hostname or "@" in parts.netloc:
         raise VerificationError(
-            f"{plugin} {version} lies at an address that is not read: {url[:200]}",
+            f"{plugin} {version} has an address that is not allowed: {url[:200]}",
             subject=f"{plugin} {version}",
             untouched="nothing was downloaded or installed",
-            hint="only http:// and https:// without user are; tell the plugin's owners",
+            hint="only http:// and https:// addresses without a user are allowed; report this to the plugin's owners",
         )
     return url
 
@@ -59,12 +59,12 @@ def file_url(registry_url: str, plugin: PluginId, version: str, name: str) -> st
             untouched="nothing was downloaded or installed",
         )
     base = registry_url if registry_url.endswith("/") else f"{registry_url}/"
-    # '+' too: it is legal in a version and some stores read it as a blank
+    # '+' too: it is allowed in a version, and some stores read it as a blank
     return base + quote(f"{release_folder(plugin, version)}/{name}", safe="/")
 
 
 def artifact_pin(artifact: ArtifactEntry, max_bytes: int) -> Pin:
-    """Return what a download must be; ``max_bytes`` is this host's limit, above all where no size is signed."""
+    """Return the pin of a download; ``max_bytes`` is this host's limit, mainly for those without a signed size."""
     return Pin(artifact.sha256, artifact.size, max_bytes)
 
 
@@ -72,7 +72,7 @@ def image_reference(plugin: PluginId, version: str, artifact: ArtifactEntry) -> 
     """Return the reference of a container image, pinned by digest: ``harbor.example/x@sha256:...``.
 
     Raises:
-        VerificationError: it is no reference by digest, or by another digest than the pinned one.
+        VerificationError: it isn't a reference by digest, or has another digest than the pinned one.
     """
     match = _IMAGE.fullmatch(artifact.url or "")
     if match is None or match["digest"] != artifact.sha256:
@@ -80,6 +80,6 @@ def image_reference(plugin: PluginId, version: str, artifact: ArtifactEntry) -> 
             f"{plugin} {version} names a container image that is not pinned by its digest",
             subject=f"{plugin} {version}",
             untouched="nothing was pulled or installed",
-            hint="tell the plugin's owners",
+            hint="report this to the plugin's owners",
         )
     return match[0]

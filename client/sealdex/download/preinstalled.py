@@ -1,13 +1,13 @@
-"""Preinstalled archives: a folder that a host or image comes with, used before the network and verified the same way.
+"""Preinstalled archives: a folder shipped with a host or image, used before the network and verified the same way.
 
-    <store>/builtin/                               or where `builtin` under [install] in config.toml says
-        sealdex.lock                               what is there, with digests
+    <store>/builtin/                               or the folder in `builtin` under [install] in config.toml
+        sealdex.lock                               the releases, with digests
         plugins/<ns>/<name>/<version>/<file>       archives, as in a published tree
         plugins/<ns>/<name>/<version>/manifest.json
 
-`sealdex lock --export DIR` makes such a folder from a project. A file of it is used where the signed index or a lock
-pins its digest, so it can be stale or wrong and nothing is weakened. Its own lock is what is installed from when no
-registry can be reached, or none is configured: whoever puts the folder there vouches for that, as `sealdex list` says.
+`sealdex lock --export DIR` makes such a folder from a project. A file in it is used only if the signed index or a lock
+pins its digest, so stale or wrong files do no harm. If no registry can be reached or none is configured, releases are
+installed according to the folder's own lock: whoever put the folder there is trusted, and `sealdex list` says so.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ class Builtin:
 
     @property
     def lock(self) -> Path:
-        """Where its lock lies."""
+        """The path of its lock."""
         return self.folder / "sealdex.lock"
 
     def place(self, plugin: PluginId, version: str, name: str) -> Path:
-        """Return where a file of a release belongs."""
+        """Return the path of a file of a release."""
         return self.folder / release_folder(plugin, version) / name
 
     def seems_to_have(self, plugin: PluginId, version: str, name: str) -> bool:
-        """Say whether there is such a file, whatever is in it."""
+        """Return whether there is such a file, whatever its content."""
         return not file_name_problem(name) and self.place(plugin, version, name).is_file()
 
     def find(self, plugin: PluginId, version: str, name: str, sha256: str) -> Path | None:
-        """Return the file if it is there and has this digest; a wrong one is as good as none."""
+        """Return the file if it is there and has this digest, else None."""
         if file_name_problem(name):
             return None
         path = self.place(plugin, version, name)

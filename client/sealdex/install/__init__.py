@@ -1,4 +1,4 @@
-"""From chosen releases to installed ones, as one change: unpacked beside, switched by rename, rolled back.
+"""Installs chosen releases as one change: unpack beside the store's versions, switch by rename, roll back.
 
 Its modules:
 

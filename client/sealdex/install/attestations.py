@@ -1,7 +1,7 @@
-"""Whether an accepted identity vouches for what is installed or about to be: a release's Sigstore bundles, verified.
+"""Verifies that an accepted identity has attested a release: checks the release's Sigstore bundles.
 
-The index document pins the bundles, so they are what the registry published. Whose word counts is this host's own to
-say, in ``[attestations]`` of config.toml, whatever the registry accepts.
+The index document pins the bundles, so they are those that the registry published. Which identities are accepted is
+decided by this host, in ``[attestations]`` of config.toml, not by the registry.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Attested(NamedTuple):
-    """What vouches for an artifact: the bundle's name, who signed it, and who vouched for that identity."""
+    """The attestation of an artifact: the bundle's name, the identity that signed it and that identity's issuer."""
 
     bundle: str
     identity: str
@@ -38,35 +38,35 @@ def attested(queries: RegistryQueries, plugin: PluginId, version: str, sha256: s
     """Verify that an accepted identity vouches for an artifact of a release.
 
     Args:
-        queries: asks the registry for the index document and the bundles that it pins.
+        queries: fetches the index document and the bundles that it pins.
         plugin: the plugin.
         version: its release.
         sha256: of the artifact.
 
     Raises:
-        ConfigError: nobody's bundle is accepted here for the namespace.
-        BundleRefusedError: there is no bundle, or none that counts; each is named with the reason. Or the extra isn't
+        ConfigError: no identity is accepted here for the namespace.
+        BundleRefusedError: there is no bundle, or none is accepted; each is named with the reason. Or the extra isn't
             installed.
-        VerificationError: the artifact isn't the release's, or as `sealdex.queries.RegistryQueries.info`.
+        VerificationError: the artifact isn't one of the release, or as `sealdex.queries.RegistryQueries.info`.
         NotFoundError, UnavailableError: as `sealdex.queries.RegistryQueries.info`.
     """
     policy, name = policy_of(queries.config), f"{plugin} {version}"
     accepted = policy.accepted_for(plugin.namespace)
     if not accepted:
         raise ConfigError(
-            f"nobody's Sigstore bundle is accepted here for {plugin.namespace}",
+            f"no identity is accepted here for Sigstore bundles of {plugin.namespace}",
             subject=str(queries.config.path),
             untouched="nothing was verified",
             hint="add [[attestations.accept]] with identity and issuer to config.toml",
         )
     if sha256 == NO_FILES.sha256:
         raise BundleRefusedError(
-            f"{name} has no files, which a bundle could be of", subject=name, untouched="nothing was changed"
+            f"{name} has no files that a bundle could attest", subject=name, untouched="nothing was changed"
         )
     release = queries.info(plugin).document.release(version)
     if release is None or sha256 not in {artifact.sha256 for artifact in release.artifacts}:
         raise VerificationError(
-            f"what is installed of {name} is no artifact that its registry has",
+            f"the installed artifact of {name} is not one of the artifacts in its registry",
             subject=name,
             hint=f"sealdex install {plugin}@{version}",
         )
@@ -82,10 +82,10 @@ def attested(queries: RegistryQueries, plugin: PluginId, version: str, sha256: s
             return Attested(bundle, found.identity, found.issuer)
         reasons.append(f"{bundle}: {found.message}")
     raise BundleRefusedError(
-        f"nobody who counts here vouches for {name}: {'; '.join(reasons)}",
+        f"no accepted identity has attested {name}: {'; '.join(reasons)}",
         subject=name,
         untouched="nothing was changed",
-        hint=f"whose word counts is said in [attestations] of {queries.config.path}",
+        hint=f"accepted identities are listed in [attestations] of {queries.config.path}",
     )
 
 
@@ -95,14 +95,14 @@ def _verified(
     try:
         return verifier.verify(data, [sha256], accepted)
     except BundleRefusedError as error:
-        return error  # another bundle may do
+        return error  # another bundle may be accepted
 
 
 def require_attestations(queries: RegistryQueries, choices: Sequence[Choice]) -> None:
-    """Refuse releases that are about to be installed and that nobody who counts vouches for, where that is required.
+    """Refuse to install releases that no accepted identity has attested, where attestations are required.
 
-    What is installed already with that very artifact isn't looked at again; a container image neither, since nothing of
-    it is installed.
+    Releases that are already installed with the same artifact are not checked again, nor are container images, since
+    nothing of them is installed.
 
     Raises:
         ConfigError, VerificationError, NotFoundError, UnavailableError: as `attested`.
@@ -118,14 +118,14 @@ def require_attestations(queries: RegistryQueries, choices: Sequence[Choice]) ->
 
 
 def refuse_unsigned(config: Config, plugin: PluginId) -> None:
-    """Refuse an archive that no registry has, where a bundle is required.
+    """Refuse a local archive where an attestation is required.
 
     Raises:
-        VerificationError: its namespace is among those.
+        VerificationError: its namespace requires attestations.
     """
     if policy_of(config).is_required(plugin.namespace):
         raise VerificationError(
-            f"nobody vouches for an archive of {plugin}, and config.toml requires it of {plugin.namespace}",
+            f"a local archive of {plugin} has no attestation, and config.toml requires one for {plugin.namespace}",
             subject=str(plugin),
             untouched="nothing was installed",
             hint="install it from its registry, or change `required` of [attestations]",
@@ -133,12 +133,12 @@ def refuse_unsigned(config: Config, plugin: PluginId) -> None:
 
 
 def policy_of(config: Config) -> AttestationPolicy:
-    """Return what a configuration says of attestations."""
+    """Return the attestation policy of a configuration."""
     return config.document.attestations or AttestationPolicy()
 
 
 def requiring_attestations(config: Config) -> Config:
-    """Return the configuration with attestations required of every namespace."""
+    """Return the configuration with attestations required for every namespace."""
     policy = msgspec.structs.replace(policy_of(config), required=("*",))
     return dataclasses.replace(config, document=msgspec.structs.replace(config.document, attestations=policy))
 

@@ -1,4 +1,4 @@
-"""Installing chosen releases as one change: what is missing is obtained, all is deployed, each outcome told."""
+"""Installs chosen releases as one change: fetches what is missing, deploys everything, reports each outcome."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sealdex.store.layout import Store
 from sealdex.store.writable import can_write
 
 Vouch = Callable[[Sequence[Choice]], Mapping[PluginId, tuple[Choice, Trust]]]
-"""Says what may be installed of releases that turn out to be missing, and on whose word."""
+"""Returns what may be installed of releases that turn out to be missing, and who signed it."""
 
 
 def install_chosen(
@@ -37,25 +37,25 @@ def install_chosen(
     vouch: Vouch | None = None,
     on_broken: OnBroken | None = None,
 ) -> list[Installed]:
-    """Obtain what is missing, then install all of it as one change.
+    """Fetch what is missing, then install all of it as one change.
 
-    Downloads hold up nobody, so what is there and needn't be obtained may be gone, by another process, once all of it
-    is to be changed. It is obtained then as if it had been missing, so no other process can do that twice to a plugin.
+    Downloads hold no locks, so another process may remove an installed version that wasn't fetched before the change
+    begins. It is then fetched as if it had been missing, so this can happen at most once for a plugin.
 
     Args:
-        store: where to.
+        store: where to install.
         fetcher: brings the files.
-        observer: told of progress and outcomes.
-        choices: what, dependencies first.
-        trusts: on whose word each plugin's pins are believed; for the receipts.
-        command: what was asked for, in words, for the history.
+        observer: told about progress and outcomes.
+        choices: the releases, dependencies first.
+        trusts: which registry and role signed each plugin's metadata; for the receipts.
+        command: the request as text, for the history.
         make_current: switch ``current`` to these versions.
-        pin: pin what was asked for (True), or take its pins away (False).
-        vouch: asked about what is missing, where `choices` and `trusts` are not yet a registry's word.
+        pin: pin the requested plugins (True), or unpin them (False).
+        vouch: asked about what is missing, where `choices` and `trusts` were not yet confirmed by a registry.
         on_broken: as `sealdex.install.transaction.deploy`.
 
     Raises:
-        NotHereError: no registry vouches for something that isn't here; such is never fetched.
+        NotHereError: something is missing that no registry has signed; it is never fetched.
         BreaksDependantsError: as `sealdex.install.transaction.deploy`.
         VerificationError, UnavailableError, InstallError: nothing was changed.
     """
@@ -148,7 +148,7 @@ def _as_they_are(
     *,
     make_current: bool,
 ) -> list[Installed] | None:
-    """Return what is in place, in a store that can't be written; None where something would have to be changed."""
+    """Return the installations in a store that can't be written; None if something would have to be changed."""
     done = []
     for choice in choices:
         trust = trusts[choice.plugin]
@@ -166,22 +166,24 @@ def _as_they_are(
 def _obtained(
     fetcher: ArtifactFetcher, missing: Sequence[Choice], trusts: Mapping[PluginId, Trust], until: ExitStack
 ) -> tuple[dict[str, Obtained], dict[str, bytes]]:
-    """Obtain what is missing; only what a registry signed may come over the network."""
+    """Fetch what is missing; only what a registry signed is fetched over the network."""
     signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
     unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
     here = fetcher.from_here()
     with_files = [choice for choice in unsigned if choice.artifact is not None]
-    archives, manifests = here.with_manifests(with_files, until)  # first: it fails without a download
+    archives, manifests = here.with_manifests(with_files, until)  # first, because it fails without a download
     for choice in unsigned:
         if choice.artifact is None:
-            with suppress(NotHereError):  # what has no files needs nobody's word for them; its manifest stays out
+            with suppress(
+                NotHereError
+            ):  # a release without files needs no signature for them; its manifest is left out
                 manifests[choice.release.manifest.sha256] = here.manifest_bytes(choice.plugin, choice.release)
     fetched, fetched_manifests = fetcher.with_manifests(signed, until)
     return {**archives, **fetched}, {**manifests, **fetched_manifests}
 
 
 def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
-    """Return what installing a choice asks for; None for an image."""
+    """Return the install request for a choice; None for an image."""
     artifact = choice.artifact or NO_FILES
     if artifact.format == "oci":
         return None

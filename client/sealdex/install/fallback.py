@@ -1,4 +1,4 @@
-"""What serves when no registry can be asked: installed versions that satisfy what is asked for."""
+"""The fallback when no registry can be reached: installed versions that satisfy the requests."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def fall_back(
     command: str,
     make_current: bool = True,
 ) -> list[Installed]:
-    """Return installed versions that satisfy all requests: the one in use where it does, else the newest that does.
+    """Return installed versions that satisfy all requests: the version in use if it does, else the newest that does.
 
     Args:
         store: where to look.
-        requests: what is asked for.
-        error: why the registry couldn't be asked.
-        command: as asked for, for the history, should something have to be switched.
+        requests: what is requested.
+        error: why the registry couldn't be reached.
+        command: the request as text, for the history, in case something has to be switched.
         make_current: switch to them.
 
     Raises:
-        UnavailableError, NoRegistryError: as the one given, with what is missing: nothing that is installed satisfies
-            some request.
+        UnavailableError, NoRegistryError: as the given error, with what is missing: no installed version satisfies some
+            request.
     """
     found: list[Installation] = []
     for request in requests:
@@ -48,12 +48,12 @@ def fall_back(
         if serving is None:
             have = ", ".join(i.version for i in installed_versions(store, request.plugin))
             raise error.restated(
-                untouched=f"nothing was installed, and what is installed of {request.plugin} doesn't do: "
-                + (have or "nothing")
+                untouched=f"nothing was installed, and no installed version of {request.plugin} satisfies the request "
+                f"({f'installed: {have}' if have else 'none is installed'})"
             ) from error
         _log.info(
             "install.fallback",
-            "{plugin}: installed {version} satisfies {range}; no registry can be asked: {reason}",
+            "{plugin}: installed {version} satisfies {range}; no registry can be reached: {reason}",
             plugin=request.plugin,
             version=serving.version,
             range=request.range,
@@ -68,11 +68,11 @@ def fall_back(
 
 
 def satisfying(store: Store, request: Request) -> Installation | None:
-    """Return the installation that a request can be content with: the one in use, else the newest in its range."""
+    """Return the installation that satisfies a request: the one in use, else the newest in its range."""
     wanted = parse_range(request.range)
     in_use = current(store, request.plugin)
     candidates = [*installed_versions(store, request.plugin), *([in_use] if in_use is not None else [])]
-    # a pre-release that is in use was asked for once; one that only lies there was not
+    # a pre-release that is in use was requested once; one that is only installed was not
     fitting = [i for i in candidates if wanted.contains(parse_version(i.version), include_prereleases=i == in_use)]
     return fitting[-1] if fitting else None
 

@@ -1,18 +1,18 @@
-"""Installing a release: look, decide, unpack beside, then switch by rename.
+"""Installs a release: inspects, decides, unpacks beside the store's versions, then switches by rename.
 
-What happens, and what a kill (or a power cut) at that moment leaves:
+The steps, and what a kill (or a power cut) during each one leaves behind:
 
 1. Stale staging folders of killed runs are deleted.
-2. Under the plugin's lock: what is there is compared with what is asked for. The same release with the same digest
-   and whole files: nothing to do. With another digest: refused.
+2. Under the plugin's lock: the existing installation is compared with the request. The same release with the same
+   digest and intact files: nothing to do. With another digest: refused.
 3. The archive is opened once and hashed against its pin; all that follows reads that open file.
-4. Its directory is judged and the plan made (`InstallPlan`), the room on the disk compared with it.
-   *Killed until here: nothing of it is in the store but its download in the cache.*
+4. Its directory is checked, the plan made (`InstallPlan`) and the free disk space compared with it.
+   *Killed until here: only the download in the cache remains.*
 5. It is unpacked into ``staging/<random>/``, every file hashed on the way, the receipt written last, the result
    compared with the plan. *Killed: a stale folder, deleted by step 1 of the next run.*
 6. Everything is flushed to the disk: files first, then folders, so that after a power cut no file of an installation
-   is empty or torn; that is what the rename may not overtake. (1 GiB in 3,000 files: half a second. ``durable=False``
-   leaves it out, for hosts that are thrown away.)
+   is empty or torn; the rename must come after that. (1 GiB in 3,000 files: half a second. ``durable=False``
+   skips it, for short-lived hosts.)
 7. One rename puts the folder under its version. *Killed before: the old state. After: installed, not yet current.*
 8. One rename switches ``current``. *Killed after: the new state.*
 
@@ -70,15 +70,15 @@ _MARGIN_BYTES = 16 * 2**20
 UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
 
 NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
-"""Stands for the artifact of a release that has none: it is recorded like others, in a folder with a receipt alone."""
+"""The artifact of a release without files: it is recorded like others, in a folder that has only a receipt."""
 
 
 class ChangedMeanwhileError(InstallError):
-    """What was installed when it was looked at is gone, or damaged, by the time it was to be kept: obtain it anew."""
+    """An installation that was to be kept was removed or damaged meanwhile: it must be fetched again."""
 
     def __init__(self, request: InstallRequest) -> None:
         super().__init__(
-            f"{request.plugin} {request.version} changed while it was looked at",
+            f"{request.plugin} {request.version} was changed by another process meanwhile",
             subject=str(request.plugin),
             untouched="nothing was changed",
             hint="run the command again",
@@ -88,16 +88,16 @@ class ChangedMeanwhileError(InstallError):
 
 @dataclass(frozen=True, slots=True)
 class InstallRequest:
-    """One release to install, and what its receipt is to say.
+    """One release to install, with the contents of its receipt.
 
     Attributes:
-        plugin, version: which release.
-        artifact: as the signed index pins it.
+        plugin, version: the release.
+        artifact: its artifact as pinned by the signed index.
         registry: name of the registry.
-        manifest_sha256: of the release's manifest.
+        manifest_sha256: digest of the release's manifest.
         signed_by: role that signed the index document; None for a local archive without signature.
-        root_version: of the trust root; None as above.
-        manifest: the bytes of the release's manifest, kept beside the receipt; None keeps none.
+        root_version: version of the trust root; None for a local archive.
+        manifest: the bytes of the release's manifest, kept beside the receipt; None if it is not kept.
     """
 
     plugin: PluginId
@@ -115,11 +115,11 @@ class InstallPlan:
     """What an install will do, decided before anything is written.
 
     Attributes:
-        action: ``unpack`` (it isn't there), ``repair`` (it is and is damaged) or ``keep`` (it is and is whole).
+        action: ``unpack`` (not installed), ``repair`` (installed and damaged) or ``keep`` (installed and intact).
         unpack: what is written; None for ``keep``.
-        needed_bytes: room on the disk, margin included.
-        switch_to: the version that becomes current; None when that stays as it is.
-        replaces: the damaged folder that goes.
+        needed_bytes: required disk space, margin included.
+        switch_to: the version that becomes current; None if that doesn't change.
+        replaces: the damaged folder that is replaced.
     """
 
     action: str
@@ -131,13 +131,13 @@ class InstallPlan:
 
 @dataclass(frozen=True, slots=True)
 class InstallResult:
-    """What an install did.
+    """The result of an install.
 
     Attributes:
-        installation: what is there now.
+        installation: what is installed now.
         action: as in the plan.
-        previous: what was current before; equal to `installation` when that didn't change.
-        is_current: whether `installation` is the current one now.
+        previous: what was current before; equal to `installation` if that didn't change.
+        is_current: whether `installation` is now the current one.
     """
 
     installation: Installation
@@ -147,7 +147,7 @@ class InstallResult:
 
 
 def needs_archive(store: Store, request: InstallRequest, *, full_check: bool = False) -> bool:
-    """Say whether `install` would read the archive, so that nothing is downloaded for what is there already.
+    """Return whether `install` would read the archive, so that nothing already installed is downloaded.
 
     Raises:
         InstallError: another artifact is installed under this version.
@@ -159,10 +159,10 @@ def decide(request: InstallRequest, existing: Installation | None, damage: Seque
     """Return ``unpack``, ``repair`` or ``keep``; pure.
 
     Args:
-        request: what is asked for.
+        request: what is to be installed.
         existing: what is installed under that version, if its receipt can be read.
-        damage: what was found wrong with it.
-        there: whether a folder stands in the place at all.
+        damage: what is wrong with it.
+        there: whether its folder exists at all.
 
     Raises:
         InstallError: another artifact is installed under this version.
@@ -176,7 +176,7 @@ def decide(request: InstallRequest, existing: Installation | None, damage: Seque
             f"sha256 {existing.artifact_sha256[:16]}...; wanted from {request.registry}: "
             f"{request.artifact.sha256[:16]}...)",
             subject=name,
-            untouched="the installed one was left as it is",
+            untouched="the installed version was not changed",
             hint=f"sealdex uninstall {request.plugin}@{request.version}, then install again",
         )
     return REPAIR if damage else KEEP
@@ -197,20 +197,20 @@ def install(
     """Install a release from its downloaded archive.
 
     Args:
-        store: where.
-        request: what.
-        archive_path: the file, or what was put together in its place (`sealdex.download.delta`); may be None when
-            `needs_archive` said no, or for `NO_FILES`.
-        limits: what the archive may hold.
+        store: where to install.
+        request: what to install.
+        archive_path: the file, or the result of a delta download (`sealdex.download.delta`); may be None if
+            `needs_archive` returned False, or for `NO_FILES`.
+        limits: limits on the archive's contents.
         make_current: switch ``current`` to it.
-        full_check: re-hash what is installed already instead of comparing sizes and modes.
+        full_check: hash what is already installed instead of comparing sizes and modes.
         durable: see the module's docstring.
         on_progress: told about written bytes.
         lock_timeout_s: how long to wait for another process that changes this plugin.
 
     Raises:
-        VerificationError: the file isn't the one that is pinned, or the archive is unsafe (`RefusedArchiveError`).
-        InstallError: no room, no permission, a damaged archive, another artifact under this version.
+        VerificationError: the file isn't the pinned one, or the archive is unsafe (`RefusedArchiveError`).
+        InstallError: disk full, no permission, a damaged archive, another artifact under this version.
     """
     if request.manifest is not None and hashlib.sha256(request.manifest).hexdigest() != request.manifest_sha256:
         raise VerificationError(
@@ -252,7 +252,7 @@ def install(
                     point_current(store, request.plugin, plan.switch_to, staging)
             settle_current(store, request.plugin)
             if installation is None:
-                raise RuntimeError(f"plan {plan.action} gave no installation")  # no plan is both
+                raise RuntimeError(f"plan {plan.action} gave no installation")  # a plan has either
             is_current = current_version_named(store, request.plugin) == request.version
             _log_done(installation, action, took())
             return InstallResult(installation, plan.action, previous, is_current)
@@ -308,21 +308,21 @@ def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[s
 
 
 def _refuse_other_case(request: InstallRequest, stated: str | None) -> None:
-    """Refuse to replace a version by one that only a disk which heeds case tells apart."""
+    """Refuse a version that differs only in case from an installed one, on a file system that ignores case."""
     if stated is not None and stated != request.version and stated.lower() == request.version.lower():
         raise InstallError(
-            f"{request.plugin} {request.version} and the installed {stated} differ only in case, and this disk can't "
-            "hold both",
+            f"{request.plugin} {request.version} and the installed {stated} differ only in case, and this file system "
+            "can't hold both",
             subject=f"{request.plugin} {request.version}",
             untouched="nothing was changed",
-            hint=f"sealdex uninstall {request.plugin}@{stated}, then install again; and tell the plugin's author",
+            hint=f"sealdex uninstall {request.plugin}@{stated}, then install again; report it to the plugin's author",
         )
 
 
 def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
     if tree.artifact_sha256 != request.artifact.sha256:
         raise VerificationError(
-            f"what was put together is not {request.plugin} {request.version}",
+            f"the result of the delta download is not {request.plugin} {request.version}",
             subject=f"{request.plugin} {request.version}",
             untouched="nothing was installed",
         )
@@ -348,7 +348,7 @@ def _compare_with_pin(request: InstallRequest, archive: ArchiveFile) -> None:
             f"sha256 {digest}; pinned are {pinned.size} bytes and {pinned.sha256}",
             subject=f"{request.plugin} {request.version}",
             untouched="nothing was installed",
-            hint="run the command again to download it anew; if it happens again, tell the registry's owner",
+            hint="run the command again to download it again; if it still fails, report it to the registry's operator",
         )
 
 
@@ -401,10 +401,10 @@ def _commit(
     final = Path(store.version_folder(request.plugin, request.version))
     if findings := list(compare_tree(made, files, quick=True)):
         raise InstallError(
-            f"what was unpacked is not what was planned: {'; '.join(map(str, findings[:5]))}",
+            f"the unpacked files are not those planned: {'; '.join(map(str, findings[:5]))}",
             subject=f"{request.plugin} {request.version}",
             untouched="nothing was installed",
-            hint="is another program writing to the store? run the command again",
+            hint="another program may be writing to the store: run the command again",
         )
     installation = _write_receipt(request, files, archive_bytes, made, final, durable=durable)
     if plan.replaces is not None:
@@ -464,6 +464,6 @@ def _local_failure(store: Store, request: InstallRequest, error: OSError) -> Ins
     return InstallError(
         f"installing {name} failed: " + (f"the disk of {store.root} is full" if full else str(error)),
         subject=name,
-        untouched="what was installed before is as it was",
+        untouched="what was installed before was not changed",
         hint=MAKE_ROOM if full else "check the store: sealdex doctor",
     )

@@ -1,4 +1,4 @@
-"""Choosing releases beside what is installed and stays: what that needs of the others goes on being met."""
+"""Chooses releases such that the dependencies of installed plugins stay satisfied."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Resolve = Callable[[Sequence[Request], Keeping], Resolution]
 def resolve_beside(
     resolve: Resolve, requests: Sequence[Request], keeping: Keeping, needs: Sequence[Need], *, cascade: bool = False
 ) -> Resolution:
-    """Choose releases so that no need is broken of an installed plugin that isn't among them.
+    """Choose releases without breaking the dependencies of installed plugins that aren't among them.
 
-    What is chosen freely is looked at first: mostly nothing speaks against it, and then nothing more is asked of a
-    registry. Else the needs that would be broken are added, until none is.
+    First they are chosen without regard to those: mostly nothing is broken, and the registries aren't asked further.
+    Otherwise the dependencies that would be broken are added to the requests, until none is.
 
     Args:
-        resolve: chooses for requests, with what is to be kept.
-        requests: what is asked for.
+        resolve: chooses releases for requests, with what is to be kept.
+        requests: what is requested.
         keeping: as `sealdex.resolve.resolve`.
-        needs: what installed plugins need of each other, as far as that is met.
-        cascade: rather than stay within needs, bring the plugins that have them along, to releases that fit.
+        needs: dependencies between installed plugins, as far as they are satisfied.
+        cascade: instead of respecting those dependencies, also update the plugins that have them.
 
     Raises:
-        as `resolve`: NothingFitsError names the installed plugins that stand in the way.
+        as `resolve`: NothingFitsError names the installed plugins that prevent it.
     """
     asked, needed = list(requests), list(keeping.needed)
     while True:

@@ -1,4 +1,4 @@
-"""An archive from this host's disk, which nobody signed: what it is, by its own manifest or by what its owner says."""
+"""Unsigned archives from this host's disk: which release one is, by its manifest or as stated by the user."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from sealdex.store.manifests import MAX_MANIFEST_BYTES
 from sealdex.store.staging import staging_folder
 
 REGISTRY = "local"
-"""Stands in receipts where a registry's name would."""
+"""In receipts, takes the place of the registry's name."""
 
 MANIFEST_INSIDE = "manifest.json"
 _FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
@@ -35,7 +35,7 @@ _FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "t
 
 @dataclass(frozen=True, slots=True)
 class LocalArchive:
-    """What is known of an archive: which release it says it is, its pin as found, and the manifest to keep."""
+    """An archive: which release it says it is, its size and digest, and the manifest to keep."""
 
     path: Path
     plugin: PluginId
@@ -46,29 +46,29 @@ class LocalArchive:
 
 
 def is_archive_path(text: str) -> bool:
-    """Say whether an argument means a file and not ``NS/NAME[@RANGE]``."""
+    """Return whether an argument means a file and not ``NS/NAME[@RANGE]``."""
     return _format_of(text) is not None or text.startswith(("./", "../", "/", "~")) or "\\" in text
 
 
 def require_allowed(config: Config, path: Path, *, allowed: bool) -> None:
-    """Check that this host takes archives that nobody signed, and that the caller means it.
+    """Check that this host accepts unsigned archives, and that the caller asked for it.
 
     Raises:
-        VerificationError: one of the two isn't so.
+        VerificationError: one of the two is not the case.
     """
     if config.document.install.require_signed:
         raise VerificationError(
-            f"{path.name} is an archive that nobody signed, and this host is configured to refuse those",
+            f"{path.name} is not signed, and this host is configured to refuse unsigned archives",
             subject=str(path),
             untouched="nothing was installed",
             hint=f"publish it in a registry; or set require_signed = false under [install] in {config.path}",
         )
     if not allowed:
         raise VerificationError(
-            f"{path.name} is an archive that nobody signed",
+            f"{path.name} is not signed",
             subject=str(path),
             untouched="nothing was installed",
-            hint="--allow-unsigned installs it all the same, if you trust where you have it from",
+            hint="to install it anyway, if you trust its source: --allow-unsigned",
         )
 
 
@@ -76,7 +76,7 @@ def parse_identity(text: str) -> tuple[PluginId, str]:
     """Read ``NS/NAME@VERSION``.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: it has another form.
     """
     name, _, version = text.partition("@")
     try:
@@ -90,23 +90,25 @@ def parse_identity(text: str) -> tuple[PluginId, str]:
 
 @contextmanager
 def opened(store: Store, path: Path, identity: tuple[PluginId, str] | None = None) -> Iterator[LocalArchive]:
-    """Copy an archive into the store's staging folder, judge it there, and say what it is.
+    """Copy an archive into the store's staging folder, inspect it there, and return what it is.
 
-    The copy is what is installed, so that nobody can exchange the file between a look and the next.
+    The copy is installed, so that the file can't be exchanged between inspection and installation.
 
     Args:
         store: where it is going to be installed.
         path: the archive.
-        identity: what it is; left out: its own ``manifest.json`` says so.
+        identity: plugin and version; default: from its ``manifest.json``.
 
     Raises:
         NotFoundError: there is no such file.
-        UsageError: it is no archive of a format that can be unpacked, or says not what it is, or something else.
+        UsageError: the format isn't supported, the archive doesn't say what it is, or it says something else.
         RefusedArchiveError, DamagedArchiveError: as `sealdex.archive.unpack.inspect_archive`.
     """
     archive_format = _format_of(path.name)
     if archive_format is None:
-        raise UsageError(f"{path.name} is none of {', '.join(_FORMATS)}", subject=str(path))
+        raise UsageError(
+            f"{path.name} is not an archive of a supported format ({', '.join(_FORMATS)})", subject=str(path)
+        )
     name = re.sub(r"[^A-Za-z0-9._+@=-]", "_", path.name).lstrip(".-") or f"archive.{archive_format}"
     try:
         with staging_folder(store) as staging:
@@ -130,10 +132,10 @@ def _described(
     if identity is None:
         if found is None:
             raise UsageError(
-                f"{path.name} doesn't say what it is: {problem}",
+                f"{path.name} doesn't say which plugin and version it is: {problem}",
                 subject=str(path),
                 untouched="nothing was installed",
-                hint="--as NAMESPACE/NAME@VERSION says it",
+                hint="state it: --as NAMESPACE/NAME@VERSION",
             )
         identity = parse_identity(f"{found.namespace}/{found.name}@{found.version}")
     plugin, version = identity
@@ -151,7 +153,7 @@ def _described(
 
 def _read(data: bytes | None) -> tuple[PublishedManifest | None, str]:
     if data is None:
-        return None, f"there is no {MANIFEST_INSIDE} at its top"
+        return None, f"it has no {MANIFEST_INSIDE} at its top level"
     try:
         return read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=MANIFEST_INSIDE), ""
     except DocumentError as error:

@@ -1,4 +1,4 @@
-"""What can be installed from a folder of preinstalled archives alone, by the lock that lies in it."""
+"""Resolves requests from a folder of preinstalled archives alone, using the lock in that folder."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from sealdex.resolve.resolver import in_order
 from sealdex.results import Trust
 
 BY_BUILTIN = "builtin"
-"""Stands in receipts as what vouched for an installation: the lock of the folder that the host came with."""
+"""In receipts, says that the lock of the folder of preinstalled archives was trusted."""
 
 
 def preinstalled(
     builtin: Builtin, requests: Sequence[Request], environment: Environment
 ) -> tuple[list[Choice], dict[PluginId, Trust]] | None:
-    """Return what satisfies all requests, dependencies first, and on whose word; None where something doesn't.
+    """Return releases that satisfy all requests, dependencies first, and who signed them; None if one isn't satisfied.
 
     Raises:
-        ConfigError, FormatTooNewError: there is a lock, and it can't be read.
+        ConfigError, FormatTooNewError: the lock exists but can't be read.
     """
     try:
         blocks = read_lock(builtin.lock).by_id

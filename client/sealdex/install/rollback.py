@@ -1,4 +1,4 @@
-"""Putting a version back that was taken out: from its cached archive, by the record that was kept of it."""
+"""Restores a removed version from its cached archive, using the record that was kept of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sealdex.store.transaction import RolledBack, roll_back
 
 
 def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBroken | None = None) -> RolledBack:
-    """Roll back and put back from the cache what was taken out; arguments and errors are those of `roll_back`."""
+    """Roll back, restoring removed versions from the cache; arguments and errors are those of `roll_back`."""
     cache = ContentCache(Path(store.cache_folder))
 
     def restore(plugin: PluginId, version: str) -> Callable[[], object] | None:
@@ -36,16 +36,16 @@ def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBr
 
 
 def _put_back(store: Store, record: Installation, archive: Path | None) -> None:
-    """Install what a record says, and compare the result with it.
+    """Install the version of a record, and compare the result with the record.
 
     Raises:
-        VerificationError, InstallError: as `sealdex.install.install.install`; or the files are others than before.
+        VerificationError, InstallError: as `sealdex.install.install.install`; or the files differ from before.
     """
     done = install(store, _request(record), archive, make_current=False).installation
     if done.files_sha256 != record.files_sha256:
         name = f"{record.namespace}/{record.name}"
         raise InstallError(
-            f"{name} {record.version} would not be put back as it was",
+            f"{name} {record.version} can't be restored as it was: its files would differ",
             subject=name,
             untouched="nothing was changed",
             hint=f"sealdex install {name}@{record.version}",
@@ -57,7 +57,7 @@ def _request(record: Installation) -> InstallRequest:
     files: tuple[MappedFile, ...] = ()
     try:
         full = installed_manifest(record)
-    except SealdexError:  # none was kept: what is put back is compared with the record all the same
+    except SealdexError:  # none was kept: what is restored is compared with the record all the same
         pass
     else:
         manifest = Path(record.path, RECEIPT_FOLDER, MANIFEST_NAME).read_bytes()

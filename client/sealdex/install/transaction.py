@@ -1,4 +1,4 @@
-"""Bringing a set of releases into the store as one change: all of them are unpacked, then all are switched to."""
+"""Installs a set of releases as one change: all are unpacked, then all are switched to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sealdex.store.dependants import OnBroken
 from sealdex.store.layout import Store
 from sealdex.store.transaction import SetChange, changing, settle
 
-CASCADE = "--cascade updates those as well, --force installs it all the same"
+CASCADE = "to update those too: --cascade; to install anyway: --force"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +23,10 @@ class Job:
     """One release to install.
 
     Attributes:
-        request: what.
-        archive: its file, or what was put together in its place; None where `sealdex.install.install.needs_archive`
-        said no. pin: pin the plugin to this version (True), take its pin away (False), or leave it as it is.
+        request: what to install.
+        archive: its file, or the result of a delta download; None if `sealdex.install.install.needs_archive` returned
+            False.
+        pin: pin the plugin to this version (True), unpin it (False), or leave the pin as it is (None).
         on_progress: told about written bytes.
     """
 
@@ -37,7 +38,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Deployed:
-    """What became of one release: what `sealdex.install.install` says, and the version in use before."""
+    """The outcome for one release: the result of `sealdex.install.install`, and the version in use before."""
 
     result: InstallResult
     before: str | None
@@ -52,14 +53,14 @@ def deploy(
     on_broken: OnBroken | None = None,
     installer: Callable[..., InstallResult] = install,
 ) -> list[Deployed]:
-    """Install all of these releases, or leave everything as it was.
+    """Install all of these releases, or none.
 
     Args:
-        store: where.
-        jobs: what; dependencies first.
-        command: what was asked for, in words, for the history.
+        store: where to install.
+        jobs: the releases; dependencies first.
+        command: the request as text, for the history.
         make_current: switch to them.
-        on_broken: told which other installed plugins that leaves without what they need; left out: it is refused.
+        on_broken: told which other installed plugins lose something they need; without it, such a change is refused.
         installer: as `sealdex.install.install.install`.
 
     Raises:
@@ -81,10 +82,10 @@ def deploy(
 
 
 def finish_killed(store: Store) -> None:
-    """Finish or undo what a killed run left, so that what is seen from here on stays.
+    """Finish or undo what a killed run left behind, so that the state seen from here on doesn't change.
 
     Raises:
-        InstallError: it can't be done, or somebody else holds the store.
+        InstallError: that failed, or another process holds the store's lock.
     """
     if State(store).unfinished():
         with changing(store, "settle"):

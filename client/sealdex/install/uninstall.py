@@ -47,7 +47,7 @@ def uninstall(
         f"uninstall {asked}",
         versions,
         on_broken=on_broken,
-        hint="--cascade uninstalls those as well, --force uninstalls it all the same",
+        hint="to uninstall those too: --cascade; to uninstall anyway: --force",
     )
     return list(found.values())
 

@@ -1,4 +1,4 @@
-"""What a project wants (``sealdex.toml``), what that was resolved to (``sealdex.lock``), and whether both still hold.
+"""Projects: the requests (``sealdex.toml``), the resolved releases (``sealdex.lock``), and installing those.
 
 `sealdex.project` brings it into the store.
 

@@ -1,4 +1,4 @@
-"""What of a lock the registry must sign as well, and what is taken from there where the lock doesn't have it. Pure."""
+"""Compares a lock with the registry's signed metadata, and adds from there what older locks don't have. Pure."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from sealdex.resolve import Choice
 
 
 def agreed(choice: Choice, document: IndexDocument | None, here: Environment) -> tuple[Choice, ReleaseEntry]:
-    """Compare a locked release with what is signed of it; return it with the signed lists of files, and what is signed.
+    """Compare a locked release with its signed entry; return it with the signed lists of files, and the signed release.
 
-    A lock from before there were lists has none, so the signed one is taken; one that the lock has must be the signed
-    one: by it files are put together that the archive's digest says nothing of.
+    Older locks have no lists of files, so the signed ones are taken. A list in the lock must be the signed one, because
+    delta downloads rely on it.
 
     Args:
-        choice: as locked.
-        document: the plugin's index document; None where the registry has none.
+        choice: the locked release.
+        document: the plugin's index document; None if the registry has none.
         here: the environment that the artifact was chosen for.
 
     Raises:
-        NotFoundError: the registry doesn't have the release any more.
-        VerificationError: it signs something else.
+        NotFoundError: the registry no longer has the release.
+        VerificationError: the registry has signed something else.
     """
     signed = document.release(choice.release.version) if document is not None else None
     if signed is None:
         raise NotFoundError(
-            f"{choice}, which is locked, is not in its registry any more",
+            f"{choice}, which is locked, is no longer in its registry",
             subject=str(choice.plugin),
             untouched="nothing was installed",
-            hint="sealdex lock chooses among what there is",
+            hint="to lock releases that exist: sealdex lock",
         )
     if not same_pins(signed, choice.release) or not _lists_agree(choice.release, signed):
         raise _refused(choice, "other digests")
@@ -48,26 +48,26 @@ def agreed(choice: Choice, document: IndexDocument | None, here: Environment) ->
 
 
 def same_pins(one: ReleaseEntry, other: ReleaseEntry) -> bool:
-    """Say whether two entries of a release install the same bytes in the same places."""
+    """Return whether two entries of a release install the same bytes in the same places."""
     return _pins(one) == _pins(other)
 
 
 def _refused(choice: Choice, what: str) -> VerificationError:
     return VerificationError(
-        f"{choice} is locked with {what} than its registry signs now",
+        f"{choice} is locked with {what} than its registry has signed",
         subject=f"{choice.plugin} {choice.release.version}",
         untouched="nothing was installed",
-        hint="a release never changes: ask the registry's owners, and look at who changed sealdex.lock",
+        hint="a release never changes: ask the registry's operator, and check who changed sealdex.lock",
     )
 
 
 def _needs(release: ReleaseEntry) -> dict[str, str]:
-    """Return the dependencies, each range in its one spelling."""
+    """Return the dependencies, with ranges normalized."""
     return {name: str(parse_range(wanted)) for name, wanted in release.dependencies.items()}
 
 
 def _pins(release: ReleaseEntry) -> list[tuple[object, ...]]:
-    """Return what of a release decides which bytes are installed where."""
+    """Return the fields of a release that decide which bytes are installed where."""
     return [(release.manifest.size, release.manifest.sha256), *map(_pinned, release.artifacts)]
 
 
@@ -78,5 +78,5 @@ def _pinned(artifact: ArtifactEntry) -> tuple[object, ...]:
 
 
 def _lists_agree(locked: ReleaseEntry, signed: ReleaseEntry) -> bool:
-    pairs = zip(locked.artifacts, signed.artifacts, strict=True)  # `_pins` has found as many
+    pairs = zip(locked.artifacts, signed.artifacts, strict=True)  # `_pins` compared the number of artifacts
     return all(mine.file_list is None or mine.file_list == theirs.file_list for mine, theirs in pairs)

@@ -1,12 +1,12 @@
-"""What `ensure` found in place last time, so that it sees at once that nothing has changed since.
+"""Records what `ensure` found in place, so that the next run sees quickly that nothing has changed.
 
     <store>/ensured/<number>.json      the number is the CRC-32 of the lock's path; another project with the same number
-                                       only takes the place, since the file says what it is about
-        inputs     every file that could change the answer, with its text (null: it wasn't there), and the environment
+                                       replaces the file, which says what it is about
+        inputs     every file that could change the answer, with its text (null: it didn't exist), and the environment
         installed  [namespace, name, version, artifact's SHA-256] of each plugin of the lock that has files
 
-It holds nothing that anything is trusted for: whoever could write it could write the installations as well. Imports
-are few, see `sealdex.store.layout`.
+Nothing is trusted because of it: who can write to it can also write to the installations. Imports are few, see
+`sealdex.store.layout`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ STAMP_FORMAT = 1
 
 
 def in_place(store: Store, folder: str, config: str | None = None) -> list[Installation] | None:
-    """Return the installations of a project's lock if all are there and in use and nothing has changed, else None.
+    """Return the installations of a project's lock if all are in use and nothing has changed, else None.
 
     Args:
-        store: where.
-        folder: the project's.
-        config: the configuration file, if another than the user's own.
+        store: the store.
+        folder: the project's folder.
+        config: the configuration file, if not the user's own.
     """
     try:
         with open(_place(store, folder), encoding="utf-8") as file:  # noqa: PTH123  # pathlib costs more than all of this
@@ -53,13 +53,13 @@ def in_place(store: Store, folder: str, config: str | None = None) -> list[Insta
             if installation is None or installation.artifact_sha256 != sha256:
                 return None
             found.append(installation)
-    except (OSError, ValueError, KeyError, TypeError):  # not there, half written, or of another format
+    except (OSError, ValueError, KeyError, TypeError):  # missing, half written, or in another format
         return None
     return found
 
 
 def keep(store: Store, folder: str, config: str | None, installed: list[Installation]) -> None:
-    """Write down that a lock and what it was made from are in place; where that can't be, the next look is longer."""
+    """Record that a lock and its inputs are in place; if that fails, the next check only takes longer."""
     place = _place(store, folder)
     draft = f"{place}.{os.getpid()}"
     values = {

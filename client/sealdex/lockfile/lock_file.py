@@ -1,25 +1,25 @@
-"""``sealdex.lock``: exact releases and, for every platform, what their artifacts must be. Made by ``sealdex lock``.
+"""``sealdex.lock``: exact releases and, for every platform, their artifacts. Made by ``sealdex lock``.
 
     version = 1
 
-    [[plugin]]                                   # one block a plugin, in the order of names, so that git merges them
+    [[plugin]]                                   # one block per plugin, sorted by name, so that git merges them
     name = "acme/slack"
     version = "1.2.0"
-    registry = "public"                          # where it was found; whose namespace it is decides config.toml
+    registry = "public"                          # where it was found; config.toml decides which namespaces it has
     wanted = "^1.2"                              # as in sealdex.toml; left out: something depends on it
     dependencies = { "acme/base" = "^1" }        # ranges, each kept by another block
     manifest = { size = 812, sha256 = "..." }
 
-    [[plugin.artifact]]                          # in order: the first that fits a host is the one
+    [[plugin.artifact]]                          # in order: the first that fits a host is used
     file = "slack-linux.zip"
     format = "zip"
     size = 48123
     sha256 = "..."
-    file_list = { size = 9321, sha256 = "..." }  # of a large zip: the list by which updates fetch what changed
+    file_list = { size = 9321, sha256 = "..." }  # of a large zip: the list of files for delta downloads
     selector = { match_labels = { os = "linux" } }
 
-Nothing in it says when or by whom it was made, and nothing sums up the whole: two branches that lock different plugins
-merge without a conflict, and what a merge gets wrong `staleness` finds.
+It has no time, author or checksum of the whole file: two branches that lock different plugins merge without a conflict,
+and `staleness` finds what a merge got wrong.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class LockedPlugin(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def release(self) -> ReleaseEntry:
-        """What the index document said of the release, as far as it is locked."""
+        """The locked fields of the release's entry in the index document."""
         return ReleaseEntry(
             self.version,
             self.manifest,
@@ -83,7 +83,7 @@ class LockedPlugin(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def document(self) -> IndexDocument:
-        """An index document that knows this release alone."""
+        """An index document with this release alone."""
         return IndexDocument(1, *self.id, "", "", (self.release,))
 
 
@@ -100,7 +100,7 @@ class LockDocument(Struct, frozen=True, kw_only=True):
 
 
 def locked_plugin(choice: Choice, registry: str, request: Request | None) -> LockedPlugin:
-    """Return the block of a release that was chosen."""
+    """Return the block of a chosen release."""
     release = choice.release
     return LockedPlugin(
         name=str(choice.plugin),
@@ -119,7 +119,7 @@ def locked_plugin(choice: Choice, registry: str, request: Request | None) -> Loc
 
 
 def lock_text(document: LockDocument) -> str:
-    """Write a lock: the same content gives the same text, whatever the order it came in."""
+    """Format a lock: the same content gives the same text, whatever its order."""
     parts = [f"{_HEAD}version = {document.version}\n"]
     for locked in sorted(document.plugin, key=lambda plugin: plugin.name):
         values = msgspec.to_builtins(locked)
@@ -138,7 +138,7 @@ def read_lock(path: Path) -> LockDocument:
 
     Raises:
         NotFoundError: it isn't there.
-        ConfigError, FormatTooNewError: as `parse_lock`, or it can't be read.
+        ConfigError, FormatTooNewError: as `parse_lock`, or the file can't be read.
     """
     try:
         text = read_toml_text(path)
@@ -147,7 +147,7 @@ def read_lock(path: Path) -> LockDocument:
             f"there is no {path.name} in {path.parent}",
             subject=str(path),
             untouched="nothing was changed",
-            hint="sealdex lock makes it",
+            hint="to create it: sealdex lock",
         ) from error
     return parse_lock(text, str(path))
 
@@ -156,10 +156,10 @@ def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:
     """Read the text of a lock.
 
     Raises:
-        ConfigError: not TOML (unmerged, perhaps), or not of the form it must have; every problem is named.
+        ConfigError: not TOML (perhaps with merge conflicts), or not valid; every problem is named.
         FormatTooNewError: a newer sealdex made it.
     """
-    hint = "sealdex lock makes it again; it keeps what both sides of a merge have locked, and what can still be read"
+    hint = "to re-create it: sealdex lock; it keeps what can still be read, such as both sides of a merge"
     values = parse_toml(text, subject, hint)
     if isinstance(found := values.get("version"), int) and found > LOCK_FORMAT:
         raise FormatTooNewError(
@@ -179,10 +179,10 @@ def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:
 
 
 def locked_versions(path: Path) -> tuple[dict[PluginId, str], str | None]:
-    """Return which version of each plugin is locked, and why the lock must be made again where it can't be read.
+    """Return the locked version of each plugin, and why the lock must be re-created if it can't be read.
 
-    Of a merge with conflicts both sides are heard; where they differ, the newer version counts. Of a lock that is wrong
-    otherwise nothing is kept.
+    With merge conflicts both sides are used; where they differ, the newer version counts. Of a lock that is invalid in
+    another way nothing is kept.
 
     Raises:
         FormatTooNewError: a newer sealdex made it.
@@ -204,7 +204,7 @@ def locked_versions(path: Path) -> tuple[dict[PluginId, str], str | None]:
 
 
 def _problems(document: LockDocument) -> list[str]:
-    """Return what the types don't express: names, versions, a plugin that stands there twice."""
+    """Return problems that the types don't express: names, versions, a plugin that is locked twice."""
     problems: list[str] = []
     seen: set[str] = set()
     for locked in document.plugin:
@@ -215,6 +215,6 @@ def _problems(document: LockDocument) -> list[str]:
         if problem := version_problem(locked.version):
             problems.append(f"{locked.name}: version '{locked.version}' {problem}")
         if locked.name in seen:
-            problems.append(f"{locked.name} is locked twice: a merge has kept both")
+            problems.append(f"{locked.name} is locked twice: a merge kept both")
         seen.add(locked.name)
     return problems

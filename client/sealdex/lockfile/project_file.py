@@ -1,15 +1,15 @@
-"""``sealdex.toml``: what a project wants. Written by people, read strictly.
+"""``sealdex.toml``: the plugins that a project needs. Written by people, read strictly.
 
     [plugins]
     "acme/slack" = "^1.2"                                       # a range; "*" for any version
     "acme/mail" = { version = ">=2", channel = "beta", pre = true }
 
-    [environment]                                               # added to what the host says of itself
+    [environment]                                               # added to the host's own
     labels = { gpu = "a100" }
     tags = ["cuda-11.8"]
     host_version = "3.2.0"
 
-    [[platforms]]                                               # left out: the host that locks
+    [[platforms]]                                               # default: the host that locks
     labels = { os = "linux", arch = "arm64" }
     tags = ["jetpack-5"]
 
@@ -61,7 +61,7 @@ class WantedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
 
     @property
     def requests(self) -> dict[PluginId, Request]:
-        """What is asked for, by plugin, in the order of names."""
+        """The requests, sorted by plugin name."""
         found: dict[PluginId, Request] = {}
         for name, wanted in sorted(self.plugins.items()):
             full = wanted if isinstance(wanted, WantedPlugin) else WantedPlugin(version=wanted)
@@ -75,7 +75,7 @@ class WantedDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
         return host.with_additions(added.labels, frozenset(added.tags), added.host_version)
 
     def environments(self, host: Environment) -> tuple[Environment, ...]:
-        """Return what releases must fit: every platform that is listed, or the host."""
+        """Return the environments that releases must fit: every listed platform, or the host."""
         listed = (Environment(dict(p.labels), frozenset(p.tags)) for p in self.platforms)
         return tuple(map(self.here, listed)) or (self.here(host),)
 
@@ -85,7 +85,7 @@ def read_wanted(path: Path) -> WantedDocument:
 
     Raises:
         NotFoundError: it isn't there.
-        ConfigError: it can't be read or is wrong; every problem is named.
+        ConfigError: it can't be read or is invalid; every problem is named.
     """
     try:
         text = read_toml_text(path)
@@ -94,7 +94,7 @@ def read_wanted(path: Path) -> WantedDocument:
             f"there is no {path.name} in {path.parent}",
             subject=str(path),
             untouched="nothing was changed",
-            hint=f"write one: {_EXAMPLE}; or name its folder with --project DIR",
+            hint=f"write one: {_EXAMPLE}; or give its folder with --project DIR",
         ) from error
     return parse_wanted(text, str(path))
 
@@ -103,7 +103,7 @@ def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
     """Read the text of a ``sealdex.toml`` strictly.
 
     Raises:
-        ConfigError: not TOML, or fields are wrong; all of them are named.
+        ConfigError: not TOML, or fields are invalid; all of them are named.
     """
     try:
         document = read_values(parse_toml(text, subject, f"edit {subject}"), WantedDocument)

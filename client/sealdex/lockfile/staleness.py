@@ -1,4 +1,4 @@
-"""Whether a lock still is what `sealdex.toml` asks for, and what differs between two locks. Pure."""
+"""Checks whether a lock is up to date with `sealdex.toml`, and compares two locks. Pure."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from sealdex.resolve import Request
 def staleness(
     requests: Mapping[PluginId, Request], lock: LockDocument, environments: tuple[Environment, ...] = ()
 ) -> list[str]:
-    """Return every reason for which a lock must be made anew; none: it is what is asked for.
+    """Return all reasons why a lock is out of date; empty if it is up to date.
 
     Args:
-        requests: what ``sealdex.toml`` asks for.
-        lock: what was locked.
-        environments: what all releases must fit.
+        requests: the requests of ``sealdex.toml``.
+        lock: the lock.
+        environments: the environments that all releases must fit.
     """
     locked = lock.by_id
     reasons: list[str] = []
     for plugin, request in requests.items():
         if plugin not in locked:
-            reasons.append(f"{request} is wanted and not locked")
+            reasons.append(f"{request} is requested but not locked")
         elif (was := _wanted(locked[plugin])) != request:
             before = str(was) if was is not None else f"{plugin} as a dependency only"
-            reasons.append(f"{_full(request)} is wanted, locked is {_full(was) if was is not None else before}")
+            reasons.append(f"{_full(request)} is requested but {_full(was) if was is not None else before} is locked")
     reasons += [
-        f"{plugin} is locked as wanted, and isn't any more"
+        f"{plugin} is locked as requested but no longer is"
         for plugin, block in locked.items()
         if block.wanted is not None and plugin not in requests
     ]
@@ -50,11 +50,11 @@ def staleness(
                 reasons.append(f"{plugin} {locked[plugin].version} needs {needed}, which is not locked")
             elif not parse_range(wanted).contains(parse_version(locked[needed].version), include_prereleases=True):
                 reasons.append(
-                    f"{plugin} {locked[plugin].version} needs {needed} {wanted}, locked is {locked[needed].version}"
+                    f"{plugin} {locked[plugin].version} needs {needed} {wanted}, but {locked[needed].version} is locked"
                 )
             else:
                 queue.append(needed)
-    reasons += [f"{plugin} is locked, and nothing needs it" for plugin in locked if plugin not in reached]
+    reasons += [f"{plugin} is locked but nothing needs it" for plugin in locked if plugin not in reached]
     for plugin, block in locked.items():
         for environment in environments:
             artifact, mismatches = choose_artifact(block.release, environment)
@@ -93,7 +93,7 @@ class Difference(NamedTuple):
 
 
 def differences(before: LockDocument, after: LockDocument) -> list[Difference]:
-    """Return what is new, gone or different, by name."""
+    """Return added, removed and changed plugins, sorted by name."""
     old, new = before.by_id, after.by_id
     return [
         Difference(plugin, a.version if a else None, b.version if b else None)

@@ -1,4 +1,4 @@
-"""Who vouches for each plugin of a lock: its registry or, where that can't be asked, the lock alone.
+"""Decides for each plugin of a lock what is trusted: its registry or, if that is unreachable, the lock alone.
 
     the namespace belongs to    and that registry                   then                                  fetched
     --------------------------  ----------------------------------  ------------------------------------  -------
@@ -11,8 +11,8 @@
     a registry                  can't be asked                      the lock vouches                      never
     no registry                 -                                   the lock vouches                      never
 
-Each plugin has a line of its own: that one can't be asked about changes nothing for the others. What only the lock
-vouches for is taken from the cache or from among the preinstalled archives, where its digest was verified before.
+Each plugin is decided separately: an unreachable registry doesn't affect plugins of others. What only the lock vouches
+for is taken from the cache or the preinstalled archives and compared with the lock's digest.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from sealdex.resolve import Choice
 from sealdex.results import Trust
 
 BY_LOCK = "sealdex.lock"
-"""Stands in receipts as what vouched for an installation when no registry could be asked."""
+"""In receipts, says that the lock was trusted because no registry could be reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Vouched:
     """What may be installed of one plugin.
 
     Attributes:
-        choice: as locked, with what the registry adds to it.
-        trust: on whose word.
-        yanked: why the release was taken back since, if it was.
-        unasked: why its registry couldn't be asked; None where the registry vouches.
+        choice: the locked release, with what the registry adds to it.
+        trust: which registry and role signed it, or the lock.
+        yanked: why the release was yanked, if it was.
+        unasked: why its registry couldn't be reached; None if the registry vouches.
     """
 
     choice: Choice
@@ -54,14 +54,14 @@ class Vouched:
 
 
 class Voucher:
-    """Asks about the plugins of a lock, about each once.
+    """Checks the plugins of a lock with their registries, each once.
 
     Args:
-        queries: asks the registries.
+        queries: for the registries.
         builtin: the folder of preinstalled archives.
         registries: the registry that each plugin was locked from, for receipts.
         here: the environment that artifacts are chosen for.
-        fallback: whether the lock may vouch alone.
+        fallback: whether the lock alone may be trusted.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class Voucher:
         self.found: dict[PluginId, Vouched] = {}
 
     def vouch(self, choices: Iterable[Choice]) -> dict[PluginId, Vouched]:
-        """Return what may be installed of each of these; all of `found` are those asked for so far.
+        """Return what may be installed of each of these; `found` has all that were checked so far.
 
         Raises:
-            NotFoundError, VerificationError: a registry has no such release, or signs something else.
-            UnavailableError, NoRegistryError: one can't be asked and the lock may not vouch: it isn't to, or it is a
-                container image, of which this host has nothing to compare.
+            NotFoundError, VerificationError: a registry has no such release, or has signed something else.
+            UnavailableError, NoRegistryError: a registry can't be reached and the lock alone may not be trusted: this
+                is not allowed, or it is a container image, which this host can't compare with the lock.
         """
         wanted = list(choices)
         asking = [choice for choice in wanted if choice.plugin not in self.found]
-        # what isn't downloaded here is never in place either: what was verified last spares a request each time
+        # images are never in place here: using what was verified last saves a request each time
         self.found.update({c.plugin: known for c in asking if not _is_file(c) and (known := self._known(c))})
         asking = [choice for choice in asking if choice.plugin not in self.found]
         if asking:
@@ -100,7 +100,7 @@ class Voucher:
 
     @property
     def unasked(self) -> dict[PluginId, UnavailableError | NoRegistryError]:
-        """Why the registry of each plugin that only the lock vouches for couldn't be asked."""
+        """Why the registry of each plugin that only the lock vouches for couldn't be reached."""
         return {plugin: each.unasked for plugin, each in self.found.items() if each.unasked is not None}
 
     def _judged(self, choice: Choice, answer: IndexDocument | UnavailableError | NoRegistryError | None) -> Vouched:
@@ -112,15 +112,15 @@ class Voucher:
         yanked = None if (known := self._known(choice)) is None else known.yanked
         if choice.artifact is not None and not _is_file(choice) and not self._is_preinstalled(choice):
             raise answer.restated(
-                untouched=f"nothing was installed, and nobody but the lock vouches for the container image of {choice}"
+                untouched=f"nothing was installed: the lock alone is not enough to trust the image of {choice}"
             ) from answer
         return Vouched(choice, Trust(self._registries[choice.plugin], BY_LOCK, None), yanked, answer)
 
     def _known(self, choice: Choice) -> Vouched | None:
-        """Compare with what was verified last, if that still can be; None where it says nothing of the release.
+        """Compare with the last verified metadata, if it is still there; None if it doesn't have the release.
 
         Raises:
-            VerificationError: it is something else than what is locked.
+            VerificationError: it differs from what is locked.
         """
         known = self._queries.known(choice.plugin)
         if known is None or known.document.release(choice.release.version) is None:
@@ -129,7 +129,7 @@ class Voucher:
         return Vouched(same, known.trust, signed.yanked)
 
     def _is_preinstalled(self, choice: Choice) -> bool:
-        """Say whether who put the preinstalled archives there vouches for the same release."""
+        """Return whether the lock of the preinstalled archives has the same release."""
         try:
             block = read_lock(self._builtin.lock).by_id.get(choice.plugin)
         except NotFoundError:
@@ -144,12 +144,14 @@ def _is_file(choice: Choice) -> bool:
 
 
 def in_words(unasked: Mapping[PluginId, SealdexError], among: Sequence[object]) -> str:
-    """Say why only a lock vouches for these plugins, ``among`` all that there are."""
+    """Return a text that says why only the lock vouches for these plugins, ``among`` all that there are."""
     why = "; ".join(dict.fromkeys(error.message for error in unasked.values()))
     if len(unasked) == len(among):
-        return f"no registry could be asked, so only the lock vouches for what was installed: {why}"
+        return f"no registry could be reached, so what was installed was verified by the lock alone: {why}"
     names = ", ".join(map(str, unasked))
-    return f"no registry could be asked about {names}, so only the lock vouches for what was installed of it: {why}"
+    return (
+        f"no registry could be reached for {names}, so what was installed of it was verified by the lock alone: {why}"
+    )
 
 
 __all__ = ["BY_LOCK", "Vouched", "Voucher", "in_words"]

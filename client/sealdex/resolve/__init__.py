@@ -1,4 +1,4 @@
-"""Resolution: from requests, an environment and index documents to the releases to install, or why there are none.
+"""Resolution: chooses releases for requests, an environment and index documents, or explains why none fit.
 
 Pure: documents come through a callback, and nothing here touches a network or a file.
 

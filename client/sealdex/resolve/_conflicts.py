@@ -1,4 +1,4 @@
-"""From the facts that exclude each other to the plugins that stand in the way, each with what is asked of it."""
+"""Turns facts that exclude each other into the plugins in conflict, each with the demands on it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _MAX_PLUGINS = 4
 
 
 def explanations(universe: Universe, facts: Iterable[Demand], clashes: Mapping[PluginId, int]) -> list[Explanation]:
-    """Say, for each plugin that stands in the way, what is asked of it and what exists.
+    """Return, for each plugin in conflict, the demands on it and the releases that exist.
 
     Args:
         universe: the plugins.
-        facts: demands that can't all be met; of a search that was broken off, those that its last dead end came from.
-        clashes: for each plugin, in how many dead ends it had a part.
+        facts: demands that can't all be met; if the search was aborted, those behind its last conflict.
+        clashes: for each plugin, the number of conflicts that involved it.
     """
     return _Conflict(universe, list(facts)).explanations(clashes)
 
@@ -33,8 +33,8 @@ class _Conflict:
         self._base: dict[PluginId, int] = {}
 
     def explanations(self, clashes: Mapping[PluginId, int]) -> list[Explanation]:
-        # the plugins of which nothing is left whichever releases of the others are taken; else those of which nothing
-        # is left for all of them together, of which there is one if the facts exclude each other; else the worst
+        # plugins without a release left whichever releases the others take; else those without a release left for all
+        # demands together (there is one if the facts exclude each other); else those with the most conflicts
         found = [plugin for plugin in self._demands if not self._left(plugin)]
         found = found or [plugin for plugin in self._demands if not self._left_for_all(plugin)]
         worst = sorted(self._demands, key=lambda plugin: -clashes.get(plugin, 0))[:1]
@@ -48,7 +48,7 @@ class _Conflict:
 
     def _wants(self, demand: Demand) -> list[Want]:
         if demand.by is None:
-            return []  # what a person asks and the pin are shown in any case
+            return []  # the user's request and the pin are always shown
         chains = [
             self._universe.chain_to(demand.by, release)
             for _, release in self._universe.releases(demand.by, self._asking(demand))
@@ -56,13 +56,13 @@ class _Conflict:
         return [Want(demand.plugin, demand.range, by=chain[-1], chain=chain) for chain in chains]
 
     def _asking(self, demand: Demand) -> int:
-        """Return which releases of the one that asks count: those that may be chosen, if there are any."""
+        """Return the releases of the dependent that count: those that may be chosen, if there are any."""
         if demand.by is None:
-            raise AssertionError("unreachable: only asked of what a plugin demands")
+            raise AssertionError("unreachable: only called for demands of a plugin")
         return demand.states & self._left(demand.by) or demand.states & self._usable(demand.by) or demand.states
 
     def _left(self, plugin: PluginId) -> int:
-        """Return what is left of a plugin when each that depends on it may choose the release that suits best."""
+        """Return the releases left of a plugin if each dependent may choose its most suitable release."""
         left = self._usable(plugin)
         by_plugin: dict[PluginId, int] = {}
         for demand in self._demands.get(plugin, []):
@@ -80,7 +80,7 @@ class _Conflict:
         return left
 
     def _usable(self, plugin: PluginId) -> int:
-        """Return what is left of a plugin whatever others need of it."""
+        """Return the releases left of a plugin without the demands of other plugins."""
         if plugin not in self._base:
             universe = self._universe
             states = universe.states(plugin) & ~ABSENT

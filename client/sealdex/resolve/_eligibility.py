@@ -24,11 +24,11 @@ class Policy(Struct, frozen=True):
     """What may be chosen.
 
     Attributes:
-        channel: where requested plugins come from; dependencies come from there or from ``stable``.
-        prereleases: admit pre-releases wherever a range doesn't name them.
-        yanked: admit yanked releases.
-        ignore_rollout: admit releases that a staged rollout hasn't brought to this host.
-        host: the random id that decides about that; None admits all.
+        channel: the channel of requested plugins; dependencies come from it or from ``stable``.
+        prereleases: accept pre-releases even if the range doesn't name them.
+        yanked: accept yanked releases.
+        ignore_rollout: accept releases whose staged rollout doesn't include this host.
+        host: the random host id that decides about rollouts; None accepts all.
     """
 
     channel: str = STABLE
@@ -39,13 +39,13 @@ class Policy(Struct, frozen=True):
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
-    """One reason to pass a release over.
+    """One reason against a release.
 
     Attributes:
-        kind: what speaks against it.
-        words: the same for people.
-        flag: what would admit it, if there is such a flag.
-        missing_tags: the tags that would admit it on this host by themselves, if it is those that it lacks.
+        kind: the kind of reason.
+        words: the reason as text.
+        flag: the flag that would accept it, if there is one.
+        missing_tags: the tags that would by themselves make it acceptable on this host, if only those are missing.
     """
 
     kind: ReasonKind
@@ -55,7 +55,7 @@ class Reason(Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(NamedTuple):
-    """What became of a release: it fits when there are no reasons against it."""
+    """The verdict on a release: it fits if there are no reasons against it."""
 
     artifact: ArtifactEntry | None
     reasons: tuple[Reason, ...]
@@ -67,17 +67,17 @@ class Verdict(NamedTuple):
 
 
 def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environment: Environment) -> Verdict:
-    """Decide whether a release fits everything that is wanted of its plugin, with all reasons when it doesn't.
+    """Decide whether a release fits all demands on its plugin, with all reasons if it doesn't.
 
     Args:
         release: the candidate.
-        wants: every demand on the plugin; one by the user makes it a requested plugin.
-        policy: channel and what else is admitted.
+        wants: all demands on the plugin; one by the user makes it a requested plugin.
+        policy: the channel, and what else is accepted.
         environment: the host.
     """
     pinned = any(want.is_pin for want in wants)
     requested = any(want.by is None for want in wants)
-    # who names one pre-release by its version has asked for it, whatever else depends on the plugin
+    # a pre-release named by its exact version was requested, whatever else depends on the plugin
     prereleases = policy.prereleases or pinned or any(want.prereleases for want in wants)
     reasons = [*_range_reasons(release, wants, admit_prereleases=prereleases)]
     if not pinned:
@@ -89,7 +89,7 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
         host = None if policy.ignore_rollout else policy.host
         if host is not None and not reached(host, wants[0].plugin, release):
-            words = f"rolled out to {release.rollout}% of hosts, and this is none of them"
+            words = f"rolled out to {release.rollout}% of hosts, and this host is not one of them"
             reasons.append(Reason("rollout", words, "--ignore-rollout"))
     reasons += _unreadable_dependencies(release)
     artifact, mismatches = choose_artifact(release, environment)
@@ -103,7 +103,7 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
 def judge_everywhere(
     release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environments: Sequence[Environment]
 ) -> Verdict:
-    """Judge for the host, which is the first environment, and say of each further one what doesn't fit there."""
+    """Judge for the host, which is the first environment; add the reasons of each further environment."""
     here, *others = (judge(release, wants, policy, environment) for environment in environments)
     reasons = list(here.reasons)
     for environment, verdict in zip(environments[1:], others, strict=True):
@@ -113,9 +113,9 @@ def judge_everywhere(
 
 
 def reached(host: str, plugin: PluginId, release: ReleaseEntry) -> bool:
-    """Say whether a staged rollout has reached a host; pure, and it stays so as the share grows.
+    """Return whether a staged rollout includes a host; pure, and a host stays included as the share grows.
 
-    The first eight bytes of the SHA-256 of host id, plugin and version, as a share of all that eight bytes can be.
+    Takes the first eight bytes of the SHA-256 of host id, plugin and version as a fraction of 2^64.
     """
     if release.rollout >= 100:
         return True
@@ -169,7 +169,7 @@ def newest_first(document: IndexDocument) -> list[ReleaseEntry]:
 
 
 def newest_in(document: IndexDocument, wanted: str) -> ReleaseEntry | None:
-    """Return the newest release in a range, whatever else speaks against it: a pre-release only if there is no other.
+    """Return the newest release in a range regardless of other criteria; a pre-release only if there is no other.
 
     Raises:
         ValueError: `wanted` is not a valid range.

@@ -1,15 +1,15 @@
-"""A solver that learns from conflicts: one state for each package, so that none of a set of incompatibilities holds.
+"""A conflict-driven solver: finds one state for each package such that no incompatibility holds.
 
 The method is PubGrub's, over finite sets. A package's states are the bits of an int: bit 0 says that it is absent, bit
 ``n + 1`` that candidate ``n`` is chosen. An *incompatibility* says that its terms, a set of states for each package
 that it names, must not hold all at once. When all terms but one hold, the last one must not: that is unit propagation.
 When all of them hold, the two incompatibilities that led there are merged into one that forbids the reason (`_learn`),
-and the search goes back as far as that one says, so that no dead end is entered twice.
+and the search goes back as far as that one says, so that no conflict occurs twice.
 
-What is decided first gets the best candidate that any solution has: a candidate is given up only when an
-incompatibility that follows from the rest excludes it.
+The package decided first gets the best candidate of any solution: a candidate is abandoned only if an incompatibility
+that follows from the rest excludes it.
 
-Pure: what the candidates are and what follows from choosing one is asked of a `World`.
+Pure: a `World` supplies the candidates and the consequences of choosing one.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Incompatibility(Generic[_Package]):
     Attributes:
         terms: for each package, the states with which its term holds; never none and never all of them. What the world
             says holds for absence in one term at most: a package that nothing asks for is absent in the end.
-        fact: what the world says it follows from; None for what was learned.
-        parents: the two that it was learned from.
+        fact: what the world derives it from; None if it was learned.
+        parents: the two incompatibilities that it was learned from.
     """
 
     __slots__ = ("fact", "parents", "terms")
@@ -69,27 +69,27 @@ class UnsolvableError(Exception):
 
 
 class World(Protocol[_Package]):
-    """What the solver asks."""
+    """The questions of the solver."""
 
     def states(self, package: _Package) -> int:
         """Return all states of a package."""
 
     def rank(self, package: _Package, conflicts: int) -> Any:
-        """Return a sort key: what is smallest is decided first. ``conflicts``: how many it was part of."""
+        """Return a sort key: the smallest is decided first. ``conflicts``: the number of conflicts it was part of."""
 
     def rule_out(self, package: _Package, states: int) -> Incompatibility[_Package] | None:
-        """Return what excludes the best of these states by itself, and maybe more of them; None: it may be chosen."""
+        """Return what by itself excludes the best of these states (and maybe others); None if it may be chosen."""
 
     def consequences(self, package: _Package, state: int) -> Iterable[Incompatibility[_Package]]:
-        """Return what follows from choosing a state, all of it; the solver adds what it doesn't have yet."""
+        """Return everything that follows from choosing a state; the solver adds what it doesn't have yet."""
 
     def checkpoint(self, solver: Solver[_Package]) -> None:
-        """Be called at each decision and conflict; may raise to end the search."""
+        """Take notice of each decision and conflict; may raise to end the search."""
 
 
 @dataclass(slots=True)  # Python 3.10 has no generic NamedTuple
 class _Assignment(Generic[_Package]):
-    """Narrows a package down to ``mask``: a decision, which has no cause, or what follows from one."""
+    """Narrows a package down to ``mask``: a decision (without cause) or a consequence of one."""
 
     package: _Package
     mask: int
@@ -102,8 +102,8 @@ class Solver(Generic[_Package]):
 
     Attributes:
         decisions, conflicts: how many there were.
-        learned: the last incompatibility that a conflict taught.
-        clashes: for each package, how many learned incompatibilities named it.
+        learned: the last incompatibility learned from a conflict.
+        clashes: for each package, the number of learned incompatibilities that name it.
     """
 
     def __init__(self, world: World[_Package]) -> None:
@@ -112,7 +112,7 @@ class Solver(Generic[_Package]):
         self.learned: Incompatibility[_Package] | None = None
         self.clashes: dict[_Package, int] = {}
         self._world = world
-        self._known: set[int] = set()  # by identity, of what the world said; the lists below keep them alive
+        self._known: set[int] = set()  # ids of incompatibilities from the world; the lists below keep the objects alive
         self._about: dict[_Package, list[Incompatibility[_Package]]] = {}
         self._trail: list[_Assignment[_Package]] = []
         # for each package the assignments to it: index in the trail, and the states that were left after it
@@ -145,8 +145,8 @@ class Solver(Generic[_Package]):
                 self._add(excluded)
                 continue
             best = states & -states
-            # all that follows is known, and has narrowed down what is left, before the decision is made: then the
-            # decision itself can't be the conflict
+            # all consequences are added before the decision is made, so the decision itself can't be
+            # the conflict
             new = [each for each in self._world.consequences(package, best) if self._add(each)]
             if new:
                 changed = [each for incompatibility in new for each in incompatibility.terms]
@@ -161,7 +161,7 @@ class Solver(Generic[_Package]):
         return history[-1][1] if history else self._world.states(package)
 
     def _add(self, incompatibility: Incompatibility[_Package]) -> bool:
-        """Take note of one; return whether it is new. One without terms ends the search."""
+        """Add an incompatibility; return whether it is new. One without terms ends the search."""
         if id(incompatibility) in self._known:
             return False
         self._known.add(id(incompatibility))
@@ -203,7 +203,7 @@ class Solver(Generic[_Package]):
                     pending.append(narrowed)
 
     def _unit(self, incompatibility: Incompatibility[_Package]) -> tuple[_Package, ...] | None:
-        """Return the one package whose term is open; nothing when all terms hold; None when there is nothing to do."""
+        """Return the one package whose term is open; nothing if all terms hold; None if there is nothing to do."""
         found: tuple[_Package, ...] = ()
         for package, mask in incompatibility.terms.items():
             left = self._left(package)
@@ -222,13 +222,13 @@ class Solver(Generic[_Package]):
     # --- conflicts ---------------------------------------------------------------------------------------------------
 
     def _learn(self, conflict: Incompatibility[_Package]) -> tuple[Incompatibility[_Package], _Package]:
-        """Merge what led to a conflict until it says at which earlier decision to look, and go back there.
+        """Merge the causes of a conflict until they name an earlier decision, and go back to it.
 
         Returns:
-            What was learned, and the package that it narrows down there.
+            The learned incompatibility, and the package that it narrows down there.
 
         Raises:
-            UnsolvableError: nothing is left to go back to.
+            UnsolvableError: there is no decision left to go back to.
         """
         self.conflicts += 1
         self._world.checkpoint(self)
@@ -238,7 +238,7 @@ class Solver(Generic[_Package]):
             satisfier = self._trail[at[package]]
             before = [self._trail[index].level for other, index in at.items() if other != package]
             partial = satisfier.mask & ~conflict.terms[package]
-            if partial:  # it took earlier assignments to the same package as well
+            if partial:  # earlier assignments to the same package were needed too
                 earlier = self._held_since(package, conflict.terms[package] | ~satisfier.mask)
                 before.append(self._trail[earlier].level)
             back_to = max(before, default=0)
@@ -259,7 +259,7 @@ class Solver(Generic[_Package]):
     def _merged(
         self, one: Incompatibility[_Package], other: Incompatibility[_Package], package: _Package
     ) -> Incompatibility[_Package]:
-        """Return what follows from two incompatibilities, whatever the state of one package."""
+        """Return the consequence of two incompatibilities, whatever the state of one package."""
         terms = {**one.terms, **other.terms}
         for each in one.terms.keys() & other.terms.keys():
             terms[each] = one.terms[each] & other.terms[each]

@@ -1,4 +1,4 @@
-"""Why nothing fits: data first (what exists, why each release was passed over, which flag helps), text second."""
+"""Explains why nothing fits: first as data (releases, reasons against each, flags that help), then as text."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Explanation(Struct, frozen=True):
 
     Attributes:
         plugin: the plugin.
-        wants: everything asked of it; several that exclude each other are a conflict.
+        wants: all demands on it; demands that exclude each other are a conflict.
         exists: whether the registry has it at all.
-        passed_over: its releases, newest first, each with what speaks against it.
-        hints: what would help, as flags or ranges with what they lead to.
+        passed_over: its releases, newest first, each with the reasons against it.
+        hints: what would help: flags or ranges, with their effect.
     """
 
     plugin: PluginId
@@ -47,7 +47,7 @@ class Explanation(Struct, frozen=True):
 
 
 class UnknownPluginError(NotFoundError):
-    """A requested plugin that its registry doesn't have; whoever has a catalogue adds the nearest names."""
+    """A requested plugin doesn't exist in its registry; a caller with a catalog adds the nearest names."""
 
     def __init__(self, plugin: PluginId, registry: str | None = None, near: Sequence[PluginId] = ()) -> None:
         where = f" in registry '{registry}'" if registry else ""
@@ -64,7 +64,7 @@ class UnknownPluginError(NotFoundError):
 
 
 class NothingFitsError(NoMatchError):
-    """Releases exist and none fits, or demands exclude each other; ``explanations`` has all of it as data."""
+    """Releases exist but none fits, or demands exclude each other; ``explanations`` has the details as data."""
 
     def __init__(self, explanations: Sequence[Explanation]) -> None:
         self.explanations = tuple(explanations)
@@ -79,7 +79,7 @@ class NothingFitsError(NoMatchError):
 
 
 class StillSearchingError(NoMatchError):
-    """The search for releases that fit each other was broken off; ``explanations`` say what stood in the way last."""
+    """The search for releases that fit together was aborted; ``explanations`` has the last conflict."""
 
     code = "still-searching"
 
@@ -89,17 +89,17 @@ class StillSearchingError(NoMatchError):
         self.explanations = tuple(explanations)
         asked = ", ".join(map(str, requests))
         lines = [line for explanation in self.explanations for line in describe(explanation)]
-        so_far = ["what stood in the way last:", *(f"  {line}" for line in lines)] if lines else []
+        so_far = ["the last conflict:", *(f"  {line}" for line in lines)] if lines else []
         headline = (
-            f"no releases of {asked} and its dependencies that fit each other were found within {seconds:g} seconds "
-            f"({decisions} decisions); whether there are any isn't known"
+            f"no releases of {asked} and its dependencies that fit together were found within {seconds:g} seconds "
+            f"({decisions} decisions); there may still be some"
         )
         super().__init__(
             "\n".join([headline, *so_far]),
             subject=asked,
             untouched="nothing was installed",
-            hint="name versions of the plugins above: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/OTHER@VERSION; "
-            "or let it search for longer: --set install.resolve_timeout=600",
+            hint="give versions of the plugins above: sealdex install NAMESPACE/NAME@VERSION NAMESPACE/OTHER@VERSION; "
+            "or search longer: --set install.resolve_timeout=600",
             details={"explanations": _plain(self.explanations)},
         )  # fmt: skip
 
@@ -120,7 +120,7 @@ def explain(
     policy: Policy,
     environments: Sequence[Environment],
 ) -> Explanation:
-    """Say why nothing of a plugin fits all that is wanted of it; the first environment is the host's."""
+    """Explain why no release of a plugin fits all demands on it; the first environment is the host's."""
     if document is None:
         return Explanation(plugin, tuple(wants), exists=False)
     judged = [(r, judge_everywhere(r, wants, policy, environments)) for r in newest_first(document)]
@@ -129,30 +129,30 @@ def explain(
 
 
 def _hints(passed_over: Sequence[PassedOver], wants: Sequence[Want]) -> Iterable[str]:
-    """Yield what would admit a release by itself, newest release first, each set of flags once."""
+    """Yield flags that would by themselves make a release acceptable, newest first, each set of flags once."""
     seen: set[tuple[str, ...]] = set()
-    by_user = all(want.by is None for want in wants)  # and then the range is what they may leave out
+    by_user = all(want.by is None for want in wants)  # then they can leave out the range
     for release in passed_over:
         flags = tuple(reason.flag or "" for reason in release.reasons)
         if flags and all(flags) and flags not in seen:
             seen.add(flags)
             yield f"{' '.join(flags)} would choose {release.version}"
     if holding := sorted({_name(want.by) for want in wants if want.installed and want.by is not None}):
-        yield f"--cascade updates {' and '.join(holding)} as well, --force breaks what is installed"
+        yield f"--cascade also updates {' and '.join(holding)}; --force breaks what is installed"
     if by_user and any(want.range != ANY_RANGE and not want.installed for want in wants):
         outside = next((r for r in passed_over if [reason.kind for reason in r.reasons] == ["range"]), None)
         if outside is not None:
             yield f"without the range, {outside.version} would be chosen"
     if any(want.by == PINNED for want in wants):
-        yield f"--unpin takes the pin of {wants[0].plugin} away"
+        yield f"--unpin removes the pin of {wants[0].plugin}"
     if tags := _missing_tags(passed_over):
-        yield f"if this host has {', '.join(tags)}: tags = [...] under [environment] in config.toml says so"
+        yield f"if this host has {', '.join(tags)}, add it to tags = [...] under [environment] in config.toml"
     if any(reason.kind == "environment" for release in passed_over for reason in release.reasons):
-        yield "sealdex env shows what this host says of itself; [environment] in config.toml adds to it"
+        yield "sealdex env shows the labels and tags of this host; [environment] in config.toml adds to them"
 
 
 def _missing_tags(passed_over: Sequence[PassedOver]) -> list[str]:
-    """Return the tags that would admit a release by themselves, of the newest such release."""
+    """Return the tags that would by themselves make a release acceptable, of the newest such release."""
     for release in passed_over:
         if all(reason.missing_tags for reason in release.reasons):
             return [tag for reason in release.reasons for tag in reason.missing_tags]
@@ -160,7 +160,7 @@ def _missing_tags(passed_over: Sequence[PassedOver]) -> list[str]:
 
 
 def describe(explanation: Explanation) -> list[str]:
-    """Write an explanation as lines: what was wanted, then what exists, grouped by the reasons against it."""
+    """Format an explanation as lines: the demands, then the releases, grouped by the reasons against them."""
     lines = [_headline(explanation)]
     if len(explanation.wants) > 1 or any(want.by for want in explanation.wants):
         lines += [f"  {line}" for line in _wants_in_words(explanation.wants)]
@@ -171,7 +171,7 @@ def describe(explanation: Explanation) -> list[str]:
     lines += [f"  {_versions(versions)}: {'; '.join(words)}" for words, versions in shown]
     rest = sum(len(versions) for versions in list(groups.values())[_MAX_GROUPS:])
     if rest:
-        lines.append(f"  and {rest} more releases, each for a reason of its own")
+        lines.append(f"  and {rest} more releases for various reasons")
     return lines
 
 
@@ -182,13 +182,13 @@ def _headline(explanation: Explanation) -> str:
     if not explanation.passed_over:
         return f"{plugin} has no releases"
     if len({want.range for want in explanation.wants}) > 1:
-        return f"no release of {plugin} fits everything that is asked of it"
+        return f"no release of {plugin} meets all demands on it"
     wanted = explanation.wants[0].range if explanation.wants else ANY_RANGE
     return f"no release of {plugin} fits" + ("" if wanted == ANY_RANGE else f" {wanted}") + " here"
 
 
 def _wants_in_words(wants: Sequence[Want]) -> list[str]:
-    """Write a line for each demand; releases of one plugin that demand the same share one."""
+    """Format a line for each demand; releases of one plugin with the same demand share a line."""
     groups: dict[tuple[str, ...], list[Want]] = {}
     for want in wants:
         key: tuple[str, ...] = (str(want.by), want.range)
@@ -204,7 +204,7 @@ def _want_in_words(same: Sequence[Want]) -> str:
     want = same[0]
     if want.installed:
         if want.by is None:
-            return f"{want.plugin} {want.range.removeprefix('>=')} is installed, and isn't made older"
+            return f"{want.plugin} {want.range.removeprefix('>=')} is installed and is not downgraded"
         return f"{want.by}, which is installed, needs {want.plugin} {want.range}"
     if want.by is None:
         return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
@@ -231,7 +231,7 @@ def _versions(versions: Sequence[str]) -> str:
 
 
 def nearest(wanted: PluginId, known: Iterable[PluginId], count: int = 3) -> list[PluginId]:
-    """Return the names that are most like a mistyped one: the same name elsewhere first, then by similarity."""
+    """Return the names most similar to a mistyped one: the same name in other namespaces first."""
     ids = list(known)
     same_name = sorted(plugin for plugin in ids if plugin.name == wanted.name)[:count]
     texts = {str(plugin): plugin for plugin in ids}

@@ -1,4 +1,4 @@
-"""What is asked for: ``NS/NAME[@RANGE]`` from a person, a range from another release."""
+"""Requests: ``NS/NAME[@RANGE]`` from the user, a range from another release."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ ANY_RANGE = "*"
 
 
 PINNED = "the pin on this host"
-"""Who asks for the one version that a pinned plugin stays at."""
+"""Named as the source of the demand for a pinned plugin's version."""
 
 
 class Request(Struct, frozen=True):
-    """One plugin that somebody asks for, and the range its version must be in.
+    """A requested plugin and the range its version must be in.
 
     Attributes:
         plugin, range: the two.
-        channel: where it comes from; None: as the policy says.
-        prereleases: admit those of this plugin.
-        is_floor: nobody asked for the range: it says that what is installed isn't made older.
+        channel: the channel to take it from; None: that of the policy.
+        prereleases: accept pre-releases of this plugin.
+        is_floor: the range was not requested: it only prevents a downgrade of what is installed.
     """
 
     plugin: PluginId
@@ -36,15 +36,16 @@ class Request(Struct, frozen=True):
 
 
 class Want(Struct, frozen=True):
-    """One reason for which a plugin is being resolved.
+    """One demand on a plugin.
 
     Attributes:
-        plugin: what is wanted.
+        plugin: the plugin.
         range: the range its version must be in.
-        by: the release that depends on it, as ``namespace/name version``; None: the user asks for it.
-        chain: the releases from a requested one down to `by`, as text.
-        channel, prereleases: as the request says.
-        installed: what asks is installed and not up for a choice: the release in `by`, or of a floor the plugin itself.
+            by: the release that depends on it, as ``namespace/name version``; None: the user requests it.
+            chain: the releases from a requested one down to `by`, as text.
+            channel, prereleases: as in the request.
+            installed: the demand comes from an installed release that is not being changed: the release in `by`, or for
+                a floor the plugin itself.
     """
 
     plugin: PluginId
@@ -62,7 +63,7 @@ class Want(Struct, frozen=True):
 
     @property
     def is_pin(self) -> bool:
-        """Whether the user names exactly one version: then channel and rollout don't matter, nor that it was yanked."""
+        """Whether the user names exactly one version: then channel, rollout and yanks don't matter."""
         sets = self.parsed.sets
         return self.by in {None, PINNED} and len(sets) == 1 and len(sets[0]) == 1 and sets[0][0].operator == "="
 
@@ -85,5 +86,5 @@ def parse_request(text: str) -> Request:
             hint="write NAMESPACE/NAME or NAMESPACE/NAME@RANGE, such as acme/slack@1.2.0 or 'acme/slack@^1.2'",
         ) from error
     if at and not wanted.strip():
-        raise UsageError(f"'{text}' ends in '@' without a range", hint=f"leave it out, or write {plugin}@1.2.0")
+        raise UsageError(f"'{text}' ends in '@' without a range", hint=f"leave out the '@', or write {plugin}@1.2.0")
     return Request(plugin, str(found))

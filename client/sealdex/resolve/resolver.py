@@ -1,9 +1,9 @@
-"""Requests to releases, with their dependencies; `sealdex.resolve._solver` searches, this module says what comes of it.
+"""Resolves requests to releases with their dependencies; `sealdex.resolve._solver` does the search.
 
-The rules, which the tests state as properties: each plugin gets one version, which is in every range asked of it; if
-there is a solution, one is found; of a plugin the newest release that fits is taken, and an older one only if the newer
-one's dependencies can't be met or another plugin asks for an older one. Requested plugins come first in that, in the
-order of the requests.
+The rules, tested as properties: each plugin gets one version, which is in every range demanded of it. If there is a
+solution, one is found. Of each plugin the newest release that fits is taken; an older one only if the newer one's
+dependencies can't be met or another plugin demands an older one. Requested plugins take precedence, in the order of
+the requests.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class Choice(Struct, frozen=True):
     """One release to install.
 
     Attributes:
-        plugin, release, document: what was chosen, and the index document it stands in.
+        plugin, release, document: what was chosen, and the index document it is in.
         artifact: the file for this environment; None for a release that only depends on others.
-        requested: whether it was asked for by name, not only depended on.
+        requested: whether it was requested by name, not only depended on.
         dependencies: the plugins it depends on, all of them among the choices.
-        newer: newer releases that were passed over, newest first.
+        newer: newer releases that were not chosen, newest first.
     """
 
     plugin: PluginId
@@ -68,16 +68,16 @@ class Resolution(Struct, frozen=True):
 
     @property
     def requested(self) -> tuple[Choice, ...]:
-        """Only what was asked for by name."""
+        """Only the plugins requested by name."""
         return tuple(choice for choice in self.choices if choice.requested)
 
 
 class SearchBudget:
-    """How long a search may take, and whom to tell that it is still going on; the wait for documents doesn't count.
+    """The time limit of a search, and a callback while it is running; waiting for documents doesn't count.
 
     Args:
-        clock: seconds that only ever grow.
-        limit_s: after so many seconds the search is broken off.
+        clock: monotonic seconds.
+        limit_s: seconds after which the search is aborted.
         notice_every_s: how often `on_notice` is called.
         on_notice: told the seconds and the number of decisions so far.
     """
@@ -98,7 +98,7 @@ class SearchBudget:
         self._next = notice_every_s
 
     def waited_for(self, documents: Documents) -> Documents:
-        """Return the same documents; the time that they take isn't counted."""
+        """Return the same documents; the time to fetch them isn't counted."""
 
         def timed(plugins: Collection[PluginId]) -> Mapping[PluginId, IndexDocument | None]:
             before = self._clock()
@@ -110,7 +110,7 @@ class SearchBudget:
         return timed
 
     def is_over(self, decisions: int) -> bool:
-        """Say whether it is, and give notice when that is due."""
+        """Return whether the time is up, and call `on_notice` when due."""
         seconds = self._clock() - self._start
         if seconds >= self._next:
             self._next = seconds + self._every
@@ -131,18 +131,18 @@ def resolve(
     """Choose releases for the requests and everything they depend on.
 
     Args:
-        requests: what is asked for; a plugin may be named more than once, and then every range must hold.
-        documents: gives index documents; asked in bulk.
+        requests: what is requested; a plugin may be named more than once, and then every range must hold.
+        documents: returns index documents; called in bulk.
         environment: the host that the releases must fit.
         policy: channel, pre-releases, yanked, rollout.
-        keeping: pins, and what a lock says.
-        platforms: further environments that each release must fit as well.
-        budget: how long that may take; without one, as long as it takes.
+        keeping: pins, and the versions of a lock.
+        platforms: further environments that each release must fit too.
+        budget: the time limit; None: no limit.
 
     Raises:
         UnknownPluginError: a requested plugin doesn't exist.
-        NothingFitsError: nothing fits, or demands exclude each other; says what exists and why it was passed over.
-        StillSearchingError: budget is at its end; says what stood in the way last.
+        NothingFitsError: nothing fits, or demands exclude each other; has the releases and the reasons against them.
+        StillSearchingError: the time limit was reached; has the last conflict.
     """
     wants = [
         Want(r.plugin, r.range, channel=r.channel, prereleases=r.prereleases, installed=r.is_floor) for r in requests
@@ -185,12 +185,12 @@ class _World:
         return self._universe.states(package)
 
     def rank(self, package: PluginId, conflicts: int) -> tuple[int, int, PluginId]:
-        # requested plugins in the order of the requests; then what clashed most, which finds a dead end soon
+        # requested plugins in the order of the requests; then those with most conflicts, to find a conflict early
         return (self._order.get(package, len(self._order)), -conflicts, package)
 
     def rule_out(self, package: PluginId, states: int) -> Incompatibility[PluginId] | None:
         unfit = 0
-        for state, release in self._universe.releases(package, states):  # lazily: only as many are judged as are tried
+        for state, release in self._universe.releases(package, states):  # lazily: only those that are tried are judged
             if self._universe.is_usable(package, release):
                 break
             unfit |= state
@@ -205,7 +205,7 @@ class _World:
 
 
 def _resolution(universe: Universe, chosen: Mapping[PluginId, ReleaseEntry]) -> Resolution:
-    """Return what was chosen, dependencies first: what the requests reach, which may be less than was decided."""
+    """Return what was chosen and is reachable from the requests, dependencies first."""
     demands: dict[PluginId, list[Want]] = {}
     needs: dict[PluginId, list[PluginId]] = {}
     open_wants = list(universe.wants)
@@ -229,7 +229,7 @@ def _choice(
 ) -> Choice:
     document = universe.document(plugin)
     if document is None:
-        raise AssertionError("unreachable: what was chosen stands in a document")
+        raise AssertionError("unreachable: a chosen release is in a document")
     newer: list[PassedOver] = []
     for other in universe.candidates(plugin):
         if other.version == release.version:
@@ -274,7 +274,7 @@ def _log_choice(plugin: PluginId, release: ReleaseEntry, wants: Sequence[Want], 
 
 
 def in_order(needs: Mapping[PluginId, Sequence[PluginId]]) -> list[PluginId]:
-    """Sort so that dependencies stand first; a cycle, which builders refuse to publish, is cut where it closes."""
+    """Sort dependencies first; a cycle, which builders refuse to publish, is cut where it closes."""
     ordered: dict[PluginId, None] = {}
     entered: set[PluginId] = set()
     stack = [(plugin, False) for plugin in sorted(needs, reverse=True)]

@@ -1,7 +1,7 @@
-"""Search in the catalogue: which plugins match the words and filters, best first. Pure.
+"""Searches the catalog for plugins that match words and filters, best match first. Pure.
 
-All words must match, each anywhere in id, keywords or summary. A word that nobody has is looked for once more with one
-typo (one letter more, less, other, or two swapped) in names and keywords. Rank of a word, lower is better: the name
+All words must match, each anywhere in id, keywords or summary. A word without a match is searched again with one typo
+(a letter added, removed, changed, or two swapped) in names and keywords. Rank of a word, lower is better: the name
 itself, start of the name, a whole word, part of the name, part of anything else, a typo in the name, a typo elsewhere.
 Deprecated plugins come last.
 """
@@ -23,15 +23,15 @@ _MIN_TYPO_LENGTH = 4
 
 
 class Query(Struct, frozen=True):
-    """What is searched for; all of it must hold.
+    """A search; all criteria must hold.
 
     Attributes:
         words: in any order, case doesn't matter.
         type: a plugin type, in either spelling.
         keywords, tags: each must be among the plugin's.
         labels: label key to value; a plugin that doesn't constrain the key matches.
-        min_metrics, max_metrics: metric to the least (most) that the latest release was measured with; a plugin that
-            wasn't measured doesn't match.
+        min_metrics, max_metrics: metric to the lowest (highest) accepted value of the latest release; a plugin without
+            that metric doesn't match.
     """
 
     words: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ class Query(Struct, frozen=True):
 
 
 class Hit(NamedTuple):
-    """A match; ``rank`` is 0 for a plugin of exactly that name and grows as the match gets worse."""
+    """A match; ``rank`` is 0 for a plugin of exactly that name and higher for worse matches."""
 
     row: CatalogueRow
     rank: int
@@ -60,7 +60,7 @@ def search(rows: Sequence[CatalogueRow], query: Query) -> list[Hit]:
     if not words:
         return _ordered(Hit(row, 0) for row in found)
     texts = [f"{row.namespace}/{row.name} {' '.join(row.keywords)} {row.summary}".lower() for row in found]
-    # every word narrows what the next one has to look at
+    # every word narrows the rows for the next one
     candidates = [(row, text, 0) for row, text in zip(found, texts, strict=True)]
     for word in words:
         whole = re.compile(rf"(?<!\w){re.escape(word)}(?!\w)")
@@ -109,7 +109,7 @@ def _has_word(row: CatalogueRow, holds: Callable[[str], bool]) -> bool:
 def _typo_of(word: str) -> Callable[[str], bool]:
     """Return a test for being one edit away: insertion, deletion, substitution or swap of neighbours."""
     length = len(word)
-    # a word of three letters is one edit away from too much: then nothing is short enough to be tested
+    # a word of three letters is one edit away from too many others: test nothing then
     shortest = length - 1 if length >= _MIN_TYPO_LENGTH else length + 2
 
     def one_edit(other: str) -> bool:

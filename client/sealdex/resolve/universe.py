@@ -1,7 +1,6 @@
-"""The plugins that a search may reach: their documents, their releases as sets of bits, and what is demanded of them.
+"""The plugins that a search may reach: their documents, their releases as bit sets, and the demands on them.
 
-Index documents are asked for in bulk, a level of dependencies at a time, so that whoever fetches them can do it in
-parallel.
+Index documents are requested in bulk, one level of dependencies at a time, so that they can be fetched in parallel.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from sealdex.resolve._solver import ABSENT, Incompatibility
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
 
 Documents = Callable[[Collection[PluginId]], Mapping[PluginId, IndexDocument | None]]
-"""Gives the index documents of several plugins; None for what doesn't exist. Asked once for each plugin."""
+"""Returns the index documents of several plugins; None for those that don't exist. Called once per plugin."""
 
 
 class Keeping(Struct, frozen=True):
-    """What an earlier decision has to say.
+    """Constraints from earlier decisions.
 
     Attributes:
-        pinned: versions that plugins stay at, whatever else is asked: no other is chosen.
-        preferred: versions that are taken as long as they fit, though newer ones exist, or they were yanked since.
-        needed: what installed plugins that stay as they are need of others, should those be chosen.
+        pinned: versions that plugins are pinned to: no other is chosen.
+        preferred: versions that are taken as long as they fit, even if newer ones exist or they were yanked since.
+        needed: demands of installed plugins that are not being changed on others, should those be chosen.
     """
 
     pinned: Mapping[PluginId, str] = {}
@@ -38,7 +37,7 @@ class Keeping(Struct, frozen=True):
 
 
 class Demand(Struct, frozen=True):
-    """A fact for the solver: some releases of one plugin (``by``; None: a person or a pin) need another in a range."""
+    """A fact for the solver: some releases of a plugin (``by``; None: the user or a pin) need another in a range."""
 
     plugin: PluginId
     range: str
@@ -47,7 +46,7 @@ class Demand(Struct, frozen=True):
 
 
 class Universe:
-    """Everything about plugins that one resolution asks; states are those of `sealdex.resolve._solver`."""
+    """Everything that one resolution needs to know about plugins; states are those of `sealdex.resolve._solver`."""
 
     def __init__(
         self,
@@ -74,26 +73,26 @@ class Universe:
         self._documents: dict[PluginId, IndexDocument | None] = {}
         self._candidates: dict[PluginId, list[ReleaseEntry]] = {}
         self._in_range: dict[tuple[PluginId, str], int] = {}
-        self._chains: dict[PluginId, Want] = {}  # by which each plugin was first reached
+        self._chains: dict[PluginId, Want] = {}  # by which path each plugin was first reached
         self._needs: dict[PluginId, dict[tuple[str, str], int]] = {}
         self._facts: dict[tuple[PluginId, str, str], Incompatibility[PluginId]] = {}
 
     # --- documents and releases --------------------------------------------------------------------------------------
 
     def load(self, plugins: Iterable[PluginId]) -> None:
-        """Get the documents of these, all that are missing at once."""
+        """Load the documents of these plugins, all missing ones at once."""
         missing = {plugin: None for plugin in plugins if plugin not in self._documents}
         if missing:
             found = self._ask(missing.keys())
             self._documents.update({plugin: found.get(plugin) for plugin in missing})
 
     def document(self, plugin: PluginId) -> IndexDocument | None:
-        """Return a plugin's document; None: there is no such plugin."""
+        """Return a plugin's document; None if there is no such plugin."""
         self.load([plugin])
         return self._documents[plugin]
 
     def prefetch(self) -> None:
-        """Load the documents that the likely solution needs, a level of dependencies at a time."""
+        """Load the documents that the likely solution needs, one level of dependencies at a time."""
         level = list(self.wants)
         seen: set[PluginId] = set()
         while level:
@@ -107,7 +106,7 @@ class Universe:
             level = [want for want in following if want.plugin not in seen]
 
     def candidates(self, plugin: PluginId) -> list[ReleaseEntry]:
-        """Return the releases in the order in which they are tried: what is preferred, then the newest first."""
+        """Return the releases in the order in which they are tried: the preferred one, then newest first."""
         if plugin not in self._candidates:
             document = self.document(plugin)
             preferred = self._preferred.get(plugin)
@@ -138,11 +137,11 @@ class Universe:
         return judge_everywhere(release, self.with_kept(plugin, wants), policy, self.environments)
 
     def asked(self, plugin: PluginId) -> list[Want]:
-        """Return what a person asks of a plugin."""
+        """Return the user's demands on a plugin."""
         return self._asked.get(plugin, [])
 
     def with_kept(self, plugin: PluginId, wants: Sequence[Want]) -> list[Want]:
-        """Add what the host demands of a plugin: its pin, and what is installed and needs it."""
+        """Add the host's demands on a plugin: its pin, and those of installed plugins."""
         return [*wants, *self._kept(plugin)]
 
     def _kept(self, plugin: PluginId) -> list[Want]:
@@ -150,17 +149,17 @@ class Universe:
         return [*pin, *self._needed.get(plugin, [])]
 
     def is_usable(self, plugin: PluginId, release: ReleaseEntry) -> bool:
-        """Say whether a release fits as far as it doesn't depend on who else needs the plugin: all but the ranges."""
+        """Judge a release by everything except the ranges, which depend on who else needs the plugin."""
         wants = self._asked.get(plugin) or [Want(plugin, ANY_RANGE, by="")]
         return all(reason.kind in {"range", "prerelease"} for reason in self.judge(release, wants).reasons)
 
     def in_range(self, plugin: PluginId, wanted: str) -> int:
-        """Return the states whose versions are in a range, with the pre-releases that are admitted for the plugin."""
+        """Return the states whose versions are in a range, with the pre-releases that are accepted for the plugin."""
         key = (plugin, wanted)
         if key not in self._in_range:
             parsed = parse_range(wanted)
             admits = self.policy.prereleases or plugin in self._admits_prereleases
-            takes_any = () in parsed.sets  # then versions needn't be parsed, of which there may be thousands
+            takes_any = () in parsed.sets  # then versions, of which there may be thousands, needn't be parsed
             self._in_range[key] = sum(
                 2 << number
                 for number, release in enumerate(self.candidates(plugin))
@@ -172,7 +171,7 @@ class Universe:
     # --- what is demanded --------------------------------------------------------------------------------------------
 
     def demands(self) -> Iterator[Incompatibility[PluginId]]:
-        """Yield what a person asks for and what is pinned, as facts."""
+        """Yield the user's requests and the pins as facts."""
         for want in self.wants:
             outside = self.states(want.plugin) & ~self.in_range(want.plugin, want.range)
             yield self._fact({want.plugin: outside}, Demand(want.plugin, want.range))
@@ -180,7 +179,7 @@ class Universe:
             yield from self._kept_facts(plugin)
 
     def _kept_facts(self, plugin: PluginId) -> Iterator[Incompatibility[PluginId]]:
-        """Yield what the host's demands on a plugin exclude, always the same objects."""
+        """Yield what the host's demands on a plugin exclude; always the same objects."""
         for want in self._kept(plugin):
             key = (plugin, str(want.by), want.range)
             if key not in self._facts:
@@ -190,7 +189,7 @@ class Universe:
                 yield self._facts[key]
 
     def consequences(self, plugin: PluginId, state: int) -> Iterator[Incompatibility[PluginId]]:
-        """Yield what a release depends on, as facts that hold for all releases with the same dependency."""
+        """Yield a release's dependencies as facts that hold for all releases with the same dependency."""
         release = self.release(plugin, state)
         wants = self.wants_of(plugin, release)
         self.load(want.plugin for want in wants)
@@ -221,7 +220,7 @@ class Universe:
         return self._needs[plugin]
 
     def wants_of(self, plugin: PluginId, release: ReleaseEntry) -> list[Want]:
-        """Return what a release depends on, and note how its dependencies were first reached."""
+        """Return a release's dependencies, and record how they were first reached."""
         chain = self.chain_to(plugin, release)
         by = chain[-1]
         wants = [

@@ -8,7 +8,7 @@
         plugins.watch()                       # a later `sealdex update` takes effect here, without a restart
         plugins.call("acme/console-notify", "send", "hello")
 
-``docs/runtime.md`` says what a plugin may expect, ``docs/process-protocol.md`` how one of another language talks. Names
+``docs/runtime.md`` describes plugins in a host, ``docs/process-protocol.md`` the protocol for other languages. Names
 are imported when they are first used.
 
     manager              PluginManager: the plugins of a host process, whatever they are written in

@@ -1,4 +1,4 @@
-"""Loading an installed version into a host, by the kind of its runtime."""
+"""Loads an installed version into a host, by the kind of its runtime."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Loader:
     Attributes:
         store: where they are installed.
         keeper: knows which are disabled.
-        load_timeout: seconds for loading, and again for initialising; None: no limit.
+        load_timeout: seconds for loading, and again for initializing; None: no limit.
         call_timeout: seconds for a call of a process plugin.
     """
 
@@ -43,7 +43,7 @@ class Loader:
     call_timeout: float
 
     def wanted(self, entry: Entry) -> Installation:
-        """Return what an entry is to load now: its version for good, or the one in use.
+        """Return the installation that an entry should load now: its fixed version, or the one in use.
 
         Raises:
             NotFoundError: it isn't installed.
@@ -60,10 +60,10 @@ class Loader:
         return found
 
     def require_enabled(self, plugin: PluginId) -> None:
-        """Refuse what is disabled.
+        """Refuse a disabled plugin.
 
         Raises:
-            PluginError: it is.
+            PluginError: it is disabled.
         """
         if not self.keeper.is_enabled(plugin):
             raise PluginError(
@@ -74,12 +74,12 @@ class Loader:
             )
 
     def load(self, entry: Entry, version: str, on_end: Callable[[ProcessPlugin, str], None]) -> Serving:
-        """Load a version; it is held against being uninstalled until `close`.
+        """Load a version; it can't be uninstalled until `close`.
 
         Args:
-            entry: whose.
-            version: which.
-            on_end: told of a process plugin that ended by itself, and why.
+            entry: the registered plugin.
+            version: the version.
+            on_end: called when a process plugin exits unexpectedly, with the reason.
 
         Raises:
             NotFoundError: it isn't installed. ConfigError: the configuration doesn't fit. PluginError: it failed.
@@ -123,18 +123,18 @@ class Loader:
         plugin = PluginId(*installation.id)
         name = f"{plugin} {installation.version}"
         raise PluginError(
-            f"{name} is of runtime kind '{kind}', which no host process loads: those are python and process",
+            f"{name} has the runtime kind '{kind}', which a host can't load: it must be python or process",
             subject=name,
-            hint=f"sealdex run {plugin} starts services",
+            hint=f"to start a service: sealdex run {plugin}",
         )
 
 
 def close(serving: Serving) -> None:
-    """Let a version end and give up its hold; one that ends badly is only logged, since others go on serving."""
+    """Close a version and release its hold; errors are only logged, since other versions are still in use."""
     try:
         serving.loaded.close()
     except Exception as error:  # noqa: BLE001  # what ends badly must not keep the new version from serving
-        serving.context.logger.warning("%s did not close well: %s", serving.context.plugin, failure_text(error))
+        serving.context.logger.warning("%s failed to close: %s", serving.context.plugin, failure_text(error))
     finally:
         if serving.hold is not None:
             serving.hold.release()

@@ -1,23 +1,23 @@
-"""A module namespace of its own for each loaded version of a plugin, so that versions live side by side and go again.
+"""A separate module namespace for each loaded version of a plugin, so that versions coexist and can be unloaded.
 
 A plugin's modules are imported under a private top-level name (``sealdex_plugin_7_acme_slack_1_2_0.helper``), never
-under their own: nothing of the host's is shadowed and two versions never meet. What the plugin's own code imports is
-found thus:
+under their own: no module of the host is shadowed, and two versions never mix. Imports of the plugin's own code are
+resolved as follows:
 
 - relative imports: as usual, below the private name;
-- ``import helper``: each of its modules has a ``__builtins__`` of its own, whose ``__import__`` looks into the plugin's
-  folder first. A module or package that is there is that version's copy; anything else is the host's. A folder without
+- ``import helper``: each of its modules has a ``__builtins__`` of its own, whose ``__import__`` searches the plugin's
+  folder first. A module or package found there is that version's copy; anything else is the host's. A folder without
   ``__init__.py`` counts only if the host has nothing of that name, as Python orders namespace packages;
-- ``importlib.import_module("helper")`` and C code don't go that way and see the host's modules only: pass
+- ``importlib.import_module("helper")`` and C code don't use that and see the host's modules only: pass
   ``package=__package__`` and a relative name.
 
-Closing a namespace takes its modules out of ``sys.modules`` and its finder out of the import system. The modules and
-classes are collected once the host lets go of their objects. What Python never unloads stays: C extensions, threads a
-plugin left running, and what it registered with ``atexit`` or in the host's own tables.
+Closing a namespace removes its modules from ``sys.modules`` and its finder from the import system. The modules and
+classes are collected once the host releases their objects. What Python never unloads remains: C extensions, threads
+that a plugin left running, and what it registered with ``atexit`` or in the host.
 
-Pickles name a class by its private module, so they can be read by the same load of the same version only.
+Pickles name a class by its private module, so they can only be read by the same load of the same version.
 
-Source is compiled anew and no ``__pycache__`` is written: an installation stays as it was installed.
+Source is compiled at each load and no ``__pycache__`` is written: an installation is not changed by using it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class PluginNamespace:
 
     Args:
         root: the folder whose modules are importable.
-        label: what it is, for names and messages: ``acme/slack 1.2.0``.
+        label: plugin and version, for names and messages: ``acme/slack 1.2.0``.
     """
 
     def __init__(self, root: Path, label: str) -> None:
@@ -79,7 +79,7 @@ class PluginNamespace:
         _FINDER.add(self)
 
     def load(self, module: str) -> ModuleType:
-        """Import one of the plugin's modules by the name that it has for itself.
+        """Import one of the plugin's modules by its own name.
 
         Raises:
             ImportError: there is no such module, or the namespace is closed; else whatever the module raises.
@@ -88,12 +88,12 @@ class PluginNamespace:
         return importlib.import_module(f"{self.name}.{module}")
 
     def close(self) -> None:
-        """Take the modules out of the interpreter. May be called again, for what an import that hung left later."""
+        """Remove the modules from the interpreter. May be called again, after a hanging import added some."""
         self._is_open = False
         _FINDER.remove(self)
         for name in [n for n in sys.modules if n == self.name or n.startswith(f"{self.name}.")]:
             sys.modules.pop(name, None)
-        # Optional[PluginClass] and the like stay in caches of `typing`, which would keep the class for ever
+        # Optional[PluginClass] and the like stay in caches of `typing`, which would keep the class alive
         for clear in getattr(typing, "_cleanups", ()):
             clear()
 
@@ -141,7 +141,7 @@ class PluginNamespace:
             return spec is not None
         try:
             of_host = importlib.util.find_spec(head)
-        except ValueError:  # a module that the host made by hand
+        except ValueError:  # a module that the host created itself
             return False
         return of_host is None or of_host.loader is None
 
@@ -153,11 +153,11 @@ class PluginNamespace:
 
     def _require_open(self, module: str) -> None:
         if not self._is_open:
-            raise ImportError(f"{self.label} was unloaded, its module '{module}' can't be imported any more")
+            raise ImportError(f"{self.label} was unloaded, so its module '{module}' can no longer be imported")
 
 
 class _Finder(MetaPathFinder):
-    """The one entry in ``sys.meta_path``: hands names with a private head to their namespace."""
+    """The single entry in ``sys.meta_path``: passes names with a private prefix to their namespace."""
 
     def __init__(self) -> None:
         self._namespaces: dict[str, PluginNamespace] = {}
@@ -186,7 +186,7 @@ _FINDER = _Finder()
 
 
 class _Source(SourceFileLoader):
-    """Compiles each time, and gives modules the namespace's ``__import__``."""
+    """Compiles source at each load, and gives modules the namespace's ``__import__``."""
 
     def __init__(self, namespace: PluginNamespace, fullname: str, path: str) -> None:
         super().__init__(fullname, path)

@@ -13,11 +13,11 @@ _MOST_SHOWN = 10
 
 
 def plugin_config(manifest: PublishedManifest, given: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return the configuration that a release is given.
+    """Return the configuration to pass to a release.
 
     Raises:
-        ConfigError: it doesn't fit the release's ``config_schema``, with every place that doesn't; or there is a schema
-            and `jsonschema`, which checks it, isn't installed.
+        ConfigError: it doesn't match the release's ``config_schema`` (every mismatch is named); or there is a schema
+            but `jsonschema` isn't installed.
     """
     config = merged(manifest.default_config or {}, given or {})
     if manifest.config_schema is not None:
@@ -43,7 +43,7 @@ def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
         import referencing  # noqa: PLC0415  # comes with it
     except ImportError as error:
         raise ConfigError(
-            f"{name} has a config_schema, and jsonschema, which checks it, is not installed",
+            f"{name} has a config_schema, but jsonschema, which checks it, is not installed",
             subject=name,
             untouched="nothing of it was run",
             hint="pip install 'sealdex[runtime]'",
@@ -51,7 +51,7 @@ def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
-        # a registry of its own, without which a "$ref" to an address would be fetched
+        # without a registry of its own, a "$ref" to an address would be fetched
         validator = kind(schema, registry=referencing.Registry())
         problems = sorted(validator.iter_errors(config), key=lambda problem: problem.json_path)
     except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
@@ -59,8 +59,8 @@ def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
     if problems:
         shown = [f"{problem.json_path}: {problem.message}" for problem in problems[:_MOST_SHOWN]]
         raise ConfigError(
-            f"the configuration of {name} does not fit its config_schema:\n" + "\n".join(shown),
+            f"the configuration of {name} does not match its config_schema:\n" + "\n".join(shown),
             subject=name,
             untouched="nothing of it was run",
-            hint=f"sealdex info {name.replace(' ', '@')} shows the schema",
+            hint=f"to see the schema: sealdex info {name.replace(' ', '@')}",
         )

@@ -1,4 +1,4 @@
-"""What a manager knows of each plugin: which version serves, by how many it is used, how often it crashed in a row."""
+"""The table of a manager's plugins: the active version of each, its users, and its crashes in a row."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from sealdex.store.leases import Hold
 
 @dataclass
 class Serving:
-    """A version that is loaded.
+    """A loaded version.
 
     Attributes:
         loaded: the version.
-        context: what it was told.
-        seconds: what loading and initialising took.
-        hold: what keeps it from being uninstalled; None where the store can't be written.
+        context: the context that it was given.
+        seconds: seconds that loading and initializing took.
+        hold: prevents it from being uninstalled; None if the store can't be written.
         since: when it was loaded, in seconds of the monotonic clock.
-        uses: by how many it is being used.
-        is_retired: another took over; it is closed after its last use.
-        is_counted: that it crashed was noted in its plugin's `Crashes`.
+        uses: number of current users.
+        is_retired: another version took over; it is closed after its last use.
+        is_counted: its crash was counted in its plugin's `Crashes`.
     """
 
     loaded: LoadedPlugin
@@ -41,10 +41,10 @@ class Serving:
 
 
 class Crashes:
-    """The crashes of one plugin in a row, and when it may be started again.
+    """The crashes of one plugin in a row, and when it may be restarted.
 
-    After the first one at once, by the next call; then with the pauses of a `BackOff`. Times are in seconds of the
-    monotonic clock.
+    After the first crash the next call restarts it at once; after that, with the delays of a `BackOff`. Times are in
+    seconds of the monotonic clock.
     """
 
     def __init__(self, backoff: BackOff) -> None:
@@ -54,42 +54,41 @@ class Crashes:
 
     @property
     def count(self) -> int:
-        """How many in a row."""
+        """The number of crashes in a row."""
         return self._row.count
 
     def note(self, since: float, at: float) -> None:
-        """Take note of a crash, of what was started at one time, at another."""
+        """Record a crash: when the program was started and when it crashed."""
         delay = self._row.failed(at - since)
         if self._row.count == 1 and delay is not None:
             delay = 0.0
         self._not_before = None if delay is None else at + delay
 
     def wait(self, now: float) -> float | None:
-        """Return how long it may not be started yet; None: not at all."""
+        """Return how long to wait before a restart; None: it isn't restarted any more."""
         return None if self._not_before is None else max(0.0, self._not_before - now)
 
     def require_restart(self, name: str, why: str) -> None:
-        """Refuse to start it again now where that is too early, or one crash too many.
+        """Refuse a restart if it is too early, or if there were too many crashes.
 
         Raises:
-            PluginError: it is; says what to do.
+            PluginError: it is refused; with a hint.
         """
         wait = self.wait(time.monotonic())
         if wait is None:
             raise PluginError(
-                f"{name} crashed {self.count} times in a row and is not started again; last: {why}",
+                f"{name} crashed {self.count} times in a row and is not restarted; last: {why}",
                 subject=name,
-                hint="reload it, or bring a version that works: sealdex update, sealdex rollback",
+                hint="reload it, or switch to a working version: sealdex update, sealdex rollback",
             )
         if wait > 0:
             raise PluginError(
-                f"{name} crashed {self.count} times in a row; a call in {wait:.1f} s or later starts it again; "
-                f"last: {why}",
+                f"{name} crashed {self.count} times in a row; a call in {wait:.1f} s or later restarts it; last: {why}",
                 subject=name,
             )
 
     def forget(self) -> None:
-        """Begin a new row: it was reloaded."""
+        """Reset the count after a reload."""
         self._row.end()
         self._not_before = 0.0
 
@@ -99,14 +98,14 @@ class Entry:
     """A registered plugin.
 
     Attributes:
-        name: what it was registered as.
-        plugin: which plugin.
-        pinned: its version for good; None follows the one in use.
+        name: the name it was registered under.
+        plugin: the plugin.
+        pinned: its fixed version; None follows the version in use.
         given: its configuration, without defaults.
-        crashes: how often it crashed.
-        serving: the version that serves, if any does.
-        status, error: how it fared last.
-        changing: held while a version is loaded or taken away, so that two reloads of one plugin come one after the
+        crashes: its crashes in a row.
+        serving: the active version, if there is one.
+        status, error: its last status.
+        changing: lock held while a version is loaded or closed, so that two reloads of one plugin run one after the
             other.
     """
 
@@ -121,21 +120,21 @@ class Entry:
     changing: threading.RLock = field(default_factory=threading.RLock)
 
     def ready(self) -> Serving:
-        """Return the version that serves.
+        """Return the active version.
 
         Raises:
-            PluginError: none does.
+            PluginError: there is none.
         """
         if self.serving is not None and self.serving.is_initialised:
             return self.serving
         if self.status is PluginStatus.DISABLED:
             raise PluginError(f"{self.name} is disabled", subject=self.name, hint=f"sealdex enable {self.plugin}")
         if self.serving is not None:
-            raise PluginError(f"{self.name} is not initialised yet", subject=self.name, hint="call init() first")
+            raise PluginError(f"{self.name} is not initialized yet", subject=self.name, hint="call init() first")
         raise PluginError(f"{self.name} can't be used: {self.error or 'it was not loaded'}", subject=self.name)
 
     def state(self) -> PluginState:
-        """Return how it is."""
+        """Return its state."""
         serving = self.serving
         return PluginState(
             name=self.name,

@@ -1,7 +1,7 @@
-"""Plugins that are programs: started in a process group of their own, talked to by JSON-RPC, stderr taken as their log.
+"""Process plugins: programs in their own process group, called by JSON-RPC, with stderr as their log.
 
-Messages are bounded both ways. A plugin that writes something else than messages, or one that is too long, is ended:
-nothing it says after that could be believed. One that ends by itself fails the calls that wait for it.
+Messages are limited in both directions. A plugin that writes anything other than messages, or one that is too long, is
+terminated, since its later output can't be trusted. If it exits unexpectedly, the calls that wait for it fail.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ _LAST_LINES = 5
 
 
 def process_command(installation: Installation, entry_point: str) -> list[str]:
-    """Return the argument list that an entry point means: a program of the package, or one of the host with arguments.
+    """Return the argument list of an entry point: a program of the package, or one of the host, with arguments.
 
     Raises:
-        PluginError: it names no program, or one that is not there.
+        PluginError: it names no program, or one that doesn't exist.
     """
     name = f"{installation.namespace}/{installation.name} {installation.version}"
     try:
@@ -58,7 +58,7 @@ def process_command(installation: Installation, entry_point: str) -> list[str]:
     except ValueError as error:
         raise PluginError(f"the entry point of {name} can't be read: {error}", subject=name) from None
     if not words:
-        raise PluginError(f"{name} names no entry point", subject=name)
+        raise PluginError(f"{name} has no entry point", subject=name)
     own = Path(installation.path, words[0])
     if "/" in words[0] or own.is_file():
         if not own.is_file():
@@ -69,20 +69,20 @@ def process_command(installation: Installation, entry_point: str) -> list[str]:
         raise PluginError(
             f"{name} needs the program '{words[0]}', which is not on this host",
             subject=name,
-            hint=f"install {words[0]}, or put it into PATH",
+            hint=f"install {words[0]}, or add it to PATH",
         )
     return [found, *words[1:]]
 
 
 class ProcessPlugin:
-    """One running program. Attributes that aren't its own are the program's methods: ``plugin.send("hello")``.
+    """One running program. Other attributes are the program's methods: ``plugin.send("hello")``.
 
     Args:
         installation: what to start.
         config: sent with ``initialize``.
         timeout_s: for starting and ``initialize``.
-        call_timeout_s: for each call; a call that takes longer fails, the program goes on.
-        on_end: told why, when the program ends without having been asked to, before the calls that wait for it fail.
+        call_timeout_s: for each call; a call that takes longer fails, but the program keeps running.
+        on_end: called with the reason when the program exits unexpectedly, before the calls that wait for it fail.
 
     Raises:
         PluginError: it can't be started.
@@ -145,7 +145,7 @@ class ProcessPlugin:
 
     @property
     def fault(self) -> Fault | None:
-        """Why it ended by itself; None while it runs."""
+        """Why it exited unexpectedly; None while it runs."""
         return self._fault
 
     def __getattr__(self, method: str) -> Callable[..., Any]:
@@ -154,10 +154,10 @@ class ProcessPlugin:
         return lambda *params, **named: self.call(method, params, named)
 
     def init(self, context: PluginContext) -> None:
-        """Say ``initialize`` and wait for an answer in the same protocol.
+        """Send ``initialize`` and wait for an answer with the same protocol version.
 
         Raises:
-            PluginError: it refused, ended, or speaks another protocol; PluginTimeoutError: it didn't answer in time.
+            PluginError: it refused, exited, or uses another protocol; PluginTimeoutError: it didn't answer in time.
         """
         answer = self._request(
             "initialize",
@@ -179,15 +179,16 @@ class ProcessPlugin:
         """Call a method with positional or named parameters and return its result.
 
         Raises:
-            PluginError: it answered with an error, ended, or broke the protocol; PluginTimeoutError: no answer in time.
-            TypeError: both kinds of parameters; JSON-RPC has one or the other.
+            PluginError: it answered with an error, exited, or broke the protocol; PluginTimeoutError: no answer in
+                time.
+            TypeError: both kinds of parameters were given; JSON-RPC allows one or the other.
         """
         if params and named:
             raise TypeError("a process plugin takes positional or named parameters, not both")
         return self._request(method, list(params) or dict(named or {}), self._call_timeout_s)
 
     def close(self) -> None:
-        """Say ``shutdown``, close its stdin, and end its process group if it doesn't go."""
+        """Send ``shutdown``, close its stdin, and terminate its process group if it doesn't exit."""
         if self._fault is None:
             with suppress(PluginError):
                 self._is_closing = True
@@ -212,7 +213,7 @@ class ProcessPlugin:
             try:
                 self._write(request(number, method, params), deadline)
             except (ValueError, TypeError, ProtocolError) as error:
-                raise PluginError(f"{self._name} can't be asked to {method}: {error}", subject=self._name) from None
+                raise PluginError(f"{method} can't be sent to {self._name}: {error}", subject=self._name) from None
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             return answer.result(left)
         except (FutureTimeoutError, TimeoutError):
@@ -224,7 +225,7 @@ class ProcessPlugin:
                 self._waiting.pop(number, None)
 
     def _write(self, data: bytes, deadline: float | None) -> None:
-        """Write a whole message; a program that doesn't read must not hold its host for ever."""
+        """Write a complete message; a program that doesn't read must not block its host."""
         left = memoryview(data)
         with self._writing, selectors.DefaultSelector() as selector:
             try:
@@ -232,9 +233,9 @@ class ProcessPlugin:
                 while left:
                     wait = None if deadline is None else deadline - time.monotonic()
                     if (wait is not None and wait <= 0) or not selector.select(wait):
-                        if len(left) < len(data):  # half a message is on its way: no other can follow
-                            self._broken("it does not read what it is asked")
-                        raise TimeoutError  # caught below only to be told from other OSErrors
+                        if len(left) < len(data):  # a partial message was written: no other can follow
+                            self._broken("it does not read its input")
+                        raise TimeoutError  # caught below to distinguish it from other OSErrors
                     left = left[os.write(self._stdin.fileno(), left) :]
             except (OSError, ValueError) as error:
                 if isinstance(error, TimeoutError):
@@ -245,7 +246,7 @@ class ProcessPlugin:
                 raise PluginError(f"{self._name} closed its input", subject=self._name) from None
 
     def _read(self, stdout: IO[bytes]) -> None:
-        """Take in messages until the end of the output; runs in a thread of its own."""
+        """Read messages until the end of the output; runs in its own thread."""
         held = b""
         try:
             while chunk := stdout.read(65536):
@@ -283,7 +284,7 @@ class ProcessPlugin:
         with self._lock:
             answer = self._waiting.pop(message.id, None)
         if answer is None:
-            return  # to a call that was given up
+            return  # the answer to a call that timed out
         if message.error is None:
             answer.set_result(message.result)
         else:
@@ -291,7 +292,7 @@ class ProcessPlugin:
             answer.set_exception(kind(f"{self._name} answered with an error: {message.error}", subject=self._name))
 
     def _broken(self, why: str) -> None:
-        self._ended(f"{why}, so it was ended")
+        self._ended(f"{why}, so it was terminated")
         self._group.stop(0)
 
     def _ended(self, why: str) -> None:
@@ -299,7 +300,7 @@ class ProcessPlugin:
             if self._is_ending:
                 return
             self._is_ending = True
-        # first, so that who is told of the failure finds the status that it led to, and may start it again
+        # first, so that callers told of the failure find the new status and may restart it
         if self._on_end is not None and not self._is_closing:
             self._on_end(self, why)
         with self._lock:

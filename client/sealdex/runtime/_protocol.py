@@ -1,7 +1,7 @@
-"""The process protocol, without I/O: JSON-RPC 2.0, one message a line (``docs/process-protocol.md``).
+"""The process protocol, without I/O: JSON-RPC 2.0, one message per line (``docs/process-protocol.md``).
 
-What the host writes is compact ASCII with its members always in the order ``jsonrpc``, ``id``, ``method``, ``params``,
-so that a shell script can take ``id`` and ``method`` out by a pattern.
+The host writes compact ASCII with members always in the order ``jsonrpc``, ``id``, ``method``, ``params``,
+so that a shell script can extract ``id`` and ``method`` with a pattern.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ METHOD_NOT_FOUND = -32601
 
 
 class ProtocolError(Exception):
-    """The other side doesn't keep to the protocol."""
+    """The other side violates the protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +41,10 @@ class Notice:
 
 
 def request(number: int | None, method: str, params: Any) -> bytes:
-    """Return a request, or a notification when there is no number, as a line.
+    """Return a request, or a notification if there is no number, as a line.
 
     Raises:
-        ValueError, TypeError: the parameters are no JSON; ProtocolError: the message is too long.
+        ValueError, TypeError: the parameters can't be written as JSON; ProtocolError: the message is too long.
     """
     message: dict[str, Any] = {"jsonrpc": "2.0"}
     if number is not None:
@@ -56,7 +56,7 @@ def request(number: int | None, method: str, params: Any) -> bytes:
 
 
 def refusal(number: Any, code: int, text: str) -> bytes:
-    """Return an answer that says no, as a line."""
+    """Return an error response as a line."""
     return _line({"jsonrpc": "2.0", "id": number, "error": {"code": code, "message": text}})
 
 
@@ -64,19 +64,21 @@ def read(line: bytes) -> Response | Notice:
     """Read one line from the plugin.
 
     Raises:
-        ProtocolError: it is no JSON-RPC 2.0 message; the text says why.
+        ProtocolError: it is not a JSON-RPC 2.0 message; the text says why.
     """
     try:
         message = json_values(line)
     except ValueError:
-        raise ProtocolError(f"it wrote a line that is no JSON: {line[:80]!r}") from None
+        raise ProtocolError(f"it wrote a line that is not JSON: {line[:80]!r}") from None
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
-        raise ProtocolError(f"it wrote a line that is no JSON-RPC 2.0 message: {line[:80]!r}")
+        raise ProtocolError(f"it wrote a line that is not a JSON-RPC 2.0 message: {line[:80]!r}")
     number, method = message.get("id"), message.get("method")
     if isinstance(method, str):
         return Notice(method, message.get("params"), number)
     if type(number) is not int or ("result" in message) == ("error" in message):
-        raise ProtocolError(f"it wrote an answer that has no number, or not one of result and error: {line[:80]!r}")
+        raise ProtocolError(
+            f"it wrote an answer without a number, or without exactly one of result and error: {line[:80]!r}"
+        )
     if "result" in message:
         return Response(number, message["result"])
     error = message["error"]

@@ -1,11 +1,11 @@
-"""Plugins that are Python code in the host's process: ``entry_point: module:attribute``.
+"""Python plugins, which run in the host's process: ``entry_point: module:attribute``.
 
-The attribute, if it can be called, is called with the configuration and gives the plugin's object; otherwise it is the
+If the attribute is callable, it is called with the configuration and returns the plugin's object; otherwise it is the
 object. ``init(context)`` and ``close()`` are called if the object has them.
 
-Python can't stop a thread. So where loading takes longer than it may, the thread is left behind with a closed
-namespace, in which it can't import any more, and whatever it ends up with is dropped. A plugin that may hang belongs
-into a process of its own (``runtime: {kind: process}``), which can be killed.
+Python can't stop a thread. If loading times out, the thread is abandoned with a closed namespace, in which it can no
+longer import, and its result is dropped. A plugin that may hang should run in its own process
+(``runtime: {kind: process}``), which can be killed.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ T = TypeVar("T")
 
 
 class PythonPlugin:
-    """One load of one version; imports and calls the entry point when it is made.
+    """One load of one version; imports and calls the entry point when it is created.
 
     Args:
         installation: what to load.
-        config: handed to the entry point.
-        timeout_s: for loading, and again for `init`; None runs both in the caller's thread for as long as they take.
+        config: passed to the entry point.
+        timeout_s: for loading, and again for `init`; None runs both in the caller's thread without a limit.
 
     Raises:
         PluginError: no such module or attribute, or it raised; PluginTimeoutError: it took too long.
@@ -49,7 +49,7 @@ class PythonPlugin:
             raise PluginError(
                 f"the entry point of {self._name} is '{entry_point}', not 'module:attribute'",
                 subject=self._name,
-                hint="a host can load plugins that name one; a service is started with: "
+                hint="a host can only load plugins that have one; to start a service: "
                 f"sealdex run {installation.namespace}/{installation.name}",
             )
         self._namespace = PluginNamespace(Path(installation.path), self._name)
@@ -71,7 +71,7 @@ class PythonPlugin:
 
     @property
     def fault(self) -> None:
-        """None: what runs in the host ends with it."""
+        """Always None: the plugin runs in the host."""
         return
 
     def init(self, context: PluginContext) -> None:
@@ -81,7 +81,7 @@ class PythonPlugin:
             self._bounded("initialising", lambda: init(context))
 
     def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Call a method of the object; what it raises is the caller's.
+        """Call a method of the object; its exceptions reach the caller.
 
         Raises:
             MethodNotFoundError: it has no such method.
@@ -92,10 +92,10 @@ class PythonPlugin:
         return found(*params, **named)
 
     def close(self) -> None:
-        """Call the object's ``close()``, if it has one, and let the modules go.
+        """Call the object's ``close()``, if it has one, and unload the modules.
 
         Raises:
-            PluginError: ``close()`` raised; the modules are gone all the same.
+            PluginError: ``close()`` raised; the modules are unloaded anyway.
         """
         target, self._object = self._object, None
         try:
@@ -128,10 +128,10 @@ class PythonPlugin:
             is_late.set()
             self._namespace.close()
             raise PluginTimeoutError(
-                f"{doing} {self._name} took longer than {self._timeout_s:g} s and was given up",
+                f"{doing} {self._name} took longer than {self._timeout_s:g} s and was aborted",
                 subject=self._name,
-                untouched="its thread is left behind; a version that was loaded before goes on",
-                hint="allow more with load_timeout, or let it run in a process of its own (runtime kind: process)",
+                untouched="its thread is abandoned; a previously loaded version is still in use",
+                hint="increase load_timeout, or run the plugin in its own process (runtime kind: process)",
             )
         if failures:
             raise failures[0]
@@ -144,5 +144,5 @@ class PythonPlugin:
             raise
         except BaseException as error:  # noqa: BLE001  # SystemExit from a plugin may not end the host
             why = failure_text(error)
-        # not inside `except`, where the plugin's exception and frames would hang on this one
+        # not inside `except`, where this exception would keep the plugin's exception and frames alive
         raise PluginError(f"{doing} {self._name} failed: {why}", subject=self._name)

@@ -1,4 +1,4 @@
-"""Taking note of how plugins fare: in their entries, in the store, and for who observes."""
+"""Records the status of plugins in their entries, in the store, and for the observer."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from sealdex.runtime.plugin import LoadedPlugin, PluginStatus, StatusKeeper, plu
 
 
 class Notes:
-    """Notes statuses.
+    """Records statuses.
 
     Args:
-        keeper: where they outlive the process.
+        keeper: keeps them beyond the process.
         observer: told how long plugins took to load and what failed.
     """
 
@@ -26,7 +26,7 @@ class Notes:
 
     @contextmanager
     def of(self, entry: Entry, version: str) -> Iterator[None]:
-        """Make what happens in the block the entry's status."""
+        """Record the outcome of the block as the entry's status."""
         began = time.monotonic()
         try:
             yield
@@ -38,7 +38,7 @@ class Notes:
         self._observer.loaded(entry.plugin, version, time.monotonic() - began, is_well=True)
 
     def crashed(self, entry: Entry, loaded: LoadedPlugin, why: str) -> None:
-        """Take note that a program ended by itself, if it is the one that serves."""
+        """Record that a running plugin exited unexpectedly, if it is the active version."""
         serving = entry.serving
         if serving is not None and serving.loaded is loaded:
             self._observer.crashed(entry.plugin, serving.context.version)
@@ -48,5 +48,5 @@ class Notes:
         entry.status, entry.error = status, error
         try:
             self._keeper.note(entry.plugin, version, status, error)
-        except SealdexError as failure:  # a store that can't be written must not keep plugins from serving
-            plugin_logger(entry.plugin).warning("how %s fares could not be kept: %s", entry.plugin, failure)
+        except SealdexError as failure:  # a store that can't be written must not stop plugins
+            plugin_logger(entry.plugin).warning("the status of %s could not be stored: %s", entry.plugin, failure)

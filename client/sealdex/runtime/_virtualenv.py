@@ -1,10 +1,10 @@
-"""A virtual environment of a release's own, from the ``requirements.txt`` of its package; only ever on request.
+"""A virtual environment for one release, from the ``requirements.txt`` of its package; only on request.
 
     <store>/envs/<namespace>/<name>/<version>/<digest>/    digest: of requirements.txt and the interpreter's version
     <store>/envs/<namespace>/<name>/<version>/<digest>.lock
 
-An environment holds absolute paths, so it is made in its place, and a file written last says that it is whole. What pip
-may install from is pip's configuration; requirements with ``--hash`` are checked by pip.
+An environment contains absolute paths, so it is created in place, and a file written last marks it as complete. pip's
+own configuration decides where it installs from; pip checks requirements with ``--hash``.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _WHOLE = ".sealdex-whole"
 
 
 def python_environment(store: Store, installation: Installation, on_line: Callable[[str], None] | None = None) -> Path:
-    """Return the environment of an installation, made if it isn't there.
+    """Return the environment of an installation, creating it if necessary.
 
     Args:
-        store: where.
-        installation: whose ``requirements.txt``.
-        on_line: told what pip prints.
+        store: the store.
+        installation: the installation with the ``requirements.txt``.
+        on_line: called with each line that pip prints.
 
     Raises:
-        InstallError: there is no ``requirements.txt``, or making it failed; nothing half-made is kept.
+        InstallError: there is no ``requirements.txt``, or creating it failed; nothing incomplete is kept.
     """
     name = f"{installation.namespace}/{installation.name} {installation.version}"
     requirements = Path(installation.path, REQUIREMENTS)
@@ -44,9 +44,9 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
         wanted = requirements.read_bytes()
     except OSError as error:
         raise InstallError(
-            f"{name} has no {REQUIREMENTS} to make an environment from",
+            f"{name} has no {REQUIREMENTS} to create an environment from",
             subject=str(requirements),
-            untouched="nothing was made",
+            untouched="nothing was created",
             hint="start it without --with-env",
         ) from error
     key = hashlib.sha256(b"%s\0%s" % (sys.version.encode(), wanted)).hexdigest()[:16]
@@ -78,8 +78,8 @@ def _run(command: list[str], folder: str, name: str, on_line: Callable[[str], No
                 on_line(line.rstrip())
     if process.returncode:
         raise InstallError(
-            f"making the environment of {name} failed:\n" + "\n".join(lines[-10:]),
+            f"creating the environment of {name} failed:\n" + "\n".join(lines[-10:]),
             subject=name,
-            untouched="the half-made environment was removed; the installation is as it was",
-            hint="check what pip may install from (pip config list)",
+            untouched="the incomplete environment was removed; the installation was not changed",
+            hint="check where pip installs from (pip config list)",
         )

@@ -1,8 +1,8 @@
-"""Following `current`: reloading a plugin when another version of it becomes the one in use.
+"""Follows `current`: reloads a plugin when the version in use changes.
 
-By polling: a look costs one ``readlink`` a plugin, works on every file system, and needs no watch descriptors, of which
-hosts have few. A version that failed to load is not tried again until `current` names another one. What is disabled is
-closed, and loaded again when it is enabled.
+By polling: a check costs one ``readlink`` per plugin, works on every file system, and needs no watch descriptors, of
+which hosts have few. A version that failed to load is not tried again until `current` names another one. Disabled
+plugins are closed, and loaded again when they are enabled.
 """
 
 from __future__ import annotations
@@ -22,35 +22,35 @@ _log = logging.getLogger("sealdex.runtime")
 
 
 class Followers(Protocol):
-    """The plugins that a watcher looks after: what it asks of a `PluginManager`."""
+    """The plugins of a watcher: the part of `PluginManager` that it needs."""
 
     @property
     def store(self) -> Store:
-        """Where they are installed."""
+        """The store in which they are installed."""
 
     def followed(self) -> list[tuple[str, PluginId]]:
-        """Return name and plugin of what follows the version in use."""
+        """Return name and plugin of the entries that follow the version in use."""
 
     def switched(self) -> list[tuple[str, bool]]:
-        """Return what was disabled (False) or enabled again (True) since the last time."""
+        """Return the plugins that were disabled (False) or enabled again (True) since the last call."""
 
     def state(self, name: str) -> PluginState:
-        """Return how one is."""
+        """Return the state of one plugin."""
 
     def unload(self, name: str) -> PluginState:
-        """Close one that was disabled."""
+        """Close a plugin that was disabled."""
 
     def reload(self, name: str) -> PluginState:
         """Switch to the version in use now."""
 
 
 class Watcher:
-    """Made by `PluginManager.watch`.
+    """Created by `PluginManager.watch`.
 
     Args:
-        manager: whose plugins are followed.
-        interval_s: seconds between looks.
-        on_change: told after each reload.
+        manager: the manager of the plugins.
+        interval_s: seconds between checks.
+        on_change: called after each reload.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class Watcher:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Look at intervals, in a thread, until `stop`."""
+        """Check at intervals, in a thread, until `stop`."""
         self._thread = threading.Thread(target=self._run, name="sealdex plugin watcher", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; a reload that is under way is waited for."""
+        """End the thread; a reload in progress is waited for."""
         self._stopped.set()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join()
 
     def look(self) -> list[PluginState]:
-        """Look once, reload what was switched, close what was disabled, and return the states of that."""
+        """Check once: reload switched plugins, close disabled ones, and return the states of those."""
         changed: list[PluginState] = []
         for name, is_enabled in self._manager.switched():
             try:
                 changed.append(self._reload(name) if is_enabled else self._unload(name))
-            except SealdexError:  # noqa: PERF203  # unregistered while we looked
+            except SealdexError:  # noqa: PERF203  # unregistered meanwhile
                 continue
         for name, plugin in self._manager.followed():
             try:
@@ -92,17 +92,17 @@ class Watcher:
                     continue
                 self._tried[name] = named
                 changed.append(self._reload(name))
-            except SealdexError:  # unregistered while we looked
+            except SealdexError:  # unregistered meanwhile
                 continue
         return changed
 
     def _reload(self, name: str) -> PluginState:
         try:
             state = self._manager.reload(name)
-            _log.info("reloaded %s: %s serves now", name, state.version)
+            _log.info("reloaded %s: now using %s", name, state.version)
         except SealdexError as error:
             state = self._manager.state(name)
-            _log.warning("%s was not reloaded, %s goes on: %s", name, state.version or "nothing", error)
+            _log.warning("%s was not reloaded, still using %s: %s", name, state.version or "nothing", error)
         if self._on_change is not None:
             self._on_change(state)
         return state
@@ -119,4 +119,4 @@ class Watcher:
             try:
                 self.look()
             except Exception:  # noqa: BLE001, PERF203  # a store that is being moved, say: the next look may fare better
-                _log.exception("looking for switched plugins failed")
+                _log.exception("checking for switched plugins failed")

@@ -1,4 +1,4 @@
-"""What goes wrong when a plugin is loaded or used."""
+"""Errors of loading and using plugins."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ class MethodNotFoundError(PluginError):
 
 
 class PluginTimeoutError(PluginError):
-    """A plugin took longer than it may."""
+    """A plugin exceeded a time limit."""
 
     code = "plugin-timeout"

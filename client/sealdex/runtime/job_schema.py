@@ -1,4 +1,4 @@
-"""What a job is and how it ended: the structs, and reading a job from TOML or JSON.
+"""The structs of jobs and their results, and reading a job from TOML or JSON.
 
 job_id = "build-42"
 commands = ["make", "make check"]
@@ -32,7 +32,7 @@ STAGES = ("before", "on_success", "on_failure", "after")
 
 
 class StageCall(Struct, forbid_unknown_fields=True, frozen=True):
-    """What is called in a stage: a method, with positional parameters or named ones."""
+    """The call in a stage: a method, with positional or named parameters."""
 
     method: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_]*\Z")]
     params: list[Any] | dict[str, Any] = []
@@ -43,12 +43,12 @@ class JobPlugin(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
     Attributes:
         plugin_id: ``NS/NAME``.
-        version: exactly this one.
-        checksum: SHA-256 of its artifact for this host; left out, what the registry signed is believed.
+        version: the exact version.
+        checksum: SHA-256 of its artifact for this host; default: the registry's signed digest.
         name: for people.
         config: merged over its defaults.
-        stages: what is called when; the plugin's own habit when left out.
-        size, download_url, location: read and not used: the signed index says how large it is and where it lies.
+        stages: the calls by stage; default: see `sealdex.runtime.jobs`.
+        size, download_url, location: accepted but not used: the signed index has the size and address.
     """
 
     plugin_id: str
@@ -68,14 +68,14 @@ class JobPlugin(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What is to be done.
+    """A job.
 
     Attributes:
         job_id: its name, for people and plugins.
-        plugins: what it needs, in the order in which their stages run.
-        commands: lines for ``sh``; the first that fails ends them.
-        env: variables for the commands.
-        workdir: where the commands run; the current folder when left out.
+        plugins: the plugins it needs, in the order in which their stages run.
+        commands: lines for ``sh``; they stop at the first that fails.
+        env: environment variables for the commands.
+        workdir: the folder in which the commands run; default: the current folder.
         timeout: seconds for all commands together; None: no limit.
     """
 
@@ -88,7 +88,7 @@ class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class PluginExecutionResult(Struct, frozen=True):
-    """How one plugin fared in one stage; times are UTC in milliseconds since 1970, ``result`` is JSON text."""
+    """The result of one plugin in one stage; times are UTC in milliseconds since 1970, ``result`` is JSON text."""
 
     plugin_id: str
     plugin_name: str
@@ -102,7 +102,7 @@ class PluginExecutionResult(Struct, frozen=True):
 
 
 class CommandResult(Struct, frozen=True):
-    """How one command ended; a negative code is the number of a signal."""
+    """The result of one command; a negative code is the number of a signal."""
 
     command: str
     exit_code: int
@@ -111,7 +111,7 @@ class CommandResult(Struct, frozen=True):
 
 
 class JobResult(Struct, frozen=True):
-    """How a job ended."""
+    """The result of a job."""
 
     job_id: str
     success: bool
@@ -121,7 +121,7 @@ class JobResult(Struct, frozen=True):
 
 
 def what_ran(job: Job, result: JobResult) -> str:
-    """Say how far a job came: how many of its commands were run, and which stages were called."""
+    """Return how far a job got, as text: how many of its commands were run, and which stages were called."""
     called = dict.fromkeys(each.stage for each in result.plugin_results if each.stage in STAGES)
     return f"commands run: {len(result.commands)} of {len(job.commands)}; stages called: {', '.join(called) or 'none'}"
 
@@ -130,7 +130,7 @@ def load_job(path: Path) -> Job:
     """Read a job from a TOML or JSON file.
 
     Raises:
-        ConfigError: it can't be read or is wrong; every problem is named.
+        ConfigError: it can't be read or is invalid; every problem is named.
     """
     try:
         if path.suffix != ".json":
@@ -142,10 +142,10 @@ def load_job(path: Path) -> Job:
 
 
 def job_from(values: Any, subject: str = "job") -> Job:
-    """Turn plain data into a job.
+    """Convert plain data into a job.
 
     Raises:
-        ConfigError: it is wrong; every problem is named.
+        ConfigError: it is invalid; every problem is named.
     """
     try:
         job = read_values(values, Job)
@@ -158,14 +158,14 @@ def job_from(values: Any, subject: str = "job") -> Job:
         except ValueError as error:
             problems.append(f"plugins[{number}].plugin_id: {error}")
         unknown = [stage for stage in needed.stages or () if stage not in STAGES]
-        problems += [f"plugins[{number}].stages: '{s}' is none of {', '.join(STAGES)}" for s in unknown]
+        problems += [f"plugins[{number}].stages: '{s}' is not one of {', '.join(STAGES)}" for s in unknown]
     names = [f"{needed.plugin_id}@{needed.version}" for needed in job.plugins]
-    problems += [f"plugins: {name} is named twice" for name in sorted({n for n in names if names.count(n) > 1})]
+    problems += [f"plugins: {name} is listed twice" for name in sorted({n for n in names if names.count(n) > 1})]
     if problems:
         raise ConfigError("\n".join(problems), subject=subject)
     return job
 
 
 def as_plain(result: JobResult) -> Any:
-    """Return a result as JSON shows it."""
+    """Return a result as shown in JSON."""
     return msgspec.to_builtins(result)

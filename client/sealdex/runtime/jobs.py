@@ -1,11 +1,11 @@
-"""Jobs: the plugins that one needs are ensured and loaded, then its stages run around its commands.
+"""Runs jobs: installs and loads the job's plugins, then runs its stages and commands.
 
-Order: ensure, load, ``before``, the commands, ``on_success`` or ``on_failure``, ``after``. A plugin that can't be
-ensured ends the job before anything of it ran. One that fails to load, or in ``before``, fails the job: its commands
-aren't run, ``on_failure`` and ``after`` are. What fails in a later stage is reported and changes nothing else.
+Order: install, load, ``before``, the commands, ``on_success`` or ``on_failure``, ``after``. If a plugin can't be
+installed, nothing of the job is run. If one fails to load, or in ``before``, the job fails: its commands aren't run,
+but ``on_failure`` and ``after`` are. Failures in a later stage are reported and have no other effect.
 
-Without ``stages`` each plugin's ``stage(stage, job)`` is called, or ``send("Job build-42 before")`` where it has no
-``stage``; one that has neither is only loaded. Programs of the plugins are first in the commands' ``PATH``.
+Without ``stages`` each plugin's ``stage(stage, job)`` is called, or ``send("Job build-42 before")`` if it has no
+``stage``; a plugin with neither is only loaded. Programs of the plugins come first in the commands' ``PATH``.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ def run_job(
     """Run a job to its end.
 
     Args:
-        job: what to do.
-        client: ensures the plugins and says where the store is; the user's own when left out. It makes no request when
-            all plugins are installed.
-        on_line: told what the commands print.
-        on_result: told of each stage and command when it has ended.
-        load_timeout: seconds for loading each plugin; that of the configuration when left out.
+        job: the job.
+        client: installs the plugins and has the store; default: the user's own. It makes no request if all plugins are
+            installed.
+        on_line: called with each line that the commands print.
+        on_result: called with the result of each stage and command.
+        load_timeout: seconds for loading each plugin; default: that of the configuration.
 
     Raises:
-        ConfigError: the job is wrong. NotFoundError, NoMatchError, VerificationError, UnavailableError, InstallError: a
-        plugin can't be ensured. After these nothing of the job was run.
+        ConfigError: the job is invalid. NotFoundError, NoMatchError, VerificationError, UnavailableError, InstallError:
+            a plugin can't be installed. After these errors nothing of the job was run.
     """
     asked = job if isinstance(job, Job) else job_from(job)
     if client is None:
         with Client() as own:
             return run_job(asked, client=own, on_line=on_line, on_result=on_result, load_timeout=load_timeout)
     if asked.workdir is not None and not Path(asked.workdir).is_dir():
-        raise UsageError(f"the job's workdir {asked.workdir} is no folder", untouched="nothing was run")
+        raise UsageError(f"the job's workdir {asked.workdir} is not a folder", untouched="nothing was run")
     installed = [ensure(client, needed) for needed in asked.plugins]
     load_timeout = load_timeout or client.config.document.runtime.load_timeout
     with ExitStack() as stack:
-        for each in installed:  # programs of its commands too, which no manager loads
+        for each in installed:  # also for programs of its commands, which no manager loads
             held = hold(Store(client.config.store), each.id, each.version, JOB)
             if held is not None:
                 stack.callback(held.release)
@@ -81,10 +81,10 @@ def run_job(
 
 
 def ensure(client: Client, needed: JobPlugin) -> Installation:
-    """Return the installation of a job's plugin, installed if it isn't there; what is in use stays that.
+    """Return the installation of a job's plugin, installing it if necessary; the version in use isn't changed.
 
     Raises:
-        VerificationError: its artifact isn't the one of the checksum; nothing was installed.
+        VerificationError: its artifact doesn't have the checksum; nothing was installed.
         NotFoundError, NoMatchError, UnavailableError, InstallError: as `Client.install`.
     """
     store, plugin = Store(client.config.store), needed.plugin
@@ -107,10 +107,10 @@ def ensure(client: Client, needed: JobPlugin) -> Installation:
 def _compare(needed: JobPlugin, digest: str, untouched: str) -> None:
     if needed.checksum is not None and needed.checksum != digest:
         raise VerificationError(
-            f"{needed.plugin_id} {needed.version} has SHA-256 {digest}, and the job asks for {needed.checksum}",
+            f"{needed.plugin_id} {needed.version} has SHA-256 {digest}, but the job requires {needed.checksum}",
             subject=needed.plugin_id,
             untouched=untouched,
-            hint="ask who made the job: it was made for another file, or somebody changed it",
+            hint="ask the author of the job: it was made for another file, or somebody changed it",
         )
 
 
@@ -137,7 +137,7 @@ class _Run:
         self._commands: list[CommandResult] = []
 
     def run(self) -> JobResult:
-        """Run everything and say how it went."""
+        """Run everything and return the result."""
         problem = self._load() or self._stage("before", stop_at_first=True) or self._run_commands()
         self._stage("on_failure" if problem else "on_success")
         self._stage("after")
@@ -154,7 +154,7 @@ class _Run:
                 problem = problem or self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
                 continue
             if manifest.entry_point is None or kind not in {"python", "process"}:
-                continue  # a model, a native program: installed is all that it can be
+                continue  # a model, a native program: it can only be installed
 
             def load(needed: JobPlugin = needed) -> None:
                 name = _name(needed)
@@ -236,7 +236,9 @@ class _Run:
             self._commands.append(done)
             self._on_result(done)
             if is_late:
-                return f"commands: '{command}' was ended: the job's {self._job.timeout:g} s were over"
+                return (
+                    f"commands: '{command}' was terminated: the job's time limit of {self._job.timeout:g} s was reached"
+                )
             if code:
                 return f"commands: '{command}' ended with {code}"
         return None

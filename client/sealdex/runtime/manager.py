@@ -1,7 +1,7 @@
-"""`PluginManager`: the plugins of a host process, whatever they are written in.
+"""`PluginManager`: the plugins of a host process, in any language.
 
-A reload loads the new version beside the old, and only when it is initialised does it take over; the old one is closed
-when its last use ends. Whatever fails sets the status to ERROR with the reason and leaves the old version serving.
+A reload loads the new version beside the old one, which is replaced only when the new one is initialized, and closed
+when its last use ends. Any failure sets the status to ERROR with the reason, and the old version stays active.
 """
 
 from __future__ import annotations
@@ -31,25 +31,24 @@ from sealdex.runtime.process._backoff import BackOff
 from sealdex.store.database import StoredStatus
 from sealdex.store.layout import Store
 
-# a host that calls waits for nothing but the start itself, so fewer tries than for a service
+# a caller waits only for the start itself, so fewer tries than for a service
 _RESTARTS = BackOff(max_restarts=5)
 
 
 class PluginManager:
-    """The plugins of this process. Safe for threads.
+    """The plugins of this process. Thread-safe.
 
     Args:
-        store: the folder that plugins are installed in; the user's own when left out.
-        load_timeout: seconds that importing or starting a plugin may take, and initialising it again; what is
-            configured (``runtime.load_timeout``) when left out; None: no limit, and Python plugins are then loaded in
-            the caller's thread.
+        store: the folder with the installed plugins; default: the user's own.
+        load_timeout: seconds that importing or starting a plugin may take, and again for initializing it; default: the
+            setting ``runtime.load_timeout``; None: no limit, and Python plugins are then loaded in the caller's thread.
         call_timeout: seconds that a call of a process plugin may take.
-        restarts: how patiently a process plugin that ended by itself is started again, by the next call.
-        keeper: knows what is disabled and keeps statuses; the store's ``state.db`` when left out.
+        restarts: the back-off for restarting a process plugin that exited unexpectedly, by the next call.
+        keeper: knows which plugins are disabled and stores statuses; default: the store's ``state.db``.
         observer: told how long plugins took to load and what failed.
 
     Raises:
-        ConfigError: the configuration, asked for the load timeout, can't be read.
+        ConfigError: the configuration can't be read for the load timeout.
     """
 
     def __init__(
@@ -94,21 +93,21 @@ class PluginManager:
 
         Args:
             plugin: ``NS/NAME``.
-            version: this one for good; the one in use, and later whatever `reload` or a watcher finds, when left out.
+            version: a fixed version; default: the version in use, also after a `reload` or for a watcher.
             config: merged over ``default_config`` and checked against ``config_schema``.
-            name: what to call it here; ``NS/NAME`` when left out. Two versions at once need two names.
+            name: its name here; default: ``NS/NAME``. Two versions at once need two names.
 
         Raises:
             UsageError: the name is taken. NotFoundError: it isn't installed.
             ConfigError: the configuration doesn't fit. PluginError: it is disabled, or loading it failed. After
-            these the name stays registered, so that `reload` or a watcher can put it right.
+            these the name stays registered, so that `reload` or a watcher can recover.
         """
         asked = plugin if isinstance(plugin, PluginId) else _parsed(plugin)
         entry = Entry(name or str(asked), asked, version, dict(config or {}), Crashes(self._restarts))
         with entry.changing:
             with self._lock:
                 if entry.name in self._entries:
-                    raise UsageError(f"'{entry.name}' is registered already", hint="reload it, or give it another name")
+                    raise UsageError(f"'{entry.name}' is already registered", hint="reload it, or give it another name")
                 installed = self._loader.wanted(entry).version
                 self._entries[entry.name] = entry
             self._require_enabled(entry)
@@ -117,7 +116,7 @@ class PluginManager:
             return entry.state()
 
     def init(self, name: str | None = None) -> None:
-        """Initialise what was registered since the last call, or one plugin.
+        """Initialize the plugins registered since the last call, or one plugin.
 
         Raises:
             PluginError: one or more failed; each has status ERROR, the others are ready.
@@ -135,14 +134,14 @@ class PluginManager:
             raise PluginError("\n".join(map(str, failures)), untouched="the other plugins are ready")
 
     def get(self, name: str) -> Any:
-        """Return a plugin's object: for a Python plugin what its entry point gave, for a process what calls it.
+        """Return a plugin's object: for a Python plugin that of its entry point, for a process a proxy.
 
-        Ask again for each use: who keeps the object keeps an old version after a reload. `using` also keeps the version
-        from being closed under one's hands.
+        Call this for each use: a kept object is of the old version after a reload. `using` also prevents the version
+        from being closed while it is used.
 
         Raises:
             NotFoundError: nothing is registered under that name.
-            PluginError: it failed, is disabled or not initialised.
+            PluginError: it failed, is disabled or not initialized.
         """
         entry = self._entry(name)
         self._revive(entry)
@@ -151,7 +150,7 @@ class PluginManager:
 
     @contextmanager
     def using(self, name: str) -> Iterator[Any]:
-        """Give a plugin's object for the length of a block; a version that was replaced meanwhile is closed after it.
+        """Return a plugin's object for a block; a version that is replaced meanwhile is closed after the block.
 
         Raises:
             NotFoundError, PluginError: as `get`.
@@ -169,11 +168,11 @@ class PluginManager:
             return serving.loaded.call(method, params, named)
 
     def reload(self, name: str, *, version: str | None = None, config: Mapping[str, Any] | None = None) -> PluginState:
-        """Load and initialise the version in use now (or one named, or with another configuration), then switch to it.
+        """Load and initialize the version in use (or a given one, or with another configuration), then switch to it.
 
         Raises:
             NotFoundError: nothing is registered under that name, or the version isn't installed.
-            ConfigError, PluginError: it failed; the old version goes on serving, with status ERROR.
+            ConfigError, PluginError: it failed; the old version stays active, with status ERROR.
         """
         entry = self._entry(name)
         with entry.changing:
@@ -188,7 +187,7 @@ class PluginManager:
             return entry.state()
 
     def unregister(self, name: str) -> None:
-        """Close a plugin after its last use and forget it.
+        """Close a plugin after its last use and unregister it.
 
         Raises:
             NotFoundError: nothing is registered under that name.
@@ -201,7 +200,7 @@ class PluginManager:
             self._retire(serving)
 
     def state(self, name: str) -> PluginState:
-        """Return how a plugin is.
+        """Return the state of a plugin.
 
         Raises:
             NotFoundError: nothing is registered under that name.
@@ -209,20 +208,20 @@ class PluginManager:
         return self._entry(name).state()
 
     def states(self) -> list[PluginState]:
-        """Return how all are, by name."""
+        """Return the states of all plugins by name."""
         return [entry.state() for entry in self._all()]
 
     def watch(
         self, interval: float = 1.0, *, on_change: Callable[[PluginState], None] | None = None, start: bool = True
     ) -> Watcher:
-        """Reload plugins when another version of them becomes the one in use, until `close`.
+        """Reload plugins when their version in use changes, until `close`.
 
-        What is disabled meanwhile is closed, and loaded again when it is enabled.
+        Plugins that are disabled meanwhile are closed, and loaded again when they are enabled.
 
         Args:
-            interval: seconds between looks; a look reads one link a plugin.
-            on_change: told after each reload, that it was done or why not.
-            start: look in a thread; otherwise only when `Watcher.look` is called.
+            interval: seconds between checks; a check reads one link per plugin.
+            on_change: called after each reload, with the new state or the error.
+            start: check in a thread; otherwise only when `Watcher.look` is called.
         """
         watcher = Watcher(self, interval, on_change)
         self._watchers.append(watcher)
@@ -240,7 +239,7 @@ class PluginManager:
     # --- for watchers ------------------------------------------------------------------------------------------------
 
     def followed(self) -> list[tuple[str, PluginId]]:
-        """Return name and plugin of what follows the version in use."""
+        """Return name and plugin of the entries that follow the version in use."""
         return [
             (entry.name, entry.plugin)
             for entry in self._all()
@@ -248,7 +247,7 @@ class PluginManager:
         ]
 
     def switched(self) -> list[tuple[str, bool]]:
-        """Return what was disabled (False) or enabled again (True) since the last time."""
+        """Return the plugins that were disabled (False) or enabled again (True) since the last call."""
         mark = self._keeper.mark() if isinstance(self._keeper, StoredStatus) else None
         if mark is not None and mark == self._mark:
             return []
@@ -321,7 +320,7 @@ class PluginManager:
             raise
 
     def _revive(self, entry: Entry) -> None:
-        """Start a program again that ended by itself, if its crashes in a row admit it now."""
+        """Restart a program that exited unexpectedly, if its crashes in a row allow it now."""
         serving = entry.serving
         if serving is None or serving.loaded.fault is None or not serving.is_initialised:
             return
@@ -329,7 +328,7 @@ class PluginManager:
             serving = entry.serving
             fault = serving.loaded.fault if serving is not None else None
             if serving is None or fault is None:
-                return  # another thread has done it
+                return  # another thread has done that
             if not serving.is_counted:
                 entry.crashes.note(serving.since, fault.at)
                 serving.is_counted = True
@@ -344,7 +343,7 @@ class PluginManager:
                 entry.crashes.note(now, now)
                 raise
             entry.crashes.restarts += 1
-            made.context.logger.warning("%s %s ended by itself and was started again", entry.plugin, version)
+            made.context.logger.warning("%s %s exited unexpectedly and was restarted", entry.plugin, version)
             with self._lock:
                 entry.serving = made
             self._retire(serving)
@@ -360,7 +359,7 @@ class PluginManager:
                 raise NotFoundError(
                     f"no plugin is registered as '{name}'",
                     subject=name,
-                    hint=f"registered are: {', '.join(sorted(self._entries)) or 'none'}",
+                    hint=f"registered plugins: {', '.join(sorted(self._entries)) or 'none'}",
                 )
             return entry
 

@@ -1,4 +1,4 @@
-"""What the manager, its back ends and plugins agree on: status, state, context, and what a loaded plugin can do."""
+"""The types shared by the manager, its back ends and plugins: status, state, context, and a loaded plugin."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any, Protocol
 
 from sealdex.model.ids import PluginId
 
-_NOT_THE_PLUGINS = ("<frozen ", str(Path(__file__).parent))  # the import system's and this package's frames
+_NOT_THE_PLUGINS = ("<frozen ", str(Path(__file__).parent))  # frames of the import system and of this package
 
 
 class PluginStatus(IntEnum):
-    """The numbers are those that hosts have always stored."""
+    """The numbers are fixed, and also used by other hosts."""
 
     DISABLED = 0
     ENABLED = 1
@@ -24,17 +24,17 @@ class PluginStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class PluginState:
-    """How a registered plugin is.
+    """The state of a registered plugin.
 
     Attributes:
-        name: what it was registered as.
-        plugin: which plugin.
-        version: the version that serves; None when none does.
-        status: ERROR also while an older version goes on serving after a reload that failed: `error` says why.
-        error: what went wrong last, as text; the exception itself would keep the failed code alive.
+        name: the name it was registered under.
+        plugin: the plugin.
+        version: the active version; None if there is none.
+        status: ERROR also while an older version stays active after a failed reload: `error` says why.
+        error: the last error, as text; the exception itself would keep the failed code alive.
         kind: ``python`` or ``process``; None before anything was loaded.
-        load_seconds: what the serving version took to load and initialise.
-        restarts: how often a program that ended by itself was started again.
+        load_seconds: seconds that the active version took to load and initialize.
+        restarts: how often a program that exited unexpectedly was restarted.
     """
 
     name: str
@@ -49,10 +49,10 @@ class PluginState:
 
 @dataclass(frozen=True, slots=True)
 class PluginContext:
-    """What a Python plugin's ``init(context)`` is given.
+    """The argument of a Python plugin's ``init(context)``.
 
     Attributes:
-        plugin, version: which release it is.
+        plugin, version: the release.
         folder: its installation; read-only by agreement.
         config: the configuration, merged over the defaults and validated.
         logger: where it should log.
@@ -67,14 +67,14 @@ class PluginContext:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """That a plugin ended by itself: why, and when, in seconds of the monotonic clock."""
+    """The unexpected end of a plugin: why, and when, in seconds of the monotonic clock."""
 
     why: str
     at: float
 
 
 class LoadedPlugin(Protocol):
-    """One loaded version, of whatever kind."""
+    """One loaded version, of any kind."""
 
     @property
     def kind(self) -> str:
@@ -82,11 +82,11 @@ class LoadedPlugin(Protocol):
 
     @property
     def target(self) -> Any:
-        """What the host works with."""
+        """The object for the host."""
 
     @property
     def fault(self) -> Fault | None:
-        """Why it serves no more; None while it does."""
+        """Why it is no longer usable; None while it is."""
 
     def init(self, context: PluginContext) -> None:
         """Make it ready; called once."""
@@ -95,21 +95,21 @@ class LoadedPlugin(Protocol):
         """Call one of its methods."""
 
     def close(self) -> None:
-        """Let it end and let go of it; called once, also when `init` failed."""
+        """Close and release it; called once, also if `init` failed."""
 
 
 class StatusKeeper(Protocol):
-    """Where statuses outlive the process."""
+    """Keeps statuses beyond the process."""
 
     def is_enabled(self, plugin: PluginId) -> bool:
-        """Say whether the plugin may be loaded."""
+        """Return whether the plugin may be loaded."""
 
     def note(self, plugin: PluginId, version: str, status: PluginStatus, error: str | None) -> None:
-        """Keep how a version fared."""
+        """Store the status of a version."""
 
 
 def plugin_logger(plugin: PluginId) -> logging.Logger:
-    """Return the logger that a plugin's own words go to: ``sealdex.plugin.NAMESPACE.NAME``."""
+    """Return the logger for a plugin's own messages: ``sealdex.plugin.NAMESPACE.NAME``."""
     # a dot inside a name would make it a child of another plugin's logger
     return logging.getLogger(".".join(("sealdex.plugin", *(part.replace(".", "_") for part in plugin))))
 

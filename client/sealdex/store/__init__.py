@@ -1,4 +1,4 @@
-"""What a host keeps: the cache of files, the installations, and their state.
+"""The store of a host: the cache of files, the installations, and their state.
 
 Public are all modules. The first five are what `list`, `path` and a warm `ensure` import, so they import little:
 

@@ -1,4 +1,4 @@
-"""Changing what is installed: one process at a time for a plugin, and each change visible at one instant.
+"""Changes what is installed: one process at a time for each plugin, and each change is atomic.
 
 A version appears by one rename, disappears by one rename, and ``current`` changes by one rename. A process that is
 killed in between leaves the state before or after one of these, and a staging folder that the next run deletes.
@@ -50,10 +50,10 @@ def acquire(lock: FileLock, timeout_s: float) -> None:
 
 @contextmanager
 def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[None]:
-    """Hold a plugin against changes by other processes and threads. Not reentrant.
+    """Lock a plugin against changes by other processes and threads. Not reentrant.
 
     Raises:
-        InstallError: somebody else held it for ``timeout_s`` seconds; a process that died holds nothing.
+        InstallError: another process held the lock for ``timeout_s`` seconds; a process that died holds no lock.
     """
     path = Path(store.lock_file(plugin))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOC
             f"another sealdex has been changing {name} for {timeout_s:.0f} s",
             subject=name,
             untouched="nothing was changed",
-            hint="wait for it to end and run the command again",
+            hint="wait for that process to end, then run the command again",
         ) from error
     try:
         yield
@@ -77,11 +77,11 @@ def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOC
 def switch(
     store: Store, plugin: tuple[str, str], version: str, *, timeout_s: float = LOCK_TIMEOUT_S
 ) -> Installation | None:
-    """Make an installed version the current one, and return the one that was named before.
+    """Make an installed version the current one, and return the previous one.
 
     Raises:
         NotFoundError: that version isn't installed.
-        InstallError: the file system refuses, or somebody else holds the plugin.
+        InstallError: a file system error, or another process holds the plugin's lock.
     """
     with _told_as_install_error(plugin):
         remove_stale(store)
@@ -98,20 +98,21 @@ def switch(
 def remove(
     store: Store, plugin: tuple[str, str], version: str, *, timeout_s: float = LOCK_TIMEOUT_S
 ) -> Installation | None:
-    """Uninstall one version. Was it the current one, the newest that is left becomes that; return what is current now.
+    """Uninstall one version; return the version that is current now.
 
-    Its virtual environments go with it, and with the last version what was kept of its runs as a service.
+    If it was current, the newest remaining version becomes current. Its virtual environments are removed too, and with
+    the last version the state and logs of its service.
 
     Raises:
         NotFoundError: that version isn't installed.
-        InstallError: the file system refuses, or somebody else holds the plugin.
+        InstallError: a file system error, or another process holds the plugin's lock.
     """
     with _told_as_install_error(plugin):
         remove_stale(store)
         with plugin_lock(store, plugin, timeout_s=timeout_s):
             settle_current(store, plugin)
             folder = store.version_folder(plugin, version)
-            if not os.path.lexists(folder):  # a damaged one can't be read, and can be removed
+            if not os.path.lexists(folder):  # a damaged one can't be read but can be removed
                 require_installed(store, plugin, version)
             with staging_folder(store) as staging:
                 Path(folder).rename(staging / "removed")  # the commit point
@@ -144,16 +145,16 @@ def require_installed(store: Store, plugin: tuple[str, str], version: str) -> In
             f"{name} {version} is not installed" + (f"; installed: {others}" if others else ""),
             subject=f"{name} {version}",
             untouched="nothing was changed",
-            hint=f"sealdex list shows what is installed; sealdex install {name}@{version} installs it",
+            hint=f"to see what is installed: sealdex list; to install it: sealdex install {name}@{version}",
         )
     return found
 
 
 def settle_current(store: Store, plugin: tuple[str, str]) -> None:
-    """Bring ``current`` in line with what is there, after a removal, or one that was killed.
+    """Update ``current`` after a removal, or after one that was killed.
 
-    Where the version it names is gone, the newest that is left takes over; with nothing left the plugin's folder goes.
-    The caller holds the plugin.
+    If the version it names is gone, the newest remaining version becomes current; if none remains, the plugin's folder
+    is removed. The caller holds the plugin's lock.
     """
     named = current_version_named(store, plugin)
     left = installed_versions(store, plugin)
@@ -165,15 +166,15 @@ def settle_current(store: Store, plugin: tuple[str, str]) -> None:
                 Path(store.current_link(plugin)).rename(staging / "current-removed")
     if not left:
         folder = Path(store.plugin_folder(plugin))
-        with suppress(OSError):  # it isn't there, something else is in it, or another plugin of the namespace
+        with suppress(OSError):  # it doesn't exist or isn't empty: it has other files or plugins
             folder.rmdir()
             folder.parent.rmdir()
 
 
 def point_current(store: Store, plugin: tuple[str, str], version: str, staging: Path) -> None:
-    """Make ``current`` name a version, by one rename. The caller holds the plugin and gives its staging folder.
+    """Make ``current`` name a version, by one rename. The caller holds the plugin's lock and gives its staging folder.
 
-    A relative link; where links can't be made (Windows without the privilege, FAT), a text file.
+    It is a relative link, or a text file where links can't be made (Windows without the privilege, FAT).
     """
     made = staging / "current"
     try:
@@ -190,10 +191,10 @@ def point_current(store: Store, plugin: tuple[str, str], version: str, staging: 
 
 
 def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOCK_TIMEOUT_S) -> None:
-    """Have no version of a plugin in use, whatever is installed of it.
+    """Leave a plugin without a current version, whatever is installed of it.
 
     Raises:
-        InstallError: the file system refuses, or somebody else holds the plugin.
+        InstallError: a file system error, or another process holds the plugin's lock.
     """
     with _told_as_install_error(plugin):
         remove_stale(store)
@@ -204,12 +205,13 @@ def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = L
 
 
 def rename_into(made: Path, final: Path) -> None:
-    """Rename a folder to its final place, making the folders above it.
+    """Rename a folder to its final place, creating its parent folders.
 
-    An uninstall of the namespace's last other plugin may take away an empty one at the same moment; then once more.
+    An uninstall of the namespace's last other plugin may remove an empty parent at the same moment; then it is tried
+    once more.
 
     Raises:
-        OSError: the place is taken, or the file system refuses.
+        OSError: the place is taken, or a file system error.
     """
     for attempt in range(_MAKE_ATTEMPTS):
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -231,10 +233,10 @@ def _told_as_install_error(plugin: tuple[str, str]) -> Iterator[None]:
         raise InstallError(
             f"changing {name} failed: {error.strerror or error}",
             subject=name,
-            untouched="what is installed is as it was, or as it was to become; sealdex list shows it",
+            untouched="the change was made either completely or not at all; to see which: sealdex list",
             hint=MAKE_ROOM
             if is_disk_full(error)
-            else "check the permissions of the store and the room on its disk: sealdex doctor",
+            else "check the permissions of the store and the free space on its disk: sealdex doctor",
         ) from error
 
 

@@ -1,20 +1,20 @@
-"""The content-addressed cache: files under the name of their SHA-256, and what is still on its way there.
+"""The content-addressed cache: files named by their SHA-256, and partial downloads.
 
     <store>/cache/
         sha256/
             ab/
                 ab12...            a whole file, mode 0644; it got this name only after its digest matched
-                ab12....part       the bytes so far of one on its way
+                ab12....part       the bytes so far of a partial download
                 ab12....part.json  where they come from: {"url", "etag", "contiguous"}, see `sealdex.store.cache_entry`
-                ab12....uses       when it was put there (seconds since the epoch), and a dot for each time it was used
-                ab12....lock       held by the process that fetches it; empty, and goes when the file does
+                ab12....uses       when it was added (seconds since the epoch), and a dot for each use
+                ab12....lock       held by the process that fetches it; empty, and removed with the file
 
-``sha256/ab`` is the first byte of the digest, so that no folder gets too long. A file's modification time is when it
-was last used: that is what a least-recently-used clean-up goes by (`sealdex.store.cache_gc`).
+``sha256/ab`` is the first byte of the digest, so that no folder gets too large. A file's modification time is the time
+of its last use, for least-recently-used eviction (`sealdex.store.cache_gc`).
 
-What stands under a final name was right when it was put there, which is no promise about today: disks rot, and others
-may write to a shared cache. So nothing is handed out from here unhashed: ``verified`` re-reads the file (1.8 GB/s),
-and whoever unpacks it hashes once more what it reads.
+A file under a final name was correct when it was added, but disks fail, and others may write to a shared cache. So
+every
+file is hashed before it is used: ``verified`` re-reads the file (1.8 GB/s), and unpacking hashes again what it reads.
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 
 try:
     import fcntl
-except ImportError:  # Windows, which deletes no file that is open
+except ImportError:  # Windows can't delete open files
     fcntl = None  # type: ignore[assignment]  # the type checker looks at one platform at a time
 
 
 _MOST_HELD = 200
-"""Files that are held one by one, each by a descriptor, of which a process may have 1024; beyond, all are held."""
+"""Up to this number files are locked one by one, each by a descriptor (of which a process may have 1024)."""
 
 
 class ContentCache:
-    """The cache below ``root`` (``<store>/cache``); making one touches nothing."""
+    """The cache below ``root`` (``<store>/cache``); creating the object does no I/O."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.added = 0
-        """Files put there by this object."""
+        """Number of files added by this object."""
         self.recent: set[str] = set()
-        """Digests of what this object put there or handed out."""
+        """Digests of files that this object added or returned."""
         self.spared: set[str] = set()
-        """Digests of files whose paths were given away for good, as by ``fetch --cache-only``."""
+        """Digests of files whose paths were given to the user, as by ``fetch --cache-only``."""
         self._guard = threading.Lock()
         self._holders = 0
         self._held: list[FileIO] = []
@@ -62,13 +62,15 @@ class ContentCache:
         """Descriptor of the folder, locked."""
 
     def path(self, digest: str) -> Path:
-        """Return where the file with this SHA-256 belongs, whether it is there or not.
+        """Return the path of the file with this SHA-256, whether it exists or not.
 
         Raises:
             VerificationError: ``digest`` is not 64 lower-case hexadecimal digits; it never becomes a path.
         """
         if not is_digest(digest):
-            raise VerificationError(f"{digest[:80]!r} is no SHA-256 digest", untouched="nothing was read or written")
+            raise VerificationError(
+                f"{digest[:80]!r} is not a valid SHA-256 digest", untouched="nothing was read or written"
+            )
         return self.root / "sha256" / digest[:2] / digest
 
     def find(self, digest: str, size: int | None = None) -> Path | None:
@@ -83,27 +85,27 @@ class ContentCache:
         return path
 
     def verify(self, digest: str) -> bool | None:
-        """Tell whether the bytes of the file with this name have this digest; None: there is none."""
+        """Return whether the file with this name has this digest; None if there is none."""
         try:
             file = open_to_read(self.path(digest))
-        except FileNotFoundError:  # never there, or evicted meanwhile: no damage
+        except FileNotFoundError:  # missing, or evicted meanwhile: not damaged
             return None
         except OSError:
             return False
         with file:
             try:
                 return is_regular(file) and hash_of(file) == digest
-            except OSError:  # a disk that can't read it back is no proof
+            except OSError:  # a read error doesn't prove that it is correct
                 return False
 
     def verified(self, digest: str, size: int | None = None) -> Path | None:
-        """Return the path of a cached file that was just re-hashed, and note its use, or ``None``."""
+        """Return the path of a cached file after hashing it, and record its use; None if there is none."""
         path = self.find(digest, size)
         if path is None:
             return None
         try:
             file = self._open_held(path)
-        except OSError:  # a disk that can't read it back is no proof
+        except OSError:  # a read error doesn't prove that it is correct
             return None
         if file is None:
             return None
@@ -124,9 +126,9 @@ class ContentCache:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Keep every file that is found or put there inside the block from being evicted until the block ends.
+        """Protect every file that is found or added during the block from eviction until the block ends.
 
-        By any thread that uses this object; blocks may overlap.
+        Holds for all threads that use this object; blocks may overlap.
         """
         with self._guard:
             self._holders += 1
@@ -144,7 +146,7 @@ class ContentCache:
                 os.close(on_all)
 
     def _open_held(self, path: Path) -> FileIO | None:
-        """Open a file, held if somebody asked for that; None if it went meanwhile.
+        """Open a file, locked if a block of `holding` is active; None if it was removed meanwhile.
 
         Raises:
             OSError: it can't be opened.
@@ -154,7 +156,7 @@ class ContentCache:
         file = open_to_read(path)
         try:
             if fcntl is not None and self._holders:
-                fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # waits for an eviction that is under way
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH)  # waits for an eviction in progress
             if os.fstat(file.fileno()).st_nlink:
                 return file
         except BaseException:
@@ -167,7 +169,7 @@ class ContentCache:
         with self._guard:
             if self._holders and self._hold_on_all is None:
                 folder = os.open(self.root / "sha256", os.O_RDONLY)
-                fcntl.flock(folder, fcntl.LOCK_SH)  # waits for an eviction that is under way
+                fcntl.flock(folder, fcntl.LOCK_SH)  # waits for an eviction in progress
                 self._hold_on_all = folder
 
     def _keep(self, file: FileIO) -> None:
@@ -178,7 +180,7 @@ class ContentCache:
         file.close()
 
     def evict(self, digest: str) -> bool:
-        """Remove a file and what lies beside it, unless it is on its way or held; say whether it is gone.
+        """Remove a file and its side files, unless it is being downloaded or held; return whether it was removed.
 
         Raises:
             OSError: it can't be removed.
@@ -203,7 +205,7 @@ class ContentCache:
             if fcntl is None:
                 try:
                     path.unlink()
-                except PermissionError:  # Windows: somebody has it open
+                except PermissionError:  # Windows: another process has it open
                     return False
             self._remove_companions(path)
             return True
@@ -216,12 +218,12 @@ class ContentCache:
         turn, folder = os.open(self.root, os.O_RDONLY), os.open(self.root / "sha256", os.O_RDONLY)
         try:
             try:
-                fcntl.flock(turn, fcntl.LOCK_EX)  # else two that make room would take each other for holders
+                fcntl.flock(turn, fcntl.LOCK_EX)  # otherwise two evicting processes would take each other for holders
                 fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 is_free = True
             except BlockingIOError:
                 is_free = False
-            except OSError:  # network file systems lock no folder; there, only what is held one by one is held
+            except OSError:  # network file systems can't lock folders: only single files are protected there
                 is_free = True
             yield is_free
         finally:
@@ -229,7 +231,7 @@ class ContentCache:
             os.close(turn)
 
     def remove_companions(self, digest: str) -> bool:
-        """Remove lock and note of uses of a file that isn't there, unless it is on its way; say whether they went."""
+        """Remove the side files of a missing file unless it is being downloaded; return whether they were removed."""
         with self.try_lock(digest) as is_ours:
             path = self.path(digest)
             if not is_ours or path.exists():
@@ -240,17 +242,17 @@ class ContentCache:
     @staticmethod
     def _remove_companions(path: Path) -> None:
         companion(path, "uses").unlink(missing_ok=True)
-        if os.name != "nt":  # which removes no file that is open, as a lock is while it is held
+        if os.name != "nt":  # which can't remove open files, such as a held lock
             companion(path, "lock").unlink(missing_ok=True)
 
     def partial(self, digest: str) -> Partial:
-        """Return the part file of a digest; its folder is made."""
+        """Return the part file of a digest; its folder is created."""
         path = self.path(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         return Partial(companion(path, "part"))
 
     def size_so_far(self, digest: str) -> int:
-        """Return how many bytes of a file are here that an earlier run left on its way."""
+        """Return how many bytes of a file an earlier run has downloaded."""
         return Partial(companion(self.path(digest), "part")).load().length
 
     def commit(self, digest: str) -> Path:
@@ -266,12 +268,12 @@ class ContentCache:
         _sync_folder(path.parent)
         self.added += 1
         self.recent.add(digest)
-        if self._holders and (held := self._open_held(path)) is not None:  # under the lock, so nobody evicts it before
+        if self._holders and (held := self._open_held(path)) is not None:  # under the lock, before any eviction
             self._keep(held)
         return path
 
     def discard(self, digest: str) -> None:
-        """Remove what stands under a digest's name. The caller holds the lock."""
+        """Remove the file of a digest. The caller holds the lock."""
         self.path(digest).unlink(missing_ok=True)
         companion(self.path(digest), "uses").unlink(missing_ok=True)
 
@@ -299,9 +301,9 @@ class ContentCache:
 
     @contextmanager
     def lock(self, digest: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
-        """Hold the lock of one digest, between processes and threads; freed by the system if the holder dies.
+        """Hold the lock of one digest, across processes and threads; the system releases it if the holder dies.
 
-        ``on_wait`` is called once if another holds it, before waiting.
+        ``on_wait`` is called once before waiting, if the lock is held by another.
         """
         from filelock import FileLock, Timeout  # noqa: PLC0415  # 50 ms that a cached file need not pay
 
@@ -321,7 +323,7 @@ class ContentCache:
 
     @contextmanager
     def try_lock(self, digest: str) -> Iterator[bool]:
-        """Hold the lock of one digest if nobody else does; yields whether it is held."""
+        """Hold the lock of one digest if it is free; yields whether it is held."""
         from filelock import FileLock, Timeout  # noqa: PLC0415  # see `lock`
 
         lock = FileLock(companion(self.path(digest), "lock"))
@@ -339,7 +341,7 @@ class ContentCache:
 def _sync_folder(folder: Path) -> None:
     try:
         fd = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows opens no folders; a rename is durable there by itself
+    except OSError:  # Windows can't open folders; a rename is durable there anyway
         return
     try:
         os.fsync(fd)

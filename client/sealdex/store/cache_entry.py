@@ -1,4 +1,4 @@
-"""What lies beside a file of the cache: its part file while it is on its way, and the note of how it was used."""
+"""The side files of a cached file: its part file during a download, and the record of its uses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FILE_MODE = 0o644
 
 
 def companion(path: Path, ending: str) -> Path:
-    """Return the path of what lies beside a cached file: ``part``, ``uses`` or ``lock``."""
+    """Return the path of a side file of a cached file: ``part``, ``uses`` or ``lock``."""
     return path.with_name(f"{path.name}.{ending}")
 
 
@@ -29,9 +29,9 @@ def companion(path: Path, ending: str) -> Path:
 class PartState:
     """What is known about a part file.
 
-    ``length`` bytes from its start may be used, as far as the digest bears them out. ``url`` (without query: those
-    hold secrets) and ``etag`` say which file of which server they were read from. ``pieces`` are ranges (start, end) of
-    an archive of which only some files are wanted, see `sealdex.download._ranges`.
+    ``length`` bytes from its start can be used; the digest decides whether they are correct. ``url`` (without query,
+    which may hold secrets) and ``etag`` say from which file of which server they were read. ``pieces`` are ranges
+    (start, end) of an archive of which only some files are needed, see `sealdex.download._ranges`.
     """
 
     length: int = 0
@@ -41,14 +41,14 @@ class PartState:
 
 
 class Partial:
-    """The part file of one digest and its sidecar. Only for who holds the digest's lock."""
+    """The part file of one digest and its sidecar. The caller holds the digest's lock."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._sidecar = path.with_name(path.name + ".json")
 
     def load(self) -> PartState:
-        """Return what can be resumed; nothing if either file is missing or makes no sense."""
+        """Return what can be resumed; empty if either file is missing or invalid."""
         try:
             found = self.path.lstat()
             facts = json_values(self._sidecar.read_bytes())
@@ -57,7 +57,7 @@ class Partial:
         if not stat.S_ISREG(found.st_mode) or not isinstance(facts, dict):
             return PartState()
         url, etag, contiguous = facts.get("url"), facts.get("etag"), facts.get("contiguous")
-        # Beyond the contiguous bytes of a transfer in ranges there may be holes, which read as zeros.
+        # After the contiguous bytes of a transfer in ranges there may be holes, which read as zeros.
         length = found.st_size if contiguous is None else contiguous
         if (
             not isinstance(url, str)
@@ -71,20 +71,20 @@ class Partial:
     def save(
         self, *, url: str, etag: str | None, contiguous: int | None, pieces: Sequence[tuple[int, int]] = ()
     ) -> None:
-        """Record the origin of the bytes, how many of them have no hole (``None``: all there are), and pieces."""
+        """Record the origin of the bytes, how many are contiguous (``None``: all), and the pieces."""
         draft = self._draft
         facts = {"url": url, "etag": etag, "contiguous": contiguous, **({"pieces": pieces} if pieces else {})}
         draft.write_text(json.dumps(facts))
         draft.replace(self._sidecar)
 
     def open(self) -> FileIO:
-        """Open the part file for reading and writing, unbuffered; made if missing."""
+        """Open the part file for reading and writing, unbuffered; it is created if missing."""
         fd = os.open(self.path, os.O_RDWR | os.O_CREAT | NO_FOLLOW, FILE_MODE)
         return open(fd, "r+b", buffering=0)  # noqa: PTH123  # the caller closes it; Path.open takes no descriptor
 
     def discard(self) -> None:
         """Remove both files."""
-        # The sidecar first: a part without one is never resumed.
+        # The sidecar first: a part file without one is never resumed.
         self._sidecar.unlink(missing_ok=True)
         self._draft.unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ class Partial:
 
 
 def _pieces(stated: object) -> tuple[tuple[int, int], ...]:
-    """Return the ranges that a sidecar states; none where any makes no sense."""
+    """Return the ranges of a sidecar; empty if any is invalid."""
     try:
         found = tuple((start, end) for start, end in stated)  # type: ignore[attr-defined]  # whatever a file may say
     except (TypeError, ValueError):
@@ -104,15 +104,15 @@ def _pieces(stated: object) -> tuple[tuple[int, int], ...]:
 
 
 def note_added(path: Path) -> None:
-    """Note that a file was put into the cache just now; where that can't be written, nothing is known of it."""
-    with suppress(OSError):  # a disk that has just become full: the file itself is whole
+    """Record that a file was added to the cache just now; errors are ignored."""
+    with suppress(OSError):  # the disk has just become full: the file itself is complete
         companion(path, "uses").write_text(f"{path.stat().st_mtime:.0f} ", encoding="ascii")
 
 
 def note_use(path: Path) -> None:
-    """Note that a file was used, by one process more; where that can't be written, it wasn't."""
+    """Record one more use of a file; errors are ignored."""
     with suppress(OSError):  # someone else's cache, a read-only one, a full disk
-        # appending one byte is one step for the system, so no process's use is lost and no lock is needed
+        # appending one byte is atomic, so no use is lost and no lock is needed
         fd = os.open(companion(path, "uses"), os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW, FILE_MODE)
         try:
             os.write(fd, b"." if os.fstat(fd).st_size else f"{path.stat().st_mtime:.0f} .".encode())
@@ -122,7 +122,7 @@ def note_use(path: Path) -> None:
 
 
 def read_uses(path: Path) -> tuple[float | None, int]:
-    """Return when a cached file was put there (None: nobody noted it) and how often it was used."""
+    """Return when a cached file was added (None if not recorded) and how often it was used."""
     try:
         added, _, dots = companion(path, "uses").read_text(encoding="ascii", errors="replace").partition(" ")
         return float(added), len(dots)

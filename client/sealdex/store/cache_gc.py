@@ -1,13 +1,13 @@
-"""Looking through the cache, and making room in it while others install from it.
+"""Lists the cache and evicts files from it while other processes install from it.
 
-What protects whom:
+Protection of files in use:
 
-* A download holds its digest's lock; whoever makes room takes that lock first, without waiting, and else lets the file
-  be. So no part file goes while it grows.
+* A download holds its digest's lock. Eviction takes that lock first, without waiting, and otherwise skips the file. So
+  a part file isn't removed while it grows.
 * An installation holds the cached file open under a shared lock from when it was found until it is unpacked
-  (`ContentCache.holding`); whoever makes room takes the exclusive lock first, and else lets the file be.
-* Locks are the system's and end with the process that has them. A lock file without a file beside it is removed under
-  its own lock; who waited for it meanwhile notices that it is gone and makes a new one (filelock does).
+  (`ContentCache.holding`). Eviction takes the exclusive lock first, and otherwise skips the file.
+* The system releases locks when their process ends. A lock file without its file is removed under its own lock; a
+  process that waited for it notices that it is gone and creates a new one (filelock does).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 _log = Log("sealdex.store")
 
 STALE_PART_S = 7 * 86400.0
-"""Part files that nobody has written to for so long are given up."""
+"""Part files that were not written to for this long are removed."""
 
 DAMAGED, STALE_PART, LEFTOVER = "damaged", "stale-part", "leftover"
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A file that went (or would go): its name, size in bytes, and why.
+    """A file that was (or would be) removed: its name, size in bytes, and why.
 
-    ``why`` is ``too-old``, ``over-size``, ``damaged``, ``stale-part`` or ``leftover`` (a lock or note of a file gone).
+    ``why`` is ``too-old``, ``over-size``, ``damaged``, ``stale-part`` or ``leftover`` (side file of a missing file).
     """
 
     name: str
@@ -51,13 +51,13 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Tidied:
-    """What making room came to.
+    """The result of an eviction.
 
     Attributes:
-        removed: what went.
-        in_use: digests that should have gone and were in use.
-        kept: whole files that are left.
-        kept_bytes: their size together.
+        removed: the removed files.
+        in_use: digests of files that should have been removed but were in use.
+        kept: number of complete files that are left.
+        kept_bytes: their total size.
     """
 
     removed: tuple[Removed, ...] = ()
@@ -67,7 +67,7 @@ class Tidied:
 
     @property
     def freed_bytes(self) -> int:
-        """Bytes that went."""
+        """Total size of the removed files."""
         return sum(each.size for each in self.removed)
 
 
@@ -75,36 +75,36 @@ class Tidied:
 class _Contents:
     files: list[CachedFile] = field(default_factory=list)
     parts: list[tuple[str, int, float]] = field(default_factory=list)
-    """(digest, bytes, last written) of files on their way."""
+    """(digest, bytes, last written) of partial downloads."""
     companions: set[str] = field(default_factory=set)
-    """Digests that have a lock file or a note of uses."""
+    """Digests that have a lock file or a record of uses."""
 
 
 def cached_files(cache: ContentCache) -> list[CachedFile]:
-    """Return the whole files of the cache, last used first."""
+    """Return the complete files of the cache, most recently used first."""
     return sorted(_contents(cache).files, key=lambda file: -file.used)
 
 
 def partial_files(cache: ContentCache) -> list[tuple[str, int, float]]:
-    """Return (digest, bytes so far, last written) of files on their way."""
+    """Return (digest, bytes so far, last written) of partial downloads."""
     return sorted(_contents(cache).parts)
 
 
 def is_over(cache: ContentCache, limits: CacheLimits) -> bool:
-    """Say whether the cache holds more than it may; costs one look at each file's entry."""
+    """Return whether the cache is over its limits; reads the directory entry of each file."""
     return bool(choose_evictions(_contents(cache).files, limits, time.time()))
 
 
 def tidy(cache: ContentCache, limits: CacheLimits, *, now: float | None = None, is_dry_run: bool = False) -> Tidied:
-    """Bring the cache within its limits and remove what killed processes left. What is in use stays.
+    """Bring the cache within its limits and remove what killed processes left behind. Files in use are kept.
 
-    What this `cache` object itself has just used goes last, and what it spares stays.
+    Files that this `cache` object has just used are removed last, and those that it spares are kept.
 
     Args:
         cache: the cache.
-        limits: what it may hold.
-        now: seconds since the epoch; the clock's when left out.
-        is_dry_run: say what would go; whether it is in use isn't looked at.
+        limits: its limits.
+        now: seconds since the epoch; default: the current time.
+        is_dry_run: only return what would be removed, without checking whether it is in use.
 
     Raises:
         OSError: a file can't be removed.
@@ -143,10 +143,10 @@ def _log_removed(gone: Removed, *, is_dry_run: bool) -> None:
 
 
 def verify_files(cache: ContentCache) -> Iterator[tuple[CachedFile, bool]]:
-    """Hash every file and yield it with whether it is what its name says; one that isn't is removed unless in use."""
+    """Hash every file and yield it with whether it matches its name; damaged ones are removed unless in use."""
     for file in cached_files(cache):
         is_whole = cache.verify(file.digest)
-        if is_whole is None:  # somebody made room meanwhile
+        if is_whole is None:  # evicted meanwhile
             continue
         if not is_whole:
             cache.evict(file.digest)
@@ -182,7 +182,7 @@ def _contents(cache: ContentCache) -> _Contents:
             digest, _, ending = entry.name.partition(".")
             if not is_digest(digest):
                 continue
-            with suppress(FileNotFoundError):  # somebody else makes room, too
+            with suppress(FileNotFoundError):  # another process is evicting too
                 info = entry.stat(follow_symlinks=False)
                 if not stat.S_ISREG(info.st_mode):
                     continue

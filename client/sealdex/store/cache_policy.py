@@ -1,4 +1,4 @@
-"""Which cached files go when the cache is over its limits. Pure: files in, decisions out."""
+"""Decides which cached files are evicted when the cache is over its limits. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ TOO_OLD, OVER_SIZE = "too-old", "over-size"
 
 @dataclass(frozen=True, slots=True)
 class CachedFile:
-    """One whole file of the cache.
+    """One complete file of the cache.
 
     Attributes:
         digest: its SHA-256, as its name says.
         size: bytes.
-        added: when it was put there, in seconds since the epoch.
-        used: when it was last handed out.
-        uses: how often it was handed out.
+        added: when it was added, in seconds since the epoch.
+        used: when it was last used.
+        uses: how often it was used.
     """
 
     digest: str
@@ -32,13 +32,13 @@ class CachedFile:
 
 @dataclass(frozen=True, slots=True)
 class CacheLimits:
-    """What the cache may hold.
+    """The limits of the cache.
 
     Attributes:
-        max_bytes: of all files together.
-        max_age_s: seconds since the last use after which a file goes whatever room there is; None keeps it.
-        eviction: who goes first over `max_bytes`: the least recently used (``lru``), the least frequently used, among
-            equals the least recently used (``lfu``), or the longest there (``fifo``).
+        max_bytes: maximum size of all files together.
+        max_age_s: seconds since the last use after which a file is removed even if there is space; None: no limit.
+        eviction: what is removed first when over `max_bytes`: the least recently used (``lru``); the least frequently
+            used, among equals the least recently used (``lfu``); or the oldest (``fifo``).
     """
 
     max_bytes: int
@@ -48,7 +48,7 @@ class CacheLimits:
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """A file that has to go, and why: ``too-old`` or ``over-size``."""
+    """A file to be removed, and why: ``too-old`` or ``over-size``."""
 
     file: CachedFile
     why: str
@@ -62,18 +62,18 @@ def choose_evictions(
     recent: Collection[str] = (),
     spared: Collection[str] = (),
 ) -> list[Eviction]:
-    """Return what has to go, first to go first.
+    """Return the files to be removed, in order.
 
     Args:
-        files: what there is.
-        limits: what may be there.
+        files: all files.
+        limits: the limits.
         now: seconds since the epoch.
-        recent: digests of what was just used; they go last, whatever the policy. Else ``lfu`` would always take what
-            was fetched a moment ago, which nobody has used twice yet.
-        spared: digests that stay, since somebody was just told where they lie.
+        recent: digests of files that were just used; they are removed last, whatever the policy. Otherwise ``lfu``
+            would always remove what was fetched a moment ago and has been used only once.
+        spared: digests of files that are kept because their paths were just given to the user.
 
     Raises:
-        ValueError: `limits.eviction` is no policy.
+        ValueError: `limits.eviction` is not a known policy.
     """
     keys = {
         LRU: lambda file: (file.used, file.digest),
@@ -81,10 +81,10 @@ def choose_evictions(
         FIFO: lambda file: (file.added, file.digest),
     }
     if limits.eviction not in keys:
-        raise ValueError(f"{limits.eviction!r} is none of {', '.join(EVICTIONS)}")
+        raise ValueError(f"{limits.eviction!r} is not one of {', '.join(EVICTIONS)}")
     oldest = float("-inf") if limits.max_age_s is None else now - limits.max_age_s
     ordered = sorted(files, key=keys[limits.eviction])
-    ordered.sort(key=lambda file: file.digest in recent)  # stable: within both parts the policy's order
+    ordered.sort(key=lambda file: file.digest in recent)  # stable: keeps the policy's order within both parts
     gone = [Eviction(file, TOO_OLD) for file in ordered if file.used < oldest and file.digest not in spared]
     left = {eviction.file.digest for eviction in gone}
     kept = [file for file in ordered if file.digest not in left]

@@ -1,32 +1,32 @@
-"""``<store>/state.db``: what people and runtimes decided about plugins, and every change of what is installed.
+"""``<store>/state.db``: status and pins of plugins, and the history of changes.
 
-    plugin                      only plugins of which there is something to say
+    plugin                      only plugins whose state differs from the default
         namespace, name         the plugin (primary key)
-        status                  0 disabled, 1 enabled, 2 error: the numbers that hosts have always stored
-        version, error          which version failed, and with what words; NULL unless status is 2
-        pin                     the version it stays at; NULL: none
+        status                  0 disabled, 1 enabled, 2 error: fixed numbers, also used by other hosts
+        version, error          which version failed, and the error text; NULL unless status is 2
+        pin                     the pinned version; NULL: none
     change                      one command that changed something, see `sealdex.store.transaction`
-        id                      counts up and is never used again
+        id                      counts up and is never reused
         at                      UTC time, such as 2026-11-21T12:00:00Z
-        command                 what was asked for, in words: "install acme/slack@^1.2"
+        command                 the request as text: "install acme/slack@^1.2"
         phase                   preparing -> committed -> done, or preparing -> undone
-        undoes                  of a rollback: the oldest change that it takes back; else NULL
-    member                      what a change means for one plugin
+        undoes                  of a rollback: the oldest change that it undoes; else NULL
+    member                      the effect of a change on one plugin
         change, namespace, name the change and the plugin (primary key)
         version_before, _after  the version in use; NULL: none
         pin_before, _after      as above
         enabled_before, _after  0 or 1
-        unpacks                 the version that the change puts into the store; NULL: none
-        removes                 JSON list of the versions that it takes out
-        restores                JSON list of the versions that it, a rollback, puts back into the store
+        unpacks                 the version that the change adds to the store; NULL: none
+        removes                 JSON list of the versions that it removes
+        restores                JSON list of the versions that it, a rollback, restores
 
 ``PRAGMA user_version`` counts the migrations that were run; each runs in the transaction that raises it.
 
 Every use opens the file, does one transaction and closes it: two milliseconds in commands that unpack archives. Writers
-begin with BEGIN IMMEDIATE, so none can find at its end that another was quicker, and wait for each other up to
+begin with BEGIN IMMEDIATE, so that a commit never fails because of another writer, and wait for each other up to
 `_PATIENCE_S`. The journal is SQLite's default, deleted at each commit, not a write-ahead log: that needs shared memory,
-which network file systems don't have, and there are no long readers to be spared. ``synchronous=FULL`` makes a commit
-survive a power cut; the kill-safety of set changes rests on that.
+which network file systems don't have, and there are no long readers to protect. ``synchronous=FULL`` makes a commit
+survive a power cut; the kill-safety of set changes depends on that.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _MIGRATIONS = (
 
 @dataclass(frozen=True, slots=True)
 class PluginRow:
-    """What is known of a plugin apart from its files; the defaults hold for all that have no row."""
+    """The state of a plugin apart from its files; plugins without a row have the defaults."""
 
     status: int = ENABLED
     version: str | None = None
@@ -89,7 +89,7 @@ class PluginRow:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a change changes about a plugin: the version in use (None: none), its pin, whether it may be loaded."""
+    """What a change can alter about a plugin: the version in use (None: none), its pin, whether it may be loaded."""
 
     version: str | None = None
     pin: str | None = None
@@ -98,14 +98,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What a change means for one plugin.
+    """The effect of a change on one plugin.
 
     Attributes:
-        plugin: which.
-        before, after: what holds before and after the change.
-        unpacks: the version that is new in the store.
-        removes: versions that go.
-        restores: versions that come back, new in the store as well.
+        plugin: the plugin.
+        before, after: its facts before and after the change.
+        unpacks: the version that is added to the store.
+        removes: versions that are removed.
+        restores: versions that are restored, and so added to the store too.
     """
 
     plugin: PluginId
@@ -117,18 +117,18 @@ class Member:
 
     @property
     def adds(self) -> tuple[str, ...]:
-        """The versions that are new in the store."""
+        """The versions that are added to the store."""
         return self.restores if self.unpacks is None else (self.unpacks, *self.restores)
 
     @property
     def changes_something(self) -> bool:
-        """Whether there is anything to do or to remember."""
+        """Whether there is anything to do or to record."""
         return self.before != self.after or bool(self.adds) or bool(self.removes)
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One command that changed something; fields as in the table."""
+    """One change, made by one command; fields as in the table."""
 
     id: int
     at: str
@@ -139,13 +139,13 @@ class Change:
 
     @property
     def is_aside(self) -> bool:
-        """Whether it only put versions beside those in use, as jobs do; nothing that anybody switched depends on it."""
+        """Whether it only added versions that are not in use, as jobs do."""
         adds_only = all(m.before == m.after and m.unpacks and not m.removes for m in self.members)
         return self.undoes is None and bool(self.members) and adds_only
 
 
 class State:
-    """The database of one store; making one touches nothing, reading from one that isn't there finds nothing.
+    """The database of one store; creating the object does no I/O, and a missing file reads as empty.
 
     Raises:
         InstallError: each method, if the file can't be read or written.
@@ -158,11 +158,11 @@ class State:
     # --- plugins -----------------------------------------------------------------------------------------------------
 
     def plugin(self, plugin: PluginId) -> PluginRow:
-        """Return what is known of a plugin."""
+        """Return the state of a plugin."""
         return self.plugins().get(plugin, PluginRow())
 
     def plugins(self) -> dict[PluginId, PluginRow]:
-        """Return what is known, of the plugins of which something is."""
+        """Return the states of the plugins that have one."""
         if not self._path.exists():
             return {}
         with self._reading() as database:
@@ -170,14 +170,14 @@ class State:
             return {_plugin(row[0], row[1]): _row(*row[2:]) for row in rows}
 
     def known_plugins(self) -> set[PluginId]:
-        """Return the plugins that a change was about at any time."""
+        """Return all plugins that any change ever affected."""
         if not self._path.exists():
             return set()
         with self._reading() as database:
             return {PluginId(*row) for row in database.execute("SELECT DISTINCT namespace, name FROM member")}
 
     def change_counter(self) -> bytes | None:
-        """Return the counter that each change of the database raises; None: there is no database."""
+        """Return the counter that each change of the database increments; None if there is no database."""
         try:
             with self._path.open("rb") as file:
                 file.seek(_CHANGE_COUNTER_AT)
@@ -186,7 +186,7 @@ class State:
             return None
 
     def note(self, plugin: PluginId, status: int, version: str | None = None, error: str | None = None) -> None:
-        """Keep how a plugin fared; one that is disabled stays so."""
+        """Record the status of a plugin; a disabled one stays disabled."""
         failed = status == FAILED
         with self._writing() as database:
             database.execute(
@@ -201,7 +201,7 @@ class State:
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def begin(self, command: str, members: Sequence[Member], undoes: int | None = None) -> int:
-        """Write down a change before anything of it is done; return its id."""
+        """Record a change before any of it is done; return its id."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with self._writing() as database:
             cursor = database.execute(
@@ -217,7 +217,7 @@ class State:
         return change
 
     def commit(self, change: int, members: Iterable[Member]) -> None:
-        """Decide that a change is finished whatever happens, and keep what it says of pins and enabling."""
+        """Commit a change: from here on it will be finished, and its pins and enabled states are in effect."""
         with self._writing() as database:
             database.execute("UPDATE change SET phase = ? WHERE id = ?", (COMMITTED, change))
             for member in members:
@@ -232,12 +232,12 @@ class State:
             database.execute("DELETE FROM plugin WHERE status = 1 AND pin IS NULL")
 
     def close(self, change: int, phase: str) -> None:
-        """Note that a change is ``done`` or ``undone``."""
+        """Record that a change is ``done`` or ``undone``."""
         with self._writing() as database:
             database.execute("UPDATE change SET phase = ? WHERE id = ?", (phase, change))
 
     def unfinished(self) -> list[Change]:
-        """Return the changes that somebody was at when he died, oldest first; meant for who holds the store's lock."""
+        """Return changes left unfinished by a process that died, oldest first; the caller holds the store's lock."""
         return self._changes("WHERE phase IN ('preparing', 'committed') ORDER BY id")
 
     def history(self, limit: int = -1) -> list[Change]:
@@ -291,7 +291,7 @@ class State:
                 try:
                     yield database
                 except BaseException:
-                    if database.in_transaction:  # where the disk is full, SQLite has rolled back by itself
+                    if database.in_transaction:  # if the disk is full, SQLite has already rolled back
                         database.execute("ROLLBACK")
                     raise
                 database.execute("COMMIT")
@@ -315,26 +315,26 @@ class State:
             yield
         except _NotOursError as error:
             raise InstallError(
-                f"the state of the store holds what was not written by this program: {error}",
+                f"the state of the store has content that this program did not write: {error}",
                 subject=str(self._path),
                 untouched="nothing was changed",
-                hint="find out who else can write to the store: sealdex doctor; without this file, pins and history "
-                "are forgotten and nothing else",
+                hint="find out who else can write to the store: sealdex doctor; deleting this file loses only "
+                "pins, states and history",
             ) from error
         except (sqlite3.Error, OSError) as error:
             full = is_disk_full(error)
             raise InstallError(
                 f"the disk of {self._path} is full" if full else f"the state of the store can't be used: {error}",
                 subject=str(self._path),
-                untouched="what is installed is as it was; the next command finishes or undoes what was begun",
+                untouched="what is installed was not changed; the next command finishes or undoes what was begun",
                 hint=MAKE_ROOM
                 if full
-                else "check the permissions of the store and the room on its disk: sealdex doctor",
+                else "check the permissions of the store and the free space on its disk: sealdex doctor",
             ) from error
 
 
 class _NotOursError(ValueError):
-    """A value that this program never writes: somebody else did."""
+    """A value that this program never writes, so another one did."""
 
 
 def _plugin(namespace: str, name: str) -> PluginId:
@@ -367,24 +367,24 @@ def _row(status: int, version: str | None, error: str | None, pin: str | None) -
 
 
 class StoredStatus:
-    """Keeps how plugins fare in the store: what `sealdex.runtime` asks for and tells."""
+    """Keeps the status of plugins in the store, for `sealdex.runtime`."""
 
     def __init__(self, store: Store) -> None:
         self._state = State(store)
 
     def is_enabled(self, plugin: PluginId) -> bool:
-        """Say whether the plugin may be loaded."""
+        """Return whether the plugin may be loaded."""
         return self._state.plugin(plugin).status != DISABLED
 
     def mark(self) -> bytes | None:
-        """Return what changes with every change of what is kept; None: nothing is, or it can't be told.
+        """Return a value that changes whenever a status changes; None if there is no database or it can't be read.
 
         It is the file change counter in the header of the database (sqlite.org/fileformat2.html, 1.3.7).
         """
         return self._state.change_counter()
 
     def note(self, plugin: PluginId, version: str, status: int, error: str | None) -> None:
-        """Keep how a version fared; writes only what is new."""
+        """Record the status of a version; writes only if it changed."""
         before = self._state.plugin(plugin)
         told = (FAILED, version, error) if status == FAILED else (ENABLED, None, None)
         if before.status != DISABLED and (before.status, before.version, before.error) != told:
@@ -404,7 +404,7 @@ def _schema_version(database: sqlite3.Connection) -> int:
 
 
 def _migrate(database: sqlite3.Connection, path: Path) -> None:
-    """Bring the tables up to date inside the transaction that has begun; another process may just have done it."""
+    """Run missing migrations inside the current transaction; another process may have just done it."""
     version = _schema_version(database)
     if version > len(_MIGRATIONS):
         raise FormatTooNewError(

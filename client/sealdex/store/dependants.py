@@ -1,8 +1,7 @@
 """Which installed plugins depend on which, and what a change would break.
 
-Only what is in use counts, and who is disabled needs nothing. What a plugin needs stands in the manifest that was kept
-when it was installed. A need for something that was never in the store says nothing: container images don't come
-into it.
+Only plugins in use count, and disabled ones have no needs. A plugin's needs are in the manifest that was kept when it
+was installed. A need for something that was never in the store is ignored: container images are never installed.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from sealdex.store.tombstones import kept_record
 
 
 class Need(NamedTuple):
-    """What one version of a plugin needs of another."""
+    """The dependency of one version of a plugin on another plugin."""
 
     plugin: PluginId
     version: str
@@ -30,7 +29,7 @@ class Need(NamedTuple):
     range: str
 
     def is_met_by(self, version: str | None) -> bool:
-        """Say whether a version of the other does; None: there is none."""
+        """Return whether a version of the other plugin satisfies it; None: no version."""
         return version is not None and parse_range(self.range).contains(
             parse_version(version), include_prereleases=True
         )
@@ -40,26 +39,26 @@ class Need(NamedTuple):
 
 
 class Broken(NamedTuple):
-    """A need that isn't met: ``found`` is the version in use, None for none."""
+    """A need that isn't met: ``found`` is the version in use, or None."""
 
     need: Need
     found: str | None
 
     def __str__(self) -> str:
-        return f"{self.need}, " + (f"in use is {self.found}" if self.found is not None else "which is not installed")
+        return f"{self.need}, " + (f"{self.found} is in use" if self.found is not None else "which is not installed")
 
     @property
     def fix(self) -> str:
-        """The command that helps, if what it asks for exists."""
+        """The command that fixes it, if such a version exists."""
         return f"sealdex install '{self.need.on}@{self.need.range}'"
 
 
 OnBroken = Callable[[Sequence[Broken]], None]
-"""Told what a change breaks that is made all the same."""
+"""Called with what a change breaks if it is made anyway."""
 
 
 class BreaksDependantsError(InstallError):
-    """A change would leave installed plugins without what they need; ``broken`` has each."""
+    """A change would leave installed plugins without something they need; ``broken`` has each."""
 
     code = "breaks-dependants"
 
@@ -72,7 +71,7 @@ class BreaksDependantsError(InstallError):
             through = f" ({' -> '.join(map(str, [*above, each.need.plugin, each.need.on]))})" if above else ""
             lines.append(f"{each.need}{through}: {found}")
         super().__init__(
-            "\n  ".join(["what is installed depends on it:", *lines]),
+            "\n  ".join(["installed plugins depend on it:", *lines]),
             subject=", ".join(dict.fromkeys(str(each.need.on) for each in broken)),
             untouched="nothing was changed",
             hint=hint,
@@ -98,19 +97,19 @@ def in_use(store: Store) -> dict[PluginId, Installation]:
 
 
 def needs_of(installation: Installation | None) -> list[Need]:
-    """Return what an installation needs; nothing where its manifest wasn't kept or can't be trusted."""
+    """Return the needs of an installation; empty if its manifest wasn't kept or can't be trusted."""
     if installation is None:
         return []
     try:
         manifest = installed_manifest(installation)
         wanted = {parse_plugin_id(name): str(parse_range(text)) for name, text in manifest.dependencies.items()}
-    except (SealdexError, ValueError):  # `sealdex verify` and `doctor` say what is wrong with it
+    except (SealdexError, ValueError):  # `sealdex verify` and `doctor` report what is wrong with it
         return []
     return [Need(PluginId(*installation.id), installation.version, on, text) for on, text in wanted.items()]
 
 
 def needs(store: Store) -> list[Need]:
-    """Return what all plugins that are in use and enabled need."""
+    """Return the needs of all plugins that are in use and enabled."""
     rows = State(store).plugins()
     return [
         need
@@ -121,13 +120,13 @@ def needs(store: Store) -> list[Need]:
 
 
 def broken_now(store: Store) -> list[Broken]:
-    """Return the needs that aren't met; of what was never in the store, none."""
+    """Return the needs that aren't met, except for plugins that were never in the store."""
     versions = {plugin: installation.version for plugin, installation in in_use(store).items()}
     return list(_broken(needs(store), versions, State(store).known_plugins()))
 
 
 def dependants_of(store: Store, plugins: Collection[PluginId]) -> dict[PluginId, Need]:
-    """Return everything that depends on these plugins, directly or not, each with a need that makes it so."""
+    """Return everything that depends on these plugins, directly or not, each with the need that causes it."""
     known = needs(store)
     found: dict[PluginId, Need] = {}
     going = list(plugins)
@@ -141,12 +140,12 @@ def dependants_of(store: Store, plugins: Collection[PluginId]) -> dict[PluginId,
 
 
 def newly_broken(store: Store, members: Sequence[Member], consistent: Collection[PluginId] = ()) -> list[Broken]:
-    """Return the needs that are met now, or weren't there, and won't be met after a change.
+    """Return the needs that won't be met after a change, but are met now or are new.
 
     Args:
-        store: which.
+        store: the store.
         members: the change.
-        consistent: plugins whose own needs were seen to already, by who chose what is installed.
+        consistent: plugins whose own needs were already taken into account when the releases were chosen.
     """
     if all((m.before.version, m.before.enabled) == (m.after.version, m.after.enabled) for m in members):
         return []
@@ -177,10 +176,10 @@ def newly_broken(store: Store, members: Sequence[Member], consistent: Collection
 
 
 def refuse(store: Store, broken: Sequence[Broken], hint: str) -> None:
-    """Raise what says that a change would break these, if there are any.
+    """Raise an error if a change would break anything.
 
     Raises:
-        BreaksDependantsError: there are.
+        BreaksDependantsError: `broken` isn't empty.
     """
     if not broken:
         return
@@ -189,7 +188,7 @@ def refuse(store: Store, broken: Sequence[Broken], hint: str) -> None:
 
 
 def _above(known: Collection[Need], plugin: PluginId) -> list[PluginId]:
-    """Return what depends on a plugin, and so on, from the top: one way of perhaps several."""
+    """Return the chain of dependants of a plugin, from the top: one of perhaps several."""
     chain: list[PluginId] = []
     lowest = plugin
     while True:

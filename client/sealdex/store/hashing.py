@@ -1,4 +1,4 @@
-"""SHA-256 of files, read in small bites; and writing every byte of what unbuffered files may take in part."""
+"""SHA-256 of files, read in small chunks; and complete writes to unbuffered files."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Flags to open with what others may have put there: no link is followed, and a pipe holds nobody up."""
+"""Flags to open files that others may have put there: links aren't followed, and a pipe doesn't block."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_BUFFER_BYTES = 256 << 10  # fits the second-level cache of most processors, where hashing is fastest
+_BUFFER_BYTES = 256 << 10  # fits the L2 cache of most processors, where hashing is fastest
 
 
 def is_digest(text: str) -> bool:
-    """Say whether a text is a SHA-256 as files are named by it: 64 lower-case hexadecimal digits."""
+    """Return whether a text is a SHA-256 as used in file names: 64 lower-case hexadecimal digits."""
     return _DIGEST.fullmatch(text) is not None
 
 
@@ -49,7 +49,7 @@ def hash_of(file: FileIO, copy_to: FileIO | None = None) -> str:
 
 
 def hash_of_regular(path: Path) -> str | None:
-    """Return the SHA-256 of a regular file; None where there is none that can be read."""
+    """Return the SHA-256 of a regular file; None if there is none that can be read."""
     try:
         with open_to_read(path) as file:
             return hash_of(file) if is_regular(file) else None
@@ -58,27 +58,27 @@ def hash_of_regular(path: Path) -> str | None:
 
 
 def is_regular(file: FileIO) -> bool:
-    """Say whether what was opened is a regular file."""
+    """Return whether an open file is a regular file."""
     return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
 
 
 def hash_into(hasher: hashlib._Hash, file: FileIO, count: int) -> None:
-    """Feed the next ``count`` bytes of an unbuffered file to ``hasher``, in small bites.
+    """Feed the next ``count`` bytes of an unbuffered file to ``hasher``, in small chunks.
 
     Raises:
-        OSError: the file ends before.
+        OSError: the file is shorter.
     """
     buffer = memoryview(bytearray(min(_BUFFER_BYTES, max(count, 1))))
     while count:
         got = file.readinto(buffer[:count])
         if not got:
-            raise OSError("the file became shorter while it was read")
+            raise OSError("the file was truncated while it was read")
         hasher.update(buffer[:got])
         count -= got
 
 
 def write_all(file: FileIO, data: bytes | memoryview) -> None:
-    """Write every byte to an unbuffered file, whose ``write`` may stop early."""
+    """Write all bytes to an unbuffered file, whose ``write`` may write only some."""
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]

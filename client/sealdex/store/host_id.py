@@ -1,4 +1,4 @@
-"""The host's random id, kept in the store: it decides which staged rollouts reach this host, and is sent to nobody."""
+"""The host's random id, kept in the store: it decides which staged rollouts reach this host; never sent anywhere."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 
 def host_id(store: Store) -> str:
-    """Return the id, made at the first call; where the store can't be written, one for this run only.
+    """Return the id, created at the first call; if the store can't be written, one for this run only.
 
-    Several processes may ask first at once: all get the id of the one that was quickest.
+    If several processes make the first call at the same time, all get the same id.
     """
     path = Path(store.host_id_file)
     try:
@@ -26,10 +26,10 @@ def host_id(store: Store) -> str:
         try:
             draft.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
             try:
-                # a link fails where the name is taken; a rename would replace the id that others have read
+                # a link fails if the name is taken; a rename would replace the id that others have read
                 os.link(draft, path)
             except FileExistsError:
-                if _read(path) is None:  # there, and no id: a power cut may have emptied it
+                if _read(path) is None:  # the file exists without a valid id: a power cut may have emptied it
                     draft.replace(path)
             except OSError:  # a file system without hard links
                 draft.replace(path)

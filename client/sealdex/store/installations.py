@@ -1,7 +1,7 @@
-"""What is installed: read from the receipts, quickly and without importing much (see `sealdex.store.layout`).
+"""Reads what is installed from the receipts; imports little (see `sealdex.store.layout`).
 
-A version folder appears under its name only when it is whole, its receipt in it. So reading takes no lock, and what
-is read is never half of something.
+A version folder appears under its name only when it is complete, including its receipt. So reading needs no lock and
+never sees a partial installation.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr
 
 
 class Installation:
-    """One installed release, as its receipt tells.
+    """One installed release, as described by its receipt.
 
     Attributes:
-        namespace, name, version: which release.
+        namespace, name, version: the release.
         path: its folder.
         registry: name of the registry it came from.
         artifact: file name, format, size in bytes and SHA-256 of what was unpacked.
-        manifest_sha256: of the release's full manifest.
-        signed_by: the role that signed the index document; ``sealdex.lock`` where a lock alone vouched for it; None
+        manifest_sha256: digest of the release's full manifest.
+        signed_by: the role that signed the index document; ``sealdex.lock`` if it was verified by a lock alone; None
             for an unsigned local archive.
-        root_version: version of the trust root it was verified under; None as above.
+        root_version: version of the trust root it was verified with; None if there was none.
         installed_at: UTC time, such as ``2026-11-21T12:00:00Z``.
         bin: path of its program inside, or None.
-        file_count, unpacked_bytes: of its files.
-        files_sha256: of ``.sealdex/files.json``, which names them.
+        file_count, unpacked_bytes: number and total size of its files.
+        files_sha256: digest of ``.sealdex/files.json``, which lists them.
     """
 
     __slots__ = (
@@ -95,11 +95,11 @@ class Installation:
         return (self.namespace, self.name)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all attributes, in the order of their names."""
+        """Return all attributes, sorted by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
     def receipt(self) -> bytes:
-        """Return the receipt: JSON of all but the path, which is where it lies."""
+        """Return the receipt: JSON of all attributes except the path."""
         values = {"format": RECEIPT_FORMAT, **self.as_dict()}
         del values["path"]
         return json.dumps(values, indent=2).encode() + b"\n"
@@ -126,24 +126,24 @@ del _FIELD_TYPES["path"]
 
 
 def trust_in_words(signed_by: str | None, root_version: int | None) -> str:
-    """Say on whose word an installation is believed."""
+    """Return who signed an installation, as text."""
     if signed_by is None:
         return "unsigned"
     return f"pinned by {signed_by}" if root_version is None else f"signed by {signed_by}, root v{root_version}"
 
 
 def installations(store: Store) -> list[Installation]:
-    """Return all installations, by namespace, name and version (oldest first); `look_over` tells the damaged ones."""
+    """Return all installations, by namespace, name and version (oldest first); for damaged ones see `look_over`."""
     return look_over(store)[0]
 
 
 class Damaged:
-    """What stands where an installation should be and can't be read as one.
+    """Something in the place of an installation that can't be read as one.
 
     Attributes:
         namespace, name, version: of its place.
-        path: the folder, or what is there in its stead.
-        why: in words, as the rest of a sentence that begins with the path.
+        path: the folder, or whatever is there instead.
+        why: text that continues a sentence beginning with the path.
     """
 
     __slots__ = ("name", "namespace", "path", "version", "why")
@@ -155,27 +155,27 @@ class Damaged:
         self.why = why
 
     def as_dict(self) -> dict[str, str]:
-        """Return all attributes, in the order of their names."""
+        """Return all attributes, sorted by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 
 
 def look_over(store: Store, plugin: Plugin | None = None) -> tuple[list[Installation], list[Damaged]]:
-    """Return all installations, and everything else that stands in the place of one; of one plugin only, if given."""
+    """Return all installations, and everything else in the place of one; of one plugin only, if given."""
     found, damaged = [], []
     places = _version_folders(store) if plugin is None else _versions_of(store, plugin)
     for of, version, path in places:
         installation = _read(of, version, path)
         if installation is not None:
             found.append(installation)
-        elif os.path.lexists(path):  # else another process has just removed it
-            why = "is a link, and leads elsewhere" if os.path.islink(path) else "has no receipt that can be read"  # noqa: PTH114  # see layout
+        elif os.path.lexists(path):  # otherwise another process has just removed it
+            why = "is a link that leads elsewhere" if os.path.islink(path) else "has no readable receipt"  # noqa: PTH114  # see layout
             damaged.append(Damaged(of, version, path, why))
     return sorted(found, key=lambda i: (i.namespace, i.name, version_sort_key(i.version))), damaged
 
 
 def installed_versions(store: Store, plugin: Plugin) -> list[Installation]:
     """Return the installations of one plugin, oldest version first."""
-    store.plugin_folder(plugin)  # raises where that can't be the name of one
+    store.plugin_folder(plugin)  # raises if that can't be the name of one
     return look_over(store, plugin)[0]
 
 
@@ -185,12 +185,12 @@ def find_installation(store: Store, plugin: Plugin, version: str) -> Installatio
 
 
 def installation_in(path: str, plugin: Plugin, version: str) -> Installation | None:
-    """Return what the receipt in a folder says, or None where there is none of exactly that version."""
+    """Return the installation described by the receipt in a folder; None if there is none of exactly that version."""
     return _read(plugin, version, path)
 
 
 def version_stated_in(path: str) -> str | None:
-    """Return the version that the receipt in a folder names, whatever the folder is called; None where none does."""
+    """Return the version named by the receipt in a folder, whatever the folder's name; None without a receipt."""
     version = (_receipt(path) or {}).get("version")
     return version if isinstance(version, str) else None
 
@@ -198,8 +198,8 @@ def version_stated_in(path: str) -> str | None:
 def current(store: Store, plugin: Plugin) -> Installation | None:
     """Return the installation in use, or None.
 
-    Where the version named is gone (a removal was killed half-way), the newest that is left: the next change to the
-    plugin makes that the named one.
+    If that version is gone (a removal was killed half-way), this is the newest remaining one: the next change to the
+    plugin makes it current.
     """
     version = current_version_named(store, plugin)
     if version is None:
@@ -209,22 +209,22 @@ def current(store: Store, plugin: Plugin) -> Installation | None:
 
 
 def current_version_named(store: Store, plugin: Plugin) -> str | None:
-    """Return what ``current`` says, whether or not such a version is there."""
+    """Return the version that ``current`` names, whether it is installed or not."""
     link = store.current_link(plugin)
     try:
         version = os.readlink(link)  # noqa: PTH115  # see layout
     except FileNotFoundError:
         return None
-    except (OSError, AttributeError):  # no link: a file, written where links can't be made
+    except (OSError, AttributeError):  # not a link but a file, written where links can't be made
         try:
             with open(link, encoding="ascii", errors="replace") as file:  # noqa: PTH123  # see layout
                 version = file.read(_MAX_LINK_BYTES).strip()
-        except OSError:  # a folder, where somebody copied the store with links followed
+        except OSError:  # a folder: the store was copied with links followed
             version = str((_receipt(link) or {}).get("version"))
     try:
         store.version_folder(plugin, version)
     except ValueError:
-        return None  # it names something else than a version beside it; nothing is looked up there
+        return None  # it doesn't name a version beside it; ignore it
     return version
 
 
@@ -242,7 +242,7 @@ def _versions_of(store: Store, plugin: Plugin) -> Iterator[tuple[Plugin, str, st
 
 
 def _names_in(folder: str) -> list[str]:
-    """Return the names of the folders in a folder, and of links to folders, which stand where a folder should."""
+    """Return the names of the folders in a folder, including links to folders."""
     try:
         with os.scandir(folder) as found:
             return sorted(entry.name for entry in found if entry.name != CURRENT_NAME and _is_folder(entry))
@@ -259,7 +259,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _receipt(folder: str) -> dict[str, Any] | None:
     try:
-        # others may have put a pipe there, which must hold nobody up
+        # others may have put a pipe there, which must not block
         fd = os.open(os.path.join(folder, RECEIPT_FOLDER, RECEIPT_NAME), os.O_RDONLY | _NO_FOLLOW)  # noqa: PTH118  # see layout
         with open(fd, "rb") as file:  # noqa: PTH123  # see layout
             values = json_values(file.read(_MAX_RECEIPT_BYTES))
@@ -281,5 +281,5 @@ def _read(plugin: Plugin, version: str, path: str) -> Installation | None:
 
 
 def files_list_path(installation: Installation) -> str:
-    """Return where an installation's list of files lies."""
+    """Return the path of an installation's list of files."""
     return os.path.join(installation.path, RECEIPT_FOLDER, FILES_NAME)  # noqa: PTH118  # see layout

@@ -4,27 +4,27 @@
         trust/<registry>/                    TUF metadata (sealdex.trust)
         cache/sha256/ab/<digest>             downloaded files (sealdex.store.cache)
         plugins/<namespace>/<name>/
-            <version>/                       one installation; whole, or not there
+            <version>/                       one installation; complete, or absent
                 .sealdex/installation.json   its receipt: what it is, from where, by whom signed
                 .sealdex/files.json          each file with mode, size and SHA-256
                 .sealdex/manifest.json       the release's full manifest, as its index document pins it
                 ...                          the plugin's own files, 0644 or 0755
             current -> <version>             what is in use; a text file where links can't be made
-        staging/<random>/                    being made or being thrown away; stale once nobody holds its lock
-        staging/<random>.lock                held by the process at work
+        staging/<random>/                    being created or deleted; stale once its lock isn't held
+        staging/<random>.lock                held by the working process
         locks/<namespace>/<name>.lock        held while a plugin's installations change; empty, left in place
-        holds/<namespace>/<name>/<version>/  files locked by who uses that version (sealdex.store.leases)
-        locks/.change                        held while a set of plugins changes (sealdex.store.transaction)
+        holds/<namespace>/<name>/<version>/  files locked by the processes that use that version (sealdex.store.leases)
+        locks/.change                        held during a change of a set of plugins (sealdex.store.transaction)
         host-id                              random; decides about staged rollouts (sealdex.store.host_id)
         ensured/<number>.json                what `ensure` found in place (sealdex.lockfile.freshness)
         builtin/                             preinstalled plugins
         run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.services.state)
         envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
-        removed/<namespace>/<name>/<version>/  receipt and manifest of what was taken out (sealdex.store.tombstones)
+        removed/<namespace>/<name>/<version>/  receipt and manifest of removed versions (sealdex.store.tombstones)
         state.db                             enabled, disabled, pins, history
 
-The store belongs to one user and is written by nobody else: who may write to it can change what was installed, and
-no check made before helps against that.
+The store belongs to one user, and nobody else may write to it: anyone who can is able to change installed files after
+they were verified.
 
 Paths are strings and imports are few, because `sealdex list` and `sealdex ensure` have about 16 ms for all of their
 imports, of which `pathlib` or `typing` would take a third.
@@ -45,8 +45,8 @@ FILES_NAME = "files.json"
 MANIFEST_NAME = "manifest.json"
 CURRENT_NAME = "current"
 
-# What can stand as one part of a path on any platform and mean nothing but itself. Identifiers and versions are
-# narrower and were checked when they were read; this is what keeps a path inside the store whoever calls.
+# Allowed as one part of a path, without a special meaning on any platform. Identifiers and versions are narrower and
+# were checked when they were read; this keeps paths inside the store whoever calls.
 _PART_RE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._+-]{0,126}[A-Za-z0-9_+-])?")
 
 
@@ -77,7 +77,7 @@ class Store:
 
     @property
     def staging_folder(self) -> str:
-        """What is being made or thrown away."""
+        """Folders that are being created or deleted."""
         return self._join("staging")
 
     @property
@@ -92,7 +92,7 @@ class Store:
 
     @property
     def yanked_file(self) -> str:
-        """What is known of installed releases that were yanked since."""
+        """Installed releases that were yanked."""
         return self._join("yanked.json")
 
     def run_folder(self, plugin: Plugin) -> str:
@@ -108,17 +108,17 @@ class Store:
         return self._join("trust", _part(registry))
 
     def plugin_folder(self, plugin: Plugin) -> str:
-        """All versions of a plugin, and what is current."""
+        """All versions of a plugin, and the current one."""
         return self._join("plugins", _part(plugin[0]), _part(plugin[1]))
 
     def version_folder(self, plugin: Plugin, version: str) -> str:
         """One installation."""
         if version == CURRENT_NAME:
-            raise ValueError(f"{version!r} is no version")
+            raise ValueError(f"{version!r} is not a valid version")
         return os.path.join(self.plugin_folder(plugin), _part(version))  # noqa: PTH118  # see above
 
     def removed_folder(self, plugin: Plugin, version: str) -> str:
-        """Receipt and manifest of a version that was taken out."""
+        """Receipt and manifest of a removed version."""
         return self._join("removed", _part(plugin[0]), _part(plugin[1]), _part(version))
 
     def current_link(self, plugin: Plugin) -> str:
@@ -126,21 +126,21 @@ class Store:
         return os.path.join(self.plugin_folder(plugin), CURRENT_NAME)  # noqa: PTH118  # see above
 
     def lock_file(self, plugin: Plugin) -> str:
-        """Held while installations of a plugin change."""
+        """Lock held while installations of a plugin change."""
         return self._join("locks", _part(plugin[0]), _part(plugin[1]) + ".lock")
 
     def holds_folder(self, plugin: Plugin, version: str) -> str:
-        """Locked files of those who use a version now."""
+        """Files locked by the processes that use a version."""
         return self._join("holds", _part(plugin[0]), _part(plugin[1]), _part(version))
 
     @property
     def holds_gate(self) -> str:
-        """Held while a version is looked at and held, or looked at and removed; no namespace begins with a dot."""
+        """Lock held while a version is checked and then held or removed; no namespace begins with a dot."""
         return self._join("holds", ".gate")
 
     @property
     def change_lock(self) -> str:
-        """Held while a set of plugins changes; no namespace begins with a dot."""
+        """Lock held while a set of plugins changes; no namespace begins with a dot."""
         return self._join("locks", ".change")
 
     @property
@@ -150,7 +150,7 @@ class Store:
 
     @property
     def ensured_folder(self) -> str:
-        """What `ensure` found in place, a file for each project."""
+        """What `ensure` found in place, one file per project."""
         return self._join("ensured")
 
     def _join(self, *parts: str) -> str:

@@ -1,14 +1,13 @@
-"""Who uses an installed version now, so that it isn't uninstalled under their hands.
+"""Leases on installed versions, so that a version in use isn't uninstalled.
 
     <store>/holds/<namespace>/<name>/<version>/<what>-<process id>-<number>
 
-A hold is an empty file that its holder keeps locked: it ends with the holder, however that ends, and a process id that
-was given to somebody else means nothing. What a killed holder leaves is a file without a lock, which the next look
-deletes.
-The lock belongs to the open file, so that a service inherits it from its supervisor and holds its version also when the
-supervisor was killed; that is why it isn't a `filelock.FileLock`, whose descriptor can't be had.
+A hold is an empty file that its holder keeps locked: it ends with the holder, however that ends, so a reused process id
+does no harm. A killed holder leaves a file without a lock, which the next check deletes.
+The lock belongs to the open file, so that a service inherits it from its supervisor and holds its version even if the
+supervisor is killed. That is why it isn't a `filelock.FileLock`, which doesn't expose its descriptor.
 
-A version is looked at and held, or looked at and removed, behind one gate: neither can slip in between.
+Checking a version and holding or removing it happens under one lock, so that neither can happen in between.
 """
 
 from __future__ import annotations
@@ -51,21 +50,21 @@ _log = logging.getLogger("sealdex.store")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who holds a version: a ``service``, the ``host`` process of a plugin manager or a ``job``; and its process id."""
+    """The holder of a version: a ``service``, the ``host`` process of a manager or a ``job``; with its process id."""
 
     what: str
     process: int
 
 
 class Hold:
-    """A version that is held until `release`, or the end of this process and of whom it handed the descriptor."""
+    """A version that is held until `release`, or until this process and those that inherited the descriptor end."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor: int | None = descriptor
 
     def fileno(self) -> int:
-        """Return the descriptor, for a child process that is to hold as well.
+        """Return the descriptor, for a child process that also holds the version.
 
         Raises:
             ValueError: it was released.
@@ -75,21 +74,21 @@ class Hold:
         return self._descriptor
 
     def release(self) -> None:
-        """Let go; may be called again."""
+        """Release the hold; may be called again."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # Windows keeps files that are open; the next look deletes it
+            with suppress(OSError):  # Windows can't delete open files; the next check deletes it
                 self._path.unlink()
             if sys.platform != "win32":
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all who inherited it
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all processes that inherited it
             os.close(descriptor)
 
 
 def hold(store: Store, plugin: Plugin, version: str, what: str) -> Hold | None:
-    """Hold a version; read what is to be used of it only afterwards, since it may be gone by now.
+    """Hold a version. Read its files only afterwards, since it may have been removed before.
 
     Returns:
-        The hold; None where the store can't be written: nobody can uninstall there either.
+        The hold; None if the store can't be written: nothing can be uninstalled there either.
     """
     folder = Path(store.holds_folder(plugin, version))
     try:
@@ -109,7 +108,7 @@ def hold(store: Store, plugin: Plugin, version: str, what: str) -> Hold | None:
 
 
 def holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
-    """Return who holds a version; what killed ones left is deleted.
+    """Return the holders of a version; files of killed holders are deleted.
 
     Raises:
         InstallError: another process has been removing versions for a minute.
@@ -120,10 +119,10 @@ def holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
 
 @contextmanager
 def unheld(store: Store, versions: Iterable[tuple[Plugin, str]]) -> Iterator[None]:
-    """Keep versions from being held for the length of a block, in which they are removed.
+    """Prevent versions from being held during a block that removes them.
 
     Raises:
-        InstallError: one of them is held; it says by whom, and what ends that. Or as `holders`.
+        InstallError: one of them is held; the message says by whom and how to end that. Or as `holders`.
     """
     with _gate(store):
         for plugin, version in versions:
@@ -171,7 +170,7 @@ def _gate(store: Store) -> Iterator[None]:
             f"another sealdex has been removing versions for {_GATE_PATIENCE_S:.0f} s",
             subject=str(path),
             untouched="nothing was changed",
-            hint="wait for it to end and run the command again",
+            hint="wait for that process to end, then run the command again",
         ) from error
     try:
         yield
@@ -190,7 +189,7 @@ def _held(plugin: Plugin, version: str, found: Sequence[Holder]) -> InstallError
     if any(each.what == SERVICE for each in found):
         hint = f"sealdex stop {name}, then run the command again"
     else:
-        hint = f"end process {found[0].process}, or let it go over to another version: sealdex use {name} VERSION"
+        hint = f"end process {found[0].process}, or let it switch to another version: sealdex use {name} VERSION"
     return InstallError(
         f"{name} {version} is in use: {who}", subject=f"{name} {version}", untouched="nothing was changed", hint=hint
     )

@@ -1,4 +1,4 @@
-"""Full manifests: read from bytes whose digest was compared, and those kept beside the receipt of an installation."""
+"""Reads full manifests: from verified bytes, and from the copy kept beside the receipt of an installation."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ def read_manifest(data: bytes, plugin: PluginId, version: str) -> PublishedManif
     """Decode a manifest whose digest was compared with its pin.
 
     Raises:
-        VerificationError: it can't be read, or is that of another release.
+        VerificationError: it can't be decoded, or belongs to another release.
         FormatTooNewError: it needs a newer sealdex.
     """
     what = f"the manifest of {plugin} {version}"
     try:
         manifest = read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=what)
     except DocumentError as error:
-        raise VerificationError(f"{what} is signed, but unreadable: {error}", subject=str(plugin)) from error
+        raise VerificationError(f"{what} is signed but can't be read: {error}", subject=str(plugin)) from error
     if (manifest.namespace, manifest.name, manifest.version) != (*plugin, version):
-        raise VerificationError(f"{what} is that of another release", subject=str(plugin))
+        raise VerificationError(f"{what} belongs to another release", subject=str(plugin))
     return manifest
 
 
 def installed_manifest(installation: Installation) -> PublishedManifest:
-    """Read the manifest that was kept when a release was installed; nothing is asked of a network.
+    """Read the manifest that was kept when a release was installed, without network access.
 
     Raises:
         InstallError: none was kept (an earlier sealdex installed it), or it can't be read.
-        VerificationError: it isn't the one that the receipt pins.
+        VerificationError: it isn't the one pinned by the receipt.
     """
     plugin = PluginId(*installation.id)
     name = f"{plugin} {installation.version}"

@@ -1,6 +1,6 @@
-"""Who but its user may write to a place: owner and mode, as far as the system tells them.
+"""Finds files and folders that others than their user can write to, by owner and mode.
 
-Access control lists aren't read: a system that shows them in the mode's group bits is heard, others aren't.
+Access control lists aren't read, except where the system shows them in the group bits of the mode.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Loose(NamedTuple):
-    """A place that others can change; ``by_anyone`` tells whether that is everybody on this host."""
+    """A place that others can change; ``by_anyone``: everybody on this host can."""
 
     path: str
     why: str
@@ -21,8 +21,8 @@ class Loose(NamedTuple):
 
 
 def loose_places(paths: Iterable[Path]) -> Iterator[Loose]:
-    """Yield those of some places that somebody else can write to; what isn't there is left out."""
-    if os.name == "nt":  # its modes say nothing of this
+    """Yield those of some places that another user can write to; missing ones are skipped."""
+    if os.name == "nt":  # its modes don't show this
         return
     me = os.geteuid()
     for path in paths:
@@ -32,15 +32,15 @@ def loose_places(paths: Iterable[Path]) -> Iterator[Loose]:
             continue
         mode = f"has mode {stat.S_IMODE(info.st_mode):04o}"
         if info.st_mode & stat.S_IWOTH:
-            yield Loose(str(path), f"{mode}: everybody on this host can change what is in it", by_anyone=True)
+            yield Loose(str(path), f"{mode}: everybody on this host can change its contents", by_anyone=True)
         elif info.st_uid not in {me, 0}:
-            yield Loose(str(path), f"belongs to user {info.st_uid}, who can change what is in it", by_anyone=False)
+            yield Loose(str(path), f"belongs to user {info.st_uid}, who can change its contents", by_anyone=False)
         elif info.st_mode & stat.S_IWGRP and not _is_own_group(info.st_gid, me):
-            yield Loose(str(path), f"{mode}: group {info.st_gid} can change what is in it", by_anyone=False)
+            yield Loose(str(path), f"{mode}: group {info.st_gid} can change its contents", by_anyone=False)
 
 
 def _is_own_group(group: int, user: int) -> bool:
-    """Say whether a group is the user's private one, as Debian and Fedora make them: it has the user's name."""
+    """Return whether a group is the user's private group, as on Debian and Fedora: it has the user's name."""
     import grp  # noqa: PLC0415  # POSIX only
     import pwd  # noqa: PLC0415  # the same
 

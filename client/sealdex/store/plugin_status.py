@@ -1,4 +1,4 @@
-"""The status and pin of each plugin, read from ``state.db`` without importing much (see `sealdex.store.layout`)."""
+"""Reads the status and pin of each plugin from ``state.db``; imports little (see `sealdex.store.layout`)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.store.layout import Plugin, Store
 
-    Status = tuple[int, str | None, str | None]  # (0 disabled, 1 enabled, 2 error; what went wrong; pinned version)
+    Status = tuple[int, str | None, str | None]  # (0 disabled, 1 enabled, 2 error; error text; pinned version)
 
 ENABLED = (1, None, None)
 _WORDS = ("disabled", "enabled", "error")
@@ -16,9 +16,9 @@ _PATIENCE_S = 60.0
 
 
 def statuses(store: Store) -> dict[Plugin, Status]:
-    """Return (status, error, pin) of the plugins of which there is something to say; of all others it is `ENABLED`.
+    """Return (status, error, pin) of the plugins that have one; all others are `ENABLED`.
 
-    A database that can't be read says nothing: `sealdex doctor` and all that changes something say why.
+    A database that can't be read gives nothing: `sealdex doctor` and commands that change something report it.
     """
     if not os.path.exists(store.state_file):  # noqa: PTH110  # see layout
         return {}
@@ -35,12 +35,12 @@ def statuses(store: Store) -> dict[Plugin, Status]:
     return {
         (namespace, name): (status, error, pin)
         for namespace, name, status, error, pin in rows
-        if status in range(len(_WORDS))  # somebody else may have written there; `sealdex doctor` says so
+        if status in range(len(_WORDS))  # something else may have written there; `sealdex doctor` reports it
     }
 
 
 def in_words(status: Status, version: str) -> str:
-    """Say how a version is: ``enabled``, ``disabled``, ``error: why``, and whether the plugin is pinned to it."""
+    """Format a version's status: ``enabled``, ``disabled``, ``error: why``, and whether the plugin is pinned to it."""
     number, error, pin = status
     said = _WORDS[number] + (f": {error}" if error else "")
     return f"{said}, pinned" if pin == version else said

@@ -1,11 +1,11 @@
-"""Folders for what is being made or thrown away, recognisable as stale once the process that made them is gone.
+"""Temporary folders on the store's file system, recognizable as stale once their process is gone.
 
     <store>/staging/
-        guard            held for the moment in which a folder is made or stale ones are looked for
-        <random>.lock    held as long as the process works on the folder; the system lets go of it when that dies
+        guard            held briefly while a folder is created or stale ones are searched
+        <random>.lock    held as long as the process works on the folder; the system releases it when that dies
         <random>/        the folder
 
-The lock file comes before the folder and goes after it, so a folder whose lock nobody holds is left over.
+The lock file is created before the folder and removed after it, so a folder whose lock isn't held is stale.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from sealdex.store.layout import Store
 
 @contextmanager
 def staging_folder(store: Store) -> Iterator[Path]:
-    """Make a new folder on the store's file system; whatever is left in it at the end is deleted.
+    """Create a new folder on the store's file system; it is deleted at the end with whatever is in it.
 
     Raises:
-        OSError: it can't be made.
+        OSError: it can't be created.
     """
     staging = Path(store.staging_folder)
     staging.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def staging_folder(store: Store) -> Iterator[Path]:
 
 
 def remove_stale(store: Store) -> list[str]:
-    """Delete what killed processes left in the staging folder; return the names of the folders deleted."""
+    """Delete what killed processes left in the staging folder; return the names of the deleted folders."""
     staging = Path(store.staging_folder)
     if not staging.is_dir():
         return []
@@ -57,7 +57,7 @@ def remove_stale(store: Store) -> list[str]:
             with suppress(Timeout):
                 lock.acquire(timeout=0)
                 stale.append((staging / name, lock))
-    for folder, lock in stale:  # ours now, so this may take its time without holding anybody up
+    for folder, lock in stale:  # ours now, so this may take its time without blocking others
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
             _lock_path(folder).unlink(missing_ok=True)

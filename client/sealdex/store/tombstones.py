@@ -1,4 +1,4 @@
-"""What is kept of a version that was taken out, so that a rollback can put it back: its receipt and its manifest."""
+"""Records of removed versions, so that a rollback can restore them: receipt and manifest."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, RECEIPT_NAME, St
 
 
 def keep_record(store: Store, plugin: tuple[str, str], version: str) -> None:
-    """Keep the record of a version that is going; where that can't be, a rollback can't put it back, and no more.
+    """Keep the record of a version before it is removed; if that fails, only a rollback can't restore it.
 
-    A few kilobytes, one record a version: taken out again, the newer one counts.
+    A few kilobytes, one record per version: if it is removed again, the record is replaced.
     """
     source = Path(store.version_folder(plugin, version), RECEIPT_FOLDER)
     folder = Path(store.removed_folder(plugin, version), RECEIPT_FOLDER)
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / RECEIPT_NAME).unlink(missing_ok=True)  # of an earlier time: without a receipt there is no record
+        (folder / RECEIPT_NAME).unlink(missing_ok=True)  # from an earlier removal: without a receipt there is no record
         (folder / MANIFEST_NAME).unlink(missing_ok=True)
         with suppress(FileNotFoundError):  # an earlier sealdex kept none
             _copy(source / MANIFEST_NAME, folder)
@@ -34,5 +34,5 @@ def _copy(file: Path, folder: Path) -> None:
 
 
 def kept_record(store: Store, plugin: tuple[str, str], version: str) -> Installation | None:
-    """Return what is known of a version that was taken out; its path is that of the record."""
+    """Return the record of a removed version; its path is that of the record."""
     return installation_in(store.removed_folder(plugin, version), plugin, version)

@@ -1,19 +1,19 @@
-"""Changing several plugins as one: everything of it, or nothing.
+"""Changes several plugins atomically: either everything is changed or nothing.
 
-What happens, and what a kill (or a power cut) at that moment leaves:
+The steps, and what a kill (or a power cut) during each one leaves behind:
 
 1. The store's lock is taken; what a killed run left unfinished is finished or undone first.
-2. The change is written into ``state.db`` as ``preparing``: what is in use and what is to be, which versions are new.
-   *Killed from here: the next change removes the new versions. What is in use was never touched.*
+2. The change is written to ``state.db`` as ``preparing``: versions in use before and after, and which are new.
+   *Killed from here: the next change removes the new versions. The versions in use were not touched.*
 3. The caller unpacks the new versions beside the old ones (`sealdex.install.install`, ``make_current=False``).
    *Fails: undone at once, in the same way.*
-4. The change is ``committed``: one transaction of the database, which sets pins and states as well.
+4. The change is ``committed``: one transaction of the database, which also sets pins and states.
    *Killed from here: the next change finishes it.*
-5. What is in use is switched, plugin by plugin; then versions that are to go are removed. Both can be done again.
+5. The versions in use are switched, plugin by plugin; then versions to be removed are removed. Both are idempotent.
 6. The change is ``done``.
 
-Readers take no lock. Between 4 and 6, a few renames long, they may see some plugins switched and others not yet.
-Downloads happen before all this, so the lock is held for unpacking only, and two sets never undo each other's work.
+Readers take no lock. Between 4 and 6, for a few renames, they may see some plugins switched and others not yet.
+Downloads happen before all this, so the lock is held for unpacking only, and two changes never undo each other's work.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ from sealdex.store.tombstones import keep_record
 
 _log = Log("sealdex.store")
 
-INSIST = "--force does it all the same"
+INSIST = "to do it anyway: --force"
 
 
 class SetChange:
-    """A change that is being made; see `changing`."""
+    """A change in progress; see `changing`."""
 
     def __init__(self, store: Store, command: str) -> None:
         self._store = store
@@ -54,7 +54,7 @@ class SetChange:
         self._members: tuple[Member, ...] = ()
 
     def facts(self, plugin: PluginId) -> Facts:
-        """Return what holds for a plugin now."""
+        """Return the current facts of a plugin."""
         return facts_of(self._store, plugin)
 
     def prepare(
@@ -66,14 +66,14 @@ class SetChange:
         on_broken: OnBroken | None = None,
         hint: str = INSIST,
     ) -> None:
-        """Write down what is going to change, before any of it is done; call it once.
+        """Record what is going to change before any of it is done; call it once.
 
         Args:
-            members: what.
-            undoes: the change that this one takes back, with all after it.
-            consistent: plugins whose own needs were seen to already.
-            on_broken: told which installed plugins it leaves without what they need; left out: that is refused.
-            hint: what helps then.
+            members: the effect on each plugin.
+            undoes: the change that this one undoes, with all after it.
+            consistent: plugins whose own needs were already taken into account.
+            on_broken: told which installed plugins lose something they need; without it, such a change is refused.
+            hint: the hint of that error.
 
         Raises:
             BreaksDependantsError: it would break something; nothing was changed.
@@ -88,8 +88,8 @@ class SetChange:
             self._id = self._state.begin(self._command, self._members, undoes)
 
     def commit(self) -> int | None:
-        """Decide and carry out; return the change's id, None when there was nothing to change."""
-        change, self._id = self._id, None  # from here on nothing is undone
+        """Commit and carry out the change; return its id, None if there was nothing to change."""
+        change, self._id = self._id, None  # from here on the change is finished, never undone
         if change is None:
             return None
         self._state.commit(change, self._members)
@@ -105,7 +105,7 @@ class SetChange:
         return change
 
     def undo(self) -> None:
-        """Remove what was unpacked for a change that was not committed."""
+        """Remove what was unpacked for an uncommitted change."""
         if self._id is not None:
             _undo(self._store, self._members)
             self._state.close(self._id, UNDONE)
@@ -114,15 +114,15 @@ class SetChange:
 
 @contextmanager
 def changing(store: Store, command: str, *, timeout_s: float = LOCK_TIMEOUT_S) -> Iterator[SetChange]:
-    """Hold the store for one change; what isn't committed at the end of the block is undone.
+    """Lock the store for one change; if it isn't committed at the end of the block, it is undone.
 
     Args:
-        store: which.
-        command: what is done, in words, for the history.
+        store: the store.
+        command: the request as text, for the history.
         timeout_s: how long to wait for another process.
 
     Raises:
-        InstallError: somebody else held the store for that long, or it can't be written.
+        InstallError: another process held the lock for that long, or the store can't be written.
     """
     with _store_lock(store, timeout_s):
         settle(store)
@@ -131,12 +131,12 @@ def changing(store: Store, command: str, *, timeout_s: float = LOCK_TIMEOUT_S) -
         try:
             yield change
         finally:
-            with suppress(SealdexError):  # the error that led here says more; the next change undoes it then
+            with suppress(SealdexError):  # the original error says more; the next change will undo this one
                 change.undo()
 
 
 def settle(store: Store) -> None:
-    """Finish or undo what killed runs left. The caller holds the store's lock."""
+    """Finish or undo what killed runs left behind. The caller holds the store's lock."""
     state = State(store)
     for change in state.unfinished():
         way = "finished" if change.phase == COMMITTED else "undone"
@@ -150,7 +150,7 @@ def settle(store: Store) -> None:
 
 
 def facts_of(store: Store, plugin: PluginId) -> Facts:
-    """Return what holds for a plugin now."""
+    """Return the current facts of a plugin."""
     row = State(store).plugin(plugin)
     in_use = current(store, plugin)
     return Facts(in_use.version if in_use is not None else None, row.pin, row.status != DISABLED)
@@ -164,7 +164,7 @@ def change_facts(
     on_broken: OnBroken | None = None,
     hint: str = INSIST,
 ) -> tuple[int | None, dict[PluginId, tuple[Facts, Facts]]]:
-    """Change versions in use, pins or states of plugins that are installed; return before and after of each.
+    """Change versions in use, pins or states of installed plugins; return the facts before and after for each.
 
     Raises:
         NotFoundError: a version that is to be used isn't installed.
@@ -192,7 +192,7 @@ def remove_versions(
     on_broken: OnBroken | None = None,
     hint: str = INSIST,
 ) -> int | None:
-    """Take versions out of the store; where the one in use goes, the newest that is left takes over.
+    """Remove versions from the store; if the one in use is removed, the newest remaining one becomes current.
 
     Raises:
         BreaksDependantsError: as `SetChange.prepare`.
@@ -215,13 +215,13 @@ def remove_versions(
 
 @dataclass(frozen=True, slots=True)
 class RolledBack:
-    """What a rollback did.
+    """The result of a rollback.
 
     Attributes:
-        changes: what it took back, newest first.
-        members: what holds for each plugin since.
-        kept: versions that would have gone and stay, since a service or another process uses them.
-        lost: versions that were there, not in use, and couldn't be put back.
+        changes: the changes that were undone, newest first.
+        members: the effect on each plugin.
+        kept: versions that should have been removed but are used by a service or another process.
+        lost: versions that were installed but not in use, and couldn't be restored.
     """
 
     changes: tuple[Change, ...]
@@ -231,7 +231,7 @@ class RolledBack:
 
 
 Restore = Callable[[PluginId, str], Callable[[], object] | None]
-"""Gives what puts a version back into the store; None where that can't be done."""
+"""Returns a function that restores a version; None if that isn't possible."""
 
 
 def roll_back(
@@ -241,33 +241,33 @@ def roll_back(
     restore: Restore = lambda _plugin, _version: None,
     on_broken: OnBroken | None = None,
 ) -> RolledBack:
-    """Return to the state before the last change that isn't taken back yet, or to the state after change ``to``.
+    """Undo the last change that isn't undone yet, or all changes after change ``to``.
 
-    A change that only put versions beside those in use is passed over: a job has brought them, and may need them again.
+    A change that only added versions that are not in use is skipped: a job has installed them and may need them again.
 
-    What these changes brought into the store goes, but for what is being used; what they took out is put back. What
-    can't be put back and was in use is an error; what only lay there is told.
+    Versions that these changes added are removed unless something uses them; versions that they removed are restored.
+    If one can't be restored, this is an error if it was in use; otherwise it is reported.
 
     Args:
-        store: which.
-        to: the last change that is to hold; 0: none.
+        store: the store.
+        to: the last change that stays in effect; 0: none.
         restore: see `Restore`.
         on_broken: as `SetChange.prepare`.
 
     Raises:
         BreaksDependantsError: as `SetChange.prepare`.
-        UsageError: there is no such change, or it is taken back already.
-        NotFoundError: a version that was in use can't be put back; nothing was changed.
-        VerificationError, InstallError: as `changing`, or putting a version back failed; nothing was changed.
+        UsageError: there is no such change, or it is already undone.
+        NotFoundError: a version that was in use can't be restored; nothing was changed.
+        VerificationError, InstallError: as `changing`, or restoring a version failed; nothing was changed.
     """
     with changing(store, "rollback" if to is None else f"rollback --to {to}") as change:
         standing = [each for each in not_taken_back(State(store).history()) if not each.is_aside or each.id == to]
         taken = standing[:1] if to is None else _after(standing, to)
         if not taken:
             raise UsageError(
-                "there is no change to take back",
+                "there is no change to undo",
                 untouched="nothing was changed",
-                hint="sealdex history shows what was changed",
+                hint="to see the changes: sealdex history",
             )
         inverse, kept = _inverse(store, change, taken)
         members, ways, lost = _with_ways_back(store, inverse, restore)
@@ -282,10 +282,10 @@ def roll_back(
 def _with_ways_back(
     store: Store, members: Sequence[Member], restore: Restore
 ) -> tuple[list[Member], list[Callable[[], object]], list[tuple[PluginId, str]]]:
-    """Return the members with what can be put back, what does that, and what can't be.
+    """Return the members with what can be restored, the functions that do that, and what can't be restored.
 
     Raises:
-        NotFoundError: one that can't be is to be in use.
+        NotFoundError: a version that is to be in use can't be restored.
     """
     able: list[Member] = []
     ways: list[Callable[[], object]] = []
@@ -302,10 +302,10 @@ def _with_ways_back(
 
 
 def not_taken_back(history: Sequence[Change]) -> list[Change]:
-    """Return the changes that still hold, newest first; pure.
+    """Return the changes that are still in effect, newest first; pure.
 
-    A rollback takes back everything from the change it names up to itself, rollbacks in between included; but not what
-    only lay beside.
+    A rollback undoes everything from the change it names up to itself, including rollbacks in between; but not changes
+    that only added versions that are not in use.
     """
     standing: list[Change] = []
     below: int | None = None
@@ -323,9 +323,9 @@ def _after(standing: Sequence[Change], to: int) -> list[Change]:
     if to != 0 and to not in {change.id for change in standing}:
         known = ", ".join(str(change.id) for change in standing[:10])
         raise UsageError(
-            f"there is no change {to}, or it was taken back" + (f"; there are {known}" if known else ""),
+            f"there is no change {to}, or it was undone" + (f"; there are {known}" if known else ""),
             untouched="nothing was changed",
-            hint="sealdex history shows what was changed; 0 is the state before the first change",
+            hint="to see the changes: sealdex history; 0 is the state before the first change",
         )
     return [change for change in standing if change.id > to]
 
@@ -333,10 +333,10 @@ def _after(standing: Sequence[Change], to: int) -> list[Change]:
 def _inverse(
     store: Store, change: SetChange, taken: Sequence[Change]
 ) -> tuple[list[Member], list[tuple[PluginId, str]]]:
-    """Return what takes changes back: of each plugin, only what they changed about it; and what stays, being used."""
+    """Return the members that undo changes (only what they changed), and the versions kept because they are in use."""
     after: dict[PluginId, Facts] = {}
     was_there: dict[PluginId, dict[str, bool]] = {}
-    for old in taken:  # newest first, so the oldest has the last word
+    for old in taken:  # newest first, so that the oldest wins
         for member in old.members:
             now = after.get(member.plugin) or change.facts(member.plugin)
             was, became = member.before, member.after
@@ -361,14 +361,14 @@ def _inverse(
 
 
 def _apply(store: Store, members: Sequence[Member]) -> None:
-    """Make so what was decided; doing it again changes nothing."""
+    """Carry out a committed change; idempotent."""
     for member in members:
         named = current_version_named(store, member.plugin)
         if member.after.version is None:
             if named is not None:
                 clear_current(store, member.plugin)
         elif named != member.after.version:
-            with suppress(NotFoundError):  # taken away by hand since: that must not stand in everybody's way for ever
+            with suppress(NotFoundError):  # removed by hand since: that must not block all later changes
                 switch(store, member.plugin, member.after.version)
     for member in members:
         for version in member.removes:
@@ -397,14 +397,14 @@ def _store_lock(store: Store, timeout_s: float) -> Iterator[None]:
             f"another sealdex has been changing what is installed for {timeout_s:.0f} s",
             subject=store.root,
             untouched="nothing was changed",
-            hint="wait for it to end and run the command again",
+            hint="wait for that process to end, then run the command again",
         ) from error
     except OSError as error:
         raise InstallError(
             f"the store can't be written: {error.strerror or error}",
             subject=store.root,
             untouched="nothing was changed",
-            hint="check its permissions, or name another store with --store DIR",
+            hint="check its permissions, or use another store: --store DIR",
         ) from error
     try:
         yield

@@ -1,7 +1,7 @@
-"""Comparing an installation with the list of files written when it was unpacked.
+"""Compares an installation with the list of files written when it was unpacked.
 
-This finds accidents: a rotten disk, a deleted or edited file. Who may write to the store could change the list as
-well; against that stands the receipt's artifact digest, which the signed index pins.
+This finds accidents: a failing disk, a deleted or edited file. An attacker who can write to the store could change the
+list too; the receipt's artifact digest, pinned by the signed index, protects against that.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MISSING, CHANGED, MODE, EXTRA = "missing", "changed", "mode", "extra"
 
 
 class Finding(NamedTuple):
-    """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (a file nobody unpacked)."""
+    """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (not part of the plugin)."""
 
     path: str
     kind: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
 
 
 def verify_installation(installation: Installation, *, quick: bool = False) -> list[Finding]:
-    """Return all differences between an installation and its list of files; an empty list when it is as it was.
+    """Return all differences between an installation and its list of files; empty if there are none.
 
     Args:
         installation: read from its receipt.
@@ -66,7 +66,7 @@ def _manifest_differs(installation: Installation) -> Iterator[Finding]:
 
 
 def unreadable_finding(damaged: Damaged) -> Finding:
-    """Return what is wrong with what can't be read as an installation at all."""
+    """Return the finding for something that can't be read as an installation at all."""
     kind = CHANGED if os.path.lexists(Path(damaged.path, RECEIPT_FOLDER, RECEIPT_NAME)) else MISSING
     return Finding(f"{RECEIPT_FOLDER}/{RECEIPT_NAME}", kind, f"can't be read: {damaged.path} {damaged.why}")
 
@@ -74,10 +74,10 @@ def unreadable_finding(damaged: Damaged) -> Finding:
 def verify_standing(
     store: Store, installation: Installation, *, quick: bool = False
 ) -> tuple[Installation, list[Finding]] | None:
-    """As `verify_installation`, while others install and remove: what they take away or replace meanwhile is no damage.
+    """As `verify_installation`, but a removal or replacement by another process meanwhile isn't damage.
 
     Returns:
-        The installation that stands there now, and its differences; None when there is none any more.
+        The installation that is there now, and its differences; None if there no longer is one.
     """
     found: Installation | None = installation
     while found is not None:
@@ -90,7 +90,7 @@ def verify_standing(
 
 
 def _while_it_stands(installation: Installation, quick: bool) -> list[Finding] | None:
-    # A version goes by a rename of its folder. As long as that is open here, no other folder can have its number.
+    # A version is removed by renaming its folder. While that is open here, no other folder can have its inode number.
     folder = os.open(installation.path, os.O_RDONLY)
     try:
         findings = verify_installation(installation, quick=quick)
@@ -101,7 +101,7 @@ def _while_it_stands(installation: Installation, quick: bool) -> list[Finding] |
 
 
 def write_files_list(files: Iterable[UnpackedFile]) -> bytes:
-    """Return the list of files as it is kept: JSON."""
+    """Return the list of files as stored: JSON."""
     return msgspec.json.encode(list(files)) + b"\n"
 
 
@@ -109,13 +109,13 @@ def read_files_list(data: bytes) -> list[UnpackedFile]:
     """Decode what `write_files_list` made.
 
     Raises:
-        msgspec.ValidationError: it is something else.
+        msgspec.ValidationError: it has another form.
     """
     return decode_as(data, list[UnpackedFile])
 
 
 def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) -> Iterator[Finding]:
-    """Yield how a folder differs from what it should hold; its receipt folder and empty folders don't count."""
+    """Yield the differences between a folder and its list; its receipt folder and empty folders don't count."""
     found = {path: info for path, info in _walk(folder) if path.split("/", 1)[0] != RECEIPT_FOLDER}
     for file in files:
         info = found.pop(file.path, None)
@@ -130,12 +130,12 @@ def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) ->
 def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick: bool) -> Iterator[Finding]:
     if file.target is not None:
         if not stat.S_ISLNK(info.st_mode):
-            yield Finding(file.path, CHANGED, "is no link any more")
+            yield Finding(file.path, CHANGED, "is no longer a link")
         elif (target := os.readlink(place)) != file.target:  # noqa: PTH115  # Path would rewrite a/./b
             yield Finding(file.path, CHANGED, f"is a link to {target!a}, not to {file.target!a}")
         return
     if not stat.S_ISREG(info.st_mode):
-        yield Finding(file.path, CHANGED, "is no file any more")
+        yield Finding(file.path, CHANGED, "is no longer a file")
     elif info.st_size != file.size:
         yield Finding(file.path, CHANGED, f"has {info.st_size} bytes, not {file.size}")
     elif not quick and hash_of_regular(place) != file.sha256:
@@ -145,7 +145,7 @@ def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick
 
 
 def _is_mode_of(mode: int, stated: int) -> bool:
-    """Say whether a mode is the one stated; who takes away the right to write takes nothing away."""
+    """Return whether a mode is the listed one; missing write permissions don't count."""
     writing = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
     return mode & ~writing == stated & ~writing and not mode & writing & ~stated
 
@@ -163,7 +163,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, os.stat_result]]:
                     else:
                         yield path, entry.stat(follow_symlinks=False)
         except FileNotFoundError:
-            continue  # the folder itself, or one that goes while we look: its files are reported as missing
+            continue  # the folder itself, or one that is removed meanwhile: its files are reported as missing
 
 
 def _read_bytes(path: Path) -> bytes | None:
@@ -174,7 +174,7 @@ def _read_bytes(path: Path) -> bytes | None:
 
 
 def worse_than_extra(findings: Iterable[Finding]) -> list[Finding]:
-    """Return the findings that mean damage: a file too many may well be one the plugin wrote itself."""
+    """Return the findings that mean damage: an extra file may have been written by the plugin itself."""
     return [finding for finding in findings if finding.kind != EXTRA]
 
 

@@ -1,4 +1,4 @@
-"""Whether a place can be written, and what serves in its stead: a store may be read-only, or somebody else's."""
+"""Checks whether a place can be written, and copies folders of a store that is read-only or somebody else's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def can_write(path: Path) -> bool:
-    """Say whether a file can be written, or made where it isn't yet: asked of the system, nothing is tried."""
+    """Return whether a file can be written or created, according to the system; nothing is written."""
     there = path
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -22,7 +22,7 @@ def copy_for_a_run(folder: Path, names: Sequence[str]) -> Path:
     """Copy folders out of one that can't be written, as far as they can be read; the caller removes the copy.
 
     Args:
-        folder: it needn't be there.
+        folder: need not exist.
         names: the folders in it that are copied, without links.
     """
     copy = Path(tempfile.mkdtemp(prefix="sealdex-"))
@@ -33,5 +33,5 @@ def copy_for_a_run(folder: Path, names: Sequence[str]) -> Path:
                 shutil.copytree(source, copy / name, symlinks=True, copy_function=shutil.copyfile)
     for made in (copy, *copy.rglob("*")):
         if made.is_dir():
-            made.chmod(0o700)  # copytree gives folders the modes they had
+            made.chmod(0o700)  # copytree keeps the modes of folders
     return copy

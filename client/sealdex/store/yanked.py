@@ -1,7 +1,7 @@
-"""Which installed releases were yanked since: noted when a registry's signed word is at hand, read by who asks nobody.
+"""Records which installed releases were yanked, whenever signed documents are read, for commands that stay offline.
 
-``yanked.json`` in the store is advice, and light to read: ``list`` may not wait for more. It is written anew only when
-something changes. An older sealdex doesn't know the file and leaves it alone.
+``yanked.json`` in the store is only advice and quick to read, for ``list``. It is rewritten only when something
+changes. An older sealdex doesn't know the file and leaves it alone.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from sealdex.store.layout import Store
 
     Yank = dict[str, str | None]
-    """``by``, ``why`` and ``at`` as the registry signs them, and ``seen``, when this host learned of it."""
+    """``by``, ``why`` and ``at`` as signed by the registry, and ``seen``, when this host learned of it."""
 
 _FORMAT = 1
 _FIELDS = ("by", "why", "at", "seen")
 
 
 def yanked_releases(store: Store) -> dict[tuple[str, str, str], Yank]:
-    """Return what is known of yanked releases, by namespace, name and version; some may be gone from the store."""
+    """Return the recorded yanks by namespace, name and version; some may no longer be installed."""
     found = {}
     for name, versions in _read(store).items():
         namespace, _, short = name.partition("/")
@@ -38,12 +38,12 @@ def yanked_releases(store: Store) -> dict[tuple[str, str, str], Yank]:
 
 
 def in_words(mark: Yank) -> str:
-    """Say who yanked a release, and why."""
+    """Return a text that says who yanked a release, and why."""
     return f"yanked by {mark['by']}" + (f": {mark['why']}" if mark["why"] else "")
 
 
 def note_yanked(store: Store, documents: Mapping[PluginId, IndexDocument | None]) -> None:
-    """Keep what signed documents say of the releases that are installed; what can't be written is left out."""
+    """Record what signed documents say about installed releases; write errors are ignored."""
     known = _read(store)
     noted = dict(known)
     for plugin, document in documents.items():
@@ -53,7 +53,7 @@ def note_yanked(store: Store, documents: Mapping[PluginId, IndexDocument | None]
         marks: dict[str, Yank] = {}
         for installation in installed:
             release = document.release(installation.version)
-            # of the same release: an archive of one's own may bear the number of another
+            # only of the same release: a local archive may have the same version number
             if release is None or release.yanked is None or release.manifest.sha256 != installation.manifest_sha256:
                 continue
             mark = release.yanked
@@ -91,7 +91,7 @@ def _write(store: Store, noted: dict[str, dict[str, Yank]]) -> None:
         with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # see layout
             json.dump({"format": _FORMAT, "yanked": noted}, file, indent=1, sort_keys=True)
         os.replace(draft, store.yanked_file)  # noqa: PTH105  # see layout
-    except OSError:  # a full disk, or somebody else's store: what was asked for goes on
+    except OSError:  # a full disk, or somebody else's store: the command continues
         try:
             os.unlink(draft)  # noqa: PTH108  # see layout
         except OSError:

@@ -1,4 +1,4 @@
-"""TUF for Sealdex: ``tuf.ngclient`` unforked, from a pinned root to verified index documents and catalogue.
+"""TUF for Sealdex: ``tuf.ngclient`` unforked, from a pinned root to verified index documents and catalog.
 
 Importing this is cheap; using `TrustedRegistry` or `Registries` imports ``tuf`` and its cryptography, which commands
 that ask no registry must not.

@@ -1,4 +1,4 @@
-"""Signed files of a registry: from the cache if their digest still holds, else fetched, verified and cached."""
+"""Signed files of a registry: from the cache if their digest matches, else fetched, verified and cached."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _log = Log("sealdex.trust")
 
 
 class DocumentStore:
-    """Reads targets whose length and hashes ngclient has verified. Needs no lock: each file is verified by itself.
+    """Reads targets whose length and hashes ngclient has verified. Needs no lock: each file is verified on its own.
 
     Args:
         registry: the registry's name, for messages.
-        url: where the targets lie, with trailing slash.
-        folder: the cache, one file a target path.
+        url: address of the targets, with trailing slash.
+        folder: the cache, one file per target path.
         transport: fetches; None to use the cache only.
     """
 
@@ -40,9 +40,9 @@ class DocumentStore:
         """Return the bytes of each target by path; what isn't cached is fetched in parallel.
 
         Args:
-            infos: what is signed about each.
-            max_bytes: a target signed as longer is refused before it is asked for.
-            digest_in_name: whether the published files carry their digest in their name (TUF's consistent snapshots).
+            infos: signed length and hashes of each.
+            max_bytes: a target with a larger signed length is refused before it is requested.
+            digest_in_name: whether published file names contain their digest (TUF's consistent snapshots).
 
         Raises:
             VerificationError: too long, without a SHA-256 digest, or other bytes than the signed ones.
@@ -74,7 +74,7 @@ class DocumentStore:
 
     def _fetched(self, info: TargetFile, max_bytes: int, digest_in_name: bool) -> bytes:
         if info.length > max_bytes:
-            raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are read")
+            raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are allowed")
         digest = info.hashes.get("sha256")
         if digest is None:
             raise self._refused(info, "is signed without a SHA-256 digest")
@@ -83,7 +83,7 @@ class DocumentStore:
                 f"{info.path} of registry '{self._registry}' is not cached, and this run is offline",
                 subject=info.path,
                 untouched=NOTHING_CHANGED,
-                hint="run the command once with the network",
+                hint="run the command once without --offline",
             )
         folder, slash, name = info.path.rpartition("/")
         url = f"{self._url}{folder}{slash}{digest}.{name}" if digest_in_name else f"{self._url}{info.path}"
@@ -93,10 +93,10 @@ class DocumentStore:
             info.verify_length_and_hashes(data)
         except HttpStatusError as error:
             raise UnavailableError(
-                f"registry '{self._registry}' signs {info.path} but answers {error.status} for it",
+                f"registry '{self._registry}' has signed {info.path} but answers {error.status} for it",
                 subject=public_url(url),
                 untouched=NOTHING_CHANGED,
-                hint=error.hint or "the mirror is incomplete: tell its owners, or use another",
+                hint=error.hint or "the mirror is incomplete: report this to its operator, or use another mirror",
             ) from error
         except (LengthOrHashMismatchError, TooLargeError) as error:
             raise self._refused(info, f"is not the file that was signed ({error})") from error
@@ -116,13 +116,13 @@ class DocumentStore:
 
     def _file(self, path: str) -> Path:
         name = quote(path, safe="")
-        # File systems take 255 bytes; no path of a published tree comes near.
+        # File systems allow 255 bytes; paths of published trees are much shorter.
         return self._folder / (name if len(name) <= 200 else hashlib.sha256(path.encode()).hexdigest())
 
     def _keep(self, path: str, data: bytes) -> None:
-        """Cache a verified document; one that can't be written costs a request next time and nothing else."""
+        """Cache a verified document; if it can't be written, it is only requested again next time."""
         file = self._file(path)
-        # All writers share one name for the part: killed ones leave no growing pile, and a torn mix fails its digest.
+        # All writers share one name for the part file: killed ones leave at most one; mixed content fails its digest.
         part = file.with_name(f"{file.name}.part")
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""Where ``tuf.ngclient`` gets its bytes from: answers fetched ahead, the bundle, the transport, or only the cache.
+"""Fetchers for ``tuf.ngclient``: prefetched answers, the bundle, the transport, or only the cache.
 
-A fetcher decides how many rounds a look-up costs and nothing else. Whatever it hands over is verified by ngclient, so
-bytes from the wrong place can at worst be refused.
+A fetcher only decides how many round trips a look-up takes. Everything that it returns is verified by ngclient, so
+bytes from the wrong place are refused at worst.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = Log("sealdex.trust")
 
 BUNDLE_NAME = "recent.bundle"
 BUNDLE_GRACE_S = 1.0
-"""The bundle only saves requests, so when the files beside it are there, it is given as long again and this much."""
+"""The bundle only saves requests: once the other files are there, it gets as long again plus these seconds."""
 
 MAX_PARALLEL = 8
-"""Most requests in flight at once; object stores and proxies take that many connections from one client gladly."""
+"""Maximum number of concurrent requests; object stores and proxies accept that many from one client."""
 
 _VERSIONED = re.compile(r"[1-9][0-9]*\.(?P<role>.+)\.json")
 
@@ -45,7 +45,7 @@ class _Envelope(msgspec.Struct):
 
 
 class CachedMetadata:
-    """The files that ngclient left in its folder, to look at before it loads and verifies them.
+    """The files in ngclient's folder, to be read before ngclient loads and verifies them.
 
     Args:
         folder: ngclient's metadata folder: ``<role>.json`` and ``root_history/<N>.root.json``.
@@ -62,7 +62,7 @@ class CachedMetadata:
             return None
 
     def version(self, role: str) -> int | None:
-        """Return the version that the cached file of a role states, unverified, or None."""
+        """Return the version in the cached file of a role, unverified, or None."""
         data = self.read(role)
         try:
             return decode_as(data, _Envelope).signed.version if data is not None else None
@@ -70,7 +70,7 @@ class CachedMetadata:
             return None
 
     def drop(self, role: str) -> None:
-        """Forget the cached file of a role (of root, all that were cached), so that the next run fetches it anew."""
+        """Delete the cached file of a role (for root, all of them), so that the next run fetches it again."""
         for root in (self._folder / "root_history").glob("*.json") if role == "root" else ():
             root.unlink(missing_ok=True)
         (self._folder / f"{quote(role, safe='')}.json").unlink(missing_ok=True)
@@ -84,16 +84,16 @@ class CachedMetadata:
 
 
 class OnlineFetcher(FetcherInterface):
-    """Answers ngclient from what was fetched ahead, then from the bundle, then from the network.
+    """Answers ngclient from prefetched files, then from the bundle, then from the network.
 
     Attributes:
-        last: name and bytes of the file handed over last; expiry messages read their date from it.
-        companions: gives names of further metadata files that will be needed when one has to be asked for; all go out
-            in one round.
+        last: name and bytes of the last returned file; expiry messages take their date from it.
+        companions: returns names of further metadata files that will be needed when one has to be requested; all are
+            requested at once.
     """
 
     def __init__(self, transport: Transport, metadata_url: str, max_bytes: int, realm: str | None) -> None:
-        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` bounds files asked for as companions.
+        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` limits the size of companions.
 
         ``realm`` is the pinned root's, see `sealdex.trust.role_marks`.
         """
@@ -110,11 +110,11 @@ class OnlineFetcher(FetcherInterface):
         self.companions: Callable[[], Iterable[str]] = tuple
 
     def first_round(self, limits: Mapping[str, int], *, bundle: bool) -> None:
-        """Ask for several metadata files, and the bundle, at once.
+        """Request several metadata files, and the bundle, at once.
 
         Args:
-            limits: file name to the most bytes it may have.
-            bundle: whether the bundle is asked for as well.
+            limits: file name to the maximum number of bytes.
+            bundle: whether to request the bundle too.
         """
         began = time.monotonic()
         packed = _Aside(self._transport, self._base + BUNDLE_NAME) if bundle else None
@@ -130,16 +130,16 @@ class OnlineFetcher(FetcherInterface):
             self._bundle = Bundle(data) if data is not None else None
 
     def drop_bundle(self) -> bool:
-        """Forget the bundle; tell whether anything was taken from it, so that asking again may help."""
+        """Discard the bundle; return whether anything was taken from it, so that a retry may help."""
         took, self._took_from_bundle, self._bundle = self._took_from_bundle, False, None
         return took
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
-        """Return the file at ``url``; see ``FetcherInterface`` for what is raised.
+        """Return the file at ``url``; see ``FetcherInterface`` for the errors.
 
         Raises:
-            RepositoryError: it says itself that it belongs elsewhere. It is refused here, since ngclient would put it
-                in the place of the file it remembers and so lose its memory of the newest versions.
+            RepositoryError: its marks say that it belongs elsewhere. It is refused here, since ngclient would replace
+                the cached file with it and so forget the newest versions.
         """
         name = url.removeprefix(self._base)
         data = self._answer(name, max_length)
@@ -185,7 +185,7 @@ class OnlineFetcher(FetcherInterface):
 
 
 class _Aside:
-    """Reads the bundle once, in a thread that holds neither the refresh nor the end of the process back."""
+    """Reads the bundle once, in a thread that delays neither the refresh nor the end of the process."""
 
     def __init__(self, transport: Transport, url: str) -> None:
         self._transport = transport
@@ -196,7 +196,7 @@ class _Aside:
         threading.Thread(target=self._read, name=BUNDLE_NAME, daemon=True).start()
 
     def within(self, seconds: float) -> bytes | None:
-        """Return the bytes if they have come in so many seconds; else end the transfer, and return None."""
+        """Return the bytes if they arrive within this many seconds; else abort the transfer and return None."""
         self._done.wait(seconds)
         self._cancelled.set()
         return self._data
@@ -207,7 +207,7 @@ class _Aside:
                 self._url, max_bytes=MAX_BUNDLE_BYTES, retry=False, cancelled=self._cancelled
             ).data
         except SealdexError:
-            return  # it is done without
+            return  # continue without it
         finally:
             self._done.set()
 
@@ -215,7 +215,7 @@ class _Aside:
 class OfflineFetcher(FetcherInterface):
     """Answers ngclient from its own cache, so that the whole chain is verified again without a request.
 
-    To ngclient the cache looks like a repository whose newest state is the cached one: its timestamp, no newer root.
+    To ngclient the cache looks like a repository whose newest state is the cached one.
     """
 
     def __init__(self, cache: CachedMetadata, metadata_url: str) -> None:
@@ -225,7 +225,7 @@ class OfflineFetcher(FetcherInterface):
         self.last: tuple[str, bytes] | None = None
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
-        """Return the cached file of that name and version; see ``FetcherInterface`` for what is raised."""
+        """Return the cached file of that name and version; see ``FetcherInterface`` for the errors."""
         name = url.removeprefix(self._base)
         versioned = _VERSIONED.fullmatch(name)
         role = versioned["role"] if versioned else name.removesuffix(".json")
@@ -236,7 +236,7 @@ class OfflineFetcher(FetcherInterface):
             raise _as_download_error(
                 UnavailableError(
                     f"{name} is not among the cached metadata, and this run is offline",
-                    hint="run the command once with the network",
+                    hint="run the command once without --offline",
                 )
             )
         if len(data) > max_length:
@@ -249,7 +249,7 @@ class OfflineFetcher(FetcherInterface):
 
 
 def _as_download_error(error: SealdexError) -> DownloadError:
-    """Wrap an error of the transport as ngclient knows it; the original stays reachable as ``__cause__``."""
+    """Wrap an error of the transport in one that ngclient knows; the original is its ``__cause__``."""
     if isinstance(error, HttpStatusError):
         wrapped: DownloadError = DownloadHTTPError(str(error), error.status)
     elif isinstance(error, TooLargeError):

@@ -1,4 +1,4 @@
-"""Who holds the lock of a trust folder: a note beside it, so that whoever waits can be told. Nothing relies on it."""
+"""Records who holds the lock of a trust folder, for messages while waiting. Nothing relies on it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MAX_BYTES = 200
 
 
 def note_holder(folder: Path) -> None:
-    """Write down that this process has the lock now."""
+    """Record that this process holds the lock now."""
     with suppress(OSError):
         (folder / _NAME).write_text(f"{os.getpid()} {Path(sys.argv[0] or 'python').name}", encoding="utf-8")
 
 
 def holder_of(folder: Path) -> str:
-    """Return who has the lock, as the beginning of a sentence."""
+    """Return who holds the lock, as the beginning of a sentence."""
     try:
         with (folder / _NAME).open("rb") as file:
             pid, _, program = file.read(_MAX_BYTES).decode("utf-8", "replace").partition(" ")

@@ -1,4 +1,4 @@
-"""One verified state of a registry: an unforked ``tuf.ngclient.Updater`` and what may be read from it afterwards."""
+"""One verified state of a registry: an unforked ``tuf.ngclient.Updater`` and queries on its trusted metadata."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class _Updater(Updater):
-    """ngclient's updater with its trusted set to look at: which role signed what, until when."""
+    """ngclient's updater with access to its trusted set: which role signed what, and until when."""
 
     @property
     def trusted(self) -> Mapping[str, Signed]:
@@ -47,18 +47,18 @@ class _Updater(Updater):
 
 
 class TrustSession:
-    """Refreshes once, then tells which targets are signed. Not safe for threads; the caller holds the folder's lock.
+    """Refreshes once, then answers which targets are signed. Not thread-safe; the caller holds the folder's lock.
 
     Args:
         registry: the registry's name, for messages.
-        metadata_url: where the metadata lies, with trailing slash.
+        metadata_url: address of the metadata, with trailing slash.
         metadata_folder: ngclient's folder; created.
-        root: the pinned root metadata, the only thing trusted beforehand.
+        root: the pinned root metadata, the only trust anchor.
         transport: fetches; None to work from the cached metadata without any request.
-        fetch_ahead: ask for what a refresh needs at once. Without, requests are exactly ngclient's own, one by one.
+        fetch_ahead: request everything that a refresh needs at once. If False, only ngclient's own requests are made.
 
     Raises:
-        ConfigError: ``root`` is no root metadata that is signed by itself.
+        ConfigError: ``root`` is not valid, self-signed root metadata.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class TrustSession:
                     "timestamp.json": self._config.timestamp_max_length,
                     f"{next_root}.root.json": self._config.root_max_length,
                 },
-                # With a snapshot at hand little is missing, and what is, is smaller than the bundle.
+                # With a cached snapshot little is missing, and it is smaller than the bundle.
                 bundle=self._cache.read(Snapshot.type) is None,
             )
         self._verified(self._updater.refresh, again=self._start_over)
@@ -108,9 +108,9 @@ class TrustSession:
         self._log_roles(self.top_level)
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
-        """Return the signed length and hashes of targets by path; None for those that nobody signed.
+        """Return the signed length and hashes of targets by path; None for unsigned ones.
 
-        The delegated metadata that is missing comes in one round a level of delegation, however many paths there are.
+        Missing delegated metadata is requested in one round per level of delegation, however many paths there are.
         """
         wanted = list(dict.fromkeys(paths))
         with self._companions(wanted):
@@ -189,10 +189,10 @@ class TrustSession:
             self._fetcher.companions = tuple
 
     def signer(self, path: str) -> str | None:
-        """Return the role that ``targets`` entrusted with the path and under which it is signed, or None.
+        """Return the top-level delegate of ``targets`` under which the path is signed, or None.
 
-        For a hashed bin that is the role that delegates to the bins, for ``targets`` itself ``targets``. Asks nothing:
-        the path must have gone through ``target_infos``.
+        For a hashed bin that is the role that delegates to the bins; for ``targets`` itself it is ``targets``. Makes no
+        request: the path must have been passed to ``target_infos`` before.
         """
         for role, top in _walk(self._updater.trusted, path):
             targets = self._updater.trusted.get(role)
@@ -225,10 +225,10 @@ class TrustSession:
             )
         except exceptions.RepositoryError as error:
             raise ConfigError(
-                f"the trust root configured for registry '{self._registry}' is not signed by itself: {error}",
+                f"the trust root configured for registry '{self._registry}' is not signed by its own keys: {error}",
                 hint="get root.json again from the registry's owners, then: sealdex registry add NAME URL --root FILE",
             ) from error
-        except OSError as error:  # it writes the root before anything else
+        except OSError as error:  # ngclient writes the root before anything else
             raise unusable_folder(error, f"registry '{self._registry}'", str(self._folder)) from error
 
     def _start_over(self) -> None:
@@ -236,7 +236,7 @@ class TrustSession:
         self._updater.refresh()
 
     def _verified(self, action: Callable[[], T], again: Callable[[], T] | None = None) -> T:
-        """Run an action of ngclient; what a bad bundle spoilt is tried once more without it."""
+        """Run an action of ngclient; if a bad bundle made it fail, retry once without the bundle."""
         try:
             try:
                 return action()
@@ -250,7 +250,7 @@ class TrustSession:
             ) from error
 
     def _check_marks(self, roles: Iterable[str]) -> None:
-        """Refuse what the cache holds under the name of another role; what was fetched is compared on its way in."""
+        """Refuse cached files that belong to another role; fetched files are checked when they arrive."""
         for role in roles:
             problem = mark_problem(self._updater.trusted[role].unrecognized_fields, role, self._realm)
             if problem is not None:
@@ -285,7 +285,7 @@ def _realm_of(root: bytes) -> str | None:
     try:
         realm = json_values(root)["signed"].get(REALM_FIELD)
     except (ValueError, TypeError, KeyError, AttributeError):
-        return None  # no root at all, which ngclient is about to say
+        return None  # not a root at all, which ngclient is about to report
     return realm if isinstance(realm, str) else None
 
 
@@ -296,7 +296,7 @@ def _version_of(root: bytes) -> int:
 def _walk(trusted: Mapping[str, Signed], path: str) -> Iterator[tuple[str, str]]:
     """Yield the roles responsible for a path, in TUF's order (preorder, depth first), with the top-level delegate.
 
-    Ends where a role isn't loaded, after yielding it: what it delegates to isn't known.
+    Ends after yielding a role that isn't loaded, since its delegations aren't known.
     """
     stack = [(Targets.type, Targets.type)]
     visited: set[str] = set()

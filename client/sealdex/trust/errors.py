@@ -1,4 +1,4 @@
-"""What failed in the chain of trust, in words: the one place where errors of ``tuf`` become errors of Sealdex."""
+"""Errors of the chain of trust: the only place where errors of ``tuf`` are converted to errors of Sealdex."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tuf.api.serialization import DeserializationError
 from sealdex.errors import MAKE_ROOM, SealdexError, UnavailableError, VerificationError, is_disk_full
 from sealdex.trust.sigstore_key import advice as sigstore_advice
 
-NOTHING_CHANGED = "nothing was installed or changed; the metadata trusted so far stays in use"
-_TELL_OWNERS = "run the command again later; if it fails the same way, tell the registry's owners and install nothing"
+NOTHING_CHANGED = "nothing was installed or changed; the previously trusted metadata is still used"
+_TELL_OWNERS = "run the command again later; if it fails again, install nothing and tell the registry's operator"
 
 
 def as_sealdex_error(
@@ -23,12 +23,12 @@ def as_sealdex_error(
     trusted: Mapping[str, Signed] | None,
     last: tuple[str, bytes] | None,
 ) -> SealdexError:
-    """Return what an error of ngclient means for the user.
+    """Return the error to raise for an error of ngclient.
 
     Args:
         error: a ``RepositoryError``, ``DownloadError`` or ``OSError`` that left ngclient.
         registry: the registry's name in the configuration.
-        trusted: ngclient's trusted set at that moment: role name to signed content.
+        trusted: ngclient's trusted set at that time: role name to signed content.
         last: name and bytes of the metadata file that ngclient read last.
     """
     what = f"registry '{registry}'"
@@ -41,14 +41,14 @@ def as_sealdex_error(
     if isinstance(error, DeserializationError):
         shown = last[0] if last else "the root"
         return VerificationError(
-            f"{what} answered {shown} with something that is no TUF metadata",
+            f"{what} answered {shown} with something that is not TUF metadata",
             subject=shown,
             untouched=NOTHING_CHANGED,
-            hint="a portal or proxy may answer in its place; for metadata that doesn't exist, 404 is the answer",
+            hint="a login portal or proxy may have answered instead; a registry answers 404 for missing metadata",
         )
     reasons = {
-        exceptions.UnsignedMetadataError: "is not signed by enough of the keys that may sign it",
-        exceptions.BadVersionNumberError: "is of another version than it must be: rolled back, or mixed up",
+        exceptions.UnsignedMetadataError: "is not signed by enough of the keys authorized to sign it",
+        exceptions.BadVersionNumberError: "has an unexpected version: rolled back, or mixed up",
         exceptions.LengthOrHashMismatchError: "is not the file that was signed",
     }
     reason = next((text for kind, text in reasons.items() if isinstance(error, kind)), "fails verification")
@@ -66,8 +66,8 @@ def unusable_folder(error: OSError, what: str, folder: str | None = None) -> Sea
 
     Args:
         error: what the system says.
-        what: whose folder, as part of a sentence.
-        folder: where it is, for errors that name no file.
+        what: the owner of the folder, as part of a sentence.
+        folder: its path, for errors without a file name.
     """
     full = is_disk_full(error)
     return SealdexError(
@@ -76,12 +76,12 @@ def unusable_folder(error: OSError, what: str, folder: str | None = None) -> Sea
         else f"the trust folder of {what} can't be used: {error.strerror or error}",
         subject=error.filename or folder,
         untouched=NOTHING_CHANGED,
-        hint=MAKE_ROOM if full else "check its permissions; it may be removed, it is fetched again",
+        hint=MAKE_ROOM if full else "check its permissions; it can be deleted safely and is then fetched again",
     )
 
 
 def mixed_up(registry: str, path: str, problem: str) -> VerificationError:
-    """Return the error for a target that isn't what it must be, although the metadata verifies.
+    """Return the error for an invalid target although the metadata verifies.
 
     Args:
         registry: the registry's name in the configuration.
@@ -92,7 +92,7 @@ def mixed_up(registry: str, path: str, problem: str) -> VerificationError:
         f"registry '{registry}': {path} {problem}",
         subject=path,
         untouched=NOTHING_CHANGED,
-        hint="tell the registry's owners; until they answer, install nothing from it",
+        hint="report this to the registry's operator; install nothing from it until it is resolved",
     )
 
 
@@ -133,5 +133,5 @@ def _expired(
         f"{what}: the {role} metadata expired on {signed.expires:%Y-%m-%d at %H:%M} UTC, so it may hide newer releases",
         subject=role,
         untouched=NOTHING_CHANGED,
-        hint="check this host's clock; else the registry's owners must run: sealdex-builder refresh",
+        hint="check this host's clock; if it is right, the registry's operator must run: sealdex-builder refresh",
     )

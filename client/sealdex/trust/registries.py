@@ -1,4 +1,4 @@
-"""The configured registries of a host: each plugin is asked for in the one registry that its namespace belongs to."""
+"""The configured registries of a host: each plugin is looked up in the one registry that has its namespace."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _MOST_FAILURES = 3
 
 
 class Registries:
-    """Opens registries when they are first asked and refreshes each once. Safe for threads.
+    """Opens registries when they are first needed and refreshes each once. Thread-safe.
 
-    Offline, nothing is asked: what was trusted last is verified again, and refused once it has expired.
+    Offline, no requests are made: the last trusted state is verified again, and refused if it has expired.
     """
 
     def __init__(self, config: Config, transport: Transport, observer: Observer, *, offline: bool = False) -> None:
@@ -46,7 +46,7 @@ class Registries:
         self._lock = threading.RLock()
 
     def refresh(self, name: str) -> TrustState:
-        """Bring a registry's metadata up to date, and say what is trusted now."""
+        """Bring a registry's metadata up to date, and return what is trusted now."""
         with self._lock:
             if name not in self._open:
                 self._open[name] = TrustedRegistry(
@@ -62,9 +62,9 @@ class Registries:
             return self._states[name]
 
     def _trust_folder(self, name: str) -> Path:
-        """Return where a registry's metadata is kept; in a store that can't be written, a copy for this run.
+        """Return where a registry's metadata is kept; if the store can't be written, a temporary copy for this run.
 
-        What was verified last is known so, what is verified now is forgotten; the pinned root anchors both.
+        So the last verified state is still used, but updates are lost; both are anchored in the pinned root.
         """
         folder = self._config.trust_folder(name)
         if can_write(folder / "lock") and can_write(folder / "metadata"):
@@ -74,7 +74,7 @@ class Registries:
         return copy
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
-        """Return the index document of each plugin from its registry, None where that doesn't have it."""
+        """Return the index document of each plugin from its registry, None if that doesn't have it."""
         wanted: dict[str, list[PluginId]] = {}
         for plugin in plugins:
             wanted.setdefault(self._config.registry_for(plugin.namespace), []).append(plugin)
@@ -88,9 +88,9 @@ class Registries:
     def answers(
         self, plugins: Collection[PluginId]
     ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
-        """As `documents`, but with the error in place of the document where a plugin's registry couldn't be asked.
+        """As `documents`, but with the error instead of the document if a plugin's registry couldn't be reached.
 
-        That one can't be asked leaves the answers of the others as they are. What doesn't verify is raised as ever.
+        The answers of other registries aren't affected. Verification errors are raised as usual.
         """
         found: dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None] = {}
         wanted: dict[str, list[PluginId]] = {}
@@ -113,11 +113,11 @@ class Registries:
     def _one_by_one(
         self, name: str, plugins: Sequence[PluginId], error: UnavailableError
     ) -> dict[PluginId, IndexDocument | UnavailableError | None]:
-        """Return what a registry says of each plugin, after it didn't answer for all of them at once.
+        """Ask a registry for each plugin separately, after it didn't answer for all of them at once.
 
         Raises:
-            UnavailableError: it answers for its timestamp and not for several of its plugins. It isn't down then, and
-                each further question would take as long as the last.
+            UnavailableError: it answers for its timestamp but not for several of its plugins. It isn't down then, and
+                each further request would take as long as the last.
         """
         found: dict[PluginId, IndexDocument | UnavailableError | None] = {}
         if name not in self._states:
@@ -138,10 +138,10 @@ class Registries:
         return found
 
     def known(self, plugin: PluginId) -> PluginInfo | None:
-        """Return what was verified last of a plugin, verified again without a request.
+        """Return the last verified document of a plugin, verified again without a request.
 
-        None where that can't be: nothing is cached, or it has expired, or no registry is configured for it. So its
-        being None says nothing.
+        None if that isn't possible: nothing is cached, it has expired, or no registry is configured for it. So None
+        doesn't mean that the plugin doesn't exist.
         """
         with suppress(SealdexError):
             asked = self if self._offline else self._offline_view()
@@ -156,27 +156,27 @@ class Registries:
             return self._cached
 
     def rows(self, name: str) -> list[CatalogueRow]:
-        """Return a registry's catalogue, without the namespaces that are not looked up there.
+        """Return a registry's catalog, without the namespaces that are not looked up there.
 
-        So none can show a stranger under a name that belongs to another registry.
+        So no registry can show a plugin under a name that belongs to another registry.
         """
         return [row for row in self._refreshed(name).catalogue() if self._is_of(name, row.namespace)]
 
     def trust(self, plugin: PluginId) -> Trust:
-        """Return on whose word a plugin's document is believed."""
+        """Return which registry and role signed a plugin's document."""
         name = self._config.registry_for(plugin.namespace)
         registry = self._refreshed(name)
         return Trust(name, registry.signed_by(plugin), self._states[name].root_version)
 
     def url_of(self, plugin: PluginId) -> str:
-        """Return the address of the published tree that a plugin belongs to."""
+        """Return the address of the published tree that has a plugin."""
         return self._config.section(self._config.registry_for(plugin.namespace)).url
 
     def unknown(self, plugin: PluginId) -> UnknownPluginError:
-        """Return the error for a plugin that its registry doesn't have, with the nearest names that it has."""
+        """Return the error for a plugin that its registry doesn't have, with the most similar names."""
         name = self._config.registry_for(plugin.namespace)
         near: Sequence[PluginId] = ()
-        with suppress(SealdexError):  # the advice isn't worth a second error
+        with suppress(SealdexError):  # a failing suggestion must not hide the error
             near = nearest(plugin, [row.id for row in self.rows(name)])
         return UnknownPluginError(plugin, name, near)
 

@@ -1,16 +1,16 @@
-"""Trust in one registry: from the pinned root to verified index documents, catalogue and other signed files.
+"""Trust in one registry: from the pinned root to verified index documents, catalog and other signed files.
 
 On disk, below the folder of one registry (``<store>/trust/<registry>/``):
 
-    lock                      held while metadata is read or written; the operating system frees it after a crash
-    holder                    who held it last, for the message of whoever waits
-    metadata/                 ngclient's cache: <role>.json, root_history/<N>.root.json. Never an anchor: the pinned
-                              root is, on every run, and each file is verified again when it is loaded
-    documents/<target path>   the last verified bytes of index documents and catalogue shards, path percent-encoded;
+    lock                      held while metadata is read or written; the operating system releases it after a crash
+    holder                    who held it last, for messages while waiting
+    metadata/                 ngclient's cache: <role>.json, root_history/<N>.root.json. Never a trust anchor: that is
+                              the pinned root, on every run, and each file is verified again when it is loaded
+    documents/<target path>   the last verified bytes of index documents and catalog shards, path percent-encoded;
                               checked against the signed length and SHA-256 whenever they are read
 
-Rounds of requests of a cold look-up: 1. ``timestamp.json``, the next root and the bundle at once; 2. the bins;
-3. the index documents. Of a warm one where nothing changed: ``timestamp.json`` and the next root at once.
+Round trips of a cold look-up: 1. ``timestamp.json``, the next root and the bundle at once; 2. the bins;
+3. the index documents. Of a warm one without changes: ``timestamp.json`` and the next root at once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from sealdex.trust.roots import fingerprint
 _log = Log("sealdex.trust")
 
 LOCK_PATIENCE_S = 600.0
-"""How long another process may hold the lock. A transfer without progress ends long before that."""
+"""Seconds that another process may hold the lock. A transfer without progress ends long before that."""
 
 K = TypeVar("K")
 D = TypeVar("D", IndexDocument, CatalogueShard)
@@ -57,15 +57,15 @@ D = TypeVar("D", IndexDocument, CatalogueShard)
 
 @dataclass(frozen=True, slots=True)
 class TrustState:
-    """What a refresh established.
+    """The result of a refresh.
 
     Attributes:
         registry: the registry's name in the configuration.
         root_version: version of the newest verified root.
-        root_fingerprint: SHA-256 of the pinned root's bytes, from which all trust here starts.
+        root_fingerprint: SHA-256 of the pinned root's bytes, the trust anchor.
         timestamp_version, snapshot_version, targets_version: versions of the other top-level roles.
         expires: UTC time at which each top-level role expires, by role name.
-        offline: True if nothing was asked for and the cached state was verified again.
+        offline: True if no request was made and the cached state was verified again.
     """
 
     registry: str
@@ -85,7 +85,7 @@ class TrustState:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a repository and its cache lie when they don't have the published tree's layout; URLs end in a slash."""
+    """The addresses of a repository without the published tree's layout, and its cache; URLs end in a slash."""
 
     metadata_url: str
     targets_url: str
@@ -94,20 +94,20 @@ class Places:
 
 
 class TrustedRegistry:
-    """A registry as far as its signatures reach. Safe for threads and, by a lock in its folder, for processes.
+    """The signed files of one registry. Thread-safe and, by a lock in its folder, process-safe.
 
-    The first question refreshes; later ones use that state until its metadata expires or ``refresh`` is called.
+    The first query refreshes; later ones use that state until its metadata expires or ``refresh`` is called.
 
     Args:
         name: the registry's name in the configuration, for messages.
         url: the published tree's address, with or without trailing slash.
-        root: the pinned root metadata. It is the anchor on every run, whatever the cache holds.
+        root: the pinned root metadata. It is the trust anchor on every run, whatever the cache contains.
         folder: this registry's own trust folder, ``<store>/trust/<registry>``; created when needed.
         transport: fetches the bytes.
-        offline: make no request; verify the cached chain again. Expired metadata is refused as ever.
-        on_wait: told once, in words, when another process holds the lock.
-        places: other addresses and folders than the published tree's.
-        fetch_ahead: ask for independent files at once and use the bundle; False makes ngclient's own requests only.
+        offline: make no request; verify the cached chain again. Expired metadata is refused as usual.
+        on_wait: called once with a text when another process holds the lock.
+        places: addresses and folders, if not those of the published tree.
+        fetch_ahead: request independent files at once and use the bundle; False makes ngclient's own requests only.
     """
 
     def __init__(
@@ -142,27 +142,28 @@ class TrustedRegistry:
         )
 
     def refresh(self) -> TrustState:
-        """Bring the metadata up to date with the registry, or offline verify what is cached, and say what is trusted.
+        """Update the metadata from the registry, or offline verify the cached state, and return what is trusted.
 
         Raises:
             VerificationError: a signature, version, hash or expiry is wrong; nothing unverified was kept.
             UnavailableError: the registry didn't answer, or offline: nothing is cached.
-            ConfigError: the pinned root isn't one.
+            ConfigError: the pinned root isn't valid.
         """
         with self._locked():
             return self._state(self._refreshed())
 
     def index(self, plugin: PluginId) -> IndexDocument | None:
-        """Return the verified index document of a plugin, or None if the registry signs none.
+        """Return the verified index document of a plugin, or None if the registry has signed none.
 
         Raises:
-            VerificationError, UnavailableError: as `refresh`; or the document isn't what was signed or is another's.
+            VerificationError, UnavailableError: as `refresh`; or the document isn't what was signed or is of another
+                plugin.
             FormatTooNewError: the document needs a newer sealdex.
         """
         return self.indexes([plugin])[plugin]
 
     def indexes(self, plugins: Iterable[PluginId]) -> dict[PluginId, IndexDocument | None]:
-        """Return the index documents of several plugins, as `index` does, with what is missing fetched in parallel."""
+        """Return the index documents of several plugins, as `index` does, fetching missing ones in parallel."""
         paths = {plugin: index_target(plugin) for plugin in plugins}
         documents = self._documents(paths, MAX_INDEX_BYTES)
         return {
@@ -170,7 +171,7 @@ class TrustedRegistry:
         }
 
     def signed_by(self, plugin: PluginId) -> str | None:
-        """Return the role that speaks for a plugin: ``packages``, or a claimed namespace's; None if nobody does."""
+        """Return the role that signs for a plugin: ``packages`` or that of a claimed namespace; None if none does."""
         path = index_target(plugin)
         self._target_infos([path])
         with self._threads:
@@ -180,20 +181,20 @@ class TrustedRegistry:
         """Return the rows of all plugins, in the order of shards.
 
         Raises:
-            NotFoundError: the registry publishes no catalogue.
+            NotFoundError: the registry publishes no catalog.
             VerificationError, UnavailableError, FormatTooNewError: as `index`.
         """
         first = self._shards([0])[0]
         if first is None:
             raise NotFoundError(
-                f"registry '{self.name}' publishes no catalogue, so it can't be searched",
+                f"registry '{self.name}' publishes no catalog, so it can't be searched",
                 hint="install by name: sealdex install NAMESPACE/NAME",
             )
         found = {0: first, **self._shards(range(1, first.shards))}
         rows: list[CatalogueRow] = []
         for number, shard in found.items():
             if shard is None or shard.shard != number or shard.shards != first.shards:
-                raise mixed_up(self.name, shard_target(number), "is missing, or another shard stands in its place")
+                raise mixed_up(self.name, shard_target(number), "is missing, or another shard is in its place")
             strangers = [row.id for row in shard.plugins if shard_of(row.id, shard.shards) != number]
             if strangers:
                 raise mixed_up(self.name, shard_target(number), f"holds {strangers[0]}, which belongs to another shard")
@@ -201,11 +202,11 @@ class TrustedRegistry:
         return rows
 
     def target_bytes(self, path: str, max_bytes: int) -> bytes | None:
-        """Return the verified bytes of any signed file, or None if nobody signed that path.
+        """Return the verified bytes of any signed file, or None if that path is not signed.
 
         Args:
             path: TUF target path, relative to the targets folder.
-            max_bytes: a longer file is refused before it is asked for.
+            max_bytes: a larger file is refused before it is requested.
 
         Raises:
             VerificationError, UnavailableError: as `index`.
@@ -244,7 +245,7 @@ class TrustedRegistry:
 
         Args:
             paths: TUF target paths; those that nobody signs are left out.
-            max_bytes: a longer file is refused before it is asked for.
+            max_bytes: a larger file is refused before it is requested.
 
         Raises:
             VerificationError, UnavailableError: as `index`.
@@ -279,7 +280,7 @@ class TrustedRegistry:
                     if self._on_wait is not None:
                         self._on_wait(
                             f"{holder_of(self.folder)} is reading the metadata of registry '{self.name}' from "
-                            f"{public_url(self.url)}: waiting for it, {LOCK_PATIENCE_S / 60:.0f} minutes at most"
+                            f"{public_url(self.url)}: waiting for it (at most {LOCK_PATIENCE_S / 60:.0f} minutes)"
                         )
                     self._lock.acquire(timeout=LOCK_PATIENCE_S)
                 note_holder(self.folder)
@@ -289,7 +290,7 @@ class TrustedRegistry:
                     f"{LOCK_PATIENCE_S:.0f} s",
                     subject=str(self.folder),
                     untouched=NOTHING_CHANGED,
-                    hint="if that process hangs, end it, and run the command again",
+                    hint="if that process hangs, end it, then run the command again",
                 ) from error
             except OSError as error:
                 raise unusable_folder(error, f"registry '{self.name}'", str(self.folder)) from error
@@ -333,7 +334,7 @@ class TrustedRegistry:
 
     def _fresh_session(self) -> TrustSession:
         session = self._session
-        # A program that runs for weeks must not go on trusting what has expired meanwhile.
+        # A long-running program must not trust metadata that has expired meanwhile.
         if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
             session = self._refreshed()
         return session
@@ -358,7 +359,7 @@ class TrustedRegistry:
             try:
                 return session.target_infos(paths), session.root.consistent_snapshot is True
             except SealdexError:
-                self._session = None  # it may have loaded what was then refused: the next question starts anew
+                self._session = None  # it may have loaded metadata that was then refused: the next query starts over
                 raise
 
     def _documents(self, paths: Mapping[K, str], max_bytes: int) -> dict[K, bytes | None]:
@@ -388,11 +389,11 @@ class TrustedRegistry:
         try:
             return read_wire(data, kind, newest_format=newest_format, what=path)
         except DocumentError as error:
-            raise mixed_up(self.name, path, f"is signed, but unreadable: {error}") from error
+            raise mixed_up(self.name, path, f"is signed but can't be read: {error}") from error
 
 
 def _sweep(metadata_folder: Path) -> None:
-    """Remove what a killed ngclient left half-written; called under the lock, so nobody is writing now."""
+    """Remove files that a killed ngclient left half-written; called under the lock, so no process is writing."""
     for leftover in metadata_folder.glob("tmp*"):
         with suppress(OSError):
             leftover.unlink()

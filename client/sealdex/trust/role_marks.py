@@ -1,9 +1,10 @@
-"""Marks inside signed metadata that say which realm and which role it was signed for. Pure.
+"""Marks in signed metadata that say for which realm and role it was signed. Pure.
 
-TUF binds metadata to a role by its key, and keys are shared: all bins have one, and so may several realms or online
-roles. With versions alone in the snapshot, a storage without any key could answer one bin with another of the same
-version, and a plugin would seem not to exist. So the builder writes two fields into ``signed``, which other clients
-ignore, and this client compares them with what it asked for, before ngclient keeps anything.
+TUF binds metadata to a role by its key, but keys are shared: all bins have the same one, and so may several realms or
+online roles. Because the snapshot lists versions only, a storage without any key could answer a request for one bin
+with another bin of the same version, and a plugin would seem not to exist. So the builder writes two fields into
+``signed``, which other clients ignore, and this client compares them with what it requested, before ngclient keeps
+anything.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _FILE_NAME = re.compile(r"(?:[0-9]+\.)?(?P<role>.+)\.json")
 
 
 def mark_problem(fields: Mapping[str, Any], role: str, realm: str | None) -> str | None:
-    """Say how the marks contradict what was asked for, or None when they don't.
+    """Return how the marks contradict what was requested, or None if they don't.
 
     Args:
         fields: the fields of ``signed``, or those of them that TUF doesn't know.
-        role: the role that was asked for.
-        realm: what the pinned root says of its realm; None if it says nothing, then nothing is compared.
+        role: the requested role.
+        realm: the realm in the pinned root; None if it has none, then nothing is compared.
     """
     if realm is not None and fields.get(REALM_FIELD) != realm:
         return f"it was signed for the realm {fields.get(REALM_FIELD)!r}, not for {realm!r}"
@@ -37,7 +38,7 @@ def mark_problem(fields: Mapping[str, Any], role: str, realm: str | None) -> str
 
 
 def file_problem(name: str, data: bytes, realm: str | None) -> str | None:
-    """Like `mark_problem`, for a metadata file by its name and bytes. What is no metadata is left to ngclient.
+    """Like `mark_problem`, for a metadata file by its name and bytes. Invalid metadata is left to ngclient.
 
     Read with the parser that ngclient uses, so that both see the same fields.
     """

@@ -1,4 +1,4 @@
-"""The root a registry is pinned to: its fingerprint, whether it is one, and finding it by fingerprint."""
+"""The pinned root of a registry: its fingerprint, its validation, and finding it by fingerprint."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sealdex.transport import HttpStatusError, Transport, public_url
 
 MAX_ROOT_BYTES = 512_000
 MAX_PUBLISHED_ROOTS = 256
-"""As many rotations as ngclient follows from one pinned root."""
+"""The number of rotations that ngclient follows from one pinned root."""
 
 
 def fingerprint(root: bytes) -> str:
-    """Return the SHA-256 of root metadata as people compare it: 64 lower-case hexadecimal digits."""
+    """Return the SHA-256 of root metadata as shown to people: 64 lower-case hexadecimal digits."""
     return hashlib.sha256(root).hexdigest()
 
 
@@ -25,7 +25,7 @@ def check_root(root: bytes) -> int:
     """Return the version of root metadata that a registry is about to be pinned to.
 
     Raises:
-        VerificationError: the bytes are no TUF root, or not signed by a threshold of its own keys.
+        VerificationError: the bytes are not a TUF root, or not signed by a threshold of its own keys.
     """
     try:
         metadata = Metadata[Root].from_bytes(root)
@@ -34,30 +34,30 @@ def check_root(root: bytes) -> int:
         metadata.signed.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
     except (RepositoryError, ValueError) as error:
         raise VerificationError(
-            f"this is no root metadata signed by itself: {error}",
+            f"this is not root metadata signed by its own keys: {error}",
             untouched="no registry was added or changed",
-            hint="get root.json from the registry's owners again, over a way that you trust",
+            hint="get root.json from the registry's owners again, over a channel that you trust",
         ) from error
     return metadata.signed.version
 
 
 def fetch_root_by_fingerprint(url: str, fingerprint_wanted: str, transport: Transport) -> bytes:
-    """Return the published root whose SHA-256 is the one that the user was told: ``1.root.json``, ``2.root.json``, ...
+    """Return the published root with the SHA-256 that the user was told: ``1.root.json``, ``2.root.json``, ...
 
     Args:
         url: the published tree's address.
-        fingerprint_wanted: 64 hexadecimal digits; ``sha256:`` before and colons or blanks between are fine.
+        fingerprint_wanted: 64 hexadecimal digits; a prefix ``sha256:`` and colons or blanks between them are accepted.
         transport: fetches the bytes.
 
     Raises:
-        UsageError: the fingerprint isn't one.
-        VerificationError: no published root has it, or the one that has it is no root.
+        UsageError: the fingerprint isn't valid.
+        VerificationError: no published root has it, or the file that has it is not a valid root.
         UnavailableError: the registry didn't answer.
     """
     wanted = fingerprint_wanted.strip().lower().removeprefix("sha256:").replace(":", "").replace(" ", "")
     if len(wanted) != 64 or not set(wanted) <= set("0123456789abcdef"):
         raise UsageError(
-            f"'{fingerprint_wanted}' is no SHA-256 fingerprint",
+            f"'{fingerprint_wanted}' is not a valid SHA-256 fingerprint",
             hint="it has 64 hexadecimal digits; the registry's owners print it with: sealdex-builder status",
         )
     base = url if url.endswith("/") else f"{url}/"
@@ -75,5 +75,5 @@ def fetch_root_by_fingerprint(url: str, fingerprint_wanted: str, transport: Tran
         f"no root published at {public_url(base)} has the fingerprint {wanted}",
         subject=public_url(base),
         untouched="no registry was added",
-        hint="compare the fingerprint with the registry's owners; a different root may be somebody else's",
+        hint="check the fingerprint with the registry's owners; a different root may be somebody else's",
     )

@@ -1,7 +1,7 @@
-"""Verifying Sigstore bundles: signed by an accepted identity, in the transparency log, over a given artifact.
+"""Verifies Sigstore bundles: signed by an accepted identity, in the transparency log, for a given artifact.
 
-All of it is done by the library `sigstore` (extra ``sigstore``), offline: with the trust root that it ships, or with
-the one of a private deployment. What is decided here is only whose identity counts and what the bundle must be about.
+The library `sigstore` (extra ``sigstore``) does this offline, with the trust root that it ships or with that of a
+private deployment. This module only decides which identities are accepted and which artifact the bundle must be for.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ SIGSTORE_KIND = "sigstore-bundle"
 
 
 def is_installed() -> bool:
-    """Tell whether the library is here, without loading it."""
+    """Return whether the library is installed, without loading it."""
     if "sigstore.models" in sys.modules:
         return sys.modules["sigstore.models"] is not None
     return importlib.util.find_spec("sigstore") is not None
 
 
 class BundleRefusedError(VerificationError):
-    """A bundle isn't what it must be, or can't be verified here."""
+    """A bundle isn't valid, or can't be verified here."""
 
     code = "attestation"
 
 
 class SignedBy(NamedTuple):
-    """Who signed a bundle, who vouched for that identity, and which of the asked-for digests it is about."""
+    """The identity that signed a bundle, its issuer, and which of the given digests the bundle is for."""
 
     identity: str
     issuer: str
@@ -51,11 +51,11 @@ class SignedBy(NamedTuple):
 
 
 class BundleVerifier:
-    """Verifies bundles against one trust root; loads the library when it is made.
+    """Verifies bundles against one trust root; loads the library when it is created.
 
     Args:
         trusted_root: file of a private deployment's trust root; None for Sigstore's public one.
-        install: what installs the library, for the advice when it isn't there.
+        install: the requirement that installs the library, for the hint if it is missing.
 
     Raises:
         BundleRefusedError: the library isn't installed.
@@ -72,13 +72,17 @@ class BundleVerifier:
                 untouched="the bundle was not accepted",
                 hint=f"pip install '{install}'",
             ) from error
-        logging.getLogger("sigstore").addHandler(logging.NullHandler())  # it warns of being offline, which is wanted
+        logging.getLogger("sigstore").addHandler(
+            logging.NullHandler()
+        )  # it warns about being offline, which is intended
         if trusted_root is None:
             self._verifier = Verifier.production(offline=True)
             return
         try:
             self._verifier = Verifier(trusted_root=TrustedRoot.from_file(str(trusted_root)))
-        except Exception as error:  # of pydantic, json, cryptography: whatever an unreadable file makes them raise
+        except (
+            Exception
+        ) as error:  # of pydantic, json, cryptography: an unreadable file makes them raise all kinds of errors
             raise ConfigError(
                 f"the Sigstore trust root can't be read: {error}",
                 subject=str(trusted_root),
@@ -90,11 +94,11 @@ class BundleVerifier:
 
         Args:
             data: the bundle, JSON.
-            digests: SHA-256 of the artifacts that it may be about.
-            accepted: whose signature counts.
+            digests: SHA-256 of the artifacts that it may be for.
+            accepted: the accepted identities.
 
         Raises:
-            BundleRefusedError: it doesn't verify, nobody who counts signed it, or it is about something else.
+            BundleRefusedError: it doesn't verify, no accepted identity signed it, or it is for something else.
         """
         from sigstore.models import Bundle  # noqa: PLC0415  # as above
 
@@ -108,17 +112,17 @@ class BundleVerifier:
             raise BundleRefusedError(
                 f"the Sigstore bundle doesn't verify: {error or type(error).__name__}",
                 untouched="it was not accepted",
-                hint="whose bundles are accepted is said in [attestations]",
+                hint="accepted identities are listed in [attestations]",
             ) from error
         if not covered:
             raise BundleRefusedError(
-                "the Sigstore bundle is about other files, none of the release's artifacts",
+                "the Sigstore bundle is for other files, none of the release's artifacts",
                 untouched="it was not accepted",
             )
         return SignedBy(who.identity, who.issuer, covered)
 
     def _covered(self, bundle: Bundle, digests: frozenset[str], who: _Accepted) -> frozenset[str]:
-        """Verify the signature; return which of the digests it is over."""
+        """Verify the signature; return which of the digests it is for."""
         content: dict[str, Any] = msgspec.json.decode(bundle.to_json())
         if "dsseEnvelope" in content:
             kind, payload = self._verifier.verify_dsse(bundle, who)
@@ -128,13 +132,13 @@ class BundleVerifier:
 
         stated = content["messageSignature"]["messageDigest"]["digest"]
         digest = base64.b64decode(stated)
-        # what it states is only where to look: the signature is verified over this very digest
+        # the statement only selects the digest: the signature is verified over this very digest
         self._verifier.verify_artifact(Hashed(algorithm=HashAlgorithm.SHA2_256, digest=digest), bundle, who)
         return frozenset({digest.hex()}) & digests
 
 
 class _Accepted:
-    """A policy as `sigstore` asks for one: the certificate's identity and issuer must be among those that count."""
+    """A policy for `sigstore`: the certificate's identity and issuer must be among the accepted ones."""
 
     def __init__(self, accepted: Sequence[AcceptedIdentity]) -> None:
         self._accepted = accepted
@@ -142,7 +146,7 @@ class _Accepted:
         self.issuer = ""
 
     def verify(self, cert: Certificate) -> None:
-        """Raise unless one of the certificate's names counts, vouched for by its issuer."""
+        """Raise unless one of the certificate's names with its issuer is accepted."""
         from sigstore.errors import VerificationError as Refused  # noqa: PLC0415  # as above
         from sigstore.verify.policy import OIDCIssuer, OIDCIssuerV2  # noqa: PLC0415  # as above
 
@@ -158,7 +162,7 @@ class _Accepted:
                     continue
                 self.identity, self.issuer = name, each.issuer
                 return
-        raise Refused(f"it was signed by {', '.join(names) or 'nobody that it names'}, which is not accepted here")
+        raise Refused(f"it was signed by {', '.join(names) or 'an unnamed identity'}, which is not accepted here")
 
 
 def _names(cert: Certificate) -> list[str]:

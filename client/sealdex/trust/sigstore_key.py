@@ -1,8 +1,8 @@
-"""Sigstore identities as TUF keys: metadata signed by who can log in as somebody, verified offline.
+"""Sigstore identities as TUF keys: metadata signed by whoever can log in as that identity, verified offline.
 
-`securesystemslib` has this kind of key, but asks Sigstore's servers at each verification and takes part only where it
-is registered. This one is verified by `sealdex.trust.sigstore_bundles`, with the trust root that the library ships.
-Without the extra ``sigstore`` such a signature doesn't count; other keys of the role still do.
+`securesystemslib` has this kind of key too, but contacts Sigstore's servers at each verification. This one is verified
+by `sealdex.trust.sigstore_bundles`, with the trust root that the library ships. Without the extra ``sigstore`` such a
+signature doesn't count; other keys of the role still do.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _ADVICE = "pip install 'sealdex[sigstore]', since a key of it is a Sigstore iden
 
 
 class SigstoreIdentityKey(SigstoreKey):
-    """A TUF key that is an identity and who vouches for it."""
+    """A TUF key that is an identity and its issuer."""
 
-    was_left_out = False  # whether a signature didn't count in this process because the extra isn't installed
+    was_left_out = False  # True if a signature in this process didn't count because the extra isn't installed
 
     def verify_signature(self, signature: Signature, data: bytes) -> None:
         """Verify a signature's bundle over metadata.
@@ -41,7 +41,7 @@ class SigstoreIdentityKey(SigstoreKey):
             SigstoreIdentityKey.was_left_out = True
         accepted = AcceptedIdentity(identity=self.keyval["identity"], issuer=self.keyval["issuer"])
         bundle = signature.unrecognized_fields.get("bundle")
-        # a statement about metadata is no signature over it; and a key is one identity, never a pattern of them
+        # a statement about metadata is not a signature over it; and a key is one identity, never a pattern
         if not isinstance(bundle, dict) or "dsseEnvelope" in bundle or "*" in accepted.identity:
             raise UnverifiedSignatureError(f"Failed to verify signature by {self.keyid}")
         try:
@@ -52,12 +52,12 @@ class SigstoreIdentityKey(SigstoreKey):
 
 
 def register() -> None:
-    """Have metadata that names such keys read: without it, no file that has one could be."""
+    """Register this kind of key: without it, no metadata that names such a key could be read."""
     KEY_FOR_TYPE_AND_SCHEME[(KEY_TYPE, SCHEME)] = SigstoreIdentityKey
 
 
 def advice() -> str | None:
-    """Return what would make signatures count that didn't, or None when none was left out."""
+    """Return a hint if signatures didn't count because of the missing extra, else None."""
     return _ADVICE if SigstoreIdentityKey.was_left_out else None
 
 

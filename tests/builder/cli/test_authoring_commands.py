@@ -109,7 +109,7 @@ def test_release_says_what_it_wrote_and_when_it_is_there(tree: Bare, capsys: pyt
     archive.write_bytes(zip_of("tool", "more"))
     assert builder(*command) == 1
     err = capsys.readouterr().err
-    assert "untouched: no release was written" in err
+    assert "note: no release was written" in err
     assert "raise the version" in err
     assert builder("--json", *command[:-1], f"{archive}:os") == 3  # no label, so it is a name, and there is none
 

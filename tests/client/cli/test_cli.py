@@ -185,7 +185,7 @@ def test_search(ready: Run) -> None:
     assert (len(everything["plugins"]), everything["total"]) == (2, 4)
     assert ready("search", "--keyword", "chat", "-q").out.split("\t")[0] == "acme/slack"
     nothing = ready("search", "zzzz")
-    assert (nothing.code, "nothing matches" in nothing.err) == (3, True)
+    assert (nothing.code, "no plugin matches" in nothing.err) == (3, True)
     assert ready("search", "--label", "linux").code == 2
 
 
@@ -224,7 +224,7 @@ def test_install_list_path_verify_uninstall(ready: Run, tmp_path: Path) -> None:
         "installed acme/base 1.0.0 · signed by packages, root v1",
         "installed acme/slack 1.1.0 · signed by packages, root v1",
     ]
-    assert "acme/slack 2.0.0 is newer and was passed over: only in channel beta, not stable" in done.err
+    assert "acme/slack 2.0.0 is newer but was not chosen: only in channel beta, not stable" in done.err
     assert ready("list").out.splitlines()[2].split() == [
         "acme/slack", "1.1.0", "(current)", "enabled", "public", "signed", "by", "packages,", "root", "v1",
     ]  # fmt: skip
@@ -236,11 +236,11 @@ def test_install_list_path_verify_uninstall(ready: Run, tmp_path: Path) -> None:
     assert ready("path", "slack").code == 2
     assert ready("path", "../etc@passwd").code == 2
     assert ready("verify").code == 0
-    assert "is installed already" in ready("install", "acme/slack").out
+    assert "is already installed" in ready("install", "acme/slack").out
     upgraded = ready("install", "acme/slack", "--channel", "beta")
     assert "installed acme/slack 2.0.0 (was 1.1.0)" in upgraded.out
     removed = ready("uninstall", "acme/slack@2.0.0")
-    assert removed.out.splitlines() == ["uninstalled acme/slack 2.0.0", "  1.1.0 is in use now"]
+    assert removed.out.splitlines() == ["uninstalled acme/slack 2.0.0", "  1.1.0 is now in use"]
     assert ready("uninstall", "acme/slack", "acme/base", "--json").document["uninstalled"][1]["plugin"] == "acme/base"
     assert ready("list", "--json").document == {"installed": []}
     assert ready("uninstall", "acme/slack").code == 3
@@ -395,7 +395,7 @@ def test_completion_knows_what_is_installed(tmp_path: Path, command: str) -> Non
 
 def test_group_help_is_not_cut_off(run: Run) -> None:
     shown = " ".join(run("registry", "--help").out.split())
-    assert "add Add a registry by its address and the root that all trust in it starts from." in shown
+    assert "add Add a registry by its address and its trusted root." in shown
     assert "..." not in shown.partition("Commands:")[2]
 
 

@@ -261,7 +261,7 @@ def test_an_error_says_what_happened_to_what_what_is_untouched_and_what_helps(
     run(raiser(error), [])
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "SECURITY: its SHA-256 is not the signed one"
-    assert lines[1:3] == ["  at: acme/slack 1.2.0", "  untouched: nothing was installed"]
+    assert lines[1:3] == ["  at: acme/slack 1.2.0", "  note: nothing was installed"]
     assert lines[3].startswith("  help: ")
 
 
@@ -289,7 +289,7 @@ def test_an_error_after_the_answer_leaves_one_document_on_stdout(capsys: pytest.
 
 def test_hint_of_the_error_wins_over_the_table() -> None:
     assert report(UnavailableError("x", hint="sealdex doctor")).hint == "sealdex doctor"
-    assert "make room" in str(report(OSError(errno.ENOSPC, "No space left on device", "/s")).hint)
+    assert "free some space" in str(report(OSError(errno.ENOSPC, "No space left on device", "/s")).hint)
     assert report(Timeout("/a.lock")).subject == "/a.lock"
 
 

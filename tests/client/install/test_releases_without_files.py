@@ -42,7 +42,7 @@ def test_it_is_listed_verified_and_found(suite: Run, tmp_path: Path) -> None:
     (folder / "put-there").write_text("x")
     assert "'put-there' was not installed with the plugin" in suite("verify").out
     again = suite("install", "acme/suite@1.0.0")
-    assert "is installed already" in again.out
+    assert "is already installed" in again.out
 
 
 def test_it_is_updated_rolled_back_and_uninstalled(suite: Run) -> None:
@@ -87,7 +87,7 @@ def test_installed_it_serves_when_the_registry_is_away(suite: Run, server: TreeS
     server.instead.update(dict.fromkeys(server.files, 503))
     done = suite("install", "acme/suite")
     assert done.code == 0
-    assert "is installed and serves" in done.out
+    assert "is installed and used" in done.out
     assert suite("install", "acme/suite", "--no-fallback").code == 5
 
 

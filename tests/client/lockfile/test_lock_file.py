@@ -123,13 +123,13 @@ def test_staleness_names_every_reason() -> None:
     lock = LockDocument(plugin=(app, locked("a/base"), locked("a/old", wanted="*"), locked("a/stray")))
     requests = {app.id: Request(app.id, "^1"), locked("a/new").id: Request(locked("a/new").id, "*")}
     assert staleness(requests, lock) == [
-        "a/new is wanted and not locked",
-        "a/old is locked as wanted, and isn't any more",
-        "a/app 1.0.0 needs a/base ^2, locked is 1.0.0",
+        "a/new is requested but not locked",
+        "a/old is locked as requested but no longer is",
+        "a/app 1.0.0 needs a/base ^2, but 1.0.0 is locked",
         "a/app 1.0.0 needs a/gone, which is not locked",
-        "a/base is locked, and nothing needs it",
-        "a/old is locked, and nothing needs it",
-        "a/stray is locked, and nothing needs it",
+        "a/base is locked but nothing needs it",
+        "a/old is locked but nothing needs it",
+        "a/stray is locked but nothing needs it",
     ]
 
 

@@ -53,8 +53,8 @@ def test_a_lock_with_conflict_marks_is_made_again_as_the_message_says(run: Run, 
     line = lock.read_text().splitlines().index("<<<<<<< HEAD") + 1
     for command in (["ensure"], ["ensure", "--locked"], ["ensure", "--frozen"]):
         refused = run(*command)
-        assert (refused.code, f"line {line} has the marks of an unfinished merge" in refused.err) == (1, True)
-        assert "sealdex lock makes it again" in refused.err
+        assert (refused.code, f"line {line} has the markers of an unfinished merge" in refused.err) == (1, True)
+        assert "to re-create it: sealdex lock" in refused.err
     assert run("lock", "--dry-run").code == 0
     assert "<<<<<<<" in lock.read_text()
     made = run("lock")
@@ -79,7 +79,7 @@ def test_a_lock_of_which_nothing_can_be_read_is_made_again(run: Run, merged: Pat
 def test_conflict_marks_in_sealdex_toml_are_named(run: Run, want: Callable[[str], None]) -> None:
     want('<<<<<<< HEAD\n"acme/base" = "*"\n=======\n"acme/mail" = "*"\n>>>>>>> other')
     refused = run("lock")
-    assert (refused.code, "line 2 has the marks of an unfinished merge" in refused.err) == (1, True)
+    assert (refused.code, "line 2 has the markers of an unfinished merge" in refused.err) == (1, True)
 
 
 def test_a_byte_order_mark_says_nothing(

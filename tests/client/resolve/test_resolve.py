@@ -253,7 +253,7 @@ def test_a_conflict_is_explained_as_a_chain() -> None:
     )
     error = failure(registry, "acme/app")
     text = error.message
-    assert "no release of acme/base fits everything that is asked of it" in text
+    assert "no release of acme/base meets all demands on it" in text
     assert "acme/app 1.0.0 needs acme/base ^2" in text
     assert "acme/mid 3.0.0 needs acme/base ^1 (acme/app 1.0.0 -> acme/mid 3.0.0)" in text
     assert "2.1.0: not in ^1" in text

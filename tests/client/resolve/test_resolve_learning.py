@@ -122,7 +122,7 @@ def test_the_explanation_of_a_tangle_names_the_two_that_exclude_each_other() -> 
     with pytest.raises(NothingFitsError) as caught:
         solved(tangle(lambda number, _version: f"={number % 2}.0.0"), "acme/p0", budget=Steps().budget)
     assert caught.value.message.splitlines() == [
-        "no release of acme/leaf fits everything that is asked of it",
+        "no release of acme/leaf meets all demands on it",
         "  acme/p1 24.0.0, 23.0.0 ... 0.0.0 (25 releases) need acme/leaf =1.0.0 (acme/p0 -> acme/p1)",
         "  acme/p0 24.0.0, 23.0.0 ... 0.0.0 (25 releases) need acme/leaf =0.0.0",
         "  24.0.0, 23.0.0 ... 2.0.0 (23 releases): not in =1.0.0 nor in =0.0.0",
@@ -195,7 +195,7 @@ def test_a_search_without_end_is_broken_off_with_what_it_knows() -> None:
         solved(pigeons(12), *requests, budget=steps.budget)
     error = caught.value
     assert "were found within 2000 seconds" in error.message
-    assert "what stood in the way last:" in error.message
+    assert "the last conflict:" in error.message
     assert "needs acme/hole-0-" in error.message
     assert error.explanations
     shown = report(error)

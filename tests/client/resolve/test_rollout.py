@@ -43,7 +43,7 @@ def test_who_is_out_is_told_and_can_get_in(run: Run, registry: PluginRegistry, t
     registry.publish()
     installed = run("install", "acme/mail")
     assert "installed acme/mail 1.0.0" in installed.out
-    assert "acme/mail 2.0.0 is newer and was passed over: rolled out to 0% of hosts" in installed.err
+    assert "acme/mail 2.0.0 is newer but was not chosen: rolled out to 0% of hosts" in installed.err
     refused = run("install", "acme/mail@>=2")
     assert (refused.code, "--ignore-rollout would choose 2.0.0" in refused.err) == (3, True)
     assert run("list", "--outdated", "--json").document["outdated"] == []

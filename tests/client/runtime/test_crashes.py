@@ -106,7 +106,7 @@ def test_it_is_given_up_after_so_many_crashes_until_it_is_reloaded(plugins: Plug
             with pytest.raises(PluginError, match="the bus is gone"):
                 scene.call("die")
         for _ in range(2):
-            with pytest.raises(PluginError, match=r"crashed 3 times in a row and is not started again.*bus is gone"):
+            with pytest.raises(PluginError, match=r"crashed 3 times in a row and is not restarted.*bus is gone"):
                 scene.call("work")
         assert scene.lines().count("start") == 3
         assert manager.state("acme/prog").status == PluginStatus.ERROR
@@ -135,7 +135,7 @@ def test_calls_do_not_wait_for_the_pause(plugins: PluginStore, tmp_path: Path) -
         for _ in range(2):  # the first crash is followed by a start at once
             with pytest.raises(PluginError, match="the bus is gone"):
                 scene.call("die")
-        with pytest.raises(PluginError, match=r"a call in \d+\.\d s or later starts it again"):
+        with pytest.raises(PluginError, match=r"a call in \d+\.\d s or later restarts it"):
             scene.call("work")
 
 

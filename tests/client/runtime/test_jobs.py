@@ -214,7 +214,7 @@ def test_job_run_on_the_command_line(
     assert main(["job", "run", str(file)]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert "2" in printed
-    assert printed[-1] == "job b is done"
+    assert printed[-1] == "job b succeeded"
     file.write_text(json.dumps({**job, "commands": ["echo 'said'; exit 4"]}))
     assert main(["job", "run", str(file), "--json"]) == 1
     captured = capsys.readouterr()
@@ -255,7 +255,7 @@ def test_a_job_that_fails_says_what_of_it_was_run(
     on_command_line.write_text(json.dumps({"job_id": "b", "plugins": needed, "commands": commands}))
     capsys.readouterr()
     assert main(["job", "run", str(on_command_line)]) == 1
-    assert f"untouched: {ran}\n" in capsys.readouterr().err
+    assert f"note: {ran}\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("plugin", ["acme/notify", "acme/native"])

@@ -49,7 +49,7 @@ def test_a_version_that_an_installed_plugin_cannot_work_with_is_refused_with_the
     assert refused.code == 3
     assert "you asked for acme/b@0.2" in refused.err
     assert "acme/a 1.0.0, which is installed, needs acme/b ^0.1" in refused.err
-    assert "--cascade updates acme/a as well, --force breaks what is installed" in refused.err
+    assert "--cascade also updates acme/a; --force breaks what is installed" in refused.err
     assert in_use(app) == APP
     error = app("install", "acme/b@0.2", "--json").document["error"]
     wants = error["details"]["explanations"][0]["wants"]
@@ -62,7 +62,7 @@ def test_a_version_that_an_installed_plugin_cannot_work_with_is_refused_with_the
 def test_without_a_range_the_newest_that_goes_with_the_rest_is_taken(app: Run, server: TreeServer) -> None:
     ran = app("install", "acme/b")
     assert (ran.code, in_use(app)) == (0, APP)
-    assert "acme/b 0.2.0 is newer and was passed over: not in ^0.1, which acme/a 1.0.0 needs" in ran.err
+    assert "acme/b 0.2.0 is newer but was not chosen: not in ^0.1, which acme/a 1.0.0 needs" in ran.err
     server.requests.clear()
     assert app("install", "acme/other").code == 0
     assert in_use(app) == {**APP, "acme/other": "1.0.0"}
@@ -73,12 +73,12 @@ def test_without_a_range_the_newest_that_goes_with_the_rest_is_taken(app: Run, s
 def test_force_insists_and_says_what_it_breaks(app: Run) -> None:
     forced = app("install", "acme/b@0.2", "--force")
     assert forced.code == 0
-    assert "acme/a 1.0.0 needs acme/b ^0.1, in use is 0.2.0: sealdex install 'acme/b@^0.1'" in forced.err
+    assert "acme/a 1.0.0 needs acme/b ^0.1, 0.2.0 is in use: sealdex install 'acme/b@^0.1'" in forced.err
     assert in_use(app) == {**APP, "acme/b": "0.2.0"}
     doctor = app("doctor", "--json")
     found = [each for each in doctor.document["error"]["details"]["findings"] if each["check"] == "dependencies"]
     assert [(each["subject"], each["state"], each["detail"]) for each in found] == [
-        ("acme/a", "problem", "acme/a 1.0.0 needs acme/b ^0.1, in use is 0.2.0")
+        ("acme/a", "problem", "acme/a 1.0.0 needs acme/b ^0.1, 0.2.0 is in use")
     ]
     assert doctor.code == 1
     assert found[0]["remedy"].startswith("sealdex install 'acme/b@^0.1'")
@@ -116,7 +116,7 @@ def test_what_another_plugin_needs_is_not_uninstalled(app: Run) -> None:
     refused = app("uninstall", "acme/b")
     assert refused.code == 1
     assert "acme/a 1.0.0 needs acme/b ^0.1 (acme/app -> acme/a -> acme/b): it would be gone" in refused.err
-    assert "--cascade uninstalls those as well, --force uninstalls it all the same" in refused.err
+    assert "to uninstall those too: --cascade; to uninstall anyway: --force" in refused.err
     assert in_use(app) == APP
     assert app("uninstall", "acme/b", "--json").document["error"]["details"]["broken"] == [
         {"plugin": "acme/a", "version": "1.0.0", "needs": "acme/b", "range": "^0.1", "found": None}
@@ -212,7 +212,7 @@ def test_a_lock_goes_over_all_and_says_what_it_breaks(app: Run, tmp_path: Path) 
     (tmp_path / "project/sealdex.toml").write_text('[plugins]\n"acme/b" = "0.2"\n')
     ensured = app("ensure")
     assert (ensured.code, in_use(app)) == (0, {**APP, "acme/b": "0.2.0"})
-    assert "acme/a 1.0.0 needs acme/b ^0.1, in use is 0.2.0" in ensured.err
+    assert "acme/a 1.0.0 needs acme/b ^0.1, 0.2.0 is in use" in ensured.err
 
 
 def test_a_plugin_that_was_never_here_is_nobodys_loss(run: Run, registry: PluginRegistry) -> None:

@@ -132,7 +132,7 @@ def test_rollback_goes_back_step_by_step(store: Store, tmp_path: Path) -> None:
     roll_back(store)
     assert in_use(store) == [None] * 2
     assert not Path(store.plugin_folder(APP)).exists()
-    with pytest.raises(UsageError, match="no change to take back"):
+    with pytest.raises(UsageError, match="no change to undo"):
         roll_back(store)
 
 

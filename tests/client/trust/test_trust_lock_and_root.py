@@ -139,7 +139,7 @@ def test_a_root_is_found_by_its_fingerprint_however_it_is_written(scene: Scene) 
 
 
 def test_a_fingerprint_that_is_none_is_refused_before_anything_is_asked(scene: Scene) -> None:
-    with pytest.raises(UsageError, match="is no SHA-256 fingerprint"):
+    with pytest.raises(UsageError, match="is not a valid SHA-256 fingerprint"):
         fetch_root_by_fingerprint(scene.server.url, "abc", Transport())
     assert scene.server.requests == []
 

@@ -1,4 +1,4 @@
-"""The commands of ``sealdex``, a module for each group; `sealdex.cli.command_table` imports them when they run.
+"""The commands of ``sealdex``, one module for each group; `sealdex.cli.command_table` imports them when they run.
 
 Its modules:
 

@@ -23,7 +23,7 @@ _SHOWN_DIGITS = 16
 _WORDS = {
     "too-old": "not used for too long",
     "over-size": "over the size limit",
-    "stale-part": "a download that was given up",
+    "stale-part": "an abandoned partial download",
     "leftover": "left behind",
     "damaged": "damaged",
 }
@@ -31,17 +31,17 @@ _WORDS = {
 
 @click.group("cache", cls=LazyGroup)
 def cache() -> None:
-    """Look into the cache of downloads, make room in it, hash it again.
+    """List, clean up and verify the download cache.
 
-    Its limits stand in config.toml, [cache]: max_bytes, max_age_days, eviction (lru, lfu or fifo). Installs keep it
-    within them.
+    Its limits are set in config.toml, [cache]: max_bytes, max_age_days, eviction (lru, lfu or fifo). Installs keep the
+    cache within them.
     """
 
 
 @cache.command("list", epilog=examples("sealdex cache list", "sealdex cache list --json"))
 @client_command
 def list_(context: Context) -> None:
-    """List what is in the cache, last used first."""
+    """List the files in the cache, most recently used first."""
     out = context.out
     config = context.config()
     found, parts = cached_files(_cache(config)), partial_files(_cache(config))
@@ -57,7 +57,7 @@ def list_(context: Context) -> None:
         "partial": [{"sha256": digest, "size": size, "written": _utc(at)} for digest, size, at in parts],
     })  # fmt: skip
     rows = [[_short(f.digest), in_bytes(f.size), str(f.uses), _utc(f.used)] for f in found]
-    rows += [[_short(digest), in_bytes(size), "on its way", _utc(at)] for digest, size, at in parts]
+    rows += [[_short(digest), in_bytes(size), "downloading", _utc(at)] for digest, size, at in parts]
     out.table(["SHA-256", "SIZE", "USES", "LAST USED"], rows)
     limit = in_bytes(config.cache_limits.max_bytes)
     out.note(f"{counted(len(found), 'file')}, {in_bytes(total)} of at most {limit} in {_cache(config).root}")
@@ -66,17 +66,24 @@ def list_(context: Context) -> None:
 @cache.command(
     epilog=examples("sealdex cache gc", "sealdex cache gc --dry-run", "sealdex cache gc --max-bytes 0 --json")
 )
-@click.option("--dry-run", is_flag=True, help="Say what would go; remove nothing.")
-@click.option("--max-bytes", type=click.IntRange(min=0), metavar="N", help="Another size limit than the configured.")
-@click.option("--max-age-days", type=click.FloatRange(min=0), metavar="N", help="Another age limit.")
-@click.option("--eviction", type=click.Choice(EVICTIONS), help="Another order.")
+@click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
+@click.option(
+    "--max-bytes", type=click.IntRange(min=0), metavar="N", help="Use this size limit instead of the configured one."
+)
+@click.option(
+    "--max-age-days",
+    type=click.FloatRange(min=0),
+    metavar="N",
+    help="Use this age limit instead of the configured one.",
+)
+@click.option("--eviction", type=click.Choice(EVICTIONS), help="Use this eviction order instead of the configured one.")
 @client_command
 def gc(
     context: Context, *, dry_run: bool, max_bytes: int | None, max_age_days: float | None, eviction: str | None
 ) -> None:
-    """Bring the cache within its limits, and remove what killed downloads left.
+    """Bring the cache within its limits, and remove what interrupted downloads left behind.
 
-    What other processes are downloading or installing from stays; so may what they finish meanwhile.
+    Files that other processes are downloading or installing from are kept.
     """
     out = context.out
     config = context.config()
@@ -108,10 +115,10 @@ def gc(
 @cache.command(epilog=examples("sealdex cache verify", "sealdex cache verify --json"))
 @client_command
 def verify(context: Context) -> None:
-    """Hash every file of the cache again, and remove those that are not what their names say (exit code 4).
+    """Hash every file in the cache, and remove those that don't match the digest in their name (exit code 4).
 
-    Nothing is ever used from the cache without being hashed, so a damaged file costs a download and no more; that one
-    was damaged says that a disk rots, or that somebody else writes to the cache.
+    Every file is hashed before it is used, so a damaged one costs only another download. But it does mean that the disk
+    is failing or that something else writes to the cache.
     """
     out = context.out
     config = context.config()
@@ -120,13 +127,13 @@ def verify(context: Context) -> None:
     document = {"checked": len(checked), "removed": [_plain(each) for each in damaged]}
     if not damaged:
         out.result(document)
-        out.note(f"as their names say: {counted(len(checked), 'file')}")
+        out.note(f"{counted(len(checked), 'file')} verified")
         return
     raise VerificationError(
-        f"{len(damaged)} of {len(checked)} cached files were not what their names say",
+        f"{len(damaged)} of {len(checked)} cached files did not match their digests",
         subject=", ".join(each.name for each in damaged),
-        untouched="they were removed; installed plugins were left as they are",
-        hint="sealdex verify hashes what is installed; check the disk, and who may write to the store",
+        untouched="they were removed; installed plugins were not changed",
+        hint="run sealdex verify to check what is installed; then check the disk and who can write to the store",
         details=document,
     )
 

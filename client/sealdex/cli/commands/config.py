@@ -24,13 +24,13 @@ def config() -> None:
         "SEALDEX_DOWNLOAD_TIMEOUT=5 sealdex config show --origin --set download.concurrent=1 --json",
     )
 )
-@click.option("--origin", is_flag=True, help="Say where each value comes from.")
+@click.option("--origin", is_flag=True, help="Show where each value comes from.")
 @client_command
 def show(context: Context, origin: bool) -> None:
-    """Show all settings as they hold for a run with these options and this environment.
+    """Show all settings in effect with these options and this environment.
 
-    In rising precedence a setting is its default, what config.toml says, the environment variable
-    SEALDEX_SECTION_FIELD, or the option --set section.field=VALUE.
+    A setting is taken from, in increasing precedence: its default, config.toml, the environment variable
+    SEALDEX_SECTION_FIELD, and the option --set section.field=VALUE.
     """
     import msgspec  # noqa: PLC0415  # a command imports when it runs
 
@@ -56,7 +56,7 @@ def show(context: Context, origin: bool) -> None:
         ["SETTING", "VALUE", *(["ORIGIN"] if origin else [])],
         [[row["key"], _text(row["value"]), *([row["origin"]] if origin else [])] for row in rows],
     )
-    context.out.note("registries: sealdex registry list; what this host says of itself: sealdex env")
+    context.out.note("registries: sealdex registry list; labels and tags of this host: sealdex env")
 
 
 def _place(given: object, option: str, variable: str) -> str:

@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong on this host, and what helps."""
+"""``doctor``: diagnoses problems on this host and suggests fixes."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ _MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
 
 class DoctorError(SealdexError):
-    """Something is wrong on this host."""
+    """`sealdex doctor` found problems on this host."""
 
     code = "problems-found"
 
 
 @click.command(epilog=examples("sealdex doctor", "sealdex doctor --deep", "sealdex doctor --json"))
-@click.option("--deep", is_flag=True, help="Hash what is installed, instead of comparing sizes and modes.")
+@click.option("--deep", is_flag=True, help="Hash installed files instead of comparing sizes and modes only.")
 @client_command
 def doctor(context: Context, *, deep: bool) -> None:
-    """Look over configuration, registries, clock, store, dependencies, locks, disk and cache.
+    """Check configuration, registries, clock, store, dependencies, locks, disk and cache.
 
-    Of a registry: whether it can be reached, is trusted, and for how long.
+    For each registry: whether it can be reached, whether its metadata is trusted, and for how long.
 
-    Each finding comes with what helps. Warnings don't fail; with problems the exit code is that of the gravest: 4 for
-    what fails verification, 5 for what can't be reached, else 1.
+    Each finding comes with a fix. Warnings don't change the exit code; problems do, and the most serious one decides: 4
+    for failed verification, 5 for what can't be reached, otherwise 1.
     """
     from sealdex.doctor import examine  # noqa: PLC0415  # tuf and its cryptography
 

@@ -22,15 +22,19 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_VERBS = {"unpack": "installed", "repair": "repaired", "keep": "is installed already:"}
+_VERBS = {"unpack": "installed", "repair": "repaired", "keep": "already installed:"}
 
 
 def _policy_options(command: F) -> F:
     for option in (
-        click.option("--ignore-rollout", is_flag=True, help="Admit releases that were rolled out to other hosts only."),
-        click.option("--yanked", is_flag=True, help="Admit yanked releases; an exact version admits one as well."),
-        click.option("--pre", is_flag=True, help="Admit pre-releases."),
-        click.option("--channel", default="stable", show_default=True, help="The channel of what is asked for."),
+        click.option("--ignore-rollout", is_flag=True, help="Accept releases whose rollout doesn't include this host."),
+        click.option(
+            "--yanked", is_flag=True, help="Accept yanked releases. An exact version also accepts a yanked release."
+        ),
+        click.option("--pre", is_flag=True, help="Accept pre-releases."),
+        click.option(
+            "--channel", default="stable", show_default=True, help="The release channel of the requested plugins."
+        ),
     ):
         command = option(command)
     return command
@@ -53,15 +57,21 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
     )
 )
 @click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]|ARCHIVE...")
-@click.option("--allow-unsigned", is_flag=True, help="Install archives that nobody signed, if config.toml lets you.")
-@click.option("--as", "identity", metavar="NS/NAME@VERSION", help="What an archive is, if no manifest in it says so.")
-@click.option("--pin/--unpin", "pin", default=None, help="Keep what is asked for at this version; or take pins away.")
-@click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
-@click.option("--no-fallback", is_flag=True, help="Fail if the registry can't be reached, whatever is installed.")
-@click.option("--cascade", is_flag=True, help="Bring installed plugins along that need another version of it.")
-@click.option("--force", is_flag=True, help="Install it whatever other installed plugins need.")
+@click.option("--allow-unsigned", is_flag=True, help="Install an unsigned archive, if config.toml allows it.")
 @click.option(
-    "--require-attestation", is_flag=True, help="Refuse what nobody in [attestations] vouches for, dependencies too."
+    "--as", "identity", metavar="NS/NAME@VERSION", help="The plugin and version of an archive without a manifest."
+)
+@click.option("--pin/--unpin", "pin", default=None, help="Pin the requested plugins to these versions, or unpin them.")
+@click.option("--offline", is_flag=True, help="Make no requests; use only what is cached or preinstalled.")
+@click.option(
+    "--no-fallback", is_flag=True, help="Fail if the registry can't be reached, even if an installed version would do."
+)
+@click.option("--cascade", is_flag=True, help="Also update installed plugins that need another version of it.")
+@click.option("--force", is_flag=True, help="Install it even if that breaks other installed plugins.")
+@click.option(
+    "--require-attestation",
+    is_flag=True,
+    help="Require an attestation by an identity in [attestations], for dependencies too.",
 )
 @_policy_options
 @download_options
@@ -82,17 +92,17 @@ def install(
     yanked: bool,
     ignore_rollout: bool,
 ) -> None:
-    """Install plugins and what they depend on: the newest releases that fit this host.
+    """Install plugins and their dependencies: the newest releases that fit this host.
 
     Everything is downloaded and verified before the first file is put in place, and everything is in place before the
-    first plugin is switched: all of it happens, or nothing. A container image is not pulled: it is named with the
-    digest that the registry signs, for your container runtime. Where the registry can't be reached, installed versions
-    that satisfy what is asked for serve, and it is said so.
+    first plugin is switched: either all of it happens or nothing. A container image is not pulled: its name and signed
+    digest are printed for your container runtime. If the registry is unreachable, installed versions that satisfy the
+    request are used and a note says so.
 
-    What other installed plugins need goes on being met: a version that would break one is refused. --cascade updates
-    those plugins as well, --force insists.
+    A version that would break another installed plugin is refused. --cascade updates those plugins too; --force
+    installs anyway.
 
-    An ARCHIVE is a file of this host (./slack.zip). Nobody signed it, so it is refused unless config.toml says
+    An ARCHIVE is a file on this host (./slack.zip). It is not signed, so it is refused unless config.toml says
     require_signed = false under [install] and --allow-unsigned is given.
     """
     from sealdex.install.local_archive import is_archive_path  # noqa: PLC0415  # a command imports when it runs
@@ -100,12 +110,16 @@ def install(
     out = context.out
     archives = [plugin for plugin in plugins if is_archive_path(plugin)]
     if archives and require_attestation:
-        raise UsageError("--require-attestation is for releases of a registry: nobody vouches for an archive")
+        raise UsageError(
+            "--require-attestation works only with releases of a registry: a local archive has no attestations"
+        )
     if archives:
         _install_archives(context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin)
         return
     if identity is not None:
-        raise UsageError("--as is for archives", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev")
+        raise UsageError(
+            "--as can only be used with an archive", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev"
+        )
     with context.client("resolving", offline=offline, require_attestations=require_attestation) as client:
         done = client.install(
             *plugins,
@@ -119,8 +133,8 @@ def install(
         if all(each.unreachable is None for each in done):
             say_what_is_outdated(client, out)
     for why, missing in dict.fromkeys((e.unreachable, e.undelivered) for e in done if e.unreachable is not None):
-        what = f"{', '.join(missing)} could not be fetched" if missing else "no registry could be asked"
-        out.warn(f"{what}, so what is installed or preinstalled serves: {why}")
+        what = f"{', '.join(missing)} could not be fetched" if missing else "no registry could be reached"
+        out.warn(f"{what}, so what is installed or preinstalled is used: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
@@ -138,10 +152,10 @@ def _install_archives(
     out = context.out
     if len(plugins) > 1:
         raise UsageError(
-            "an archive is installed by itself",
+            "an archive can't be installed together with other plugins",
             subject=archives[0],
             untouched="nothing was installed",
-            hint="for each archive: sealdex install ARCHIVE; and a call more for what comes from registries",
+            hint="install each archive separately: sealdex install ARCHIVE",
         )
     with context.client("installing") as client:
         each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)
@@ -149,11 +163,11 @@ def _install_archives(
     out.line(_in_words(each), style="yellow")
     needs = [f"{name} {wanted}" for name, wanted in each.choice.release.dependencies.items()]
     if needs:
-        out.warn(f"{each.choice} says that it needs {', '.join(needs)}; sealdex install NAMESPACE/NAME brings them")
+        out.warn(f"{each.choice} depends on {', '.join(needs)}; install them: sealdex install NAMESPACE/NAME")
 
 
 def _say(out: Output, resolution: Resolution) -> None:
-    """Warn of what people should know of the releases that were chosen, before anything is downloaded."""
+    """Warn about deprecated, yanked and outdated releases among those chosen, before anything is downloaded."""
     for choice in resolution:
         mark = choice.document.deprecated
         if mark is not None:
@@ -165,8 +179,8 @@ def _say(out: Output, resolution: Resolution) -> None:
             out.warn(f"{choice} was yanked by {choice.release.yanked.by}{why}")
         if choice.requested and choice.newer:
             newest = choice.newer[0]
-            reasons = "; ".join(reason.words for reason in newest.reasons) or "what it depends on doesn't fit"
-            out.note(f"{choice.plugin} {newest.version} is newer and was passed over: {reasons}")
+            reasons = "; ".join(reason.words for reason in newest.reasons) or "its dependencies don't fit"
+            out.note(f"{choice.plugin} {newest.version} is newer but was not chosen: {reasons}")
 
 
 def _in_words(each: Installed) -> str:
@@ -176,9 +190,9 @@ def _in_words(each: Installed) -> str:
     if each.action == "nothing":
         return f"{choice} has no files of its own, only {len(choice.dependencies)} dependencies · {each.trust}"
     if each.action == "fallback":
-        return f"{choice} is installed and serves · {each.trust}"
+        return f"{choice} is installed and used · {each.trust}"
     if each.action == "keep":
-        return f"{choice} is installed already · {each.trust}"
+        return f"{choice} is already installed · {each.trust}"
     was = f" (was {each.previous})" if each.previous else ""
     return f"{_VERBS[each.action]} {choice}{was} · {each.trust}"
 
@@ -218,13 +232,13 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
     )
 )
 @installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME[@VERSION]...")
-@click.option("--cascade", is_flag=True, help="Whatever depends on them as well.")
-@click.option("--force", is_flag=True, help="Whatever depends on them.")
+@click.option("--cascade", is_flag=True, help="Also remove the plugins that depend on them.")
+@click.option("--force", is_flag=True, help="Remove them even if other plugins depend on them.")
 @client_command
 def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: bool) -> None:
-    """Remove installed plugins, all versions or the one named: all of them, or nothing.
+    """Remove installed plugins: all versions, or the one named. Either all are removed or none.
 
-    What another installed plugin needs stays, unless --cascade takes that one along or --force insists.
+    A plugin that another installed plugin needs is kept, unless --cascade removes that one too or --force is given.
     """
     out = context.out
     removed: list[dict[str, Any]] = []
@@ -237,7 +251,7 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
             out.line(f"uninstalled {name} {each.version}")
             is_last = each.id not in {other.id for other in gone[number + 1 :]}
             if is_last and (left := client.current(name)) is not None:
-                out.line(f"  {left.version} is in use now")
+                out.line(f"  {left.version} is now in use")
     out.result({"uninstalled": removed})
 
 
@@ -254,10 +268,12 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
     type=click.Path(file_okay=False, path_type=Path),
     default=Path(),
     metavar="DIR",
-    help="Where to put the files; the current folder when left out.",
+    help="Where to put the files; default: the current folder.",
 )
-@click.option("--cache-only", is_flag=True, help="Only into the cache, so that a later install needs no download.")
-@click.option("--dependencies", is_flag=True, help="What the plugins depend on as well.")
+@click.option(
+    "--cache-only", is_flag=True, help="Download into the cache only, so that a later install needs no download."
+)
+@click.option("--dependencies", is_flag=True, help="Also fetch the plugins' dependencies.")
 @_policy_options
 @download_options
 @client_command
@@ -272,7 +288,7 @@ def fetch(
     yanked: bool,
     ignore_rollout: bool,
 ) -> None:
-    """Download the artifacts for this host, verified, without installing them."""
+    """Download and verify the artifacts for this host without installing them."""
     out = context.out
     with context.client("resolving") as client:
         fetched = client.fetch(
@@ -287,7 +303,7 @@ def fetch(
         if out.mode == "quiet" and each.path is not None:
             out.answer_path(str(each.path))
     if not fetched:
-        out.note("these releases have no files of their own; --dependencies fetches what they depend on")
+        out.note("these releases have no files of their own; use --dependencies to fetch their dependencies")
 
 
 def _fetched_in_words(each: Fetched) -> str:

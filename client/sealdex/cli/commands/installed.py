@@ -1,4 +1,4 @@
-"""Commands about this host alone, which ask no registry: list, path, verify, env."""
+"""Commands about what is installed on this host: list, path, verify, env."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
-@click.option("--outdated", is_flag=True, help="Ask the registries, and list what in use has a newer release.")
+@click.option("--outdated", is_flag=True, help="Ask the registries and list plugins in use that have a newer release.")
 @client_command
 def list_(context: Context, outdated: bool) -> None:
-    """List what is installed, its status and on whose word; or what of it is outdated."""
+    """List installed plugins, their status and who signed them, or with --outdated those that have a newer release."""
     if outdated:
         _show_outdated(context)
     else:
@@ -52,14 +52,14 @@ def _show_outdated(context: Context) -> None:
     )
     for plugin, version, why in yanked:
         out.warn(f"{plugin} {version}, which is in use, was {why}")
-    out.note("sealdex update brings them up to date" if found else "everything is up to date")
+    out.note("run sealdex update to bring them up to date" if found else "everything is up to date")
 
 
 @click.command(epilog=examples("sealdex path acme/slack", 'cd "$(sealdex path acme/slack@1.2.0)"'))
 @installed_plugin("plugin", metavar="NS/NAME[@VERSION]")
 @client_command
 def path(context: Context, plugin: str) -> None:
-    """Print the folder of an installed plugin: of the version in use, or of the one named."""
+    """Print the folder of an installed plugin: the version in use, or the one named."""
     show_path(context.out, context.store, plugin)
 
 
@@ -67,16 +67,19 @@ def path(context: Context, plugin: str) -> None:
     epilog=examples("sealdex verify", "sealdex verify acme/slack", "sealdex verify acme/slack@1.2.0 --attestations")
 )
 @installed_plugin("plugins", nargs=-1, metavar="[NS/NAME[@VERSION]]...")
-@click.option("--attestations", is_flag=True, help="And verify that somebody in [attestations] vouches for it.")
+@click.option(
+    "--attestations", is_flag=True, help="Also verify that an identity in [attestations] has attested each plugin."
+)
 @client_command
 def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> None:
-    """Hash again what is installed (everything, or what is named) and compare it with what was installed.
+    """Hash installed files and compare them with the digests recorded at installation.
 
-    Changed, missing and unreadable files fail with exit code 4. Files that nobody installed are named and don't fail:
-    the plugin may have written them.
+    Everything is checked, or only the plugins named. Changed, missing and unreadable files fail with exit code 4.
+    Additional files are listed but don't fail: the plugin may have written them.
 
-    With --attestations registries are asked for the Sigstore bundles of what is installed: one must be signed by an
-    identity that [attestations] of config.toml accepts, over the very artifact (needs sealdex[sigstore]).
+    With --attestations the registries are asked for the Sigstore bundles of what is installed. One bundle must be
+    signed by an identity that [attestations] in config.toml accepts, for exactly this artifact (needs
+    sealdex[sigstore]).
     """
     out = context.out
     with context.client("verifying") as client:
@@ -115,16 +118,16 @@ def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> No
         return
     names = [f"{d.plugin}@{d.version}" for d in damaged]
     raise VerificationError(
-        f"{len(damaged)} of {len(checked)} installations are not what was installed: {', '.join(names)}",
+        f"{len(damaged)} of {len(checked)} installations were changed or failed verification: {', '.join(names)}",
         subject=", ".join(names),
         untouched="nothing was changed",
-        hint=f"find out who changed them; to put them right: sealdex install {' '.join(names)}",
+        hint=f"find out what changed them; to repair them: sealdex install {' '.join(names)}",
         details={"verified": rows},
     )
 
 
 class _Vouching(NamedTuple):
-    """Who vouches for an installation, or why nobody does."""
+    """The identity that attested an installation, or why none did."""
 
     found: Attested | None
     error: SealdexError | None
@@ -135,8 +138,8 @@ class _Vouching(NamedTuple):
 
     def __str__(self) -> str:
         if self.found is None:
-            return f"NOT VOUCHED FOR: {self.error}"
-        return f"vouched for by {self.found.identity} ({self.found.issuer})"
+            return f"NOT ATTESTED: {self.error}"
+        return f"attested by {self.found.identity} ({self.found.issuer})"
 
 
 def _vouching(client: Client, installation: Installation) -> _Vouching:
@@ -153,7 +156,7 @@ def _vouching(client: Client, installation: Installation) -> _Vouching:
 @click.command(epilog=examples("sealdex env", "sealdex env --json"))
 @client_command
 def env(context: Context) -> None:
-    """Show what this host says of itself: labels, tags, host version; and where configuration and store lie.
+    """Show this host's labels, tags and host version, and where its configuration and store are.
 
     Selectors of releases are matched against these. `[environment]` in config.toml adds to what is detected.
     """
@@ -171,7 +174,7 @@ def env(context: Context) -> None:
     rows = [[f"label {key}", value] for key, value in sorted(environment.labels.items())]
     rows += [["tag", tag] for tag in sorted(environment.tags)]
     rows += [
-        ["host version", environment.host_version or "not stated"],
+        ["host version", environment.host_version or "not set"],
         ["config", str(config.path)],
         ["store", str(config.store)],
     ]

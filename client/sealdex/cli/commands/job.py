@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @click.group(cls=LazyGroup)
 def job() -> None:
-    """Run jobs: commands, and plugins that are called around them."""
+    """Run jobs: commands with plugins that are called before and after them."""
 
 
 @job.command("run", epilog=examples("sealdex job run build.toml", "sealdex job run build.json --json"))
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @client_command
 def run(context: Context, file: Path) -> None:
-    """Ensure and load a job's plugins, then run before, its commands, on_success or on_failure, and after.
+    """Install and load a job's plugins, then run its stages: before, commands, on_success or on_failure, after.
 
-    FILE is TOML, or JSON where its name ends in .json. What the commands print goes to stdout; with --json to stderr,
-    and the results of all stages to stdout.
+    FILE is TOML, or JSON if its name ends in .json. The output of the commands goes to stdout; with --json it goes to
+    stderr, and the results of all stages go to stdout.
     """
     from sealdex.runtime.errors import PluginError  # noqa: PLC0415  # `job --help` needn't wait for these
     from sealdex.runtime.job_schema import PluginExecutionResult, as_plain, load_job, what_ran  # noqa: PLC0415  # the same
@@ -53,9 +53,9 @@ def run(context: Context, file: Path) -> None:
         else:
             out.line(f"$ {result.command}: exit code {result.exit_code}")
 
-    # what plugins of this process print may not get between the lines of the one document
+    # output of plugins in this process must not get into the JSON document
     printing = redirect_stdout(out.stderr) if out.mode == "json" else nullcontext()
-    with shown_logs(out), printing, context.client("ensuring the job's plugins") as client:
+    with shown_logs(out), printing, context.client("installing the job's plugins") as client:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
     if not done.success:
         raise PluginError(
@@ -64,5 +64,5 @@ def run(context: Context, file: Path) -> None:
             untouched=what_ran(asked, done),
             details=as_plain(done),
         )
-    out.line(f"job {done.job_id} is done")
+    out.line(f"job {done.job_id} succeeded")
     out.result(as_plain(done))

@@ -33,7 +33,7 @@ def _project_option(command: F) -> F:
         type=click.Path(file_okay=False, path_type=Path),
         default=Path(),
         metavar="DIR",
-        help="The folder of sealdex.toml and sealdex.lock; the current one when left out.",
+        help="The folder of sealdex.toml and sealdex.lock; default: the current folder.",
     )(command)
 
 
@@ -45,14 +45,16 @@ def _project_option(command: F) -> F:
         "sealdex lock --export image/builtin",
     )
 )
-@click.option("--upgrade", is_flag=True, help="Take the newest of everything that fits.")
-@click.option("--upgrade-package", "packages", multiple=True, metavar="NS/NAME", help="Of this one; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Show what would change and write nothing.")
+@click.option("--upgrade", is_flag=True, help="Upgrade every plugin to its newest fitting release.")
+@click.option(
+    "--upgrade-package", "packages", multiple=True, metavar="NS/NAME", help="Upgrade only this plugin; may be repeated."
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change; write nothing.")
 @click.option(
     "--export",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Also put the lock and this host's archives there, as a folder of preinstalled plugins.",
+    help="Also copy the lock and this host's archives there, as a folder of preinstalled plugins.",
 )
 @_project_option
 @client_command
@@ -61,7 +63,7 @@ def lock(
 ) -> None:
     """Resolve sealdex.toml into sealdex.lock: exact releases and, for every platform, sizes and digests.
 
-    What is locked already stays as it is as long as it fits, even if it was yanked since.
+    Locked releases are kept as long as they fit, even if they were yanked since.
     """
     out = context.out
     with context.client("resolving") as client:
@@ -74,9 +76,9 @@ def lock(
     count = counted(len(made.document.plugin), "plugin")
     if made.is_written:
         out.line(f"locked {count} in {made.path}", style="green")
-        out.note("commit it, so that everybody installs the same: sealdex ensure")
+        out.note("commit it so that everyone installs the same releases with: sealdex ensure")
     else:
-        out.line(f"{made.path} is as it was: {count}" if not made.differences else f"not written: {made.path}")
+        out.line(f"{made.path} is unchanged: {count}" if not made.differences else f"not written: {made.path}")
     if exported:
         out.line(f"{counted(len(exported), 'file')} in {export}")
 
@@ -89,22 +91,27 @@ def lock(
         "sealdex ensure --limit-rate 500k --retry 3 --timeout 30",
     )
 )
-@click.option("--locked", is_flag=True, help="Fail if the lock isn't what sealdex.toml asks for, instead of locking.")
-@click.option("--frozen", is_flag=True, help="Don't look whether it is.")
-@click.option("--offline", is_flag=True, help="Make no request: what is cached or preinstalled must do.")
-@click.option("--no-fallback", is_flag=True, help="Fail if no registry can be asked, whatever is cached.")
+@click.option(
+    "--locked", is_flag=True, help="Fail if sealdex.lock is out of date with sealdex.toml, instead of updating it."
+)
+@click.option("--frozen", is_flag=True, help="Don't check whether sealdex.lock is up to date.")
+@click.option("--offline", is_flag=True, help="Make no requests; use only what is cached or preinstalled.")
+@click.option("--no-fallback", is_flag=True, help="Fail if no registry can be reached, even if everything is cached.")
 @_project_option
 @download_options
 @client_command
 def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallback: bool, folder: Path) -> None:
-    """Install just what sealdex.lock says and switch to it: all of it, or nothing.
+    """Install exactly what sealdex.lock says and switch to it: either all of it or nothing.
 
-    Where everything is in place, no request is made. What has to be installed is compared with what the registry signs;
-    where that can't be reached, the digests of the lock vouch for what is cached or preinstalled, and it is said so.
+    If everything is in place, no request is made. Whatever has to be installed is compared with the registry's signed
+    metadata. If the registry is unreachable, cached and preinstalled archives are checked against the digests in the
+    lock, and a note says so.
     """
     out = context.out
     if locked and frozen:
-        raise UsageError("--locked looks whether the lock is stale and --frozen doesn't: give one of them")
+        raise UsageError(
+            "--locked and --frozen exclude each other: --locked checks whether the lock is up to date, --frozen doesn't"
+        )
     with context.client("resolving", offline=offline) as client:
         project = _project(folder, client)
         document = project.up_to_date(locked=locked, frozen=frozen)
@@ -154,20 +161,20 @@ def _ensured_row(each: Installed) -> dict[str, Any]:
     )
 )
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...")
-@click.option("--dry-run", is_flag=True, help="Show what would change and change nothing.")
-@click.option("--installed", is_flag=True, help="What is installed, though there is a sealdex.toml here.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
+@click.option("--installed", is_flag=True, help="Update what is installed, even if there is a sealdex.toml here.")
 @_project_option
 @download_options
-@click.option("--cascade", is_flag=True, help="Bring installed plugins along that need another version of it.")
-@click.option("--force", is_flag=True, help="Whatever other installed plugins need.")
+@click.option("--cascade", is_flag=True, help="Also update installed plugins that need another version of it.")
+@click.option("--force", is_flag=True, help="Update even if that breaks other installed plugins.")
 @client_command
 def update(
     context: Context, plugins: tuple[str, ...], dry_run: bool, installed: bool, cascade: bool, force: bool, folder: Path
 ) -> None:
-    """Bring everything, or what is named, up to date.
+    """Update everything, or the plugins named.
 
-    With a sealdex.toml here: within its ranges, in its lock and in the store. Without: what is installed and in use, to
-    the newest releases that fit this host and each other. Pinned plugins stay where they are.
+    With a sealdex.toml here, its lock and the store are updated within its ranges. Without one, the plugins in use are
+    updated to the newest releases that fit this host and each other. Pinned plugins are not changed.
     """
     from sealdex.lockfile.project_file import WANTED_NAME  # noqa: PLC0415  # a command imports when it runs
     from sealdex.update import update_installed  # noqa: PLC0415  # the same
@@ -199,13 +206,13 @@ def update(
                 out.warn(f"{plugin} {version}, which {'was' if replaced and not dry_run else 'is'} in use, was {why}")
     _say_differences(out, changed)
     for plugin, why in kept.items():
-        out.note(f"{plugin} stays: {why}")
+        out.note(f"{plugin} is not updated: {why}")
     if not changed:
         out.line("everything is up to date")
     elif dry_run:
-        out.line("nothing was changed: --dry-run")
+        out.line("dry run: nothing was changed")
     else:
-        out.note("sealdex rollback takes it back")
+        out.note("to undo it: sealdex rollback")
 
 
 def _project(folder: Path, client: Any) -> Project:
@@ -232,7 +239,7 @@ def _warn_yanked(out: Output, plugin: PluginId, version: str, mark: Mark) -> Non
 
 def _say_made_again(out: Output, made: Locked) -> None:
     if made.unreadable is not None:
-        out.warn(f"{made.path.name} could not be read, so it was made again: {made.unreadable}")
+        out.warn(f"{made.path.name} could not be read and was re-created: {made.unreadable}")
 
 
 def _locked_plain(made: Locked) -> dict[str, Any]:

@@ -37,18 +37,22 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
     "--root",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="The registry's root metadata, from its owners, over a way that you trust.",
+    help="The registry's root metadata, obtained from its owners over a channel that you trust.",
 )
-@click.option("--fingerprint", metavar="SHA256", help="Instead: fetch the root whose SHA-256 the owners told you.")
+@click.option(
+    "--fingerprint",
+    metavar="SHA256",
+    help="Instead of --root: fetch the root with this SHA-256, as told by the owners.",
+)
 @click.option(
     "--namespace",
     "namespaces",
     multiple=True,
     metavar="PATTERN",
-    help="Look these namespaces up here and nowhere else ('acme', 'team-*'); may be repeated. "
-    "Left out: all that no other registry claims.",
+    help="Look up these namespaces in this registry only ('acme', 'team-*'); may be repeated. "
+    "Default: all namespaces that no other registry claims.",
 )
-@click.option("--no-check", is_flag=True, help="Don't ask the address before adding it.")
+@click.option("--no-check", is_flag=True, help="Don't contact the registry before adding it.")
 @auth_options
 @client_command
 def add(
@@ -61,12 +65,13 @@ def add(
     no_check: bool,
     **auth: Any,
 ) -> None:
-    """Add a registry by its address and the root that all trust in it starts from.
+    """Add a registry by its address and its trusted root.
 
-    The root is stored beside the configuration and is the anchor on every run. Before anything is written, the registry
-    is asked and its metadata verified with that root.
+    The root is stored beside the configuration and is the trust anchor on every run. Before anything is written, the
+    registry's metadata is fetched and verified with that root.
 
-    A private registry's credentials are not given here: only where they are kept, which the configuration then says.
+    Don't give a private registry's credentials here: the options only say where they are kept, and the configuration
+    records that.
     """  # fmt: skip
     from sealdex.config.credentials import credentials_for  # noqa: PLC0415  # a command imports when it runs
     from sealdex.config.edit import add_registry, with_registry  # noqa: PLC0415  # a command imports when it runs
@@ -76,16 +81,16 @@ def add(
     out, config = context.out, context.config()
     if (root is None) == (fingerprint is None):
         raise UsageError(
-            "trust has to start somewhere: give --root FILE or --fingerprint SHA256, one of both",
+            "no trusted root: give either --root FILE or --fingerprint SHA256",
             subject=name,
             untouched="no registry was added",
-            hint="get the file or its fingerprint from the registry's owners, over a way that you trust",
+            hint="get the file or its fingerprint from the registry's owners over a channel that you trust",
         )
     address = _address(name, url)
     section = _section(name, address, namespaces, auth_of(auth))
     with_registry(config.path.read_text(encoding="utf-8") if config.path.exists() else "", name, section)  # or raise
     with (
-        context.observer(f"asking {address}") as observer,
+        context.observer(f"contacting {address}") as observer,
         Transport(
             config.transport_settings,
             credentials=credentials_for({name: section}, config.path.parent),
@@ -113,17 +118,17 @@ def add(
         "checked": state is not None,
         "config": config.path,
     })  # fmt: skip
-    checked = f"verified up to root v{state.root_version}" if state is not None else "not asked yet"
+    checked = f"verified up to root v{state.root_version}" if state is not None else "not verified yet"
     out.line(f"added registry {name} · {address} · {checked}", style="green")
     out.line(f"  root v{version}, expires {_root_expiry(data)}, fingerprint {digest}")
-    out.line(f"  looked up there: {', '.join(section.namespaces)}")
+    out.line(f"  namespaces looked up there: {', '.join(section.namespaces)}")
     out.note(f"written to {config.path}; next: sealdex search WORD")
 
 
 @registry.command("list", epilog=examples("sealdex registry list", "sealdex registry list --json"))
 @client_command
 def list_(context: Context) -> None:
-    """List the configured registries, what is looked up in each and the root each is pinned to."""
+    """List the configured registries with their namespaces and pinned roots."""
     out, config = context.out, context.config()
     rows: list[dict[str, Any]] = []
     for name, section in config.registries.items():
@@ -142,14 +147,14 @@ def list_(context: Context) -> None:
         [[r["registry"], ", ".join(r["namespaces"]), r["expires"], r["fingerprint"][:16], r["url"]] for r in rows],
     )
     if not rows:
-        out.note(f"none in {config.path}; sealdex registry add NAME URL --root FILE")
+        out.note(f"no registry in {config.path}; add one: sealdex registry add NAME URL --root FILE")
 
 
 @registry.command(epilog=examples("sealdex registry remove team"))
 @click.argument("name")
 @client_command
 def remove(context: Context, name: str) -> None:
-    """Remove a registry, its root and its cached metadata. What was installed from it stays."""
+    """Remove a registry, its root and its cached metadata. Plugins installed from it are kept."""
     from sealdex.config.edit import remove_registry  # noqa: PLC0415  # a command imports when it runs
 
     out, config = context.out, context.config()
@@ -157,7 +162,7 @@ def remove(context: Context, name: str) -> None:
     shutil.rmtree(config.trust_folder(name), ignore_errors=True)
     out.result({"removed": name, "url": section.url})
     out.line(f"removed registry {name} · {section.url}")
-    out.note("what was installed from it stays: sealdex list")
+    out.note("plugins installed from it are kept: sealdex list")
 
 
 def _address(name: str, url: str) -> str:
@@ -170,7 +175,7 @@ def _address(name: str, url: str) -> str:
             f"'{url}' {problem}",
             subject=name,
             untouched="no registry was added",
-            hint="write an address such as https://plugins.example.org/, or an existing folder",
+            hint="use an address such as https://plugins.example.org/ or an existing folder",
         )
     return url
 
@@ -219,7 +224,7 @@ def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: 
 
 
 def _checked(registry: TrustedRegistry) -> TrustState:
-    """Ask the registry and verify what it answers, before anything is written into the configuration."""
+    """Fetch and verify the registry's metadata before anything is written to the configuration."""
     was_there = registry.folder.exists()
     try:
         return registry.refresh()

@@ -12,14 +12,14 @@ from sealdex.errors import UsageError
 F = TypeVar("F", bound=Callable[..., Any])
 
 _PLACES = {
-    "token_env": ("VARIABLE", "Of bearer: the environment variable that has the token."),
-    "token_file": ("FILE", "Of bearer: or the file that has it."),
-    "user": ("NAME", "Of basic: the user."),
-    "password_env": ("VARIABLE", "Of basic: the environment variable that has the password."),
-    "password_file": ("FILE", "Of basic: or the file that has it."),
-    "netrc_file": ("FILE", "Of netrc: another file than ~/.netrc."),
-    "region": ("REGION", "Of sigv4: the bucket's region."),
-    "profile": ("NAME", "Of sigv4: a profile of AWS's own tools."),
+    "token_env": ("VARIABLE", "bearer: environment variable with the token."),
+    "token_file": ("FILE", "bearer: file with the token."),
+    "user": ("NAME", "basic: user name."),
+    "password_env": ("VARIABLE", "basic: environment variable with the password."),
+    "password_file": ("FILE", "basic: file with the password."),
+    "netrc_file": ("FILE", "netrc: file to use instead of ~/.netrc."),
+    "region": ("REGION", "sigv4: region of the bucket."),
+    "profile": ("NAME", "sigv4: AWS profile to use."),
 }
 
 
@@ -30,15 +30,15 @@ def auth_options(command: F) -> F:
     return click.option(
         "--auth",
         type=click.Choice(["bearer", "basic", "netrc", "sigv4"]),
-        help="How this registry is told who reads; the secret itself stays where it is and is never given here.",
+        help="How to authenticate to this registry. The secret itself is never given here, only where it is kept.",
     )(command)
 
 
 def auth_of(options: Mapping[str, str | None]) -> dict[str, str] | None:
-    """Return what ``auth`` of the configuration is to say; None for nothing.
+    """Return the value of ``auth`` for the configuration; None without authentication.
 
     Raises:
-        UsageError: there are places of credentials, and it isn't said of which type they are.
+        UsageError: options of a type of authentication are given without ``--auth``.
     """
     given = {name: value for name, value in options.items() if value is not None}
     kind = given.pop("auth", None)

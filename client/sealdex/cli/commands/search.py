@@ -37,18 +37,32 @@ _MAX_PLATFORMS = 6
 @click.option("--type", "plugin_type", metavar="TYPE", help="Only plugins of this type, such as notify or model.")
 @click.option("--keyword", "keywords", multiple=True, help="Only plugins with this keyword; may be repeated.")
 @click.option(
-    "--label", "labels", multiple=True, metavar="K=V", help="Only what runs where this label holds; may be repeated."
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="K=V",
+    help="Only plugins that run on hosts with this label; may be repeated.",
 )
-@click.option("--tag", "tags", multiple=True, help="Only plugins for this compatibility tag; may be repeated.")
+@click.option("--tag", "tags", multiple=True, help="Only plugins with this compatibility tag; may be repeated.")
 @click.option(
-    "--min-metric", "least", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or more."
+    "--min-metric",
+    "least",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Only plugins whose measured value is at least this.",
 )
 @click.option(
-    "--max-metric", "most", multiple=True, metavar="NAME=NUMBER", help="Only what was measured as this or less."
+    "--max-metric",
+    "most",
+    multiple=True,
+    metavar="NAME=NUMBER",
+    help="Only plugins whose measured value is at most this.",
 )
 @click.option("--registry", metavar="NAME", help="Search only this registry.")
-@click.option("--offline", is_flag=True, help="Make no request: search the catalogue as it was last trusted.")
-@click.option("--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Most rows shown; 0 for all.")
+@click.option("--offline", is_flag=True, help="Make no requests: search the last verified catalog.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Maximum number of rows; 0 shows all."
+)
 @client_command
 def search(
     context: Context,
@@ -63,7 +77,7 @@ def search(
     offline: bool,
     limit: int,
 ) -> None:
-    """Search the signed catalogues: all words must match name, keywords or summary; best match first."""
+    """Search the signed catalogs. Every word must match name, keywords or summary; best match first."""
     from sealdex.resolve.search import Query  # noqa: PLC0415  # a command imports when it runs
 
     query = Query(
@@ -79,8 +93,8 @@ def search(
         found = client.search(query, registry=registry)
     if not found:
         raise NotFoundError(
-            f"nothing matches{': ' + ' '.join(words) if words else ' these filters'}",
-            hint="try fewer words or filters; sealdex registry list shows where it was looked",
+            f"no plugin matches{': ' + ' '.join(words) if words else ' these filters'}",
+            hint="try fewer words or filters; to see which registries were searched: sealdex registry list",
         )
     shown = found[:limit] if limit else found
     context.out.result({"plugins": [_found_plain(hit) for hit in shown], "total": len(found)})
@@ -107,7 +121,7 @@ def search(
 def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"'{text}' is no label: write KEY=VALUE", hint="for example: --label os=linux")
+        raise UsageError(f"'{text}' is not a valid label: write KEY=VALUE", hint="for example: --label os=linux")
     from sealdex.model.platforms import usual_spelling  # noqa: PLC0415  # a command imports when it runs
 
     return key, usual_spelling(key, value) or value
@@ -119,7 +133,7 @@ def _metric(text: str) -> tuple[str, float]:
         return name, float(value)
     except ValueError:
         raise UsageError(
-            f"'{text}' is no metric: write NAME=NUMBER", hint="for example: --min-metric top1=0.8"
+            f"'{text}' is not a valid metric: write NAME=NUMBER", hint="for example: --min-metric top1=0.8"
         ) from None
 
 
@@ -140,13 +154,13 @@ def _found_plain(hit: Found) -> dict[str, Any]:
     epilog=examples("sealdex info acme/slack", "sealdex info acme/slack@1.2.0", "sealdex info 'acme/slack@^1' --json")
 )
 @click.argument("plugin", metavar="NS/NAME[@RANGE]")
-@click.option("--offline", is_flag=True, help="Make no request: show what was last trusted.")
-@click.option("--all", "show_all", is_flag=True, help="All releases, not only the newest 20.")
+@click.option("--offline", is_flag=True, help="Make no requests: show what was last verified.")
+@click.option("--all", "show_all", is_flag=True, help="Show all releases, not only the newest 20.")
 @client_command
 def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
-    """Show a plugin: releases, channels, platforms, dependencies, digests; or the manifest of one release.
+    """Show a plugin's releases, channels, platforms, dependencies and digests, or the manifest of one release.
 
-    Of a range that is the release that this host would install; if none fits here, the newest that is in the range.
+    With a range, shows the release that this host would install, or the newest in the range if none fits this host.
     """
     name, at, _ = plugin.partition("@")
     with context.client("asking", offline=offline) as client:
@@ -156,16 +170,16 @@ def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
             _show_manifest(context.out, found, client.manifest(name, version))
             return
         here: Choice | None = None
-        with suppress(NotFoundError):  # NoMatchError is one: then nothing of it fits here
+        with suppress(NotFoundError):  # includes NoMatchError: no release fits this host
             here = client.resolve(name).requested[0]
     _show_plugin(context.out, found, here, None if show_all else 20)
 
 
 def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> str:
-    """Return the version to show of what is asked for.
+    """Return the version to show for a request.
 
     Raises:
-        UsageError: it is not a valid range. NotFoundError: no release is in it.
+        UsageError: the range is not valid. NotFoundError: no release is in it.
     """
     from sealdex.resolve import newest_in, parse_request  # noqa: PLC0415  # a command imports when it runs
 
@@ -180,9 +194,12 @@ def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> s
         raise NotFoundError(
             f"{request.plugin} has no release {request.range}",
             subject=str(request.plugin),
-            hint=f"sealdex info {request.plugin} lists its releases",
+            hint=f"to list its releases: sealdex info {request.plugin}",
         )
-    out.note(f"{newest.version} is the newest in {request.range}; none that is fits here: sealdex install '{asked}'")
+    out.note(
+        f"no release in {request.range} fits this host, so this is the newest, {newest.version}; "
+        f"to see why: sealdex install '{asked}'"
+    )
     return newest.version
 
 
@@ -203,7 +220,7 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
         "fits_here": here.release.version if here is not None else None,
         **msgspec.to_builtins(document),
     })  # fmt: skip
-    facts = [str(document.id), document.type, document.license or "no licence stated", str(found.trust)]
+    facts = [str(document.id), document.type, document.license or "no license stated", str(found.trust)]
     out.line(" · ".join(facts), style="bold")
     out.block(document.summary)
     if document.deprecated is not None:
@@ -226,7 +243,7 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
         size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
         out.line(f"  for this host: {here.release.version}{size}", style="green")
     else:
-        out.line(f"  for this host: nothing fits; sealdex install {document.id} says why", style="yellow")
+        out.line(f"  for this host: no release fits; to see why: sealdex install {document.id}", style="yellow")
     out.line()
     out.table(
         ["VERSION", "CHANNELS", "RELEASED", "SHA-256", "NEEDS", "FOR"],
@@ -241,7 +258,7 @@ def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
         measured = ", ".join(f"{name} {value:g}" for name, value in each.metrics.items())
         on = f" on {each.dataset}" if each.dataset else ""
         by = f", by {each.evaluator or each.by} at {each.at}"
-        out.line(f"  measured of {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
+        out.line(f"  measured for {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
 
 
 def _release_cells(release: ReleaseEntry) -> list[str]:
@@ -305,7 +322,7 @@ def _show_manifest(out: Output, found: PluginInfo, manifest: PublishedManifest) 
         for attached in entry.attachments:
             where = f" at {attached.url}" if attached.url else ""
             out.line(f"  attached {attached.kind}: {attached.name}{where}, {attached.size} bytes, {attached.sha256}")
-    # the manifest as it was verified: any summary of it would leave out what somebody looks for
+    # the manifest exactly as verified: a summary would leave something out
     out.block(msgspec.json.format(msgspec.json.encode(manifest), indent=2).decode())
     if manifest.caveats:
         out.line("caveats:")

@@ -30,40 +30,46 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("plugin", metavar="NS/NAME[@VERSION]")
-@click.option("-d", "--detach", is_flag=True, help="Return once it is well, and let it go on in the background.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Instead of the manifest's; 0 takes any that is free.")
-@click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set a variable; may be repeated.")
+@click.option(
+    "-d", "--detach", is_flag=True, help="Return once the service is healthy and leave it running in the background."
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Use this port instead of the manifest's; 0 takes any free one."
+)
+@click.option(
+    "--env", "variables", multiple=True, metavar="NAME=VALUE", help="Set an environment variable; may be repeated."
+)
 @click.option(
     "--env-file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE",
-    help="Set the variables of a file, NAME=VALUE a line: for what other users of the host may not see.",
+    help="Set variables from a file with NAME=VALUE lines, for values that other users of the host must not see.",
 )  # fmt: skip
-@click.option("--with-env", is_flag=True, help="Give it a virtual environment made from its requirements.txt.")
+@click.option("--with-env", is_flag=True, help="Run it in a virtual environment made from its requirements.txt.")
 @click.option(
     "--health-timeout", type=click.FloatRange(min=0.1), default=60.0, show_default=True, metavar="SECONDS",
-    help="How long it may take to become well.",
+    help="How long it may take to become healthy.",
 )  # fmt: skip
 @click.option(
     "--grace", type=click.FloatRange(min=0), default=10.0, show_default=True, metavar="SECONDS",
-    help="How long it may take to end before it is killed.",
+    help="How long it may take to stop before it is killed.",
 )  # fmt: skip
 @click.option(
     "--max-restarts", type=click.IntRange(min=0), default=10, show_default=True,
-    help="How often in a row it is started again after it failed.",
+    help="Maximum restarts in a row after failures.",
 )  # fmt: skip
 @click.option(
     "--health-interval", type=click.FloatRange(min=0.1), default=10.0, show_default=True, metavar="SECONDS",
-    help="How often it is asked while it runs; the manifest may state a longer interval.",
+    help="Interval between health checks; the manifest may set a longer one.",
 )  # fmt: skip
 @click.option(
     "--health-retries", type=click.IntRange(min=1), default=3, show_default=True,
-    help="How many health checks in a row must fail until it is started again.",
+    help="Number of health checks in a row that must fail before it is restarted.",
 )  # fmt: skip
 @click.option(
     "--follow/--no-follow", default=None,
-    help="Go over to another version when `update`, `use` or `rollback` bring it into use; the default, unless VERSION "
-    "is named.",
+    help="Switch to another version when `update`, `use` or `rollback` change the version in use; the default, unless "
+    "VERSION is given.",
 )  # fmt: skip
-@click.option("--no-dependencies", is_flag=True, help="Leave the services that it depends on as they are.")
+@click.option("--no-dependencies", is_flag=True, help="Don't start the services that it depends on.")
 @client_command
 def run(
     context: Context,
@@ -81,14 +87,14 @@ def run(
     follow: bool | None,
     no_dependencies: bool,
 ) -> None:
-    """Start an installed service, wait until it is well, and show what it prints until Ctrl-C (twice: at once).
+    """Start an installed service, wait until it is healthy, and show its output until Ctrl-C (twice: kill it).
 
-    It runs in its version's folder with MODELS_DIR, PORT and what its manifest names, on 127.0.0.1's ports. When it
-    fails, or its health check does, it is started again, after longer and longer pauses. When another version comes
-    into use that one is started; if it doesn't become well, the old one serves on.
+    It runs in its version's folder with MODELS_DIR, PORT and the variables of its manifest, on ports of 127.0.0.1. If
+    it or its health check fails, it is restarted with growing delays. When the version in use changes, the new version
+    is started; if it doesn't become healthy, the old one keeps running.
 
-    Services that it depends on are started first, in the background, where they don't run, and waited for until they
-    are well.
+    Services that it depends on are started first, in the background, unless they already run, and are waited for until
+    they are healthy.
     """
     from sealdex.runtime.services.dependencies import needed_services, see_to, unmet  # noqa: PLC0415  # see below
     from sealdex.runtime.services.supervisor import RestartPolicy  # noqa: PLC0415  # the other commands needn't wait for it
@@ -98,7 +104,8 @@ def run(
     asked, version = _release(plugin)
     if follow and version is not None:
         raise UsageError(
-            f"--follow goes over to other versions, and {plugin} names one", hint=f"leave it out, or run {asked}"
+            f"--follow switches to other versions, but {plugin} is requested at one version",
+            hint=f"leave out --follow, or run {asked} without a version",
         )
     follows = version is None if follow is None else follow
 
@@ -109,12 +116,12 @@ def run(
             out.stderr.write(clean(line) + "\n")
         else:
             out.answer(line)
-        out.flush()  # a pipe would otherwise get it in blocks, long after it was said
+        out.flush()  # otherwise a pipe gets it in blocks, long after it was printed
 
     env = {**(_file_pairs(env_file) if env_file is not None else {}), **_pairs(variables)}
     plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
     if not with_env and (plan.folder / "requirements.txt").is_file():
-        out.note("it has a requirements.txt; --with-env makes a virtual environment from it")
+        out.note("it has a requirements.txt; to make a virtual environment from it: --with-env")
     policy = RestartPolicy(
         health=health_timeout,
         grace=grace,
@@ -131,7 +138,7 @@ def run(
         def say(state: ServiceState) -> None:
             _say(context, state)
             out.note(
-                f"{state.plugin}, which {asked} depends on, goes on in the background: sealdex stop {state.plugin}"
+                f"{state.plugin}, which {asked} depends on, keeps running; to stop it: sealdex stop {state.plugin}"
             )
 
         see_to(services, store, needed, policy, say)
@@ -145,7 +152,7 @@ def run(
         plan, policy, follows=follows, on_line=show, on_state=lambda state: _say(context, state)
     )
     with ExitStack() as stack:
-        # a terminal that is closed says SIGHUP, which Windows doesn't have: the service ends with it too
+        # a closed terminal sends SIGHUP (which Windows doesn't have): the service stops then too
         for number in {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}:
             stack.callback(signal.signal, number, signal.signal(number, lambda *_: supervisor.request_stop()))
         out.result(supervisor.run().as_dict())
@@ -163,7 +170,7 @@ def _say(context: Context, state: ServiceState) -> None:
 @click.command(epilog=examples("sealdex ps", "sealdex ps --json"))
 @client_command
 def ps(context: Context) -> None:
-    """List services: what runs, and how what ran ended."""
+    """List services: those that run, and how the others ended."""
     found = _services(context).list()
     context.out.result({"services": [state.as_dict() for state in found]})
     context.out.table(
@@ -186,12 +193,12 @@ def ps(context: Context) -> None:
     for state in found:
         if state.is_left_behind:
             context.out.note(
-                f"process {state.pid} of {state.plugin} goes on without its supervisor: sealdex stop {state.plugin}"
+                f"process {state.pid} of {state.plugin} runs without a supervisor; stop it: sealdex stop {state.plugin}"
             )
         elif state.error and state.state != "stopped":
             context.out.note(f"{state.plugin}: {state.error.splitlines()[0]}")
     if not found:
-        context.out.note("no service has been started here; sealdex run NAMESPACE/NAME")
+        context.out.note("no service has been started here; start one: sealdex run NAMESPACE/NAME")
 
 
 @click.command(
@@ -200,23 +207,23 @@ def ps(context: Context) -> None:
     )
 )
 @click.argument("plugins", nargs=-1, metavar="NS/NAME...")
-@click.option("--all", "every", is_flag=True, help="All that run.")
+@click.option("--all", "every", is_flag=True, help="Stop all running services.")
 @click.option(
     "--grace", type=click.FloatRange(min=0), metavar="SECONDS",
-    help="How long they may take to end before they are killed; what `run` was told when left out.",
+    help="How long they may take to stop before they are killed; default: the --grace of `run`.",
 )  # fmt: skip
 @client_command
 def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float | None) -> None:
-    """End services: SIGTERM to the whole process group, then SIGKILL.
+    """Stop services: SIGTERM to the whole process group, then SIGKILL.
 
-    With --all those that depend on others go first. What a named service depends on goes on.
+    With --all, services that depend on others are stopped first. The services that a named one depends on keep running.
     """
     from sealdex.errors import SealdexError  # noqa: PLC0415  # click's help needn't wait for any of these
     from sealdex.runtime.services.dependencies import in_stopping_order  # noqa: PLC0415  # the same
     from sealdex.runtime.services.state import OVER  # noqa: PLC0415  # the same
 
     if bool(plugins) == every:
-        raise UsageError("name services, or all of them with --all", hint="sealdex ps shows what runs")
+        raise UsageError("name the services to stop, or give --all", hint="to see what runs: sealdex ps")
     services = _services(context)
     asked = [_release(plugin)[0] for plugin in plugins]
     if every:
@@ -226,7 +233,7 @@ def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float |
     for plugin in asked:
         try:
             state = services.stop(plugin, grace)
-        except SealdexError as error:  # the others are to end all the same
+        except SealdexError as error:  # the others must be stopped all the same
             failures.append(error)
             continue
         states.append(state.as_dict())
@@ -240,15 +247,17 @@ def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float |
 
 @click.command(epilog=examples("sealdex logs speech/echo-service", "sealdex logs -f speech/echo-service -n 20"))
 @click.argument("plugin", metavar="NS/NAME")
-@click.option("-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="How many of the last.")
-@click.option("-f", "--follow", is_flag=True, help="Go on until the service is over, or Ctrl-C.")
+@click.option(
+    "-n", "--lines", type=click.IntRange(min=0), default=100, show_default=True, help="Number of last lines to show."
+)
+@click.option("-f", "--follow", is_flag=True, help="Keep following until the service ends or Ctrl-C.")
 @client_command
 def logs(context: Context, plugin: str, lines: int, follow: bool) -> None:
-    """Show what a service printed, each line with its time."""
+    """Show the output of a service, each line with its time."""
     out = context.out
     folder = _services(context).log(_release(plugin)[0])
     if follow and out.mode == "json":
-        raise UsageError("--follow writes lines and --json one document: they exclude each other")
+        raise UsageError("--follow and --json exclude each other: --follow writes lines, --json one document")
     if follow:
         for line in folder.follow(lines):
             out.answer(line)
@@ -292,11 +301,11 @@ def _duration(seconds: int | None) -> str:
 
 
 def _file_pairs(path: Path) -> dict[str, str]:
-    """Read variables from a file: ``NAME=VALUE`` a line, empty lines and those that begin with # left out."""
+    """Read variables from a file of ``NAME=VALUE`` lines; empty lines and lines that begin with # are skipped."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the file of variables can't be read: {error}", subject=str(path)) from error
+        raise UsageError(f"the environment file can't be read: {error}", subject=str(path)) from error
     pairs = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.lstrip().startswith("#"):

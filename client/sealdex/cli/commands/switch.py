@@ -1,4 +1,4 @@
-"""Commands about what is in use: use, enable, disable, rollback, history."""
+"""Commands that change which versions are in use: use, enable, disable, rollback, history."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 )
 @installed_plugin("plugin", metavar="NS/NAME")
 @click.argument("version", required=False)
-@click.option("--pin/--unpin", "pin", default=None, help="Keep it at this version; or let it go again.")
-@click.option("--force", is_flag=True, help="Whatever other installed plugins need.")
+@click.option("--pin/--unpin", "pin", default=None, help="Pin the plugin to this version, or unpin it.")
+@click.option("--force", is_flag=True, help="Switch even if that breaks other installed plugins.")
 @client_command
 def use(context: Context, plugin: str, version: str | None, pin: bool | None, force: bool) -> None:
-    """Switch to an installed version. A pinned plugin stays at its version whatever is installed or updated.
+    """Switch to an installed version. A pinned plugin stays at its version when others are installed or updated.
 
-    A version that another installed plugin can't work with is refused, as is one that needs what isn't in use.
+    A version is refused if another installed plugin can't work with it, or if something it needs is not in use.
     """
     store, asked = _store(context), _id(plugin)
     if version is None and pin is None:
         raise UsageError(
-            f"which version of {asked}?",
+            f"no version of {asked} was given",
             untouched="nothing was changed",
-            hint=f"sealdex use {asked} VERSION; sealdex list shows those installed",
+            hint=f"sealdex use {asked} VERSION; to see the installed versions: sealdex list",
         )
 
     def wish(facts: Facts) -> Facts:
@@ -51,7 +51,7 @@ def use(context: Context, plugin: str, version: str | None, pin: bool | None, fo
             raise UsageError(
                 f"{asked} is pinned to {facts.pin}",
                 untouched="nothing was changed",
-                hint=f"sealdex use {asked} {wanted} --pin pins that version instead, --unpin takes the pin away",
+                hint=f"to pin that version instead: sealdex use {asked} {wanted} --pin (or --unpin to remove the pin)",
             )
         held = facts.pin if pin is None else wanted if pin else None
         return replace(facts, version=wanted, pin=held)
@@ -75,12 +75,12 @@ def _pin_word(pin: bool | None) -> str:
 
 @click.command(epilog=examples("sealdex enable acme/slack"))
 @installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
-@click.option("--force", is_flag=True, help="Whatever became of what they need.")
+@click.option("--force", is_flag=True, help="Enable them even if something they need is missing.")
 @client_command
 def enable(context: Context, plugins: tuple[str, ...], force: bool) -> None:
-    """Let hosts load plugins again; a status of error is forgotten as well.
+    """Allow hosts to load plugins again; a status of error is cleared too.
 
-    While a plugin is disabled, what it needs may go or change; it isn't enabled as long as that isn't put right.
+    While a plugin is disabled, its dependencies may be removed or changed. It can't be enabled until they are in place.
     """
     _set_enabled(context, plugins, enabled=True, force=force)
 
@@ -89,7 +89,7 @@ def enable(context: Context, plugins: tuple[str, ...], force: bool) -> None:
 @installed_plugin("plugins", nargs=-1, required=True, metavar="NS/NAME...")
 @client_command
 def disable(context: Context, plugins: tuple[str, ...]) -> None:
-    """Keep hosts from loading plugins. They stay installed, and are updated as before."""
+    """Stop hosts from loading plugins. They stay installed and are still updated."""
     _set_enabled(context, plugins, enabled=False)
 
 
@@ -150,16 +150,19 @@ def _changed(
 
 @click.command(epilog=examples("sealdex rollback", "sealdex rollback --to 12", "sealdex rollback --json"))
 @click.option(
-    "--to", type=click.IntRange(min=0), metavar="CHANGE", help="To the state after this change; 0: the first."
+    "--to",
+    type=click.IntRange(min=0),
+    metavar="CHANGE",
+    help="Restore the state right after CHANGE; 0 restores the state before the first change.",
 )
-@click.option("--force", is_flag=True, help="Whatever installed plugins need that this doesn't change.")
+@click.option("--force", is_flag=True, help="Roll back even if that breaks other installed plugins.")
 @client_command
 def rollback(context: Context, to: int | None, force: bool) -> None:
-    """Return to the state before the last change that still holds; again, to the one before that.
+    """Undo the last change that is still in effect; run again to undo the one before it.
 
-    What a change brought into the store goes again, what it took out is put back from the cache; pins, and what was
-    enabled or disabled, are put back as well. If a version that was in use isn't in the cache any more, or a plugin
-    would be left without what it needs, nothing is changed.
+    Versions that the change installed are removed, and versions that it removed are restored from the cache. Pins and
+    the enabled or disabled state are restored too. If a version that was in use is no longer in the cache, or a plugin
+    would be left without something it needs, nothing is changed.
     """
     from sealdex.install.rollback import roll_back_with_cache  # noqa: PLC0415  # a command imports when it runs
 
@@ -181,21 +184,27 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
         "kept": [{"plugin": str(plugin), "version": version} for plugin, version in done.kept],
     })  # fmt: skip
     for change in done.changes:
-        out.line(f"taken back: {change.command} ({change.at}, change {change.id})")
+        out.line(f"undone: {change.command} ({change.at}, change {change.id})")
     for member in done.members:
         if (words := _in_words(member)) is not None:
             out.line(f"  {words}")
     for plugin, version in done.kept:
-        out.note(f"{plugin} {version} is being used, so it stays: sealdex uninstall {plugin}@{version}")
+        out.note(
+            f"{plugin} {version} is used by a process and was kept; to remove it: sealdex uninstall {plugin}@{version}"
+        )
     for plugin, version in done.lost:
-        out.warn(f"{plugin} {version} is not back: its archive is not in the cache; sealdex install {plugin}@{version}")
+        out.warn(
+            f"{plugin} {version} was not restored: its archive is not in the cache; sealdex install {plugin}@{version}"
+        )
 
 
 @click.command(epilog=examples("sealdex history", "sealdex history --limit 5 --json"))
-@click.option("--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Most changes; 0 for all.")
+@click.option(
+    "--limit", type=click.IntRange(min=0), default=20, show_default=True, help="Maximum number of changes; 0 shows all."
+)
 @client_command
 def history(context: Context, limit: int) -> None:
-    """Show what was changed on this host, newest first, and what of it was taken back."""
+    """Show the changes made on this host, newest first, and which of them were undone."""
     from sealdex.store.database import State  # noqa: PLC0415  # the same
     from sealdex.store.transaction import not_taken_back  # noqa: PLC0415  # a command imports when it runs
 
@@ -210,18 +219,18 @@ def history(context: Context, limit: int) -> None:
             [
                 str(change.id),
                 change.at,
-                change.command + ("" if change.id in standing or change.undoes is not None else " (taken back)"),
+                change.command + ("" if change.id in standing or change.undoes is not None else " (undone)"),
                 "; ".join(words for member in change.members if (words := _in_words(member))),
             ]
             for change in shown
         ],
     )
     if not found:
-        out.note("nothing was changed yet")
+        out.note("no changes yet")
 
 
 def _in_words(member: Member) -> str | None:
-    """Say what a change means for a plugin; None: nothing that shows."""
+    """Describe what a change did to a plugin; None if nothing visible."""
     before, after = member.before, member.after
     words = []
     if before.version != after.version:
@@ -233,7 +242,7 @@ def _in_words(member: Member) -> str | None:
     if member.removes:
         words.append(f"removed {', '.join(member.removes)}")
     if member.restores:
-        words.append(f"put back {', '.join(member.restores)}")
+        words.append(f"restored {', '.join(member.restores)}")
     if not words and member.unpacks:
         words.append(f"added {member.unpacks}")
     return f"{member.plugin} {', '.join(words)}" if words else None
@@ -284,5 +293,5 @@ def _not_in_use(plugin: PluginId) -> NotFoundError:
         f"{plugin} is not installed",
         subject=str(plugin),
         untouched="nothing was changed",
-        hint=f"sealdex list shows what is; sealdex install {plugin} installs it",
+        hint=f"to see what is installed: sealdex list; to install it: sealdex install {plugin}",
     )

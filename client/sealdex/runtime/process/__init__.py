@@ -1,4 +1,4 @@
-"""Programs in a process group of their own, and how often they are started again.
+"""Programs in their own process group, and restarts with back-off.
 
 Its modules, both private to `sealdex.runtime`:
 

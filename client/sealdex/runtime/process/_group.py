@@ -1,7 +1,7 @@
-"""Starting a program in a process group of its own, and ending the whole group: SIGTERM, then SIGKILL.
+"""Runs a program in its own process group, and terminates the whole group: SIGTERM, then SIGKILL.
 
-The leader is left unreaped until its group was signalled for the last time: its id can't be given to anybody else until
-then, so no stranger is ever hit. Children that outlive the leader end with it.
+The leader isn't reaped until its group was signaled for the last time: until then its id can't be reused, so no other
+process is ever hit. Children that outlive the leader are terminated too.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
 
 class ProcessGroup:
-    """A running program and all it starts.
+    """A running program and all processes it starts.
 
     Args:
         command: program and arguments; no shell.
@@ -68,12 +68,12 @@ class ProcessGroup:
         return self.process.pid
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """Wait for the leader to end and end what it left behind; return its exit code, or None after the time.
+        """Wait for the leader to exit and terminate what it left behind; return its exit code, or None on timeout.
 
         A negative code is the number of the signal that ended it.
         """
         if timeout_s is None and _CAN_PEEK and sys.platform != "win32":
-            with suppress(ChildProcessError):  # another thread has finished it
+            with suppress(ChildProcessError):  # another thread has already done it
                 os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
             return self._finish()
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -84,7 +84,7 @@ class ProcessGroup:
         return self._finish()
 
     def stop(self, grace_s: float, is_hurried: Callable[[], bool] = lambda: False) -> int:
-        """End the group: ask, wait up to ``grace_s`` or until in a hurry, insist. Return the leader's exit code."""
+        """Send SIGTERM, wait up to ``grace_s`` or until hurried, send SIGKILL. Return the leader's exit code."""
         with self._reaping:
             if self.process.returncode is None:
                 self._signal(signal.SIGTERM)
@@ -97,7 +97,7 @@ class ProcessGroup:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the leader has ended; its group may go on."""
+        """Whether the leader has exited; its group may still run."""
         if self.process.returncode is not None:
             return True
         if not _CAN_PEEK or sys.platform == "win32":
@@ -122,15 +122,15 @@ class ProcessGroup:
 
 
 def process_identity(pid: int) -> str | None:
-    """Return what tells a process from a later one with the same id (when it started), or None when it is gone.
+    """Return what distinguishes a process from a later one with the same id (its start time), or None if it is gone.
 
-    A zombie is gone: it runs nothing any more.
+    A zombie counts as gone.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
         if fields[0] in {"Z", "X"}:
             return None
-        return f"{fields[19]}{_boot()}"  # in ticks since the host was started
+        return f"{fields[19]}{_boot()}"  # in ticks since the host booted
     except FileNotFoundError:
         if Path("/proc/self/stat").exists():
             return None
@@ -142,7 +142,7 @@ def process_identity(pid: int) -> str | None:
 
 @functools.lru_cache(maxsize=1)
 def _boot() -> str:
-    """Return what tells this start of the host from others; empty where there is no telling."""
+    """Return an id of this boot of the host; empty if there is none."""
     try:
         return "@" + Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -150,19 +150,19 @@ def _boot() -> str:
 
 
 def is_group_left(pid: int, identity: str, variable: str) -> bool:
-    """Say whether something of a group that somebody else started goes on.
+    """Return whether any process of a group started by another process still runs.
 
     Args:
-        pid: of its leader, and so of the group. While one of the group lives, nobody else is given that id.
+        pid: id of its leader, and so of the group. While a process of the group lives, that id isn't reused.
         identity: of the leader, see `process_identity`.
-        variable: ``NAME=VALUE`` in the environment of the group, by which it is known when the leader is gone (Linux).
+        variable: ``NAME=VALUE`` in the environment of the group, which identifies it when the leader is gone (Linux).
     """
     now = process_identity(pid)
     return now == identity or (now is None and any(_members(pid, variable.encode())))
 
 
 def end_group(pid: int, identity: str, variable: str, grace_s: float) -> None:
-    """End a group that somebody else started, if it is still that one: SIGTERM, then SIGKILL; see `is_group_left`."""
+    """Terminate a group started by another process, if it is still the same one; see `is_group_left`."""
     if sys.platform == "win32":
         return
     for number, patience_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, grace_s)):
@@ -190,7 +190,7 @@ def _members(group: int, variable: bytes) -> Iterator[int]:
 
 
 def pump(stream: IO[bytes], line: Callable[[str], None], *, max_line_bytes: int = 64 * 1024) -> None:
-    """Read a stream to its end and hand over each line as text; a longer one comes in pieces."""
+    """Read a stream to its end and pass on each line as text; long lines come in pieces."""
     held = b""
     while chunk := stream.read(65536):
         *lines, held = (held + chunk).split(b"\n")

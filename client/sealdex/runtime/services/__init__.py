@@ -1,4 +1,4 @@
-"""Services: a supervisor for each, the files that other processes read, and the programming interface.
+"""Services: a supervisor for each, its state and log files for other processes, and the API.
 
 ``python -m sealdex.runtime.services`` is the supervisor of one service in the background.
 

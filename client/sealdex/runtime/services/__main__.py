@@ -1,7 +1,7 @@
 """``python -m sealdex.runtime.services``: the supervisor of one service in the background.
 
-Its order comes as JSON on stdin. Started by `sealdex.runtime.services.api.Services.start`. How the service fares stands
-in its state file.
+It reads its request as JSON from stdin. Started by `sealdex.runtime.services.api.Services.start`. The status of the
+service is in its state file.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sealdex.runtime.services.supervisor import RestartPolicy
 
 
 def main() -> int:
-    """Supervise until the service is over."""
+    """Supervise the service until it ends."""
     if file := os.environ.get(LOG_FILE):
         # without a file there is none: what is said here goes into the service's own log
         from sealdex.log_level import log_to_file  # noqa: PLC0415  # `logging`, for who asked for it
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         _supervise(order)
     except SealdexError as error:
-        sys.stderr.write(f"sealdex: {error}\n")  # into the log; the state file says it too, where it was come so far
+        sys.stderr.write(f"sealdex: {error}\n")  # into the log; also in the state file, if there is one yet
         return 1
     return 0
 

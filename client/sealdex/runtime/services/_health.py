@@ -1,4 +1,4 @@
-"""Asking a service whether it is well."""
+"""The health check of a service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sealdex.runtime.services._plan import HOST, ServicePlan
 
 
 def health_problem(plan: ServicePlan) -> str | None:
-    """Ask once; return None when it is well (any 2xx), else what came instead."""
+    """Check once; return None if it is healthy (any 2xx), else the problem."""
     check = plan.health
     if check is None or plan.health_port is None:
         return None

@@ -1,6 +1,6 @@
-"""The log of a service: lines with their time, bounded, and read by others while it is written.
+"""The log of a service: lines with their time, limited in size, and readable while it is written.
 
-log, log.1    what was printed, and the part before that
+log, log.1    the current file and the previous one
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ MAX_LOG_BYTES = 10 * 2**20
 
 
 class LogFile:
-    """Appends lines; keeps one old file of at most ``max_bytes``. Safe for threads.
+    """Appends lines; keeps one old file of at most ``max_bytes``. Thread-safe.
 
-    A line that can't be written is lost and counted: a full disk must not hold up the service, which waits until what
-    it prints was taken.
+    A line that can't be written is dropped and counted: a full disk must not block the service, which waits until its
+    output is read.
     """
 
     def __init__(self, path: Path, max_bytes: int = MAX_LOG_BYTES) -> None:
@@ -44,7 +44,7 @@ class LogFile:
                 self._lost = 0
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         with self._lock:
             self._file.close()
 
@@ -56,7 +56,7 @@ class LogFile:
 
 
 def older(path: Path) -> Path:
-    """Return where the part before the last turn is."""
+    """Return the path of the file before the last rotation."""
     return path.with_name(f"{path.name}.1")
 
 
@@ -70,13 +70,13 @@ def last_lines(path: Path, count: int) -> list[str]:
 
 
 def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 0.2) -> Iterator[str]:
-    """Yield the last lines of a log and then what is printed, without a gap between, until it is over.
+    """Yield the last lines of a log and then new ones, without a gap, until it ends.
 
     Args:
         path: the log.
-        count: how many of the last lines.
-        is_over: says whether nothing more will be written.
-        poll_s: seconds between looks.
+        count: number of last lines.
+        is_over: returns whether nothing more will be written.
+        poll_s: seconds between checks.
     """
     file = _opened(path)
     try:
@@ -87,7 +87,7 @@ def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 
                 before = older(path).read_bytes().splitlines()
         yield from map(_text, [*before, *lines][-count:] if count else [])
         while True:
-            was_over = is_over()  # asked first, so that what is written before it is over is read
+            was_over = is_over()  # asked first, so that lines written just before the end are read
             while True:
                 if file is not None:
                     *lines, held = (held + file.read()).split(b"\n")
@@ -99,7 +99,7 @@ def follow(path: Path, count: int, is_over: Callable[[], bool], poll_s: float = 
                     break
                 if (
                     file is not None
-                ):  # the log was turned; what was written before that has just been read, but for a bit
+                ):  # the log was rotated; what was written before that has just been read, except for the rest here
                     *lines, held = (held + file.read()).split(b"\n")
                     yield from map(_text, lines)
                     file.close()

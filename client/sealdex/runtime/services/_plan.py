@@ -1,4 +1,4 @@
-"""What starting a service means, decided before anything is started: command, folder, environment, how it is asked."""
+"""Plans the start of a service before anything is started: command, folder, environment, health check."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True)
 class ServiceWish:
-    """What somebody wants of a service, whatever its version.
+    """The options for a service, whatever its version.
 
     Attributes:
-        port: instead of the manifest's; 0 for any that is free.
-        env: variables instead of the manifest's, or added.
+        port: overrides the manifest's; 0 for any free port.
+        env: variables that override or extend the manifest's.
         with_env: use a virtual environment from its ``requirements.txt``.
     """
 
@@ -38,14 +38,14 @@ class ServicePlan:
     """How a service is started.
 
     Attributes:
-        plugin, version: which release.
+        plugin, version: the release.
         folder: its installation, in which it runs.
         command: program and arguments.
         env: its whole environment.
-        port: where it is to listen; None when it has none.
-        health: how to ask whether it is well; None: it is when it runs.
-        health_port: where.
-        wish: what it was decided from, for the plan of another version.
+        port: the port to listen on; None if it has none.
+        health: its health check; None: it is healthy while it runs.
+        health_port: the port of the health check.
+        wish: the options it was made from, for the plan of another version.
     """
 
     plugin: PluginId
@@ -59,7 +59,7 @@ class ServicePlan:
     wish: ServiceWish = field(default_factory=ServiceWish)
 
     def can_run_beside(self, other: ServicePlan) -> bool:
-        """Say whether both can run at once: each on a port that was left to us, and on no other that we know of."""
+        """Return whether both can run at the same time: each on a port that we chose, and on no other known port."""
         return all(
             plan.wish.port == 0 and plan.health_port in {None, plan.port} and plan.port is not None
             for plan in (self, other)
@@ -67,7 +67,7 @@ class ServicePlan:
 
     @property
     def health_url(self) -> str | None:
-        """The address that is asked, for people."""
+        """The address of the health check, for people."""
         return None if self.health is None else f"http://{HOST}:{self.health_port}{self.health.endpoint}"
 
 
@@ -82,26 +82,26 @@ def plan_service(
 ) -> ServicePlan:
     """Decide how an installed service is started.
 
-    The environment is the caller's; then ``MODELS_DIR`` (the package's ``models``) and ``PORT``; then what the manifest
-    names; then ``env``. In the manifest's values and command, ``${PORT}``, ``${MODELS_DIR}`` and ``${SERVICE_DIR}``
-    stand for those. A relative ``MODELS_DIR`` is made absolute, since programs change folders.
+    The environment is the caller's; then ``MODELS_DIR`` (the package's ``models``) and ``PORT``; then the manifest's;
+    then ``env``. In the manifest's values and command, ``${PORT}``, ``${MODELS_DIR}`` and ``${SERVICE_DIR}`` are
+    replaced. A relative ``MODELS_DIR`` is made absolute, since programs change folders.
 
     Args:
         installation: what to start.
         manifest: its manifest.
         environ: the caller's environment.
-        port: instead of the manifest's.
-        env: instead of the manifest's, or added to it.
-        environment_folder: the virtual environment whose programs go first.
+        port: overrides the manifest's.
+        env: overrides or extends the manifest's.
+        environment_folder: the virtual environment whose programs come first in ``PATH``.
 
     Raises:
-        PluginError: it is no service. UsageError: a port is needed and neither the manifest nor the caller names one.
+        PluginError: it is not a service. UsageError: a port is needed, but neither the manifest nor the caller has one.
     """
     name = f"{manifest.namespace}/{manifest.name} {manifest.version}"
     service = manifest.service
     if service is None or not service.command:
         raise PluginError(
-            f"{name} is no service: its manifest has no command to start",
+            f"{name} is not a service: its manifest has no command to start",
             subject=name,
             hint="a host loads plugins with sealdex.runtime.PluginManager",
         )
@@ -111,7 +111,7 @@ def plan_service(
     if health is not None:
         health_port = health.port if health.port not in {None, service.port} else own_port
         if health_port is None:
-            raise UsageError(f"{name} has a health check and no port to ask", hint="name one with --port")
+            raise UsageError(f"{name} has a health check but no port for it", hint="give one with --port")
     values = {
         "SERVICE_DIR": str(folder),
         "MODELS_DIR": str(folder / service.env.get("MODELS_DIR", "models")),
@@ -119,8 +119,8 @@ def plan_service(
     }
     made = {
         **environ,
-        "PYTHONDONTWRITEBYTECODE": "1",  # an installation stays as it was installed
-        "PYTHONUNBUFFERED": "1",  # what it prints is seen when it is printed
+        "PYTHONDONTWRITEBYTECODE": "1",  # an installation must not be changed
+        "PYTHONUNBUFFERED": "1",  # its output is shown when it is printed
         "SEALDEX_PLUGIN": f"{manifest.namespace}/{manifest.name}",
         "SEALDEX_VERSION": manifest.version,
         **values,
@@ -140,7 +140,7 @@ def plan_service(
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -148,10 +148,10 @@ def free_port() -> int:
 
 
 def is_taken(port: int) -> bool:
-    """Say whether somebody listens on a port of this host, who would answer in the service's place."""
+    """Return whether a process listens on a port of this host, which would answer instead of the service."""
     with socket.socket() as probe:
         if os.name != "nt":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only listeners count, not what lingers
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # only listeners count, not closing connections
         try:
             probe.bind((HOST, port))
         except OSError:

@@ -1,4 +1,4 @@
-"""One run of a service: its process group, what it prints, whether it is well, its end; told as events."""
+"""One run of a service: its process group, output, health and end, reported as events."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from sealdex.runtime.services.state import now_utc
 from sealdex.store.leases import Hold
 
 _LAST_LINES = 10
-_LAST_WORDS_S = 1.0  # a process that left the group may keep the output open for ever
+_LAST_WORDS_S = 1.0  # a process that left the group may keep the output open
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened: a process ended with a code, or was asked how it is; None: the supervisor is to stop.
+    """An event: a process exited, or its health was checked; None: the supervisor should stop.
 
     Attributes:
-        process: whose.
-        code: with which it ended; None: its health check was answered.
-        problem: what the health check found; None: it is well.
+        process: the process.
+        code: its exit code; None: this is the result of a health check.
+        problem: what the health check found; None: it is healthy.
     """
 
     process: ServiceProcess | None
@@ -42,13 +42,13 @@ Events = queue.SimpleQueue[Event]
 
 
 class ServiceProcess:
-    """A service that was started.
+    """A started service.
 
     Args:
-        plan: how.
-        hold: what keeps its version in the store; the service inherits it. Released when it has ended.
-        on_line: told of each line that it prints.
-        events: where its end and its health are told.
+        plan: how it is started.
+        hold: keeps its version in the store; the service inherits it. Released when it has ended.
+        on_line: called with each line that it prints.
+        events: receives its end and its health.
 
     Raises:
         PluginError: its port is taken, or it can't be started.
@@ -78,28 +78,28 @@ class ServiceProcess:
         self._printing = self._thread(self._print)
         self._waiting = self._thread(self._wait)
         if plan.health is not None:
-            self._thread(self._ask)  # not waited for: who is asked may take its time
+            self._thread(self._ask)  # not waited for: the answer may take long
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has ended, also when that wasn't told yet."""
+        """Whether it has ended, even if that wasn't reported yet."""
         return self._group.has_ended
 
     @property
     def tail(self) -> str:
-        """What it last said, to end a message with."""
-        return "; it last said:\n" + "\n".join(self._last_lines) if self._last_lines else ""
+        """Its last output, to append to a message."""
+        return "; its last output:\n" + "\n".join(self._last_lines) if self._last_lines else ""
 
     def ask_every(self, seconds: float) -> None:
-        """Ask it how it is at this interval from now on."""
+        """Check its health at this interval from now on."""
         self._interval = seconds
 
     def stop(self, grace_s: float, is_hurried: Callable[[], bool]) -> None:
-        """End it and all that it started; may be called again.
+        """Stop it and all processes that it started; may be called again.
 
         Args:
-            grace_s: between asking and insisting.
-            is_hurried: asked meanwhile; True insists at once.
+            grace_s: seconds between SIGTERM and SIGKILL.
+            is_hurried: polled meanwhile; True sends SIGKILL at once.
         """
         self._is_over.set()
         self._group.stop(grace_s, is_hurried)
@@ -114,7 +114,7 @@ class ServiceProcess:
                 f"port {plan.port} is taken, so {self.name} can't listen there",
                 subject=self.name,
                 untouched="nothing was started",
-                hint="end who listens there, or name another port with --port (0: any that is free)",
+                hint="stop the process that listens there, or use another port: --port (0: any free one)",
             )
         try:
             return ProcessGroup(
@@ -143,7 +143,7 @@ class ServiceProcess:
     def _wait(self) -> None:
         self.code = self._group.wait()
         self._is_over.set()
-        self._printing.join(_LAST_WORDS_S)  # so that its last words are there when its end is told
+        self._printing.join(_LAST_WORDS_S)  # so that its last output is there when its end is reported
         self._events.put(Event(self, code=self.code))
 
     def _ask(self) -> None:

@@ -1,4 +1,4 @@
-"""What a supervisor tells of its service: its state for other processes, its log, and whoever watches."""
+"""Publishes the state and log of a service for other processes and for callbacks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _log = Log("sealdex.runtime")
 
 
 class Report:
-    """Keeps state and log of one service; made by who holds its lock.
+    """Keeps state and log of one service; created by the holder of its lock.
 
     Args:
-        folder: where.
-        first: the state to begin with.
-        on_line: told of each line that the service prints.
-        on_state: told of each change.
+        folder: its folder.
+        first: the initial state.
+        on_line: called with each line that the service prints.
+        on_state: called after each change.
     """
 
     def __init__(
@@ -39,35 +39,35 @@ class Report:
         self.state = first
 
     def close(self) -> None:
-        """Give the log back."""
+        """Close the log."""
         self._log.close()
 
     def say(self, text: str) -> None:
-        """Add a line of the supervisor's own to the log."""
+        """Add a line of the supervisor to the log."""
         self._log.write(f"sealdex: {text}")
         _log.info("runtime.service", "{text}", text=text, plugin=self.state.plugin, version=self.state.version)
 
     def printed(self, line: str, prefix: str = "") -> None:
-        """Take a line that the service printed."""
+        """Add a line that the service printed."""
         self._log.write(prefix + line)
         on_line = self._on_line
         if on_line is not None:
             self._show(lambda: on_line(line))
 
     def left_behind(self, pid: int | None, identity: str | None) -> None:
-        """Say which process of an earlier supervisor is being ended; None: none is."""
+        """Record which process of an earlier supervisor is being terminated; None: none."""
         self.state = replace(self.state, pid=pid, identity=identity)
         remember(self._folder, self.state)
 
     def change(
         self, state: str, *, plan: ServicePlan | None = None, process: ServiceProcess | None = None, **changes: object
     ) -> ServiceState:
-        """Take note of a change.
+        """Record a change.
 
         Args:
-            state: as it is now.
-            plan: the version that it is about; as before when left out.
-            process: what runs; nothing does when it is left out and the state is another one.
+            state: the new state.
+            plan: the version; default: unchanged.
+            process: the running process; default: none if the state changes.
             changes: further fields of `ServiceState`.
         """
         if plan is not None:
@@ -88,12 +88,12 @@ class Report:
     def _show(self, show: Callable[[], None]) -> None:
         try:
             show()
-        except (OSError, ValueError):  # who was shown it is gone; the log goes on, and so does the service
+        except (OSError, ValueError):  # the reader is gone; log and service continue
             self._on_line = self._on_state = None
 
 
 def first_state(plan: ServicePlan, supervisor: int, **fields: object) -> ServiceState:
-    """Return the state of a service that this supervisor is going to start."""
+    """Return the state of a service that this supervisor is about to start."""
     return ServiceState(
         plugin=str(plan.plugin),
         version=plan.version,

@@ -1,4 +1,4 @@
-"""What a supervisor asks of the store while its service runs: holds, the version in use, whether it is disabled."""
+"""The store as seen by a supervisor: holds, the version in use, and whether the plugin is disabled."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sealdex.store.leases import SERVICE, Hold, hold
 
 
 class Surroundings:
-    """The store, as one service sees it.
+    """The store, as seen by one service.
 
     Args:
-        store: which.
-        plan_other: decides how another version of a planned service is started, with the same wishes; raises
-            SealdexError where it can't be.
+        store: the store.
+        plan_other: plans the start of another version of a service, with the same options; raises SealdexError if that
+            isn't possible.
     """
 
     def __init__(self, store: Store, plan_other: Callable[[ServicePlan, str], ServicePlan]) -> None:
@@ -31,23 +31,23 @@ class Surroundings:
         self._is_enabled = True
 
     def hold(self, plan: ServicePlan) -> Hold | None:
-        """Keep a version from being uninstalled; None where the store can't be written."""
+        """Prevent a version from being uninstalled; None if the store can't be written."""
         return hold(self._store, plan.plugin, plan.version, SERVICE)
 
     def version_in_use(self, plan: ServicePlan) -> str | None:
-        """Return what `current` names."""
+        """Return the version that `current` names."""
         return current_version_named(self._store, plan.plugin)
 
     def is_enabled(self, plan: ServicePlan) -> bool:
-        """Say whether it may run; a look at one file where nothing has changed."""
+        """Return whether it may run; reads one file if nothing has changed."""
         mark = self._statuses.mark()
         if mark is None or mark != self._mark:
-            with suppress(SealdexError):  # a store that can't be read must not end what runs
+            with suppress(SealdexError):  # a store that can't be read must not stop a running service
                 self._mark, self._is_enabled = mark, self._statuses.is_enabled(plan.plugin)
         return self._is_enabled
 
     def note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
-        """Keep how a version fared.
+        """Store the status of a version.
 
         Raises:
             InstallError: the store can't be written.

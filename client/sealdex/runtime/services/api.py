@@ -1,4 +1,4 @@
-"""Services of a store: run one here, start one in the background, list, stop, read their logs."""
+"""The API for services of a store: run one here, start one in the background, list, stop, read logs."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Services:
     """The services of one store.
 
     Args:
-        store: the folder that plugins are installed in.
+        store: the folder with the installed plugins.
     """
 
     def __init__(self, store: Store | Path | str) -> None:
@@ -63,7 +63,7 @@ class Services:
 
     @property
     def store(self) -> Store:
-        """The store that they are installed in."""
+        """The store with the installed services."""
         return self._store
 
     def plan(
@@ -76,19 +76,19 @@ class Services:
         with_env: bool = False,
         on_line: Callable[[str], None] | None = None,
     ) -> ServicePlan:
-        """Decide how an installed service would be started; makes its virtual environment if that is asked for.
+        """Plan the start of an installed service; creates its virtual environment if requested.
 
         Args:
-            plugin: which plugin.
-            version: which release; the one in use when left out.
-            port: instead of the manifest's; 0 for any that is free.
-            env: variables instead of the manifest's, or added.
-            with_env: make and use a virtual environment from its ``requirements.txt``.
-            on_line: told what pip prints.
+            plugin: the plugin.
+            version: the version; default: the one in use.
+            port: overrides the manifest's; 0 for any free port.
+            env: variables that override or extend the manifest's.
+            with_env: create and use a virtual environment from its ``requirements.txt``.
+            on_line: called with each line that pip prints.
 
         Raises:
-            NotFoundError: it isn't installed. InstallError: the environment can't be made.
-            PluginError: it is no service, or disabled.
+            NotFoundError: it isn't installed. InstallError: the environment can't be created.
+            PluginError: it is not a service, or disabled.
         """
         found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
         if found is None:
@@ -121,7 +121,7 @@ class Services:
         on_line: Callable[[str], None] | None = None,
         on_state: Callable[[ServiceState], None] | None = None,
     ) -> Supervisor:
-        """Return what runs a service in this process; see `Supervisor`."""
+        """Return a supervisor that runs a service in this process; see `Supervisor`."""
         return Supervisor(
             ServiceFolder(self._store, plan.plugin),
             plan,
@@ -137,15 +137,15 @@ class Services:
         return self.plan(plan.plugin, version, port=wish.port, env=wish.env, with_env=wish.with_env)
 
     def start(self, plan: ServicePlan, policy: RestartPolicy | None = None, *, follows: bool = False) -> ServiceState:
-        """Start a service under a supervisor in the background, and wait until it is well.
+        """Start a service under a supervisor in the background, and wait until it is healthy.
 
         Args:
-            plan: how.
-            policy: how long to wait.
-            follows: whether it goes over to another version when that becomes the one in use.
+            plan: how to start it.
+            policy: timeouts and retries.
+            follows: whether it switches to another version when that becomes the one in use.
 
         Raises:
-            PluginError: it runs already, can't be started, or doesn't become well.
+            PluginError: it already runs, can't be started, or doesn't become healthy.
         """
         folder = ServiceFolder(self._store, plan.plugin)
         if folder.is_supervised():
@@ -161,7 +161,7 @@ class Services:
             "follows": follows,
             "patience": asdict(policy),
         }
-        # so that it keeps no folder busy, and so that `-m`, which looks there first, imports nothing from the caller's
+        # so that no folder is kept busy, and `-m`, which searches there first, imports nothing from the caller's
         away = Path(self._store.root).anchor
         with folder.log_path.open("ab") as log:
             process = subprocess.Popen(
@@ -208,7 +208,7 @@ class Services:
                         hint=f"sealdex logs {plan.plugin}",
                     )
             if has_ended:
-                if folder.is_supervised():  # somebody else was first
+                if folder.is_supervised():  # another process was first
                     raise already_running(plan)
                 break
             time.sleep(_POLL_S)
@@ -219,7 +219,7 @@ class Services:
         )
 
     def list(self) -> list[ServiceState]:
-        """Return what runs and how what ran ended, by plugin."""
+        """Return the states of all services, running or ended, by plugin."""
         found = []
         for path in sorted(Path(self._store.root, "run").glob("*/*/state.json")):
             state = ServiceFolder(self._store, (path.parts[-3], path.parts[-2])).read()
@@ -228,11 +228,11 @@ class Services:
         return found
 
     def stop(self, plugin: PluginId, grace: float | None = None) -> ServiceState:
-        """End a service and its supervisor, also one whose supervisor was killed; return its last state.
+        """Stop a service and its supervisor, even if that was killed; return its last state.
 
         Args:
-            plugin: which.
-            grace: seconds that it has to end; those that it was started with when left out.
+            plugin: the plugin.
+            grace: seconds that it has to stop; default: those that it was started with.
 
         Raises:
             NotFoundError: it doesn't run. PluginTimeoutError: the supervisor doesn't end.
@@ -255,11 +255,11 @@ class Services:
                 folder.ask_grace(grace)
             self._end_supervisor(folder, state, state.grace if grace is None else grace)
         else:
-            raise NotFoundError(f"{plugin} does not run", subject=str(plugin), hint="sealdex ps shows what does")
+            raise NotFoundError(f"{plugin} is not running", subject=str(plugin), hint="to see what runs: sealdex ps")
         return folder.read() or state
 
     def log(self, plugin: PluginId) -> ServiceFolder:
-        """Return where a service's log is read.
+        """Return the folder with a service's log.
 
         Raises:
             NotFoundError: it has never run.
@@ -271,14 +271,14 @@ class Services:
         deadline = time.monotonic() + grace + _MARGIN_S
         while folder.is_supervised():
             state = folder.read() or state
-            # a new one may hold the lock and not have said so yet; whom the id was given to since is left alone
+            # a new supervisor may not have written its state yet; a process that reuses the id is left alone
             if not is_asked and process_identity(state.supervisor) == state.supervisor_identity:
                 with suppress(ProcessLookupError):
                     os.kill(state.supervisor, signal.SIGTERM)
                 is_asked = True
             if time.monotonic() >= deadline:
                 raise PluginTimeoutError(
-                    f"the supervisor of {state.plugin} (process {state.supervisor}) did not end",
+                    f"the supervisor of {state.plugin} (process {state.supervisor}) did not exit",
                     subject=state.plugin,
                     hint=f"kill -9 {state.supervisor}, then: sealdex stop {state.plugin}",
                 )

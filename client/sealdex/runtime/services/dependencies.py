@@ -1,7 +1,8 @@
-"""The services that a service depends on: which they are, in which order, and seeing to it that they run and are well.
+"""The services that a service depends on: finds them in order, and makes sure that they run and are healthy.
 
-A dependency is what the manifest names under ``dependencies``; it counts here if the version in use is a service. What
-lies between is followed as well: a service that needs a library which needs a service needs that service.
+Dependencies are those under ``dependencies`` in the manifest; one counts here if its version in use is a service.
+Indirect
+dependencies count too: a service that needs a library which needs a service needs that service.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ _UNHEALTHY = "unhealthy"
 
 
 def needed_services(store: Store, plugin: PluginId, version: str | None = None) -> list[PluginId]:
-    """Return the services that a service depends on, each after those that it depends on itself.
+    """Return the services that a service depends on, each after its own dependencies.
 
     Raises:
-        PluginError: they depend on each other in a circle, so that none of them could be first.
+        PluginError: the dependencies have a cycle.
     """
     ordered: dict[PluginId, None] = {}
 
@@ -41,10 +42,10 @@ def needed_services(store: Store, plugin: PluginId, version: str | None = None) 
                 circle = " -> ".join(map(str, (*way[way.index(need.on) :], need.on)))
                 if any(_is_service(current(store, other)) for other in way[way.index(need.on) :]):
                     raise PluginError(
-                        f"what {plugin} depends on goes round in a circle: {circle}",
+                        f"the dependencies of {plugin} have a cycle: {circle}",
                         subject=str(plugin),
                         untouched="nothing was started",
-                        hint="start one of them by itself: sealdex run NAMESPACE/NAME --no-dependencies",
+                        hint="start one of them without its dependencies: sealdex run NAMESPACE/NAME --no-dependencies",
                     )
             elif need.on not in ordered:
                 visit(need.on, current(store, need.on), (*way, need.on))
@@ -57,7 +58,7 @@ def needed_services(store: Store, plugin: PluginId, version: str | None = None) 
 
 
 def unmet(store: Store, plugin: PluginId, version: str) -> list[Broken]:
-    """Return what a version needs of others that are in use in another version than that."""
+    """Return the needs of a version that the versions in use don't satisfy."""
     found = []
     for need in needs_of(find_installation(store, plugin, version)):
         other = current(store, need.on)
@@ -74,21 +75,21 @@ def see_to(
     on_state: Callable[[ServiceState], None] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[ServiceState]:
-    """Start each service that doesn't run, in the background, and wait for each that isn't well yet.
+    """Start each service that doesn't run, in the background, and wait until all are healthy.
 
-    What runs and is well is left alone. What was started stays when a later one fails: it is well, and another try
-    needs it again.
+    Healthy running services are left alone. Started services keep running if a later one fails: the next attempt needs
+    them again.
 
     Args:
-        services: of the store.
-        store: which.
-        plugins: in the order in which they are to be well.
-        policy: how long to wait for each, and how it is looked after.
-        on_state: told of each service that was started.
-        clock: seconds that only ever grow.
+        services: the services of the store.
+        store: the store.
+        plugins: the services, in the order in which they must become healthy.
+        policy: how long to wait for each, and how it is supervised.
+        on_state: called for each service that was started.
+        clock: monotonic seconds.
 
     Raises:
-        PluginError: one can't be started, or isn't well in time.
+        PluginError: one can't be started, or isn't healthy in time.
 
     Returns:
         The services that were started.
@@ -100,11 +101,11 @@ def see_to(
             try:
                 state = services.start(services.plan(plugin), policy, follows=True)
             except SealdexError as error:
-                if not folder.is_supervised():  # else somebody else was first
+                if not folder.is_supervised():  # otherwise another process was first
                     raise PluginError(
-                        f"{plugin}, which it depends on, doesn't start: {error}",
+                        f"{plugin}, which it depends on, could not be started: {error}",
                         subject=str(plugin),
-                        untouched="what depends on it was not started",
+                        untouched="the service that depends on it was not started",
                         hint=error.hint or f"sealdex logs {plugin}",
                     ) from error
             else:
@@ -117,14 +118,14 @@ def see_to(
 
 
 def in_stopping_order(store: Store, plugins: Collection[PluginId]) -> list[PluginId]:
-    """Return services so that each stands before those that it depends on."""
+    """Return services so that each comes before its dependencies."""
     above: dict[PluginId, set[PluginId]] = {}
     for plugin in plugins:
         try:
             above[plugin] = set(needed_services(store, plugin)) & set(plugins)
         except PluginError:  # noqa: PERF203  # a circle has no order, and the others have theirs
             above[plugin] = set()
-    # who needs more services directly or not needs those as well, and goes first
+    # a service with more direct and indirect dependencies goes first
     return sorted(plugins, key=lambda plugin: (-len(above[plugin]), plugin))
 
 
@@ -143,8 +144,8 @@ def _wait_until_well(
             raise PluginError(
                 f"{plugin}, which it depends on, {how}{why}",
                 subject=str(plugin),
-                untouched="what depends on it was not started",
-                hint=f"sealdex logs {plugin}; sealdex ps shows how it is",
+                untouched="the service that depends on it was not started",
+                hint=f"to see its output: sealdex logs {plugin}; to see its state: sealdex ps",
             )
         time.sleep(_POLL_S)
 

@@ -1,13 +1,13 @@
-"""What is known of a service across processes.
+"""The state of a service, shared between processes.
 
     <store>/run/<namespace>/<name>/
-        lock         held by the supervisor for as long as it lives, however it dies
-        state.json   what it last said; written anew and renamed
-        grace        how long it may take over its end, where `stop` said so
-        log, log.1   what the service printed (sealdex.runtime.services._log)
+        lock         held by the supervisor as long as it lives
+        state.json   its last state; replaced by renaming
+        grace        how long it may take to stop, if `stop` said so
+        log, log.1   the output of the service (sealdex.runtime.services._log)
 
-Whether a service is supervised is told by the lock, never by a process id alone. No variable of its environment is
-written down.
+The lock says whether a service is supervised, never a process id alone. Its environment variables are never written to
+a file.
 """
 
 from __future__ import annotations
@@ -42,29 +42,29 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "follows": (bool,),
     "grace": (int, float),
 }
-"""What a state file may hold: it is written by another process, of another version perhaps."""
+"""Limits of a state file, which another process, perhaps of another version, has written."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """How a service is.
+    """The state of a service.
 
     Attributes:
-        plugin, version: which release.
-        state: ``starting``; ``running`` (it passed its health check); ``waiting`` before it is started again;
-            ``stopped``, ``failed``; ``died``: the supervisor was killed.
-        supervisor, pid: process ids of who watches and of the service, which leads its process group.
-        supervisor_identity, identity: tell these from later processes of the same id.
-        health: ``healthy`` or ``unhealthy``, as its last health check was; None when it has none.
-        port, health_url: where it listens, what is asked.
-        follows: it goes over to another version when `current` names one.
-        restarts: how often it was started again.
+        plugin, version: the release.
+        state: ``starting``; ``running`` (it passed its health check); ``waiting`` before a restart; ``stopped``,
+            ``failed``; ``died``: the supervisor was killed.
+        supervisor, pid: process ids of the supervisor and of the service, which leads its process group.
+        supervisor_identity, identity: distinguish these from later processes with the same id.
+        health: ``healthy`` or ``unhealthy``, the result of its last health check; None if it has none.
+        port, health_url: its port, and the address of its health check.
+        follows: it switches to another version when `current` names one.
+        restarts: how often it was restarted.
         since: UTC time of the last change.
         started_at: UTC time of its last start; None while it doesn't run.
-        grace: seconds that it has to end, once asked.
-        exit_code: of its last end; negative: the signal.
-        error: why it failed, or why it didn't go over to another version.
-        log: the file it prints to.
+        grace: seconds between SIGTERM and SIGKILL.
+        exit_code: of its last run; negative: the signal.
+        error: why it failed, or why it didn't switch to another version.
+        log: the file with its output.
     """
 
     plugin: str
@@ -88,7 +88,7 @@ class ServiceState:
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether it, or what it started, goes on without a supervisor."""
+        """Whether it, or a process that it started, still runs without a supervisor."""
         return (
             self.state == DIED
             and self.pid is not None
@@ -98,17 +98,17 @@ class ServiceState:
 
     @property
     def variable(self) -> str:
-        """What all of its processes have in their environment."""
+        """The variable in the environment of all its processes."""
         return f"SEALDEX_PLUGIN={self.plugin}"
 
     def uptime_s(self, now: datetime) -> int | None:
-        """Return for how many seconds it has been running; None when it doesn't."""
+        """Return how many seconds it has been running; None if it isn't."""
         if self.started_at is None or self.state in OVER:
             return None
         return max(0, int((now - _time(self.started_at)).total_seconds()))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields, and what follows from them: ``uptime_seconds``, ``left_behind``."""
+        """Return all fields, and the derived ``uptime_seconds`` and ``left_behind``."""
         return {
             **asdict(self),
             "uptime_seconds": self.uptime_s(datetime.now(timezone.utc)),
@@ -124,12 +124,12 @@ class ServiceFolder:
         self.log_path = self.path / "log"
 
     def make(self) -> None:
-        """Make the folder, for its user's eyes only: nobody knows what a service prints."""
+        """Create the folder, readable by its user only: a service may print anything."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.mkdir(mode=0o700, exist_ok=True)
 
     def is_supervised(self) -> bool:
-        """Say whether a supervisor lives."""
+        """Return whether a supervisor is alive."""
         if not (self.path / "lock").exists():
             return False
         lock = FileLock(self.path / "lock")
@@ -141,9 +141,9 @@ class ServiceFolder:
         return False
 
     def acquire(self) -> FileLock | None:
-        """Become the supervisor; None when there is one.
+        """Become the supervisor; None if there already is one.
 
-        Who only looks holds the lock for an instant, which is waited for.
+        Readers hold the lock only for an instant, which is waited for.
         """
         self.make()
         lock = FileLock(self.path / "lock")
@@ -154,21 +154,21 @@ class ServiceFolder:
         return lock
 
     def read(self, *, has_lock: bool = False) -> ServiceState | None:
-        """Return what is known; ``died`` where the supervisor is gone without having said so.
+        """Return the state; ``died`` if the supervisor is gone without having recorded an end.
 
         Args:
-            has_lock: the caller is the new supervisor, so the one that wrote is gone.
+            has_lock: the caller is the new supervisor, so the previous one is gone.
         """
         known = self._read()
         if known is None or known.state in OVER or (not has_lock and self.is_supervised()):
             return known
-        known = self._read()  # it may have said its last word between the two looks
+        known = self._read()  # it may have written its last state between the two checks
         if known is None or known.state in OVER:
             return known
         return replace(known, state=DIED, error=known.error or "its supervisor was killed")
 
     def write(self, state: ServiceState) -> None:
-        """Replace what is known.
+        """Replace the state.
 
         Raises:
             OSError: it can't be written.
@@ -178,11 +178,11 @@ class ServiceFolder:
         made.replace(self.path / "state.json")
 
     def ask_grace(self, seconds: float) -> None:
-        """Tell the supervisor how long the service may take over its end."""
+        """Tell the supervisor how long the service may take to stop."""
         (self.path / "grace").write_text(repr(seconds), encoding="ascii")
 
     def take_grace(self) -> float | None:
-        """Return what was asked for last, once."""
+        """Return the last request, once."""
         path = self.path / "grace"
         try:
             seconds = float(path.read_text(encoding="ascii"))
@@ -196,7 +196,7 @@ class ServiceFolder:
         return last_lines(self.log_path, count)
 
     def follow(self, count: int = 0, poll_s: float = 0.2) -> Iterator[str]:
-        """Yield the last lines and then what is printed, until the service is over."""
+        """Yield the last lines and then new ones, until the service ends."""
         return follow(self.log_path, count, lambda: not self.is_supervised(), poll_s)
 
     def _read(self) -> ServiceState | None:
@@ -214,20 +214,20 @@ class ServiceFolder:
 
 
 def _time(text: str) -> datetime:
-    """Read what `now_utc` wrote; raises ValueError for what isn't a time in UTC."""
+    """Parse a time written by `now_utc`; raises ValueError for anything that isn't a time in UTC."""
     time = datetime.fromisoformat(text.replace("Z", "+00:00"))
     if time.tzinfo is None:
-        raise ValueError("it has no zone")
+        raise ValueError("it has no time zone")
     return time
 
 
 def now_utc() -> str:
-    """Return the time as states have it: ``2026-11-21T12:00:00Z``."""
+    """Return the current time as used in states: ``2026-11-21T12:00:00Z``."""
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def remember(folder: ServiceFolder, state: ServiceState) -> bool:
-    """Write a state down; False where it can't be: a full disk must not end what runs."""
+    """Write a state; False if that fails: a full disk must not stop a running service."""
     with suppress(OSError):
         folder.write(state)
         return True

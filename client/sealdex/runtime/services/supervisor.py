@@ -1,12 +1,13 @@
-"""Keeps one service running: starts it, sees that it is well, starts it again with back-off, ends it when asked.
+"""Keeps one service running: starts it, checks its health, restarts it with back-off, stops it on request.
 
-The first start that fails is final, so that a wrong command is known at once. Later ends with an exit code other than
-0, and health checks that fail several times in a row, are followed by another start, after 1, 2, 4 ... seconds, at most
-a minute; after ``max_restarts`` in a row without a minute of running it is given up.
+If the first start fails, that is final, so that a wrong command is noticed at once. Later exits with a code other than
+0, and health checks that fail several times in a row, lead to a restart after 1, 2, 4 ... seconds, at most a minute.
+After ``max_restarts`` in a row without a minute of running the supervisor gives up.
 
-One that follows the version in use goes over to another when `current` names it. Where it was left to us on which port
-it listens, the new one runs beside the old until it is well. Otherwise both can't run at once: the old one is ended
-first, and started again if the new one fails. A version that failed isn't tried again until `current` names another.
+A service that follows the version in use switches to another version when `current` names it. If the supervisor chose
+the port, the new one runs beside the old until it is healthy. Otherwise both can't run at the same time: the old one is
+stopped first, and restarted if the new one fails. A version that failed isn't tried again until `current` names
+another.
 """
 
 from __future__ import annotations
@@ -43,14 +44,14 @@ _ALIVE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy(BackOff):
-    """How long a supervisor waits, in seconds, and how often it tries.
+    """Timeouts of a supervisor, in seconds, and its retries.
 
     Attributes:
         health: for the health check after a start.
         grace: between SIGTERM and SIGKILL.
-        health_interval: between health checks of what runs, where the manifest doesn't state a longer one.
-        health_retries: health checks in a row that must fail until it is started again.
-        look_interval: between looks at which version is in use, and whether it was disabled.
+        health_interval: between health checks, unless the manifest sets a longer interval.
+        health_retries: health checks in a row that must fail before a restart.
+        look_interval: between checks of the version in use and of whether the plugin was disabled.
     """
 
     health: float = 60.0
@@ -61,7 +62,7 @@ class RestartPolicy(BackOff):
 
 
 class _StopError(Exception):
-    """It is to stop; the text says why."""
+    """The service must stop; the text says why."""
 
 
 class Supervisor:
@@ -71,10 +72,10 @@ class Supervisor:
         folder: where its state and log are kept.
         plan: how it is started.
         surroundings: the store.
-        policy: how long to wait.
-        follows: whether to go over to another version when that becomes the one in use.
-        on_line: told of each line that it prints.
-        on_state: told of each change.
+        policy: timeouts and retries.
+        follows: whether to switch to another version when that becomes the one in use.
+        on_line: called with each line that it prints.
+        on_state: called after each change.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class Supervisor:
         self._report: Report
 
     def request_stop(self) -> None:
-        """Let `run` end the service and return; the second time without grace. From a signal handler or a thread."""
+        """Make `run` stop the service and return; the second time without grace. For signal handlers and threads."""
         self._stops += 1
         self._events.put(Event(None))
 
@@ -112,7 +113,7 @@ class Supervisor:
         """Run the service until it ends with code 0 or `request_stop`, and return its last state.
 
         Raises:
-            PluginError: it runs already; it can't be started or doesn't become well; it failed too often.
+            PluginError: it already runs; it can't be started or doesn't become healthy; it failed too often.
         """
         lock = self._folder.acquire()
         if lock is None:
@@ -138,14 +139,14 @@ class Supervisor:
             self._report.close()
             lock.release()
 
-    # --- what goes on ------------------------------------------------------------------------------------------------
+    # --- the main loop -----------------------------------------------------------------------------------------------
 
     def _keep_running(self) -> ServiceState:
         process = self._start(self._plan)
         while True:
             failure = self._watch(process)
             if failure is None:
-                process = self._go_over(process) or self._start_again(None, "could not be started again")
+                process = self._go_over(process) or self._start_again(None, "could not be restarted")
                 continue
             self._end(process)
             if failure == _ended(0):
@@ -153,10 +154,10 @@ class Supervisor:
             process = self._start_again(process, failure)
 
     def _watch(self, process: ServiceProcess) -> str | None:
-        """Wait until a service fails, and return how; None: another version is to run."""
+        """Wait until a service fails, and return how; None: switch to another version."""
         unwell = 0
         while True:
-            if process.code is not None:  # also if its end came while another one was being looked at
+            if process.code is not None:  # also if it ended while another event was handled
                 return _ended(process.code)
             if self._wanted() is not None:
                 return None
@@ -171,7 +172,7 @@ class Supervisor:
                 return f"was unhealthy {unwell} times in a row: {event.problem}"
 
     def _start_again(self, failed: ServiceProcess | None, failure: str) -> ServiceProcess:
-        """Start it until it runs, with longer and longer pauses; a version that came into use meanwhile goes first.
+        """Start it until it runs, with growing delays; if the version in use changed meanwhile, start that one.
 
         Raises:
             PluginError: it failed too often.
@@ -188,7 +189,7 @@ class Supervisor:
                 )
             health = self._report.state.health and UNHEALTHY
             self._report.change(WAITING, plan=self._plan, exit_code=code, error=f"it {failure}", health=health)
-            self._report.say(f"it {failure}; starting again in {delay:g} s")
+            self._report.say(f"it {failure}; restarting in {delay:g} s")
             self._pause(delay)
             self._report.change(STARTING, restarts=self._report.state.restarts + 1)
             if (other := self._other_plan()) is not None and (process := self._try(other)) is not None:
@@ -200,11 +201,11 @@ class Supervisor:
                 self._report.say(f"{error}")
 
     def _go_over(self, process: ServiceProcess) -> ServiceProcess | None:
-        """Go over to the version in use; return what runs then: that, or the old one, or None where neither can."""
+        """Switch to the current version; return the running process, or None if neither version starts."""
         plan = self._other_plan()
         if plan is None:
             return process
-        self._report.say(f"going over from {process.plan.version} to {plan.version}")
+        self._report.say(f"switching from {process.plan.version} to {plan.version}")
         if process.plan.can_run_beside(plan):
             made = self._try(plan)
             if made is None:
@@ -222,7 +223,7 @@ class Supervisor:
             return None
 
     def _other_plan(self) -> ServicePlan | None:
-        """Decide how the version in use is started, if it isn't the one that runs; None also where it can't be."""
+        """Plan the start of the version in use if it isn't the running one; None also if that isn't possible."""
         version = self._wanted()
         if version is None:
             return None
@@ -241,13 +242,13 @@ class Supervisor:
 
     def _pass_over(self, plan: ServicePlan, error: SealdexError) -> None:
         self._passed_over = plan.version
-        self._why_passed_over = f"{plan.version} was not taken: {error}"
+        self._why_passed_over = f"not switched to {plan.version}: {error}"
         self._note(plan, PluginStatus.ERROR, f"{plan.version}: {error}")
         self._report.change(self._report.state.state, error=self._why_passed_over)
         self._report.say(f"{self._why_passed_over}")
 
     def _wanted(self) -> str | None:
-        """Return the version in use if it is to be gone over to.
+        """Return the version in use if the service should switch to it.
 
         Raises:
             _StopError: it was disabled.
@@ -266,10 +267,10 @@ class Supervisor:
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def _start(self, plan: ServicePlan) -> ServiceProcess:
-        """Start it, and wait until it is well; then it is what this supervisor runs.
+        """Start it, and wait until it is healthy; then it is the running service.
 
         Raises:
-            PluginError: it could not be started, ended, or was not well in time; it was ended again.
+            PluginError: it could not be started, exited, or was not healthy in time; it was stopped again.
         """
         process = ServiceProcess(plan, self._surroundings.hold(plan), self._printed, self._events)
         is_beside = bool(self._running)
@@ -301,29 +302,29 @@ class Supervisor:
             event = self._next(max(0.0, deadline - time.monotonic()))
             if event is not None and event.process is process and event.code is None:
                 problem = event.problem
-                if problem is None and not process.has_ended:  # a stranger may have answered
+                if problem is None and not process.has_ended:  # another process may have answered
                     return
             if time.monotonic() >= deadline:
                 if process.plan.health is None:
                     return
                 raise PluginError(
-                    f"{process.name} was not well within {wait_s:g} s: {problem}{process.tail}",
+                    f"{process.name} was not healthy within {wait_s:g} s: {problem}{process.tail}",
                     subject=process.name,
-                    untouched="it was ended again",
-                    hint=f"sealdex logs {process.plan.plugin}; allow more with --health-timeout",
+                    untouched="it was stopped again",
+                    hint=f"sealdex logs {process.plan.plugin}; to wait longer: --health-timeout",
                 )
         self._end(process)
         raise PluginError(
-            f"{process.name} {_ended(process.code or 0)} before it was well{process.tail}",
+            f"{process.name} {_ended(process.code or 0)} before it was healthy{process.tail}",
             subject=process.name,
             hint=f"sealdex logs {process.plan.plugin}",
         )
 
     def _next(self, timeout_s: float) -> Event | None:
-        """Return the next event, or None after the time.
+        """Return the next event, or None on timeout.
 
         Raises:
-            _StopError: it is to stop.
+            _StopError: it must stop.
         """
         try:
             event = self._events.get(timeout=timeout_s)
@@ -352,9 +353,9 @@ class Supervisor:
         before = self._folder.read(has_lock=True)
         self._folder.take_grace()
         if before is not None and before.is_left_behind and before.pid is not None and before.identity is not None:
-            # said at once: who asks from now on is to find this supervisor, and what it has to end
+            # recorded at once: other processes must find this supervisor and the process it has to terminate
             self._report.left_behind(before.pid, before.identity)
-            self._report.say(f"ending process {before.pid}, left behind by a supervisor that was killed")
+            self._report.say(f"terminating process {before.pid}, left behind by a supervisor that was killed")
             end_group(before.pid, before.identity, before.variable, self._policy.grace)
         self._report.left_behind(None, None)
 
@@ -364,8 +365,8 @@ class Supervisor:
     def _note(self, plan: ServicePlan, status: PluginStatus, error: str | None) -> None:
         try:
             self._surroundings.note(plan, status, error)
-        except SealdexError as failure:  # a store that can't be written must not end what runs
-            self._report.say(f"how it fares could not be kept: {failure}")
+        except SealdexError as failure:  # a store that can't be written must not stop a running service
+            self._report.say(f"its status could not be stored: {failure}")
 
     @property
     def _name(self) -> str:
@@ -373,12 +374,12 @@ class Supervisor:
 
 
 def already_running(plan: ServicePlan) -> PluginError:
-    """Return the refusal to run a service twice."""
+    """Return the error for starting a service twice."""
     return PluginError(
-        f"{plan.plugin} is running already",
+        f"{plan.plugin} is already running",
         subject=str(plan.plugin),
-        untouched="it goes on",
-        hint=f"sealdex ps shows it; sealdex stop {plan.plugin} stops it",
+        untouched="it keeps running",
+        hint=f"to see it: sealdex ps; to stop it: sealdex stop {plan.plugin}",
     )
 
 

@@ -82,7 +82,7 @@ def test_what_depends_on_a_service_that_does_not_start_is_not_started(plugins: P
     service(plugins, APP, BASE)
     code, said = sealdex("run", "speech/app", "--detach")
     assert code == 1
-    assert said["error"]["message"].startswith("speech/base, which it depends on, doesn't start: ")
+    assert said["error"]["message"].startswith("speech/base, which it depends on, could not be started: ")
     assert "speech/app" not in running(plugins)
 
 
@@ -127,10 +127,10 @@ def test_a_version_that_it_cannot_work_with_is_named(
     plugins.install("speech/base", "2.0.0", {"x": ""})
     service(plugins, APP, BASE)
     assert [str(each) for each in unmet(plugins.store, APP, "1.0.0")] == [
-        "speech/app 1.0.0 needs speech/base ^1, in use is 2.0.0"
+        "speech/app 1.0.0 needs speech/base ^1, 2.0.0 is in use"
     ]
     assert main(["run", "speech/app", "--detach", "--store", plugins.store.root]) == 0
-    assert "speech/app 1.0.0 needs speech/base ^1, in use is 2.0.0" in capfd.readouterr().err
+    assert "speech/app 1.0.0 needs speech/base ^1, 2.0.0 is in use" in capfd.readouterr().err
 
 
 def test_stopping_goes_from_the_top(plugins: PluginStore) -> None:

@@ -152,7 +152,7 @@ def test_what_is_no_service_or_has_no_port_is_told_so(plugins: PluginStore) -> N
     with pytest.raises(PluginError, match="is no service"):
         Services(plugins.store).plan(PluginId("acme", "tool"))
     echo(plugins)
-    with pytest.raises(UsageError, match="no port to ask"):
+    with pytest.raises(UsageError, match="no port for it"):
         Services(plugins.store).plan(ECHO)
     with pytest.raises(NotFoundError):
         Services(plugins.store).plan(PluginId("acme", "none"))
@@ -221,8 +221,8 @@ def test_back_off_doubles_up_to_its_limit_and_ends() -> None:
 @pytest.mark.parametrize(
     ("source", "policy", "why"),
     [
-        ("import sys; sys.exit('no model')", 60, r"(?s)exit code 1 before it was well.*no model"),
-        ("import time; print('thinking', flush=True); time.sleep(1000)", 1, "was not well within 1 s"),
+        ("import sys; sys.exit('no model')", 60, r"(?s)exit code 1 before it was healthy.*no model"),
+        ("import time; print('thinking', flush=True); time.sleep(1000)", 1, "was not healthy within 1 s"),
         (SERVER.replace('"/health"', '"/elsewhere"'), 1, "answers 404|does not answer"),  # the latter on a busy machine
     ],
 )
@@ -258,7 +258,7 @@ def test_a_taken_port_is_told_before_anything_is_started(plugins: PluginStore) -
         services = Services(plugins.store)
         with pytest.raises(PluginError, match=f"port {port} is taken"):
             services.supervisor(services.plan(PluginId("speech", "other"), port=port), QUICK).run()
-        with pytest.raises(PluginError, match="running already"):
+        with pytest.raises(PluginError, match="already running"):
             services.start(services.plan(ECHO, port=0))
 
 
@@ -310,13 +310,13 @@ def test_detach_ps_logs_stop(plugins: PluginStore, sealdex: Callable[..., Any]) 
         assert [(s["plugin"], s["state"]) for s in sealdex("ps")["services"]] == [("speech/echo", "running")]
         lines = sealdex("logs", "speech/echo")["lines"]
         assert any(line.endswith(f" listening {started['port']}") for line in lines)
-        with pytest.raises(AssertionError, match="running already"):
+        with pytest.raises(AssertionError, match="already running"):
             sealdex("run", "speech/echo", "--detach", "--port", "0")
     finally:
         stopped = sealdex("stop", "speech/echo")["stopped"]
     assert [s["state"] for s in stopped] == ["stopped"]
     assert has_ended(started["pid"])
-    with pytest.raises(AssertionError, match="does not run"):
+    with pytest.raises(AssertionError, match="is not running"):
         sealdex("stop", "speech/echo")
 
 
@@ -361,7 +361,7 @@ def test_attack_a_state_file_that_names_a_stranger_ends_nobody(plugins: PluginSt
         folder.path.mkdir(parents=True)
         folder.log_path.touch()
         folder.write(ServiceState("speech/echo", "1.0.0", "running", 1, pid=stranger.pid, identity="another time"))
-        with pytest.raises(NotFoundError, match="does not run"):
+        with pytest.raises(NotFoundError, match="is not running"):
             Services(plugins.store).stop(ECHO)
         end_group(stranger.pid, "another time", "SEALDEX_PLUGIN=speech/echo", 0)
         assert stranger.stdin is not None

@@ -120,7 +120,7 @@ def test_two_starts_at_once_run_one_service(plugins: PluginStore, sealdex: Comma
     said = [process.communicate(timeout=60) for process in started]
     codes = sorted(process.returncode for process in started)
     assert codes == [0, 1, 1], said
-    assert sum("running already" in out + err for out, err in said) == 2
+    assert sum("already running" in out + err for out, err in said) == 2
     assert [s["state"] for s in sealdex("ps")[1]["services"]] == ["running"]
 
 

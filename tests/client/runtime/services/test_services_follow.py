@@ -170,7 +170,7 @@ def test_a_version_that_does_not_become_well_leaves_the_old_one_serving(scene: S
         scene.install("1.1.1")  # the next one is taken
         assert scene.running("1.1.1").error is None
         assert State(scene.plugins.store).plugin(ECHO).status == 1
-    assert scene.log().count("going over from 1.0.0 to 1.1.0") == 1  # it was tried once
+    assert scene.log().count("switching from 1.0.0 to 1.1.0") == 1  # it was tried once
 
 
 def test_what_is_no_service_any_more_is_passed_over_and_going_back_clears_it(scene: Scene) -> None:
