@@ -1,4 +1,4 @@
-"""Fetches bytes from https://, http:// and file:// URLs, and says nothing about whether to trust them.
+"""Fetches bytes from https://, http:// and file:// URLs, without deciding whether to trust them.
 
 Its modules; ``_`` marks what is private to the room:
 

@@ -1,8 +1,8 @@
-"""Connections of ``urllib3`` that ask the pace of their request before each read of a socket.
+"""Connections of ``urllib3`` that check the pace of their request before each read of a socket.
 
-``http.client`` reads heads, chunk sizes and trailers in loops of its own, in which only the socket's timeout counts;
-so the check sits below it, in the raw stream that its buffered reader reads from. A second layer of TLS (an https
-server behind an https proxy) is decrypted in a loop as well, so the outer layer's socket checks too.
+``http.client`` reads heads, chunk sizes and trailers in its own loops, in which only the socket's timeout counts;
+so the check is below it, in the raw stream that its buffered reader reads from. A second layer of TLS (an https
+server behind an https proxy) is decrypted in a loop too, so the outer layer's socket also checks.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _PacedResponse(http.client.HTTPResponse):
 
 
 class _Connecting:
-    """Notes in the request's pace that a connection is being made; must come before a connection class."""
+    """Records in the request's pace that a connection is being made; must come before a connection class."""
 
     def connect(self) -> None:
         pace = current_pace()
@@ -112,7 +112,7 @@ def proxied_pools(proxy_url: str, **options: Any) -> ProxyManager:
 
 
 class OuterTlsSocket(ssl.SSLSocket):
-    """TLS to a proxy, through which a second layer of it runs."""
+    """TLS to a proxy, with a second layer of TLS inside."""
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """Receive, if the request's pace has it."""

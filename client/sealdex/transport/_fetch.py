@@ -1,6 +1,6 @@
 """``Transport``: reads small documents whole and streams big files, with retries, from http(s) and file URLs.
 
-``urllib3`` is imported when the first http(s) URL is asked for, not before: a command that asks nothing pays nothing.
+``urllib3`` is imported for the first http(s) URL, not before, so that commands without requests start quickly.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ class Stream:
         self.length = answer.length
         self.total_size = answer.total_size
         self.etag = strong_etag(answer.etag)
-        """The entity tag if it is a strong one; a weak one can't join parts, so it isn't shown."""
+        """The entity tag if it is strong; a weak one can't be used to join parts."""
         self.encoding = answer.encoding
-        """The content codings of the bytes, though none were asked for; ``identity`` if there are none."""
+        """The content codings of the bytes, although none were requested; ``identity`` if there are none."""
         self._body = answer.body
         self._throttle = throttle
         self._pace = pace
@@ -65,16 +65,16 @@ class Stream:
         """Yield the body in pieces of at most 1 MiB, undecoded.
 
         Raises:
-            TransientError: it broke off, ended short of its announced length, or nearly stands still. The caller
-                hands that to ``Attempts.failed`` and resumes.
+            TransientError: it broke off, ended before its announced length, or is too slow. The caller passes this to
+                ``Attempts.failed`` and resumes.
         """
         received = 0
-        # what is here whole came in time, however busy this host is
+        # a complete body came in time, however busy this host is
         while chunk := self._read_some(is_whole=received == self.length):
             received += len(chunk)
             self._pace.arrived(len(chunk))
             if self.length is not None and received > self.length:
-                # Content-Range said less than Content-Length: what is too much must not be written over other parts.
+                # Content-Range is shorter than Content-Length: the surplus must not overwrite other parts.
                 raise TransientError("it sent more than it announced")
             if self._throttle is not None:
                 self._throttle.took(len(chunk))
@@ -89,15 +89,15 @@ class Stream:
                     self._pace.check()
                 return self._body.read_some(self._chunk_bytes)
             except TooSlowError as error:
-                raise self._pace.verdict or TransientError("it fell silent") from error
+                raise self._pace.verdict or TransientError("no data within the timeout") from error
 
     def abort(self) -> None:
-        """End the transfer from another thread: its ``chunks`` stop or raise soon."""
+        """Stop the transfer from another thread: its ``chunks`` end or raise soon."""
         self._body.abort()
 
 
 class Transport:
-    """Fetches URLs; thread-safe, and cheap to make.
+    """Fetches URLs; thread-safe, and cheap to create.
 
     Args:
         settings: timeouts and retries, rate, certificate authorities.
@@ -150,14 +150,13 @@ class Transport:
     ) -> Document:
         """Read a small file whole; with ``etag``, only if it changed.
 
-        gzip is asked for and undone. ``max_bytes`` bounds the file as the caller sees it. ``retry=False`` is for what
-        can be done without: one attempt, so that it holds nobody back. Once ``cancelled`` is set, it ends at its
-        next bytes.
+        gzip is requested and decoded. ``max_bytes`` limits the decoded size. ``retry=False`` is for optional files: one
+        attempt, so that nothing is delayed. Once ``cancelled`` is set, it ends at its next bytes.
 
         Raises:
             HttpStatusError: any status but 200 and 304; ``status`` says which (404 and 403 at once, without retries).
             TooLargeError: the file is longer than ``max_bytes``.
-            UnavailableError: no whole answer within the no-progress window.
+            UnavailableError: no complete answer within the no-progress window.
         """
         headers = {"Accept-Encoding": "gzip"}
         if etag is not None:
@@ -198,21 +197,21 @@ class Transport:
     ) -> Iterator[Stream]:
         """Open a big file, or the bytes ``start`` to ``end`` (exclusive) of it, and yield a ``Stream``.
 
-        Opening is retried; what breaks later raises ``TransientError`` from ``Stream.chunks``. A server may answer a
+        Opening is retried; later failures raise ``TransientError`` from ``Stream.chunks``. A server may answer a
         range with 200 and the whole file (always, or because ``if_range`` no longer holds): look at ``status``.
 
         Args:
             url: what to fetch.
             start: first byte wanted.
             end: first byte no longer wanted; ``None`` for the rest.
-            if_range: a strong entity tag; if the file no longer has it, the whole of the new one comes.
+            if_range: a strong entity tag; if the file no longer has it, the whole new file is sent.
             attempts: shared by the opens of one resumed transfer.
 
         Raises:
             HttpStatusError: any status but 200, 206 and 416 (the latter two only for a range).
-            UnavailableError: no answer within the no-progress window, or another range than the one asked for.
+            UnavailableError: no answer within the no-progress window, or a range other than the requested one.
         """
-        # Ranges count bytes of the file itself, so it must come uncompressed.
+        # Ranges count bytes of the file itself, so it must be sent uncompressed.
         headers = {"Accept-Encoding": "identity"}
         ranged = start > 0 or end is not None
         if ranged:
@@ -225,7 +224,7 @@ class Transport:
         with closing(answer.body):
             if answer.status == 206 and not _is_within(answer, start, end):
                 raise OtherRangeError(
-                    f"{host_of(url)} answered another part of {public_url(url)} than was asked for",
+                    f"{host_of(url)} answered with another part of {public_url(url)} than requested",
                     subject=public_url(url),
                 )
             yield Stream(url, answer, self._throttle, attempts.pace)
@@ -237,7 +236,7 @@ class Transport:
         return Attempts(url, policy, self._chance, self._on_retry, pace=self._pace())
 
     def _attempts(self, url: str, *, retry: bool, cancelled: threading.Event | None) -> Attempts:
-        """Return the decisions for what is read whole, and so from its start each time."""
+        """Return the retry decisions for a file that is read whole, from its start each time."""
         said = self.settings
         policy = RetryPolicy(said.no_progress_window, said.retries, said.first_contact_window)
         if not retry:
@@ -341,7 +340,7 @@ def _checked_scheme(url: str) -> str:
         shown, plain = "", False
     if not plain:
         raise ConfigError(
-            f"an address must be https://, http:// or file:// with no user and password in it{shown}",
-            hint="correct the address; credentials belong in the configuration",
+            f"an address must be https://, http:// or file:// without a user and password{shown}",
+            hint="correct the address; put credentials into the configuration",
         )
     return parts.scheme

@@ -19,17 +19,17 @@ def get_file(url: str, headers: Mapping[str, str], start: int, end: int | None) 
 
     Args:
         url: ``file:///path``, percent-encoded.
-        headers: ``If-None-Match`` and ``If-Range`` are obeyed; others are no matter.
+        headers: ``If-None-Match`` and ``If-Range`` are used; others are ignored.
         start: first byte wanted.
         end: first byte no longer wanted; ``None`` for the end of the file.
 
     Raises:
         ConfigError: the URL names another host, or can't be a path.
-        UnavailableError: it is no regular file, or can't be read.
+        UnavailableError: it is not a regular file, or can't be read.
     """
     path = path_of(url)
     try:
-        # O_NONBLOCK: opening a pipe that nobody writes to must not hang; it has no effect on regular files.
+        # O_NONBLOCK: opening a pipe without a writer must not hang; it has no effect on regular files.
         fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except (FileNotFoundError, NotADirectoryError):
         return Answer(404, FileBody(None, 0))
@@ -40,7 +40,7 @@ def get_file(url: str, headers: Mapping[str, str], start: int, end: int | None) 
     found = os.fstat(fd)
     if not stat.S_ISREG(found.st_mode):
         os.close(fd)
-        raise UnavailableError(f"{path} is no regular file", subject=path, untouched="nothing was read")
+        raise UnavailableError(f"{path} is not a regular file", subject=path, untouched="nothing was read")
     etag = f'"{found.st_mtime_ns:x}-{found.st_size:x}-{found.st_ino:x}"'
     size = found.st_size
     if headers.get("If-None-Match") == etag:
@@ -58,7 +58,7 @@ def get_file(url: str, headers: Mapping[str, str], start: int, end: int | None) 
 
 
 class FileBody:
-    """``length`` bytes from where an open descriptor stands; it owns the descriptor."""
+    """``length`` bytes from the position of an open descriptor, which it owns."""
 
     def __init__(self, fd: int | None, length: int) -> None:
         self._fd = fd
@@ -73,7 +73,7 @@ class FileBody:
         except OSError as error:
             raise TransientError((error.strerror or "read error").lower()) from error
         if not data:
-            raise TransientError("the file became shorter while it was read")
+            raise TransientError("the file was truncated while it was read")
         self._left -= len(data)
         return data
 
@@ -81,7 +81,7 @@ class FileBody:
         """Do nothing: reads of regular files don't wait for anybody."""
 
     def close(self) -> None:
-        """Close the descriptor; twice does no harm."""
+        """Close the descriptor; may be called again."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -91,7 +91,7 @@ def path_of(url: str) -> str:
     """Return the path that a ``file://`` URL names.
 
     Raises:
-        ConfigError: it names another host, holds a query, or isn't absolute.
+        ConfigError: it names another host, has a query, or isn't absolute.
     """
     parts = urlsplit(url)
     path = unquote(parts.path)
@@ -103,7 +103,7 @@ def path_of(url: str) -> str:
         or "\0" in path
     ):
         raise ConfigError(
-            f"{url} names no file on this host",
+            f"{url} does not name a file on this host",
             subject=url,
             hint="write file:///absolute/path, with ? # and % in names as %3F %23 %25",
         )

@@ -2,11 +2,11 @@
 
 Invariants:
 
-* Certificates are always verified; there is no switch.
-* Credentials go to the origin (scheme, host, port) of the URL asked for and to no other: the first redirect that
-  leaves it ends them for the rest of the chain, even if the chain comes back.
-* A redirect never leads from https to http, nor to anything else than http and https.
-* A proxy that refuses a user and password is not asked again: an account may be locked after a few tries.
+* Certificates are always verified; this can't be turned off.
+* Credentials are sent only to the origin (scheme, host, port) of the requested URL: after the first redirect that
+  leaves it, they are no longer sent, even if a later redirect comes back.
+* A redirect is never followed from https to http, nor to any scheme other than http and https.
+* If a proxy refuses a user and password, they are not tried again: an account may be locked after a few attempts.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ _log = Log("sealdex.transport")
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SCHEMES = frozenset({"http", "https"})
-# Nineteen digits are more than any file has bytes; of more than 4,300 Python makes no number.
+# Nineteen digits are more than any file size; Python doesn't parse numbers of more than 4,300 digits.
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
@@ -74,7 +74,7 @@ _DISCARD_S = 1.0
 
 
 class HttpGetter:
-    """Connection pools, one a proxy; thread-safe."""
+    """Connection pools, one per proxy; thread-safe."""
 
     def __init__(self, settings: TransportSettings, credentials: Credentials | None) -> None:
         self._settings = settings
@@ -90,14 +90,14 @@ class HttpGetter:
 
         Args:
             url: what to get.
-            headers: beside those of this class.
-            pace: which ends the request if it comes too slowly.
+            headers: in addition to those of this class.
+            pace: ends the request if it is too slow.
 
         Raises:
-            TransientError: no answer, for a reason that may pass.
+            TransientError: no answer, for a temporary reason.
             RedirectRefusedError: see the module's invariants.
-            ProxyRefusedError: the proxy lets no request through.
-            UnavailableError: no answer, for a reason that stays: a certificate that doesn't verify.
+            ProxyRefusedError: the proxy refuses the request.
+            UnavailableError: no answer, for a permanent reason: a certificate that doesn't verify.
         """
         first_origin, trusted = origin_of(url), True
         for _ in range(MAX_REDIRECTS + 1):
@@ -150,7 +150,7 @@ class HttpGetter:
                     )
             except LocationValueError as error:
                 raise ConfigError(
-                    f"{public_url(url)} is not an address that can be asked", subject=public_url(url)
+                    f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
                 ) from error
             except (HTTPError, OSError) as error:
                 raise _failure(error, url, proxy, pace) from error
@@ -203,7 +203,7 @@ class HttpGetter:
 
 
 class _Logins:
-    """Sees to it that a user and password are tried with a proxy by one request alone, until it lets one through."""
+    """Makes sure that only one request tries a user and password with a proxy, until the proxy accepts them."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -251,10 +251,10 @@ class HttpBody:
     def read_some(self, max_bytes: int) -> bytes:
         """Return what has arrived, see ``Body``."""
         try:
-            # read1 makes at most one system call, so a server that drips can't hold the thread in a loop.
+            # read1 makes at most one system call, so a slow server can't hold the thread in a loop.
             return self._response.read1(max_bytes)
         except (HTTPError, OSError, ValueError) as error:
-            # http.client reports a chunk header that is no number as ValueError.
+            # http.client reports an invalid chunk header as ValueError.
             pace = current_pace()
             raise (pace.verdict if pace is not None else None) or TransientError(_reason(error)) from error
 
@@ -263,10 +263,10 @@ class HttpBody:
         try:
             self._response.shutdown()
         except (OSError, ValueError, RuntimeError):
-            return  # already closed, or given back to the pool: nobody waits
+            return  # already closed, or returned to the pool: no thread waits
 
     def close(self) -> None:
-        """Give the connection back for the next request, or drop it if the body wasn't read to its end."""
+        """Return the connection to the pool, or drop it if the body wasn't read to its end."""
         if self._response.status not in _WITH_CONTENT:
             self._discard()
         if self._response.closed:  # read to its end
@@ -276,14 +276,14 @@ class HttpBody:
 
     def _discard(self) -> None:
         # The root walk of every refresh ends with a 404: reading its page saves the next request a handshake.
-        # Few reads and little time, so that a page that drips or never ends costs little.
+        # The reads and the time are limited, in case the page is slow or endless.
         try:
             with Pace(_DISCARD_S, 0, time.monotonic, Line()).waiting():
                 for _ in range(_DISCARD_READS):
                     if not self._response.read1(_DISCARD_BYTES):
                         return
         except (HTTPError, OSError, ValueError):
-            return  # the connection is of no more use, and close drops it
+            return  # the connection can't be reused, and close drops it
 
 
 def _tls_context(settings: TransportSettings) -> ssl.SSLContext:
@@ -293,7 +293,7 @@ def _tls_context(settings: TransportSettings) -> ssl.SSLContext:
         raise ConfigError(
             f"the CA bundle {settings.ca_bundle} can't be read: {error}",
             subject=str(settings.ca_bundle),
-            hint="name a PEM file of certificate authorities, or none for the system's",
+            hint="give a PEM file of certificate authorities, or none to use the system's",
         ) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
@@ -306,20 +306,22 @@ def _redirect_target(url: str, location: str) -> str:
         scheme, host, _ = origin_of(target)
         user = urlsplit(target).username
     except ValueError as error:
-        raise RedirectRefusedError(f"{refused}what is no address", subject=public_url(url)) from error
+        raise RedirectRefusedError(
+            f"{refused}something that is not a valid address", subject=public_url(url)
+        ) from error
     if scheme not in _SCHEMES or not host or user is not None:
-        raise RedirectRefusedError(f"{refused}what is no plain http(s) address", subject=public_url(url))
+        raise RedirectRefusedError(f"{refused}something that is not a plain http(s) address", subject=public_url(url))
     if scheme == "http" and urlsplit(url).scheme == "https":
         raise RedirectRefusedError(
-            f"{refused}{public_url(target)}, out of encryption: refused",
+            f"{refused}{public_url(target)}, which is not encrypted: refused",
             subject=public_url(url),
-            hint="tell who runs the registry; its address must stay https",
+            hint="report this to the registry's operator; redirects must stay on https",
         )
     return target
 
 
 def _as_sent(location: str) -> str:
-    """Return a Location with what no address may hold percent-encoded, byte by byte as it was sent.
+    """Return a Location with characters that aren't allowed percent-encoded, byte by byte as sent.
 
     Header fields are read as Latin-1, so a raw UTF-8 name looks garbled here, and would be encoded twice.
     """
@@ -328,7 +330,7 @@ def _as_sent(location: str) -> str:
     sent = location.encode("latin-1", "replace")
     parts = urlsplit(sent.decode("utf-8", "replace"))
     if not parts.netloc.isascii():
-        # a host isn't percent-encoded, it has a spelling of its own
+        # host names aren't percent-encoded
         host = parts.netloc.encode("idna").decode("ascii")
         rest = urlunsplit(("", "", parts.path, parts.query, parts.fragment))
         return f"{parts.scheme}://{host}{quote(rest, safe=_PRINTABLE)}"
@@ -354,7 +356,7 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
         if match is None and response.status == 206:
             answer.body.close()
             raise UnavailableError(
-                f"{host_of(url)} answers a part of {public_url(url)} without saying which",
+                f"{host_of(url)} answers with a part of {public_url(url)} without saying which",
                 subject=public_url(url),
             )
         if match is not None:
@@ -362,26 +364,26 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
             answer.total_size = _number(total)
             if first is not None and response.status == 206:
                 answer.start = int(first)
-                answer.length = int(last) - int(first) + 1  # _is_within refuses what makes no sense
+                answer.length = int(last) - int(first) + 1  # _is_within refuses invalid values
     return answer
 
 
 def _date(text: str | None) -> float | None:
-    """Return what a Date header says, in seconds since the epoch; GMT where it names no zone, as RFC 9110 has it."""
+    """Return the time of a Date header in seconds since the epoch; GMT if it has no zone, as in RFC 9110."""
     try:
         moment = parsedate_to_datetime(text or "")
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last from clocks beyond the system's
+    except (ValueError, TypeError, IndexError, OverflowError, OSError):  # the last for times beyond the system's range
         return None
 
 
 def _number(text: str | None) -> int | None:
-    # isdecimal alone lets other scripts' digits through, and int() would read them.
+    # isdecimal alone accepts digits of other scripts, and int() would read them.
     return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After in seconds; a date counts from the answer's own Date, so this host's clock is no matter."""
+    """Read Retry-After in seconds; a date is relative to the answer's own Date, so this host's clock doesn't matter."""
     text = (headers.get("Retry-After") or "").strip()
     if (seconds := _number(text)) is not None:
         return float(seconds)
@@ -390,7 +392,7 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _failure(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> TransientError | UnavailableError:
-    """Say what a request without an answer failed of."""
+    """Return the error for a request without an answer."""
     if pace.verdict is not None:
         return pace.verdict
     if proxy is not None:
@@ -412,30 +414,30 @@ def _is_login_refused(error: BaseException | None) -> bool:
 def _proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedError:
     answered = f" (it answered {status})" if status is not None else ""
     if status is None or status in {401, 407}:
-        what = "refused the user and password" if proxy.user is not None else "wants a user and password"
+        what = "refused the user and password" if proxy.user is not None else "requires a user and password"
         return ProxyRefusedError(
             f"the proxy {proxy.url} {what}{answered}",
             subject=proxy.variable,
             hint=f"correct {proxy.variable}: {proxy.scheme}://USER:PASSWORD@{proxy.url.partition('://')[2]}, both "
-            "percent-encoded where they hold one of @ : / % (p@ss is p%40ss); it was tried once",
+            "percent-encoded if they contain one of @ : / % (p@ss is p%40ss); they were tried once",
             is_login=True,
         )
     return ProxyRefusedError(
-        f"the proxy {proxy.url} lets no request through to {host_of(url)}{answered}",
+        f"the proxy {proxy.url} refuses requests to {host_of(url)}{answered}",
         subject=proxy.variable,
-        hint=f"ask who runs the proxy, correct {proxy.variable}, or name the host in NO_PROXY",
+        hint=f"ask the operator of the proxy, correct {proxy.variable}, or add the host to NO_PROXY",
     )
 
 
 def _translated(error: Exception, url: str) -> TransientError | UnavailableError:
-    """Tell failures that may pass from those that stay."""
+    """Distinguish temporary from permanent failures."""
     certificate = _certificate_error(error)
     if certificate is not None:
         return UnavailableError(
             f"the certificate of {host_of(url)} does not verify: {certificate.verify_message}",
             subject=public_url(url),
             untouched="nothing was read",
-            hint="if it is signed by an authority of your own, configure ca_bundle; check the host's clock too",
+            hint="if it is signed by your own authority, configure ca_bundle; also check the host's clock",
         )
     return TransientError(_reason(error), is_unreached=_is_unreached(error))
 
@@ -457,9 +459,9 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
 
 
 def _reason(error: Exception) -> str:
-    """Say in a few words why an attempt failed, without addresses: those may hold secrets."""
+    """Return in a few words why an attempt failed, without addresses, which may contain secrets."""
     if isinstance(error, ProxyError):
-        return "the proxy did not let the request through"
+        return "the proxy refused the request"
     if isinstance(error, NameResolutionError):
         return "its name could not be resolved"
     if isinstance(error, NewConnectionError):  # a ConnectTimeoutError too, so it comes first

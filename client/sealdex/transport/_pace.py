@@ -1,15 +1,15 @@
-"""Watches how fast the bytes of a request come, and ends one that only seems to move.
+"""Measures how fast the bytes of a request arrive, and ends requests that make no real progress.
 
-A socket's timeout starts again with each byte, so a server that sends one now and then holds its client for ever: in
-the status line, in header fields, in endless ``100 Continue``, in the extensions of chunks, in trailers, in a proxy's
-answer. So every wait is measured here, and is looked at before each read of the socket:
+A socket's timeout restarts with each byte, so a server that sends one now and then could hold its client forever: in
+the status line, in header fields, in endless ``100 Continue``, in chunk extensions, in trailers, in a proxy's answer.
+So every wait is measured here and checked before each read of the socket:
 
-* In a whole no-progress window at least 1 KiB of the file must come. Nothing else counts, whatever its bytes.
-* Over a whole request, all its attempts together, the file must come at no less than the floor of speed, with one
-  window's grace. Requests that wait at the same time share the line, and so the floor.
-* Between two KiB of the file no more than 4 MiB of other bytes may come: endless header fields at full speed.
+* In each no-progress window at least 1 KiB of the file must arrive. Nothing else counts.
+* Over a whole request, all attempts together, the file must arrive at no less than the minimum speed, with one window
+  of grace. Requests that wait at the same time share the line, and so the minimum.
+* Between two KiB of the file at most 4 MiB of other bytes may arrive, against endless header fields at full speed.
 
-Only waiting counts. A busy host, a slow disk and a rate limit of the user's own take nothing from the allowance.
+Only waiting counts. A busy host, a slow disk and the user's own rate limit don't count against a request.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ MIN_PROGRESS_BYTES = 1024
 """Fewer new bytes of the file than this in a window is no progress."""
 
 MAX_OTHER_BYTES = 4 << 20
-"""More than a whole head may have, and than is read of a body at once."""
+"""More than a complete head may have, and more than is read of a body at once."""
 
 
 class TooSlowError(TimeoutError):
-    """Leaves the libraries below us, which know an ``OSError``; ``Pace.verdict`` says what it was."""
+    """Passes through the libraries below, which expect an ``OSError``; ``Pace.verdict`` has the reason."""
 
 
 class Line:
-    """What the requests of one transport share: how many of them wait for bytes at this moment. Thread-safe."""
+    """Shared by the requests of one transport: how many of them currently wait for bytes. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -43,7 +43,7 @@ class Line:
 
     @property
     def share(self) -> float:
-        """The part of the line that one waiting request has."""
+        """The share of the line that one waiting request has."""
         return 1 / max(1, self._waiting)
 
     @contextmanager
@@ -75,7 +75,7 @@ class Pace:
 
     Args:
         window_s: seconds of waiting within which there must be progress.
-        floor: bytes a second that a request must reach on the whole; 0 for none.
+        floor: minimum average bytes per second of a request; 0 for none.
         clock: seconds.
         line: shared by all requests of a transport.
         cancelled: once set, the request ends at its next read.
@@ -104,12 +104,12 @@ class Pace:
         self.verdict: TransientError | None = None
         """Why the request was ended here, if it was."""
         self.is_connecting = False
-        """A connection is being made: what is read is a proxy's answer, not the server's."""
+        """A connection is being made: the bytes read are a proxy's answer, not the server's."""
         self.tunnel_head = b""
-        """The first bytes of a proxy's answer to the wish for a tunnel."""
+        """The first bytes of a proxy's answer to a CONNECT request."""
 
     def attempt(self, *, from_start: bool = False) -> None:
-        """Begin another attempt; ``from_start`` if nothing that came before is kept."""
+        """Begin another attempt; ``from_start`` if no earlier bytes are kept."""
         self._stalled_s = 0.0
         self._gained_bytes = self._other_bytes = 0
         self._has_begun = False
@@ -140,25 +140,25 @@ class Pace:
         self._spent_s += seconds
 
     def begun(self) -> None:
-        """Note that the head of the answer is whole."""
+        """Record that the head of the answer is complete."""
         self._has_begun = True
 
     def received(self, count: int) -> None:
-        """Note bytes from a socket, whatever they are."""
+        """Record bytes from a socket, whatever they are."""
         self._other_bytes += count
 
     def arrived(self, count: int) -> None:
-        """Note bytes of the file."""
+        """Record bytes of the file."""
         self._body_bytes += count
         self._gained_bytes += count
         if self._gained_bytes >= MIN_PROGRESS_BYTES:
             self._gained_bytes, self._stalled_s, self._other_bytes = 0, 0.0, 0
 
     def check(self) -> None:
-        """Say whether it is worth while to wait any longer; called before each read of a socket.
+        """Check whether to keep waiting; called before each read of a socket.
 
         Raises:
-            TooSlowError: it isn't; ``verdict`` says why.
+            TooSlowError: the request must end; ``verdict`` has the reason.
         """
         open_s = self._clock() - self._since if self._since is not None else 0.0
         self.verdict = self._problem(self._stalled_s + open_s, self._spent_s + open_s * self._line.share)
@@ -167,15 +167,15 @@ class Pace:
 
     def _problem(self, stalled_s: float, spent_s: float) -> TransientError | None:
         if self._cancelled is not None and self._cancelled.is_set():
-            return TransientError("it is no longer waited for", is_final=True)
+            return TransientError("it was cancelled", is_final=True)
         if stalled_s > self._window_s:
             return TransientError(
                 f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s"
                 if self._has_begun
-                else f"no whole head of an answer in {self._window_s:.0f} s"
+                else f"no complete head of an answer in {self._window_s:.0f} s"
             )
         if self._other_bytes > MAX_OTHER_BYTES:
-            return TransientError("it sends much that is not the file")
+            return TransientError("it sends too much data that is not the file")
         if self._floor and spent_s > self._window_s + self._body_bytes / self._floor:
-            return TransientError(f"slower than {self._floor:.0f} bytes a second on the whole", is_final=True)
+            return TransientError(f"slower than {self._floor:.0f} bytes per second on average", is_final=True)
         return None

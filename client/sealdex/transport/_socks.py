@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class SocksLoginError(OSError):
-    """The proxy refused the user and password, or wants them."""
+    """The proxy refused the user and password, or requires them."""
 
 
 def socks_pools(proxy: Proxy, **options: Any) -> PoolManager:
@@ -37,9 +37,9 @@ def socks_pools(proxy: Proxy, **options: Any) -> PoolManager:
             from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  # the same
     except ImportError as error:
         raise ConfigError(
-            f"the proxy {proxy.url} speaks SOCKS, which needs an extra of sealdex",
+            f"the proxy {proxy.url} uses SOCKS, which needs an extra of sealdex",
             subject=proxy.variable,
-            hint="pip install 'sealdex[socks]', or name the host in NO_PROXY",
+            hint="pip install 'sealdex[socks]', or add the host to NO_PROXY",
         ) from error
 
     class Socket(socks.socksocket):  # type: ignore[misc, unused-ignore]  # it may have no types
@@ -100,7 +100,7 @@ def socks_pools(proxy: Proxy, **options: Any) -> PoolManager:
         user, password = (part.decode("utf-8") if part is not None else None for part in (proxy.user, proxy.password))
     except UnicodeDecodeError as error:
         raise ConfigError(
-            f"user and password of {proxy.variable} are not UTF-8, and a SOCKS proxy is sent nothing else",
+            f"user and password of {proxy.variable} are not UTF-8, which SOCKS proxies require",
             subject=proxy.variable,
             hint="percent-encode them as UTF-8",
         ) from error

@@ -1,6 +1,6 @@
-"""Which proxy a request goes through: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case.
+"""Selects the proxy of a request: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, in either case.
 
-NO_PROXY is a list, with commas or blanks between its entries: ``*``; a name, which stands for the names below it too,
+NO_PROXY is a list, with commas or blanks between its entries: ``*``; a name, which also matches the names below it,
 with or without a dot or ``*.`` before it; an address; a network such as ``10.0.0.0/8`` or ``fd00::/8``. IPv6 is written
 with or without brackets. A port after a name or an address (``[::1]:8080``) restricts it to that port. Names are not
 resolved, so an address in the list doesn't except the name that leads to it.
@@ -25,13 +25,13 @@ _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^\[\]:/?#\s]+))(?:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy as the environment names it.
+    """A proxy from the environment.
 
     Args:
         scheme: ``http``, ``https``, ``socks5``, ``socks5h``, ``socks4`` or ``socks4a``.
-        host, port: where it is; an IPv6 address has no brackets.
+        host, port: its address; an IPv6 address has no brackets.
         user, password: decoded; None if there are none.
-        variable: what names it, for messages.
+        variable: the environment variable, for messages.
     """
 
     scheme: str
@@ -43,13 +43,13 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Its address without user and password, which is fit to be shown."""
+        """Its address without user and password, for messages."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}"
 
     @property
     def is_socks(self) -> bool:
-        """Whether it speaks SOCKS and not HTTP."""
+        """Whether it uses SOCKS and not HTTP."""
         return self.scheme.startswith("socks")
 
 
@@ -57,7 +57,7 @@ def proxy_for(url: str) -> Proxy | None:
     """Return the proxy for a URL, or None to go there directly.
 
     Raises:
-        ConfigError: what the environment names is not an address of a proxy.
+        ConfigError: the environment has an invalid proxy address.
     """
     parts = urlsplit(url)
     proxies = getproxies()
@@ -69,26 +69,26 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def read_proxy(text: str, variable: str) -> Proxy:
-    """Read the address of a proxy; user and password are percent-encoded where they hold ``@``, ``:``, ``/`` or ``%``.
+    """Parse the address of a proxy; user and password are percent-encoded if they contain ``@``, ``:``, ``/`` or ``%``.
 
     Raises:
-        ConfigError: it is something else; the message shows no password.
+        ConfigError: it is not valid; the message doesn't show the password.
     """
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
         scheme, rest = "http", text.strip()
     scheme = _SAME_AS.get(scheme.lower(), scheme.lower())
-    # the last @: a password may hold one that isn't encoded
+    # the last @: a password may contain one that isn't encoded
     login, at, place = rest.rpartition("@")
     match = _HOST_AND_PORT.fullmatch(re.split(r"[/?#]", place, maxsplit=1)[0])
     host = (match["v6"] or match["name"] or "") if match is not None else ""
     port = int(match["port"]) if match is not None and match["port"] else _PORTS.get(scheme, 0)
     if scheme not in _PORTS or not host or not 0 < port < 65536:
         raise ConfigError(
-            f"{variable} does not name a proxy: {scheme}://{place}",
+            f"{variable} is not a valid proxy address: {scheme}://{place}",
             subject=variable,
-            hint=f"write {variable}=http://USER:PASSWORD@HOST:PORT (https, socks5, socks5h, socks4, socks4a as well), "
-            "or name the host in NO_PROXY",
+            hint=f"write {variable}=http://USER:PASSWORD@HOST:PORT (or https, socks5, socks5h, socks4, socks4a), "
+            "or add the host to NO_PROXY",
         )
     user, _, password = login.partition(":")
     for secret in (login, password, unquote(password)) if at else ():
@@ -107,11 +107,11 @@ def _is_excepted(host: str, port: int, netloc: str) -> bool:
     listed = getproxies_environment().get("no")
     if listed is not None:
         return excepts(listed, host, port)
-    return bool(proxy_bypass(netloc.rpartition("@")[2]))  # what the system's settings say, on macOS and Windows
+    return bool(proxy_bypass(netloc.rpartition("@")[2]))  # the system's settings, on macOS and Windows
 
 
 def excepts(listed: str, host: str, port: int) -> bool:
-    """Say whether a NO_PROXY list names a host; ``host`` as in a URL, an IPv6 address without brackets."""
+    """Return whether a NO_PROXY list matches a host; ``host`` as in a URL, an IPv6 address without brackets."""
     return any(_names(entry, host.lower().rstrip("."), port) for entry in re.split(r"[,\s]+", listed) if entry)
 
 
@@ -126,7 +126,7 @@ def _names(entry: str, host: str, port: int) -> bool:
             return False
         return address.version == network.version and address in network
     place, its_port = entry, None
-    if _address(entry) is None:  # else it is IPv6 without brackets, whose colons part no port
+    if _address(entry) is None:  # otherwise it is IPv6 without brackets, whose colons don't separate a port
         match = _HOST_AND_PORT.fullmatch(entry)
         if match is None:
             return False

@@ -1,10 +1,10 @@
-"""Decides whether a failed transfer is tried again and after how long, and paces transfers to a byte rate.
+"""Decides whether and when a failed transfer is retried, and limits transfers to a byte rate.
 
-Retries are ended by a window without progress: a transfer over a bad line that gains a little with each attempt goes
-on, one that gains nothing stops. Whoever states a number of retries ends them by that as well, whichever comes first.
-A host that can't be reached is given a short window of its own until it has answered once: so a typo in an address
-looks. Delays grow exponentially with full jitter (a random part of the whole, so that a thousand agents don't come back
-in step).
+Retries end after a window without progress: a transfer over a bad line that makes some progress with each attempt
+continues, one that makes none stops. If a number of retries is set, it is a second limit; the first one reached counts.
+A host that can't be reached gets a shorter window until it has answered once, since that may be a typo in its address.
+Delays grow exponentially with full jitter (a random part of the delay, so that a thousand agents don't retry at the
+same time).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _log = Log("sealdex.transport")
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 10.0
 _LEAST_GAIN = 16
-"""What can't be resumed has made progress when an attempt gets a sixteenth further than the best so far."""
+"""A transfer that can't be resumed makes progress if an attempt gets a sixteenth further than the best so far."""
 
 CHECK_ADDRESS = "check the address (sealdex registry list) and the network: sealdex doctor"
-CHECK_NETWORK = "check the network and the address, then run the command again; it goes on where it stopped"
+CHECK_NETWORK = "check the network and the address, then run the command again; it resumes where it stopped"
 GENERAL_HINTS = frozenset({CHECK_ADDRESS, CHECK_NETWORK})
-"""What is said where nothing is known but that there was no answer; whoever knows more says that instead."""
+"""The default hints if nothing is known except that there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chance:
-    """Time and luck, injected so that tests neither wait nor guess: a clock (s), a sleep (s), a random in [0, 1)."""
+    """Clock (s), sleep (s) and random number in [0, 1), injectable so that tests are fast and deterministic."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -53,7 +53,7 @@ class RetryPolicy:
 
 
 class Attempts:
-    """The attempts at one transfer: tells progress from its absence and waits between attempts.
+    """The attempts at one transfer: detects progress and waits between attempts.
 
     Not thread-safe; each thread of a transfer in several ranges has its own.
 
@@ -62,8 +62,8 @@ class Attempts:
         policy: how long and how often.
         chance: clock, sleep and random number.
         on_retry: told of each failed attempt that another follows.
-        pace: of the request; given up by it, an attempt has failed.
-        resumes: an attempt goes on where the last one stopped, so that all it brings is progress.
+        pace: the pace of the request; it may end an attempt.
+        resumes: an attempt continues where the last one stopped, so that all received bytes are progress.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Attempts:
         self._failures_since_progress = 0
 
     def reached(self, position: int) -> None:
-        """Note that the transfer holds ``position`` bytes; only a new best counts as progress."""
+        """Record that the transfer has ``position`` bytes; only a new best counts as progress."""
         gain = MIN_PROGRESS_BYTES if self.resumes else max(MIN_PROGRESS_BYTES, self._best // _LEAST_GAIN)
         if position >= self._best + gain:
             self._best = position
@@ -100,7 +100,7 @@ class Attempts:
 
         Args:
             error: what happened.
-            is_unknown: the host couldn't be reached, and never was.
+            is_unknown: the host couldn't be reached and never was.
 
         Raises:
             UnavailableError: the window passed without progress, the server asks to wait beyond it, or this was the
@@ -118,7 +118,7 @@ class Attempts:
         delay_s = self._chance.random() * ceiling_s
         if error.retry_after is not None:
             if error.retry_after > left_s:
-                more = f"; it asks to come back in {error.retry_after:.0f} s"
+                more = f"; it asks to retry in {error.retry_after:.0f} s"
                 raise self._give_up(error, more, is_unknown=is_unknown) from error
             delay_s = max(delay_s, error.retry_after)
         if left_s <= 0 or error.is_final:
@@ -142,7 +142,7 @@ class Attempts:
         took_s = self._chance.clock() - self._started_at
         _log.info(
             "transport.gave_up",
-            "{url}: {reason}; given up after {attempts} attempts in {seconds} s",
+            "{url}: {reason}; failed after {attempts} attempts in {seconds} s",
             url=public_url(self._url),
             reason=error.reason,
             attempts=self._failures,
@@ -163,7 +163,7 @@ class Attempts:
 
 
 class Throttle:
-    """Keeps the transfers of a transport, all threads together, below a rate in bytes a second."""
+    """Limits the transfers of a transport, all threads together, to a rate in bytes per second."""
 
     def __init__(self, bytes_per_second: int, chance: Chance) -> None:
         self._rate = bytes_per_second
@@ -173,7 +173,7 @@ class Throttle:
 
     @property
     def chunk_bytes(self) -> int:
-        """A piece small enough that a wait for it stays near an eighth of a second."""
+        """The size of a piece for which the wait is about an eighth of a second."""
         return max(1, self._rate // 8)
 
     def took(self, count: int) -> None:

@@ -1,4 +1,4 @@
-"""What crosses the transport's border: settings, documents, answers and errors. Pure, and cheap to import."""
+"""The types of the transport's interface: settings, documents, answers and errors. Pure, and cheap to import."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_BYTES = 1 << 20
-"""The most bytes that one read hands over, and so what one transfer holds in memory."""
+"""The maximum number of bytes of one read, and so the memory of one transfer."""
 
 Credentials = Callable[[str], Mapping[str, str]]
-"""Gives the headers that authorise a GET of a URL (``{}`` for none); called from several threads, once a request."""
+"""Returns headers that authorize a GET of a URL (``{}`` for none); called from several threads, once per request."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """How patient and how greedy a transport is.
+    """Timeouts, retries and limits of a transport.
 
     Args:
         connect_timeout: seconds for a TCP connection and TLS handshake.
-        read_timeout: seconds without a single byte after which a connection is given up and retried.
-        no_progress_window: seconds; retries go on as long as new bytes arrive within it.
-        retries: how often one request is tried again after it gained nothing; ``None``: the window alone decides.
-        first_contact_window: seconds within which a host must be reached that never was by this transport.
+        read_timeout: seconds without data before a connection is retried.
+        no_progress_window: seconds; retries continue as long as new bytes arrive within it.
+        retries: retries of a request that makes no progress; ``None``: only the window limits them.
+        first_contact_window: seconds within which a host must be reached for the first time.
         max_bytes_per_second: limit over all transfers of the transport together; ``None`` for none.
-        min_bytes_per_second: slower than this on the whole, a request is given up; 0 for none. Requests that wait at
-            the same time share it, and one no-progress window is granted to each.
+        min_bytes_per_second: a request slower than this on average is aborted; 0 for none. Requests that wait at the
+            same time share it, and each has one no-progress window of grace.
         user_agent: the ``User-Agent`` header.
-        ca_bundle: a PEM file of certificate authorities to trust in place of the system's.
+        ca_bundle: a PEM file of certificate authorities to trust instead of the system's.
     """
 
     connect_timeout: float = 10.0
@@ -50,7 +50,7 @@ class TransportSettings:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A small file, read whole. ``data`` is empty when ``not_modified``: the caller's copy still holds.
+    """A small file, read whole. ``data`` is empty if ``not_modified``: the caller's copy is still current.
 
     ``date`` is the server's clock when it answered, in seconds since the epoch, if it said so.
     """
@@ -63,7 +63,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class RetryNotice:
-    """One failed attempt that will be followed by another, for whoever shows progress."""
+    """One failed attempt that will be followed by another, for progress displays."""
 
     host: str
     attempt: int
@@ -85,7 +85,7 @@ class Body(Protocol):
         """Wake a thread that waits in ``read_some``; may be called from another thread."""
 
     def close(self) -> None:
-        """Give the connection back if the body was read to its end, else drop it."""
+        """Return the connection to the pool if the body was read to its end, else drop it."""
 
 
 @dataclass(slots=True)
@@ -108,13 +108,13 @@ class Answer:
 
 
 class TransientError(Exception):
-    """An attempt failed in a way that another attempt may cure; never reaches the user as it is.
+    """An attempt failed, but another may succeed; never reaches the user directly.
 
     Args:
         reason: what happened, in a few words: "connection refused".
         status: the HTTP status, if the server answered.
         retry_after: seconds the server asked to wait.
-        is_unreached: no connection came about: the name isn't known, nobody listens, no route.
+        is_unreached: no connection was made: unknown name, nothing listens, no route.
         is_final: another attempt would not help after all.
     """
 
@@ -136,7 +136,7 @@ class TransientError(Exception):
 
 
 class HttpStatusError(UnavailableError):
-    """The server answered, with a status that is no success; ``status`` is 404 for a missing ``file://`` too."""
+    """The server answered with an error status; ``status`` is 404 for a missing ``file://`` too."""
 
     def __init__(self, url: str, status: int, message: str | None = None, *, hint: str | None = None) -> None:
         subject = public_url(url)
@@ -150,11 +150,11 @@ class HttpStatusError(UnavailableError):
 
 
 class RedirectRefusedError(UnavailableError):
-    """A redirect leads somewhere no request may go: from https to http, to another scheme, or in a circle."""
+    """A redirect that must not be followed: from https to http, to another scheme, or in a loop."""
 
 
 class ProxyRefusedError(UnavailableError):
-    """A proxy lets no request through: it refused the user and password (``is_login``), or the host."""
+    """A proxy refuses requests: it refused the user and password (``is_login``), or the host."""
 
     def __init__(
         self, message: str, *, subject: str | None = None, hint: str | None = None, is_login: bool = False
@@ -164,21 +164,21 @@ class ProxyRefusedError(UnavailableError):
 
 
 class OtherRangeError(UnavailableError):
-    """A server answered another part of a file than the one asked for."""
+    """A server answered with another part of a file than the requested one."""
 
 
 class EncodingError(UnavailableError):
-    """A file came in a content coding that was not asked for, so that its bytes are not the file's own."""
+    """A file was sent in a content coding that was not requested, so its bytes are not the file's own."""
 
     def __init__(self, url: str, encoding: str) -> None:
         subject = public_url(url)
         super().__init__(
-            f"{host_of(url)} sent {subject} with 'Content-Encoding: {encoding}', which was not asked for: "
+            f"{host_of(url)} sent {subject} with 'Content-Encoding: {encoding}', which was not requested: "
             "its bytes are not those of the file",
             subject=subject,
-            untouched="nothing was installed, and what came was deleted",
-            hint="the compression of a CDN does that, or a header stored with the file: tell who runs the registry to "
-            "switch it off for this address",
+            untouched="nothing was installed, and the received bytes were deleted",
+            hint="a CDN's compression or a header stored with the file causes this: ask the registry's operator to "
+            "turn it off for this address",
         )
         self.encoding = encoding
 
@@ -189,9 +189,9 @@ class TooLargeError(VerificationError):
     def __init__(self, url: str, max_bytes: int) -> None:
         subject = public_url(url)
         super().__init__(
-            f"{subject} is longer than the {max_bytes} bytes allowed for it; the transfer was cut off",
+            f"{subject} is longer than the {max_bytes} bytes allowed for it; the transfer was aborted",
             subject=subject,
-            untouched="nothing of it was kept",
+            untouched="no received bytes were kept",
         )
         self.max_bytes = max_bytes
 
@@ -206,7 +206,7 @@ _RETRIED_CLIENT_ERRORS = frozenset({408, 429})
 
 
 def is_passing(status: int) -> bool:
-    """Say whether a status tells of trouble that may pass, so that another attempt may help."""
+    """Return whether a status means a temporary problem, so that another attempt may help."""
     return status >= 500 or status in _RETRIED_CLIENT_ERRORS
 
 
@@ -214,12 +214,12 @@ _STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]*"')
 
 
 def strong_etag(etag: str | None) -> str | None:
-    """Return ``etag`` if it is a strong one, which alone promises equal bytes (RFC 9110, 8.8.1), else ``None``."""
+    """Return ``etag`` if it is strong, since only that guarantees equal bytes (RFC 9110, 8.8.1), else ``None``."""
     return etag if etag is not None and _STRONG_ETAG.fullmatch(etag) else None
 
 
 def public_url(url: str) -> str:
-    """Return ``url`` without user, password, query and fragment: signed URLs carry their secrets there."""
+    """Return ``url`` without user, password, query and fragment, where signed URLs have their secrets."""
     parts = urlsplit(url)
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
@@ -228,7 +228,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin_of(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port: what credentials are bound to.
+    """Return scheme, host and port, to which credentials are bound.
 
     Raises:
         ValueError: the address can't be read.

@@ -149,7 +149,7 @@ class TestLogin:
     ) -> None:
         proxy.always(URL, Status(407))
         monkeypatch.setenv("HTTP_PROXY", f"127.0.0.1:{proxy.port}")
-        with pytest.raises(ProxyRefusedError, match="wants a user and password") as caught:
+        with pytest.raises(ProxyRefusedError, match="requires a user and password") as caught:
             transport.read(URL, max_bytes=10)
         assert "HTTP_PROXY" in str(caught.value.hint)
         assert time.slept == []
