@@ -30,7 +30,7 @@ from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, headers_for, open_storage
-from registry_builder.storage._forwarding import ForwardingStorage
+from registry_builder.storage.forwarding import ForwardingStorage
 from sealdex.model.ids import PluginId
 
 PIECE = 10_000

@@ -15,9 +15,9 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.synthetic import plugin_name
-from registry_builder.baseline.diff import Survey
 from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.index import Ingestion
+from registry_builder.publication.claims import ClaimDecision
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import Publisher, open_publisher, publish_realm
 from registry_builder.signing.metadata import TargetPin, bin_bits, bin_of
@@ -34,9 +34,11 @@ class _PaddedPublisher(Publisher):
 
     plugins: int = 0
 
-    def plan(self, state: PublishedState | None, found: Survey, ingestion: Ingestion, now: datetime) -> PublishPlan:
+    def plan(
+        self, state: PublishedState | None, claims: ClaimDecision, ingestion: Ingestion, now: datetime
+    ) -> PublishPlan:
         """Plan as ever, then add the entries of all the others."""
-        plan = super().plan(state, found, ingestion, now)
+        plan = super().plan(state, claims, ingestion, now)
         bins = {name: dict(pins) for name, pins in plan.bins.items()}
         for number in range(self.plugins):
             target = index_target(PluginId(*plugin_name(number)))

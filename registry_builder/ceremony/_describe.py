@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tuf.api.metadata import Role, Root, Targets
 
-from registry_builder.signing.metadata import CLAIM_PREFIX
+from registry_builder.signing.metadata import CLAIM_PREFIX, delegations_of
 
 NameOf = Callable[[str], str]
 """Gives a key's name for its id."""
@@ -29,7 +29,7 @@ def describe_root(old: Root, new: Root, name_of: NameOf) -> list[str]:
 
 def describe_targets(old: Targets, new: Targets, name_of: NameOf) -> list[str]:
     """Return a sentence for each difference of two top-level targets metadata."""
-    before, after = _delegated(old), _delegated(new)
+    before, after = delegations_of(old), delegations_of(new)
     lines = list(_role_changes(before, after, name_of))
     for name, role in after.items():
         paths, earlier = getattr(role, "paths", None), getattr(before.get(name), "paths", None)
@@ -93,10 +93,6 @@ def _lifetime(role: str, old: Root | Targets, new: Root | Targets) -> str:
         f"{role} {new.version} replaces {role} {old.version}, and holds until {new.expires:%Y-%m-%d} "
         f"(before: {old.expires:%Y-%m-%d})"
     )
-
-
-def _delegated(targets: Targets) -> Mapping[str, Role]:
-    return (targets.delegations.roles or {}) if targets.delegations is not None else {}
 
 
 def _keys(targets: Targets) -> Mapping[str, object]:

@@ -21,7 +21,7 @@ from registry_builder.baseline.diff import Sources
 from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.last_seen import Seen
-from registry_builder.publication.claims import claim_files
+from registry_builder.publication.claim_files import claim_files
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, claims_of
 from registry_builder.signing.offline_metadata import read_metadata_file

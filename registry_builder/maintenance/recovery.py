@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from registry_builder.baseline.diff import Sources, Survey, plugin_change, survey
+from registry_builder.baseline.diff import Sources, plugin_change, survey
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile, TargetRole
 from registry_builder.compile.index import Ingestion
 from registry_builder.maintenance._untrusted_state import (
@@ -28,13 +28,15 @@ from registry_builder.maintenance._untrusted_state import (
     read_remains,
     versions_seen,
 )
+from registry_builder.publication.bundle_update import put_bundle
 from registry_builder.publication.checks import check_attachments
-from registry_builder.publication.commit import Committed
-from registry_builder.publication.context import Publisher
+from registry_builder.publication.claims import unsigned_claims
+from registry_builder.publication.commit import Committed, commit
+from registry_builder.publication.context import Attempt, Publisher
 from registry_builder.publication.ingest import ingest
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import changed_release, retry_races, versions_after
-from registry_builder.publication.site_update import Published, put_site
+from registry_builder.publication.site_update import put_site
 from registry_builder.publication.uploads import (
     FileListSource,
     TreeFile,
@@ -148,7 +150,8 @@ class _Attempt:
         with publisher.reader(self._now) as reader:
             state = self._state(len(plugins))
             reader.adopt(state)
-            found, plan = self._plan(sources, state, reader)
+            attempt = self._plan(sources, state, reader)
+            plan = attempt.plan
             result = self._compared(sources, plan)
             if not apply:
                 return result
@@ -162,8 +165,8 @@ class _Attempt:
                     workers=publisher.workers,
                     notice=publisher.notice,
                 )
-                sources = sources.with_sizes(sizes)
-                found, plan = self._plan(sources, state, reader)
+                attempt = self._plan(sources.with_sizes(sizes), state, reader)
+                plan = attempt.plan
             result.plan = plan
             result.unchecked = _absent(plan.artifacts)
             committed = self._commit(_with_files_here(plan), state)
@@ -171,9 +174,8 @@ class _Attempt:
             result.replaced = sorted(self._storage.replaced)
             result.warnings += map(str, plan.waiting)
             try:
-                publisher.put_bundle(None, committed)
-                snapshot = committed.versions["snapshot"]
-                put_site(publisher, Published(sources, found, plan, state, reader, snapshot, self._now, anew=True))
+                put_bundle(publisher, None, committed)
+                put_site(attempt, snapshot=committed.versions["snapshot"], every_page=True)
             except SealdexError as error:  # past the commit point; the next publish repairs it, and nothing trusts it
                 result.warnings.append(f"published, but bundle or pages could not be written: {error.message}")
         return result
@@ -246,11 +248,12 @@ class _Attempt:
 
     # --- what is to be there ------------------------------------------------------------------------------------------
 
-    def _plan(self, sources: Sources, state: PublishedState, reader: PublishedReader) -> tuple[Survey, PublishPlan]:
+    def _plan(self, sources: Sources, state: PublishedState, reader: PublishedReader) -> Attempt:
         publisher = self._publisher
-        found = survey(sources, state, reader)
-        publisher.with_usable_trust(state, found, self._now)  # raises where a claim's signature is missing
-        plan = publisher.plan(state, found, sources.ingestion, self._now)
+        claims = publisher.decide_claims(state, survey(sources, state, reader), self._now)
+        if claims.blocked:  # no older targets metadata is to be trusted that could stay in force until it is signed
+            raise unsigned_claims(replace(each, plugins=()) for each in claims.waiting)
+        plan = publisher.plan(state, claims, sources.ingestion, self._now)
         if plan.violations:
             raise changed_release(plan)
         # what is as its team signed it needs no signature, but its files may be gone
@@ -270,14 +273,14 @@ class _Attempt:
             indexes=(*plan.indexes, *index_files(signed)),
         )
         check_attachments(publisher.tree, plan)
-        return publisher.decide_claims(state, found, self._now).found, plan
+        return Attempt(publisher, sources, reader, state, self._now, claims.found, plan)
 
     def _commit(self, plan: PublishPlan, state: PublishedState) -> Committed:
         first = min(self._publisher.trust.roots)
         known = {f"metadata/{first}.root.json": self._publisher.trust.roots[first], **self._claims}
         for key, data in known.items():
             self._storage.put_new(key, Body.of_bytes(data, headers_for(key)))
-        return self._publisher.commit(plan, state, self._now)
+        return commit(self._publisher, plan, state, self._now)
 
 
 def _absent(uploads: Iterable[Upload]) -> list[str]:

@@ -15,8 +15,6 @@ from registry_builder.baseline.state import EXPIRED_HINT, PublishedState
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import (
     CLAIM_PREFIX,
-    DUE,
-    EXPIRED,
     bin_names,
     claims_of,
     is_due,
@@ -63,7 +61,7 @@ class RoleStatus:
     @property
     def when(self) -> str:
         """What is the matter with its expiry, for people; empty while nothing is."""
-        return EXPIRED if self.expired else DUE if self.due else ""
+        return "expired" if self.expired else "within its signing window" if self.due else ""
 
     @property
     def can_sign(self) -> bool:

@@ -19,7 +19,8 @@ from tuf.api.serialization.json import CanonicalJSONSerializer, JSONSerializer
 from registry_builder.baseline.diff import Sources, survey
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
-from registry_builder.publication.claims import ClaimWork, claim_files, claim_work, read_claim
+from registry_builder.publication.claim_files import claim_files, read_claim
+from registry_builder.publication.claims import ClaimWork, claim_work
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, bin_names, build_target_role, claim_role, claims_of
 from registry_builder.signing.offline_metadata import trust_folder

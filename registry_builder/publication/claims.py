@@ -2,54 +2,36 @@
 
 The role of a claimed namespace, ``ns-<namespace>``, signs the index documents of that namespace, and no other role can.
 So a publish signs it where its keys are at hand, or takes the newest file that its team signed elsewhere and put into
-the source tree,
-
-    trust/<realm>/<N>.ns-<namespace>.json
-
-as far as that file says what the tree says; everything else of the namespace waits, and everything outside it goes on.
+the source tree (`registry_builder.publication.claim_files`) as far as that file says what the tree says; everything
+else of the namespace waits, and everything outside it goes on. Pure.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, Role, Targets
-from tuf.api.serialization import DeserializationError
+from tuf.api.metadata import Metadata, Targets
 
 from registry_builder.baseline.diff import PluginChange, Survey
 from registry_builder.baseline.state import PublishedState
+from registry_builder.publication.claim_files import SignedClaim
 from registry_builder.signing.metadata import (
-    DUE,
-    EXPIRED,
+    SigningReason,
     TargetPin,
     claim_role,
     claims_of,
     due_reason,
     role_section,
-    same_authority,
+    same_delegation,
 )
-from registry_builder.signing.offline_metadata import Trust, read_metadata_file, trust_files, trust_folder
+from registry_builder.signing.offline_metadata import Trust
 from registry_builder.source.config import RegistryConfig
-from sealdex.errors import ConfigError, SealdexError
+from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
-from sealdex.trust.role_marks import mark_problem
-
-CLAIMED = "claimed by its team"
-
-
-@dataclass(frozen=True)
-class SignedClaim:
-    """A file that a namespace's team signed: its version, its bytes, what it pins."""
-
-    version: int
-    data: bytes
-    pins: Mapping[str, TargetPin]
 
 
 @dataclass(frozen=True)
@@ -68,12 +50,12 @@ class Waiting:
     plugins: tuple[PluginId, ...]
     missing: tuple[str, ...]
     threshold: int
-    reason: str
+    reason: SigningReason
 
     @property
     def is_unpublished(self) -> bool:
         """Whether something of the source tree isn't published because of it, and not only a new signature due."""
-        return self.reason not in {DUE, EXPIRED}
+        return self.reason not in {"within its signing window", "expired"}
 
     def __str__(self) -> str:
         what = ", ".join(map(str, self.plugins)) or f"namespace {self.namespace}"
@@ -113,7 +95,7 @@ class ClaimWork:
     before: Mapping[str, TargetPin]
     after: Mapping[str, TargetPin]
     changes: tuple[PluginChange, ...]
-    reason: str | None
+    reason: SigningReason | None
     must_begin: bool
 
     @property
@@ -137,7 +119,7 @@ class ClaimDecision:
 
     found: Survey
     sign: Mapping[str, Mapping[str, TargetPin]]
-    reasons: Mapping[str, str]
+    reasons: Mapping[str, SigningReason]
     signed: Mapping[str, SignedClaim]
     waiting: tuple[Waiting, ...]
     blocked: bool
@@ -164,10 +146,8 @@ def claim_work(
         before = {t: pin for t, pin in state.pins() if t.startswith(prefix)} if state is not None else {}
         changes = tuple(change for change in found.changes if change.source.id.namespace == namespace)
         after = {**before, **{index_target(change.source.id): change.pin for change in changes}}
-        reason: str | None = None
-        other_keys = state is not None and not same_authority(
-            _role(state.targets_role, role), _role(trust.targets_role, role)
-        )
+        reason: SigningReason | None = None
+        other_keys = state is not None and not same_delegation(state.targets_role, trust.targets_role, role)
         if published is None:
             reason = "it was claimed"
         elif other_keys:
@@ -180,29 +160,27 @@ def claim_work(
     return work
 
 
-def decide_claims(
-    work: Iterable[ClaimWork],
-    found: Survey,
-    trust: Trust,
-    state: PublishedState | None,
-    *,
-    signed: Mapping[str, SignedClaim],
-    can_sign: Callable[[str], bool],
-    name_of: Callable[[str], str],
-) -> ClaimDecision:
-    """Decide what of the claimed namespaces is published.
+@dataclass(frozen=True)
+class Signatures:
+    """What can be signed here, or was signed elsewhere.
 
-    Args:
-        work: see `claim_work`.
-        found: the survey.
-        trust: the offline metadata.
-        state: the published state.
-        signed: namespace to the newest file that its team signed.
+    Attributes:
+        files: namespace to the newest file that its team signed.
         can_sign: tells whether enough keys of a role are here; asked only of roles that have to be signed.
         name_of: gives a key's name for its id.
     """
+
+    files: Mapping[str, SignedClaim]
+    can_sign: Callable[[str], bool]
+    name_of: Callable[[str], str]
+
+
+def decide_claims(
+    work: Iterable[ClaimWork], found: Survey, trust: Trust, state: PublishedState | None, signatures: Signatures
+) -> ClaimDecision:
+    """Decide what of the claimed namespaces is published; see `claim_work`."""
     sign: dict[str, Mapping[str, TargetPin]] = {}
-    reasons: dict[str, str] = {}
+    reasons: dict[str, SigningReason] = {}
     taken: dict[str, SignedClaim] = {}
     waiting: list[Waiting] = []
     held: set[PluginId] = set()
@@ -210,14 +188,14 @@ def decide_claims(
     for each in work:
         if each.reason is None:
             continue
-        file = signed.get(each.namespace)
+        file = signatures.files.get(each.namespace)
         usable = file if file is not None and _fits(file, each, state) else None
-        if usable is None and can_sign(each.role):
+        if usable is None and signatures.can_sign(each.role):
             sign[each.role], reasons[each.role] = each.after, each.reason
             continue
         late = each.changes
         if usable is not None:
-            taken[each.role], reasons[each.role] = usable, CLAIMED
+            taken[each.role], reasons[each.role] = usable, "claimed by its team"
             late = tuple(c for c in each.changes if usable.pins.get(index_target(c.source.id)) != c.pin)
         else:
             blocked |= each.must_begin
@@ -225,9 +203,8 @@ def decide_claims(
             held |= {change.source.id for change in late}
             role = trust.targets_role.get_delegated_role(each.role)
             plugins = tuple(change.source.id for change in late)
-            waiting.append(
-                Waiting(each.namespace, plugins, tuple(map(name_of, role.keyids)), role.threshold, each.reason)
-            )
+            missing = tuple(map(signatures.name_of, role.keyids))
+            waiting.append(Waiting(each.namespace, plugins, missing, role.threshold, each.reason))
     return ClaimDecision(found.without(held), sign, reasons, taken, tuple(waiting), blocked)
 
 
@@ -246,73 +223,36 @@ def hold_back_targets(trust: Trust, state: PublishedState | None, waiting: Itera
     Raises:
         SealdexError: nothing is published, or the newest root doesn't go with it; whose signature is missing is said.
     """
-    said = "; ".join(map(str, waiting))
     if state is None or state.targets.version not in trust.targets:
-        raise SealdexError(said, untouched="nothing was written", hint="publish again once it is signed")
+        raise unsigned_claims(waiting)
     metadata = Metadata[Targets].from_bytes(state.targets.data)
     try:
         trust.root.verify_delegate("targets", metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
         raise SealdexError(
-            f"{said}; the published targets metadata can't stay that long: {error}", untouched="nothing was written"
+            f"{_said(waiting)}; the published targets metadata can't stay that long: {error}",
+            untouched="nothing was written",
         ) from error
     older = {version: data for version, data in trust.targets.items() if version <= state.targets.version}
     return replace(trust, targets=older, targets_role=metadata.signed)
 
 
-def signed_claims(tree: Path, realm: str, trust: Trust, marker: str) -> dict[str, SignedClaim]:
-    """Return, for each claimed namespace, the newest file in ``trust/<realm>/`` that its team signed as it must be.
-
-    A file with too few or wrong signatures isn't there: what it would sign waits.
-    """
-    found: dict[str, SignedClaim] = {}
-    for namespace, role in claims_of(trust.targets_role).items():
-        for _version, path in reversed(claim_files(tree, realm, namespace)):
-            metadata = read_claim(tree, path)
-            if metadata is None or mark_problem(metadata.signed.unrecognized_fields, role, marker):
-                continue
-            try:
-                trust.targets_role.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
-            except RepositoryError:
-                continue
-            signed = metadata.signed
-            pins = {path: TargetPin(file.length, file.hashes["sha256"]) for path, file in signed.targets.items()}
-            found[namespace] = SignedClaim(signed.version, read_metadata_file(tree, path), pins)
-            break
-    return found
+def unsigned_claims(waiting: Iterable[Waiting]) -> SealdexError:
+    """Return the error for a publish that can't do without the signatures that these wait for."""
+    return SealdexError(_said(waiting), untouched="nothing was written", hint="publish again once it is signed")
 
 
-def claim_files(tree: Path, realm: str, namespace: str) -> list[tuple[int, Path]]:
-    """Return version and path of every file of a claimed namespace in the source tree, oldest first."""
-    pattern = re.compile(rf"([1-9][0-9]{{0,8}})\.{re.escape(claim_role(namespace))}\.json")
-    folder = trust_folder(tree, realm)
-    names = trust_files(tree, realm)
-    return sorted((int(match[1]), folder / name) for name in names if (match := pattern.fullmatch(name)))
-
-
-def read_claim(tree: Path, path: Path) -> Metadata[Targets] | None:
-    """Return the metadata in a file, or None when it is none of a targets role of the version that its name says."""
-    try:
-        metadata = Metadata[Targets].from_bytes(read_metadata_file(tree, path))
-    except (ConfigError, DeserializationError):
-        return None
-    named = path.name.split(".", 1)[0]
-    return metadata if isinstance(metadata.signed, Targets) and str(metadata.signed.version) == named else None
-
-
-def _role(targets: Targets, role: str) -> Role | None:
-    return (targets.delegations.roles or {}).get(role) if targets.delegations is not None else None
+def _said(waiting: Iterable[Waiting]) -> str:
+    return "; ".join(map(str, waiting))
 
 
 __all__ = [
     "ClaimDecision",
     "ClaimWork",
-    "SignedClaim",
+    "Signatures",
     "Waiting",
-    "claim_files",
     "claim_work",
     "decide_claims",
     "hold_back_targets",
-    "read_claim",
-    "signed_claims",
+    "unsigned_claims",
 ]

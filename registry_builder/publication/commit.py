@@ -14,7 +14,6 @@ publish has no readers yet and puts its roots before.
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,31 +25,23 @@ from tuf.api.metadata import Metadata, Root
 
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedState
-from registry_builder.compile.manifest import manifest_bytes
-from registry_builder.publication._progress import ByteCount, Notice
+from registry_builder.publication._progress import ByteCount
+from registry_builder.publication._upload_bodies import body_of
+from registry_builder.publication.context import Publisher
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.uploads import FileListSource, ManifestSource, ReadmeSource, TreeFile, Upload
+from registry_builder.publication.uploads import Upload
 from registry_builder.signing.metadata import (
     build_packages,
     build_snapshot,
     build_target_role,
     build_timestamp,
 )
-from registry_builder.signing.offline_metadata import Trust
 from registry_builder.signing.role_signing import Authority, Delegator, authority_of, sign_role, with_older_keys
-from registry_builder.signing.signers import Keyring
-from registry_builder.source.config import RegistryConfig
-from registry_builder.source.file_list import file_list_bytes
-from registry_builder.source.gate import UnreadableError
-from registry_builder.source.readme_file import read_readme
-from registry_builder.source.tree import SourcePlugin
 from registry_builder.storage import (
     Body,
-    FileChangedError,
     LostRaceError,
     ObjectConflictError,
     ObjectMissingError,
-    Storage,
     headers_for,
 )
 from sealdex.errors import SealdexError
@@ -61,30 +52,6 @@ _log = Log("registry_builder.publication")
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 _VERSION_ATTEMPTS = 100
-
-
-def _file_list(upload: Upload, archive: TreeFile) -> bytes:
-    data = file_list_bytes(archive.path, archive.open())
-    if hashlib.sha256(data).hexdigest() != upload.sha256:
-        raise SealdexError(
-            f"the list of files that the release states is not that of {archive.path.name}",
-            subject=upload.key,
-            untouched="nothing was published; the storage's state is the one before",
-            hint="remove the release file and write it anew with: sealdex-builder release ARCHIVE",
-        )
-    return data
-
-
-def _readme(upload: Upload, plugin: SourcePlugin) -> bytes:
-    path = plugin.readme or plugin.folder
-    try:
-        readme = read_readme(plugin)
-    except UnreadableError as error:
-        raise FileChangedError(path, str(error)) from error
-    data = readme.bytes_of(upload.sha256) if readme is not None else b""
-    if hashlib.sha256(data).hexdigest() != upload.sha256:
-        raise FileChangedError(path, "it has other bytes now")
-    return data
 
 
 @dataclass
@@ -106,8 +73,8 @@ class Committed:
 
 
 @dataclass
-class Earlier:
-    """What earlier attempts of the same publish put into the storage or found there; it isn't asked for again.
+class RetryState:
+    """What the attempts of one publish put into the storage or found there: the next one doesn't ask for it again.
 
     Attributes:
         files: key and SHA-256 of files that were put.
@@ -119,19 +86,20 @@ class Earlier:
 
 
 def commit(
+    publisher: Publisher,
     plan: PublishPlan,
     state: PublishedState | None,
-    *,
-    storage: Storage,
-    config: RegistryConfig,
-    trust: Trust,
-    keyring: Keyring,
     now: datetime,
-    workers: int,
-    notice: Notice | None = None,
-    earlier: Earlier | None = None,
+    retry: RetryState | None = None,
 ) -> Committed:
-    """Write what the plan says and commit it; what this attempt puts is added to ``earlier``.
+    """Write what the plan says, commit it, and remember the new state.
+
+    Args:
+        publisher: with the offline metadata that the plan was made with.
+        plan: what to write.
+        state: what it was planned on.
+        now: the time that what is signed is dated from.
+        retry: what earlier attempts put; what this one puts is added to it.
 
     Raises:
         ConfigError: a key that is needed can't sign here; nothing was written.
@@ -139,33 +107,25 @@ def commit(
         FileChangedError: an artifact isn't what its manifest says; nothing was committed.
         LostRaceError: another publisher committed first; nothing was committed.
     """
-    return _Commit(plan, state, storage, config, trust, keyring, now, workers, notice, earlier or Earlier()).run()
+    committed = _Commit(publisher, plan, state, now, retry or RetryState()).run()
+    publisher.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
+    return committed
 
 
 class _Commit:
     def __init__(
-        self,
-        plan: PublishPlan,
-        state: PublishedState | None,
-        storage: Storage,
-        config: RegistryConfig,
-        trust: Trust,
-        keyring: Keyring,
-        now: datetime,
-        workers: int,
-        notice: Notice | None,
-        earlier: Earlier,
+        self, publisher: Publisher, plan: PublishPlan, state: PublishedState | None, now: datetime, retry: RetryState
     ) -> None:
         self._plan = plan
         self._state = state
-        self._storage = storage
-        self._config = config
-        self._trust = trust
-        self._keyring = keyring
+        self._storage = publisher.storage
+        self._config = publisher.tree.config
+        self._trust = publisher.trust
+        self._keyring = publisher.keyring
         self._now = now
-        self._workers = workers
-        self._notice = notice or (lambda _what, _done, _total: None)
-        self._earlier = earlier
+        self._workers = publisher.workers
+        self._notice = publisher.notice or (lambda _what, _done, _total: None)
+        self._retry = retry
         self._done = Committed(versions=dict(state.versions) if state else {})
 
     def run(self) -> Committed:
@@ -236,40 +196,17 @@ class _Commit:
                 count.whole(kind, upload.key, upload.size)
 
     def _upload_each(self, kind: str, uploads: Sequence[Upload], count: ByteCount) -> Iterator[Upload]:
-        files = self._earlier.files
+        files = self._retry.files
         missing = [upload for upload in uploads if (upload.key, upload.sha256) not in files]
         each = self._storage.do_each or self._each
 
         def put(upload: Upload) -> None:
-            self._upload(upload, count.part(kind, upload.key, upload.size))
+            body = body_of(upload, on_bytes=count.part(kind, upload.key, upload.size))
+            self._storage.put_new(upload.key, body)
 
         for upload, _ in zip(missing, each(put, missing), strict=True):
             files.add((upload.key, upload.sha256))
             yield upload
-
-    def _upload(self, upload: Upload, on_bytes: Callable[[int], None]) -> None:
-        headers = headers_for(upload.key)
-        if isinstance(upload.content, TreeFile):
-            body = Body.of_file(
-                upload.content.path,
-                headers,
-                size=upload.size,
-                sha256=upload.sha256,
-                on_bytes=on_bytes,
-                opener=upload.content.open,
-            )
-        elif isinstance(upload.content, ReadmeSource):
-            data = _readme(upload, upload.content.plugin)
-            body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
-        elif isinstance(upload.content, ManifestSource):
-            data = manifest_bytes(upload.content.plugin, upload.content.release)
-            body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
-        elif isinstance(upload.content, FileListSource):
-            data = _file_list(upload, upload.content.archive)
-            body = Body(data, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
-        else:
-            body = Body(upload.content, None, upload.size, upload.sha256, headers.content_type, headers.cache_control)
-        self._storage.put_new(upload.key, body)
 
     # --- metadata -------------------------------------------------------------------------------------------------
 
@@ -348,11 +285,11 @@ class _Commit:
     def _put_role(self, role: str, make: Callable[[int], bytes], *, before: int | None = None) -> int:
         """Sign a role under the next number that is free, and return it."""
         before = self._done.versions.get(role, 0) if before is None else before
-        version = max(before, self._earlier.numbers.get(role, 0)) + 1
+        version = max(before, self._retry.numbers.get(role, 0)) + 1
         for attempt in range(_VERSION_ATTEMPTS):
             key = f"metadata/{version}.{role}.json"
             data = make(version)
-            self._earlier.numbers[role] = version  # taken from now on, by this or by somebody else
+            self._retry.numbers[role] = version  # taken from now on, by this or by somebody else
             try:
                 self._put(key, data)
             except ObjectConflictError:

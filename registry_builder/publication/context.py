@@ -1,4 +1,9 @@
-"""What one publish or refresh of a realm works with: storage, trust, keys, memory, clock."""
+"""What one publish or refresh of a realm works with: storage, trust, keys, memory, clock; and what it decides.
+
+`Publisher` is what all attempts share. `Publisher.decide` makes the decisions of one attempt, each of them once, and
+returns them as a `Decision`; `Attempt` is that together with what it was decided from. Nothing here writes to the
+storage.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +11,27 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from registry_builder.baseline.diff import Survey
+from registry_builder.baseline.diff import Sources, Survey
 from registry_builder.baseline.last_seen import Memory, Seen, memory_of
 from registry_builder.baseline.state import PublishedReader, PublishedState
-from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.index import Ingestion
 from registry_builder.publication._progress import Notice
+from registry_builder.publication.claim_files import signed_claims
 from registry_builder.publication.claims import (
     ClaimDecision,
-    Waiting,
+    Signatures,
     claim_work,
     decide_claims,
     hold_back_targets,
-    signed_claims,
 )
-from registry_builder.publication.commit import Committed, Earlier, commit
-from registry_builder.publication.plan import PublishPlan, plan_publish
+from registry_builder.publication.plan import PlanInput, PublishPlan, plan_publish
 from registry_builder.signing.metadata import realm_marker, utc_now
 from registry_builder.signing.offline_metadata import Trust, load_trust
 from registry_builder.signing.role_signing import authority_of
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.realms import check_realm
 from registry_builder.source.tree import SourceTree
-from registry_builder.storage import Body, Storage, headers_for, open_storage
-from registry_builder.storage.folder import FolderStorage
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage import Storage, open_storage
 from sealdex.errors import ConfigError
 
 _REMOTE_WORKERS = 16
@@ -82,18 +83,40 @@ class Publisher:
             allow_expired=self.allow_expired,
         )
 
+    @property
+    def marker(self) -> str:
+        """What the realm's metadata says of where it belongs."""
+        return realm_marker(self.tree.config, self.realm)
+
+    def decide(self, state: PublishedState | None, found: Survey, ingestion: Ingestion, now: datetime) -> Decision:
+        """Decide what is published on top of ``state``, given what was found to differ.
+
+        Where targets metadata makes a claim that can't begin before its team has signed, the published targets
+        metadata stays in force, and claimed namespaces are decided once more by that.
+
+        Raises:
+            SealdexError: the source tree's offline metadata is older than what is published; keys changed and only
+                some plugins are to be published; or a signature is missing without which nothing can be published.
+        """
+        claims = self.decide_claims(state, found, now)
+        if not claims.blocked:
+            return Decision(self, claims.found, self.plan(state, claims, ingestion, now))
+        # until the claim begins, packages speaks for the namespace as before: no plugin waits, only the claim
+        blocked_by = tuple(replace(each, plugins=()) for each in claims.waiting)
+        held_back = replace(self, trust=hold_back_targets(self.trust, state, blocked_by))
+        claims = held_back.decide_claims(state, found, now)
+        plan = held_back.plan(state, claims, ingestion, now)
+        return Decision(held_back, claims.found, replace(plan, waiting=(*plan.waiting, *blocked_by)))
+
     def decide_claims(self, state: PublishedState | None, found: Survey, now: datetime) -> ClaimDecision:
         """Decide how claimed namespaces take part; asks for their keys only where they have to sign something."""
         work = claim_work(self.tree.config, self.trust, state, found, now)
-        return decide_claims(
-            work,
-            found,
-            self.trust,
-            state,
-            signed=signed_claims(self.tree.root, self.realm, self.trust, self.marker) if work else {},
+        signatures = Signatures(
+            files=signed_claims(self.tree.root, self.realm, self.trust, self.marker) if work else {},
             can_sign=self._can_sign,
             name_of=lambda keyid: self.keyring.name_of(keyid) or keyid[:12],
         )
+        return decide_claims(work, found, self.trust, state, signatures)
 
     def _can_sign(self, role: str) -> bool:
         try:
@@ -102,84 +125,70 @@ class Publisher:
             return False
         return True
 
-    @property
-    def marker(self) -> str:
-        """What the realm's metadata says of where it belongs."""
-        return realm_marker(self.tree.config, self.realm)
-
-    def plan(self, state: PublishedState | None, found: Survey, ingestion: Ingestion, now: datetime) -> PublishPlan:
-        """Plan what ``found`` asks for on top of ``state``.
-
-        Targets metadata whose claims nobody has signed for yet is left where it is: call `with_usable_trust` before.
-        """
-        claims = self.decide_claims(state, found, now)
-        return plan_publish(
-            self.tree.config,
-            self.realm,
-            self.storage.description,
+    def plan(
+        self, state: PublishedState | None, claims: ClaimDecision, ingestion: Ingestion, now: datetime
+    ) -> PublishPlan:
+        """Plan what `decide_claims` leaves to be published on top of ``state``."""
+        given = PlanInput(
+            config=self.tree.config,
+            realm=self.realm,
+            storage=self.storage.description,
+            root=self.tree.root,
             trust=self.trust,
             state=state,
-            found=claims.found,
             claims=claims,
-            root=self.tree.root,
             ingestion=ingestion,
             now=now,
             min_bits=self.min_bits,
         )
-
-    def with_usable_trust(
-        self, state: PublishedState | None, found: Survey, now: datetime
-    ) -> tuple[Publisher, tuple[Waiting, ...]]:
-        """Return this publisher, or one that keeps to the published targets metadata because the newer can't be used.
-
-        Returns:
-            The publisher, and what the newer metadata waits for.
-        """
-        claims = self.decide_claims(state, found, now)
-        if not claims.blocked:
-            return self, ()
-        # until the claim begins, packages speaks for the namespace as before: no plugin waits, only the claim
-        waiting = tuple(replace(each, plugins=()) for each in claims.waiting)
-        return replace(self, trust=hold_back_targets(self.trust, state, waiting)), waiting
-
-    def commit(
-        self, plan: PublishPlan, state: PublishedState | None, now: datetime, earlier: Earlier | None = None
-    ) -> Committed:
-        """Write and commit ``plan``, and remember the new state; ``earlier`` as in `commit`."""
-        committed = commit(
-            plan,
-            state,
-            storage=self.storage,
-            config=self.tree.config,
-            trust=self.trust,
-            keyring=self.keyring,
-            now=now,
-            workers=self.workers,
-            notice=self.notice,
-            earlier=earlier,
-        )
-        self.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
-        return committed
+        return plan_publish(given)
 
     def remember(self, timestamp_version: int, timestamp: bytes, snapshot: bytes) -> None:
         """Remember a verified state for the next publish from this machine."""
         if self.memory is not None:
             self.memory.save(Seen(max(self.trust.roots), timestamp_version, timestamp.decode(), snapshot.decode()))
 
-    def put_bundle(self, state: PublishedState | None, committed: Committed | None) -> bool:
-        """Write the bundle of the newest state if it isn't there already; say whether it was written."""
-        files = dict(committed.files) if committed else {}
-        versions = committed.versions if committed else {}
-        if state is not None:
-            kept = {"packages": state.packages, "snapshot": state.snapshot}
-            for role, file in kept.items():
-                if versions.get(role, file.version) == file.version:
-                    files[f"{file.version}.{role}.json"] = file.data
-        newest = max(self.trust.targets)
-        files[f"{newest}.targets.json"] = self.trust.targets[newest]
-        data = bundle_bytes(dict(sorted(files.items())), self.trust.roots)
-        body = Body.of_bytes(data, headers_for(BUNDLE_KEY))
-        return self.storage.put_mutable(BUNDLE_KEY, body, only_if_changed=committed is None)
+
+@dataclass(frozen=True)
+class Decision:
+    """What a publish does, decided once.
+
+    Attributes:
+        publisher: the publisher, with the offline metadata that can be used by now.
+        found: what differs and is published; without plugins that wait for their namespace's own keys.
+        plan: what is to be written.
+    """
+
+    publisher: Publisher
+    found: Survey
+    plan: PublishPlan
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a publish: what is published, how the source tree differs, what was decided of that.
+
+    Attributes:
+        publisher: see `Decision`.
+        sources: the source tree's plugins.
+        reader: reads what is published; still open.
+        state: what was published when it began; None when nothing was.
+        now: its time.
+        found: see `Decision`.
+        plan: see `Decision`.
+    """
+
+    publisher: Publisher
+    sources: Sources
+    reader: PublishedReader
+    state: PublishedState | None
+    now: datetime
+    found: Survey
+    plan: PublishPlan
+
+    def through(self, storage: Storage) -> Attempt:
+        """Return this attempt with another storage to write to."""
+        return replace(self, publisher=replace(self.publisher, storage=storage))
 
 
 def open_publisher(
@@ -227,8 +236,8 @@ def open_publisher(
         keyring=keyring or Keyring(tree.config, tree.root),
         memory=_memory(tree, realm, place) if use_memory else None,
         clock=clock,
-        # a local disk answers at once, and what remains is computing, which threads only make slower
-        workers=workers or (1 if isinstance(place, FolderStorage) else _REMOTE_WORKERS),
+        # where answers come at once, what remains is computing, which threads only make slower
+        workers=workers or (1 if place.answers_at_once else _REMOTE_WORKERS),
         allow_expired=allow_expired,
         min_bits=min_bits,
         validate=validate,

@@ -27,15 +27,16 @@ from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.last_seen import Seen, memory_of
 from registry_builder.baseline.state import PublishedReader, PublishedState, RolledBackError
 from registry_builder.compile.index import Ingestion
-from registry_builder.publication.context import Publisher
+from registry_builder.publication.context import Attempt, Publisher
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.reachability import Reached, artifact_problem, state_before, walk_state
-from registry_builder.publication.site_update import Published, put_site
+from registry_builder.publication.site_update import put_site
 from registry_builder.signing.metadata import TargetPin, bin_names
 from registry_builder.site.search_catalog import MAX_BYTES as MAX_CATALOGUE_BYTES
 from registry_builder.site.search_catalog import read_shown
 from registry_builder.site.urls import CATALOGUE
 from registry_builder.storage import Body, ObjectMissingError, Storage, StoredObject, headers_for
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.http import UrlStorage
 from registry_builder.storage.listing import inventory_of
 from sealdex.errors import SealdexError, UsageError, VerificationError
@@ -66,7 +67,7 @@ class NotDeployableError(VerificationError):
 
 def is_pages(publisher: Publisher) -> bool:
     """Tell whether a publisher writes into the folder of a realm on GitHub Pages."""
-    return publisher.tree.config.realms[publisher.realm].is_pages and not isinstance(publisher.storage, UrlStorage)
+    return publisher.tree.config.realms[publisher.realm].is_pages and not publisher.storage.is_read_only
 
 
 # --- before a publish -------------------------------------------------------------------------------------------------
@@ -214,21 +215,13 @@ def _body(key: str, data: bytes) -> Body:
     return Body.of_bytes(data, headers_for(key))
 
 
-class _Copying:
+class _Copying(ForwardingStorage):
     """What is live, read only, which keeps every small file that was read of it."""
 
-    do_each = None
-
     def __init__(self, storage: UrlStorage) -> None:
+        super().__init__(storage)
         self.storage = storage
-        self.description = storage.description
-        self.requests = storage.requests
-        self.bytes_put = 0
         self.got: dict[str, StoredObject] = {}
-        self.put_new = storage.put_new
-        self.put_if_match = storage.put_if_match
-        self.put_mutable = storage.put_mutable
-        self.flush = storage.flush
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """Read a file, once."""
@@ -258,7 +251,8 @@ def put_all_pages(publisher: Publisher) -> None:
         sources = Sources({}, is_complete=True, ingestion=Ingestion())
         found = Survey(is_complete=True, carried=tuple(carried))
         plan = PublishPlan(publisher.realm, publisher.storage.description, is_complete=True, bits=state.bits)
-        put_site(publisher, Published(sources, found, plan, state, reader, state.snapshot.version, now))
+        attempt = Attempt(publisher, sources, reader, state, now, found, plan)
+        put_site(attempt, snapshot=state.snapshot.version)
 
 
 def _plugin(target: str) -> PluginId:

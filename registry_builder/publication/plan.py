@@ -7,14 +7,14 @@ that of the registry.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
 from tuf.api.metadata import Metadata, Role, Root
 
-from registry_builder.baseline.diff import PluginChange, Survey, target_pin
+from registry_builder.baseline.diff import Survey, target_pin
 from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.catalog import shard_bytes, shard_rows
@@ -33,6 +33,7 @@ from registry_builder.publication.uploads import (
     release_files,
 )
 from registry_builder.signing.metadata import (
+    SigningReason,
     TargetPin,
     bin_bits,
     bin_names,
@@ -41,6 +42,7 @@ from registry_builder.signing.metadata import (
     due_reason,
     role_keys,
     same_authority,
+    same_delegation,
     shard_count,
 )
 from registry_builder.signing.offline_metadata import Trust
@@ -50,9 +52,43 @@ from sealdex.model.catalogue import shard_of, shard_target
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 
-FIRST = "first publish"
-CHANGED = "changed"
-NEW_KEYS = "its keys changed"
+
+@dataclass(frozen=True)
+class PlanInput:
+    """What a publish is planned from.
+
+    Attributes:
+        config: the registry's configuration.
+        realm: the realm.
+        storage: its storage's description, for people.
+        root: the source tree's folder, which artifact paths are relative to.
+        trust: the realm's offline metadata.
+        state: the verified published state; None when nothing is published.
+        claims: how the source tree differs from it, and what was decided of claimed namespaces.
+        ingestion: whether URL artifacts are copied into the store.
+        now: the time that signing windows are judged by.
+        min_bits: bit length of the succinct delegation at least, for registries that are known to grow.
+    """
+
+    config: RegistryConfig
+    realm: str
+    storage: str
+    root: Path
+    trust: Trust
+    state: PublishedState | None
+    claims: ClaimDecision
+    ingestion: Ingestion
+    now: datetime
+    min_bits: int = 0
+
+    @property
+    def found(self) -> Survey:
+        """How the source tree differs from what is published, without what waits."""
+        return self.claims.found
+
+    def due(self, role: str, expires: datetime) -> SigningReason | None:
+        """Say why a role is to be signed again because of its age; None while it isn't."""
+        return due_reason(expires, self.config.roles[role], self.now)
 
 
 @dataclass(frozen=True)
@@ -101,7 +137,7 @@ class PublishPlan:
     shards: tuple[Upload, ...] = ()
     bins: Mapping[str, Mapping[str, TargetPin]] = field(default_factory=dict)
     catalog: Mapping[str, TargetPin] | None = None
-    reasons: Mapping[str, str] = field(default_factory=dict)
+    reasons: Mapping[str, SigningReason] = field(default_factory=dict)
     roots: Mapping[int, bytes] = field(default_factory=dict)
     targets: tuple[int, bytes] | None = None
     claims: Mapping[str, Mapping[str, TargetPin]] = field(default_factory=dict)
@@ -127,53 +163,28 @@ class PublishPlan:
 
 
 @collector_paused()
-def plan_publish(
-    config: RegistryConfig,
-    realm: str,
-    storage: str,
-    *,
-    trust: Trust,
-    state: PublishedState | None,
-    found: Survey,
-    root: Path,
-    ingestion: Ingestion,
-    now: datetime,
-    min_bits: int = 0,
-    claims: ClaimDecision | None = None,
-) -> PublishPlan:
+def plan_publish(given: PlanInput) -> PublishPlan:
     """Plan the publish of a realm.
-
-    Args:
-        config: the registry's configuration.
-        realm: the realm.
-        storage: its storage's description, for people.
-        trust: its offline metadata.
-        state: the verified published state; None when nothing is published.
-        found: how the source tree differs from it.
-        root: the source tree's folder, which artifact paths are relative to.
-        ingestion: whether URL artifacts are copied into the store.
-        now: the time that signing windows are judged by.
-        min_bits: bit length of the succinct delegation at least, for registries that are known to grow.
-        claims: what was decided of claimed namespaces; ``found`` is without what waits.
 
     Raises:
         SealdexError: the offline metadata of the source tree is older than what is published, or keys changed and
             only some plugins are to be published.
     """
-    bits = _bits(state, found, min_bits)
-    reasons: dict[str, str] = {}
-    bins = _bins(config, state, found.changes, bits, now, reasons, {*claims_of(trust.targets_role)})
-    reasons |= claims.reasons if claims is not None else {}
-    catalog, shards = _catalog(config, trust, state, found, bits, now, reasons)
-    if (reason := _packages_reason(config, trust, state, bits, now)) is not None:
-        reasons["packages"] = reason
+    trust, state, found, claims = given.trust, given.state, given.found, given.claims
+    bits = _bits(given)
+    bins, reasons = _bins(given, bits)
+    reasons |= claims.reasons
+    catalog, shards, why = _catalog(given, bits)
+    reasons |= {"catalog": why} if why is not None else {}
+    if (why := _packages_reason(given, bits)) is not None:
+        reasons["packages"] = why
     targets = _newer_targets(trust, state)
     roots = {n: data for n, data in trust.roots.items() if state is None or n > state.root_version}
-    _top_reasons(config, trust, state, now, reasons, offline_changed=bool(roots) or targets is not None)
-    manifests, artifacts, ingest = release_files(found.changes, root, ingestion)
+    reasons |= _top_reasons(given, is_changed=bool(reasons or roots) or targets is not None)
+    manifests, artifacts, ingest = release_files(found.changes, given.root, given.ingestion)
     return PublishPlan(
-        realm=realm,
-        storage=storage,
+        realm=given.realm,
+        storage=given.storage,
         is_complete=found.is_complete,
         bits=bits,
         new_plugins=tuple(change.source.id for change in found.changes if change.is_new),
@@ -195,64 +206,70 @@ def plan_publish(
         reasons=reasons,
         roots=roots,
         targets=targets,
-        claims=claims.sign if claims is not None else {},
-        signed_claims={role: (c.version, c.data) for role, c in claims.signed.items()} if claims is not None else {},
-        waiting=claims.waiting if claims is not None else (),
+        claims=claims.sign,
+        signed_claims={role: (claim.version, claim.data) for role, claim in claims.signed.items()},
+        waiting=claims.waiting,
     )
 
 
-def _bits(state: PublishedState | None, found: Survey, min_bits: int) -> int:
+def _bits(given: PlanInput) -> int:
     """Follow the number of plugins up, never down, and only when all of them are looked at."""
+    state, found = given.state, given.found
     if state is not None and not found.is_complete:
         return state.bits
-    return max(state.bits if state else 0, bin_bits(len(found.rows) + len(found.carried)), min_bits)
+    return max(state.bits if state else 0, bin_bits(len(found.rows) + len(found.carried)), given.min_bits)
 
 
 # --- roles --------------------------------------------------------------------------------------------------------
 
+_Bins = dict[str, dict[str, TargetPin]]
+_Reasons = dict[str, SigningReason]
 
-def _bins(
-    config: RegistryConfig,
-    state: PublishedState | None,
-    changes: Iterable[PluginChange],
-    bits: int,
-    now: datetime,
-    reasons: dict[str, str],
-    claimed: Collection[str],
-) -> dict[str, dict[str, TargetPin]]:
-    new = {index_target(c.source.id): c.pin for c in changes if c.source.id.namespace not in claimed}
+
+def _bins(given: PlanInput, bits: int) -> tuple[_Bins, _Reasons]:
+    """Return the bins to sign, each with all of its targets, and why."""
+    state, claimed = given.state, {*claims_of(given.trust.targets_role)}
+    new = {index_target(c.source.id): c.pin for c in given.found.changes if c.source.id.namespace not in claimed}
     if state is not None:
         # a claim that ended: packages speaks for the namespace again
         ended = [role for namespace, role in state.claims.items() if namespace not in claimed]
         new = {**{target: pin for role in ended for target, pin in role.pins.items()}, **new}
-    if state is None or state.bits != bits:
-        before = {t: pin for t, pin in state.pins() if t.split("/")[1] not in claimed} if state else {}
-        sorted_in: dict[str, dict[str, TargetPin]] = {name: {} for name in bin_names(bits)}
-        for target, target_pin_ in {**before, **new}.items():
-            sorted_in[bin_of(target, bits)][target] = target_pin_
-        reasons |= dict.fromkeys(sorted_in, FIRST if state is None else CHANGED)
-        return sorted_in
-    everywhere = None if _same_bin_keys(config, state) else NEW_KEYS
-    if everywhere and len(state.bins) < 1 << bits:
+    if state is not None and state.bits == bits:
+        return _changed_bins(given, state, new, claimed)
+    before = {t: pin for t, pin in state.pins() if _namespace(t) not in claimed} if state else {}
+    bins: _Bins = {name: {} for name in bin_names(bits)}
+    for target, pin in {**before, **new}.items():
+        bins[bin_of(target, bits)][target] = pin
+    return bins, dict.fromkeys(bins, "first publish" if state is None else "changed")
+
+
+def _changed_bins(
+    given: PlanInput, state: PublishedState, new: Mapping[str, TargetPin], claimed: set[str]
+) -> tuple[_Bins, _Reasons]:
+    has_new_keys = not _same_bin_keys(given.config, state)
+    if has_new_keys and len(state.bins) < 1 << state.bits:
         raise _needs_all("the keys of packages changed")
-    to_sign: dict[str, dict[str, TargetPin]] = {}
-    for target, target_pin_ in new.items():
-        name = bin_of(target, bits)
-        to_sign.setdefault(name, dict(state.bins[name].pins))[target] = target_pin_
-        reasons[name] = CHANGED
+    bins: _Bins = {}
+    for target, pin in new.items():
+        name = bin_of(target, state.bits)
+        bins.setdefault(name, dict(state.bins[name].pins))[target] = pin
     for name, role in state.bins.items():
         # a namespace that was claimed: nobody asks packages for it any more
-        if gone := [target for target in role.pins if target.split("/")[1] in claimed]:
-            kept = to_sign.setdefault(name, dict(role.pins))
+        if gone := [target for target in role.pins if _namespace(target) in claimed]:
+            kept = bins.setdefault(name, dict(role.pins))
             for target in gone:
                 del kept[target]
-            reasons[name] = CHANGED
+    reasons: _Reasons = dict.fromkeys(bins, "changed")
     for name, role in state.bins.items():
-        reason = everywhere or due_reason(role.expires, config.roles["packages"], now)
-        if name not in to_sign and reason is not None:
-            to_sign[name] = dict(role.pins)
+        reason = "its keys changed" if has_new_keys else given.due("packages", role.expires)
+        if name not in bins and reason is not None:
+            bins[name] = dict(role.pins)
             reasons[name] = reason
-    return to_sign
+    return bins, reasons
+
+
+def _namespace(target: str) -> str:
+    return target.split("/")[1]
 
 
 def _same_bin_keys(config: RegistryConfig, state: PublishedState) -> bool:
@@ -263,54 +280,59 @@ def _same_bin_keys(config: RegistryConfig, state: PublishedState) -> bool:
 
 
 def _catalog(
-    config: RegistryConfig,
-    trust: Trust,
-    state: PublishedState | None,
-    found: Survey,
-    bits: int,
-    now: datetime,
-    reasons: dict[str, str],
-) -> tuple[dict[str, TargetPin] | None, tuple[Upload, ...]]:
-    shards = shard_count(bits)
-    rows = {row.id: row for shard in found.shards.values() for row in shard}
-    if found.is_complete:
-        carried = {plugin: rows[plugin] for plugin in found.carried if plugin in rows}
-        written = shard_rows([*found.rows.values(), *carried.values()], shards)
-    else:
-        rows |= {change.source.id: found.rows[change.source.id] for change in found.changes}
-        numbers = {shard_of(change.source.id, shards) for change in found.changes}
-        sorted_in = shard_rows(rows.values(), shards)
-        written = {number: sorted_in[number] for number in numbers}
+    given: PlanInput, bits: int
+) -> tuple[dict[str, TargetPin] | None, tuple[Upload, ...], SigningReason | None]:
+    """Return the targets of ``catalog`` if it is to be signed, the shards to write, and why."""
+    state = given.state
     before = dict(state.catalog.pins) if state is not None and state.bits == bits else {}
     pins, uploads = dict(before), []
-    for number, shard in sorted(written.items()):
-        data = shard_bytes(number, shards, shard)
-        target, own = shard_target(number), target_pin(data)
+    for target, data in _shards(given.found, shard_count(bits)):
+        own = target_pin(data)
         if before.get(target) != own:
             pins[target] = own
             uploads.append(Upload(target_key(target, own.sha256), own.size, own.sha256, data))
-    if state is None:
-        reasons["catalog"] = FIRST
-    elif uploads or pins != dict(state.catalog.pins):
-        reasons["catalog"] = CHANGED
-    elif not same_authority(_delegated(state.targets_role, "catalog"), _delegated(trust.targets_role, "catalog")):
-        reasons["catalog"] = NEW_KEYS
-    elif (due := due_reason(state.catalog.expires, config.roles["catalog"], now)) is not None:
-        reasons["catalog"] = due
-    return (pins if "catalog" in reasons else None), tuple(uploads)
+    reason = _catalog_reason(given, pins, has_uploads=bool(uploads))
+    return (pins if reason is not None else None), tuple(uploads), reason
 
 
-def _packages_reason(
-    config: RegistryConfig, trust: Trust, state: PublishedState | None, bits: int, now: datetime
-) -> str | None:
+def _shards(found: Survey, count: int) -> Iterator[tuple[str, bytes]]:
+    """Yield target and bytes of the shards that may have changed: all, where all plugins were looked at."""
+    rows = {row.id: row for shard in found.shards.values() for row in shard}
+    if found.is_complete:
+        carried = {plugin: rows[plugin] for plugin in found.carried if plugin in rows}
+        written = shard_rows([*found.rows.values(), *carried.values()], count)
+    else:
+        rows |= {change.source.id: found.rows[change.source.id] for change in found.changes}
+        numbers = {shard_of(change.source.id, count) for change in found.changes}
+        sorted_in = shard_rows(rows.values(), count)
+        written = {number: sorted_in[number] for number in numbers}
+    for number, shard in sorted(written.items()):
+        yield shard_target(number), shard_bytes(number, count, shard)
+
+
+def _catalog_reason(given: PlanInput, pins: Mapping[str, TargetPin], *, has_uploads: bool) -> SigningReason | None:
+    state = given.state
     if state is None:
-        return FIRST
+        return "first publish"
+    if has_uploads or pins != dict(state.catalog.pins):
+        return "changed"
+    if not same_delegation(state.targets_role, given.trust.targets_role, "catalog"):
+        return "its keys changed"
+    return given.due("catalog", state.catalog.expires)
+
+
+def _packages_reason(given: PlanInput, bits: int) -> SigningReason | None:
+    state = given.state
+    if state is None:
+        return "first publish"
     if state.bits != bits:
-        return CHANGED
-    same = same_authority(_delegated(state.targets_role, "packages"), _delegated(trust.targets_role, "packages"))
-    if not same or not _same_bin_keys(config, state):
-        return NEW_KEYS
-    return due_reason(state.packages.expires, config.roles["packages"], now)
+        return "changed"
+    if not (
+        same_delegation(state.targets_role, given.trust.targets_role, "packages")
+        and _same_bin_keys(given.config, state)
+    ):
+        return "its keys changed"
+    return given.due("packages", state.packages.expires)
 
 
 def _newer_targets(trust: Trust, state: PublishedState | None) -> tuple[int, bytes] | None:
@@ -329,32 +351,21 @@ def _newer_targets(trust: Trust, state: PublishedState | None) -> tuple[int, byt
     return (newest, trust.targets[newest]) if newest > published else None
 
 
-def _top_reasons(
-    config: RegistryConfig,
-    trust: Trust,
-    state: PublishedState | None,
-    now: datetime,
-    reasons: dict[str, str],
-    *,
-    offline_changed: bool,
-) -> None:
-    """Add why snapshot and timestamp are signed, if they are: the snapshot for any role, the timestamp for that."""
+def _top_reasons(given: PlanInput, *, is_changed: bool) -> _Reasons:
+    """Return why snapshot and timestamp are signed, if they are: the snapshot for any role, the timestamp for that."""
+    state, trust = given.state, given.trust
     if state is None:
-        reasons |= {"snapshot": FIRST, "timestamp": FIRST}
-        return
+        return {"snapshot": "first publish", "timestamp": "first publish"}
     before = Metadata[Root].from_bytes(trust.roots[state.root_version]).signed
+    reasons: _Reasons = {}
     for role, file in (("snapshot", state.snapshot), ("timestamp", state.timestamp)):
-        if reasons or offline_changed:
-            reasons[role] = CHANGED
+        if is_changed or reasons:
+            reasons[role] = "changed"
         elif not same_authority(before.roles[role], trust.root.roles[role]):
-            reasons[role] = NEW_KEYS
-        elif (due := due_reason(file.expires, config.roles[role], now)) is not None:
+            reasons[role] = "its keys changed"
+        elif (due := given.due(role, file.expires)) is not None:
             reasons[role] = due
-
-
-def _delegated(delegator: object, role: str) -> Role | None:
-    delegations = getattr(delegator, "delegations", None)
-    return delegations.roles.get(role) if delegations is not None and delegations.roles is not None else None
+    return reasons
 
 
 def _needs_all(why: str) -> SealdexError:
@@ -365,4 +376,4 @@ def _needs_all(why: str) -> SealdexError:
     )
 
 
-__all__ = ["FileListSource", "IngestedArtifact", "ManifestSource", "PublishPlan", "Upload", "plan_publish"]
+__all__ = ["FileListSource", "IngestedArtifact", "ManifestSource", "PlanInput", "PublishPlan", "Upload", "plan_publish"]

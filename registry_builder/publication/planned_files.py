@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
-from registry_builder.publication.plan import FIRST, PublishPlan
+from registry_builder.publication.plan import PublishPlan
 from registry_builder.storage import headers_for
 from registry_builder.storage.headers import BUNDLE_KEY
 
@@ -82,7 +82,7 @@ def _files(plan: PublishPlan, versions: Mapping[str, int]) -> Iterator[PlannedFi
     yield from signed(["snapshot"])
     roots = [PlannedFile(f"metadata/{v}.root.json", len(data), by_people) for v, data in sorted(plan.roots.items())]
     timestamp = PlannedFile(TIMESTAMP_KEY, None, f"{plan.reasons['timestamp']}: the commit point")
-    yield from [*roots, timestamp] if plan.reasons["timestamp"] == FIRST else [timestamp, *roots]
+    yield from [*roots, timestamp] if plan.reasons["timestamp"] == "first publish" else [timestamp, *roots]
 
 
 def _why(kind: str, key: str, new: Iterable[str]) -> str:

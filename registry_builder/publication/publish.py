@@ -1,7 +1,21 @@
-"""Publishing as a whole: read and verify, survey, plan, write, commit; and once more when another was faster.
+"""Publishing as a whole, from reading what is published to telling the CDN; tried again when another was faster.
 
-`publish_realm` is what programs call; the command line is a thin layer over it. It asks nobody anything unless given a
-prompt, and the same call again is a success that writes nothing.
+One attempt goes through these steps:
+
+1. **Read and verify** what is published, as a client would (`registry_builder.baseline.state`).
+2. **Compare** the source tree with it (`registry_builder.baseline.diff`). Plugins that the tree seems to have as they
+   were earlier are held back.
+3. **Plan** (`Publisher.decide`): what claimed namespaces do, then every file and signature. Pure, and done once; only
+   copying artifacts into the store, after which their sizes are known, makes a second plan.
+4. **Check** what is new (`registry_builder.publication.checks`): it is published for ever.
+5. **Write and commit** (`registry_builder.publication.commit`): immutable files, then the one swap of
+   ``timestamp.json``. Whatever stops before the swap has published nothing.
+6. **Bundle and pages** (`registry_builder.publication.site_update`): nothing trusts them. What fails is a warning, and
+   the next publish catches up.
+7. **Invalidate** what the CDN has cached of files that were replaced (`registry_builder.publication._cdn`).
+
+A dry run stops before 5 and predicts the rest. `publish_realm` is what programs call; the command line is a thin layer
+over it. It asks nobody anything unless given a prompt, and the same call again is a success that writes nothing.
 """
 
 from __future__ import annotations
@@ -22,14 +36,15 @@ from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.publication._cdn import invalidate
 from registry_builder.publication._plan_log import log_plan, log_state
+from registry_builder.publication.bundle_update import put_bundle
 from registry_builder.publication.checks import check_attachments, check_documents, check_new_releases, check_readmes
-from registry_builder.publication.commit import Committed, Earlier
-from registry_builder.publication.context import Publisher, open_publisher
+from registry_builder.publication.commit import Committed, RetryState, commit
+from registry_builder.publication.context import Attempt, Publisher, open_publisher
 from registry_builder.publication.github_pages import on_live_state
 from registry_builder.publication.ingest import ingest
 from registry_builder.publication.plan import IngestedArtifact, PublishPlan
 from registry_builder.publication.planned_files import PlannedFile, planned_files
-from registry_builder.publication.site_update import Published, put_site
+from registry_builder.publication.site_update import put_site
 from registry_builder.source.realms import check_leaks, plugins_of
 from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
@@ -212,46 +227,42 @@ class _Job:
         self._accept_removed = accept_removed
         self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
         self._checked: set[tuple[PluginId, str]] = set()
-        self._earlier = Earlier()
+        self._retry = RetryState()
 
     def attempt(self) -> PublishResult:
         """Publish on top of the state as it is now."""
-        publisher, now = self._publisher, self._publisher.clock()
+        now = self._publisher.clock()
         with self._publisher.reader(now) as reader:
             state = reader.open(next((index_target(plugin) for plugin in self._sources.plugins), "index/-/0"))
-            log_state(publisher.realm, publisher.storage.description, state)
-            publisher, found, plan = self._plan(state, reader, now)
-            log_plan(plan, found)
-            if to_copy := [a for a in plan.ingest if a.key not in self._copied and not self._dry_run]:
+            log_state(self._publisher.realm, self._publisher.storage.description, state)
+            attempt = self._plan(state, reader, now)
+            log_plan(attempt.plan, attempt.found)
+            if to_copy := [a for a in attempt.plan.ingest if a.key not in self._copied and not self._dry_run]:
                 self._ingest(to_copy)
-                publisher, found, plan = self._plan(state, reader, now)
-            result = PublishResult(plan)
-            if self._dry_run:
-                _foresee(publisher, reader, self._sources, plan, state, found, now, result)
-            else:
-                _finish(publisher, reader, self._sources, plan, state, found, now, result, self._earlier)
-        return result
+                attempt = self._plan(state, reader, now)
+            return _predict(attempt) if self._dry_run else _carry_out(attempt, self._retry)
 
-    def _plan(
-        self, state: PublishedState | None, reader: PublishedReader, now: datetime
-    ) -> tuple[Publisher, Survey, PublishPlan]:
+    def _plan(self, state: PublishedState | None, reader: PublishedReader, now: datetime) -> Attempt:
+        """Compare the source tree with ``state``, decide what is published, and check it."""
         found = survey(self._sources, state, reader)
         # on every state that is published onto: whoever won a race may have published an event meanwhile
         held = tuple(each.plugin for each in found.older if each.events and each.plugin not in self._accept_removed)
-        found = found.without(held)
-        publisher, blocked_by = self._publisher.with_usable_trust(state, found, now)
-        plan = publisher.plan(state, found, self._sources.ingestion, now)
-        plan = replace(plan, waiting=(*plan.waiting, *blocked_by), held=held)
+        decision = self._publisher.decide(state, found.without(held), self._sources.ingestion, now)
+        plan = replace(decision.plan, held=held)
         if plan.violations:
             raise changed_release(plan)
-        if publisher.validate and not self._checked.issuperset(plan.new_releases):
-            check_new_releases(publisher.tree, plan)
+        if self._publisher.validate:
+            self._check(plan, found.without(held))
+        return Attempt(decision.publisher, self._sources, reader, state, now, decision.found, plan)
+
+    def _check(self, plan: PublishPlan, found: Survey) -> None:
+        tree = self._publisher.tree
+        if not self._checked.issuperset(plan.new_releases):
+            check_new_releases(tree, plan)
             self._checked.update(plan.new_releases)
-        if publisher.validate:
-            check_attachments(publisher.tree, plan)
-            check_readmes(publisher.tree, plan)
-            check_documents(publisher.tree, found.changes)
-        return publisher, publisher.decide_claims(state, found, now).found, plan
+        check_attachments(tree, plan)
+        check_readmes(tree, plan)
+        check_documents(tree, found.changes)
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
         """Copy artifacts into the store, after which their sizes are known."""
@@ -265,20 +276,13 @@ class _Job:
         self._sources = self._sources.with_sizes({**self._sources.ingestion.sizes, **sizes})
 
 
-def _finish(
-    publisher: Publisher,
-    reader: PublishedReader,
-    sources: Sources,
-    plan: PublishPlan,
-    state: PublishedState | None,
-    found: Survey,
-    now: datetime,
-    result: PublishResult,
-    earlier: Earlier,
-) -> None:
+def _carry_out(attempt: Attempt, retry: RetryState) -> PublishResult:
+    """Write and commit what was planned, then bundle and pages, and tell the CDN."""
+    publisher, plan, state = attempt.publisher, attempt.plan, attempt.state
+    result = PublishResult(plan)
     committed: Committed | None = None
     if not plan.is_empty:
-        committed = publisher.commit(plan, state, now, earlier)
+        committed = commit(publisher, plan, state, attempt.now, retry)
         result.committed = True
         result.warnings += [
             f"{key} was left behind by a publish that didn't finish, or belongs to one that goes on; it was skipped"
@@ -289,14 +293,13 @@ def _finish(
     result.versions = versions_after(state, committed)
     result.warnings += _plan_warnings(plan)
     mutable = Recorder(publisher.storage, write=True)
-    publisher = replace(publisher, storage=mutable)
+    attempt = attempt.through(mutable)
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
-        publisher.put_bundle(state, committed)
+        put_bundle(attempt.publisher, state, committed)
         if publisher.site:
-            published = Published(sources, found, plan, state, reader, result.versions.get("snapshot", 0), now)
             took = stopwatch()
-            result.pages = put_site(publisher, published).written
+            result.pages = put_site(attempt, snapshot=result.versions.get("snapshot", 0)).written
             _log.info(
                 "publication.pages", "{count} pages are written in {seconds} s", count=len(result.pages), seconds=took()
             )
@@ -308,33 +311,29 @@ def _finish(
         replaced[TIMESTAMP_KEY] = str(committed.versions["timestamp"])
     result.invalidated, problem = invalidate(publisher, replaced)
     result.warnings += [problem] if problem else []
+    return result
 
 
-def _foresee(
-    publisher: Publisher,
-    reader: PublishedReader,
-    sources: Sources,
-    plan: PublishPlan,
-    state: PublishedState | None,
-    found: Survey,
-    now: datetime,
-    result: PublishResult,
-) -> None:
-    """Find out which pages a publish would write; what is there is read and compared."""
-    result.warnings += _plan_warnings(plan)
-    mutable = Recorder(publisher.storage, write=False)
-    publisher = replace(publisher, storage=mutable)
+def _predict(attempt: Attempt) -> PublishResult:
+    """Return what a publish would do; nothing is written."""
+    plan, state = attempt.plan, attempt.state
+    result = PublishResult(plan, warnings=_plan_warnings(plan))
+    mutable = Recorder(attempt.publisher.storage, write=False)
     before = {} if state is None else {**state.versions, **versions_after(state, None)}
     try:
-        if plan.is_empty:
-            publisher.put_bundle(state, None)
-        if publisher.site:
-            snapshot = before.get("snapshot", 0) + ("snapshot" in plan.reasons)
-            published = Published(sources, found, plan, state, reader, snapshot, now)
-            result.pages = put_site(publisher, published).written
+        snapshot = before.get("snapshot", 0) + ("snapshot" in plan.reasons)
+        result.pages = _predict_pages(attempt.through(mutable), snapshot)
     except SealdexError as error:
         result.warnings.append(f"it can't be said which pages would be written: {error.message}")
     result.files = planned_files(plan, {role: version + 1 for role, version in before.items()}, mutable.files)
+    return result
+
+
+def _predict_pages(attempt: Attempt, snapshot: int) -> list[str]:
+    """Find out which pages a publish would write; what is there is read and compared."""
+    if attempt.plan.is_empty:
+        put_bundle(attempt.publisher, attempt.state, None)
+    return put_site(attempt, snapshot=snapshot).written if attempt.publisher.site else []
 
 
 def _plan_warnings(plan: PublishPlan) -> list[str]:

@@ -22,7 +22,7 @@ from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.publication.context import Publisher
-from registry_builder.signing.metadata import TargetPin, realm_marker
+from registry_builder.signing.metadata import TargetPin, delegations_of, realm_marker
 from registry_builder.storage import ObjectMissingError, Storage
 from registry_builder.storage.listing import inventory_of
 from sealdex.errors import NotFoundError, SealdexError
@@ -192,9 +192,7 @@ class _Walk:
 
 
 def _delegators(state: PublishedState) -> dict[str, Targets]:
-    found: dict[str, Targets] = {}
-    if (delegations := state.targets_role.delegations) is not None and delegations.roles is not None:
-        found |= dict.fromkeys(delegations.roles, state.targets_role)
+    found: dict[str, Targets] = dict.fromkeys(delegations_of(state.targets_role), state.targets_role)
     if (delegations := state.packages_role.delegations) is not None and delegations.succinct_roles is not None:
         found |= dict.fromkeys(delegations.succinct_roles.get_roles(), state.packages_role)
     return found

@@ -24,7 +24,8 @@ from registry_builder.compile.index import Ingestion
 from registry_builder.publication._cdn import invalidate
 from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication._plan_log import log_plan, log_state
-from registry_builder.publication.commit import Committed
+from registry_builder.publication.bundle_update import put_bundle
+from registry_builder.publication.commit import Committed, commit
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
 from registry_builder.publication.plan import PublishPlan
@@ -125,17 +126,17 @@ def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> R
         reader.load_bins(bin_names(state.bits))
     if recover_expired:
         _check_recovery(publisher, state, seen, now)
-    publisher, blocked_by = publisher.with_usable_trust(state, Survey(), now)
     log_state(publisher.realm, publisher.storage.description, state)
-    plan = publisher.plan(state, Survey(), Ingestion(), now)
-    log_plan(plan, Survey())
-    result = RefreshResult(plan, warnings=[str(each) for each in (*plan.waiting, *blocked_by)])
+    decision = publisher.decide(state, Survey(), Ingestion(), now)
+    publisher, plan = decision.publisher, decision.plan
+    log_plan(plan, decision.found)
+    result = RefreshResult(plan, warnings=[str(each) for each in plan.waiting])
     committed: Committed | None = None
     if not plan.is_empty and not dry_run:
-        committed = publisher.commit(plan, state, now)
+        committed = commit(publisher, plan, state, now)
         result.committed = True
         try:
-            publisher.put_bundle(state, committed)
+            put_bundle(publisher, state, committed)
         except SealdexError as error:
             result.warnings.append(f"refreshed, but the bundle could not be written: {error.message}")
     result.versions = versions_after(state, committed)

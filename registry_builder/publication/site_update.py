@@ -17,12 +17,10 @@ from itertools import islice
 
 import msgspec
 
-from registry_builder.baseline.diff import Sources, Survey
 from registry_builder.baseline.documents import target_key
-from registry_builder.baseline.state import PublishedReader, PublishedState
+from registry_builder.baseline.state import PublishedState
 from registry_builder.publication._site_journal import changed_since
-from registry_builder.publication.context import Publisher
-from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.context import Attempt
 from registry_builder.signing.metadata import TargetPin, bin_of, expiry
 from registry_builder.site.affected_pages import Touched, everything, touched_by
 from registry_builder.site.document_source import Shelf
@@ -54,31 +52,6 @@ def is_stored(storage: Storage, key: str) -> bool:
     return True
 
 
-@dataclass(frozen=True)
-class Published:
-    """What a publish knows when it comes to the pages.
-
-    Attributes:
-        sources: the source tree's plugins.
-        found: how they differed from what was published.
-        plan: what was written.
-        state: what was published before; None when nothing was.
-        reader: reads it; still open.
-        snapshot: version of the snapshot that is published now.
-        now: the time of the publish.
-        anew: whether every page is written, whatever the storage says that its pages show.
-    """
-
-    sources: Sources
-    found: Survey
-    plan: PublishPlan
-    state: PublishedState | None
-    reader: PublishedReader
-    snapshot: int
-    now: datetime
-    anew: bool = False
-
-
 @dataclass
 class SiteResult:
     """Keys of the pages that were written, and how many were made."""
@@ -87,23 +60,31 @@ class SiteResult:
     written: list[str] = field(default_factory=list)
 
 
-def put_site(publisher: Publisher, published: Published) -> SiteResult:
+def put_site(attempt: Attempt, *, snapshot: int, every_page: bool = False) -> SiteResult:
     """Bring the pages in the storage up to date, as far as this publish reaches.
+
+    Args:
+        attempt: the publish, past its commit point.
+        snapshot: version of the snapshot that is published now.
+        every_page: write all of them, whatever the storage says that its pages show.
 
     Raises:
         SealdexError: a template is wrong, or what is published doesn't verify; pages are left as they were.
         UnavailableError: the storage doesn't answer.
     """
-    return _Job(publisher, published).run()
+    return _Job(attempt, snapshot, every_page=every_page).run()
 
 
 class _Job:
-    def __init__(self, publisher: Publisher, published: Published) -> None:
+    def __init__(self, attempt: Attempt, snapshot: int, *, every_page: bool) -> None:
+        publisher = attempt.publisher
+        self._attempt = attempt
         self._publisher = publisher
-        self._published = published
+        self._snapshot = snapshot
+        self._every_page = every_page
         self._storage = publisher.storage
-        self._state = published.state
-        self._plan = published.plan
+        self._state = attempt.state
+        self._plan = attempt.plan
         self._done = SiteResult()
         config = publisher.tree.config
         templates = Templates(
@@ -119,20 +100,20 @@ class _Job:
 
     def run(self) -> SiteResult:
         shown = self._shown()
-        if self._published.found.is_complete:
+        if self._attempt.found.is_complete:
             self._all(shown)
-        elif self._published.found.changes:
+        elif self._attempt.found.changes:
             self._own(shown)
         return self._done
 
     # --- all pages that changed -----------------------------------------------------------------------------------
 
     def _all(self, shown: Shown | None) -> None:
-        state, found = self._state, self._published.found
+        state, found = self._state, self._attempt.found
         then: Mapping[PluginId, TargetPin | None] | None = None
-        if not self._published.anew and shown is not None and shown.frame == self._frame and state is not None:
+        if not self._every_page and shown is not None and shown.frame == self._frame and state is not None:
             then = changed_since(self._storage, state, shown.snapshot)
-            if then is not None and shown.snapshot == self._published.snapshot:
+            if then is not None and shown.snapshot == self._snapshot:
                 return  # nothing changed, and the pages show it
         shelf = self._shelf()
         overview = overview_of(shelf)
@@ -144,8 +125,8 @@ class _Job:
             touched = self._touched(shelf, {**before, **then})
         trust = trust_box(self._publisher.tree.config, self._publisher.trust, self._expiries())
         self._put_parts(self._builder.parts(shelf, overview, trust, touched))
-        if self._published.snapshot:
-            current = Shown(self._frame, self._published.snapshot)
+        if self._snapshot:
+            current = Shown(self._frame, self._snapshot)
             self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
 
     def _once_needed(self, overview: Overview) -> list[PluginId]:
@@ -159,13 +140,13 @@ class _Job:
             ]
 
     def _touched(self, shelf: Shelf, then: Mapping[PluginId, TargetPin | None]) -> Touched:
-        reader = self._published.reader.documents
+        reader = self._attempt.reader.documents
         old = reader.indexes({plugin: pin for plugin, pin in then.items() if pin is not None})
         return touched_by((old.get(plugin), shelf.document(plugin)[0]) for plugin in then)
 
     def _shelf(self) -> Shelf:
         """Return the documents as they are published now."""
-        state, found, sources = self._state, self._published.found, self._published.sources
+        state, found, sources = self._state, self._attempt.found, self._attempt.sources
         documents, pins = self._changed()
         changed = {change.source.id for change in found.changes}
         absent: set[PluginId] = set()
@@ -178,16 +159,16 @@ class _Job:
                 absent.add(plugin)  # it waits for something, as for the signature of who claimed its namespace
             elif plugin not in sources.plugins or pin != sources.own(plugin)[0]:
                 differing[plugin] = pin
-        documents |= self._published.reader.documents.indexes(differing)
+        documents |= self._attempt.reader.documents.indexes(differing)
         pins |= differing
-        return Shelf(sources, documents, pins, self._published.reader.documents, absent)
+        return Shelf(sources, documents, pins, self._attempt.reader.documents, absent)
 
     def _changed(self) -> tuple[dict[PluginId, IndexDocument], dict[PluginId, TargetPin]]:
         """Return the documents that this publish wrote, but for those that the source tree alone compiles to."""
         documents, pins = {}, {}
-        for change in self._published.found.changes:
+        for change in self._attempt.found.changes:
             plugin = change.source.id
-            if change.pin != self._published.sources.own(plugin)[0]:
+            if change.pin != self._attempt.sources.own(plugin)[0]:
                 documents[plugin] = read_wire(
                     change.data, IndexDocument, newest_format=INDEX_FORMAT, what=index_target(plugin)
                 )
@@ -197,13 +178,13 @@ class _Job:
     # --- what is the plugins' own ---------------------------------------------------------------------------------
 
     def _own(self, shown: Shown | None) -> None:
-        state, found = self._state, self._published.found
+        state, found = self._state, self._attempt.found
         if state is None:  # a first publish is complete
             return
         if shown is None or shown.frame != self._frame:
             self._put_assets()  # of other templates than the ones that the rest of the site was made with
         documents, pins = self._changed()
-        shelf = Shelf(self._published.sources, documents, pins, self._published.reader.documents)
+        shelf = Shelf(self._attempt.sources, documents, pins, self._attempt.reader.documents)
         before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
         touched = self._touched(shelf, before)
         for plugin in sorted(touched.plugins):
@@ -215,9 +196,9 @@ class _Job:
             )
 
     def _known(self, plugins: set[PluginId], state: PublishedState) -> set[PluginId]:
-        changed = {change.source.id for change in self._published.found.changes}
+        changed = {change.source.id for change in self._attempt.found.changes}
         targets = {plugin: index_target(plugin) for plugin in plugins - changed}
-        self._published.reader.load_bins(sorted({bin_of(target, state.bits) for target in targets.values()}))
+        self._attempt.reader.load_bins(sorted({bin_of(target, state.bits) for target in targets.values()}))
         return changed | {plugin for plugin, target in targets.items() if state.pin(target) is not None}
 
     def _dependents(self, plugin: PluginId) -> list[PluginId]:
@@ -286,7 +267,7 @@ class _Job:
             files = {"packages": state.packages, "snapshot": state.snapshot, "timestamp": state.timestamp}
             expiries = {**{role: file.expires for role, file in files.items()}, "catalog": state.catalog.expires}
         signed = [role for role in self._plan.reasons if role in config.roles]
-        return expiries | {role: expiry(config.roles[role], self._published.now) for role in signed}
+        return expiries | {role: expiry(config.roles[role], self._attempt.now) for role in signed}
 
     def _shards(self) -> Iterator[str]:
         pins = self._plan.catalog
@@ -295,4 +276,4 @@ class _Job:
         return (target_key(target, pins[target].sha256) for target in sorted(pins))
 
 
-__all__ = ["Published", "SiteResult", "put_site"]
+__all__ = ["SiteResult", "put_site"]

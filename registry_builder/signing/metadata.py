@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from securesystemslib.signer import Key
 from tuf.api.metadata import (
@@ -42,8 +42,17 @@ TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
 PACKAGES_PATHS = ("index/*/*",)
 CATALOG_PATHS = ("catalog/*",)
 CLAIM_PREFIX = "ns-"
-DUE = "within its signing window"
-EXPIRED = "expired"
+
+SigningReason = Literal[
+    "first publish",
+    "changed",
+    "its keys changed",
+    "it was claimed",
+    "claimed by its team",
+    "within its signing window",
+    "expired",
+]
+"""Why a role is signed, as plans say it to people and programs."""
 
 # Up to so many plugins, so many bits: a bin stays near 100 targets (14 KB) and the snapshot below 64 KB.
 _BITS = ((1_000, 6), (16_000, 8), (250_000, 10))
@@ -82,11 +91,11 @@ def is_due(expires: datetime, role: RoleSection, now: datetime) -> bool:
     return expires - timedelta(days=role.signing_days) <= now
 
 
-def due_reason(expires: datetime, role: RoleSection, now: datetime) -> str | None:
-    """Say why metadata is to be signed again, as people read it; None while it isn't."""
+def due_reason(expires: datetime, role: RoleSection, now: datetime) -> SigningReason | None:
+    """Say why metadata is to be signed again because of its age; None while it isn't."""
     if expires <= now:
-        return EXPIRED
-    return DUE if is_due(expires, role, now) else None
+        return "expired"
+    return "within its signing window" if is_due(expires, role, now) else None
 
 
 # --- how many bins and shards -------------------------------------------------------------------------------------
@@ -132,9 +141,14 @@ def claim_role(namespace: str) -> str:
     return f"{CLAIM_PREFIX}{namespace}"
 
 
+def delegations_of(targets: Targets) -> Mapping[str, DelegatedRole]:
+    """Return the roles that ``targets`` delegates to by name, in order; none where the delegation is succinct."""
+    return (targets.delegations.roles or {}) if targets.delegations is not None else {}
+
+
 def claims_of(targets: Targets) -> dict[str, str]:
     """Return claimed namespace to role, as ``targets`` delegates them."""
-    roles = (targets.delegations.roles or {}) if targets.delegations is not None else {}
+    roles = delegations_of(targets)
     return {name.removeprefix(CLAIM_PREFIX): name for name in roles if name.startswith(CLAIM_PREFIX)}
 
 
@@ -261,3 +275,8 @@ def same_authority(a: Role | None, b: Role | None) -> bool:
     if a is None or b is None:
         return False
     return set(a.keyids) == set(b.keyids) and a.threshold == b.threshold
+
+
+def same_delegation(a: Targets, b: Targets, role: str) -> bool:
+    """Tell whether two versions of a delegator trust the same keys for a role."""
+    return same_authority(delegations_of(a).get(role), delegations_of(b).get(role))

@@ -71,6 +71,9 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | 
 class FolderStorage:
     """`registry_builder.storage.Storage` in the folder ``root``, which is made by the first write."""
 
+    answers_at_once = True
+    is_read_only = False
+
     def __init__(self, root: Path) -> None:
         self._root = os.path.abspath(root)
         self.description = self._root

@@ -31,6 +31,8 @@ from sealdex.transport import HttpStatusError, TooLargeError, TransientError, Tr
 class UrlStorage:
     """`registry_builder.storage.Storage` whose writes are refused, below ``url``."""
 
+    answers_at_once = False
+    is_read_only = True
     do_each = None  # nothing is written
 
     def __init__(self, url: str, transport: Transport | None = None, *, fresh: bool = False) -> None:

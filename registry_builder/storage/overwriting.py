@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from registry_builder.storage._forwarding import ForwardingStorage
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.protocol import Body, ObjectConflictError, PutOutcome, Storage
 
 _NUMBERED = "metadata/"

@@ -240,6 +240,14 @@ class Storage(Protocol):
     def bytes_put(self) -> int:
         """How many bytes of bodies were stored so far."""
 
+    @property
+    def answers_at_once(self) -> bool:
+        """Whether a request waits for no network, so that several at once gain nothing."""
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether every write is refused: it is read as clients read it."""
+
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """Read an object of at most ``max_bytes``.
 

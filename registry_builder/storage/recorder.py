@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
-from registry_builder.storage._forwarding import ForwardingStorage
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.protocol import (
     Body,
     DoEach,

@@ -70,6 +70,8 @@ class S3Storage:
     endpoint of one's own the bucket stands in the path, since other servers rarely have a name for each bucket.
     """
 
+    answers_at_once = False
+    is_read_only = False
     do_each = None  # what takes time is waiting for answers, which threads do as well
 
     def __init__(

@@ -19,7 +19,7 @@ from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3
-from registry_builder.storage._forwarding import ForwardingStorage
+from registry_builder.storage.forwarding import ForwardingStorage
 from sealdex.model.ids import parse_plugin_id
 
 LARGE_BYTES = 100_000

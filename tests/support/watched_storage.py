@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from registry_builder.storage import Body, PutOutcome, Storage, StoredObject
-from registry_builder.storage._forwarding import ForwardingStorage
+from registry_builder.storage.forwarding import ForwardingStorage
 
 
 class WatchedStorage(ForwardingStorage):

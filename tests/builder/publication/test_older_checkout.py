@@ -275,7 +275,7 @@ def test_who_lost_the_race_compares_with_who_won_it(tree: Tree, older: Tree, mon
             run(waiting.pop())
         return commit(*args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("registry_builder.publication.context.commit", commit_second)
+    monkeypatch.setattr("registry_builder.publication.publish.commit", commit_second)
     with pytest.raises(NotAllPublishedError) as refused:
         run(older)
     (result,) = refused.value.results

@@ -36,6 +36,16 @@ class ForwardingStorage:
         return self._storage.bytes_put
 
     @property
+    def answers_at_once(self) -> bool:
+        """See `Storage.answers_at_once`."""
+        return self._storage.answers_at_once
+
+    @property
+    def is_read_only(self) -> bool:
+        """See `Storage.is_read_only`."""
+        return self._storage.is_read_only
+
+    @property
     def do_each(self) -> DoEach | None:
         """See `Storage.do_each`."""
         return None
