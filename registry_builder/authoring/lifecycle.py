@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from registry_builder.authoring.status_file import UNTOUCHED, EventTarget, Report, StatusChange, no_plugin
-from registry_builder.source.attachments import KINDS, SIGSTORE, attachment_problems, kind_of, read_attachment
+from registry_builder.source.attachments import KINDS, attachment_problems, kind_of, read_attachment
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.load import load_tree
 from sealdex.errors import ConfigError, UsageError
@@ -232,7 +232,7 @@ def attest(
         raise ConfigError(
             "; ".join(f"{path.name}: {problem}" for problem in problems), subject=str(path), untouched=UNTOUCHED
         )
-    if told == SIGSTORE:
+    if told == "sigstore-bundle":
         checks = AttestationChecks(tree, target.policy)
         checks.verify(plugin.namespace, data, target.digests)
     return target.attach(target.event("attest", by=by, at=at, why=why, kind=told), Report(path=path), data)

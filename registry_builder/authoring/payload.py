@@ -19,7 +19,7 @@ from registry_builder.source.files import MAX_MANIFEST_BYTES
 from registry_builder.source.gate import Gate
 from registry_builder.source.load import load_tree
 from registry_builder.source.spelling import with_usual_platforms
-from registry_builder.source.tree import Severity, SourcePlugin
+from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, namespace_problem, normalise_type, part_problem
 from sealdex.model.release import Artifact
@@ -129,7 +129,7 @@ def _accept(
     _refuse_released(source, release.version, target, sha256)
     of = next((each for each in template.artifacts if fnmatchcase(target.name, each.match)), ArtifactTemplate())
     artifact = Artifact(target.name, sha256, format="zip", selector=of.selector, bin=of.bin, files=of.files)
-    found = [f for f in archive_findings(made, artifact, release) if f.severity is Severity.ERROR]
+    found = [f for f in archive_findings(made, artifact, release) if f.severity == "error"]
     if found:
         raise ConfigError(
             "; ".join(f"{each.where}: {each.message}" for each in found),

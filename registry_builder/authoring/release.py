@@ -27,7 +27,7 @@ from registry_builder.source.lint.artifacts import ArtifactChecks
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.load import load_tree
 from registry_builder.source.spelling import platform_warnings, with_usual_platforms
-from registry_builder.source.tree import SCHEMA_FOLDER, Severity, SourcePlugin, SourceTree
+from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
 from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import encode_pretty
@@ -361,8 +361,8 @@ def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: lis
     problems += ((where, message) for _, where, message in schemas.problems())
     if not problems:
         found = list(ArtifactChecks(tree, {target: origin for origin, target in copies}).problems(source.id, planned))
-        problems += ((f.where, f.message) for f in found if f.severity is Severity.ERROR)
-        warnings += (f"{f.where}: {f.message}" for f in found if f.severity is Severity.WARNING)
+        problems += ((f.where, f.message) for f in found if f.severity == "error")
+        warnings += (f"{f.where}: {f.message}" for f in found if f.severity == "warning")
     if problems:
         raise ConfigError(
             "; ".join(f"{where}: {message}" for where, message in problems),

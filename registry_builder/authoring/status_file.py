@@ -21,11 +21,11 @@ from registry_builder.source.attachments import attachment_path
 from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
 from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.load import STATUS_NAME, load_tree
-from registry_builder.source.tree import Severity, SourcePlugin
+from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import DocumentError, FieldProblem, convert_to, encode_pretty, problems_in
 from sealdex.model.ids import PluginId
-from sealdex.model.plugin import FoldedStatus, StatusEvent, event_problems, fold_status
+from sealdex.model.plugin import EventAction, FoldedStatus, StatusEvent, event_problems, fold_status
 from sealdex.model.release import Release
 
 UNTOUCHED = "no event was written"
@@ -73,7 +73,7 @@ class EventTarget:
         self.policy = loaded.config.attestations
         self.file = source.folder / STATUS_NAME
         places = (f"plugins/{plugin}/{STATUS_NAME}", f"plugins/{plugin}/{STATUS_FOLDER}")
-        broken = [p for p in loaded.problems if p.file.startswith(places) and p.severity is Severity.ERROR]
+        broken = [p for p in loaded.problems if p.file.startswith(places) and p.severity == "error"]
         if broken:
             raise ConfigError("; ".join(map(str, broken)), subject=str(self.file), untouched=UNTOUCHED)
         self.version = version
@@ -99,7 +99,7 @@ class EventTarget:
         """Return that nothing was written, and why."""
         return StatusChange(self.source.id, self.file, None, note)
 
-    def event(self, action: str, *, by: str | None, at: str | None, **fields: object) -> StatusEvent:
+    def event(self, action: EventAction, *, by: str | None, at: str | None, **fields: object) -> StatusEvent:
         """Return a checked event.
 
         Raises:
@@ -114,7 +114,7 @@ class EventTarget:
         }
         return _checked({name: value for name, value in values.items() if value is not None})
 
-    def append(self, action: str, *, by: str | None, at: str | None, **fields: object) -> StatusChange:
+    def append(self, action: EventAction, *, by: str | None, at: str | None, **fields: object) -> StatusChange:
         """Make an event (see `event`) and write it."""
         return self.write(self.event(action, by=by, at=at, **fields))
 

@@ -15,9 +15,10 @@ from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
+    from registry_builder.signing.key_registration import KeyKind
     from registry_builder.source.config import KeySection, RegistryConfig
 
-_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
+_KINDS: tuple[KeyKind, ...] = ("ed25519", "ecdsa-p256", "rsa-pss")
 
 
 @click.group(cls=LazyGroup, epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
@@ -41,7 +42,7 @@ def keys() -> None:
 @click.option("--unencrypted", is_flag=True, help="Without a passphrase: for development keys only.")
 @output_options
 @click.pass_context
-def create(ctx: click.Context, name: str, kind: str, unencrypted: bool) -> None:
+def create(ctx: click.Context, name: str, kind: KeyKind, unencrypted: bool) -> None:
     """Make key NAME and write its public half into registry.toml.
 
     The private half is encrypted with a passphrase, from a prompt, from the file that $SEALDEX_KEY_PASSPHRASE_FILE

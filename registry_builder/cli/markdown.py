@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from registry_builder import source
 from sealdex.errors import SealdexError
 from sealdex.text import counted
 
@@ -42,14 +41,14 @@ def escaped(text: str) -> str:
 
 def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int, waiting: Iterable[Waiting] = ()) -> str:
     """Return the problems of a source tree, and above them what waits for a team's signature."""
-    errors = sum(problem.severity is source.Severity.ERROR for problem in problems)
+    errors = sum(problem.severity == "error" for problem in problems)
     held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
     head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
     lines = ["## Source tree", "", f"{'❌' if errors else '✅'} {head}", "", *_waiting(waiting)]
     if problems:
         lines += ["| | file | where | |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {problem.severity.value} | {code(problem.file)} | {code(problem.where) if problem.where else ''} "
+            f"| {problem.severity} | {code(problem.file)} | {code(problem.where) if problem.where else ''} "
             f"| {escaped(problem.message)} |"
             for problem in problems[:_SHOWN]
         ]

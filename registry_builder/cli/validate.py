@@ -83,14 +83,14 @@ def _validate_tree(
     waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
         problems = sorted({*problems, *site.site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
-    errors = [problem for problem in problems if problem.severity is source.Severity.ERROR]
+    errors = [problem for problem in problems if problem.severity == "error"]
     file = ""
     for problem in problems:
         if problem.file != file:
             file = problem.file
             out.answer(file)
         place = f"{problem.where}: " if problem.where else ""
-        out.answer(f"  {problem.severity.value}: {place}{problem.message}")
+        out.answer(f"  {problem.severity}: {place}{problem.message}")
     releases = sum(len(plugin.releases) for plugin in tree.plugins.values())
     held = f"{counted(len(tree.plugins), 'plugin')}, {counted(releases, 'release')}"
     found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
@@ -121,13 +121,13 @@ def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
                     "lacks events that are published, so publishing leaves the plugin as it is: "
                     f"{', '.join(map(str, each.events))}; is this an older checkout? git pull"
                 )
-                yield source.Problem(f"plugins/{each.plugin}/status.json", "", message, source.Severity.WARNING)
+                yield source.Problem(f"plugins/{each.plugin}/status.json", "", message, "warning")
         for waits in realm.waiting:
             said = f"waits for {waits.said}; or publish where its keys are"
             for plugin in waits.plugins:
-                yield source.Problem(f"plugins/{plugin}", "", said, source.Severity.WARNING)
+                yield source.Problem(f"plugins/{plugin}", "", said, "warning")
             if not waits.plugins:
-                yield source.Problem("registry.toml", f"namespaces.{waits.namespace}", said, source.Severity.WARNING)
+                yield source.Problem("registry.toml", f"namespaces.{waits.namespace}", said, "warning")
 
 
 def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
@@ -164,7 +164,7 @@ def _document(problem: Problem) -> dict[str, str]:
     return {
         "file": problem.file,
         "where": problem.where,
-        "severity": problem.severity.value,
+        "severity": problem.severity,
         "message": problem.message,
     }
 

@@ -15,7 +15,16 @@ from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry
-from sealdex.model.plugin import Mark, StatusEvent, TakenBack, attachment_of, evaluation_of, mark_of, taken_back_of
+from sealdex.model.plugin import (
+    EventAction,
+    Mark,
+    StatusEvent,
+    TakenBack,
+    attachment_of,
+    evaluation_of,
+    mark_of,
+    taken_back_of,
+)
 from sealdex.text import counted
 
 _T = TypeVar("_T")
@@ -182,11 +191,11 @@ def _promoted(events: Iterable[StatusEvent], channel: str, taken_back: Collectio
     return promoted
 
 
-def _has_mark(events: Iterable[StatusEvent], action: str, version: str | None, mark: Mark) -> bool:
+def _has_mark(events: Iterable[StatusEvent], action: EventAction, version: str | None, mark: Mark) -> bool:
     return any(e.action == action and e.version == version and mark_of(e) == mark for e in events)
 
 
-def _of_mark(plugin: PluginId, action: str, version: str, mark: Mark) -> RemovedEvent:
+def _of_mark(plugin: PluginId, action: EventAction, version: str, mark: Mark) -> RemovedEvent:
     return RemovedEvent(plugin, action, version, f"use {mark.use}" if mark.use else "", mark.at, mark.by, mark.why)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Publisher
@@ -23,12 +24,21 @@ SIGNED_FOLDERS = ("metadata/", "targets/", "plugins/")
 _VERSIONED = re.compile(r"metadata/(?P<version>[0-9]+)\.(?P<role>.+)\.json")
 
 
+UnreachedKind = Literal[
+    "superseded metadata",
+    "metadata that a publish left behind",
+    "superseded document, or one that a publish left behind",
+    "file that a publish left behind",
+    "no metadata",
+]
+
+
 @dataclass(frozen=True)
 class Unreached:
     """A file that nothing reaches now, and what it is."""
 
     file: Listed
-    kind: str
+    kind: UnreachedKind
 
 
 @dataclass(frozen=True)
@@ -111,7 +121,7 @@ def _by_digest(storage: Storage, pins: Mapping[str, TargetPin], workers: int) ->
         return {key: problem for key, problem in found if problem is not None}
 
 
-def kind_of(key: str, state: PublishedState) -> str:
+def kind_of(key: str, state: PublishedState) -> UnreachedKind:
     """Say what a file is that nothing reaches."""
     named = _VERSIONED.fullmatch(key)
     if named is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.publication.context import Publisher
@@ -50,12 +50,15 @@ _BLOCK = (
 )
 
 
+FindingLevel = Literal["ok", "warning", "error", "unknown"]
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: ``level`` is ``ok``, ``warning``, ``error`` or ``unknown``."""
+    """One thing that was looked at; its ``level`` is ``unknown`` where the storage can't say."""
 
     check: str
-    level: str
+    level: FindingLevel
     message: str
     remedy: str = ""
 

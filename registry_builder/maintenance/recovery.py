@@ -48,7 +48,6 @@ from registry_builder.publication.uploads import (
 )
 from registry_builder.signing.metadata import bin_bits, bin_names, claim_role, claims_of
 from registry_builder.source.realms import check_leaks, plugins_of
-from registry_builder.source.tree import Severity
 from registry_builder.storage import Body, headers_for
 from registry_builder.storage.overwriting import MendingStorage
 from sealdex.errors import ConfigError, SealdexError
@@ -116,7 +115,7 @@ def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[s
 
 def _check_tree(publisher: Publisher) -> None:
     tree = publisher.tree
-    errors = [problem for problem in tree.problems if problem.severity is Severity.ERROR]
+    errors = [problem for problem in tree.problems if problem.severity == "error"]
     if errors or not tree.complete:
         raise ConfigError(
             f"the source tree isn't whole: {errors[0] if errors else 'only some plugins were loaded'}",

@@ -1,6 +1,6 @@
 """From a source tree to a published state: decide everything as a plan, then carry it out with one commit point.
 
-    context              what a publish of one realm works with: storage, trust, keys, memory, clock
+    context              what a publish of one realm works with: storage, trust, keys, clock; and what it decides
     publish              publishing as a whole; once more when another publisher was faster
     refresh              re-signs what expires soon
     plan                 everything that a publish would write, as data
@@ -10,9 +10,11 @@
     commit               carries a plan out: immutable files first, timestamp.json last
     ingest               copies artifacts from their addresses into the store
     claims               claimed namespaces: what their own keys must sign, and what waits for them
+    claim_files          the files in trust/ that teams of claimed namespaces signed
     claim_signing        a team's signature of its namespace, made elsewhere
     published_documents  what is published of a source tree's plugins, for comparing
     reachability         which published files signed metadata reaches
+    bundle_update        writes metadata/recent.bundle
     site_update          writes the pages that a publish changes
     github_pages         GitHub Pages: a folder, deployed as a whole, on top of what is live
     runner_disk          refuses a folder on a disk that is thrown away
@@ -21,6 +23,7 @@
     _progress            counts bytes on their way into the store
     _site_journal        what changed since the pages were written
     _tamper_report       how a published file differs from what was signed
+    _upload_bodies       the bytes of each file that a publish creates
 
 The published tree, under a folder, bucket or address (docs/format.md has all of it)::
 

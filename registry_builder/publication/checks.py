@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from registry_builder.baseline.diff import PluginChange
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
+from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint.readme import readme_problems
 from registry_builder.source.lint.secrets import document_secrets
 from registry_builder.source.lint.tree import lint_tree
-from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import PluginStatus
@@ -57,7 +57,7 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
         for plugin, versions in new.items()
     }
     part = SourceTree(tree.root, tree.config, plugins, problems=(), complete=False)
-    errors = [problem for problem in lint_tree(part, check_texts=False) if problem.severity is Severity.ERROR]
+    errors = [problem for problem in lint_tree(part, check_texts=False) if problem.severity == "error"]
     kept: dict[PluginId, set[str]] = {}
     for plugin, version in plan.kept:
         kept.setdefault(plugin, set()).add(version)
@@ -75,7 +75,7 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
 
 def _bundles_of(status: PluginStatus, versions: set[str]) -> PluginStatus:
     """Return the events that attach Sigstore bundles to these releases; the others are about what is left out here."""
-    return PluginStatus(events=tuple(e for e in status.events if e.kind == SIGSTORE and e.version in versions))
+    return PluginStatus(events=tuple(e for e in status.events if e.kind == "sigstore-bundle" and e.version in versions))
 
 
 def _pending_of(plugin: SourcePlugin, versions: set[str], *, is_new: bool) -> tuple[Problem, ...]:
@@ -94,7 +94,7 @@ def check_readmes(tree: SourceTree, plan: PublishPlan) -> None:
     allowed = tree.config.policy.allow_files
     plugins = (tree.plugins[PluginId(*upload.key.split("/")[1:3])] for upload in plan.readmes)
     found = [problem for plugin in plugins for problem in readme_problems(plugin, None, allowed)]
-    if errors := [problem for problem in found if problem.severity is Severity.ERROR]:
+    if errors := [problem for problem in found if problem.severity == "error"]:
         raise InvalidReleasesError(errors)
 
 
@@ -106,7 +106,7 @@ def check_documents(tree: SourceTree, changes: Iterable[PluginChange]) -> None:
     """
     allowed = tree.config.policy.allow_files
     found = (each for change in changes for each in document_secrets(change.source, change.published, allowed))
-    if errors := [problem for problem in found if problem.severity is Severity.ERROR]:
+    if errors := [problem for problem in found if problem.severity == "error"]:
         raise InvalidReleasesError(errors)
 
 
@@ -126,7 +126,7 @@ def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
         problem = stored_attachment_problem(
             tree.root, plugin.folder, version, file, upload.sha256, tree.config.policy.allow_files
         )
-        bundles = {(e.version, e.name) for e in plugin.status.events if e.kind == SIGSTORE}
+        bundles = {(e.version, e.name) for e in plugin.status.events if e.kind == "sigstore-bundle"}
         if problem is None and (version, file) in bundles:
             problem = attestations.problem(plugin, version, file)
         if problem is not None:

@@ -29,7 +29,7 @@ from registry_builder.publication._progress import ByteCount
 from registry_builder.publication._upload_bodies import body_of
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.plan import PublishPlan
-from registry_builder.publication.uploads import Upload
+from registry_builder.publication.uploads import Upload, UploadKind
 from registry_builder.signing.metadata import (
     build_packages,
     build_snapshot,
@@ -195,7 +195,7 @@ class _Commit:
             for upload in self._upload_each(kind, uploads, count):
                 count.whole(kind, upload.key, upload.size)
 
-    def _upload_each(self, kind: str, uploads: Sequence[Upload], count: ByteCount) -> Iterator[Upload]:
+    def _upload_each(self, kind: UploadKind, uploads: Sequence[Upload], count: ByteCount) -> Iterator[Upload]:
         files = self._retry.files
         missing = [upload for upload in uploads if (upload.key, upload.sha256) not in files]
         each = self._storage.do_each or self._each

@@ -27,6 +27,7 @@ from registry_builder.publication.uploads import (
     IngestedArtifact,
     ManifestSource,
     Upload,
+    UploadKind,
     attachment_files,
     index_files,
     readme_files,
@@ -150,7 +151,7 @@ class PublishPlan:
         return not self.reasons
 
     @property
-    def uploads(self) -> Iterable[tuple[str, tuple[Upload, ...]]]:
+    def uploads(self) -> Iterable[tuple[UploadKind, tuple[Upload, ...]]]:
         """Kinds of files to create, in the order in which they are created."""
         return (
             ("artifacts", self.artifacts),

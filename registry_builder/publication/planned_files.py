@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.uploads import UploadKind
 from registry_builder.storage import headers_for
 from registry_builder.storage.headers import BUNDLE_KEY
 
@@ -85,7 +86,7 @@ def _files(plan: PublishPlan, versions: Mapping[str, int]) -> Iterator[PlannedFi
     yield from [*roots, timestamp] if plan.reasons["timestamp"] == "first publish" else [timestamp, *roots]
 
 
-def _why(kind: str, key: str, new: Iterable[str]) -> str:
+def _why(kind: UploadKind, key: str, new: Iterable[str]) -> str:
     if kind == "catalogue shards":
         return "rows of it changed"
     if kind == "index documents":

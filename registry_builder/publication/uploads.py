@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, Literal, NamedTuple
 
 from registry_builder.baseline.diff import PluginChange
 from registry_builder.baseline.documents import target_key
@@ -56,6 +56,10 @@ class FileListSource(NamedTuple):
     """The list of files of this archive, made when it is uploaded."""
 
     archive: TreeFile
+
+
+UploadKind = Literal["artifacts", "manifests", "readmes", "attachments", "index documents", "catalogue shards"]
+"""What a file to create is, as plans and progress name it."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -34,7 +34,8 @@ from sealdex.model.decode import read_values
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-KEY_KINDS = ("ed25519", "ecdsa-p256", "rsa-pss")
+KeyKind = Literal["ed25519", "ecdsa-p256", "rsa-pss"]
+KEY_KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
 _RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, as the two others have
 
 _NOT_WRITTEN = "registry.toml was left as it is"
@@ -42,7 +43,7 @@ _KEY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 def create_key(
-    tree: Path, config: RegistryConfig, name: str, *, kind: str = "ed25519", passphrase: bytes | None
+    tree: Path, config: RegistryConfig, name: str, *, kind: KeyKind = "ed25519", passphrase: bytes | None
 ) -> tuple[KeySection, Path]:
     """Make a key pair: the private half as a PEM file in the key folder, the public half returned as a section.
 
@@ -165,7 +166,7 @@ def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySecti
     raise ConfigError(f"key '{name}' is of no kind that signs here", subject=name, untouched=_NOT_WRITTEN)
 
 
-def _generate(kind: str) -> tuple[PrivateKeyTypes, str]:
+def _generate(kind: KeyKind) -> tuple[PrivateKeyTypes, str]:
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.generate(), "ed25519"
     if kind == "ecdsa-p256":

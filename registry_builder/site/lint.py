@@ -20,7 +20,7 @@ from registry_builder.source.allowed_secrets import allowance, is_allowed, refus
 from registry_builder.source.gate import UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import POINTER_PROBLEM, conflict_problem, is_lfs_pointer, text_problem, without_mark
-from registry_builder.source.tree import Problem, Severity, SourceTree
+from registry_builder.source.tree import Problem, SourceTree
 
 _TEXTS = frozenset({".css", ".js", ".svg", ".txt"})
 
@@ -73,10 +73,10 @@ def _of_file(own: OwnFiles, name: str, allowed: Collection[str], is_stored: IsSt
             yield Problem(path, f"line {error.lineno}", f"is not a valid template: {error}")
     for secret in secrets_of_bytes(path, data):
         if is_allowed(allowed, path):
-            yield Problem(path, "", allowance(path, secret), Severity.WARNING)
+            yield Problem(path, "", allowance(path, secret), "warning")
         else:
             known = is_stored_asset(name.rpartition("/")[2], data, is_stored)
-            yield Problem(path, "", refusal(path, secret), Severity.WARNING if known else Severity.ERROR)
+            yield Problem(path, "", refusal(path, secret), "warning" if known else "error")
     if is_lfs_pointer(data):
         yield Problem(path, "", POINTER_PROBLEM)
     elif Path(name).suffix in _TEXTS and (problem := conflict_problem(data)):

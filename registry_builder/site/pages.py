@@ -24,7 +24,7 @@ from registry_builder.site.page_context import Frame, Signers, TrustBox
 from registry_builder.site.plugin_view import plugin_view
 from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
 from registry_builder.site.templates import Templates
-from registry_builder.site.urls import ListName
+from registry_builder.site.urls import IndexName, ListKind, ListName
 from sealdex.model.catalogue import shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
@@ -35,6 +35,10 @@ DOCUMENT_FORMAT = 1
 DEPENDENTS = "dependents.json"
 
 _EXAMPLE = PluginId("NAMESPACE", "NAME")
+_INDEXED: tuple[tuple[ListKind, IndexName, str], ...] = (
+    ("namespace", "namespaces", "Namespaces"),
+    ("keyword", "keywords", "Keywords"),
+)
 
 
 class Page(NamedTuple):
@@ -208,10 +212,10 @@ class Builder:
             )
 
     def _indexes(self, overview: Overview) -> Iterator[Page]:
-        for kind, title in (("namespace", "Namespaces"), ("keyword", "Keywords")):
+        for kind, index, title in _INDEXED:
             names = sorted(name.value for name in overview.lists if name.kind == kind)
             pages = cut(names, str) or [[]]
-            keys = [addresses.index_page(f"{kind}s", page[0] if at else None) for at, page in enumerate(pages)]
+            keys = [addresses.index_page(index, page[0] if at else None) for at, page in enumerate(pages)]
             for at, page in enumerate(pages):
                 yield self._page(
                     "names.html.j2",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from markupsafe import Markup
 
@@ -79,12 +80,15 @@ class ReleaseLine:
     yanked: MarkView | None
 
 
+PluginState = Literal["released", "all-yanked", "unreleased"]
+
+
 @dataclass(frozen=True)
 class PluginView:
     """What a plugin's page shows.
 
     Attributes:
-        state: ``released``, ``all-yanked``, ``unreleased``; deprecation comes on top of each.
+        state: whether a release can be installed; deprecation comes on top of each.
         latest: the version that is offered first.
         install: what to type; None when there is nothing to install.
         document: key of the signed index document, the JSON beside this page.
@@ -100,7 +104,7 @@ class PluginView:
     keywords: tuple[str, ...]
     owners: tuple[tuple[str, str | None], ...]
     links: tuple[tuple[str, str], ...]
-    state: str
+    state: PluginState
     deprecated: MarkView | None
     latest: ReleaseLine | None
     channels: tuple[tuple[str, str], ...]
@@ -140,7 +144,7 @@ def plugin_view(
     plugin = document.id
     row = catalogue_row(document)
     latest = latest_release(document)
-    state = "released" if latest else "all-yanked" if document.releases else "unreleased"
+    state: PluginState = "released" if latest else "all-yanked" if document.releases else "unreleased"
     shown = latest or (document.releases[0] if document.releases else None)
     return PluginView(
         id=str(plugin),

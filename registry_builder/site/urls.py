@@ -14,7 +14,7 @@ Links are relative, so that the site works under any prefix, on a mirror and fro
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import quote
 
 from sealdex.model.ids import PluginId
@@ -32,10 +32,14 @@ DOCUMENTS = "docs/index.html"
 _INDEX = "index.html"
 
 
-class ListName(NamedTuple):
-    """A list of plugins: ``kind`` is ``type``, ``keyword`` or ``namespace``."""
+ListKind = Literal["type", "keyword", "namespace"]
+IndexName = Literal["keywords", "namespaces"]
 
-    kind: str
+
+class ListName(NamedTuple):
+    """A list of plugins: those of a type, with a keyword, or in a namespace."""
+
+    kind: ListKind
     value: str
 
 
@@ -88,10 +92,10 @@ def list_document(page: str) -> str:
     return f"{folder}/index.json" if "/" in folder else f"namespaces/{folder}/index.json"
 
 
-def index_page(kind: str, first: str | None = None) -> str:
+def index_page(name: IndexName, first: str | None = None) -> str:
     """Return the key of a page of the index of all ``namespaces`` or ``keywords``."""
     # `from` is no folder of its own here: there may be a keyword of that name
-    return f"{kind}/{_INDEX}" if first is None else f"docs/{kind}/{first}/{_INDEX}"
+    return f"{name}/{_INDEX}" if first is None else f"docs/{name}/{first}/{_INDEX}"
 
 
 def sitemap_page(shard: int) -> str:

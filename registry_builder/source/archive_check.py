@@ -42,7 +42,7 @@ class Finding(NamedTuple):
 
     where: str
     message: str
-    severity: Severity = Severity.ERROR
+    severity: Severity = "error"
     of_release: bool = False
 
 
@@ -92,7 +92,7 @@ def archive_findings(
             return
         if refused:
             said = (f"'{artifact.source}' would be refused by every client: {problem}" for problem in refused)
-            yield from _first(artifact, list(said), Severity.ERROR)
+            yield from _first(artifact, list(said), "error")
             return
         try:
             files = plan_files(path.name, listing.entries, artifact.files, artifact.bin)
@@ -105,7 +105,7 @@ def archive_findings(
         if listing.guessed:
             message = f"'{artifact.source}': the encoding of {_example(listing.guessed)} stated nowhere, so that hosts "
             advice = f"differ in how they read it: unpack it and run: sealdex-builder pack FOLDER -o {path.name}"
-            yield Finding("source", message + advice, Severity.WARNING)
+            yield Finding("source", message + advice, "warning")
         if allow_secrets is not None:
             yield from _secret_findings(archive, artifact, kind, listing.entries, allow_secrets)
         if release is not None:
@@ -131,8 +131,8 @@ def _secret_findings(
                 refused.append(refusal(place, secret))
     except (DamagedArchiveError, RefusedArchiveError) as error:
         yield Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}")
-    yield from _first(artifact, refused, Severity.ERROR)
-    yield from _first(artifact, permitted, Severity.WARNING)
+    yield from _first(artifact, refused, "error")
+    yield from _first(artifact, permitted, "warning")
 
 
 def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], path: str) -> bytes | None:
@@ -172,9 +172,9 @@ def _name_findings(
         "rename it, or limit the artifact: selector os In [linux, darwin]" if windows else "its selector excludes that"
     )
     said = [f"'{artifact.source}': {path!a} {problem}: {advice}" for path, problem in unholdable]
-    yield from _first(artifact, said, Severity.ERROR if windows else Severity.WARNING)
+    yield from _first(artifact, said, "error" if windows else "warning")
     for message in name_warnings([(e.path, e.kind) for e in entries], windows=windows, depth=depth):
-        yield Finding("source", f"'{artifact.source}': {message}", Severity.WARNING)
+        yield Finding("source", f"'{artifact.source}': {message}", "warning")
 
 
 def name_warnings(entries: Sequence[tuple[str, str]], *, windows: bool, depth: int = 0) -> Iterator[str]:

@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -27,11 +27,9 @@ from sealdex.errors import ConfigError
 ATTACHMENTS_FOLDER = "attachments"
 MAX_ATTACHMENT_BYTES = 64 * 1024 * 1024  # SBOMs of large images have tens of megabytes
 
-IN_TOTO = "in-toto"
-CYCLONEDX = "cyclonedx"
-SPDX = "spdx"
-SIGSTORE = "sigstore-bundle"
-KINDS = (IN_TOTO, CYCLONEDX, SPDX, SIGSTORE)
+AttestationKind = Literal["in-toto", "cyclonedx", "spdx", "sigstore-bundle"]
+"""The kinds of attached files that are looked into; others may be attached under any name."""
+KINDS: tuple[AttestationKind, ...] = get_args(AttestationKind)
 
 _STATEMENT = re.compile(r"https://in-toto\.io/Statement/v(0\.1|1)")
 _DSSE_PAYLOAD = "application/vnd.in-toto+json"
@@ -105,19 +103,19 @@ def _secret_problem(place: str, data: bytes, allowed: Collection[str]) -> str | 
     return refusal(place, found[0]) if found and not is_allowed(allowed, place) else None
 
 
-def kind_of(data: bytes) -> str | None:
+def kind_of(data: bytes) -> AttestationKind | None:
     """Return which of `KINDS` a file is, or None when it is none of them."""
     document = _json(data)
     if document is None:
         return None
     if _BUNDLE.fullmatch(str(document.get("mediaType", ""))):
-        return SIGSTORE
+        return "sigstore-bundle"
     if document.get("bomFormat") == "CycloneDX":
-        return CYCLONEDX
+        return "cyclonedx"
     if "spdxVersion" in document or "spdx.org" in str(document.get("@context", "")):
-        return SPDX
+        return "spdx"
     if "payloadType" in document or _STATEMENT.fullmatch(str(document.get("_type", ""))):
-        return IN_TOTO
+        return "in-toto"
     return None
 
 
@@ -232,7 +230,12 @@ def _spdx(document: Mapping[str, Any], _digests: Collection[str]) -> Iterator[st
 
 
 _Check = Callable[[Mapping[str, Any], Collection[str]], Iterator[str]]
-_CHECKS: dict[str, _Check] = {IN_TOTO: _in_toto, SIGSTORE: _sigstore, CYCLONEDX: _cyclonedx, SPDX: _spdx}
+_CHECKS: dict[str, _Check] = {
+    "in-toto": _in_toto,
+    "sigstore-bundle": _sigstore,
+    "cyclonedx": _cyclonedx,
+    "spdx": _spdx,
+}
 
 
 def _filled_list(document: Mapping[str, Any], name: str) -> bool:
@@ -250,12 +253,9 @@ def _json(data: bytes) -> dict[str, Any] | None:
 
 __all__ = [
     "ATTACHMENTS_FOLDER",
-    "CYCLONEDX",
-    "IN_TOTO",
     "KINDS",
     "MAX_ATTACHMENT_BYTES",
-    "SIGSTORE",
-    "SPDX",
+    "AttestationKind",
     "attachment_path",
     "attachment_problems",
     "kind_of",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from registry_builder.source.attachments import (
     MAX_ATTACHMENT_BYTES,
-    SIGSTORE,
     attachment_path,
     stored_attachment_problem,
 )
@@ -78,7 +77,7 @@ class AttestationChecks:
         digests = {artifact.sha256 for artifact in release.artifacts}
         covered: set[str] = set()
         for event in plugin.status.events:
-            if event.kind == SIGSTORE and event.version == version and event.name is not None:
+            if event.kind == "sigstore-bundle" and event.version == version and event.name is not None:
                 covered |= self._covered(plugin, version, event.name, event.sha256 or "", digests)
         return sorted(digests - covered)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
@@ -20,8 +20,10 @@ from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
-OFFLINE_ROLES = ("root", "targets")
-ONLINE_ROLES = ("packages", "catalog", "snapshot", "timestamp")
+OfflineRole = Literal["root", "targets"]
+OnlineRole = Literal["packages", "catalog", "snapshot", "timestamp"]
+OFFLINE_ROLES: tuple[OfflineRole, ...] = get_args(OfflineRole)
+ONLINE_ROLES: tuple[OnlineRole, ...] = get_args(OnlineRole)
 ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
 
 Days = Annotated[int, Meta(ge=1, le=3650)]

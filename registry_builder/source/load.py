@@ -36,7 +36,7 @@ from registry_builder.source.files import (
 )
 from registry_builder.source.gate import Found, Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, text_problem, without_mark
-from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from sealdex.log import Log, stopwatch
 from sealdex.model.decode import DocumentError
 from sealdex.model.ids import PluginId, namespace_problem, part_problem
@@ -355,7 +355,7 @@ class _Loader:
         self.problems.append(Problem(self._gate.relative(path), where, message))
 
     def _warning(self, path: str, message: str) -> None:
-        self.problems.append(Problem(self._gate.relative(path), "", message, Severity.WARNING))
+        self.problems.append(Problem(self._gate.relative(path), "", message, "warning"))
 
 
 __all__ = ["PLUGINS_FOLDER", "PLUGIN_FILES", "RELEASE_SUFFIXES", "STATUS_NAME", "load_tree"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from registry_builder.source.config import RegistryConfig
-from registry_builder.source.tree import Severity, SourcePlugin, SourceTree
+from registry_builder.source.tree import SourcePlugin, SourceTree
 from registry_builder.storage import place_of
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -61,7 +61,7 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
         ConfigError: a plugin names a realm that isn't configured.
         SealdexError: the tree has errors: what didn't load must not look as if it weren't there.
     """
-    errors = [problem for problem in tree.problems if problem.severity is Severity.ERROR]
+    errors = [problem for problem in tree.problems if problem.severity == "error"]
     if errors:
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise SealdexError(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from registry_builder.source.config import RegistryConfig
 from sealdex.model.ids import PluginId
@@ -14,11 +14,8 @@ from sealdex.model.release import Release
 SCHEMA_FOLDER = "schema"  # JSON Schemas that `init` writes, for editors
 
 
-class Severity(enum.Enum):
-    """An error stops publishing; a warning doesn't."""
-
-    ERROR = "error"
-    WARNING = "warning"
+Severity = Literal["error", "warning"]
+"""An error stops publishing; a warning doesn't."""
 
 
 @dataclass(frozen=True, order=True)
@@ -34,7 +31,7 @@ class Problem:
     file: str
     where: str
     message: str
-    severity: Severity = field(default=Severity.ERROR, compare=False)
+    severity: Severity = field(default="error", compare=False)
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.where}" if self.where else self.file

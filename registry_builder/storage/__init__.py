@@ -7,9 +7,9 @@
     http               a published tree as its readers see it: by its url, read only
     listing            listing, streaming and deleting, for audit and gc
     recorder           notes what is put through it; for a dry run it only reads
+    forwarding         a storage over another one, to be subclassed
     overwriting        replaces what is there with other bytes, and remembers what it replaced
     _factory           from the storage line of registry.toml to an open storage
-    _forwarding        a storage over another one
     _anonymous_file    a file without a name until it is whole
     _fsync             makes what was written outlast a power failure
     _gzip              which files are stored gzipped

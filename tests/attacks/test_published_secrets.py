@@ -29,7 +29,7 @@ from registry_builder.site.lint import site_problems
 from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
 from registry_builder.source.secrets.text import secrets_in
-from registry_builder.source.tree import Problem, Severity
+from registry_builder.source.tree import Problem
 from sealdex.errors import ConfigError, SealdexError
 from sealdex.model.ids import PluginId
 
@@ -166,7 +166,7 @@ def place(tree: Tree, name: str, data: bytes) -> Path:
 
 
 def errors_of(problems: list[Problem]) -> list[str]:
-    return [str(problem) for problem in problems if problem.severity is Severity.ERROR]
+    return [str(problem) for problem in problems if problem.severity == "error"]
 
 
 MAKERS = {"slack.zip": zipped, "slack.tar.gz": tarred}

@@ -14,7 +14,7 @@ from registry_builder.authoring.scaffold import init_tree
 from registry_builder.cli.main import PROGRAM, group
 from registry_builder.source.lint.tree import lint_tree
 from registry_builder.source.load import load_tree
-from registry_builder.source.tree import Problem, Severity, SourceTree
+from registry_builder.source.tree import Problem, SourceTree
 from sealdex.cli.errors import run
 
 SHA = "a" * 64
@@ -76,11 +76,11 @@ def zip_of(*names: str, data: bytes = b"x") -> bytes:
 
 
 def errors(problems: Iterable[Problem]) -> list[str]:
-    return [str(problem) for problem in problems if problem.severity is Severity.ERROR]
+    return [str(problem) for problem in problems if problem.severity == "error"]
 
 
 def warnings(problems: Iterable[Problem]) -> list[str]:
-    return [str(problem) for problem in problems if problem.severity is Severity.WARNING]
+    return [str(problem) for problem in problems if problem.severity == "warning"]
 
 
 def builder(*args: object) -> int:

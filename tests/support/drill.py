@@ -12,7 +12,7 @@ from registry_builder.ceremony.steps import Wanted, finish_ceremony, sign_ceremo
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.publication.refresh import refresh_realm
-from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.key_registration import KeyKind, create_key, register_keys
 from registry_builder.signing.metadata import utc_now
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import read_config
@@ -58,7 +58,7 @@ class Drill:
         """Return the newest version that each of the clients sees; one answer means that they agree."""
         return {self.client(name, day).versions(plugin)[0] for name in ("up-to-date", "behind", "new")}
 
-    def new_key(self, name: str, kind: str = "ed25519") -> None:
+    def new_key(self, name: str, kind: KeyKind = "ed25519") -> None:
         section, _ = create_key(self.root, read_config(self.root), name, kind=kind, passphrase=None)
         register_keys(self.root, {name: section})
 

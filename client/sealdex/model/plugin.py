@@ -96,6 +96,9 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
     realm: IdentifierPart = "public"
 
 
+EventAction = Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest"]
+
+
 class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
     """One thing that happened after publishing. Events are only ever added.
 
@@ -112,7 +115,7 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         dataset, evaluator: what it measured with, and who or what did.
     """
 
-    action: Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest"]
+    action: EventAction
     at: Timestamp
     by: Annotated[str, Meta(min_length=1, max_length=254)]
     why: Annotated[str, Meta(max_length=2000)] = ""

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.plugin import fold_status
 from sealdex.model.ranges import VersionRange, parse_range
@@ -78,14 +78,12 @@ def _range_problem(file: str, where: str, target: SourcePlugin, wanted: VersionR
     if any(v not in yanked for v in fitting):
         return
     if fitting:
-        yield Problem(
-            file, where, f"only yanked releases of {target.id} are in '{wanted}': {_few(fitting)}", Severity.WARNING
-        )
+        yield Problem(file, where, f"only yanked releases of {target.id} are in '{wanted}': {_few(fitting)}", "warning")
         return
     early = [v for v in target.releases if wanted.contains(parse_version(v), include_prereleases=True)]
     if early:
         message = f"only pre-releases of {target.id} are in '{wanted}' ({_few(early)}): they must be asked for by name"
-        yield Problem(file, where, message, Severity.WARNING)
+        yield Problem(file, where, message, "warning")
     else:
         there = f"there are {_few(list(target.releases))}" if target.releases else "it has no release yet"
         yield Problem(file, where, f"no release of {target.id} is in '{wanted}'; {there}")

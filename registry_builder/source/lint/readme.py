@@ -36,13 +36,13 @@ def readme_problems(
     is_published = pin is not None and pin.sha256 in {
         hashlib.sha256(data).hexdigest() for data in (readme.raw, readme.plain)
     }
-    severity = Severity.WARNING if is_published else Severity.ERROR
+    severity: Severity = "warning" if is_published else "error"
     found = [problem.message for problem in plugin.pending if problem.file == file]
     if problem := text_problem(readme.raw, "README.md"):
         found.append(problem)
     for secret in secrets_of_bytes(file, readme.raw):
         if is_allowed(allowed, file):
-            yield Problem(file, "", allowance(file, secret), Severity.WARNING)
+            yield Problem(file, "", allowance(file, secret), "warning")
         else:
             found.append(refusal(file, secret))
     for message in found:
@@ -58,7 +58,7 @@ def pending_problems(plugin: SourcePlugin, document: IndexDocument | None) -> It
         if problem.file.endswith("/README.md"):
             continue
         known = problem.file in published if problem.file in releases else document is not None
-        yield Problem(problem.file, problem.where, problem.message, Severity.WARNING if known else Severity.ERROR)
+        yield Problem(problem.file, problem.where, problem.message, "warning" if known else "error")
 
 
 __all__ = ["pending_problems", "readme_problems"]

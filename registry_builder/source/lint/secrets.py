@@ -29,9 +29,9 @@ def document_secrets(
     for file, data in texts:
         for secret in secrets_in(data):
             if is_allowed(allowed, file):
-                yield Problem(file, "", allowance(file, secret._replace(line=0)), Severity.WARNING)
+                yield Problem(file, "", allowance(file, secret._replace(line=0)), "warning")
             else:
-                severity = Severity.WARNING if _is_published(secret, document) else Severity.ERROR
+                severity: Severity = "warning" if _is_published(secret, document) else "error"
                 yield Problem(file, "", refusal(file, secret._replace(line=0)), severity)
 
 

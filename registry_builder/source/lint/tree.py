@@ -14,7 +14,7 @@ from functools import lru_cache
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 from registry_builder.parallel import collector_paused, each_of
-from registry_builder.source.attachments import SIGSTORE, stored_attachment_problem
+from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks, missing_bundle
 from registry_builder.source.lint._dependencies import dependency_problems
 from registry_builder.source.lint.artifacts import ArtifactChecks
@@ -114,7 +114,7 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
         close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
         yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}")
-    license_severity = Severity.ERROR if policy.require_license else Severity.WARNING
+    license_severity: Severity = "error" if policy.require_license else "warning"
     licenses = {"": about.license, **{plugin.files[v]: r.license for v, r in plugin.releases.items()}}
     if about.license is None and not (plugin.releases and all(r.license for r in plugin.releases.values())):
         yield Problem(file, "license", "is missing: write an SPDX expression such as Apache-2.0", license_severity)
@@ -122,9 +122,12 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
         if expression is not None and (problem := license_problem(expression)):
             yield Problem(where or file, "license", problem, license_severity)
     if plugin.readme is None and not any(p.file == f"plugins/{plugin.id}/README.md" for p in tree.problems):
-        severity = Severity.ERROR if policy.require_readme else Severity.WARNING
+        readme_severity: Severity = "error" if policy.require_readme else "warning"
         yield Problem(
-            f"plugins/{plugin.id}/README.md", "", "is missing: say what the plugin does and how to use it", severity
+            f"plugins/{plugin.id}/README.md",
+            "",
+            "is missing: say what the plugin does and how to use it",
+            readme_severity,
         )
 
 
@@ -155,7 +158,7 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
                 yield Problem(*plugin.event_place(i, "use"), "names the plugin itself")
             elif successor not in tree.plugins:
                 message = f"there is no plugin {event.use} in this registry"
-                yield Problem(*plugin.event_place(i, "use"), message, Severity.WARNING)
+                yield Problem(*plugin.event_place(i, "use"), message, "warning")
 
 
 def _attachment_problems(
@@ -171,14 +174,14 @@ def _attachment_problems(
         problem = stored_attachment_problem(
             tree.root, plugin.folder, event.version, event.name, event.sha256, tree.config.policy.allow_files
         )
-        if problem is None and event.kind == SIGSTORE:
+        if problem is None and event.kind == "sigstore-bundle":
             problem = attestations.problem(plugin, event.version, event.name)
             if not attestations.is_judged(plugin.id.namespace):
                 message = (
                     f"{event.name} is not verified: registry.toml accepts nobody's Sigstore bundles for "
                     f"{plugin.id.namespace}; add [[attestations.accept]]"
                 )
-                yield Problem(*plugin.event_place(i, "name"), message, Severity.WARNING)
+                yield Problem(*plugin.event_place(i, "name"), message, "warning")
         if problem is not None:
             yield Problem(*plugin.event_place(i, "name"), problem)
 
@@ -229,11 +232,9 @@ def _releases_problems(
         for where, message in release_problems(release):
             yield Problem(file, where, message)
         for where, message in platform_warnings(release):
-            yield Problem(file, where, message, Severity.WARNING)
+            yield Problem(file, where, message, "warning")
         if not release.artifacts and not release.dependencies:
-            yield Problem(
-                file, "artifacts", "is empty, and so is dependencies: there is nothing to install", Severity.WARNING
-            )
+            yield Problem(file, "artifacts", "is empty, and so is dependencies: there is nothing to install", "warning")
         if artifacts is not None:
             for found in artifacts.problems(plugin.id, release):
                 yield Problem(file, found.where, found.message, found.severity)
@@ -245,7 +246,7 @@ def _version_clashes(plugin: SourcePlugin, published: Collection[str]) -> Iterat
     for version in sorted({*plugin.releases, *published}, key=lambda v: (v not in published, v)):
         other = first.setdefault(same_version_key(version), version)
         if other != version and version in plugin.releases:
-            severity = Severity.WARNING if version in published else Severity.ERROR
+            severity: Severity = "warning" if version in published else "error"
             yield Problem(plugin.files[version], "version", version_clash(version, other), severity)
 
 
@@ -270,7 +271,7 @@ def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocum
                     "is published, and stays so, but is gone from the source tree: restore it; to retire it, restore "
                     f"it and run: sealdex-builder deprecate {plugin_id}"
                 )
-                yield Problem(folder, "", message, Severity.WARNING)
+                yield Problem(folder, "", message, "warning")
             continue
         for entry in document.releases:
             if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
@@ -278,7 +279,7 @@ def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocum
                     "is published, and stays so, but is gone from the source tree: restore it; to take it out of use, "
                     f"restore it and run: sealdex-builder yank {plugin_id}@{entry.version}"
                 )
-                yield Problem(f"{folder}/releases/{entry.version}.json", "", message, Severity.WARNING)
+                yield Problem(f"{folder}/releases/{entry.version}.json", "", message, "warning")
 
 
 __all__ = ["license_problem", "lint_tree", "manifest_sha256"]

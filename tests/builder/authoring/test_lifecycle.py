@@ -369,7 +369,7 @@ def test_a_published_attachment_that_was_changed_is_refused(live: Tree, tmp_path
 
 
 def lint_errors(tree: Tree) -> list[str]:
-    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity.value == "error"]
+    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity == "error"]
 
 
 def test_what_was_attached_stays_when_the_plugin_leaves_the_tree(live: Tree, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from registry_builder.ceremony.steps import (
     sign_ceremony,
     start_ceremony,
 )
-from registry_builder.signing.key_registration import create_key, register_keys
+from registry_builder.signing.key_registration import KeyKind, create_key, register_keys
 from registry_builder.signing.metadata import realm_marker
 from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.signing.signers import Keyring
@@ -30,7 +30,7 @@ from sealdex.errors import ConfigError, SealdexError, UsageError, VerificationEr
 BY = "kim"
 
 
-def new_key(tree: Tree, name: str, kind: str = "ed25519") -> None:
+def new_key(tree: Tree, name: str, kind: KeyKind = "ed25519") -> None:
     section, _ = create_key(tree.root, read_config(tree.root), name, kind=kind, passphrase=None)
     register_keys(tree.root, {name: section})
 

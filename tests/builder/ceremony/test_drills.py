@@ -22,6 +22,7 @@ from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.maintenance.status import realm_status
 from registry_builder.publication.claim_signing import sign_claim
 from registry_builder.publication.refresh import refresh_realm
+from registry_builder.signing.key_registration import KeyKind
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
 from sealdex.errors import ConfigError
@@ -44,7 +45,7 @@ def drill(tree: Tree) -> Drill:
         ("timestamp", "rsa-pss"),
     ],
 )
-def test_rotation_of_each_roles_key(drill: Drill, role: str, kind: str) -> None:
+def test_rotation_of_each_roles_key(drill: Drill, role: str, kind: KeyKind) -> None:
     drill.new_key("new", kind)
     before = read_config(drill.root).roles[role].keys
     drill.ceremony("rotate", Wanted(keys={role: (*before[1:], "new")}))

@@ -14,7 +14,7 @@ from tuf.api.metadata import Metadata, Root, SuccinctRoles, Targets
 
 from registry_builder.cli.main import group
 from registry_builder.signing.dev_keys import make_dev_trust
-from registry_builder.signing.key_registration import KEY_KINDS, create_key, register_keys
+from registry_builder.signing.key_registration import KEY_KINDS, KeyKind, create_key, register_keys
 from registry_builder.signing.metadata import (
     bin_bits,
     bin_of,
@@ -36,7 +36,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 @pytest.mark.parametrize("kind", KEY_KINDS)
 @pytest.mark.parametrize("passphrase", [None, b"correct horse"])
 def test_a_key_signs_after_it_was_made_registered_and_loaded_again(
-    tree: Tree, monkeypatch: pytest.MonkeyPatch, kind: str, passphrase: bytes | None
+    tree: Tree, monkeypatch: pytest.MonkeyPatch, kind: KeyKind, passphrase: bytes | None
 ) -> None:
     section, path = create_key(tree.root, read_config(tree.root), "extra", kind=kind, passphrase=passphrase)
     register_keys(tree.root, {"extra": section})

@@ -96,7 +96,7 @@ def smuggle(tree: Tree, data: bytes) -> None:
 
 
 def errors_of(tree: Tree) -> list[str]:
-    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity.value == "error"]
+    return [str(problem) for problem in lint_tree(tree.load()) if problem.severity == "error"]
 
 
 def tampered(bundle: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:

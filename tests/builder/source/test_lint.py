@@ -134,7 +134,7 @@ def test_status_speaks_of_releases_and_plugins_that_exist(tree: Bare) -> None:
     ]
     tree.write("plugins/acme/slack/status.json", {"events": events})
     problems = [p for p in tree.lint() if p.file.endswith("status.json")]
-    assert [(p.where, p.severity.value) for p in problems] == [
+    assert [(p.where, p.severity) for p in problems] == [
         ("events[0].version", "error"),
         ("events[2].version", "error"),
         ("events[3].use", "error"),
