@@ -1,9 +1,9 @@
-"""What of a folder isn't packed: ``.sealdexignore`` where there is one, else the repository's own ``.gitignore`` files.
+"""Which files of a folder aren't packed: by ``.sealdexignore`` if there is one, else by ``.gitignore`` files.
 
-Git's rules, by git's own files: those beside the folder's files and in the folders above, up to the repository's top;
-the nearest decides, and what git tracks is never ignored. What only this machine has, a global ignore file or
-``.git/info/exclude``, has no say: the same commit packs to the same bytes everywhere. A folder that is ignored as a
-whole, such as a build's output, was named on purpose; then only the files inside it are asked.
+The rules are git's, read from git's own files: those in the folder and in the folders above it, up to the repository's
+top. The nearest rule decides, and what git tracks is never ignored. What exists on this machine only, a global ignore
+file or ``.git/info/exclude``, doesn't count: the same commit packs to the same bytes everywhere. If the folder as a
+whole is ignored, such as a build's output, it was named on purpose; then only the ignore files inside it count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ DEFAULT_IGNORES = (
 )  # fmt: skip
 _MAX_BYTES = 1024 * 1024
 _GIT_SECONDS = 120
-# Set inside of hooks, where they name another repository's state than that of the folder.
+# Set inside hooks, where they name the state of another repository than that of the folder.
 _OF_HOOKS = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
 
 _Spec = pathspec.GitIgnoreSpec
@@ -55,11 +55,11 @@ class IgnoreRules:
 
     @property
     def file_name(self) -> str:
-        """The name of the files that decide."""
+        """The name of the ignore files that decide."""
         return GIT_IGNORE_FILE if self._stated is None else IGNORE_FILE
 
     def leaves_out(self, name: str, *, is_folder: bool) -> bool:
-        """Tell whether a file isn't packed, or a folder but for what git tracks in it (`holds_tracked`)."""
+        """Return whether a file isn't packed, or a folder except for what git tracks in it (`holds_tracked`)."""
         if is_version_control(name.rpartition("/")[2]):
             return True
         if self._stated is not None:
@@ -70,22 +70,22 @@ class IgnoreRules:
         return decided and (is_folder or not self.is_tracked(name))
 
     def holds_tracked(self, folder: str) -> bool:
-        """Tell whether git tracks files in a folder that ``.gitignore`` leaves out: these are packed all the same."""
+        """Return whether git tracks files in a folder that ``.gitignore`` excludes: these are packed nevertheless."""
         return self._stated is None and bool(self._decided(folder, is_folder=True)) and self.is_tracked(folder)
 
     def is_default(self, name: str, *, is_folder: bool) -> bool:
-        """Tell whether a name is among what is never meant to be packed, which needs no telling."""
+        """Return whether a name is one that is never meant to be packed, and so isn't reported."""
         shown = f"{name}/" if is_folder else name
         return self._default.match_file(shown) or is_version_control(name.rpartition("/")[2])
 
     def is_tracked(self, name: str) -> bool:
-        """Tell whether git tracks a file, or something in a folder; False where git can't tell."""
+        """Return whether git tracks a file, or something in a folder; False where git can't tell."""
         return self._stated is None and name in self._tracked
 
     # --- .gitignore -----------------------------------------------------------------------------------------------
 
     def _decided(self, name: str, *, is_folder: bool) -> bool | None:
-        """Return what the nearest ``.gitignore`` that says something about a name says; None where none does."""
+        """Return the verdict of the nearest ``.gitignore`` with a rule for a name; None if there is none."""
         shown = f"{name}/" if is_folder else name
         prefix = name
         while prefix:
@@ -131,16 +131,16 @@ class IgnoreRules:
                 command, cwd=self._folder, env=environment, capture_output=True, check=True, timeout=_GIT_SECONDS
             )
         except (OSError, subprocess.SubprocessError):
-            return frozenset()  # no git here: its files stand for themselves
+            return frozenset()  # without git only the ignore files count
         names = [os.fsdecode(name) for name in done.stdout.split(b"\0") if name]
         return frozenset(part for name in names for part in _with_folders(name))
 
 
 def _said(spec: _Spec, path: str) -> bool | None:
-    """Return whether the last pattern that matches a path ignores it or takes it back in; None where none matches.
+    """Return whether the last pattern that matches a path ignores it or re-includes it; None if none matches.
 
-    The path itself is judged, as git does, not the folders above it: these were judged on the way here. (The library
-    matches what lies in a matched folder as well, and says by the one group of its expression that it did.)
+    As in git, the path itself is judged, not the folders above it: those were judged on the way here. (The library also
+    matches what is inside a matched folder; the one group of its expression tells the two apart.)
     """
     for pattern in reversed(spec.patterns):
         found = pattern.match_file(path) if pattern.include is not None else None
@@ -151,7 +151,7 @@ def _said(spec: _Spec, path: str) -> bool | None:
 
 
 def _is_ignored_whole(rules: list[tuple[str, _Spec]], folder: Path, top: Path) -> bool:
-    """Tell whether the folder itself, or one above it, is ignored."""
+    """Return whether the folder itself, or one above it, is ignored."""
     parts = folder.relative_to(top).parts
     for count in range(1, len(parts) + 1):
         rest = "/".join(parts[count:])
@@ -168,7 +168,7 @@ def _is_ignored_whole(rules: list[tuple[str, _Spec]], folder: Path, top: Path) -
 
 
 def _top(folder: Path) -> Path:
-    """Return the repository's top, or the source tree's where there is no repository, or else the folder itself."""
+    """Return the repository's top, else the source tree's, else the folder itself."""
     for mark in (".git", CONFIG_NAME):
         if found := next((above for above in (folder, *folder.parents) if (above / mark).exists()), None):
             return found

@@ -1,4 +1,4 @@
-"""``service.json``: what a service package says of itself, for hosts that read it from inside the archive.
+"""``service.json``: the service package's description of itself, for hosts that read it from inside the archive.
 
 The fields are those of the Model Hub's service packages. ``sha256`` of the whole package isn't among them, since no
 file can hold the digest of the archive it is in: it is in the signed index, and ``checksum.sha256`` lists every file.
@@ -47,7 +47,7 @@ def _health_check(release: Release) -> dict[str, Any] | None:
 
 
 def stated_version(content: bytes) -> str | None:
-    """Return the version that an author's own ``service.json`` states, or None when it can't be told."""
+    """Return the version that an author's own ``service.json`` states, or None if it can't be read."""
     try:
         document = json_values(content)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Where a new registry is published: what `init` was told, or can tell by itself."""
+"""Where a new registry is published: the options of `init`, and what can be derived from git."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ def storage_choice(folder: Path, storage: str | None, url: str | None) -> tuple[
     """Return storage and url for registry.toml.
 
     Args:
-        folder: the source tree that is made; maybe a clone of a repository already.
-        storage: ``s3://...``, ``folder:...``, ``pages`` or ``pages:FOLDER``; None for the folder ``published``.
-        url: where readers read it.
+        folder: the new source tree; may be a clone of a repository already.
+        storage: ``s3://...``, ``folder:...``, ``pages`` or ``pages:FOLDER``; None means the folder ``published``.
+        url: the public URL that clients read from.
 
     Raises:
-        UsageError: it is no place to publish to, or the address of a site on GitHub Pages can't be told.
+        UsageError: not a valid storage, or the URL of the GitHub Pages site can't be determined.
     """
     place = _PAGES_FOLDER if storage == "pages" else storage or DEFAULT
     hint = "--storage s3://BUCKET/PREFIX, --storage pages or --storage folder:PATH"
     if folder_of(place) == "" or (folder_of(place) is None and not place.startswith("s3://")):
-        raise UsageError(f"'{place}' is not a place to publish to", untouched="nothing was written", hint=hint)
+        raise UsageError(f"'{place}' is not a valid storage", untouched="nothing was written", hint=hint)
     try:
         place_of(place)
     except ConfigError as error:
@@ -37,15 +37,15 @@ def storage_choice(folder: Path, storage: str | None, url: str | None) -> tuple[
         url = _pages_url(folder)
         if url is None:
             raise UsageError(
-                "where GitHub Pages will serve it can't be told: git has no remote 'origin' on GitHub here",
+                "the URL of the GitHub Pages site can't be determined: git has no remote 'origin' on GitHub here",
                 untouched="nothing was written",
-                hint="say it: --url https://OWNER.github.io/REPOSITORY/",
+                hint="give it: --url https://OWNER.github.io/REPOSITORY/",
             )
     return place, url
 
 
 def _pages_url(folder: Path) -> str | None:
-    """Return the address that GitHub gives the site of a repository, told by the clone that the folder is in."""
+    """Return the URL of the repository's GitHub Pages site, derived from the clone that the folder is in."""
     above = next((each for each in (folder, *folder.resolve().parents) if each.is_dir()), None)
     if above is None:
         return None

@@ -1,6 +1,6 @@
-"""``release.yaml``: what the next release's manifest starts from, kept beside the payload in the working copy.
+"""``release.yaml``: the starting point of the next release's manifest, kept beside the payload in the working copy.
 
-It has the fields of a release file. Its ``artifacts`` say which archive is for what, before size and digest are known:
+It has the fields of a release file. Its ``artifacts`` say what each archive is for, before size and digest are known:
 
     version: 1.2.0
     entry_point: slack:Plugin
@@ -8,7 +8,7 @@ It has the fields of a release file. Its ``artifacts`` say which archive is for 
       - match: "*-linux-amd64.zip"
         selector: {match_labels: {os: linux, arch: amd64}}
 
-``release`` adds what only the archives can tell. Left out, ``artifacts`` stands for one archive for every host.
+``release`` adds what only the archives can tell. Without ``artifacts``, there is one archive, for every host.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TEMPLATE_NAME = "release.yaml"
 
 
 class ArtifactTemplate(Struct, forbid_unknown_fields=True, frozen=True):
-    """One archive to be: ``match`` is a shell pattern for its file name, the rest as in a release file."""
+    """One future archive: ``match`` is a shell pattern for its file name; the rest is as in a release file."""
 
     match: Annotated[str, Meta(min_length=1, max_length=200)] = "*"
     format: Annotated[str, Meta(pattern="^(zip|tar\\.gz|tar\\.zst|file)$")] | None = None
@@ -55,7 +55,7 @@ class ReleaseTemplate:
     Attributes:
         path: the file.
         release: its fields, without artifacts.
-        artifacts: what its archives are for; empty when it doesn't say.
+        artifacts: what its archives are for; empty if it doesn't say.
         states_channel: whether it names a channel, so that none is guessed.
     """
 
@@ -69,7 +69,7 @@ def read_template(path: Path) -> ReleaseTemplate:
     """Read a release template.
 
     Raises:
-        ConfigError: it can't be read or is wrong; every problem is named.
+        ConfigError: it can't be read or is wrong; all problems are listed.
     """
     try:
         data = without_mark(Gate(path.parent).read(path, MAX_MANIFEST_BYTES))

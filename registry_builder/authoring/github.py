@@ -1,11 +1,11 @@
-"""The workflows of a registry's repository on GitHub, and the action by which authors' repositories release to it.
+"""The workflows of a registry's repository on GitHub, and the action with which authors' repositories release to it.
 
-The rules that the templates keep, and that tests hold them to: no expression stands in a ``run:`` (values come
-through ``env:``, so that no field of a manifest and no branch name is ever read by a shell), every action is pinned by
-commit, every package that is installed by version and digest, permissions are given by job, what runs on a pull request
-holds no secret, and what a push to a signing branch starts can only ask for a run on main.
+Rules that the templates follow and tests check: a ``run:`` contains no expression (values come
+through ``env:``, so that no field of a manifest and no branch name is ever run by a shell), every action is pinned by
+commit, every installed package by version and digest, permissions are given per job, what runs on a pull request
+has no secrets, and a push to a signing branch can only request a run on main.
 
-`RECORD` holds the SHA-256 of each file as it was written, so that an upgrade replaces what nobody edited and no more.
+`RECORD` holds the SHA-256 of each file as written, so that an upgrade replaces only files that nobody edited.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _MAX_FILE_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Upgraded:
-    """What an upgrade did to each file, and the digests that the workflows now ask for."""
+    """What an upgrade did to each file, and the digests that the workflows now require."""
 
     written: tuple[Path, ...]
     unchanged: tuple[Path, ...]
@@ -61,14 +61,14 @@ class Upgraded:
 
 
 def write_workflows(folder: Path, *, version: str) -> Made:
-    """Write the workflows into a source tree; files that are there are left alone.
+    """Write the workflows into a source tree; existing files are left alone.
 
     Args:
         folder: the source tree, which is the top of the repository.
         version: of sealdex-builder, which the workflows install.
 
     Raises:
-        ConfigError: there is no source tree, its registry.toml is wrong, or has several realms on GitHub Pages.
+        ConfigError: there is no source tree, its registry.toml is invalid, or several realms are on GitHub Pages.
     """
     written: list[Path] = []
     kept: list[Path] = []
@@ -92,17 +92,17 @@ def upgrade_workflows(
     drop_digests: bool = False,
     force: bool = False,
 ) -> Upgraded:
-    """Write the files of `write_workflows` as this version has them; a file that somebody edited is left alone.
+    """Write this version's files of `write_workflows`; files that were edited are left alone.
 
     Args:
-        folder: the source tree, which is the top of the repository.
+        folder: the source tree, the top of the repository.
         version: of sealdex-builder, which the workflows install from now on.
-        digests: the SHA-256 of the wheel of each distribution. None keeps those that are there for this version.
-        drop_digests: go on without digests where those that are there are of another version.
-        force: write edited files as well.
+        digests: the SHA-256 of each distribution's wheel. None keeps those that are recorded for this version.
+        drop_digests: go on without digests if the recorded ones are for another version.
+        force: also replace edited files.
 
     Raises:
-        ConfigError: there is no source tree, its registry.toml is wrong, or digests would be lost.
+        ConfigError: there is no source tree, its registry.toml is invalid, or digests would be lost.
     """
     programs = Programs(version, digests or {})
     there = folder / PROGRAMS
@@ -112,10 +112,10 @@ def upgrade_workflows(
             programs = before
         elif not drop_digests:
             raise ConfigError(
-                f"the digests in it are of {before.version}, and those of {version} are not known",
+                f"its digests are for version {before.version}, and the digests of {version} are not known",
                 subject=PROGRAMS,
                 untouched="nothing was written",
-                hint="give both wheels with --wheel FILE, or go on without digests: --drop-digests",
+                hint="give both wheels with --wheel FILE, or continue without digests: --drop-digests",
             )
     record = _read_record(folder)
     written: list[Path] = []
@@ -142,7 +142,7 @@ def _rendered(folder: Path, programs: Programs) -> dict[str, bytes]:
     config = read_config(folder)
     values = _values(config)
     files = {name: _environment().get_template(template).render(values) for name, template in FILES.items()}
-    # bundles are verified where the registry says whose count
+    # bundles are verified if the registry says whose bundles count
     files[DEPENDENCIES] = dependencies_text(sigstore=config.attestations is not None)
     files[PROGRAMS] = programs.text()
     return {name: text.encode() for name, text in files.items()}
@@ -166,9 +166,9 @@ def _values(config: RegistryConfig) -> dict[str, object]:
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
         "pages": on_pages[0] if on_pages else None,  # the folder that is deployed
-        # secrets of an environment that only main reaches; of Pages, GitHub has its own name for it
+        # secrets of an environment that only main can use; for Pages, GitHub prescribes the environment's name
         "environment": "github-pages" if on_pages else "publish",
-        # keys whose private half is the secret of that name, see keys/README.md
+        # keys whose private half is the secret of the same name, see keys/README.md
         "secrets": sorted({name for name in named if _VARIABLE.fullmatch(name)}),
         # spread over the day, so that not all registries ask for runners at the same minute
         "minute": number % 60,
@@ -177,7 +177,7 @@ def _values(config: RegistryConfig) -> dict[str, object]:
 
 
 def _read_record(folder: Path) -> dict[str, str]:
-    """Return the digest of each file as it was written; nothing where that can't be told, and then all are edited."""
+    """Return the digest of each file as it was written; empty if unknown, and then all files count as edited."""
     path = folder / RECORD
     if not path.exists():
         return {}
@@ -185,10 +185,10 @@ def _read_record(folder: Path) -> dict[str, str]:
         return dict(decode_as(_bytes(path), dict[str, str]))
     except msgspec.MsgspecError as error:
         raise ConfigError(
-            f"is not what init --github wrote: {error}",
+            f"was not written by init --github: {error}",
             subject=str(path),
             untouched="nothing was written",
-            hint="take it back from git, or remove it: then only --force replaces files",
+            hint="restore it from git, or remove it: without it, only --force replaces files",
         ) from error
 
 
@@ -217,7 +217,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _environment() -> jinja2.Environment:
-    # delimiters that neither GitHub's ${{ }} nor any shell has
+    # delimiters that appear neither in GitHub's ${{ }} nor in any shell
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=False,  # noqa: S701  # the result is YAML, never HTML

@@ -1,10 +1,10 @@
-"""What the generated workflows install: other people's packages by version and digest, then ours at one version.
+"""What the generated workflows install: dependencies by version and digest, then Sealdex at one version.
 
-    .github/sealdex/dependencies.txt   what both distributions need, each by version and SHA-256; pip refuses any other
-    .github/sealdex/sealdex.txt        the two distributions; their digests once somebody has them, since no wheel can
-                                       hold its own
+    .github/sealdex/dependencies.txt   what both distributions need, by version and SHA-256; pip refuses anything else
+    .github/sealdex/sealdex.txt        the two distributions; their digests once they are known, since no wheel can
+                                       contain its own
 
-Neither file holds the address of an index: that is the affair of the runner.
+Neither file names a package index: the runner's configuration does.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _MAX_METADATA_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Programs:
-    """The version of both distributions, and the SHA-256 of each one's wheel, where they are known."""
+    """The version of both distributions, and the SHA-256 of each wheel, if known."""
 
     version: str
     digests: Mapping[str, str] = field(default_factory=dict)
 
     def text(self) -> str:
-        """Return the requirements file that installs them, with ``--no-deps``."""
+        """Return the requirements file for both distributions, to be installed with ``--no-deps``."""
         lines = [f"# The two distributions of Sealdex, installed beside {Path(DEPENDENCIES).name} by the workflows."]
         if self.digests:
-            lines.append("# Another version: sealdex-builder upgrade --github --wheel FILE --wheel FILE")
+            lines.append("# To change the version: sealdex-builder upgrade --github --wheel FILE --wheel FILE")
         else:
             lines.append("# Their digests are added by: sealdex-builder upgrade --github --wheel FILE --wheel FILE")
         for name in DISTRIBUTIONS:
@@ -50,7 +50,7 @@ class Programs:
 
     @classmethod
     def read(cls, text: str) -> Programs | None:
-        """Return what such a file says, or None where it isn't one."""
+        """Return the contents of such a file, or None if it isn't one."""
         found = {match[1]: match for match in _PROGRAM.finditer(text)}
         versions = {match[2] for match in found.values()}
         if set(found) != set(DISTRIBUTIONS) or len(versions) != 1:
@@ -60,10 +60,10 @@ class Programs:
 
 
 def dependencies_text(*, sigstore: bool) -> str:
-    """Return the requirements file of all that both distributions need, every package by version and digest.
+    """Return the requirements file with all dependencies of both distributions, by version and digest.
 
     Args:
-        sigstore: with what the extra of that name needs.
+        sigstore: include the dependencies of the extra ``sigstore``.
     """
     # beside the package in a checkout, inside it when installed
     here = Path(__file__).resolve().parents[1]
@@ -71,8 +71,8 @@ def dependencies_text(*, sigstore: bool) -> str:
     path = next(f for f in (here / "pins" / name, here.parent / "pins" / name) if f.is_file())
     pins = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
     return (
-        "# What Sealdex needs, by version and digest; pip takes nothing else. Written by sealdex-builder.\n"
-        "# The versions of another release: sealdex-builder upgrade --github\n" + "\n".join(pins) + "\n"
+        "# Dependencies of Sealdex, by version and digest; pip installs nothing else. Written by sealdex-builder.\n"
+        "# To change the version: sealdex-builder upgrade --github\n" + "\n".join(pins) + "\n"
     )
 
 
@@ -96,7 +96,7 @@ def digests_of_wheels(wheels: Sequence[Path], *, version: str) -> dict[str, str]
             )
         if stated != version:
             raise ConfigError(
-                f"is version {stated}, and this is sealdex-builder {version}",
+                f"is version {stated}, but this is sealdex-builder {version}",
                 subject=str(path),
                 hint=f"give the wheels of {version}, or run the sealdex-builder of {stated}",
             )
@@ -107,13 +107,13 @@ def digests_of_wheels(wheels: Sequence[Path], *, version: str) -> dict[str, str]
     if missing:
         raise UsageError(
             f"the wheel of {' and '.join(missing)} is missing",
-            hint="give both, --wheel FILE twice: with one digest pip wants all",
+            hint="give both, --wheel FILE twice: once one digest is given, pip requires all",
         )
     return found
 
 
 def _name_and_version(path: Path) -> tuple[str, str]:
-    """Return what a wheel says of itself; pip goes by the name of the file, so they must agree."""
+    """Return what a wheel says about itself; pip goes by its file name, so the two must agree."""
     try:
         with zipfile.ZipFile(path) as wheel:
             (inside,) = [each for each in wheel.infolist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", each.filename)]
@@ -127,9 +127,9 @@ def _name_and_version(path: Path) -> tuple[str, str]:
     version = str(metadata["Version"])
     if not path.name.lower().startswith(f"{name.replace('-', '_')}-{version}-") or path.suffix != ".whl":
         raise ConfigError(
-            f"holds {name} {version}, and its name says something else",
+            f"contains {name} {version}, but its file name says otherwise",
             subject=str(path),
-            hint="give the wheel under the name that it was built with",
+            hint="restore the file name that it was built with",
         )
     return name, version
 

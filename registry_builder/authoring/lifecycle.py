@@ -1,6 +1,6 @@
-"""What happens to a release after it was published: one event for each, in a file of its own.
+"""What happens to a release after it was published: one event each, in a file of its own.
 
-An event that would change nothing isn't written, so the same command again is a success. How events are written:
+An event that would change nothing isn't written, so repeating a command succeeds. How events are written:
 `registry_builder.authoring.status_file`.
 """
 
@@ -23,31 +23,31 @@ from sealdex.model.ids import PluginId
 def yank(
     tree: Path, plugin: PluginId, version: str, *, why: str = "", by: str | None = None, at: str | None = None
 ) -> StatusChange:
-    """Mark a release as not to be chosen any more; who pinned it still gets it.
+    """Yank a release: it is no longer selected, except by an exact version.
 
     Args:
         tree: the source tree.
         plugin: the plugin.
         version: its release.
-        why: the reason, shown to everybody.
-        by: who does it; git's ``user.name <user.email>`` when left out. So in the functions below.
-        at: when, such as ``2026-11-21T12:00:00Z``; now when left out. So in the functions below.
+        why: the reason, shown to all users.
+        by: who does it; git's ``user.name <user.email>`` by default. The same in the functions below.
+        at: when, such as ``2026-11-21T12:00:00Z``; now by default. The same in the functions below.
 
     Raises:
-        NotFoundError: no such plugin or release; the nearest names are given.
-        UsageError: nobody can be named as who did it.
+        NotFoundError: no such plugin or release; the closest names are given.
+        UsageError: ``by`` is missing and git knows no name.
     """
     target = EventTarget(tree, plugin, version)
     before = target.status.yanked.get(version)
     if before is not None and why in {"", before.why}:
-        return target.unchanged(f"{plugin} {version} is yanked already, by {before.by} at {before.at}")
+        return target.unchanged(f"{plugin} {version} is already yanked, by {before.by} at {before.at}")
     return target.append("yank", by=by, at=at, why=why)
 
 
 def unyank(
     tree: Path, plugin: PluginId, version: str, *, why: str = "", by: str | None = None, at: str | None = None
 ) -> StatusChange:
-    """Take a yank back. Arguments and errors are those of `yank`."""
+    """Undo a yank. Arguments and errors are those of `yank`."""
     target = EventTarget(tree, plugin, version)
     if version not in target.status.yanked:
         return target.unchanged(f"{plugin} {version} is not yanked")
@@ -63,11 +63,11 @@ def deprecate(
     by: str | None = None,
     at: str | None = None,
 ) -> StatusChange:
-    """Mark a plugin as one that nobody should start with, and name its successor.
+    """Deprecate a plugin and name its successor.
 
     Raises:
-        NotFoundError: there is no such plugin, or no such successor in the source tree.
-        UsageError: it is its own successor, or nobody can be named.
+        NotFoundError: the plugin or the successor is not in the source tree.
+        UsageError: it is its own successor, or ``by`` is missing and git knows no name.
     """
     target = EventTarget(tree, plugin)
     if use == plugin:
@@ -77,14 +77,14 @@ def deprecate(
     successor = str(use) if use is not None else None
     before = target.status.deprecated
     if before is not None and before.use == successor and why in {"", before.why}:
-        return target.unchanged(f"{plugin} is deprecated already, by {before.by} at {before.at}")
+        return target.unchanged(f"{plugin} is already deprecated, by {before.by} at {before.at}")
     return target.append("deprecate", by=by, at=at, why=why, use=successor)
 
 
 def undeprecate(
     tree: Path, plugin: PluginId, *, why: str = "", by: str | None = None, at: str | None = None
 ) -> StatusChange:
-    """Take a deprecation back. Arguments and errors are those of `yank`."""
+    """Undo a deprecation. Arguments and errors are those of `yank`."""
     target = EventTarget(tree, plugin)
     if target.status.deprecated is None:
         return target.unchanged(f"{plugin} is not deprecated")
@@ -101,10 +101,10 @@ def promote(
     by: str | None = None,
     at: str | None = None,
 ) -> StatusChange:
-    """Put a release on one more channel. Arguments and errors are those of `yank`."""
+    """Add a release to one more channel. Arguments and errors are those of `yank`."""
     target = EventTarget(tree, plugin, version)
     if channel in target.channels:
-        return target.unchanged(f"{plugin} {version} is on channel {channel} already")
+        return target.unchanged(f"{plugin} {version} is already on channel {channel}")
     return target.append("promote", by=by, at=at, why=why, channel=channel)
 
 
@@ -118,18 +118,18 @@ def demote(
     by: str | None = None,
     at: str | None = None,
 ) -> StatusChange:
-    """Take a release off a channel that it was promoted to.
+    """Remove a release from a channel that it was promoted to.
 
     Raises:
-        UsageError: it was released on that channel, which its manifest says for ever.
+        UsageError: it was released on that channel, which its manifest states permanently.
         NotFoundError: as `yank`.
     """
     target = EventTarget(tree, plugin, version)
     if target.release is not None and channel == target.release.channel:
         raise UsageError(
-            f"{plugin} {version} was released on channel {channel}, and a release never changes",
+            f"{plugin} {version} was released on channel {channel}, which can't change",
             untouched=UNTOUCHED,
-            hint=f"sealdex-builder yank {plugin}@{version} keeps it from being chosen",
+            hint=f"to keep it from being selected: sealdex-builder yank {plugin}@{version}",
         )
     if channel not in target.channels:
         return target.unchanged(f"{plugin} {version} is not on channel {channel}")
@@ -155,18 +155,18 @@ def evaluate(
         tree: the source tree.
         plugin: the plugin.
         version: its release.
-        report: the whole report, attached to the release. What a JSON report says in its top-level fields
-            ``metrics`` (numbers by name), ``dataset`` and ``evaluator`` counts where the arguments say nothing.
-        metrics: what was measured, by name.
-        dataset: what it was measured with.
-        evaluator: who or what measured it.
-        why: a remark.
+        report: the complete report, attached to the release. The top-level fields ``metrics`` (numbers by name),
+            ``dataset`` and ``evaluator`` of a JSON report are used if the arguments don't give them.
+        metrics: the results, by name.
+        dataset: the dataset that was used.
+        evaluator: who or what evaluated it.
+        why: a comment.
         by: as in `yank`.
         at: as in `yank`.
 
     Raises:
-        UsageError: there are no metrics, or a value has not the form it must have.
-        ConfigError: the report can't be read, or another file of its name is attached already.
+        UsageError: there are no metrics, or a value is not valid.
+        ConfigError: the report can't be read, or another file of its name is already attached.
         NotFoundError: as `yank`.
     """
     target = EventTarget(tree, plugin, version)
@@ -183,9 +183,9 @@ def evaluate(
     )
     if not event.metrics:
         raise UsageError(
-            "there are no metrics",
+            "no metrics were given",
             untouched=UNTOUCHED,
-            hint='write them in the report, {"metrics": {"top1": 0.83}}, or give --metric top1=0.83',
+            hint='put them into the report, {"metrics": {"top1": 0.83}}, or give --metric top1=0.83',
         )
     return target.attach(event, report, data)
 
@@ -207,16 +207,16 @@ def attest(
         tree: the source tree.
         plugin: the plugin.
         version: its release.
-        path: the file; it is copied into the source tree.
-        kind: what it is; told from its content when left out.
-        why: a remark.
+        path: the file, which is copied into the source tree.
+        kind: its kind; detected from its content by default.
+        why: a comment.
         by: as in `yank`.
         at: as in `yank`.
 
     Raises:
-        UsageError: the kind can't be told.
-        ConfigError: the file isn't what it must be, is about something else, or another one has its name.
-        VerificationError: a Sigstore bundle isn't signed by whom registry.toml accepts; or the extra isn't installed.
+        UsageError: the kind can't be detected.
+        ConfigError: the file is not valid, is about something else, or another file has its name.
+        VerificationError: a Sigstore bundle isn't signed by an accepted identity, or the extra isn't installed.
         NotFoundError: as `yank`.
     """
     target = EventTarget(tree, plugin, version)
@@ -224,9 +224,9 @@ def attest(
     told = kind or kind_of(data)
     if told is None:
         raise UsageError(
-            f"{path.name} is no in-toto statement, CycloneDX or SPDX document or Sigstore bundle in JSON",
+            f"{path.name} is not an in-toto statement, CycloneDX or SPDX document or Sigstore bundle in JSON",
             untouched=UNTOUCHED,
-            hint=f"name what it is: --kind KIND; the kinds that are checked are {', '.join(KINDS)}",
+            hint=f"give its kind with --kind KIND; the kinds that are checked are {', '.join(KINDS)}",
         )
     if problems := attachment_problems(told, data, target.digests):
         raise ConfigError(
@@ -239,7 +239,7 @@ def attest(
 
 
 class _Results(msgspec.Struct, frozen=True):
-    """What a report in JSON may say of itself."""
+    """What a JSON report may say about itself."""
 
     metrics: dict[str, float] = {}
     dataset: str | None = None
@@ -252,7 +252,7 @@ def _stated_results(data: bytes | None) -> _Results:
     try:
         return decode_as(data, _Results)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return _Results()  # a report may be a PDF: then the arguments say it
+        return _Results()  # a report may be a PDF: then the arguments must give them
 
 
 __all__ = [

@@ -1,11 +1,11 @@
-"""Packing a folder into a zip reproducibly: same input, same bytes.
+"""Packs a folder into a zip reproducibly: same input, same bytes.
 
-Names are sorted, times fixed to the first that zip can express, modes normalised to 0644 and 0755, and no extra field
-is written. (Deflate is zlib's default level, by the zlib of the Python at hand: another zlib may pack differently,
-never unpack differently.) Entries keep the rules of `sealdex.archive.entries`, so they can be unpacked everywhere.
+Names are sorted, times are the earliest that zip can express, modes are normalised to 0644 and 0755, and no extra field
+is written. (Deflate uses the default level of the zlib at hand: another zlib may compress differently,
+but the content is the same.) Entries follow the rules of `sealdex.archive.entries`, so they unpack everywhere.
 
-What isn't packed: see `registry_builder.authoring._ignore_rules`. Empty folders are left out, as git leaves them out.
-Keys and tokens are refused. Files are opened by the gate, so that a link put there meanwhile isn't followed.
+What isn't packed: see `registry_builder.authoring._ignore_rules`. Empty folders are left out, as in git.
+Secrets are refused. Files are opened by the gate, so a link that is put there meanwhile isn't followed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class PackedFile:
-    """One entry to be: ``content`` is a file's path, or bytes that packing adds, or what a link points to."""
+    """One future entry: ``content`` is a file's path, or bytes that packing adds, or the target of a link."""
 
     name: str
     mode: int
@@ -50,14 +50,14 @@ class PackedFile:
 
 @dataclass(frozen=True)
 class Packed:
-    """The archive that was written.
+    """An archive that was written.
 
     Attributes:
         path: the zip.
         size, sha256: bytes and digest.
         files: names of its entries, in order.
-        warnings: what works on some hosts alone, and which secrets were allowed.
-        left_out: files, and folders with a slash at their end, that an ignore file leaves out.
+        warnings: what works only on some hosts, and which secrets were allowed.
+        left_out: files, and folders with a trailing slash, that an ignore file excludes.
         left_out_by: the name of the ignore files that decided.
     """
 
@@ -71,15 +71,15 @@ class Packed:
 
 
 class UnpackableError(ConfigError):
-    """The folder holds what can't be packed; ``problems`` names every place."""
+    """The folder contains what can't be packed; ``problems`` lists all of it."""
 
     def __init__(self, folder: Path, problems: list[str]) -> None:
         super().__init__(
             "can't be packed: " + "; ".join(problems),
             subject=str(folder),
             untouched="no archive was written",
-            hint=f"remove these, or leave them out with a line in {IGNORE_FILE}; "
-            "names that only Windows refuses may stay where it is for others: --for os=linux",
+            hint=f"remove them, or exclude them with a line in {IGNORE_FILE}; "
+            "if only Windows refuses the names, restrict the archive to other hosts: --for os=linux",
         )
         self.problems = tuple(problems)
 
@@ -87,20 +87,20 @@ class UnpackableError(ConfigError):
 def list_files(
     folder: Path, *, windows: bool = True, rules: IgnoreRules | None = None, left_out: list[str] | None = None
 ) -> list[PackedFile]:
-    """Return what of a folder is packed, sorted by name.
+    """Return the files of a folder that are packed, sorted by name.
 
     Args:
-        folder: what is packed.
-        windows: whether it may be installed there, so that names which Windows can't hold are refused.
-        rules: what isn't packed; those of the folder when left out.
-        left_out: a list that is told what an ignore file leaves out.
+        folder: the folder to pack.
+        windows: whether it may be installed on Windows, so that names which Windows can't hold are refused.
+        rules: what isn't packed; the folder's own rules by default.
+        left_out: a list to which the names are added that an ignore file excludes.
 
     Raises:
-        UsageError: it is no folder.
-        UnpackableError: links that leave the folder, devices, names that are unsafe somewhere; all are named.
+        UsageError: it is not a folder.
+        UnpackableError: links that leave the folder, devices, unsafe names; all are listed.
     """
     if not folder.is_dir():
-        raise UsageError(f"'{folder}' is no folder", untouched="no archive was written")
+        raise UsageError(f"'{folder}' is not a folder", untouched="no archive was written")
     found: list[PackedFile] = []
     problems: list[str] = []
     _collect(folder, "", rules or IgnoreRules(folder), found, problems, left_out if left_out is not None else [])
@@ -145,7 +145,7 @@ def _collect(
                 mode = 0o755 if entry.stat().st_mode & stat.S_IXUSR else 0o644
                 found.append(PackedFile(name, mode, Path(entry.path)))
             else:
-                problems.append(f"{name!a} is no file, folder or link")
+                problems.append(f"{name!a} is not a file, folder or link")
 
 
 def _add_link(path: Path, name: str, found: list[PackedFile], problems: list[str]) -> None:
@@ -153,7 +153,7 @@ def _add_link(path: Path, name: str, found: list[PackedFile], problems: list[str
     if problem := symlink_problem(name, target):
         problems.append(f"{name!a} {problem}")
     elif not path.exists():
-        problems.append(f"{name!a} is a link to {target!a}, which isn't there")
+        problems.append(f"{name!a} is a link to {target!a}, which doesn't exist")
     else:
         found.append(PackedFile(name, 0o777, target.encode(), is_link=True))
 
@@ -168,20 +168,20 @@ def pack(
     windows: bool = True,
     allow_files: Collection[str] = (),
 ) -> Packed:
-    """Write a folder's files to a zip, which appears under its name only when it is whole.
+    """Write a folder's files to a zip, which gets its name only when it is complete.
 
     Args:
-        folder: what is packed.
-        target: the zip; an existing one is replaced.
-        added: entries beyond the folder's files, by name; they stand for a file of that name.
-        accept: called with the archive and its SHA-256 before it gets its name; raises to refuse it.
-        checksums: whether to add ``checksum.sha256``, one line a file in the form that ``sha256sum -c`` reads.
-        windows: whether it may be installed there.
-        allow_files: patterns of files that may hold secrets, since they are meant for everybody.
+        folder: the folder to pack.
+        target: the zip; an existing file is replaced.
+        added: further entries by name; they replace a file of the folder with the same name.
+        accept: called with the archive and its SHA-256 before it gets its name; may raise to refuse it.
+        checksums: whether to add ``checksum.sha256``, one line per file in the format of ``sha256sum -c``.
+        windows: whether it may be installed on Windows.
+        allow_files: patterns of files that may hold secrets, because they are meant to be public.
 
     Raises:
-        UsageError: it is no folder.
-        UnpackableError: it holds what can't be packed.
+        UsageError: it is not a folder.
+        UnpackableError: it contains what can't be packed.
     """
     extra = dict(added or {})
     replaced = {*extra, CHECKSUM_NAME} if checksums else set(extra)
@@ -195,7 +195,7 @@ def pack(
         files.append(PackedFile(CHECKSUM_NAME, 0o644, _checksum_lines(gate, files)))
         files.sort(key=lambda file: file.name.encode())
     if not files:
-        raise UnpackableError(folder, ["there is no file in it"])
+        raise UnpackableError(folder, ["it contains no files"])
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, part = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
@@ -210,7 +210,7 @@ def pack(
         Path(part).replace(target)
     except UnreadableError as error:
         Path(part).unlink(missing_ok=True)
-        raise UnpackableError(folder, [f"a file that was changed meanwhile {error}"]) from error
+        raise UnpackableError(folder, [f"a file that changed meanwhile {error}"]) from error
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
@@ -228,10 +228,10 @@ def pack(
 
 
 def _check_contents(folder: Path, gate: Gate, files: Sequence[PackedFile], allow_files: Collection[str]) -> list[str]:
-    """Refuse secrets and pointers of Git LFS; return what is said of secrets that are allowed.
+    """Refuse secrets and Git LFS pointers; return the warnings for secrets that are allowed.
 
     Raises:
-        UnpackableError: there are some; all are named.
+        UnpackableError: there are some; all are listed.
     """
     problems: list[str] = []
     allowed: list[str] = []
@@ -285,11 +285,11 @@ def _write(archive: zipfile.ZipFile, gate: Gate, file: PackedFile) -> None:
     entry.external_attr = ((stat.S_IFLNK if file.is_link else stat.S_IFREG) | file.mode) << 16
     if isinstance(file.content, bytes):
         if file.is_link:
-            entry.compress_type = zipfile.ZIP_STORED  # readers expect a link's target as it is
+            entry.compress_type = zipfile.ZIP_STORED  # readers expect a link's target uncompressed
         archive.writestr(entry, file.content)
         return
     with gate.open(file.content) as source:
-        entry.file_size = os.fstat(source.fileno()).st_size  # decides about zip64 before the first byte
+        entry.file_size = os.fstat(source.fileno()).st_size  # decides whether zip64 is used before the first byte
         with archive.open(entry, "w") as sink:
             shutil.copyfileobj(source, sink, _CHUNK_BYTES)
 

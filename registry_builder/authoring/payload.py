@@ -1,4 +1,4 @@
-"""Packing a plugin's payload: which folder, under which name, and what a service package has besides."""
+"""Packs a plugin's payload: decides which folder, under which name, and what a service package adds."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ def pack_folder(
     """Pack a plugin's folder (its ``src/``), its ``src/`` itself, or any other folder.
 
     Args:
-        folder: what is packed.
-        output: the zip; ``dist/<version>/<name>-<version>.zip`` in the plugin's folder when left out, and
-            ``<folder>.zip`` here for a folder that belongs to no plugin.
+        folder: the folder to pack.
+        output: the zip; by default ``dist/<version>/<name>-<version>.zip`` in the plugin's folder, and
+            ``<folder>.zip`` in the current folder for a folder that belongs to no plugin.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
-        selector: what the archive is for; left out, release.yaml says it, or it is for every host.
+        selector: what the archive is for; by default what release.yaml says, else every host.
 
     Raises:
-        ConfigError: release.yaml or plugin.yaml is wrong; the version is released with other bytes.
-        UnpackableError: the folder holds what can't be packed.
+        ConfigError: release.yaml or plugin.yaml is invalid, or the version was released with other bytes.
+        UnpackableError: the folder contains what can't be packed.
     """
     home = next((f for f in (folder, folder.parent) if (f / TEMPLATE_NAME).is_file()), None)
     source = _plugin_at(home) if home is not None else None
@@ -82,7 +82,7 @@ def pack_folder(
 def _spellings(template: ReleaseTemplate) -> list[str]:
     stated = (Artifact(each.match, "0" * 64, selector=each.selector) for each in template.artifacts if each.selector)
     _, notes = with_usual_platforms(msgspec.structs.replace(template.release, artifacts=tuple(stated)))
-    return [f"{TEMPLATE_NAME}: {note}, and released so" for note in notes]
+    return [f"{TEMPLATE_NAME}: {note} in the release" for note in notes]
 
 
 def _may_come_to_windows(template: ReleaseTemplate, name: str) -> bool:
@@ -91,7 +91,7 @@ def _may_come_to_windows(template: ReleaseTemplate, name: str) -> bool:
 
 
 def _plugin_at(home: Path) -> SourcePlugin | None:
-    """Return the plugin whose folder this is, or None when it isn't in a source tree."""
+    """Return the plugin that the folder belongs to, or None if it isn't in a source tree."""
     resolved = home.resolve()
     if len(resolved.parents) < 3:
         return None
@@ -113,10 +113,10 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
     stated = stated_version(Gate(payload).read(own, MAX_MANIFEST_BYTES))
     if stated != template.release.version:
         raise ConfigError(
-            f"{SERVICE_FILE} states version {stated}, {TEMPLATE_NAME} {template.release.version}",
+            f"{SERVICE_FILE} states version {stated}, but {TEMPLATE_NAME} states {template.release.version}",
             subject=str(own),
             untouched="no archive was written",
-            hint=f"write the same version in both, or remove {SERVICE_FILE}: it is made from {TEMPLATE_NAME}",
+            hint=f"write the same version in both, or remove {SERVICE_FILE}: it is generated from {TEMPLATE_NAME}",
         )
     return {}
 
@@ -124,7 +124,7 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
 def _accept(
     made: Path, sha256: str, source: SourcePlugin, template: ReleaseTemplate, target: Path, payload: Path
 ) -> None:
-    """Refuse an archive that can't be released: what the template names isn't in it, or another one is released."""
+    """Refuse an archive that couldn't be released: a file is missing that the template names, or the version exists."""
     release = template.release
     _refuse_released(source, release.version, target, sha256)
     of = next((each for each in template.artifacts if fnmatchcase(target.name, each.match)), ArtifactTemplate())
@@ -136,31 +136,31 @@ def _accept(
             subject=str(template.path),
             untouched="no archive was written",
             hint=_left_out_hint(payload)
-            or f"put what {TEMPLATE_NAME} names into the folder that is packed, or correct {TEMPLATE_NAME}",
+            or f"add the files that {TEMPLATE_NAME} names to the packed folder, or correct {TEMPLATE_NAME}",
         )
 
 
 def _left_out_hint(payload: Path) -> str | None:
-    """Say what ignore files left out, among which that may be what is missing."""
+    """Return a hint with what ignore files excluded: the missing file may be among it."""
     rules, left_out = IgnoreRules(payload), list[str]()
     list_files(payload, rules=rules, left_out=left_out)
     if not left_out:
         return None
     return (
-        f"{rules.file_name} leaves out {', '.join(left_out[:10])}: if it is among these, say in {IGNORE_FILE} what "
-        f"is to be left out; it stands for {GIT_IGNORE_FILE} then"
+        f"{rules.file_name} excludes {', '.join(left_out[:10])}: if one of these is needed, list in {IGNORE_FILE} what "
+        f"is to be excluded; it then replaces {GIT_IGNORE_FILE}"
     )
 
 
 def _refuse_released(source: SourcePlugin, version: str, target: Path, sha256: str) -> None:
-    """Keep an archive that a release names by another digest: to replace it would break that release."""
+    """Refuse to replace an archive that a release names by another digest: that would break the release."""
     release = source.releases.get(version)
     pinned = {a.sha256 for a in release.artifacts if a.source.endswith(f"/{target.name}")} if release else set()
     if pinned and sha256 not in pinned:
         raise ConfigError(
-            f"version {version} of {source.id} is released already, with other bytes",
+            f"version {version} of {source.id} was already released with other bytes",
             subject=str(target),
-            untouched="the archive is as it was",
+            untouched="the archive was not replaced",
             hint=f"raise the version in {TEMPLATE_NAME}",
         )
 

@@ -1,8 +1,8 @@
-"""Writing a release into the source tree: archives and a template in, ``releases/<version>.json`` out.
+"""Writes a release into the source tree: archives and a template in, ``releases/<version>.json`` out.
 
-Decided first, carried out after: `plan_release` reads and checks, `carry_out` copies archives from outside the tree
-to ``plugins/<ns>/<name>/dist/<version>/`` and writes the manifest last, so that a manifest never names what isn't
-there. ``dist/`` is part of the tree and not ignored by git: publishing happens on merge, on a machine that has nothing
+Decides first, acts later: `plan_release` reads and checks, `carry_out` copies archives from outside the tree
+to ``plugins/<ns>/<name>/dist/<version>/`` and writes the manifest last, so that a manifest never names a missing
+file. ``dist/`` is part of the tree and not ignored by git: publishing happens on merge, on a machine that has nothing
 but the checkout. Once a version is published, its archives may be removed from the tree.
 """
 
@@ -42,7 +42,7 @@ _UNTOUCHED = "no release was written"
 
 @dataclass(frozen=True)
 class Archive:
-    """One file of a release to be, and what it is for where the caller says so (else the template does)."""
+    """One file of a future release, and what it is for if the caller says so (else the template does)."""
 
     path: Path
     selector: Selector | None = None
@@ -51,15 +51,15 @@ class Archive:
 
 @dataclass(frozen=True)
 class ReleasePlan:
-    """What releasing comes to.
+    """The plan for one release.
 
     Attributes:
         file: the release file.
-        release: what it says.
-        copies: (from, to) of archives that lie outside the tree.
-        exists: whether the same release is there already, so that there is nothing to write.
-        warnings: what works on some hosts alone, by field.
-        rewritten: values of `os` and `arch` that are written as hosts report them, by field.
+        release: its contents.
+        copies: (from, to) of archives that are outside the tree.
+        exists: whether the same release exists already, so that nothing needs to be written.
+        warnings: what works only on some hosts, by field.
+        rewritten: values of `os` and `arch` that are normalised to what hosts report, by field.
     """
 
     plugin: PluginId
@@ -81,21 +81,21 @@ def write_release(
     released_at: str | None = None,
     allow_files: Collection[str] = (),
 ) -> ReleasePlan:
-    """Write one release; the same again succeeds and changes nothing.
+    """Write one release; repeating it succeeds and changes nothing.
 
     Args:
         tree: the source tree.
         archives: the release's files; none for a release that only depends on others.
-        plugin: told by where the first archive lies when left out.
-        version: that of the template when left out.
-        channel: of the template, else ``beta`` for a pre-release and ``stable`` for others.
-        released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now when left out.
+        plugin: by default the plugin in whose folder the first archive is.
+        version: by default the template's.
+        channel: by default the template's, else ``beta`` for a pre-release and ``stable`` otherwise.
+        released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now by default.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Raises:
-        UsageError: the plugin or version can't be told.
-        NotFoundError: the plugin or an archive isn't there.
-        ConfigError: the release would be wrong, or another one has this version.
+        UsageError: the plugin or version can't be determined.
+        NotFoundError: the plugin or an archive doesn't exist.
+        ConfigError: the release would be invalid, or the version exists with other contents.
     """
     plan = plan_release(
         tree,
@@ -120,14 +120,14 @@ def plan_release(
     released_at: str | None = None,
     allow_files: Collection[str] = (),
 ) -> ReleasePlan:
-    """Decide what `release` would write, with every check; changes nothing. Arguments and errors are those of it."""
+    """Check everything and return what `release` would write; changes nothing. Takes and raises what `release` does."""
     for archive in archives:
         if not archive.path.is_file():
             raise NotFoundError(
-                f"there is no archive {archive.path}",
+                f"archive {archive.path} does not exist",
                 subject=str(archive.path),
                 untouched=_UNTOUCHED,
-                hint="make it with: sealdex-builder pack plugins/NS/NAME",
+                hint="create it with: sealdex-builder pack plugins/NS/NAME",
             )
     wanted = plugin or _plugin_at(tree, archives)
     source_tree = load_tree(tree, only=[wanted], allow_files=allow_files)
@@ -141,7 +141,7 @@ def plan_release(
     number = version or (template.release.version if template else None)
     if number is None:
         raise UsageError(
-            "the version can't be told", untouched=_UNTOUCHED, hint=f"give --version, or write {TEMPLATE_NAME}"
+            "the version can't be determined", untouched=_UNTOUCHED, hint=f"give --version, or write {TEMPLATE_NAME}"
         )
     if problem := version_problem(number):
         raise UsageError(f"'{number}' {problem}", untouched=_UNTOUCHED)
@@ -172,10 +172,10 @@ def plan_release(
 
 
 def carry_out(plan: ReleasePlan) -> None:
-    """Copy what lies outside the tree, then write the manifest under a name that is free."""
+    """Copy archives from outside the tree, then write the manifest under a name that isn't taken."""
     for origin, target in plan.copies:
         if target.exists():
-            continue  # planning saw that its bytes are these
+            continue  # planning compared its bytes
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
@@ -188,15 +188,15 @@ def carry_out(plan: ReleasePlan) -> None:
             write_new(plan.file, encode_pretty(plan.release))
         except FileExistsError as error:
             raise ConfigError(
-                f"version {plan.release.version} was released by someone else meanwhile",
+                f"version {plan.release.version} was released meanwhile by another process",
                 subject=str(plan.file),
                 untouched=_UNTOUCHED,
-                hint="run the same command again to compare",
+                hint="repeat the command to compare",
             ) from error
 
 
 def _schema_line(tree: Path) -> str | None:
-    """Return what a release file's ``$schema`` is, where the tree has the schema that `init` writes."""
+    """Return the ``$schema`` of a release file, if the tree has the schema that `init` writes."""
     name = f"{SCHEMA_FOLDER}/release.schema.json"
     return f"../../../../{name}" if (tree / name).is_file() else None
 
@@ -210,7 +210,7 @@ def _plugin_at(tree: Path, archives: Sequence[Archive]) -> PluginId:
         if len(parts) > 3 and parts[0] == "plugins" and not namespace_problem(parts[1]) and not part_problem(parts[2]):
             return PluginId(parts[1], parts[2])
     raise UsageError(
-        "the plugin can't be told from where the archive lies" if archives else "nothing says which plugin to release",
+        "the archive is not in a plugin's folder, so the plugin is not known" if archives else "no plugin was given",
         untouched=_UNTOUCHED,
         hint="give --plugin NS/NAME" if archives else "give an archive in plugins/NS/NAME/dist/, or --plugin NS/NAME",
     )
@@ -255,7 +255,7 @@ def _artifacts(
         if number is None and templates and archive.selector is None:
             listed = ", ".join(repr(t.match) for t in templates)
             raise ConfigError(
-                f"'{name}' matches none of the artifacts in {TEMPLATE_NAME} ({listed})",
+                f"'{name}' matches no artifact in {TEMPLATE_NAME} ({listed})",
                 untouched=_UNTOUCHED,
                 hint=f"say what it is for: {name}:os=linux,arch=amd64, or add it to {TEMPLATE_NAME}",
             )
@@ -273,10 +273,10 @@ def _artifacts(
     missing = [repr(t.match) for i, t in enumerate(templates) if i not in used]
     if missing:
         raise ConfigError(
-            f"{TEMPLATE_NAME} names artifacts that no archive matches: {', '.join(missing)}",
+            f"no archive matches these artifacts of {TEMPLATE_NAME}: {', '.join(missing)}",
             subject=str(template.path if template else ""),
             untouched=_UNTOUCHED,
-            hint="give all archives of the release in one command, or remove the entry",
+            hint="give all archives of the release in one command, or remove the entries",
         )
     return tuple(artifacts), copies
 
@@ -294,7 +294,7 @@ def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Arti
         files=template.files,
     )
     if artifact_kind(placed) == "path" and artifact_format(artifact) == "zip":
-        with suppress(DamagedArchiveError, RefusedArchiveError):  # the checks to come say so
+        with suppress(DamagedArchiveError, RefusedArchiveError):  # later checks report it
             artifact = msgspec.structs.replace(artifact, file_list=file_list_pin(archive.path))
     # an empty selector is written only when it isn't the default instance
     return msgspec.structs.replace(artifact, selector=selector) if selector else artifact
@@ -303,7 +303,7 @@ def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Arti
 def _check_free(origin: Path, target: Path) -> None:
     if target.exists() and _sha256(target) != _sha256(origin):
         raise ConfigError(
-            "another file is there already",
+            "another file with this name exists",
             subject=str(target),
             untouched=_UNTOUCHED,
             hint="raise the version, or remove that file if it was never published",
@@ -342,15 +342,15 @@ def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Releas
         {"schema": existing.schema} if states_time else {"schema": existing.schema, "released_at": existing.released_at}
     )
     same = msgspec.structs.replace(planned, **kept)
-    # one that an older version released keeps its spellings
+    # a release by an older version keeps its spellings
     if same == existing or same == with_usual_platforms(existing)[0]:  # neither has a hash
         return True
     differing = [f for f in Release.__struct_fields__ if getattr(same, f) != getattr(existing, f)]
     raise ConfigError(
-        f"version {version} of {source.id} is released already and differs in: {', '.join(differing)}",
+        f"version {version} of {source.id} was already released and differs in: {', '.join(differing)}",
         subject=str(tree.root / source.files[version]),
         untouched=_UNTOUCHED,
-        hint="raise the version; a release that was never published may be removed and made anew",
+        hint="raise the version; a release that was never published may be removed and created again",
     )
 
 

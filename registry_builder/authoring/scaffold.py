@@ -1,9 +1,9 @@
-"""New registries and new plugins, from the templates beside this module.
+"""Creates new registries and new plugins, from the templates beside this module.
 
 The working copy of a plugin is its folder in the tree:
 
-    plugins/<ns>/<name>/plugin.yaml  README.md   what holds for all releases
-    plugins/<ns>/<name>/release.yaml             what the next release's manifest starts from
+    plugins/<ns>/<name>/plugin.yaml  README.md   what applies to all releases
+    plugins/<ns>/<name>/release.yaml             the starting point of the next release's manifest
     plugins/<ns>/<name>/src/                     the payload, which `pack` packs
     plugins/<ns>/<name>/dist/<version>/          the archives, which `release` names in releases/<version>.json
 """
@@ -50,7 +50,7 @@ _SUMMARIES = {
 
 @dataclass(frozen=True)
 class Made:
-    """What was made: the folder, the files written, and existing files that were left as they are."""
+    """What was created: the folder, the files written, and existing files that were left as they are."""
 
     folder: Path
     written: tuple[Path, ...]
@@ -60,28 +60,28 @@ class Made:
 def init_tree(
     folder: Path, *, name: str | None = None, storage: str | None = None, url: str | None = None, in_ci: bool = False
 ) -> Made:
-    """Make a source tree: registry.toml, what git is to know, README.md, schemas for editors, an empty plugins folder.
+    """Create a source tree: registry.toml, git's settings, README.md, schemas for editors, an empty plugins folder.
 
-    Files that are there are left alone, so an existing git repository can become a registry.
+    Existing files are left alone, so an existing git repository can become a registry.
 
     Args:
-        folder: where; made when it isn't there.
-        name: the registry's name; made from the folder's when left out.
-        storage: where it is published: as in registry.toml, or ``pages``; the folder ``published`` when left out.
-        url: where readers read it; for GitHub Pages told by git's remote ``origin`` when left out.
-        in_ci: a folder is meant although a workflow's runner is thrown away.
+        folder: where; created if it doesn't exist.
+        name: the registry's name; derived from the folder's by default.
+        storage: where it is published: as in registry.toml, or ``pages``; by default the folder ``published``.
+        url: the public URL; for GitHub Pages derived from git's remote ``origin`` by default.
+        in_ci: keep a folder as the storage although a workflow's runner is discarded.
 
     Raises:
-        ConfigError: the folder is a source tree already, or inside one.
-        UsageError: the name or the storage isn't one.
+        ConfigError: the folder is already a source tree, or inside one.
+        UsageError: the name or the storage is not valid.
     """
     for above in (folder.resolve(), *folder.resolve().parents):
         if (above / CONFIG_NAME).exists():
             raise ConfigError(
-                f"there is a {CONFIG_NAME} already",
+                f"{CONFIG_NAME} exists already",
                 subject=str(above),
                 untouched="nothing was written",
-                hint="sealdex-builder new TYPE NS/NAME adds a plugin to it",
+                hint="sealdex-builder new TYPE NS/NAME adds a plugin to the registry",
             )
     chosen = name if name is not None else _as_name(folder.resolve().name)
     if problem := part_problem(chosen):
@@ -128,19 +128,19 @@ def new_plugin(
     realm: str = "public",
     depends: Mapping[str, str] | None = None,
 ) -> Made:
-    """Make a plugin that works: it runs, packs, releases and validates as it stands.
+    """Create a working plugin: it runs, packs, releases and validates as it is.
 
     Args:
         tree: the source tree.
-        plugin_type: one of the registry's types; the seeds' spelling (``HAL_DRIVER``) as well.
+        plugin_type: one of the registry's types; the spelling of the seeds (``HAL_DRIVER``) also works.
         plugin: its id.
         summary: one line for lists.
-        realm: where it is published.
-        depends: for an application suite, plugin id to range; when left out, the released plugins of its namespace.
+        realm: the realm that it is published in.
+        depends: for an application suite, plugin id to range; by default the released plugins of its namespace.
 
     Raises:
-        UsageError: no such type or realm, or a range that isn't one.
-        ConfigError: the plugin is there already; registry.toml is wrong.
+        UsageError: no such type or realm, or a range is not valid.
+        ConfigError: the plugin exists already, or registry.toml is invalid.
     """
     config = read_config(tree)
     kind = _checked_type(config, plugin_type)
@@ -150,10 +150,10 @@ def new_plugin(
     folder = tree / "plugins" / plugin.namespace / plugin.name
     if folder.exists():
         raise ConfigError(
-            f"plugin {plugin} is there already",
+            f"plugin {plugin} exists already",
             subject=str(folder),
             untouched="nothing was written",
-            hint="raise the version in its release.yaml for a new release",
+            hint="for a new release, raise the version in its release.yaml",
         )
     values: dict[str, Any] = {
         "plugin": plugin,
@@ -186,7 +186,7 @@ def _checked_type(config: RegistryConfig, plugin_type: str) -> str:
         return kind
     close = difflib.get_close_matches(kind, types, n=1, cutoff=0.5)
     raise UsageError(
-        f"'{plugin_type}' is no type of this registry" + (f"; did you mean '{close[0]}'?" if close else ""),
+        f"'{plugin_type}' is not a type of this registry" + (f"; did you mean '{close[0]}'?" if close else ""),
         untouched="nothing was written",
         hint=f"types are {', '.join(types)}; registry.toml can add others",
     )

@@ -1,8 +1,8 @@
-"""The events of one plugin: what an event is about, and how it is written, as a file of its own in ``status/``.
+"""The events of one plugin: what an event refers to, and how it is written, as a file of its own in ``status/``.
 
 Events say who, when and why, and are never edited or removed. Everything is checked before anything is written. What an
-event needs comes first: a file that it attaches, and ``"events_in": "status"`` in ``status.json``, without which
-earlier builders would overlook it. Branches that each add the first event write the same ``status.json``.
+event needs is written first: a file that it attaches, and ``"events_in": "status"`` in ``status.json``, without which
+earlier builders would overlook it. Branches that each add a first event write the same ``status.json``.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class StatusChange:
     Attributes:
         plugin: the plugin.
         file: the event's file in its ``status/``; its status.json when nothing was written.
-        event: what was written; None when everything was so already.
-        note: why nothing was written.
+        event: what was written; None if nothing had to change.
+        note: why nothing was written, if so.
         files: every file that was written, to be committed.
     """
 
@@ -52,7 +52,7 @@ class StatusChange:
 
 @dataclass(frozen=True)
 class Report:
-    """An evaluation's report: a local file, or an address with size in bytes and SHA-256 of what lies there."""
+    """An evaluation's report: a local file, or a URL with its size in bytes and SHA-256."""
 
     path: Path | None = None
     url: str | None = None
@@ -62,7 +62,7 @@ class Report:
 
 
 class EventTarget:
-    """A plugin of the source tree, and one of its releases where the event is about one."""
+    """A plugin of the source tree, and one of its releases if the event is about one."""
 
     def __init__(self, tree: Path, plugin: PluginId, version: str | None = None) -> None:
         loaded = load_tree(tree, only=[plugin])
@@ -96,14 +96,14 @@ class EventTarget:
         return {artifact.sha256 for artifact in self.release.artifacts} if self.release is not None else set()
 
     def unchanged(self, note: str) -> StatusChange:
-        """Return that nothing was written, and why."""
+        """Return a result that says that nothing was written, and why."""
         return StatusChange(self.source.id, self.file, None, note)
 
     def event(self, action: EventAction, *, by: str | None, at: str | None, **fields: object) -> StatusEvent:
         """Return a checked event.
 
         Raises:
-            UsageError: a value has not the form it must have.
+            UsageError: a value is not valid.
         """
         values = {
             "action": action,
@@ -115,14 +115,14 @@ class EventTarget:
         return _checked({name: value for name, value in values.items() if value is not None})
 
     def append(self, action: EventAction, *, by: str | None, at: str | None, **fields: object) -> StatusChange:
-        """Make an event (see `event`) and write it."""
+        """Create an event (see `event`) and write it."""
         return self.write(self.event(action, by=by, at=at, **fields))
 
     def write(self, event: StatusEvent) -> StatusChange:
         """Write an event into a file of its own.
 
         Raises:
-            ConfigError: it doesn't go with those that are there.
+            ConfigError: it is inconsistent with the existing events.
         """
         status, last = self.source.status, len(self.source.status.events)
         if problems := list(event_problems((*status.events, event))):
@@ -149,10 +149,10 @@ class EventTarget:
         if report is not None:
             event = self._with_file(event, report, data)
         for before in self.source.status.events:
-            # said again by somebody else or at another time, it still says nothing new
+            # repeated by somebody else or at another time, it adds nothing new
             if msgspec.structs.replace(event, at=before.at, by=before.by, why=before.why) == before:
                 return self.unchanged(
-                    f"{self.source.id} {self.version} has this already: "
+                    f"{self.source.id} {self.version} already has "
                     f"{event.name or 'these results'}, by {before.by} at {before.at}"
                 )
         if data is not None and event.name is not None:
@@ -167,7 +167,7 @@ class EventTarget:
             name = report.name or report.url.rstrip("/").rsplit("/", 1)[-1].split("?", 1)[0]
         else:
             raise UsageError(
-                "a report at an address needs its SHA-256 and its size: nothing is pinned without",
+                "a report at a URL needs its SHA-256 and its size",
                 untouched=UNTOUCHED,
                 hint="give --sha256 DIGEST and --size BYTES",
             )
@@ -177,7 +177,7 @@ class EventTarget:
         return _checked({**plain, **{key: value for key, value in fields.items() if value is not None}})
 
     def _free_name(self, name: str, digest: str) -> str:
-        """Return the name, or one with the digest in it where another file of the release has it."""
+        """Return the name, or one that includes the digest if another file of the release has that name."""
         attached = self.status.attachments.get(self.version or "", ())
         taken = {a.name.lower(): a.sha256 for a in attached}
         artifacts = self.release.artifacts if self.release is not None else ()
@@ -193,10 +193,10 @@ class EventTarget:
         except FileExistsError:
             if not self._holds(path, data):
                 raise ConfigError(
-                    "another file is there already",
+                    "another file with this name exists",
                     subject=str(path),
                     untouched=UNTOUCHED,
-                    hint="remove it if no event names it, or give the new one another name",
+                    hint="remove it if no event names it, or give the new file another name",
                 ) from None
 
     def _holds(self, path: Path, data: bytes) -> bool:
@@ -216,10 +216,10 @@ def _checked(values: dict[str, object]) -> StatusEvent:
 
 
 def committer(folder: Path) -> str:
-    """Return who git would name as the committer in ``folder``.
+    """Return whom git would name as the committer in ``folder``.
 
     Raises:
-        UsageError: git isn't there or knows no name.
+        UsageError: git isn't installed or knows no name.
     """
     answers = []
     for key in ("user.name", "user.email"):
@@ -233,7 +233,7 @@ def committer(folder: Path) -> str:
     name, email = (*answers, "", "")[:2]
     if not name and not email:
         raise UsageError(
-            "who does this can't be told: git knows no user.name here",
+            "the author of this event is not known: git has no user.name here",
             untouched=UNTOUCHED,
             hint="give --by NAME, or: git config user.name NAME",
         )
@@ -241,10 +241,10 @@ def committer(folder: Path) -> str:
 
 
 def no_plugin(tree: Path, plugin: PluginId) -> NotFoundError:
-    """Return the error for a plugin that the source tree doesn't have, with the nearest names."""
+    """Return the error for a plugin that the source tree doesn't have, with the closest names."""
     known = [str(each) for each in load_tree(tree).plugins]
     close = difflib.get_close_matches(str(plugin), known, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else "sealdex-builder validate shows what is there"
+    hint = f"did you mean {' or '.join(close)}?" if close else "plugins are the folders plugins/NS/NAME"
     return NotFoundError(
         f"there is no plugin {plugin} in the source tree", subject=str(plugin), untouched=UNTOUCHED, hint=hint
     )

@@ -239,7 +239,7 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
 
 
 def same_document(compiled: IndexDocument, published: IndexDocument) -> bool:
-    """Tell whether a compiled document says what the published one says, however that was encoded."""
+    """Return whether a compiled document says what the published one says, however that was encoded."""
     if not published.taken_back:  # as 0.1.0 publishes: what it doesn't say alone is no reason to publish again
         compiled = replace_fields(compiled, taken_back=())
     return compiled == published and encode_json(compiled) == encode_json(published)

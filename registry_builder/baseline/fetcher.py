@@ -53,7 +53,7 @@ class StorageFetcher(FetcherInterface):
         self._asked.clear()
 
     def was_asked(self, key: str) -> bool:
-        """Tell whether ngclient asked for a file."""
+        """Return whether ngclient asked for a file."""
         return key in self._asked
 
     def download_bytes(self, url: str, max_length: int) -> bytes:

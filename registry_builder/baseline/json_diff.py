@@ -48,7 +48,7 @@ def _members(
 
 
 def _names(members: list[Any], name: str) -> bool:
-    """Tell whether each member has this name, and none has that of another."""
+    """Return whether each member has this name, and none has that of another."""
     keys = [member.get(name) if isinstance(member, dict) else None for member in members]
     return all(isinstance(key, str) for key in keys) and len({*keys}) == len(keys)
 

@@ -358,7 +358,7 @@ def missing_signatures(tree: Path, document: CeremonyDocument) -> list[str]:
 
 
 def differs(old: Root | Targets, new: Root | Targets) -> bool:
-    """Tell whether two pieces of metadata say different things, version and expiry aside."""
+    """Return whether two pieces of metadata say different things, version and expiry aside."""
 
     def content(signed: Root | Targets) -> dict[str, Any]:
         return {key: value for key, value in signed.to_dict().items() if key not in {"version", "expires"}}

@@ -178,12 +178,12 @@ def compile_release(release: Release, manifest: FilePin, status: FoldedStatus, i
 
 
 def same_manifest(published: PublishedManifest, plugin: PluginId, release: Release) -> bool:
-    """Tell whether a published manifest says the same as a release of the source tree, however it was encoded."""
+    """Return whether a published manifest says the same as a release of the source tree, however it was encoded."""
     return published == published_manifest(plugin.namespace, plugin.name, release)
 
 
 def is_ingested(artifact: Artifact, ingestion: Ingestion) -> bool:
-    """Tell whether publishing copies an artifact from its address into the store."""
+    """Return whether publishing copies an artifact from its address into the store."""
     return ingestion.enabled and artifact_kind(artifact.source) == "url"
 
 

@@ -181,7 +181,7 @@ def _lost(before: Sequence[_T], after: Sequence[_T]) -> list[_T]:
 
 
 def _promoted(events: Iterable[StatusEvent], channel: str, taken_back: Collection[TakenBack]) -> bool:
-    """Tell whether the events of a release put it on a channel after all that is known to have taken it off."""
+    """Return whether the events of a release put it on a channel after all that is known to have taken it off."""
     promoted = False
     for event in events:
         if event.channel == channel and event.action == "promote":

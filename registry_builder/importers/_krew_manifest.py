@@ -239,7 +239,7 @@ def _left_out(manifest: Mapping[str, Any], metadata: Mapping[str, Any], spec: Ma
 
 
 def same_release(a: Release, b: Release) -> bool:
-    """Tell whether two releases say the same, whenever they were made."""
+    """Return whether two releases say the same, whenever they were made."""
     return msgspec.structs.replace(a, released_at=None) == msgspec.structs.replace(b, released_at=None)
 
 

@@ -22,7 +22,7 @@ def plugin_yaml(plugin: Plugin) -> bytes:
 
 
 def _is_plain(value: object) -> bool:
-    """Tell whether a text needs no quotes: a word that can be nothing else, such as a type or an address."""
+    """Return whether a text needs no quotes: a word that can be nothing else, such as a type or an address."""
     if not isinstance(value, str) or not value.isascii() or value.lower() in {"null", "true", "false"}:
         return False
     return value[:1].isalpha() and all(c.isalnum() or c in "-_./:" for c in value) and not value.endswith(":")

@@ -209,7 +209,7 @@ def _names_everybody(statement: Mapping[str, Any]) -> bool:
 
 
 def _may_write(action: str) -> bool:
-    """Tell whether an action, maybe with wildcards, is or covers one that changes something."""
+    """Return whether an action, maybe with wildcards, is or covers one that changes something."""
     return any(fnmatchcase(write, action.lower()) for write in _WRITES) or action.lower().startswith(
         ("s3:put", "s3:delete")
     )

@@ -44,7 +44,7 @@ def reasons_against_recovery(
     compiled: Mapping[str, TargetPin],
     now: datetime,
 ) -> list[str]:
-    """Say why an expired state may not be signed again without a person; nothing where it may.
+    """Return why an expired state may not be signed again without a person; nothing where it may.
 
     Args:
         state: what is published, verified but for its expiry, with all bins.

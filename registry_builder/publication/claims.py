@@ -209,7 +209,7 @@ def decide_claims(
 
 
 def _fits(file: SignedClaim, work: ClaimWork, state: PublishedState | None) -> bool:
-    """Tell whether a signed file is newer than the published one, and pins only what is published or about to be."""
+    """Return whether a signed file is newer than the published one, and pins only what is published or about to be."""
     published = state.claims.get(work.namespace) if state is not None else None
     if published is not None and file.version <= published.version:
         return False

@@ -66,7 +66,7 @@ class NotDeployableError(VerificationError):
 
 
 def is_pages(publisher: Publisher) -> bool:
-    """Tell whether a publisher writes into the folder of a realm on GitHub Pages."""
+    """Return whether a publisher writes into the folder of a realm on GitHub Pages."""
     return publisher.tree.config.realms[publisher.realm].is_pages and not publisher.storage.is_read_only
 
 

@@ -47,7 +47,7 @@ def _is_thrown_away(folder: Path, environment: Mapping[str, str]) -> bool:
 
 
 def _is_made_here(root: Path) -> bool:
-    """Tell whether the job itself made the source tree: then registry.toml is no file of the repository."""
+    """Return whether the job itself made the source tree: then registry.toml is no file of the repository."""
     try:
         command = ["git", "-C", str(root), "ls-files", "--error-unmatch", "--", CONFIG_NAME]
         return subprocess.run(command, capture_output=True, check=False).returncode == 1

@@ -42,7 +42,7 @@ _MAX_DEPENDENTS_BYTES = 4 * 1024 * 1024
 
 
 def is_stored(storage: Storage, key: str) -> bool:
-    """Tell whether something is published under a key."""
+    """Return whether something is published under a key."""
     try:
         storage.get(key, max_bytes=MAX_OWN_BYTES)
     except ObjectMissingError:

@@ -87,7 +87,7 @@ def expiry(role: RoleSection, now: datetime) -> datetime:
 
 
 def is_due(expires: datetime, role: RoleSection, now: datetime) -> bool:
-    """Tell whether metadata is within its signing window: it expires in `signing_days` or less."""
+    """Return whether metadata is within its signing window: it expires in `signing_days` or less."""
     return expires - timedelta(days=role.signing_days) <= now
 
 
@@ -271,7 +271,7 @@ def build_timestamp(
 
 
 def same_authority(a: Role | None, b: Role | None) -> bool:
-    """Tell whether two delegations trust the same keys with the same threshold, so that signatures carry over."""
+    """Return whether two delegations trust the same keys with the same threshold, so that signatures carry over."""
     if a is None or b is None:
         return False
     return set(a.keyids) == set(b.keyids) and a.threshold == b.threshold

@@ -140,7 +140,7 @@ def _decrypt(name: str, path: str, data: bytes, prompt: Prompt | None) -> Privat
 
 
 def is_encrypted(pem: bytes) -> bool:
-    """Tell whether a PEM file holds an encrypted key (PKCS #8, or the traditional form)."""
+    """Return whether a PEM file holds an encrypted key (PKCS #8, or the traditional form)."""
     return b"ENCRYPTED" in pem
 
 
@@ -190,7 +190,7 @@ class Keyring:
         return next((n for n, section in self._config.keys.items() if section.keyid == keyid), None)
 
     def reach(self, name: str) -> Reach:
-        """Say whether a key could sign here, without asking anyone for a passphrase."""
+        """Return whether a key could sign here, without asking anyone for a passphrase."""
         section = self._config.keys.get(name)
         if section is None:
             return Reach(here=False, reason="it is not in registry.toml")

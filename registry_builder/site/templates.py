@@ -133,12 +133,12 @@ class Templates:
 
 
 def is_asset(name: str) -> bool:
-    """Tell whether a file in a folder of assets is published, by what its name ends with."""
+    """Return whether a file in a folder of assets is published, by what its name ends with."""
     return Path(name).suffix in _ASSET_ENDINGS
 
 
 def is_template(name: str) -> bool:
-    """Tell whether a file in ``site/`` is a template, by what its name ends with."""
+    """Return whether a file in ``site/`` is a template, by what its name ends with."""
     return name.endswith(".j2")
 
 
@@ -196,7 +196,7 @@ class OwnFiles:
         return sorted(found)
 
     def has(self, name: str) -> bool:
-        """Tell whether anything of this name is in ``site/``."""
+        """Return whether anything of this name is in ``site/``."""
         return self._gate.is_there(self._folder / name)
 
     def names(
@@ -307,7 +307,7 @@ def _logo(own: OwnFiles, name: str) -> bytes:
 
 
 def is_stored_asset(name: str, data: bytes, is_stored: IsStored) -> bool:
-    """Tell whether an asset is published already; the storage is asked only about what seems to hold a secret."""
+    """Return whether an asset is published already; the storage is asked only about what seems to hold a secret."""
     return bool(secrets_of_bytes(name, data)) and is_stored(_asset_of(name, data).key)
 
 

@@ -1,7 +1,7 @@
-"""Whether what a release names is in its archive: entry point, service command, models, icon. Nothing is run.
+"""Checks that what a release names is in its archive: entry point, service command, models, icon. Runs nothing.
 
-A release names these once and may have an archive for each platform, so each archive is held to them. What stands for
-a program of the host (a bare word, an absolute path) or for something only the host knows (``${PORT}``) isn't judged.
+A release names these once but may have an archive per platform, so each archive is checked. Programs of the host
+(a bare word, an absolute path) and values that only the host knows (``${PORT}``) aren't checked.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _DYNAMIC = ("globals", "exec", "setattr", "vars", "locals")  # with one of these
 
 
 class InstalledFiles:
-    """The files that an installation of one artifact would consist of.
+    """The files that an installation of one artifact would have.
 
     Args:
-        files: them.
-        read: content of a file by its path in the archive, up to `MAX_SOURCE_BYTES`; None where that can't be had.
-        is_single: whether the artifact is installed as it is: but for a ``.py`` file it may hold anything (a wheel, a
-            program that unpacks itself), so it isn't judged.
+        files: the files.
+        read: returns a file's content by its path in the archive, up to `MAX_SOURCE_BYTES`; None if it can't be read.
+        is_single: whether the artifact is one file that is installed as it is. Except for ``.py`` files it may contain
+            anything (a wheel, a self-extracting program), so it isn't checked.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class InstalledFiles:
         self._read = read
 
     def file(self, path: str) -> PlannedFile | None:
-        """Return the regular file at a path, links followed; None where there is none."""
+        """Return the regular file at a path, links followed; None if there is none."""
         path = posixpath.normpath(path)
         for _ in range(_MAX_LINKS):
             found = self._by_path.get(path)
@@ -59,24 +59,24 @@ class InstalledFiles:
         return None
 
     def is_there(self, path: str) -> bool:
-        """Tell whether there is a file, folder or link at a path."""
+        """Return whether there is a file, folder or link at a path."""
         path = posixpath.normpath(path)
         return path == "." or path in self._by_path or path in self._folders
 
     def is_folder(self, path: str) -> bool:
-        """Tell whether there is a folder at a path."""
+        """Return whether there is a folder at a path."""
         return path in self._folders or (path in self._by_path and self._by_path[path].kind == FOLDER)
 
     def content(self, file: PlannedFile) -> bytes | None:
-        """Return what is in a file, or None where that can't be had."""
+        """Return the content of a file, or None if it can't be read."""
         return self._read(file.source) if file.size <= MAX_SOURCE_BYTES else None
 
     def matching(self, pattern: str) -> bool:
-        """Tell whether the path of some file matches a pattern as a whole."""
+        """Return whether the path of some file matches a whole pattern."""
         return any(re.fullmatch(pattern, path) for path in self._by_path)
 
     def near(self, path: str) -> str:
-        """Return a hint that names paths like this one; empty when there are none."""
+        """Return a hint with similar paths; empty if there are none."""
         close = difflib.get_close_matches(path, self._by_path, n=3, cutoff=0.5)
         name = posixpath.basename(path)
         close += [each for each in self._by_path if posixpath.basename(each) == name and each not in close][:3]
@@ -89,12 +89,12 @@ def _folders_above(path: str) -> Iterator[str]:
 
 
 def named_problems(release: Release, files: InstalledFiles, *, runs_on_posix: bool) -> Iterator[tuple[str, str]]:
-    """Yield (field path, what is wrong) for each name of the release that these files don't have.
+    """Yield (field path, what is wrong) for each name of the release that is missing from these files.
 
     Args:
-        release: what is named.
-        files: what there is.
-        runs_on_posix: whether the artifact may come to a host where a program needs the executable bit.
+        release: the release with the names.
+        files: the files of the artifact.
+        runs_on_posix: whether the artifact may be installed on a host where a program needs the executable bit.
     """
     if files.is_opaque:
         return
@@ -109,10 +109,10 @@ def named_problems(release: Release, files: InstalledFiles, *, runs_on_posix: bo
             yield "service.command", message
     for i, model in enumerate(release.models):
         if not files.is_there(model.path):
-            yield f"models[{i}].path", f"'{model.path}' isn't there{files.near(model.path)}"
+            yield f"models[{i}].path", f"'{model.path}' is not in the archive{files.near(model.path)}"
     icon = release.icon
     if icon and ":" not in icon and not files.is_there(icon):
-        yield "icon", f"'{icon}' isn't there{files.near(icon)}: write a path in the archive, or an https:// address"
+        yield "icon", f"'{icon}' is not in the archive{files.near(icon)}: use a path in the archive or an https:// URL"
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -137,15 +137,15 @@ def _command_problems(words: Sequence[str], files: InstalledFiles, *, runs_on_po
     found = files.file(program)
     if found is None:
         if "/" in program:
-            yield f"program '{program}' isn't there{files.near(program)}"
+            yield f"program '{program}' is not in the archive{files.near(program)}"
         elif _INTERPRETERS.fullmatch(program) and len(words) > 1:
             script = words[1].removeprefix("${SERVICE_DIR}/")
             if not script.startswith("-") and not _is_the_hosts(script) and not files.is_there(script):
-                yield f"'{script}', which {program} is to run, isn't there{files.near(script)}"
+                yield f"'{script}', which {program} should run, is not in the archive{files.near(script)}"
     elif runs_on_posix and not found.mode & 0o100:
         yield (
-            f"program '{program}' is not executable there: chmod +x it and pack again, name it in `bin` of the "
-            "artifact, or write what runs it in front, as in 'python3 tool.py'"
+            f"program '{program}' is not executable in the archive: chmod +x it and pack again, list it in `bin` of "
+            "the artifact, or put the interpreter first, as in 'python3 tool.py'"
         )
 
 
@@ -159,10 +159,10 @@ def _is_the_hosts(word: str) -> bool:
 def _python_problems(entry_point: str, files: InstalledFiles, **_: bool) -> Iterator[str]:
     module, colon, attribute = entry_point.partition(":")
     if not colon:
-        # what a service or a job starts is a file, as train.py
+        # services and jobs start a file, such as train.py
         path = entry_point.split(maxsplit=1)[0] if entry_point.split() else ""
         if not _is_the_hosts(path) and not files.is_there(path) and not _module_is_there(path, files):
-            yield f"'{path}' isn't there{files.near(path)}: write a file of the package, or module:attribute"
+            yield f"'{path}' is not in the archive{files.near(path)}: give a file of the package, or module:attribute"
         return
     is_path = module.endswith(".py") and files.is_there(module)
     if (
@@ -193,11 +193,11 @@ def _module_is_there(module: str, files: InstalledFiles) -> bool:
 
 
 def _attribute_problem(source: bytes, attribute: str) -> str | None:
-    """Say why a module can't have an attribute, or None where it has, or where only running it would tell."""
+    """Return why a module can't have an attribute; None if it has it, or if only running it would tell."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None  # of another Python than this one, perhaps
+        return None  # perhaps written for another Python version
     defined: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _DYNAMIC:
@@ -219,7 +219,7 @@ def _attribute_problem(source: bytes, attribute: str) -> str | None:
 
 
 def _module_level(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
-    """Yield the statements that run in the module's own scope, those in blocks (if, try, with, for) included."""
+    """Yield the statements of the module's own scope, including those in blocks (if, try, with, for)."""
     for node in body:
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -1,7 +1,7 @@
-"""Archives that clients don't unpack, told by name and first bytes, with the command that repacks them.
+"""Recognises archives that clients don't unpack, by name and first bytes, and gives the command to repack them.
 
-Without a stated format, such a file would be installed as it is: a release that no host can use. Who means just that
-(a data set that its program unpacks) states ``format: file``.
+Without a stated format, such a file would be installed as it is: a release that no host can use. If that is intended
+(a data set that its program unpacks), the release states ``format: file``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from sealdex.model.release import Artifact, artifact_file_name, artifact_format, artifact_kind
 
-# name of the format, the first bytes, the offset they stand at
+# name of the format, the first bytes, the offset of these bytes
 _MAGIC = (
     ("xz", b"\xfd7zXZ\x00", 0),
     ("bzip2", b"BZh", 0),
@@ -46,16 +46,16 @@ _HEAD_BYTES = 512
 
 
 def format_by_name(name: str) -> str | None:
-    """Return the archive format that a file's name says, of those that clients don't unpack."""
+    """Return the archive format that a file's name indicates, if clients don't unpack it."""
     return next((kind for pattern, kind in _NAMES if pattern.search(name.lower())), None)
 
 
 def format_by_content(path: Path, file: BinaryIO | None = None) -> str | None:
-    """Return the archive format that a file's first bytes say, of those that clients don't unpack.
+    """Return the archive format that a file's first bytes indicate, if clients don't unpack it.
 
     Args:
         path: the file.
-        file: the file, where the caller has opened it; it stays open.
+        file: the file, if the caller has opened it; it stays open.
 
     Raises:
         OSError: it can't be read.
@@ -70,18 +70,18 @@ def format_by_content(path: Path, file: BinaryIO | None = None) -> str | None:
 
 
 def opaque_problem(artifact: Artifact, path: Path | None = None, file: BinaryIO | None = None) -> str | None:
-    """Say why hosts couldn't use an artifact that is an archive of another format; None where they can, or it is meant.
+    """Return why hosts couldn't use an artifact that is an archive of another format; None if they can.
 
     Args:
-        artifact: what the release says of it.
-        path: the file, where it is at hand.
-        file: the file, where the caller has opened it.
+        artifact: what the release says about it.
+        path: the file, if it is local.
+        file: the file, if the caller has opened it.
 
     Raises:
         OSError: it can't be read.
     """
     if path is None and artifact.source.endswith((".zip", ".tar.gz", ".tgz", ".tar.zst")):
-        return None  # nearly all of them, told at once
+        return None  # nearly all artifacts, decided quickly
     if artifact_kind(artifact.source) == "oci" or artifact.format == "file":
         return None
     name = artifact_file_name(artifact)
@@ -92,12 +92,12 @@ def opaque_problem(artifact: Artifact, path: Path | None = None, file: BinaryIO 
         return None
     return (
         f"'{name}' is {kind}, which clients don't unpack: repack it with: {repacking(name, kind)} "
-        "(or state format: file, if hosts are to get it as it is)"
+        "(or state format: file, if hosts are meant to install it unchanged)"
     )
 
 
 def repacking(name: str, kind: str) -> str:
-    """Return the command that makes of such a file one that clients unpack."""
+    """Return the command that converts such a file to one that clients unpack."""
     stem = _TAR.sub("", name) if _TAR.search(name.lower()) else name.rpartition(".")[0] or name
     if kind in {"7-Zip", "RAR"}:
         return f"7z x {shlex.quote(name)} -o{shlex.quote(stem)} && sealdex-builder pack {shlex.quote(stem)}"

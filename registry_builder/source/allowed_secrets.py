@@ -1,6 +1,6 @@
-"""Which secrets are meant to be published, and what is said of the others.
+"""Which secrets may be published, and the messages about all others.
 
-``allow_files`` in ``[policy]`` of registry.toml, and ``--allow-file`` of one command, name files by patterns: of the
+``allow_files`` in ``[policy]`` of registry.toml, and ``--allow-file`` for one command, name files by patterns: in the
 tree (``plugins/acme/tls/dist/*/a.zip``), inside an archive (``tests/a.pem``), or both (``…/a.zip:tests/a.pem``).
 """
 
@@ -16,11 +16,11 @@ from registry_builder.source.secrets.text import Secret
 
 
 def is_allowed(patterns: Collection[str], file: str, member: str = "") -> bool:
-    """Tell whether a file, or a member of an archive, may hold secrets.
+    """Return whether a file, or a member of an archive, may hold secrets.
 
     Args:
-        patterns: of ``allow_files``, in the syntax of a shell.
-        file: its path as it is shown; for a member, the archive's.
+        patterns: of ``allow_files``, as shell patterns.
+        file: its path as shown; for a member, the archive's path.
         member: the path inside the archive; empty for the file itself.
     """
     names = (file, member, f"{file}:{member}") if member else (file,)
@@ -28,7 +28,7 @@ def is_allowed(patterns: Collection[str], file: str, member: str = "") -> bool:
 
 
 def with_allowed(config: RegistryConfig, patterns: Collection[str]) -> RegistryConfig:
-    """Return a configuration that allows these files as well: what ``--allow-file`` says, for one command."""
+    """Return a configuration that also allows these files: what ``--allow-file`` does, for one command."""
     if not patterns:
         return config
     policy = msgspec.structs.replace(config.policy, allow_files=(*config.policy.allow_files, *patterns))
@@ -36,18 +36,18 @@ def with_allowed(config: RegistryConfig, patterns: Collection[str]) -> RegistryC
 
 
 def refusal(place: str, secret: Secret) -> str:
-    """Say what was found, and both ways out."""
+    """Return the message for a secret that was found, with both ways to resolve it."""
     line = f", line {secret.line}" if secret.line else ""
     return (
-        f"holds {secret.kind} ({secret.shown}) in '{place}'{line}: what is published can't be taken back. Remove it, "
-        f"and replace the key if anybody has seen it. If it is meant for everybody: --allow-file '{place}', or for "
-        "good allow_files in [policy] of registry.toml"
+        f"contains {secret.kind} ({secret.shown}) in '{place}'{line}: what is published can't be withdrawn. Remove it, "
+        f"and replace the key if anybody has seen it. If it is meant to be public: --allow-file '{place}', or "
+        "permanently allow_files in [policy] of registry.toml"
     )
 
 
 def allowance(place: str, secret: Secret) -> str:
-    """Say that a secret is published on purpose, for whoever reviews it."""
-    return f"holds {secret.kind} ({secret.shown}) in '{place}', which is allowed: it will be public"
+    """Return the note for reviewers that a secret is published on purpose."""
+    return f"contains {secret.kind} ({secret.shown}) in '{place}', which is allowed: it will be public"
 
 
 __all__ = ["allowance", "is_allowed", "refusal", "with_allowed"]

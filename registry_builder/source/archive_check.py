@@ -1,7 +1,7 @@
-"""What an archive holds, and whether an installation could be made from it: the client's own rules, applied early.
+"""Checks what an archive contains and whether it could be installed, by the client's own rules, before publishing.
 
-Some rules are the builder's alone: a release can't be taken back, so what some hosts couldn't use is refused here.
-Names that Windows can't hold are an error where the selectors let the artifact come to Windows, else a warning
+Some rules are the builder's alone: a release can't be withdrawn, so what some hosts couldn't use is refused here.
+Names that Windows can't hold are an error if the selectors allow Windows, else a warning
 (docs/decisions/0027).
 """
 
@@ -31,14 +31,14 @@ from sealdex.model.release import ARCHIVE_FORMATS, Artifact, Release, artifact_f
 from sealdex.model.selectors import Expression, Operator, Selector, overlap
 
 _SHOWN = 10
-# C:\Users\<20 characters>\AppData\Local\sealdex\plugins\ and the separators behind namespace, name and version
+# C:\Users\<20 characters>\AppData\Local\sealdex\plugins\ and the separators after namespace, name and version
 _STORE_LENGTH = 64
 _ON_WINDOWS = Selector(match_labels={"os": "windows"})
 _ON_POSIX = Selector(match_expressions=(Expression("os", Operator.NOT_IN, ("windows",)),))
 
 
 class Finding(NamedTuple):
-    """What is wrong with an artifact: the field of it (or of its release), in words, and how bad."""
+    """What is wrong with an artifact: the field of it (or of its release), a message, and the severity."""
 
     where: str
     message: str
@@ -47,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def may_come_to_windows(*selectors: Selector) -> bool:
-    """Tell whether an artifact with these selectors (its own, its release's) may be installed on Windows."""
+    """Return whether an artifact with these selectors (its own, its release's) may be installed on Windows."""
     return all(overlap(with_usual_spellings(selector), _ON_WINDOWS) is not None for selector in selectors)
 
 
@@ -60,15 +60,15 @@ def archive_findings(
     file: BinaryIO | None = None,
     allow_secrets: Collection[str] | None = None,
 ) -> Iterator[Finding]:
-    """Look into a local file, and whether it has what its release names.
+    """Check a local file, and whether it contains what its release names.
 
     Args:
         path: the file.
-        artifact: what the release says of it.
-        release: the release; None leaves out what that names and limits.
-        depth: characters of namespace, name and version, which a path in a store begins with.
-        file: the file, where the caller has opened it.
-        allow_secrets: patterns of files that may hold secrets; None doesn't look for any.
+        artifact: what the release says about it.
+        release: the release; None skips the checks of what it names and limits.
+        depth: characters of namespace, name and version, with which a path in a store begins.
+        file: the file, if the caller has opened it.
+        allow_secrets: patterns of files that may hold secrets; None skips the search for secrets.
 
     Raises:
         OSError: the file can't be read.
@@ -88,7 +88,7 @@ def archive_findings(
             refused = list(error.problems)
             listing = Listing([], [])
         except DamagedArchiveError as error:
-            yield Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}")
+            yield Finding("source", f"'{artifact.source}' is not a readable {kind}: {error.message}")
             return
         if refused:
             said = (f"'{artifact.source}' would be refused by every client: {problem}" for problem in refused)
@@ -103,8 +103,8 @@ def archive_findings(
         windows = may_come_to_windows(*selectors)
         yield from _name_findings(artifact, listing.entries, windows=windows, depth=depth)
         if listing.guessed:
-            message = f"'{artifact.source}': the encoding of {_example(listing.guessed)} stated nowhere, so that hosts "
-            advice = f"differ in how they read it: unpack it and run: sealdex-builder pack FOLDER -o {path.name}"
+            message = f"'{artifact.source}': the encoding of {_example(listing.guessed)} not stated, so hosts "
+            advice = f"may read it differently: unpack it and run: sealdex-builder pack FOLDER -o {path.name}"
             yield Finding("source", message + advice, "warning")
         if allow_secrets is not None:
             yield from _secret_findings(archive, artifact, kind, listing.entries, allow_secrets)
@@ -130,13 +130,13 @@ def _secret_findings(
             else:
                 refused.append(refusal(place, secret))
     except (DamagedArchiveError, RefusedArchiveError) as error:
-        yield Finding("source", f"'{artifact.source}' is no readable {kind}: {error.message}")
+        yield Finding("source", f"'{artifact.source}' is not a readable {kind}: {error.message}")
     yield from _first(artifact, refused, "error")
     yield from _first(artifact, permitted, "warning")
 
 
 def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], path: str) -> bytes | None:
-    """Return what is in one file of an archive that was judged; None where it can't be read."""
+    """Return one file of an archive that was already checked; None if it can't be read."""
     try:
         if kind == "file":
             return archive.read_at(0, MAX_SOURCE_BYTES)
@@ -147,7 +147,7 @@ def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], p
             if item.entry.path == path and item.entry.kind == FILE:
                 return b"".join(item.content)
     except (DamagedArchiveError, RefusedArchiveError):
-        return None  # listing it, or unpacking it, says so
+        return None  # reported by listing or unpacking the archive
     return None
 
 
@@ -169,7 +169,7 @@ def _name_findings(
 ) -> Iterator[Finding]:
     unholdable = [(e.path, problem) for e in entries if (problem := windows_problem(e.path))]
     advice = (
-        "rename it, or limit the artifact: selector os In [linux, darwin]" if windows else "its selector excludes that"
+        "rename it, or limit the artifact: selector os In [linux, darwin]" if windows else "its selector excludes it"
     )
     said = [f"'{artifact.source}': {path!a} {problem}: {advice}" for path, problem in unholdable]
     yield from _first(artifact, said, "error" if windows else "warning")
@@ -178,24 +178,24 @@ def _name_findings(
 
 
 def name_warnings(entries: Sequence[tuple[str, str]], *, windows: bool, depth: int = 0) -> Iterator[str]:
-    """Yield what of these paths and kinds works on some hosts alone, a sentence for each kind of trouble."""
+    """Yield a warning for each kind of trouble with paths and kinds that only some hosts support."""
     decomposed = [path for path, _ in entries if not path.isascii() and unicodedata.normalize("NFC", path) != path]
     if decomposed:
         yield (
             f"{_example(decomposed)} in decomposed Unicode form, as macOS writes names: "
-            "a program elsewhere that asks for the usual form won't find it"
+            "a program on another system that opens the usual form won't find it"
         )
     if not windows:
         return
     if links := [path for path, kind in entries if kind == SYMLINK]:
         yield (
-            f"{_example(links)} a symbolic link, which Windows lets few users make: pack the file itself, "
+            f"{_example(links)} a symbolic link, which few users may create on Windows: pack the file itself, "
             "or limit the artifact: selector os In [linux, darwin]"
         )
     room = MAX_WINDOWS_PATH - _STORE_LENGTH - depth
     if long := [path for path, _ in entries if len(path.encode("utf-16-le")) // 2 > room]:
         yield (
-            f"{_example(long)} too long for Windows as it is set up by default: {MAX_WINDOWS_PATH} characters in all, "
+            f"{_example(long)} too long for Windows with its default settings: {MAX_WINDOWS_PATH} characters in all, "
             f"about {room} of them below the folder of a release"
         )
 

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, under a name that must be free, or in place of an older one."""
+"""Writes a file completely or not at all, under a name that must be free, or in place of an older file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _FILE_MODE = 0o644
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a file that doesn't exist yet; its folder is made.
+    """Write a file that doesn't exist yet; its folder is created.
 
     Raises:
-        FileExistsError: the name is taken; that file is left alone.
+        FileExistsError: the name is taken; the existing file is left alone.
     """
     part = _written(path, data)
     try:
@@ -29,7 +29,7 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one step, in place of what may be there."""
+    """Write a file in one step, replacing an existing one."""
     _written(path, data).replace(path)
 
 

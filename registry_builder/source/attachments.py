@@ -1,9 +1,9 @@
-"""Attachments of releases: where they lie in the source tree, what they are, and whether they are about the release.
+"""Attachments of releases: where they are in the source tree, their kinds, and whether they are about the release.
 
     plugins/<ns>/<name>/attachments/<version>/<file>     named, with size and digest, by an event in status.json
 
-The kind is told from the content, so that nobody has to name it, and what is recognised is checked as far as its
-structure goes. Signatures inside are another matter: `registry_builder.source.attestations`.
+The kind is detected from the content, so nobody has to give it. For known kinds the structure is checked;
+signatures inside are another matter: `registry_builder.source.attestations`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BUNDLE = re.compile(r"application/vnd\.dev\.sigstore\.bundle(\+json;version=0\.
 
 
 def attachment_path(plugin_folder: Path, version: str, name: str) -> Path:
-    """Return where an attachment lies in the source tree."""
+    """Return the path of an attachment in the source tree."""
     return plugin_folder / ATTACHMENTS_FOLDER / version / name
 
 
@@ -48,7 +48,7 @@ def read_attachment(path: Path) -> bytes:
         ConfigError: it can't be read, or is too large.
     """
     try:
-        with path.open("rb") as file:  # named by who runs the command, so its links are followed
+        with path.open("rb") as file:  # named by the user who runs the command, so links are followed
             data = file.read(MAX_ATTACHMENT_BYTES + 1)
     except OSError as error:
         raise ConfigError(
@@ -56,10 +56,10 @@ def read_attachment(path: Path) -> bytes:
         ) from error
     if len(data) > MAX_ATTACHMENT_BYTES:
         raise ConfigError(
-            f"{path} has more than the {MAX_ATTACHMENT_BYTES} bytes that an attachment may have",
+            f"{path} is larger than the {MAX_ATTACHMENT_BYTES} bytes that an attachment may have",
             subject=str(path),
             untouched="nothing was attached",
-            hint="upload it elsewhere and attach its address",
+            hint="upload it elsewhere and attach its URL",
         )
     return data
 
@@ -72,17 +72,17 @@ def stored_attachment_problem(
     sha256: str,
     allow_secrets: Collection[str] | None = None,
 ) -> str | None:
-    """Say why an attachment in the source tree can't be published, or None when it can.
+    """Return why an attachment in the source tree can't be published, or None if it can.
 
-    A pull request brings these files, so what isn't a plain file inside the tree isn't even opened.
+    These files come from pull requests, so what isn't a plain file inside the tree isn't even opened.
 
     Args:
         tree: the source tree.
-        plugin_folder: the plugin's.
+        plugin_folder: the plugin's folder.
         version: the release that it is attached to.
         name: the file's name.
         sha256: the digest that the event states.
-        allow_secrets: patterns of files that may hold secrets; None doesn't look for any.
+        allow_secrets: patterns of files that may hold secrets; None skips the search for secrets.
     """
     path = attachment_path(plugin_folder, version, name)
     shown = f"{ATTACHMENTS_FOLDER}/{version}/{name}"
@@ -94,7 +94,7 @@ def stored_attachment_problem(
         if is_lfs_pointer(data):
             return f"{shown} {POINTER_PROBLEM}"
         line_ends = line_end_problem(data, sha256, Gate(tree).relative(path))
-        return f"{shown} {line_ends}" if line_ends else f"{shown} isn't the file that this event states: restore it"
+        return f"{shown} {line_ends}" if line_ends else f"{shown} is not the file that the event names: restore it"
     return _secret_problem(Gate(tree).relative(path), data, allow_secrets) if allow_secrets is not None else None
 
 
@@ -104,7 +104,7 @@ def _secret_problem(place: str, data: bytes, allowed: Collection[str]) -> str | 
 
 
 def kind_of(data: bytes) -> AttestationKind | None:
-    """Return which of `KINDS` a file is, or None when it is none of them."""
+    """Return which of `KINDS` a file is, or None if it is none of them."""
     document = _json(data)
     if document is None:
         return None
@@ -120,10 +120,10 @@ def kind_of(data: bytes) -> AttestationKind | None:
 
 
 def attachment_problems(kind: str, data: bytes, digests: Collection[str]) -> list[str]:
-    """Return what is wrong with an attestation; nothing for kinds that aren't among `KINDS`.
+    """Return what is wrong with an attestation; nothing for kinds that aren't in `KINDS`.
 
     Args:
-        kind: what it is said to be.
+        kind: its stated kind.
         data: its bytes.
         digests: SHA-256 of the release's artifacts: a statement must be about one of them.
     """
@@ -132,7 +132,7 @@ def attachment_problems(kind: str, data: bytes, digests: Collection[str]) -> lis
         return []
     document = _json(data)
     if document is None:
-        return ["is no JSON object"]
+        return ["is not a JSON object"]
     return list(check(document, digests))
 
 
@@ -152,15 +152,15 @@ def statement_of(document: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return None
 
 
-# --- one check a kind -------------------------------------------------------------------------------------------------
+# --- one check per kind ---------------------------------------------------------------------------------------------
 
 
 def _in_toto(document: Mapping[str, Any], digests: Collection[str]) -> Iterator[str]:
     if "payloadType" in document and not _filled_list(document, "signatures"):
-        yield "signatures: is missing or empty: a DSSE envelope is signed"
+        yield "signatures: is missing or empty: a DSSE envelope must be signed"
     statement = statement_of(document)
     if statement is None:
-        yield f"payload: is no in-toto statement: payloadType must be {_DSSE_PAYLOAD}, payload its JSON in base64"
+        yield f"payload: is not an in-toto statement: payloadType must be {_DSSE_PAYLOAD}, payload its JSON in base64"
         return
     yield from _statement(statement, digests)
 
@@ -180,7 +180,7 @@ def _statement(statement: Mapping[str, Any], digests: Collection[str]) -> Iterat
         if isinstance(subject, dict) and isinstance(subject.get("digest"), dict)
     }
     if not named & set(digests):
-        yield "subject: names no artifact of this release by its SHA-256, so it says nothing about it"
+        yield "subject: does not name an artifact of this release by its SHA-256, so it is not about this release"
 
 
 def _sigstore(document: Mapping[str, Any], digests: Collection[str]) -> Iterator[str]:
@@ -189,30 +189,30 @@ def _sigstore(document: Mapping[str, Any], digests: Collection[str]) -> Iterator
     if "dsseEnvelope" in document:
         statement = statement_of(document)
         if statement is None:
-            yield "dsseEnvelope: holds no in-toto statement"
+            yield "dsseEnvelope: does not contain an in-toto statement"
         else:
             yield from _statement(statement, digests)
         return
     message = document.get("messageSignature")
     digest = message.get("messageDigest") if isinstance(message, dict) else None
     if not isinstance(digest, dict):
-        yield "messageSignature: is missing, and there is no dsseEnvelope either"
+        yield "messageSignature: is missing, and so is dsseEnvelope"
         return
     try:
         stated = base64.b64decode(str(digest.get("digest", "")), validate=True).hex()
     except (ValueError, binascii.Error):
         stated = ""
     if stated not in digests:
-        yield "messageSignature: is over no artifact of this release"
+        yield "messageSignature: does not sign an artifact of this release"
 
 
 def _cyclonedx(document: Mapping[str, Any], _digests: Collection[str]) -> Iterator[str]:
     if not re.fullmatch(r"1\.[0-9]+", str(document.get("specVersion", ""))):
-        yield "specVersion: is missing: CycloneDX 1.x is read"
+        yield "specVersion: is missing: CycloneDX 1.x is supported"
     if not isinstance(document.get("version", 1), int):
-        yield "version: is no number"
+        yield "version: is not a number"
     if not isinstance(document.get("components", []), list):
-        yield "components: is no list"
+        yield "components: is not a list"
 
 
 def _spdx(document: Mapping[str, Any], _digests: Collection[str]) -> Iterator[str]:

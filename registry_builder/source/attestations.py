@@ -1,6 +1,6 @@
-"""Sigstore bundles in a source tree, held to ``[attestations]`` of registry.toml: who signed them, and what they cover.
+"""Checks Sigstore bundles of a source tree against ``[attestations]`` of registry.toml: signers, and what they cover.
 
-The signatures are verified by `sealdex.trust.sigstore_bundles`; its library is loaded when the first bundle is met.
+The signatures are verified by `sealdex.trust.sigstore_bundles`; its library is imported for the first bundle.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class AttestationChecks:
     """Verifies bundles of one source tree.
 
     Args:
-        tree: its folder, which the path of a private deployment's trust root is relative to.
-        policy: ``[attestations]``; None accepts nobody and requires nothing.
+        tree: its folder; the path of a private deployment's trust root is relative to it.
+        policy: ``[attestations]``; None accepts no signer and requires nothing.
     """
 
     def __init__(self, tree: Path, policy: AttestationPolicy | None) -> None:
@@ -41,14 +41,14 @@ class AttestationChecks:
         return BundleVerifier(self._tree / stated if stated is not None else None, install=EXTRA)
 
     def is_judged(self, namespace: str) -> bool:
-        """Tell whether registry.toml accepts anybody's bundles for a namespace, so that they are verified."""
+        """Return whether registry.toml accepts any signers for a namespace, so that its bundles are verified."""
         return bool(self._policy.accepted_for(namespace))
 
     def verify(self, namespace: str, data: bytes, digests: Collection[str]) -> SignedBy | None:
-        """Verify a bundle; None where nobody's are accepted for the namespace, so that none can be judged.
+        """Verify a bundle; None if no signers are accepted for the namespace, so that it can't be verified.
 
         Raises:
-            VerificationError: it isn't signed by whom registry.toml accepts, or covers none of the digests; or the
+            VerificationError: it isn't signed by an accepted identity, or covers none of the digests; or the
                 extra isn't installed.
             ConfigError: the trust root can't be read.
         """
@@ -56,7 +56,7 @@ class AttestationChecks:
         return self._verifier.verify(data, digests, accepted) if accepted else None
 
     def problem(self, plugin: SourcePlugin, version: str, name: str) -> str | None:
-        """Say what is wrong with an attached bundle whose file is as its event states it, or None."""
+        """Return what is wrong with an attached bundle whose file matches its event, or None."""
         release = plugin.releases.get(version)
         if release is None:
             return None  # reported already
@@ -70,7 +70,7 @@ class AttestationChecks:
         return None
 
     def uncovered(self, plugin: SourcePlugin, version: str) -> list[str]:
-        """Return the digests of a release's artifacts that need a bundle and that no verified one covers."""
+        """Return the digests of a release's artifacts that need a bundle but aren't covered by a verified one."""
         if not self._policy.is_required(plugin.id.namespace):
             return []
         release = plugin.releases[version]
@@ -84,7 +84,7 @@ class AttestationChecks:
     def _covered(
         self, plugin: SourcePlugin, version: str, name: str, sha256: str, digests: Collection[str]
     ) -> frozenset[str]:
-        """Return what a bundle covers: nothing where it isn't as it must be, which `problem` tells of."""
+        """Return what a bundle covers: nothing if it is invalid, which `problem` reports."""
         if stored_attachment_problem(self._tree, plugin.folder, version, name, sha256) is not None:
             return frozenset()
         try:
@@ -96,10 +96,10 @@ class AttestationChecks:
 
 
 def missing_bundle(plugin: SourcePlugin, version: str, sha256: str) -> str:
-    """Say that an artifact needs a bundle, and how it gets one."""
+    """Return the message that an artifact needs a bundle, with the command that adds it."""
     source = next(a.source for a in plugin.releases[version].artifacts if a.sha256 == sha256)
     return (
-        f"{source} has no Sigstore bundle that counts, and registry.toml requires one of {plugin.id.namespace}: "
+        f"{source} has no accepted Sigstore bundle, which registry.toml requires for {plugin.id.namespace}: "
         f"sealdex-builder attest {plugin.id}@{version} BUNDLE"
     )
 

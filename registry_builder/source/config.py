@@ -34,11 +34,11 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     """``[registry]``.
 
     Attributes:
-        name: short name, also of the folder that development keys are kept in.
-        id: random, so that two registries of one name don't share keys.
+        name: short name, also of the folder for development keys.
+        id: random, so that two registries with the same name don't share keys.
         types: plugin types beyond the built-in ones.
-        max_artifact_size: bytes that an artifact of unknown length may have at most, and any artifact at all.
-        ingest: whether publish copies artifacts from addresses into the store.
+        max_artifact_size: maximum size of any artifact in bytes, also while downloading one of unknown size.
+        ingest: whether publish copies artifacts from their URLs into the store.
     """
 
     name: IdentifierPart
@@ -55,9 +55,9 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
     Attributes:
         storage: where it is published.
-        url: where clients read what the storage holds.
-        cloudfront: the distribution behind ``url`` that is told to forget replaced pages after a publish.
-        folder_in_ci: a folder is meant although the runner of a workflow is thrown away: a later step takes it along.
+        url: where clients read the storage's files.
+        cloudfront: the distribution behind ``url``, in which replaced pages are invalidated after a publish.
+        folder_in_ci: allow a folder on a workflow's runner, which is discarded: a later step takes the folder along.
     """
 
     storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix", "pages:published"])]
@@ -72,12 +72,12 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
 
     @property
     def is_pages(self) -> bool:
-        """Whether it is deployed to GitHub Pages, as a whole, from a folder."""
+        """Whether it is deployed to GitHub Pages: from a folder, as a whole."""
         return self.storage.startswith("pages:")
 
 
 class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[roles.NAME]``: who signs, how many must, how long it holds and from when on it is signed anew."""
+    """``[roles.NAME]``: the keys, the threshold, the expiry, and how long before expiry it is re-signed."""
 
     keys: tuple[str, ...]
     threshold: Annotated[int, Meta(ge=1)] = 1
@@ -86,7 +86,7 @@ class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
 
 
 class NamespaceSection(RoleSection, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[namespaces.NAME]``: a namespace that a team's own keys speak for, and nobody else; made by a ceremony."""
+    """``[namespaces.NAME]``: a namespace that only a team's own keys may sign for; created by a ceremony."""
 
     expiry_days: Days = 365
     signing_days: Days = 60
@@ -94,13 +94,13 @@ class NamespaceSection(RoleSection, forbid_unknown_fields=True, frozen=True, kw_
 
 
 class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[keys.NAME]``: where the private key lives (a URI of securesystemslib's signers) and its public half.
+    """``[keys.NAME]``: where the private key is (a URI of securesystemslib's signers) and its public half.
 
-    A relative ``file2:`` path is looked up in the key folder, which is never inside the source tree.
+    A relative ``file2:`` path is resolved in the key folder, which is never inside the source tree.
 
     Attributes:
         public: the public half; empty for a Sigstore identity, which has none.
-        identity, issuer: of a Sigstore identity: who signs, and who vouches for that.
+        identity, issuer: of a Sigstore identity: the signer, and the OIDC issuer that confirms it.
     """
 
     uri: Annotated[str, Meta(pattern="^[a-z0-9]+:", extra={"expects": "a key URI such as file2:root-1.pem"})]
@@ -113,11 +113,11 @@ class KeySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 
 
 class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[policy]``: which warnings of ``validate`` are errors here, and which secrets are none.
+    """``[policy]``: which warnings of ``validate`` are errors in this registry, and which secrets are allowed.
 
     Attributes:
         require_license, require_readme: whether a plugin without one is an error.
-        allow_files: patterns of files that may hold keys or tokens, since they are meant for everybody.
+        allow_files: patterns of files that may contain keys or tokens, because they are meant to be public.
     """
 
     require_license: bool = False
@@ -126,12 +126,12 @@ class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 
 class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """``[site]``: what the browse pages show of the registry itself.
+    """``[site]``: what the browse pages show about the registry itself.
 
     Attributes:
-        title, description, links: name, one line about it, and addresses by label.
+        title, description, links: name, one line about it, and URLs by label.
         logo: an image in the source tree's ``site/`` folder, shown beside the name.
-        accent, accent_dark: the colour of links and marks on light and on dark paper, as ``#rrggbb``.
+        accent, accent_dark: the colour of links and marks on a light and on a dark background, as ``#rrggbb``.
     """
 
     title: str | None = None
@@ -157,7 +157,7 @@ class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 def find_tree(start: Path) -> Path:
-    """Return the nearest folder from ``start`` upwards that holds ``registry.toml``.
+    """Return the nearest folder from ``start`` upwards that contains ``registry.toml``.
 
     Raises:
         NotFoundError: there is none.
@@ -166,9 +166,9 @@ def find_tree(start: Path) -> Path:
         if (folder / CONFIG_NAME).is_file():
             return folder
     raise NotFoundError(
-        f"no {CONFIG_NAME} here or in any folder above",
+        f"no {CONFIG_NAME} in this folder or any folder above it",
         subject=str(start),
-        hint="make a source tree with: sealdex-builder init DIR --dev-keys, or name one with --tree DIR",
+        hint="create a source tree with: sealdex-builder init DIR --dev-keys, or give one with --tree DIR",
     )
 
 
@@ -176,7 +176,7 @@ def read_config(tree: Path) -> RegistryConfig:
     """Read and check ``registry.toml``.
 
     Raises:
-        ConfigError: it can't be read or is wrong; every problem is named.
+        ConfigError: it can't be read or is wrong; all problems are listed.
     """
     path = tree / CONFIG_NAME
     text = read_config_text(tree)
@@ -197,16 +197,14 @@ def read_config(tree: Path) -> RegistryConfig:
 
 
 def read_config_text(tree: Path) -> str:
-    """Return the text of ``registry.toml``, which commands that edit it read in the same way.
+    """Return the text of ``registry.toml``, as needed by commands that edit it.
 
     Raises:
-        ConfigError: it isn't there, can't be read, isn't in UTF-8, or a merge left both versions in it.
+        ConfigError: it doesn't exist, can't be read, isn't in UTF-8, or has unresolved merge conflicts.
     """
     gate, path = Gate(tree), tree / CONFIG_NAME
     if not gate.is_there(path):
-        raise ConfigError(
-            f"there is no {CONFIG_NAME} in the source tree", subject=str(tree), hint="sealdex-builder init DIR"
-        )
+        raise ConfigError(f"the source tree has no {CONFIG_NAME}", subject=str(tree), hint="sealdex-builder init DIR")
     try:
         data = without_mark(gate.read(path, MAX_CONFIG_BYTES))
     except UnreadableError as error:
@@ -221,11 +219,11 @@ def read_config_text(tree: Path) -> str:
 
 
 def config_problems(config: RegistryConfig) -> list[FieldProblem]:
-    """Return what the types don't express: roles that miss, thresholds out of reach, keys that aren't named."""
+    """Return problems that the types don't express: missing roles, unreachable thresholds, undefined keys."""
     problems = [FieldProblem(f"roles.{role}", "is missing") for role in ROLES if role not in config.roles]
     for name, role_section in config.roles.items():
         if name not in ROLES:
-            problems.append(FieldProblem(f"roles.{name}", f"is no role; roles are {', '.join(ROLES)}"))
+            problems.append(FieldProblem(f"roles.{name}", f"is not a role; roles are {', '.join(ROLES)}"))
             continue
         problems += [
             FieldProblem(f"roles.{name}.keys", f"names key '{key}', but there is no [keys.{key}]")
@@ -237,21 +235,23 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
             problems.append(
                 FieldProblem(
                     f"roles.{name}.threshold",
-                    f"is {role_section.threshold}, but only {len(distinct)} different keys are named",
+                    f"is {role_section.threshold}, but only {len(distinct)} different keys are listed",
                 )
             )
         if name in OFFLINE_ROLES and role_section.threshold < 2:
-            problems.append(FieldProblem(f"roles.{name}.threshold", "must be at least 2: one stolen key must not do"))
+            problems.append(
+                FieldProblem(f"roles.{name}.threshold", "must be at least 2: one stolen key must not be enough")
+            )
         if role_section.signing_days >= role_section.expiry_days:
             problems.append(FieldProblem(f"roles.{name}.signing_days", "must be less than expiry_days"))
     problems += _namespace_problems(config)
     problems += [
-        FieldProblem(f"realms.{name}.url", "is missing: paths that CloudFront is to forget begin with its path")
+        FieldProblem(f"realms.{name}.url", "is missing: CloudFront invalidates paths below it")
         for name, realm in config.realms.items()
         if realm.cloudfront is not None and realm.url is None
     ]
     problems += [
-        FieldProblem(f"realms.{name}.url", "is missing: each publish begins with what GitHub Pages serves there")
+        FieldProblem(f"realms.{name}.url", "is missing: each publish starts from what GitHub Pages serves there")
         for name, realm in config.realms.items()
         if realm.is_pages and realm.url is None
     ]
@@ -267,11 +267,11 @@ def _namespace_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
             if key not in config.keys:
                 yield FieldProblem(f"namespaces.{name}.keys", f"names key '{key}', but there is no [keys.{key}]")
         if len({config.keys[k].keyid for k in section.keys if k in config.keys}) < section.threshold:
-            yield FieldProblem(f"namespaces.{name}.threshold", f"is {section.threshold}: too few keys are named for it")
+            yield FieldProblem(f"namespaces.{name}.threshold", f"is {section.threshold}: it has fewer keys than that")
         if section.signing_days >= section.expiry_days:
             yield FieldProblem(f"namespaces.{name}.signing_days", "must be less than expiry_days")
         if section.realm not in config.realms:
-            yield FieldProblem(f"namespaces.{name}.realm", f"'{section.realm}' is no realm of this file")
+            yield FieldProblem(f"namespaces.{name}.realm", f"'{section.realm}' is not a realm of this file")
 
 
 __all__ = [

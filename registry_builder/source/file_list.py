@@ -1,4 +1,4 @@
-"""The list of files of an archive (`sealdex.model.files`), made from the archive itself: the same bytes each time."""
+"""The list of files of an archive (`sealdex.model.files`), generated from the archive: always the same bytes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,25 @@ from sealdex.model.files import FILE_LIST_FORMAT, MAX_FILE_LIST_BYTES, FileList,
 from sealdex.model.release import FileListPin
 
 MIN_ARCHIVE_BYTES = 4 * 2**20
-"""Below this, a whole archive comes about as fast as a list and a few ranges."""
+"""Below this size, downloading the whole archive is about as fast as a list and a few ranges."""
 
 
 def file_list_bytes(path: Path, file: BinaryIO | None = None) -> bytes:
     """Return the list of files of a zip archive, encoded.
 
     Raises:
-        DamagedArchiveError, RefusedArchiveError: it is no zip that clients take.
+        DamagedArchiveError, RefusedArchiveError: not a zip archive that clients accept.
         OSError: it can't be read.
     """
     with ArchiveFile(path, file=file) as archive:
-        listing = list_zip(
-            archive, UnpackLimits(), as_0_1_0=True
-        )  # so that the same archive has the same list for ever
+        listing = list_zip(archive, UnpackLimits(), as_0_1_0=True)  # so that the same archive always has the same list
         refuse_if(archive.name, listing.problems)
         entries = tuple(_listed(archive, entry) for entry in listing.entries)
         return encode_json(FileList(FILE_LIST_FORMAT, ListedArchive(archive.size, archive.sha256()), entries))
 
 
 def file_list_pin(path: Path) -> FileListPin | None:
-    """Return the pin of a zip archive's list, or None where none is published: it would not pay.
+    """Return the pin of a zip archive's list, or None if none is published because it would not pay off.
 
     Raises:
         DamagedArchiveError, RefusedArchiveError, OSError: as `file_list_bytes`.

@@ -1,4 +1,4 @@
-"""Decoding the documents of a source tree: strictly, every problem named. Opening them is the gate's (`gate`)."""
+"""Decodes the documents of a source tree strictly and reports every problem. Files are opened by `gate`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sealdex.model.decode import DocumentError, FieldProblem, read_values
 T = TypeVar("T")
 
 MAX_MANIFEST_BYTES = 1024 * 1024  # plugin.yaml, a release, a README
-MAX_STATUS_BYTES = 8 * 1024 * 1024  # grows by an event at a time, for years
-MAX_VALUE_DEPTH = 64  # of free-form fields, so that no later walk over them runs out of stack
+MAX_STATUS_BYTES = 8 * 1024 * 1024  # grows by one event at a time, for years
+MAX_VALUE_DEPTH = 64  # of free-form fields, so that later recursion over them can't overflow the stack
 
 
 def decode_document(
@@ -29,13 +29,13 @@ def decode_document(
         kind: the struct to decode into.
         is_json: whether it is JSON; YAML otherwise.
         newest_format: the newest ``format`` of such documents that this version reads.
-        refuse_newer: whether a newer one is refused in any case, and not only where it can't be decoded.
+        refuse_newer: whether to refuse a newer one always, not only if it can't be decoded.
 
     Returns:
-        The document, and problems of its text that decoding alone doesn't see: control characters.
+        The document, and problems of its text that decoding alone doesn't find: control characters.
 
     Raises:
-        DocumentError: it has not the form it must have; every place is named.
+        DocumentError: it is not valid; all places are listed.
     """
     try:
         values = _json_values(data) if is_json else read_yaml(data)
@@ -55,25 +55,25 @@ def decode_document(
 
 
 def newer_format(values: Any, newest: int) -> FieldProblem | None:
-    """Say that a document of the source tree has a newer format than this version reads; None when it hasn't.
+    """Return the problem that a document has a newer format than this version reads; None if it doesn't.
 
-    Nothing else of such a document is judged: what seems wrong in it may be right in its own format.
+    Nothing else in such a document is checked: what seems wrong may be right in its own format.
     """
     stated = values.get("format") if isinstance(values, dict) else None
     if not isinstance(stated, int) or stated <= newest:
         return None
     return FieldProblem(
         "format",
-        f"is {stated}, and this sealdex-builder reads up to format {newest}: "
-        "upgrade it (pip install --upgrade sealdex-builder), and what your workflows install",
+        f"is {stated}, but this sealdex-builder reads up to format {newest}: "
+        "upgrade it (pip install --upgrade sealdex-builder), also in your workflows",
     )
 
 
 def _json_values(data: bytes) -> Any:
-    """Decode JSON with duplicate keys refused: a reviewer reads the first of two, a parser takes the last.
+    """Decode JSON but refuse duplicate keys: a reviewer reads the first of two, a parser takes the last.
 
-    What is written, without its white space, is nearly always what would be written for the values that were read;
-    then no key was dropped. Only when the two differ is the slow parser asked.
+    If the text, without its white space, equals the encoding of the decoded values, as is nearly always the case,
+    no key was dropped. The slow parser is used only if the two differ.
     """
     try:
         values = msgspec.json.decode(data)
@@ -86,9 +86,9 @@ def _json_values(data: bytes) -> Any:
 
 
 def _by_line(error: Exception, data: bytes) -> str:
-    """Return what a JSON error says, with the line where msgspec counts bytes: that is what editors show."""
+    """Return the text of a JSON error, with the line instead of msgspec's byte position: editors show lines."""
     said, found, position = str(error).rpartition(" (byte ")
-    if not found or not position.rstrip(")").isdecimal():  # another wording only costs the line
+    if not found or not position.rstrip(")").isdecimal():  # with another wording only the line is lost
         return str(error)
     line = data.count(b"\n", 0, int(position.rstrip(")"))) + 1
     return f"{said} (line {line})"
@@ -107,14 +107,14 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-# C0 (but tab and line ends), DEL, C1, and the marks that reorder what a reader sees (UTR 36, "Trojan Source").
+# C0 (except tab and line ends), DEL, C1, and marks that reorder what a reader sees (UTR 36, "Trojan Source").
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-# No control character is in a JSON document without one of these: an escape, DEL, the lead bytes of C1 and U+2000.
+# Any control character in a JSON document needs one of these: an escape, DEL, the lead bytes of C1 and U+2000.
 _BYTES_OF_CONTROLS = (b"\\", b"\x7f", b"\xc2", b"\xe2")
 
 
 def control_problems(values: Any, path: str = "", depth: int = 0) -> Iterator[FieldProblem]:
-    """Yield every text in plain values that holds a control character, and what is nested too deep."""
+    """Yield every text in plain values that contains a control character, and what is nested too deep."""
     if isinstance(values, str):
         if (found := _CONTROLS.search(values)) is not None:
             code = f"U+{ord(found.group()):04X}"
@@ -133,7 +133,7 @@ def control_problems(values: Any, path: str = "", depth: int = 0) -> Iterator[Fi
 
 
 def depth_of(values: Any, limit: int) -> int:
-    """Return how deep plain values are nested, at most ``limit + 1``; without recursion."""
+    """Return the nesting depth of plain values, at most ``limit + 1``; without recursion."""
     level = [values]
     depth = 0
     while level and depth <= limit:

@@ -1,8 +1,8 @@
-"""The gate: the one way by which the builder opens files of a folder that somebody else may have filled.
+"""The gate: the only way in which the builder opens files of a folder that somebody else may have filled.
 
-Whoever opens a pull request chooses every name and every link of the tree, and a runner builds it with keys in its
-environment. So each part of a path is opened by itself, from the folder before it, without following links; a link is
-read, and where it leads is opened in the same way. What was judged is then what is open, whatever writes to the tree
+The author of a pull request chooses every name and every link in the tree, and a runner builds it with keys in its
+environment. So each part of a path is opened separately, relative to the folder before it, without following links; a
+link is read, and its target is opened in the same way. So what was checked is what is open, whatever writes to the tree
 meanwhile. docs/decisions/0025-one-gate-for-the-source-tree.md has the reasons.
 """
 
@@ -21,26 +21,26 @@ from registry_builder.source.secrets._file_names import secret_name
 
 MAX_LINKS = 40  # on the way to one file, as in Linux
 
-# Top folder of the tree -> how many parts of a path make a folder that links may not leave.
+# Top folder of the tree -> how many parts of a path form a folder that links may not leave.
 _HOMES = {"plugins": 3, "site": 1, "trust": 1, "ceremonies": 1}
 _FOLDER = getattr(os, "O_PATH", os.O_RDONLY) | getattr(os, "O_DIRECTORY", 0)
-# O_NONBLOCK: a pipe must not make this wait for ever
+# O_NONBLOCK: a pipe must not block
 _FILE = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _BY_DESCRIPTOR = {os.open, os.readlink} <= os.supports_dir_fd and os.scandir in os.supports_fd
-_LINK_ERRORS = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})  # how systems refuse to follow a link
+_LINK_ERRORS = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})  # how systems report that a link was not followed
 
 _LEAVES = "is a link that leaves the source tree: put the file itself there"
 
 _NOTHING = "is a link to nothing: put the file itself there, or remove the link"
 
-# These hold addresses with passwords, and on a runner the token that fetched the checkout.
+# These contain URLs with passwords, and on a runner the token that fetched the checkout.
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-_SHORT_NAME = re.compile(r"(git|hg|svn)~[0-9]+")  # what Windows calls them besides
+_SHORT_NAME = re.compile(r"(git|hg|svn)~[0-9]+")  # their short names on Windows
 
 
 class UnreadableError(Exception):
-    """A file can't be used as it is; the text says why and what to do."""
+    """A file can't be used as it is; the message says why and what to do."""
 
 
 class StrayError(UnreadableError):
@@ -48,7 +48,7 @@ class StrayError(UnreadableError):
 
 
 class Found(NamedTuple):
-    """One entry of a folder of the tree, after its links were looked at."""
+    """One entry of a folder of the tree, after links were resolved."""
 
     name: str
     path: str
@@ -56,18 +56,18 @@ class Found(NamedTuple):
 
 
 class Gate:
-    """Opens files below one folder, and nothing else. All paths that it takes begin with that folder.
+    """Opens files below one folder, and nothing else. All paths must begin with that folder.
 
-    Refused are links that leave the folder, or that leave the plugin's or the site's own folder in it; what version
-    control keeps for itself, in every spelling that some file system takes for it; what is by its name a key; and
+    Refused are links that leave the folder, or the plugin's or the site's own folder in it; files of version
+    control, in every spelling that some file system accepts for them; files that are named like keys; and
     everything but regular files.
 
     Args:
         root: the source tree, or any other folder.
-        on_stray: told path and reason of links that stay inside the tree but leave their plugin's or the site's folder.
-            Such files are then read: they were accepted once, and may be published. `StrayError` is raised otherwise.
-        allow_names: paths of files that may be named like a key.
-        keep: whether the folder of the last file stays open, for many files of one; `close` it then.
+        on_stray: called with path and reason of links that stay in the tree but leave their plugin's or site's folder.
+            Such files are then read: earlier versions accepted them, and they may be published. Otherwise `StrayError`.
+        allow_names: paths of files that are allowed although they are named like keys.
+        keep: whether the folder of the last file stays open, for reading many files of one folder; call `close` then.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Gate:
         self._kept: tuple[str, int] | None = None
 
     def close(self) -> None:
-        """Let go of the folder that was kept open."""
+        """Close the folder that was kept open."""
         if self._kept is not None:
             os.close(self._kept[1])
             self._kept = None
 
     def relative(self, path: str | os.PathLike[str]) -> str:
-        """Return a path below the root as it is shown: relative to the root, with forward slashes.
+        """Return a path below the root for display: relative to the root, with forward slashes.
 
         Raises:
             ValueError: it doesn't begin with the root.
@@ -113,7 +113,7 @@ class Gate:
         """Open a regular file for reading.
 
         Raises:
-            UnreadableError: it is refused, isn't there, or the system doesn't let it be read.
+            UnreadableError: it is refused, doesn't exist, or the system doesn't allow reading it.
         """
         return os.fdopen(self._file(path), "rb")
 
@@ -121,7 +121,7 @@ class Gate:
         """Read a regular file of at most ``max_bytes``.
 
         Raises:
-            UnreadableError: it is refused, too large, isn't there, or the system doesn't let it be read.
+            UnreadableError: it is refused, too large, doesn't exist, or the system doesn't allow reading it.
         """
         descriptor = self._file(path)
         try:
@@ -130,7 +130,7 @@ class Gate:
             os.close(descriptor)
 
     def problem(self, path: str | os.PathLike[str]) -> str | None:
-        """Say why a file can't be read, or None when it can."""
+        """Return why a file can't be read, or None if it can."""
         try:
             os.close(self._file(path))
         except UnreadableError as error:
@@ -138,7 +138,7 @@ class Gate:
         return None
 
     def size(self, path: str | os.PathLike[str]) -> int:
-        """Return the bytes that a regular file has.
+        """Return the size of a regular file in bytes.
 
         Raises:
             UnreadableError: as `open`.
@@ -150,20 +150,20 @@ class Gate:
             os.close(descriptor)
 
     def is_there(self, path: str | os.PathLike[str]) -> bool:
-        """Tell whether anything, be it a link to nothing, stands under this name."""
+        """Return whether anything has this name, even a dangling link."""
         return os.path.lexists(os.path.join(self.root, self.relative(path)))  # noqa: PTH118  # text, see `entries`
 
     # --- folders --------------------------------------------------------------------------------------------------
 
     def entries(self, folder: str | os.PathLike[str], refused: Callable[[str, str], None] | None = None) -> list[Found]:
-        """Return the entries of a folder, sorted, as text: a tree may hold 100,000 releases.
+        """Return the entries of a folder, sorted, as strings: a tree may contain 100,000 releases.
 
         Args:
-            folder: the folder; one that isn't there is an error.
-            refused: told path and reason of entries that are left out: devices, links that are refused.
+            folder: the folder; it is an error if it doesn't exist.
+            refused: called with path and reason of entries that are left out: devices, links that are refused.
 
         Raises:
-            UnreadableError: the folder is refused, or the system doesn't let it be listed; an entry is refused and
+            UnreadableError: the folder is refused, or the system doesn't allow listing it; or an entry is refused and
                 ``refused`` isn't given.
         """
         shown = os.fspath(folder)
@@ -182,7 +182,7 @@ class Gate:
         return found
 
     def folder_problem(self, folder: str | os.PathLike[str]) -> str | None:
-        """Say why a folder can't be listed, or None when it can."""
+        """Return why a folder can't be listed, or None if it can."""
         try:
             self._listed(self.relative(folder))
         except UnreadableError as error:
@@ -190,7 +190,7 @@ class Gate:
         return None
 
     def _is_folder(self, path: str, kind: int) -> bool:
-        """Tell folders from files, by where a link leads; refuse everything else."""
+        """Distinguish folders and files, links resolved; refuse everything else."""
         if kind == stat.S_IFLNK:
             descriptor = self._opened(self.relative(path), _FILE)
             try:
@@ -202,7 +202,7 @@ class Gate:
         return kind == stat.S_IFDIR
 
     def _listed(self, relative: str) -> list[tuple[str, int]]:
-        """Return name and kind of what is in a folder."""
+        """Return name and kind of each entry of a folder."""
         descriptor = self._opened(relative, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
         try:
             with os.scandir(descriptor if _BY_DESCRIPTOR else self._path_of(relative)) as entries:
@@ -236,7 +236,7 @@ class Gate:
         return descriptor
 
     def _in_kept(self, relative: str, flags: int) -> int | None:
-        """Open a file of the folder that is open already; None for what needs the whole way."""
+        """Open a file of the folder that is already open; None if the whole path must be opened."""
         folder, _, name = relative.rpartition("/")
         if not _BY_DESCRIPTOR or name in {"", ".", ".."}:
             return None
@@ -244,7 +244,7 @@ class Gate:
             self.close()
             descriptor, parts = self._walk(folder, _FOLDER)
             if parts != [part for part in folder.split("/") if part]:
-                os.close(descriptor)  # reached through a link, whose end is to be judged for each file
+                os.close(descriptor)  # reached through a link, whose target is checked for each file
                 return None
             self._kept = folder, descriptor
         if is_version_control(name) or secret_name(name):
@@ -257,17 +257,17 @@ class Gate:
             raise
 
     def _walk(self, relative: str, flags: int) -> tuple[int, list[str]]:
-        """Open what a path leads to; return a descriptor and the parts of its real path below the root.
+        """Open a path, links resolved; return a descriptor and the parts of its real path below the root.
 
         Raises:
-            UnreadableError: it leads out of the root or into version control's files, or links lead in a circle.
-            OSError: it isn't there, or the system refuses.
+            UnreadableError: it leads out of the root or into files of version control, or the links form a circle.
+            OSError: it doesn't exist, or the system refuses.
         """
         pending = deque(relative.split("/"))
         if not _BY_DESCRIPTOR:
             return self._by_path(relative, flags)
         opened = [os.open(self.root, _FOLDER)]
-        is_wanted = False  # whether the last of them was opened for what it is wanted for
+        is_wanted = False  # whether the last one was opened in the wanted way
         parts: list[str] = []
         links = 0
         try:
@@ -293,7 +293,7 @@ class Gate:
                     target = _target(part, opened[-1], error)
                     links += 1
                     if links > MAX_LINKS:
-                        raise UnreadableError("is a link that leads in a circle: put the file itself there") from error
+                        raise UnreadableError("is a circular link: put the file itself there") from error
                     if target.startswith("/"):
                         target = self._below_root(target)
                         parts.clear()
@@ -310,7 +310,7 @@ class Gate:
                 os.close(descriptor)
 
     def _by_path(self, relative: str, flags: int) -> tuple[int, list[str]]:
-        """Do the same where the system has no ``openat``: what was opened must be what the path led to before."""
+        """Do the same on systems without ``openat``: what was opened must be what the path led to before."""
         real = self._path_of(relative)
         if real != self._real and not real.startswith(self._real + os.sep):
             raise UnreadableError(_LEAVES)
@@ -335,7 +335,7 @@ class Gate:
         raise UnreadableError(_LEAVES)
 
     def _judge(self, relative: str, parts: list[str]) -> None:
-        """Refuse what lies outside its home, or is named like a key."""
+        """Refuse what is outside its home, or is named like a key."""
         asked = [part for part in relative.split("/") if part not in {"", "."}]
         home = asked[: _HOMES.get(asked[0], 0)] if asked else []
         if parts != asked and home and len(asked) > len(home) and not self._is_at(home, parts):
@@ -344,19 +344,19 @@ class Gate:
             place = "/".join(parts)
             if self._allow_names is None or not self._allow_names(place):
                 raise UnreadableError(
-                    f"is by its name {kind} ('{place}'), which is not published: remove it. If it is meant for "
-                    f"everybody: --allow-file '{place}', or for good allow_files in [policy] of registry.toml"
+                    f"is {kind} by its name ('{place}'), which is not published: remove it. If it is meant to be "
+                    f"public: --allow-file '{place}', or permanently allow_files in [policy] of registry.toml"
                 )
 
     def _is_at(self, home: list[str], parts: list[str]) -> bool:
         if parts[: len(home)] == home:
             return True
-        try:  # the home may be a link itself, as in a repository that keeps its plugins elsewhere
+        try:  # the home itself may be a link, as in a repository that keeps its plugins elsewhere
             descriptor, real = self._walk("/".join(home), _FOLDER)
         except OSError:
             return False
         os.close(descriptor)
-        # a home that is the whole tree, or a folder above, would be none
+        # the whole tree or a folder above it doesn't count as a home
         return bool(real) and home[: len(real)] != real and parts[: len(real)] == real
 
     def _stray(self, relative: str, home: str, end: str) -> None:
@@ -367,19 +367,19 @@ class Gate:
 
 
 def is_version_control(name: str) -> bool:
-    """Tell whether some file system takes a name for ``.git`` or its like.
+    """Return whether some file system treats a name as ``.git`` or the like.
 
-    Case and final dots and spaces count for nothing on Windows, characters that can't be seen for nothing on macOS.
+    Windows ignores case and final dots and spaces; macOS ignores invisible characters.
     """
     if "git" not in name.casefold() and name[:1] != "." and "~" not in name and name.isascii():
-        return False  # nearly all of them
+        return False  # nearly all names
     seen = "".join(char for char in name if unicodedata.category(char) != "Cf").partition(":")[0]
     plain = seen.rstrip(" .").casefold()
     return plain in _VERSION_CONTROL or _SHORT_NAME.fullmatch(plain) is not None
 
 
 def read_descriptor(descriptor: int, max_bytes: int) -> bytes:
-    """Read all of an open regular file.
+    """Read a whole regular file that is open.
 
     Raises:
         UnreadableError: it is too large, changed meanwhile, or the system refuses.
@@ -387,7 +387,7 @@ def read_descriptor(descriptor: int, max_bytes: int) -> bytes:
     try:
         size = os.fstat(descriptor).st_size
         if size > max_bytes:
-            raise UnreadableError(f"has {size} bytes, at most {max_bytes} are read: shorten it")
+            raise UnreadableError(f"has {size} bytes, but at most {max_bytes} are read: shorten it")
         data = os.read(descriptor, size + 1)
         while len(data) < size and (more := os.read(descriptor, size - len(data))):
             data += more
@@ -399,7 +399,7 @@ def read_descriptor(descriptor: int, max_bytes: int) -> bytes:
 
 
 def _target(name: str, folder: int, error: OSError) -> str:
-    """Return where a link leads that wasn't followed; raise ``error`` for what isn't a link."""
+    """Return the target of a link that wasn't followed; raise ``error`` for what isn't a link."""
     if error.errno not in _LINK_ERRORS:
         raise error
     try:

@@ -1,17 +1,17 @@
-"""Loading a source tree: folders and files to plain data, every problem kept, nothing raised for content.
+"""Loads a source tree: folders and files to plain data. Every problem is collected; content never raises.
 
     registry.toml
     plugins/<namespace>/<name>/
         plugin.yaml                      or plugin.yml or plugin.json
         README.md
-        status.json                      what happened after publishing
-        status/<event>.json              the same, one event a file
-        attachments/<version>/<file>     reports, SBOMs and statements that status.json names
+        status.json                      what happened after publishing (events)
+        status/<event>.json              the same, one event per file
+        attachments/<version>/<file>     reports, SBOMs and statements that events name
         releases/<version>.json          or .yaml, .yml
         release.yaml  src/  dist/        the author's working copy: template, payload, archives
 
-A file with a problem is left out and the rest is kept, so that one run shows everything. Every file is opened by the
-gate, and paths are kept as text: a tree may hold 100,000 releases.
+A file with a problem is left out and the rest is kept, so that one run reports everything. Every file is opened by the
+gate, and paths are kept as strings: a tree may contain 100,000 releases.
 """
 
 from __future__ import annotations
@@ -68,15 +68,15 @@ _FREE_FORM = ("config_schema", "params_schema", "default_config")
 
 
 def load_tree(root: Path, *, only: Collection[PluginId] | None = None, allow_files: Collection[str] = ()) -> SourceTree:
-    """Load a source tree, or the named plugins of it.
+    """Load a source tree, or some plugins of it.
 
     Args:
-        root: the folder that holds ``registry.toml``.
-        only: the plugins to load; all when left out.
+        root: the folder that contains ``registry.toml``.
+        only: the plugins to load; all by default.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Returns:
-        What could be read; `SourceTree.problems` names what couldn't. Content never raises.
+        What could be read; `SourceTree.problems` lists what couldn't. Content never raises.
 
     Raises:
         ConfigError: ``registry.toml`` is missing or wrong.
@@ -154,7 +154,7 @@ class _Loader:
                 continue
             if not found.is_folder:
                 if not found.name.lower().startswith(("readme", "codeowners")):
-                    self._warning(found.path, f"is no {what} folder and is not read: move or remove it")
+                    self._warning(found.path, f"is not a {what} folder and is ignored: move or remove it")
             elif problem := problem_of(found.name):
                 self._error(found.path, "", f"folder name '{found.name}' {problem}: rename the folder")
             else:
@@ -198,24 +198,24 @@ class _Loader:
         if below is None:
             return status or PluginStatus(), ()
         if not below.is_folder:
-            self._error(below.path, "", "is the name of the folder with events: rename the file")
+            self._error(below.path, "", "has the name of the folder for events: rename the file")
             return status or PluginStatus(), ()
         found = self._events(below.path, strict=status is None or status.events_in is not None)
-        if status is None:  # as was said: its events are missing, which must not look as if there were none
+        if status is None:  # reported already: missing events must not look like no events
             return PluginStatus(events=tuple(event for event, _ in found)), tuple(name for _, name in found)
         if found and status.events_in is None:
-            # builders of 0.1.0 would overlook the folder, and a yank with it; they refuse the field
-            self._error(path, "events_in", 'is missing, and there are events in status/: write "events_in": "status"')
+            # builders of 0.1.0 would ignore the folder, and a yank with it; they refuse the field
+            self._error(path, "events_in", 'is missing, but status/ contains events: write "events_in": "status"')
         events = (*status.events, *(event for event, _ in found))
         return msgspec.structs.replace(status, events=events), tuple(name for _, name in found)
 
     def _events(self, folder: str, *, strict: bool) -> list[tuple[StatusEvent, str]]:
-        """Return the events of a ``status/`` folder with their files, in the order in which they count.
+        """Return the events of a ``status/`` folder with their files, in their order.
 
         Args:
             folder: the folder.
-            strict: whether every JSON file must be an event: not in a folder of that name that people keep for
-                something else, as status.json says by not naming it.
+            strict: whether every JSON file must be an event: not in a folder of that name that is used for
+                something else, which is so if status.json doesn't name it.
         """
         loaded: list[tuple[EventOrder, StatusEvent, str]] = []
         for found in self._entries(folder):
@@ -223,7 +223,7 @@ class _Loader:
                 continue
             is_event = event_order(found.name) is not None or (strict and found.name.lower().endswith(".json"))
             if found.is_folder or not is_event:
-                self._warning(found.path, "is not an event file and is not read: move or remove it")
+                self._warning(found.path, "is not an event file and is ignored: move or remove it")
                 continue
             document = self._document(found.path, EventFile, MAX_MANIFEST_BYTES)
             if document is None:
@@ -241,11 +241,11 @@ class _Loader:
         if not present:
             if not any(problem.file.startswith(self._gate.relative(folder) + "/plugin.") for problem in self.problems):
                 missing = os.path.join(folder, PLUGIN_FILES[0])  # noqa: PTH118  # text, see above
-                hint = "write it, or make the plugin with: sealdex-builder new TYPE NS/NAME"
+                hint = "write it, or create the plugin with: sealdex-builder new TYPE NS/NAME"
                 self._error(missing, "", f"is missing: {hint}")
             return None
         for extra in present[1:]:
-            self._error(extra.path, "", f"stands beside {present[0].name}: keep one of them")
+            self._error(extra.path, "", f"exists beside {present[0].name}: keep one of them")
         return self._document(present[0].path, Plugin, MAX_MANIFEST_BYTES)
 
     def _check_known(self, found: Found) -> None:
@@ -255,13 +255,13 @@ class _Loader:
         if found.is_folder:
             if name not in _FOLDERS:
                 self._warning(
-                    found.path, f"is not read; folders here are {', '.join(sorted(_FOLDERS))}: move or remove it"
+                    found.path, f"is ignored; known folders are {', '.join(sorted(_FOLDERS))}: move or remove it"
                 )
         elif name not in _FILES and not name.lower().startswith(_BESIDE):
             hint = "move it into releases/" if name.endswith(RELEASE_SUFFIXES) else "move it into src/ or remove it"
             if name.lower() in {known.lower() for known in _FILES}:
                 hint = f"rename it to {next(known for known in _FILES if known.lower() == name.lower())}"
-            self._warning(found.path, f"is not read: {hint}")
+            self._warning(found.path, f"is ignored: {hint}")
 
     def _too_large(self, readme: Found) -> bool:
         try:
@@ -270,7 +270,7 @@ class _Loader:
             self._error(readme.path, "", str(error))
             return True
         if size > MAX_MANIFEST_BYTES:
-            self._error(readme.path, "", f"has {size} bytes, at most {MAX_MANIFEST_BYTES} are read: shorten it")
+            self._error(readme.path, "", f"has {size} bytes, but at most {MAX_MANIFEST_BYTES} are read: shorten it")
             return True
         return False
 
@@ -282,7 +282,7 @@ class _Loader:
             if found.name.startswith("."):
                 continue
             if found.is_folder or suffix not in RELEASE_SUFFIXES:
-                self._warning(found.path, "is no release file (VERSION.json or VERSION.yaml): move or remove it")
+                self._warning(found.path, "is not a release file (VERSION.json or VERSION.yaml): move or remove it")
                 continue
             if problem := version_problem(version):
                 self._error(found.path, "", f"file name: '{version[:140]}' {problem} as the file's name")
@@ -295,8 +295,8 @@ class _Loader:
                     self._error(
                         found.path,
                         "version",
-                        f"'{version}' differs from '{first[0]}' ({first[1]}) only in build metadata, which has no part "
-                        "in precedence: raise the version",
+                        f"'{version}' differs from '{first[0]}' ({first[1]}) only in build metadata, which precedence "
+                        "ignores: raise the version",
                     )
                 continue
             release = self._document(found.path, Release, MAX_MANIFEST_BYTES)
@@ -332,7 +332,7 @@ class _Loader:
                 kind,
                 is_json=path.lower().endswith(".json"),
                 newest_format=_NEWEST[kind],
-                # what is published with a newer format can't be changed; `release_problems` sees what isn't
+                # what is published with a newer format can't change; `release_problems` handles what isn't published
                 refuse_newer=kind is not Release,
             )
         except UnreadableError as error:
@@ -347,7 +347,7 @@ class _Loader:
             return None
         for each in problems:
             self._error(path, each.path, each.message)
-        if problem := conflict_problem(data):  # inside a text of many lines YAML takes them for that text's
+        if problem := conflict_problem(data):  # in a multi-line string, YAML would take them as text
             self._error(path, "", problem)
         return document
 

@@ -1,7 +1,7 @@
-"""A plugin's README as it is published: opened by the gate, without a byte order mark, its lines ended by LF.
+"""A plugin's README as it is published: opened by the gate, without a byte order mark, with LF line ends.
 
-So a checkout with Windows' line ends publishes what any other does. What is published already in another form, by an
-earlier version of this program, stays as it is: the pin says which form that was.
+So a checkout with Windows line ends publishes the same bytes as any other. A README that an earlier version of
+this program published in another form stays as it is: the pin tells which form it was.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from sealdex.model.index import FilePin
 
 @dataclass(frozen=True)
 class Readme:
-    """A README: its bytes in the file, and those that are published."""
+    """A README: its bytes in the file, and its bytes as published."""
 
     raw: bytes
     plain: bytes
 
     def pin(self, published: FilePin | None = None) -> FilePin:
-        """Return size and digest of what is to be published; those of ``published`` where the file is still that."""
+        """Return size and digest of what is published; those of ``published`` if the file still matches it."""
         if published is not None and self.raw is not self.plain and _pin(self.raw) == published:
             return published
         return _pin(self.plain)
 
     def bytes_of(self, sha256: str) -> bytes:
-        """Return the form that has a digest, or the one that is published where none has it."""
+        """Return the form that has a digest, or the published form if neither has it."""
         return self.raw if self.raw is not self.plain and _pin(self.raw).sha256 == sha256 else self.plain
 
 
@@ -39,10 +39,10 @@ def _pin(data: bytes) -> FilePin:
 
 
 def read_readme(plugin: SourcePlugin) -> Readme | None:
-    """Read a plugin's README; None when it has none.
+    """Read a plugin's README; None if it has none.
 
-    A link that stays in the tree but leaves the plugin's folder is followed: it was once accepted, and
-    `registry_builder.source.lint.tree` refuses it in what isn't published yet.
+    A link that stays in the tree but leaves the plugin's folder is followed: earlier versions accepted it, and
+    `registry_builder.source.lint.tree` refuses it for plugins that aren't published yet.
 
     Raises:
         UnreadableError: it can't be read.

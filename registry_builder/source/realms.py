@@ -1,7 +1,7 @@
-"""Which plugins a realm publishes, and what may not leave it. Pure, but for reading plugins outside a partial tree.
+"""Which plugins a realm publishes, and what may not leave it. Pure, except for reading plugins outside a partial tree.
 
-Each realm is a whole TUF repository with readers of its own. A plugin goes to the realm that its plugin.yaml names and
-to no other, and a name from a realm that isn't public may not stand in what another realm publishes.
+Each realm is a complete TUF repository with its own readers. A plugin goes to the realm that its plugin.yaml names and
+to no other, and names of plugins in a realm that isn't public may not appear in what another realm publishes.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _UNTOUCHED = "nothing was published"
 
 
 def check_realm(config: RegistryConfig, realm: str) -> None:
-    """Refuse a realm that isn't configured, or whose storage holds another realm's or lies in it.
+    """Refuse a realm that isn't configured, or whose storage overlaps with another realm's.
 
-    One inside another would be read by whoever may read the outer one.
+    If one were inside another, readers of the outer one could read both.
 
     Raises:
-        NotFoundError: there is no such realm.
-        ConfigError: two realms would be published into one another, or a storage's address is none.
+        NotFoundError: the realm doesn't exist.
+        ConfigError: the storages of two realms overlap, or a storage is not valid.
     """
     if realm not in config.realms:
         raise NotFoundError(
-            f"there is no realm '{realm}' in registry.toml; realms are {', '.join(config.realms)}",
+            f"realm '{realm}' is not in registry.toml; realms are {', '.join(config.realms)}",
             subject=realm,
             untouched=_UNTOUCHED,
         )
@@ -38,28 +38,28 @@ def check_realm(config: RegistryConfig, realm: str) -> None:
     mine = places.pop(realm)
     for name, place in places.items():
         if place[: len(mine)] == mine[: len(place)]:
-            said = "the same storage" if place == mine else "storages of which one lies inside the other"
+            said = "the same storage" if place == mine else "storages one inside the other"
             both = " and ".join(config.realms[each].storage for each in (realm, name))
             raise ConfigError(
                 f"realms {realm} and {name} have {said}: {both}",
                 subject=realm,
                 untouched=_UNTOUCHED,
-                hint="give each realm a bucket, prefix or folder of its own, beside the others",
+                hint="give each realm its own bucket, prefix or folder, none inside another",
             )
 
 
 def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) -> dict[PluginId, SourcePlugin]:
-    """Return the plugins that a publish of ``realm`` is about.
+    """Return the plugins that a publish of ``realm`` covers.
 
     Args:
         tree: the source tree, or a part of it.
         realm: the realm.
-        only: these plugins; those of other realms among them are left out. None for all that the tree has.
+        only: these plugins; those of other realms are left out. None for all plugins of the tree.
 
     Raises:
         NotFoundError: one of ``only`` is not in the tree.
         ConfigError: a plugin names a realm that isn't configured.
-        SealdexError: the tree has errors: what didn't load must not look as if it weren't there.
+        SealdexError: the tree has errors: what didn't load must not look as if it didn't exist.
     """
     errors = [problem for problem in tree.problems if problem.severity == "error"]
     if errors:
@@ -88,10 +88,10 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
 
 
 def check_leaks(tree: SourceTree, realm: str, plugins: Collection[SourcePlugin]) -> None:
-    """Refuse to publish what names a plugin of another realm, unless that is the public one.
+    """Refuse to publish a mention of a plugin of another realm, unless that realm is public.
 
     Raises:
-        SealdexError: a dependency or a successor would tell the readers of ``realm`` a name they may not know.
+        SealdexError: a dependency or a successor would disclose a name to readers of ``realm`` who may not know it.
     """
     mentions = [(source.id, where, named) for source in plugins for where, named in _mentions(source)]
     outside = {named for _, _, named in mentions if named not in tree.plugins}
@@ -104,8 +104,8 @@ def check_leaks(tree: SourceTree, realm: str, plugins: Collection[SourcePlugin])
         target = known.get(named)
         if target is not None and target.plugin.realm not in {realm, PUBLIC_REALM}:
             raise SealdexError(
-                f"{plugin} in realm {realm} names a plugin of realm {target.plugin.realm} ({where}): "
-                "publishing it would tell that name to readers who may not know it",
+                f"{plugin} in realm {realm} mentions a plugin of realm {target.plugin.realm} ({where}): "
+                "publishing it would disclose that name to readers who may not know it",
                 subject=str(plugin),
                 untouched=_UNTOUCHED,
                 hint="move one of them to the other's realm, or remove the mention",
@@ -125,4 +125,4 @@ def _parsed(where: str, text: str) -> Iterator[tuple[str, PluginId]]:
     try:
         yield where, parse_plugin_id(text)
     except ValueError:
-        return  # validate says what is wrong with it
+        return  # validate reports what is wrong with it

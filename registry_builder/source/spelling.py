@@ -1,4 +1,4 @@
-"""Spellings of `os` and `arch`: rewritten in a release that is being made, named in one that is written. Pure."""
+"""Spellings of `os` and `arch`: corrected in a new release, reported in a release that was written by hand. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from sealdex.model.selectors import Selector
 
 
 def with_usual_platforms(release: Release) -> tuple[Release, tuple[str, ...]]:
-    """Return a release with `os` and `arch` as hosts report them, and what was rewritten, a line each."""
+    """Return a release with `os` and `arch` as hosts report them, and one line for each value that was rewritten."""
     notes = tuple(
         dict.fromkeys(
-            f"{where}: {key}={value} is written {key}={usual}"
+            f"{where}: {key}={value} is rewritten to {key}={usual}"
             for where, key, value, usual in _unusual(release)
             if usual is not None
         )
@@ -29,7 +29,7 @@ def with_usual_platforms(release: Release) -> tuple[Release, tuple[str, ...]]:
 def platform_warnings(release: Release) -> Iterator[tuple[str, str]]:
     """Yield (field path, message) for each key, and each value of `os` and `arch`, that no host reports."""
     if all(_is_usual(selector) for _, selector in _selectors(release)):
-        return  # nearly all releases, told at once
+        return  # nearly all releases, decided quickly
     for where, key, value, usual in _unusual(release):
         if usual is not None:
             yield where, f"no host reports {key}={value}: write {usual}"
@@ -47,7 +47,7 @@ def _is_usual(selector: Selector) -> bool:
 
 
 def _misspelled_keys(release: Release) -> Iterator[tuple[str, str, str]]:
-    """Yield (field path, key, label of a host) for keys that only case or an underscore tells from such a label."""
+    """Yield (field path, key, label of a host) for keys that differ from such a label only in case or underscores."""
     for name, selector in _selectors(release):
         keyed = [(f"{name}.match_labels.{key}", key) for key in selector.match_labels]
         keyed += [(f"{name}.match_expressions[{i}].key", e.key) for i, e in enumerate(selector.match_expressions)]
@@ -71,7 +71,7 @@ def _unusual(release: Release) -> Iterator[tuple[str, str, str, str | None]]:
 
 
 def _selector(selector: Selector) -> dict[str, Selector]:
-    # the default instance is left alone: it is what tells msgspec not to write the field
+    # the default instance is left alone: msgspec recognises it and doesn't write the field
     return {"selector": with_usual_spellings(selector)} if selector else {}
 
 

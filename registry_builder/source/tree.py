@@ -1,4 +1,4 @@
-"""The loaded source tree as plain data: what lint, diff and compile work on."""
+"""The loaded source tree as plain data, used by lint, diff and compile."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ SCHEMA_FOLDER = "schema"  # JSON Schemas that `init` writes, for editors
 
 
 Severity = Literal["error", "warning"]
-"""An error stops publishing; a warning doesn't."""
+"""Errors prevent publishing; warnings don't."""
 
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One finding of ``validate``: where, what is wrong and what to write.
+    """One finding of ``validate``: the place, the problem and the fix.
 
     Attributes:
         file: path relative to the source tree, with forward slashes.
         where: path inside the file such as ``artifacts[0].size``; empty for the whole file.
-        message: what is wrong and what to write.
+        message: what is wrong and how to fix it.
     """
 
     file: str
@@ -43,12 +43,12 @@ class SourcePlugin:
     """One plugin of the source tree.
 
     Attributes:
-        releases: version to its manifest, as loaded; order is that of precedence, newest first.
+        releases: version to its manifest, as loaded, in order of precedence, newest first.
         files: version to the release file's path, relative to the tree.
         readme: the README's path, or None.
-        status: all events, in the order in which they count: those of ``status.json``, then those of ``status/``.
+        status: all events, in order: those of ``status.json``, then those of ``status/``.
         event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
-        pending: what is refused in files of it that aren't published yet, and warned about in those that are.
+        pending: problems that are errors in files that aren't published yet, and warnings in those that are.
     """
 
     id: PluginId
@@ -72,7 +72,7 @@ class SourcePlugin:
         return len(self.status.events) - len(self.event_files)
 
     def event_place(self, number: int, name: str) -> tuple[str, str]:
-        """Return the file that an event is in, and where a field of it is inside that file."""
+        """Return the file that contains an event, and the path of a field of it inside that file."""
         if number < self.in_status_json:
             return f"plugins/{self.id}/status.json", f"events[{number}].{name}"
         return self.event_files[number - self.in_status_json], name
@@ -80,13 +80,13 @@ class SourcePlugin:
 
 @dataclass(frozen=True)
 class SourceTree:
-    """A source tree, or the part of it that was asked for.
+    """A source tree, or the requested part of it.
 
     Attributes:
-        root: the folder that holds ``registry.toml``.
-        plugins: those that loaded; one with errors in some files has the files that are right.
+        root: the folder that contains ``registry.toml``.
+        plugins: those that loaded; if some files of a plugin have errors, it has the others.
         problems: what didn't load.
-        complete: whether all plugins were asked for, not just some.
+        complete: whether all plugins were requested, not just some.
     """
 
     root: Path

@@ -1,8 +1,8 @@
-"""YAML as people write it here: the core schema of YAML 1.2, bounded, with duplicate keys refused.
+"""A YAML reader: the core schema of YAML 1.2, with limits, and duplicate keys refused.
 
-libyaml (through PyYAML) only splits the text into events; what a plain scalar means is decided here by the core schema
+libyaml (through PyYAML) only splits the text into events; plain scalars are resolved here by the core schema
 (YAML 1.2.2, section 10.3.2), since PyYAML's own loaders follow YAML 1.1, where ``no`` is false and ``12:30`` a number.
-A tree has tens of thousands of these files, and this reads one some twenty times faster than a pure YAML 1.2 parser.
+A tree has tens of thousands of these files; this is about twenty times faster than a pure Python YAML 1.2 parser.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import yaml
 MAX_DEPTH = 64
 MAX_NODES = 100_000
 
-# the C parser where PyYAML was built with it (all wheels are), else the same events from Python
+# the C parser if PyYAML was built with it (all wheels are), else the same events from Python
 _Loader: Any = getattr(yaml, "CLoader", yaml.Loader)
 
 
 class YamlError(ValueError):
-    """The text is not YAML, or not of the kind that is read here; says the line."""
+    """The text is not YAML, or uses something that isn't supported; the message has the line."""
 
 
 def read_yaml(data: bytes) -> Any:
     """Return the plain values of one YAML document: dict, list, str, int, float, bool, None.
 
-    Anchors and aliases are read, but what they expand to counts towards `MAX_NODES`, so that nine lines can't stand
-    for a billion values.
+    Anchors and aliases are supported, but what they expand to counts towards `MAX_NODES`, so that nine lines can't
+    expand to a billion values.
 
     Raises:
-        YamlError: not UTF-8, not YAML, more than one document, a duplicate key, a key that is no text, a tag beyond
+        YamlError: not UTF-8, not YAML, more than one document, a duplicate key, a key that isn't a string, a tag beyond
             the core schema, or too deep or too large when expanded.
     """
     try:
@@ -49,16 +49,16 @@ def read_yaml(data: bytes) -> Any:
         raise YamlError(_known_cause(text, error) or f"is not valid YAML: {_in_one_line(error)}") from error
 
 
-# What can't stand in a YAML file at all (section 5.1); a byte order mark may begin one.
+# Characters that are not allowed in a YAML file (section 5.1), except for a byte order mark at the start.
 _UNPRINTABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-# A bracket of a flow collection, or what hides one: a quoted scalar (behind white space or an indicator), a comment.
+# A bracket of a flow collection, or what hides one: a quoted scalar (after white space or an indicator), a comment.
 _BRACKETS = re.compile(r"""(?<![^\s\[\]{},:])(?:"(?:\\.|[^"\\])*"?|'[^']*'?)|(?<!\S)\#[^\n]*|[\[{]|[\]}]""", re.DOTALL)
 
 
 def _known_cause(text: str, error: yaml.YAMLError) -> str | None:
-    """Return why the text was refused, where that can be told without the parser's words, which change.
+    """Return why the text was refused, as far as it can be told without the parser's messages, which change.
 
-    The parser reads ahead of its events, so it may meet its own limit of depth before the builder meets `MAX_DEPTH`.
+    The parser reads ahead of its events, so it may reach its own depth limit before the builder reaches `MAX_DEPTH`.
     """
     if (found := _UNPRINTABLE.search(text)) is not None:
         line = text.count("\n", 0, found.start()) + 1
@@ -99,14 +99,14 @@ class _Builder:
         self._next()  # the end of the document
         following = self._next()
         if not isinstance(following, yaml.StreamEndEvent):
-            raise YamlError(f"holds a second document{_line(following.start_mark)}: write one")
+            raise YamlError(f"contains a second document{_line(following.start_mark)}: keep one")
         return value
 
     def _node(self, event: Any, depth: int) -> Any:
         self._nodes += 1
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in self._anchors:
-                raise YamlError(f"alias '*{str(event.anchor)[:60]}' has no finished anchor{_line(event.start_mark)}")
+                raise YamlError(f"alias '*{str(event.anchor)[:60]}' has no complete anchor{_line(event.start_mark)}")
             value, nodes = self._anchors[event.anchor]
             self._nodes += nodes
             self._check_size(event)
@@ -118,7 +118,7 @@ class _Builder:
         if isinstance(event, yaml.ScalarEvent):
             value = _scalar(event)
         elif event.tag not in {None, "!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}:
-            raise YamlError(f"has the tag '{event.tag[:60]}', which is not read here{_line(event.start_mark)}")
+            raise YamlError(f"has the tag '{event.tag[:60]}', which is not supported{_line(event.start_mark)}")
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._sequence(depth)
         else:
@@ -142,14 +142,14 @@ class _Builder:
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
             key = self._node(event, depth + 1)
             if not isinstance(key, str):
-                raise YamlError(f"has a key that is no text{_line(event.start_mark)}: put it in quotes")
+                raise YamlError(f"has a key that is not a string{_line(event.start_mark)}: put it in quotes")
             if key in values:
                 raise YamlError(f"has the key '{key[:60]}' twice in one mapping{_line(event.start_mark)}: remove one")
             values[key] = self._node(self._next(), depth + 1)
         return values
 
 
-# Plain scalars of the core schema, by their first character; whatever matches nothing is text.
+# Plain scalars of the core schema, by their first character; whatever matches nothing is a string.
 _NULL = re.compile(r"null|Null|NULL|~")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INT = re.compile(r"[-+]?[0-9]{1,40}")
@@ -180,7 +180,7 @@ def _scalar(event: Any) -> Any:
         for name, pattern, convert in _KINDS:
             if name == kind and pattern.fullmatch(text):
                 return convert(text)
-        raise YamlError(f"has the tag '{tag[:60]}' on '{text[:40]}', which is not read here{_line(event.start_mark)}")
+        raise YamlError(f"has the tag '{tag[:60]}' on '{text[:40]}', which is not supported{_line(event.start_mark)}")
     if not text:
         return None
     if text[0] not in "nN~tTfF0123456789+-.":  # most scalars are words

@@ -27,7 +27,7 @@ _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
 
 def is_encodable(key: str) -> bool:
-    """Say whether the file ``key`` may be stored gzipped."""
+    """Return whether the file ``key`` may be stored gzipped."""
     return not key.startswith(_PLAIN_FOLDERS) and headers_for(key).content_type.startswith(_TEXT)
 
 

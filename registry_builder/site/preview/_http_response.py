@@ -95,7 +95,7 @@ def _is_current(request: Mapping[str, str], file: FileFacts) -> bool:
 
 
 def _range_applies(request: Mapping[str, str], validators: Mapping[str, str]) -> bool:
-    """Say whether If-Range lets the range count: a reader that resumes must get the same file or all of it."""
+    """Return whether If-Range lets the range count: a reader that resumes must get the same file or all of it."""
     condition = request.get("if-range")
     return condition is None or condition in {validators["etag"], validators["last-modified"]}
 

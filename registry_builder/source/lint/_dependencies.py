@@ -1,4 +1,4 @@
-"""Lint of dependencies: they exist, some release fits, they are readable where they are needed, and none is its own."""
+"""Lint of dependencies: they exist, some release fits, readers may read them, and none is circular."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _ReleaseId = tuple[PluginId, str]
 def dependency_problems(tree: SourceTree) -> Iterator[Problem]:
     """Yield every problem of the tree's dependencies.
 
-    What doesn't parse is reported elsewhere and skipped here; of a tree that was loaded in part, only dependencies
-    among the loaded plugins are looked at.
+    What doesn't parse is reported elsewhere and skipped here; in a tree that was loaded in part, only dependencies
+    between the loaded plugins are checked.
     """
     edges: dict[PluginId, dict[str, dict[PluginId, VersionRange]]] = {}
     for plugin in tree.plugins.values():
@@ -82,10 +82,10 @@ def _range_problem(file: str, where: str, target: SourcePlugin, wanted: VersionR
         return
     early = [v for v in target.releases if wanted.contains(parse_version(v), include_prereleases=True)]
     if early:
-        message = f"only pre-releases of {target.id} are in '{wanted}' ({_few(early)}): they must be asked for by name"
+        message = f"only pre-releases of {target.id} are in '{wanted}' ({_few(early)}): name a pre-release in the range"
         yield Problem(file, where, message, "warning")
     else:
-        there = f"there are {_few(list(target.releases))}" if target.releases else "it has no release yet"
+        there = f"its releases are {_few(list(target.releases))}" if target.releases else "it has no release yet"
         yield Problem(file, where, f"no release of {target.id} is in '{wanted}'; {there}")
 
 
@@ -97,11 +97,11 @@ def _few(versions: list[str]) -> str:
 
 
 def _cycles(tree: SourceTree, edges: dict[PluginId, dict[str, dict[PluginId, VersionRange]]]) -> Iterator[Problem]:
-    """Find releases that come to need themselves.
+    """Find releases that depend on themselves.
 
-    Plugins in a cycle are found first, over all their releases; that graph is small. Only among those are single
-    releases looked at, so that an old release that needed the other way round is no error. Yanked releases don't
-    count: nothing is resolved to them, and to yank is the way out once such releases are published.
+    Cycles of plugins are found first, over all their releases; that graph is small. Single releases are compared only
+    in these cycles, so that an old release with the opposite dependency is not an error. Yanked releases don't
+    count: they are never resolved to, and yanking is the way out once such releases are published.
     """
     import networkx as nx  # noqa: PLC0415  # takes longer to import than a small tree to lint
 
@@ -149,7 +149,7 @@ def _cycle_problem(tree: SourceTree, chain: list[_ReleaseId]) -> Problem:
     return Problem(
         tree.plugins[plugin].files[version],
         f'dependencies["{chain[1][0]}"]',
-        f"the release comes to depend on itself: {shown}; remove one of these dependencies or yank one of the releases",
+        f"the release depends on itself: {shown}; remove one of these dependencies or yank one of the releases",
     )
 
 

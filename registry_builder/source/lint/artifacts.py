@@ -1,4 +1,4 @@
-"""Lint of the artifacts that lie in the source tree: there, inside it, of the stated size and digest, and safe."""
+"""Lint of artifacts in the source tree: they exist, have the stated size and digest, and are safe."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sealdex.model.ids import PluginId
 from sealdex.model.release import Artifact, Release, artifact_kind, relative_path_problem
 
 MAX_TEXT_BYTES = 16 << 20
-"""Above this size nobody looks whether a file's line ends were changed."""
+"""Above this size, files aren't checked for changed line ends."""
 
 _CHUNK_BYTES = 1 << 20
 
 
 class ArtifactChecks:
-    """Checks artifacts file by file and remembers digests, since one archive may serve several environments.
+    """Checks artifacts file by file and caches digests, since one archive may serve several platforms.
 
     Args:
         tree: the source tree.
-        origins: for files that are yet to be copied into the tree, where they are now.
+        origins: for files that are yet to be copied into the tree, their current path.
     """
 
     def __init__(self, tree: SourceTree, origins: Mapping[Path, Path] | None = None) -> None:
@@ -46,7 +46,7 @@ class ArtifactChecks:
             if artifact.size is not None and artifact.size > self._max_bytes:
                 yield Finding(
                     f"artifacts[{i}].size",
-                    f"is {artifact.size} bytes, at most {self._max_bytes} are allowed (registry.max_artifact_size)",
+                    f"is {artifact.size} bytes, but at most {self._max_bytes} are allowed (registry.max_artifact_size)",
                 )
             elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
                 for found in self._of_file(artifact, release, depth):
@@ -63,7 +63,7 @@ class ArtifactChecks:
         if not self._gate.is_there(path):
             yield Finding(
                 "source",
-                f"there is no file '{artifact.source}': put it there, or make it with: sealdex-builder pack DIR",
+                f"file '{artifact.source}' does not exist: put it there, or create it with: sealdex-builder pack DIR",
             )
             return
         try:

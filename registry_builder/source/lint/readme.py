@@ -1,4 +1,4 @@
-"""Lint of what loading put off, since it may be published: READMEs, and links that leave their plugin's folder."""
+"""Lint of what loading postponed because it may be published: READMEs, and links that leave their plugin's folder."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sealdex.model.index import IndexDocument
 def readme_problems(
     plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a plugin's README: errors, or warnings where this README is published already.
+    """Yield what is wrong with a plugin's README: errors, or warnings if this README is already published.
 
     Args:
         plugin: the plugin.
-        document: what is published of it; None when nothing is, or that isn't known.
+        document: its published document; None if nothing is published, or that isn't known.
         allowed: patterns of files that may hold secrets.
     """
     file = f"plugins/{plugin.id}/README.md"
@@ -50,7 +50,7 @@ def readme_problems(
 
 
 def pending_problems(plugin: SourcePlugin, document: IndexDocument | None) -> Iterator[Problem]:
-    """Yield what was put off in loading, but for the README: errors for what isn't published, else warnings."""
+    """Yield postponed problems, except the README's: errors for what isn't published, else warnings."""
     there = {entry.version for entry in document.releases} if document is not None else set()
     published = {plugin.files[version] for version in plugin.releases if version in there}
     releases = set(plugin.files.values())

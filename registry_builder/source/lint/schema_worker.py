@@ -1,7 +1,7 @@
-"""Checks JSON Schemas and defaults in a process of its own, which a hostile schema can only hurt there.
+"""Checks JSON Schemas and defaults in a separate process, to contain hostile schemas.
 
-A schema comes from whoever opens a pull request. Its patterns may take exponential time in any backtracking regular
-expression engine, and references may multiply work the same way; neither can be interrupted from inside Python. So a
+A schema comes from the author of a pull request. Its patterns may take exponential time in any backtracking regular
+expression engine, and references may multiply work similarly; neither can be interrupted from inside Python. So a
 watchdog ends this process when one check takes too long, and `registry_builder.source.lint.schemas` names that schema.
 
 Reads JSON lines ``[schema, default or null]`` from standard input; for each writes one line, a list of
@@ -26,19 +26,19 @@ MAX_SHOWN = 10
 
 
 def check(schema: dict[str, Any], default: dict[str, Any] | None) -> Iterator[tuple[str, str, str]]:
-    """Yield what is wrong with a schema, or else with a default that must satisfy it where it says something."""
+    """Yield what is wrong with a schema; if nothing, with a default that must satisfy it as far as it goes."""
     kind = _dialect(schema)
     if kind is None:
         yield (
             "schema",
             "$schema",
-            "names a dialect that isn't known: write https://json-schema.org/draft/2020-12/schema",
+            "names an unknown dialect: write https://json-schema.org/draft/2020-12/schema",
         )
         return
     # REGISTRY holds the meta-schemas and, unlike jsonschema's default registry, never fetches anything
     meta = kind(kind.META_SCHEMA, registry=REGISTRY, format_checker=kind.FORMAT_CHECKER)
     problems = [
-        ("schema", _path(error), f"is no valid JSON Schema: {_said(error)}") for error in meta.iter_errors(schema)
+        ("schema", _path(error), f"is not a valid JSON Schema: {_said(error)}") for error in meta.iter_errors(schema)
     ]
     if problems or default is None:
         yield from problems[:MAX_SHOWN]
@@ -47,9 +47,9 @@ def check(schema: dict[str, Any], default: dict[str, Any] | None) -> Iterator[tu
     try:
         errors = list(lenient(schema, registry=REGISTRY).iter_errors(default))
     except Unresolvable as error:
-        yield "schema", "", f"refers to '{error.ref}', which isn't in it: only references into itself are followed"
+        yield "schema", "", f"refers to '{error.ref}', which is outside the schema: only references inside it work"
     except RecursionError:
-        yield "schema", "", "refers to itself without end"
+        yield "schema", "", "contains an endless reference to itself"
     else:
         for unmet in errors[:MAX_SHOWN]:
             yield "default", _path(unmet), f"doesn't satisfy config_schema: {_said(unmet)}"
@@ -63,7 +63,7 @@ def _dialect(schema: dict[str, Any]) -> Any:
 
 
 def _nothing(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001  # the signature of a keyword
-    """Replace a keyword about presence: a default gives only some of the properties."""
+    """Replace a keyword about presence: a default may have only some of the properties."""
     return iter(())
 
 

@@ -1,4 +1,4 @@
-"""Lint of ``config_schema``, ``params_schema`` and ``default_config``, carried out by a bounded child process."""
+"""Lint of ``config_schema``, ``params_schema`` and ``default_config``, in a child process with a time limit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _PROGRAM = (
 
 
 class SchemaChecks:
-    """Collects the schemas of many releases and checks each different one once.
+    """Collects the schemas of many releases and checks each distinct one once.
 
     Args:
-        seconds: how long the check of one schema may take.
+        seconds: the time limit for one schema.
     """
 
     def __init__(self, seconds: float = SECONDS_A_SCHEMA) -> None:
@@ -32,7 +32,7 @@ class SchemaChecks:
         self._wanted: dict[str, list[tuple[str, str, str]]] = {}
 
     def add(self, file: str, release: Release) -> None:
-        """Take note of a release's schemas."""
+        """Add a release's schemas."""
         if release.config_schema is not None:
             self._add(file, "config_schema", release.config_schema, release.default_config)
         if release.params_schema is not None:
@@ -66,7 +66,7 @@ def _answers(requests: list[str], seconds: float) -> Iterator[list[tuple[str, st
 
 
 def _run(requests: Iterable[str], seconds: float) -> list[list[tuple[str, str, str]]]:
-    """Return the answers up to the request, if any, at which the process was ended."""
+    """Return the answers, up to the request, if any, during which the process was ended."""
     search_path = json.dumps([folder for folder in sys.path if os.path.isabs(folder)])  # noqa: PTH117  # text throughout
     process = subprocess.run(
         [sys.executable, "-I", "-c", _PROGRAM, search_path, str(seconds)],

@@ -1,4 +1,4 @@
-"""Lint of secrets in what people write into documents: plugin.yaml, release files, events. All of it is published."""
+"""Lint of secrets in documents: plugin.yaml, release files, events. All of these are published."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sealdex.model.index import IndexDocument
 def document_secrets(
     plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]
 ) -> Iterator[Problem]:
-    """Yield secrets in a plugin's documents; those that are published already are warnings.
+    """Yield secrets in a plugin's documents; those that are already published are warnings.
 
     Args:
         plugin: the plugin.
-        document: what is published of it; None when nothing is, or that isn't known.
+        document: its published document; None if nothing is published, or that isn't known.
         allowed: patterns of files that may hold secrets.
     """
     there = {entry.version for entry in document.releases} if document is not None else set()
@@ -36,7 +36,7 @@ def document_secrets(
 
 
 def _is_published(secret: Secret, document: IndexDocument | None) -> bool:
-    """Tell whether the published document shows the same; asked only where a secret was found."""
+    """Return whether the published document contains the same; called only if a secret was found."""
     if document is None:
         return False
     return secret.shown in {each.shown for each in secrets_in(encode_json(document), limit=1000)}

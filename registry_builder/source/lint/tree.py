@@ -1,7 +1,7 @@
-"""Lint of a whole source tree: every problem at once, each with its file, place, what is wrong and what to write.
+"""Lint of a whole source tree: every problem at once, each with its file, its field, what is wrong and the fix.
 
-What a release that is published already can no longer be changed isn't looked at again, except whether it is still
-the same; so the cost of a run is that of what is new.
+What can't change any more because it is published isn't checked again, except for whether it is still
+the same; so the time of a run depends on what is new.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ def lint_tree(
     check_artifacts: bool = True,
     check_texts: bool = True,
 ) -> list[Problem]:
-    """Return every problem of a source tree, those of loading included, sorted by file.
+    """Return every problem of a source tree, including those of loading, sorted by file.
 
-    Reads the artifacts that lie in the tree and aren't published yet, nothing else; changes nothing.
+    Reads the artifacts in the tree that aren't published yet, and nothing else; changes nothing.
 
     Args:
-        tree: a loaded tree. When it isn't complete, dependencies on plugins outside it aren't judged.
-        published: the verified index documents of what is published, for immutability; None when that isn't known.
-        check_artifacts: whether to read, hash and look into local artifacts, which takes time with their size.
-        check_texts: whether to look at READMEs, and for secrets in what people wrote.
+        tree: a loaded tree. If it isn't complete, dependencies on plugins outside it aren't checked.
+        published: the verified index documents of what is published, for immutability; None if not known.
+        check_artifacts: whether to read, hash and open local artifacts, which takes time proportional to their size.
+        check_texts: whether to check READMEs, and to look for secrets in documents.
     """
     took = stopwatch()
     problems = list(tree.problems)
@@ -109,7 +109,7 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
     if normalise_type(about.type) not in types:
         close = difflib.get_close_matches(normalise_type(about.type), sorted(types), n=1, cutoff=0.5)
         hint = f"did you mean '{close[0]}'?" if close else f"types are {', '.join(sorted(types))}"
-        yield Problem(file, "type", f"'{about.type}' is no type of this registry; {hint} (registry.toml can add types)")
+        yield Problem(file, "type", f"'{about.type}' is not a known type; {hint} (registry.toml can add types)")
     if about.realm not in tree.config.realms:
         close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
@@ -133,12 +133,12 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
 
 @lru_cache(maxsize=1024)
 def license_problem(expression: str) -> str | None:
-    """Say why a text is no SPDX licence expression, or None when it is one."""
+    """Return why a string is not an SPDX license expression, or None if it is one."""
     try:
         canonical = canonicalize_license_expression(expression)
     except InvalidLicenseExpression:
-        return f"'{expression}' is no SPDX expression: write for example Apache-2.0, MIT OR Apache-2.0, LicenseRef-Acme"
-    return None if canonical == expression else f"'{expression}' is written '{canonical}' in SPDX"
+        return f"'{expression}' is not an SPDX expression: write e.g. Apache-2.0, MIT OR Apache-2.0, LicenseRef-Acme"
+    return None if canonical == expression else f"'{expression}' must be written '{canonical}' in SPDX"
 
 
 def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem]:
@@ -164,7 +164,7 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
 def _attachment_problems(
     tree: SourceTree, plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
 ) -> Iterator[Problem]:
-    """Yield attachments that aren't published yet and aren't as their events state them, or don't verify."""
+    """Yield attachments that aren't published yet and don't match their events, or don't verify."""
     there = {(r.version, a.name): a.sha256 for r in document.releases for a in r.attachments} if document else {}
     for i, event in enumerate(plugin.status.events):
         if event.name is None or event.version is None or event.url is not None or event.sha256 is None:
@@ -178,7 +178,7 @@ def _attachment_problems(
             problem = attestations.problem(plugin, event.version, event.name)
             if not attestations.is_judged(plugin.id.namespace):
                 message = (
-                    f"{event.name} is not verified: registry.toml accepts nobody's Sigstore bundles for "
+                    f"{event.name} is not verified: registry.toml accepts no Sigstore identity for "
                     f"{plugin.id.namespace}; add [[attestations.accept]]"
                 )
                 yield Problem(*plugin.event_place(i, "name"), message, "warning")
@@ -189,7 +189,7 @@ def _attachment_problems(
 def _missing_bundles(
     plugin: SourcePlugin, document: IndexDocument | None, attestations: AttestationChecks
 ) -> Iterator[Problem]:
-    """Yield artifacts that aren't published yet, must have a Sigstore bundle and have none."""
+    """Yield artifacts that aren't published yet and lack a required Sigstore bundle."""
     there = {release.version for release in document.releases} if document is not None else set()
     for version in plugin.releases:
         if version not in there:
@@ -205,7 +205,7 @@ def _parsed_id(text: str) -> PluginId | None:
 
 
 def _failed(tree: SourceTree, plugin: SourcePlugin, version: str) -> bool:
-    """Tell whether the release's file is there but didn't load, which is reported already."""
+    """Return whether the release's file exists but didn't load, which is reported elsewhere."""
     stem = f"plugins/{plugin.id}/releases/{version}."
     return any(problem.file.startswith(stem) for problem in tree.problems)
 
@@ -225,7 +225,7 @@ def _releases_problems(
                 yield Problem(
                     file,
                     "",
-                    f"differs from {plugin.id} {version} as it is published, and a published release never changes: "
+                    f"differs from {plugin.id} {version} as published, and a published release never changes: "
                     "restore the file, and put the change into a new version",
                 )
             continue
@@ -241,7 +241,7 @@ def _releases_problems(
 
 
 def _version_clashes(plugin: SourcePlugin, published: Collection[str]) -> Iterator[Problem]:
-    """Yield versions that can't stand side by side: an error for what isn't published yet, else a warning."""
+    """Yield versions that can't coexist: an error for what isn't published yet, else a warning."""
     first: dict[str, str] = {}
     for version in sorted({*plugin.releases, *published}, key=lambda v: (v not in published, v)):
         other = first.setdefault(same_version_key(version), version)
@@ -256,28 +256,28 @@ def _unpublished(plugin: SourcePlugin, document: IndexDocument | None) -> list[s
 
 
 def manifest_sha256(plugin: PluginId, release: Release) -> str:
-    """Return the digest of a release's manifest in its published form."""
+    """Return the digest of a release's manifest as it is published."""
     return hashlib.sha256(encode_json(published_manifest(plugin.namespace, plugin.name, release))).hexdigest()
 
 
 def _missing_published(tree: SourceTree, published: Mapping[PluginId, IndexDocument]) -> Iterator[Problem]:
-    """Yield what is published and gone from the tree: it stays published, so this is a warning."""
+    """Yield what is published but missing from the tree: it stays published, so this is a warning."""
     for plugin_id, document in published.items():
         folder = f"plugins/{plugin_id}"
         plugin = tree.plugins.get(plugin_id)
         if plugin is None:
             if tree.complete and not any(problem.file.startswith(f"{folder}/") for problem in tree.problems):
                 message = (
-                    "is published, and stays so, but is gone from the source tree: restore it; to retire it, restore "
-                    f"it and run: sealdex-builder deprecate {plugin_id}"
+                    "is published but missing from the source tree. It stays published: restore it; to retire it, "
+                    f"restore it and run: sealdex-builder deprecate {plugin_id}"
                 )
                 yield Problem(folder, "", message, "warning")
             continue
         for entry in document.releases:
             if entry.version not in plugin.releases and not _failed(tree, plugin, entry.version):
                 message = (
-                    "is published, and stays so, but is gone from the source tree: restore it; to take it out of use, "
-                    f"restore it and run: sealdex-builder yank {plugin_id}@{entry.version}"
+                    "is published but missing from the source tree. It stays published: restore it; to take it out of "
+                    f"use, restore it and run: sealdex-builder yank {plugin_id}@{entry.version}"
                 )
                 yield Problem(f"{folder}/releases/{entry.version}.json", "", message, "warning")
 

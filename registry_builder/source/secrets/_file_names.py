@@ -1,4 +1,4 @@
-"""Files that are keys or credentials by their name alone, whatever they hold. Pure."""
+"""File names that identify keys or credentials, whatever the files contain. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _KINDS = {
     "a file of passwords": r"[._]netrc|\.git-credentials|\.pgpass|\.htpasswd|\.my\.cnf|\.mylogin\.cnf|\.s3cfg|\.boto"
     r"|\.vault-token|\.dockercfg|gha-creds-[0-9a-f]+\.json|application_default_credentials\.json",
 }
-# Examples for others to fill in are meant to be shown.
+# Examples for others to fill in may be published.
 _EXAMPLES = re.compile(r"\.env\.(example|sample|template|dist|defaults?|schema|test)(\..*)?", re.IGNORECASE)
 _NAMES = {kind: re.compile(pattern, re.IGNORECASE) for kind, pattern in _KINDS.items()}
-# Nearly all names end otherwise and begin otherwise, and are told apart at once.
+# Nearly all names begin and end differently, and are ruled out at once.
 _SUSPICIOUS = re.compile(
     r"[._]|id_|ssh_host_|gha-creds|application_default|.*\.(p12|pfx|jks|jceks|bcfks|keystore|kdbx|ppk|local|prod"
     r"|production)$",
@@ -24,7 +24,7 @@ _SUSPICIOUS = re.compile(
 
 
 def secret_name(name: str) -> str | None:
-    """Return what a file is by its name, such as ``a key store``, or None for all that aren't secret by their name.
+    """Return what a file is by its name, such as ``a key store``, or None if its name doesn't say that it is secret.
 
     Args:
         name: the last part of its path.

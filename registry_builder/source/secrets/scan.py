@@ -1,7 +1,7 @@
 """Looks for secrets in what is about to be published: single files, and the members of archives.
 
 By name first, which costs nothing; then in the content of texts, up to `MAX_SCANNED_BYTES` of each and
-`MAX_ARCHIVE_BYTES` of an archive. Binary files are told by their first bytes and left at that.
+`MAX_ARCHIVE_BYTES` of an archive. Binary files are recognised by their first bytes and skipped.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from sealdex.archive.tar import read_tar
 from sealdex.archive.zip import zip_content
 
 MAX_ARCHIVE_BYTES = 1 << 30
-"""Text that is looked at in one archive, unpacked: some twenty seconds of it."""
+"""Bytes of unpacked text that are searched in one archive: about twenty seconds."""
 
 
 class FoundSecret(NamedTuple):
-    """A secret, and the member of the archive that it is in; empty for the file itself."""
+    """A secret, and the member of the archive that contains it; empty for the file itself."""
 
     member: str
     secret: Secret
 
 
 def secrets_of_bytes(name: str, data: bytes) -> list[Secret]:
-    """Return the secrets of one file that is at hand.
+    """Return the secrets of one local file.
 
     Args:
         name: its path.
@@ -41,12 +41,12 @@ def secrets_of_bytes(name: str, data: bytes) -> list[Secret]:
 
 
 def secrets_of_archive(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry]) -> Iterator[FoundSecret]:
-    """Yield the secrets in an archive that was judged to be safe, in the order of its members.
+    """Yield the secrets in an archive that was found to be safe, in the order of its members.
 
     Args:
         archive: the open file.
         kind: ``zip``, ``tar.gz``, ``tar.zst``, or ``file`` for a file that is installed as it is.
-        entries: what it holds.
+        entries: its entries.
 
     Raises:
         DamagedArchiveError, RefusedArchiveError: a member can't be read.
@@ -73,7 +73,7 @@ def _members(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry]) -
 
 
 def _head(pieces: Iterable[bytes]) -> bytes:
-    """Return the first bytes of a text, no more than are looked at; of a binary file no more than tells it."""
+    """Return the first bytes of a text, as far as they are searched; of a binary file just enough to recognise it."""
     data = b""
     for piece in pieces:
         data += piece

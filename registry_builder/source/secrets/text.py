@@ -1,7 +1,7 @@
-"""Secrets in the content of files: private keys, and tokens that begin as their issuers say. Pure.
+"""Secrets in the content of files: private keys, and tokens with the prefixes of their issuers. Pure.
 
-Only what is a secret beyond doubt by its form: a release can't be taken back, and nobody is there to
-judge what high entropy means. docs/decisions/0026-secrets-are-not-published.md says why this list is ours.
+Only what is a secret beyond doubt by its form: a release can't be withdrawn, and nobody is there to
+interpret entropy. docs/decisions/0026-secrets-are-not-published.md says why this list is our own.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 MAX_SCANNED_BYTES = 4 * 1024 * 1024
-"""Of a file, only so much is looked at from its start: what is larger is data."""
+"""Only so many bytes from the start of a file are searched: larger files are data."""
 
-_BINARY_HEAD = 8000  # as git tells binary files: a NUL in the first 8,000 bytes
+_BINARY_HEAD = 8000  # as git recognises binary files: a NUL in the first 8,000 bytes
 _WINDOW = 4096
 _SHOWN = 4
 
 
 class Secret(NamedTuple):
-    """One secret: what it is, the line that it begins on (from 1), and its first characters with the rest left out."""
+    """One secret: its kind, the line on which it begins (from 1), and its first characters, the rest omitted."""
 
     kind: str
     line: int
@@ -30,7 +30,7 @@ _KEY_BODY = rb"(?:\\[rn]|\s)*(?:[A-Za-z-]+: [^\r\n\\]{0,200}(?:\\[rn]|\s)+)*[A-Z
 _AWS_SECRET = rb"[\"']?\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+])"
 _GITLAB = (b"glpat-", b"gldt-", b"glrt-", b"glcbt-", b"glptt-", b"glft-", b"glsoat-", b"gloas-", b"glagent-")
 
-# Kind, what it begins with, and the pattern of the rest. The beginnings are looked for first, all at once.
+# Kind, prefix, and the pattern of the rest. All prefixes are searched for first, at once.
 _LIST: list[tuple[str, bytes, bytes]] = [
     ("a private key", b"-----BEGIN ", rb"[A-Z0-9 ]{0,20}PRIVATE KEY(?: BLOCK)?-----" + _KEY_BODY),
     ("a PuTTY private key", b"PuTTY-User-Key-File-", rb"\d: [\s\S]{0,3900}?Private-Lines: \d"),
@@ -53,7 +53,7 @@ _LIST: list[tuple[str, bytes, bytes]] = [
     ("a Stripe key", b"rk_live_", rb"[A-Za-z0-9]{20,}"),
     ("a Google API key", b"AIza", rb"[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"),
     ("a Google client secret", b"GOCSPX-", rb"[A-Za-z0-9_-]{28}"),
-    # but for the one that everybody's emulator has
+    # except for the well-known key of the storage emulator
     ("an Azure storage key", b"AccountKey=", rb"(?!Eby8vdM02xNOcqF)[A-Za-z0-9+/]{86}=="),
     ("a SendGrid key", b"SG.", rb"[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}"),
     ("a Twilio key", b"SK", rb"[0-9a-f]{32}(?![A-Za-z0-9])"),
@@ -72,7 +72,7 @@ _EXAMPLE = re.compile(rb"EXAMPLE|XXXXX|xxxxx|0{16}|1234567890")
 
 
 def is_scanned(data: bytes) -> bool:
-    """Tell whether a file is text, as git does: secrets are looked for in text alone."""
+    """Return whether a file is text, as git decides it: secrets are searched for in text only."""
     return b"\0" not in data[:_BINARY_HEAD]
 
 
@@ -80,7 +80,7 @@ def secrets_in(data: bytes, *, limit: int = 3) -> list[Secret]:
     """Return the first secrets of a text.
 
     Args:
-        data: its bytes, as far as they are to be looked at.
+        data: its bytes, as far as they are to be searched.
         limit: how many at most.
     """
     found: list[Secret] = []

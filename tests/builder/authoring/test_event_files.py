@@ -214,7 +214,7 @@ def test_events_without_the_mark_in_status_json_are_an_error(repository: Tree) -
     yank(repository.root, SLACK, "1.0.0", by="kim")
     status = repository.root / "plugins/acme/slack/status.json"
     status.unlink()
-    assert 'status.json: events_in: is missing, and there are events in status/: write "events_in": "status"' in said(
+    assert 'status.json: events_in: is missing, but status/ contains events: write "events_in": "status"' in said(
         repository
     )
     status.write_text("{}")
@@ -249,12 +249,12 @@ def test_no_file_that_may_be_an_event_is_passed_over(tree: Tree) -> None:
     yank(tree.root, SLACK, "1.0.0", by="kim", at=AT)
     (path,) = folder(tree).iterdir()
     path.rename(folder(tree) / "yank.JSON")
-    assert "is not called as an event file is: rename it to 20261121T120000Z-000-yank-1.0.0-" in said(tree)
+    assert "does not have the name of an event file: rename it to 20261121T120000Z-000-yank-1.0.0-" in said(tree)
     (folder(tree) / "yank.JSON").write_text('{"action": "yank"')
     assert "status/yank.JSON" in said(tree)
     shutil.rmtree(folder(tree))
     folder(tree).write_text("")
-    assert "status: is the name of the folder with events" in said(tree)
+    assert "status: has the name of the folder for events" in said(tree)
 
 
 def test_a_folder_of_that_name_that_was_there_before_is_no_error(
@@ -264,7 +264,7 @@ def test_a_folder_of_that_name_that_was_there_before_is_no_error(
     folder(tree).mkdir()
     (folder(tree) / "notes.json").write_text('{"mine": 1}')
     assert call(tree.root, "publish") == 0
-    assert "status/notes.json: is not an event file and is not read" in said(tree)
+    assert "status/notes.json: is not an event file and is ignored" in said(tree)
 
 
 def test_problems_of_an_event_name_its_file(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:

@@ -148,7 +148,7 @@ def test_an_entry_point_that_is_left_out_is_an_error_that_says_so(repository: Pa
     write(folder / "src", {"tool.py": "Plugin = 1\n", ".gitignore": "tool.py\n", "other.py": "1\n"})
     with pytest.raises(ConfigError, match=r"tool") as caught:
         pack_folder(folder)
-    assert ".gitignore leaves out tool.py" in str(caught.value.hint)
+    assert ".gitignore excludes tool.py" in str(caught.value.hint)
     assert not (folder / "dist").exists() or not list((folder / "dist").rglob("*.zip"))
 
 

@@ -53,7 +53,7 @@ def test_init_leaves_alone_what_is_there(tmp_path: Path) -> None:
     assert made.kept == (tmp_path / "README.md",)
     before = (tmp_path / "registry.toml").read_bytes()
     for again in (tmp_path, tmp_path / "plugins"):
-        with pytest.raises(ConfigError, match=r"registry\.toml already"):
+        with pytest.raises(ConfigError, match=r"registry\.toml exists already"):
             init_tree(again)
     assert (tmp_path / "registry.toml").read_bytes() == before
 
@@ -122,7 +122,7 @@ def test_what_new_refuses(tree: Path) -> None:
         new_plugin(tree, "application-suite", THING, depends={"acme/base": "what"})
     assert not (tree / "plugins/acme/thing").exists()
     new_plugin(tree, "notify", THING)
-    with pytest.raises(ConfigError, match="there already"):
+    with pytest.raises(ConfigError, match="exists already"):
         new_plugin(tree, "build", THING)
     assert [path.name for path in (tree / "plugins/acme").iterdir()] == ["thing"]
 

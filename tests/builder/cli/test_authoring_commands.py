@@ -52,7 +52,7 @@ def test_validate_shows_everything_by_file_and_exits_1(tree: Bare, capsys: pytes
     assert builder("validate") == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "plugins/acme/mail/plugin.yaml"
-    assert lines[1].startswith("  error: type: 'maill' is no type")
+    assert lines[1].startswith("  error: type: 'maill' is not a known type")
     assert lines[-1] == "2 plugins, 1 release: 2 errors, 1 warning"
     assert builder("--json", "validate") == 1
     document = json.loads(capsys.readouterr().out)
@@ -170,7 +170,7 @@ def test_validate_compares_with_what_is_published(tmp_path: Path, capsys: pytest
     path.unlink()
     capsys.readouterr()
     assert builder("--tree", tree.root, "validate") == 0
-    assert "is published, and stays so" in capsys.readouterr().out
+    assert "is published but missing from the source tree" in capsys.readouterr().out
 
 
 def test_validate_does_without_a_storage_that_does_not_answer(tree: Bare, capsys: pytest.CaptureFixture[str]) -> None:

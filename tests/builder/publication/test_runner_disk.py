@@ -108,7 +108,7 @@ def test_the_address_of_a_site_on_pages_is_told_by_the_remote(tmp_path: Path, re
     assert storage_choice(tmp_path / "not" / "there", "pages", None)[1] == url
     assert storage_choice(tmp_path, "pages:site", "https://x.example/") == ("pages:site", "https://x.example/")
     git(tmp_path, "remote", "set-url", "origin", "https://gitlab.com/acme/plugins")
-    with pytest.raises(UsageError, match="can't be told"):
+    with pytest.raises(UsageError, match="can't be determined"):
         storage_choice(tmp_path, "pages", None)
 
 

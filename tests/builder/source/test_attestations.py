@@ -198,7 +198,7 @@ def test_a_bundle_attached_to_a_published_release_is_verified_too(judged: Tree, 
 
 def test_a_namespace_that_must_have_bundles_publishes_nothing_without(judged: Tree, sigstore: PrivateSigstore) -> None:
     write_policy(judged, sigstore, 'required = ["acme"]')
-    assert sum("has no Sigstore bundle that counts" in error for error in errors_of(judged)) == 2
+    assert sum("has no accepted Sigstore bundle" in error for error in errors_of(judged)) == 2
     with pytest.raises(InvalidReleasesError, match=r"sealdex-builder attest acme/(mail|slack)@"):
         publish_realm(open_publisher(judged.load(), "public"))
     attach(judged, sigstore.attest(ACME, statement(digest_of(artifact(judged)))))
@@ -214,7 +214,7 @@ def test_one_bundle_does_not_vouch_for_the_release_of_another(judged: Tree, sigs
     write_policy(judged, sigstore, 'required = ["acme"]')
     attach(judged, sigstore.attest(ACME, statement(digest_of(artifact(judged)))))
     judged.release("acme/slack", "1.1.0")
-    assert sum("slack-1.1.0.bin has no Sigstore bundle" in error for error in errors_of(judged)) == 1
+    assert sum("slack-1.1.0.bin has no accepted Sigstore bundle" in error for error in errors_of(judged)) == 1
 
 
 def test_where_nobody_is_accepted_a_bundle_is_not_judged_and_that_is_said(
@@ -357,7 +357,7 @@ def test_what_nobody_who_counts_vouches_for_is_refused(
         "identity": "signed by https://github.com/evil/slack",
         "file": "about other files",
         "tampered": "doesn't verify",
-        "none": "has no Sigstore bundle",
+        "none": "has no accepted Sigstore bundle",
         "no extra": "pip install 'sealdex[sigstore]'",
     }[kind]
     assert "SECURITY" in said

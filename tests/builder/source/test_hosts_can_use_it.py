@@ -54,9 +54,9 @@ def test_release_writes_what_hosts_report_and_says_so(
     arguments = [f"{tmp_path}/linux.zip:os=Linux", f"{tmp_path}/mac.zip:os=macos|darwin"]
     said = document(tree.root, capsys, "release", *arguments, "--plugin", "acme/tool")
     assert said["rewritten"] == [
-        "selector.match_labels.arch: arch=x86_64 is written arch=amd64",
-        "artifacts[0].selector.match_labels.os: os=Linux is written os=linux",
-        "artifacts[1].selector.match_expressions[0].values: os=macos is written os=darwin",
+        "selector.match_labels.arch: arch=x86_64 is rewritten to arch=amd64",
+        "artifacts[0].selector.match_labels.os: os=Linux is rewritten to os=linux",
+        "artifacts[1].selector.match_expressions[0].values: os=macos is rewritten to os=darwin",
     ]
     written = json.loads((tree.root / "plugins/acme/tool/releases/1.0.0.json").read_text())
     assert written["selector"] == {"match_labels": {"arch": "amd64"}}
@@ -64,7 +64,7 @@ def test_release_writes_what_hosts_report_and_says_so(
     assert written["artifacts"][1]["selector"]["match_expressions"][0]["values"] == ["darwin"]
     assert not [warning for warning in warnings(tree.lint()) if "no host" in warning]
     assert call(tree.root, "release", *arguments, "--plugin", "acme/tool") == 0
-    assert "is written os=linux" in capsys.readouterr().err
+    assert "is rewritten to os=linux" in capsys.readouterr().err
 
 
 def test_the_same_release_of_an_older_version_is_still_the_same(tree: Bare, tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_pack_names_what_release_will_rewrite(tree: Bare) -> None:
     )
     packed = pack_folder(tree.root / "plugins/acme/tool")
     assert packed.warnings == (
-        "release.yaml: artifacts[0].selector.match_labels.os: os=win64 is written os=windows, and released so",
+        "release.yaml: artifacts[0].selector.match_labels.os: os=win64 is rewritten to os=windows in the release",
     )
 
 
@@ -128,7 +128,7 @@ def test_import_writes_what_hosts_report_and_leaves_what_it_wrote_before(tree: B
     file.write_text(json.dumps({"published": "2026-11-21T12:00:00Z", "manifest": manifest}) + "\n")
     history = read_history(file, plugin_type="notify")
     (note,) = history.rewritten
-    assert "os=macos is written os=darwin" in note
+    assert "os=macos is rewritten to os=darwin" in note
     release_ = history.plugins["t"].releases["1.0.0"]
     assert release_.artifacts[0].selector.match_labels == {"os": "darwin"}
     # as 0.1.0 imported it

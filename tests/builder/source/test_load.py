@@ -153,7 +153,7 @@ def test_strays_are_warned_of_with_what_to_do(tree: Bare) -> None:
     assert errors(problems) == []
     found = warnings(problems)
     assert len(found) == 6
-    assert any("1.0.0.json: is not read: move it into releases/" in w for w in found)
+    assert any("1.0.0.json: is ignored: move it into releases/" in w for w in found)
     assert any("rename it to README.md" in w for w in found)
 
 
@@ -238,7 +238,7 @@ HIDDEN_BRACKETS = f"# {'[' * 100}\na: '{'[' * 100}'\nb: \"\\\"{'{' * 100}\"\nc: 
     ("data", "message"),
     [
         (BOMB, "expands to more than"),
-        ("&a [*a]", "has no finished anchor"),
+        ("&a [*a]", "has no complete anchor"),
         ("[" * 500_000, "is nested more than 64 levels deep (line 1)"),
         ("a:\n  " + "{" * 500_000, "is nested more than 64 levels deep (line 2)"),
         ("- " * 500_000, "levels deep"),
@@ -248,8 +248,8 @@ HIDDEN_BRACKETS = f"# {'[' * 100}\na: '{'[' * 100}'\nb: \"\\\"{'{' * 100}\"\nc: 
         ("b: 1\na: \x07\n", "holds the control character U+0007 (line 2)"),
         (HIDDEN_BRACKETS, "is not valid YAML"),
         (b"a: \xff\n", "is not UTF-8"),
-        ("1: a\n", "a key that is no text"),
-        ("? [a]\n: b\n", "a key that is no text"),
+        ("1: a\n", "a key that is not a string"),
+        ("? [a]\n: b\n", "a key that is not a string"),
     ],
     ids=range(13),
 )
@@ -298,7 +298,7 @@ def test_oversized_files_are_not_read(tree: Bare) -> None:
     tree.write("plugins/acme/mail/plugin.yaml", b"#" * (MAX_MANIFEST_BYTES + 1))
     found = errors(tree.load().problems)
     assert len(found) == 3
-    assert all("bytes, at most" in error for error in found)
+    assert all("bytes, but at most" in error for error in found)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")

@@ -113,7 +113,7 @@ def test_nothing_is_run(tree: Bare, tmp_path: Path) -> None:
         ("slack.py:Plugin", {"slack.py": b"Plugin = 1"}, "write slack:Plugin"),
         ("src/slack:Plugin", {"src/slack.py": b"Plugin = 1"}, "write src.slack:Plugin"),
         (":Plugin", {"slack.py": b""}, "write module:attribute"),
-        ("train.py", {"src/train.py": b""}, "'train.py' isn't there; there is src/train.py"),
+        ("train.py", {"src/train.py": b""}, "'train.py' is not in the archive; there is src/train.py"),
     ],
 )
 def test_python_entry_points_that_are_not_there(
@@ -138,10 +138,10 @@ def test_compiled_modules_and_scripts_count(tree: Bare, entry_point: str, name: 
 @pytest.mark.parametrize(
     ("command", "words"),
     [
-        ("bin/tol", "program 'bin/tol' isn't there; there is bin/tool"),
-        ("./bin/nothing --x", "program './bin/nothing' isn't there"),
-        ("python3 main.py", "'main.py', which python3 is to run, isn't there"),
-        ("bin/plain", "is not executable there: chmod +x it"),
+        ("bin/tol", "program 'bin/tol' is not in the archive; there is bin/tool"),
+        ("./bin/nothing --x", "program './bin/nothing' is not in the archive"),
+        ("python3 main.py", "'main.py', which python3 should run, is not in the archive"),
+        ("bin/plain", "is not executable in the archive: chmod +x it"),
         ("plain.sh", "is not executable"),
         ("'unclosed", "can't be read as a command"),
     ],
@@ -178,8 +178,8 @@ def test_windows_needs_no_executable_bit(tree: Bare) -> None:
 def test_models_and_icons(tree: Bare) -> None:
     models = [{"model_id": "a", "path": "models/tts"}, {"model_id": "b", "path": "models/asr"}]
     problems = found(tree, {"models/tts/w.bin": b"x", "icon.png": b"x"}, models=models, icon="icons/icon.png")
-    assert problems[0].startswith("icon: 'icons/icon.png' isn't there; there is icon.png")
-    assert problems[1].startswith("models[1].path: 'models/asr' isn't there")
+    assert problems[0].startswith("icon: 'icons/icon.png' is not in the archive; there is icon.png")
+    assert problems[1].startswith("models[1].path: 'models/asr' is not in the archive")
     assert found(tree, {"models/tts/w.bin": b"x"}, models=models[:1], icon="https://x.example/icon.png") == []
 
 

@@ -180,7 +180,7 @@ def test_a_pointer_of_git_lfs_is_refused_with_the_command_that_fetches(bare: Bar
     bare.release("acme/slack", "1.0.0", artifacts=[artifact])
     found = errors(bare.lint())
     assert len(found) == 1
-    assert "pointer of Git LFS" in found[0]
+    assert "Git LFS pointer" in found[0]
     assert "git lfs pull" in found[0]
     assert "remove this release" not in found[0]
 

@@ -228,7 +228,7 @@ def test_wheels_that_are_not_ours_are_refused(
     for wheels, said in (
         ([client], "the wheel of sealdex-builder is missing"),
         ([client, client], "two wheels of sealdex were given"),
-        ([client, renamed], "its name says something else"),
+        ([client, renamed], "its file name says otherwise"),
         ([client, text], "is not a wheel"),
         ([client, tmp_path / "gone.whl"], "can't be read"),
     ):
