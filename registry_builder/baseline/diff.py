@@ -1,6 +1,6 @@
 """Compares the source tree with the published state: which plugins differ, and how. Reads, never writes.
 
-What a plugin compiles to on its own is compared with the digest that its bin states; only where that differs is the
+What a plugin compiles to on its own is compared with the digest that its bin states; only if that differs is the
 published document read, and the plugin compiled again on top of it. So a publish of one release reads one bin, one
 index document and one shard, and a publish of everything where nothing changed reads no document at all.
 """
@@ -33,14 +33,14 @@ from sealdex.model.plugin import Attachment
 
 @dataclass(frozen=True)
 class PluginChange:
-    """One plugin whose index document is to be published.
+    """One plugin whose index document will be published.
 
     Attributes:
         source: the plugin.
         data, pin: the new index document.
-        is_new: whether nothing is published of it yet.
+        is_new: whether nothing of it is published yet.
         new: versions that are not published yet, newest first, and the pins of their manifests.
-        readme: its README, where that isn't published yet.
+        readme: its README, if it isn't published yet.
         attachments: version and file of what is attached to releases and isn't published yet.
         published: its published index document.
     """
@@ -60,13 +60,13 @@ class Survey:
     """How a realm's part of the source tree differs from what is published.
 
     Attributes:
-        is_complete: whether all plugins of the realm were looked at, not just some.
-        rows: the catalogue row of every plugin that was looked at.
-        carried: plugins that are published and not in the source tree; they stay. Known to complete surveys only.
-        shards: published catalogue shards that are needed to write new ones.
+        is_complete: whether all plugins of the realm were compared, not just some.
+        rows: the catalog row of every plugin that was compared.
+        carried: plugins that are published but not in the source tree; they stay. Known only to complete surveys.
+        shards: published catalog shards that are needed to write new ones.
         violations: published releases whose manifest was changed.
-        kept: plugin and version of releases that are published and not in the source tree; they stay.
-        older: plugins that the source tree seems to have as they were earlier.
+        kept: plugin and version of releases that are published but not in the source tree; they stay.
+        older: plugins of which the source tree seems to have an older state.
     """
 
     is_complete: bool = False
@@ -79,7 +79,7 @@ class Survey:
     older: tuple[Older, ...] = ()
 
     def without(self, held: Collection[PluginId]) -> Survey:
-        """Return a survey in which these plugins are as they are published."""
+        """Return a survey in which these plugins are unchanged."""
         if not held:
             return self
         rows = dict(self.rows)
@@ -95,9 +95,9 @@ class Survey:
 
 
 class Sources:
-    """The plugins of one realm to be published, and what they compile to on their own.
+    """The plugins of one realm to publish, and what they compile to on their own.
 
-    Kept over the attempts of one publish: after a lost race, what still is as published needn't be compiled again.
+    Kept over the attempts of one publish: after a lost race, only what changed is compiled again.
 
     Args:
         plugins: those to publish.
@@ -109,7 +109,7 @@ class Sources:
         self.plugins = plugins
         self.is_complete = is_complete
         self.ingestion = ingestion
-        self._readmes: dict[PluginId, FilePin] = {}  # of those whose bytes are published as they are
+        self._readmes: dict[PluginId, FilePin] = {}  # of READMEs whose bytes are published unchanged
         self._own: dict[PluginId, tuple[TargetPin, CatalogueRow]] = {}
 
     def with_sizes(self, sizes: Mapping[str, int]) -> Sources:
@@ -129,7 +129,7 @@ class Sources:
         return (*self._own[plugin], compiled)
 
     def compile(self, plugin: PluginId, published: IndexDocument | None) -> CompiledIndex:
-        """Compile a plugin on top of what is published of it."""
+        """Compile a plugin on top of its published state."""
         return compile_index(
             self.plugins[plugin],
             readme=self._readme(plugin, published.readme if published is not None else None),
@@ -159,10 +159,10 @@ def target_pin(data: bytes) -> TargetPin:
 
 @collector_paused()
 def survey(sources: Sources, state: PublishedState | None, reader: PublishedReader) -> Survey:
-    """Compare sources with the published state, reading what that takes.
+    """Compare sources with the published state, reading only what is needed.
 
     Raises:
-        VerificationError: something that had to be read isn't what was signed.
+        VerificationError: a file that had to be read isn't what was signed.
     """
     if state is None:
         return _first_survey(sources)
@@ -191,7 +191,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
         kept += ((plugin, version) for version in compiled.kept)
         if (lacking := older(sources.plugins[plugin], document, compiled.document)) is not None:
             found_older.append(lacking)
-        # equal content that is only written differently is no change: another version of this program wrote it
+        # equal content that is only written differently is not a change: another version of this program wrote it
         if target_pin(compiled.data) != differing[plugin] and not same_document(compiled.document, document):
             changes.append(plugin_change(sources.plugins[plugin], compiled, document))
     carried = _carried(sources, state) if sources.is_complete else ()
@@ -218,7 +218,7 @@ def _first_survey(sources: Sources) -> Survey:
 
 
 def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: IndexDocument | None) -> PluginChange:
-    """Return what is to be published of a plugin that was compiled on top of what is published of it."""
+    """Return what will be published of a plugin that was compiled on top of its published state."""
     readme, new = compiled.document.readme, {*compiled.new}
     attached = {r.version: r.attachments for r in published.releases} if published else {}
     return PluginChange(
@@ -239,8 +239,8 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
 
 
 def same_document(compiled: IndexDocument, published: IndexDocument) -> bool:
-    """Return whether a compiled document says what the published one says, however that was encoded."""
-    if not published.taken_back:  # as 0.1.0 publishes: what it doesn't say alone is no reason to publish again
+    """Return whether a compiled document has the same values as the published one, however they are encoded."""
+    if not published.taken_back:  # 0.1.0 doesn't write this; its absence alone is no reason to publish again
         compiled = replace_fields(compiled, taken_back=())
     return compiled == published and encode_json(compiled) == encode_json(published)
 
@@ -248,7 +248,7 @@ def same_document(compiled: IndexDocument, published: IndexDocument) -> bool:
 def _violations(
     reader: PublishedReader, source: SourcePlugin, changed: Collection[ReleaseChange]
 ) -> list[ReleaseChange]:
-    """Return those changes that are more than another encoding of the same manifest."""
+    """Return those changes that are more than a different encoding of the same manifest."""
     keys = {manifest_key(source.id, change.version): change for change in changed}
     manifests = reader.documents.manifests({key: change.published for key, change in keys.items()})
     return [

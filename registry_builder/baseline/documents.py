@@ -1,4 +1,4 @@
-"""Reads documents that signed metadata or a signed document pins: length and digest first, then their form."""
+"""Reads documents that signed metadata or a signed document pins: checks length and digest first, then the format."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class TamperedError(VerificationError):
 
     Attributes:
         key: its storage key.
-        pin: size and SHA-256 that were signed, where they are.
-        details: ``expected``, ``found`` and ``differences``, once somebody looked.
+        pin: size and SHA-256 that were signed, if there are.
+        details: ``expected``, ``found`` and ``differences``, once they were determined.
     """
 
     code = "tampered"
@@ -41,15 +41,15 @@ class TamperedError(VerificationError):
             f"{key} in {storage} is not what the trust root vouches for: {reason}",
             subject=key,
             untouched=NOTHING_WRITTEN,
-            hint="somebody else can write there: find out who, and restore the file from a version of it or a mirror; "
-            "sealdex-builder verify-published shows everything that differs",
+            hint="someone else may have write access: find out who, and restore the file from a backup or mirror; "
+            "sealdex-builder verify-published lists all differences",
         )
         self.key = key
         self.pin = pin
         self.details: dict[str, object] | None = None
 
     def add(self, expected: str, found: str, differences: Sequence[str]) -> None:
-        """Say what was expected, what stands there, and how they differ."""
+        """Add what was expected, what was found, and how they differ."""
         self.details = {"expected": expected, "found": found, "differences": list(differences)}
         self.message = "\n".join([self.message, f"expected: {expected}", f"found: {found}", *differences])
         self.args = (self.message,)
@@ -61,13 +61,13 @@ def tampered(storage: Storage, key: str, reason: str, pin: TargetPin | None = No
 
 
 def target_key(target: str, sha256: str) -> str:
-    """Return the storage key of a TUF target, whose file name has its digest before it (consistent snapshots)."""
+    """Return the storage key of a TUF target, whose file name begins with its digest (consistent snapshots)."""
     folder, _, name = target.rpartition("/")
     return f"targets/{folder}/{sha256}.{name}"
 
 
 class DocumentReader:
-    """Reads pinned documents from a storage, ``workers`` at once."""
+    """Reads pinned documents from a storage, up to ``workers`` at a time."""
 
     def __init__(self, storage: Storage, workers: int) -> None:
         self._storage = storage
@@ -77,7 +77,7 @@ class DocumentReader:
         """Read, verify and decode index documents.
 
         Raises:
-            VerificationError: a document is missing, has other bytes, or is another plugin's.
+            VerificationError: a document is missing, has other bytes, or belongs to another plugin.
         """
 
         def read(plugin: PluginId) -> IndexDocument:
@@ -91,7 +91,7 @@ class DocumentReader:
         return dict(zip(pins, self._each(read, pins), strict=True))
 
     def shards(self, pins: Mapping[int, TargetPin]) -> dict[int, tuple[CatalogueRow, ...]]:
-        """Read, verify and decode catalogue shards: shard number to its rows.
+        """Read, verify and decode catalog shards: shard number to its rows.
 
         Raises:
             VerificationError: a shard is missing or has other bytes.
@@ -127,7 +127,7 @@ class DocumentReader:
 
     def _target_bytes(self, target: str, pin: TargetPin, max_bytes: int) -> bytes:
         if pin.size > max_bytes:
-            raise tampered(self._storage, target, f"it has {pin.size} bytes, more than the {max_bytes} it may have")
+            raise tampered(self._storage, target, f"it has {pin.size} bytes, more than the limit of {max_bytes}")
         return self._verified_bytes(target_key(target, pin.sha256), pin)
 
     def _verified_bytes(self, key: str, pin: TargetPin) -> bytes:
@@ -145,7 +145,7 @@ class DocumentReader:
             raise tampered(
                 self._storage,
                 key,
-                f"signed are {pin.size} bytes with SHA-256 {pin.sha256}, found are {len(data)} with {found}",
+                f"signed were {pin.size} bytes with SHA-256 {pin.sha256}, found were {len(data)} with {found}",
                 pin,
             ) from None
         return data
@@ -154,7 +154,7 @@ class DocumentReader:
         try:
             return read_wire(data, kind, newest_format=newest_format, what=key)
         except DocumentError as error:
-            raise tampered(self._storage, key, f"it is signed, but has not the form it must have: {error}") from error
+            raise tampered(self._storage, key, f"it is signed but not valid: {error}") from error
 
     def _each(self, read: Callable[[_K], _D], keys: Iterable[_K]) -> list[_D]:
         if self._workers == 1:

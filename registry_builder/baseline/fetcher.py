@@ -1,4 +1,4 @@
-"""Answers ngclient's requests for metadata from a storage, and remembers what it was asked for last."""
+"""Answers ngclient's requests for metadata from a storage, and records what was requested last."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sealdex.errors import SealdexError
 from sealdex.trust.role_marks import file_problem
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
-MAX_METADATA_BYTES = 5_000_000  # ngclient's own limit for targets metadata, the largest there is
+MAX_METADATA_BYTES = 5_000_000  # ngclient's own limit for targets metadata, the largest metadata
 
 
 class StorageFetcher(FetcherInterface):
@@ -33,7 +33,7 @@ class StorageFetcher(FetcherInterface):
         self.timestamp = StoredObject(b"", "")
 
     def prefetch(self, keys: Iterable[str]) -> None:
-        """Read files that will be asked for at once; what fails here fails again, and is told, when it is asked for."""
+        """Read files in parallel before they are requested; errors are ignored here and reported on request."""
         missing = [key for key in keys if key not in self._asked]
         if self._workers > 1 and len(missing) > 1:
             with ThreadPoolExecutor(self._workers) as pool:
@@ -48,7 +48,7 @@ class StorageFetcher(FetcherInterface):
             return None
 
     def restart(self, roots: Mapping[str, bytes]) -> None:
-        """Begin anew, with roots (by key) that are about to be published where the storage has none."""
+        """Start over, with roots (by key) that are about to be published and that the storage doesn't have."""
         self._roots = roots
         self._asked.clear()
 
@@ -57,7 +57,7 @@ class StorageFetcher(FetcherInterface):
         return key in self._asked
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
-        """Return a file; ngclient asks for all metadata in this way."""
+        """Return a file; ngclient requests all metadata through this method."""
         key = unquote(url)
         self.last_key = key
         self._asked.add(key)
@@ -71,7 +71,7 @@ class StorageFetcher(FetcherInterface):
                 raise DownloadHTTPError(error.message, 404) from error
             except ObjectTooLargeError as error:
                 raise DownloadLengthMismatchError(error.message) from error
-        # before ngclient keeps it: its signature holds for every realm and bin that shares the key
+        # before ngclient stores it: its signature is valid for every realm and bin that shares the key
         if problem := file_problem(posixpath.basename(key), stored.data, self._marker):
             raise tampered(self._storage, key, problem)
         if key == TIMESTAMP_KEY:
@@ -79,5 +79,5 @@ class StorageFetcher(FetcherInterface):
         return stored.data
 
     def _fetch(self, url: str) -> Iterator[bytes]:
-        """Serve what ngclient's own ``download_bytes`` would ask for; it is overridden above, to bound what is read."""
+        """Serve what ngclient's own ``download_bytes`` would ask for; overridden above, to limit what is read."""
         yield self.download_bytes(url, MAX_METADATA_BYTES)

@@ -1,7 +1,7 @@
-"""How two JSON values differ, as short lines that a person can read. Pure.
+"""How two JSON values differ, as short lines for people. Pure.
 
 Members of lists are matched by what names them (a release by its version, an artifact by its file), not by position,
-so that one that was added in front isn't shown as a change of all that follow.
+so that an addition at the front isn't shown as a change of everything after it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _MAX_TEXT = 80
 def differences(
     before: Any, after: Any, words: tuple[str, str] = ("expected", "found"), place: str = ""
 ) -> Iterator[str]:
-    """Yield a line for each value that differs, that is missing afterwards, or that was added.
+    """Yield a line for each value that was changed, removed or added.
 
     Args:
         before: what JSON decodes to.
         after: the same.
-        words: what the two are called.
-        place: where they stand, such as ``releases[1.0.0].artifacts``.
+        words: the labels of the two.
+        place: their path, such as ``releases[1.0.0].artifacts``.
     """
     if isinstance(before, dict) and isinstance(after, dict):
         yield from _members(before, after, words, lambda key: f"{place}.{key}" if place else key)
@@ -48,7 +48,7 @@ def _members(
 
 
 def _names(members: list[Any], name: str) -> bool:
-    """Return whether each member has this name, and none has that of another."""
+    """Return whether every member has this field, each with a different value."""
     keys = [member.get(name) if isinstance(member, dict) else None for member in members]
     return all(isinstance(key, str) for key in keys) and len({*keys}) == len(keys)
 

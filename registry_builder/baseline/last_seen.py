@@ -4,9 +4,9 @@
         <realm>-<12 digits of the SHA-256 of the storage's name>.json
 
 A client remembers the newest timestamp and snapshot it has seen and refuses older ones. A publisher must do the same:
-whoever can write to the bucket could otherwise put back last week's timestamp, still validly signed, and have the
-next publish build on it. The file is one JSON document, replaced atomically, and only ever by a newer state.
-A CI job without this memory is as well off as a client that starts for the first time; keep the folder in its cache.
+otherwise anyone with write access to the bucket could restore last week's timestamp, still validly signed, and the
+next publish would build on it. The file is one JSON document, replaced atomically, and only ever by a newer state.
+A CI job without this memory is like a client that starts for the first time; keep the folder in its cache.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ class Memory:
         self._read_only = read_only
 
     def load(self) -> Seen | None:
-        """Return what was last seen, or None when nothing was; a damaged file counts as nothing."""
+        """Return what was last seen, or None if nothing was; a damaged file counts as nothing."""
         try:
             return decode_as(self.path.read_bytes(), Seen)
         except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
 
     def save(self, seen: Seen) -> None:
-        """Remember a verified state, unless a newer one is remembered already, or this is only for reading."""
+        """Remember a verified state, unless a newer one is remembered, or this is read-only."""
         if self._read_only:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ class Memory:
 
 
 def memory_of(config: RegistryConfig, realm: str, storage_description: str, *, read_only: bool = False) -> Memory:
-    """Return this machine's memory of a realm in a storage; the same realm elsewhere is remembered apart."""
+    """Return this machine's memory of a realm in a storage; each storage has its own."""
     state_home = os.environ.get("XDG_STATE_HOME")
     base = Path(state_home) if state_home else Path(home_folder()) / ".local" / "state"
     folder = base / "sealdex-builder" / "seen" / f"{config.registry.name}-{config.registry.id}"

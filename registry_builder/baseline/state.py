@@ -1,11 +1,11 @@
 """Reads the published state of a realm and verifies it as a client would, before anything is signed on top of it.
 
-All of TUF's rules are those of `tuf.ngclient`, unforked: this module feeds it from a storage and reads what it
+All of TUF's rules are applied by an unmodified `tuf.ngclient`: this module feeds it from a storage and reads what it
 accepted. The anchor is the source tree: the newest root of ``trust/<realm>/`` that the storage holds. (A root that
-the tree has and the storage hasn't is about to be published; until then, older keys speak for what is there.)
-What was seen last on this machine is ngclient's local copy, so a storage that was rolled back is refused.
+the tree has and the storage hasn't is about to be published; until then, older keys sign what is there.)
+The last state seen on this machine is ngclient's local copy, so a storage that was rolled back is refused.
 
-"Not published yet" is said in one case only: there is no ``timestamp.json``, and none was ever seen from here.
+"Not published yet" is said in one case only: there is no ``timestamp.json``, and this machine never saw one.
 Everything else that doesn't verify stops the publish with nothing written.
 """
 
@@ -33,21 +33,21 @@ from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.catalogue import shard_target
 
 EXPIRED_HINT = (
-    "sealdex-builder refresh --recover-expired signs it again where the source tree and what this machine saw last "
-    "show it to be the newest; else make sure that nobody put an old state back, then: "
+    "sealdex-builder refresh --recover-expired re-signs it if the source tree and this machine's memory "
+    "show that it is the newest; else make sure that nobody restored an old state, then run "
     "sealdex-builder refresh --allow-expired"
 )
 _NO_EXPIRY = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class ExpiredStateError(VerificationError):
-    """The published metadata has expired: nobody refreshed it, or somebody put an old state back."""
+    """The published metadata has expired: nobody refreshed it, or somebody restored an old state."""
 
     code = "expired"
 
 
 class RolledBackError(VerificationError):
-    """What is published is older than what was seen from here."""
+    """What is published is older than what this machine has seen."""
 
     code = "rolled-back"
 
@@ -72,15 +72,15 @@ class TargetRole:
 
 @dataclass
 class PublishedState:
-    """What was read and verified so far; `PublishedReader` adds bins as they are asked for.
+    """What was read and verified so far; `PublishedReader` adds bins on demand.
 
     Attributes:
-        etag: of timestamp.json, as it was when all this was read: the commit swaps on it. None when there is none.
+        etag: of timestamp.json, at the time of reading, for the commit's compare-and-swap. None if there is none.
         root_version: the newest published root.
         versions: role to version, as the snapshot states.
         targets_role, packages_role: the delegations in force.
         bits: bit length of the succinct delegation.
-        bins: bin to its targets, those that were loaded.
+        bins: bin to its targets, for loaded bins.
         claims: claimed namespace to its role's targets; a claim whose role was never published is not among them.
     """
 
@@ -99,7 +99,7 @@ class PublishedState:
     claims: dict[str, TargetRole] = field(default_factory=dict)
 
     def pin(self, target: str) -> TargetPin | None:
-        """Return the pin of an index document whose bin is loaded; None when it isn't published."""
+        """Return the pin of an index document whose bin is loaded; None if it isn't published."""
         claim = self.claims.get(target.split("/")[1])
         return claim.pins.get(target) if claim is not None else self.bins[bin_of(target, self.bits)].pins.get(target)
 
@@ -117,11 +117,11 @@ class PublishedReader:
     Args:
         storage: where the realm is published.
         trust: its verified trust material.
-        marker: what its metadata says of where it belongs, see `realm_marker`.
-        now: the time that expiry is judged by.
-        memory: what was seen before; None to look at the storage as if for the first time.
-        workers: how many reads go on at once.
-        allow_expired: accept metadata that has expired, to refresh it.
+        marker: what its metadata says about where it belongs, see `realm_marker`.
+        now: the time against which expiry is checked.
+        memory: what was seen before; None to read the storage as if for the first time.
+        workers: the number of parallel reads.
+        allow_expired: accept expired metadata, in order to refresh it.
     """
 
     def __init__(
@@ -160,13 +160,13 @@ class PublishedReader:
         """Read and verify root, timestamp, snapshot, targets, packages and catalog.
 
         Args:
-            probe: a target path whose bin will be asked for; ngclient reads one bin on its way to ``packages``.
+            probe: a target path whose bin will be needed; ngclient reads one bin on its way to ``packages``.
 
         Returns:
-            The state, or None when the realm isn't published yet.
+            The state, or None if the realm isn't published yet.
 
         Raises:
-            VerificationError: what is there isn't what the trust root vouches for, or older than what was seen.
+            VerificationError: what was read isn't what the trust root vouches for, or older than what was seen.
             ExpiredStateError: it has expired.
             UnavailableError: the storage doesn't answer.
         """
@@ -175,7 +175,7 @@ class PublishedReader:
         try:
             return self._open(probe, anchor, seen)
         except VerificationError as error:
-            # a publish that died between its timestamp and its root: what is there speaks to the root that comes
+            # after a publish that died between its timestamp and its root, the metadata needs the root that comes next
             if not self._anchor_is_published or self._anchor_version == max(self._trust.roots):
                 raise
             self._fetcher.restart({f"metadata/{n}.root.json": data for n, data in self._trust.roots.items()})
@@ -203,10 +203,10 @@ class PublishedReader:
             if seen is None:
                 return None
             raise self._rolled_back(
-                f"{TIMESTAMP_KEY} is gone, but version {seen.timestamp_version} of it was seen from here"
+                f"{TIMESTAMP_KEY} is gone, but this machine saw version {seen.timestamp_version} of it"
             ) from None
         if not self._anchor_is_published:
-            raise tampered(self._storage, f"metadata/{max(self._trust.roots)}.root.json", "every root is gone")
+            raise tampered(self._storage, f"metadata/{max(self._trust.roots)}.root.json", "all root metadata is gone")
         self._check_tree_is_newest()
         if seen is not None:
             self._check_same_timestamp(seen)
@@ -215,7 +215,7 @@ class PublishedReader:
         return self._state
 
     def adopt(self, state: PublishedState) -> None:
-        """Take a state that was put together without `open`, with all its bins: see `maintenance.recovery`."""
+        """Use a state that was built without `open`, with all its bins: see `maintenance.recovery`."""
         self._state = state
 
     def load_bins(self, names: Iterable[str]) -> None:
@@ -233,7 +233,7 @@ class PublishedReader:
             state.bins[name] = TargetRole(signed.version, signed.expires, _pins(signed))
 
     def _anchor(self, seen: Seen | None) -> bytes:
-        """Return the newest of the tree's roots that is published, or the newest of all when none is."""
+        """Return the newest of the tree's roots that is published, or the newest of all if none is."""
         for version in sorted(self._trust.roots, reverse=True):
             key = f"metadata/{version}.root.json"
             try:
@@ -241,38 +241,36 @@ class PublishedReader:
             except ObjectMissingError:
                 continue
             if stored != self._trust.roots[version]:
-                raise tampered(
-                    self._storage, key, f"it is not the file that trust/ of the source tree has as {version}.root.json"
-                )
+                raise tampered(self._storage, key, f"it differs from {version}.root.json in trust/ of the source tree")
             self._anchor_is_published, self._anchor_version = True, version
             if seen is not None and seen.root_version > version:
-                raise self._rolled_back(f"root {seen.root_version} was seen from here, and now {version} is the newest")
+                raise self._rolled_back(f"root {seen.root_version} was seen here, but now {version} is the newest")
             return stored
         return self._trust.roots[max(self._trust.roots)]
 
     def _check_tree_is_newest(self) -> None:
-        """Refuse to publish from a tree that lacks offline metadata which is published already."""
+        """Refuse to publish from a tree that lacks offline metadata which is already published."""
         published = self._newest_root()
         if published > max(self._trust.roots):
             raise SealdexError(
-                f"root {published} is published in {self._storage.description}, the source tree has only "
+                f"root {published} is published in {self._storage.description}, but the source tree has only "
                 f"{max(self._trust.roots)}",
                 subject="trust/",
                 untouched=NOTHING_WRITTEN,
-                hint="bring the source tree up to date: git pull",
+                hint="update the source tree: git pull",
             )
 
     def _check_same_timestamp(self, seen: Seen) -> None:
-        # ngclient keeps its own copy when the version is the same and doesn't look whether the content is
+        # if the version is the same, ngclient keeps its own copy and doesn't check whether the content is
         stored = self._fetcher.timestamp
         same_version = Metadata[Timestamp].from_bytes(stored.data).signed.version == seen.timestamp_version
         if same_version and stored.data != seen.timestamp.encode():
             raise self._rolled_back(
-                f"version {seen.timestamp_version} of timestamp.json was another file when last seen"
+                f"version {seen.timestamp_version} of timestamp.json was a different file when last seen"
             )
 
     def _check_same_snapshot(self, seen: Seen) -> None:
-        # ngclient had no need to ask for the snapshot that it was given; readers have, so it must be there and intact
+        # ngclient needn't request the snapshot that it was given; clients do, so it must exist and be intact
         version = Metadata[Timestamp].from_bytes(self._fetcher.timestamp.data).signed.snapshot_meta.version
         key = f"metadata/{version}.snapshot.json"
         if self._fetcher.was_asked(key):
@@ -282,7 +280,7 @@ class PublishedReader:
         except ObjectMissingError:
             raise tampered(self._storage, key, "it is missing, but signed metadata names it") from None
         if stored != seen.snapshot.encode():
-            raise tampered(self._storage, key, "it was another file when last seen from here")
+            raise tampered(self._storage, key, "it was a different file when last seen by this machine")
 
     def _read_state(self, probe: str) -> PublishedState:
         snapshot = self._signed("snapshot", Snapshot)
@@ -318,7 +316,7 @@ class PublishedReader:
         return max(int(path.name.split(".")[0]) for path in (self._folder / "root_history").iterdir())
 
     def _verify_target(self, target: str) -> None:
-        """Have ngclient load and verify every role on the way to a target, which need not exist."""
+        """Load and verify every delegated role for a target path (the target need not exist)."""
         with self._verifying():
             if self._updater is not None:
                 self._updater.get_targetinfo(target)
@@ -342,7 +340,7 @@ class PublishedReader:
 
     @contextmanager
     def _verifying(self) -> Iterator[None]:
-        """Turn ngclient's errors into ours, with the file that it read last."""
+        """Convert ngclient's errors to ours, with the file that it read last."""
         try:
             yield
         except ExpiredMetadataError as error:
@@ -367,7 +365,7 @@ class PublishedReader:
             f"{self._storage.description} was rolled back: {reason}",
             subject=self._storage.description,
             untouched=NOTHING_WRITTEN,
-            hint=f"if you emptied or restored it yourself, remove {path} and publish again",
+            hint=f"if you emptied or restored the storage yourself, remove {path} and publish again",
         )
 
 
@@ -376,7 +374,7 @@ def _pins(signed: Targets) -> dict[str, TargetPin]:
 
 
 def _probes(names: Iterable[str], bits: int) -> Iterator[tuple[str, str]]:
-    """Yield, for each bin, a target path that falls into it and that no plugin has: ``-`` is no namespace."""
+    """Yield, for each bin, a target path that falls into it and that no plugin has: ``-`` is not a valid namespace."""
     wanted = set(names)
     number = 0
     while wanted:

@@ -1,6 +1,6 @@
-"""Says in plain words what new root or targets metadata changes. Pure.
+"""Describes in plain language what new root or targets metadata changes. Pure.
 
-Told from the metadata itself, never from a plan that came with it: what a signer reads is what the signature covers.
+Derived from the metadata itself, never from a plan that came with it: signers read exactly what they sign.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def describe_targets(old: Targets, new: Targets, name_of: NameOf) -> list[str]:
     for name, role in after.items():
         paths, earlier = getattr(role, "paths", None), getattr(before.get(name), "paths", None)
         if earlier is not None and paths != earlier:
-            lines.append(f"{_called(name)} speaks for {', '.join(paths or [])} (before: {', '.join(earlier)})")
+            lines.append(f"{_called(name)} signs for {', '.join(paths or [])} (before: {', '.join(earlier)})")
     if [*before] != [name for name in after if name in before] and set(before) <= set(after):
         lines.append(f"the order of delegations changes to {', '.join(after)}")
     if old.targets != new.targets:
@@ -54,12 +54,12 @@ def _role_changes(before: Mapping[str, Role], after: Mapping[str, Role], name_of
         if old is None and new is not None:
             paths = getattr(new, "paths", None) or []
             yield (
-                f"{_called(name)} is NEW: {_signers(new, name_of)} will speak for {', '.join(paths)}"
+                f"{_called(name)} is NEW: {_signers(new, name_of)} will sign for {', '.join(paths)}"
                 f"{' alone' if getattr(new, 'terminating', False) else ''}"
             )
             continue
         if new is None:
-            yield f"{_called(name)} is REMOVED: its keys speak for nothing any more"
+            yield f"{_called(name)} is REMOVED: its keys no longer sign for anything"
             continue
         if old is None:
             continue
@@ -78,19 +78,19 @@ def _role_changes(before: Mapping[str, Role], after: Mapping[str, Role], name_of
 def _same_key_changes(before: Mapping[str, object], after: Mapping[str, object], name_of: NameOf) -> Iterator[str]:
     for keyid in before:
         if keyid in after and before[keyid] != after[keyid]:
-            yield f"key {name_of(keyid)} keeps its id and gets OTHER content: do not sign this"
+            yield f"key {name_of(keyid)} keeps its id but its content CHANGES: do not sign this"
 
 
 def _other_changes(old: Root | Targets, new: Root | Targets) -> Iterator[str]:
     if old.unrecognized_fields != new.unrecognized_fields:
         yield f"further fields change from {old.unrecognized_fields} to {new.unrecognized_fields}: do not sign this"
     if isinstance(old, Root) and isinstance(new, Root) and old.consistent_snapshot != new.consistent_snapshot:
-        yield "consistent snapshots are switched: do not sign this"
+        yield "consistent snapshots are switched on or off: do not sign this"
 
 
 def _lifetime(role: str, old: Root | Targets, new: Root | Targets) -> str:
     return (
-        f"{role} {new.version} replaces {role} {old.version}, and holds until {new.expires:%Y-%m-%d} "
+        f"{role} {new.version} replaces {role} {old.version}, and expires on {new.expires:%Y-%m-%d} "
         f"(before: {old.expires:%Y-%m-%d})"
     )
 

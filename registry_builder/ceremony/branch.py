@@ -1,9 +1,9 @@
-"""Takes a ceremony's files from a git branch: what signers may add there, and nothing of a branch that carries more.
+"""Imports a ceremony's files from a git branch, if the branch adds only what signers may add.
 
-Whoever may push can push such a branch, and a workflow that finishes it writes to the main branch. So everything but
-the ceremony's own files comes from the tree that this runs in: a branch that changes anything else, a link or program
-among its files, or a file that the tree has already, is refused whole. Whether what it adds is signed is the business
-of `registry_builder.ceremony.ceremony`, which trusts none of it.
+Anyone with push access can push such a branch, and a workflow that finishes it writes to the main branch. So everything
+except the ceremony's own files comes from the tree that this runs in: a branch that changes anything else, has a link
+or program among its files, or a file that the tree already has, is refused as a whole. Whether the added files are
+signed is checked by `registry_builder.ceremony.ceremony`, which trusts none of them.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from registry_builder.source.gate import Gate, UnreadableError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 
 MAX_FILES = 500
-MAX_FILE_BYTES = 5_000_000  # what python-tuf takes for a role
+MAX_FILE_BYTES = 5_000_000  # python-tuf's limit for a role
 _REGULAR = "100644"
 _UNTOUCHED = "nothing was taken"
 
 
 class Change(NamedTuple):
-    """One path that a branch changes: mode and object that it has there, and git's letter for the change."""
+    """One path that a branch changes: its mode and object on the branch, and git's letter for the change."""
 
     mode: str
     blob: str
@@ -39,38 +39,38 @@ def take_ceremony(tree: Path, name: str, ref: str) -> list[Path]:
     """Write the files that a branch adds to a ceremony into the source tree.
 
     Args:
-        tree: the top of a clone, checked out at what the ceremony is to be merged into.
+        tree: the top of a clone, checked out at the target of the merge.
         name: the ceremony.
-        ref: the branch or commit; what it adds is told from where it left the checked-out commit.
+        ref: the branch or commit; its changes since the merge base with the checked-out commit count.
 
     Returns:
-        The files that weren't there yet.
+        The files that were new.
 
     Raises:
-        UsageError: the name isn't one.
+        UsageError: the name is not valid.
         NotFoundError: no such branch or commit.
-        ConfigError: the branch changes something else, or git can't compare the two. Nothing was written.
+        ConfigError: the branch changes something else, or git can't compare the two. Nothing is written.
     """
     if not CEREMONY_NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no name for a ceremony", untouched=_UNTOUCHED)
+        raise UsageError(f"'{name}' is not a valid ceremony name", untouched=_UNTOUCHED)
     changes = _changes(tree, ref)
     if problems := branch_problems(changes, name, read_config(tree).realms):
         raise ConfigError(
-            f"this is no signing branch of ceremony '{name}': {'; '.join(problems)}",
+            f"this is not a signing branch of ceremony '{name}': {'; '.join(problems)}",
             subject=ref,
             untouched=_UNTOUCHED,
-            hint=f"it may add to {CEREMONIES_FOLDER}/{name}/ what ceremony start and sign write; new keys and "
-            "everything else go to the main branch first, and finishing is done there",
+            hint=f"it may only add to {CEREMONIES_FOLDER}/{name}/ what ceremony start and sign write; commit new keys "
+            "and everything else to the main branch first, and finish the ceremony there",
         )
     wanted = {tree / change.path: _content(tree, change) for change in changes}
     gate = Gate(tree)
     here = {path for path in wanted if gate.is_there(path)}
     if other := [path for path in sorted(here) if not _holds(gate, path, wanted[path])]:
         raise ConfigError(
-            f"{', '.join(map(str, other))} has other content here than on the branch",
+            f"{', '.join(map(str, other))} differs here from the branch",
             subject=ref,
             untouched=_UNTOUCHED,
-            hint="commit or move what lies there",
+            hint="commit or move these files",
         )
     missing = [path for path in wanted if path not in here]
     for path in missing:
@@ -86,7 +86,7 @@ def _holds(gate: Gate, path: Path, data: bytes) -> bool:
 
 
 def branch_problems(changes: Sequence[Change], name: str, realms: Collection[str]) -> list[str]:
-    """Return what makes a branch something else than what signers add to one ceremony. Pure.
+    """Return what a branch changes besides a signer's files of one ceremony. Pure.
 
     Args:
         changes: all that it changes.
@@ -94,7 +94,7 @@ def branch_problems(changes: Sequence[Change], name: str, realms: Collection[str
         realms: the names of the registry's realms.
     """
     if len(changes) > MAX_FILES:
-        return [f"it changes {len(changes)} files, and {MAX_FILES} are the most"]
+        return [f"it changes {len(changes)} files, but at most {MAX_FILES} are allowed"]
     return list(_problems(changes, name, realms))
 
 
@@ -106,11 +106,11 @@ def _problems(changes: Sequence[Change], name: str, realms: Collection[str]) -> 
     )
     for change in changes:
         if not own.fullmatch(change.path):
-            yield f"{change.path} is no file that signers add"
+            yield f"{change.path} is not a file that signers may add"
         elif change.status != "A":
-            yield f"{change.path} was there already, and is changed or removed"
+            yield f"{change.path} exists already and is changed or removed"
         elif change.mode != _REGULAR:
-            yield f"{change.path} is no plain file (mode {change.mode})"
+            yield f"{change.path} is not a plain file (mode {change.mode})"
 
 
 def _changes(tree: Path, ref: str) -> list[Change]:
@@ -120,7 +120,7 @@ def _changes(tree: Path, ref: str) -> list[Change]:
             f"there is no branch or commit '{ref}'",
             subject=ref,
             untouched=_UNTOUCHED,
-            hint="git fetch origin, then name it as origin/sign/NAME",
+            hint="git fetch origin, then use origin/sign/NAME",
         )
     commit = known.decode().strip()
     base = _git(tree, "merge-base", "HEAD", commit)
@@ -131,7 +131,7 @@ def _changes(tree: Path, ref: str) -> list[Change]:
             untouched=_UNTOUCHED,
             hint="if this clone is shallow: git fetch --unshallow",
         )
-    # the plumbing, which no configuration of a clone makes leave anything out
+    # plumbing commands, whose output doesn't depend on a clone's configuration
     listed = _git(tree, "diff-tree", "-r", "-z", "--raw", "--no-abbrev", base.decode().strip(), commit)
     if listed is None:
         raise ConfigError(f"git can't tell what '{ref}' changes", subject=ref, untouched=_UNTOUCHED)
@@ -148,7 +148,7 @@ def _content(tree: Path, change: Change) -> bytes:
     size = _git(tree, "cat-file", "-s", change.blob)
     if size is None or int(size) > MAX_FILE_BYTES:
         raise ConfigError(
-            f"{change.path} is larger than {MAX_FILE_BYTES} bytes, or git doesn't have it",
+            f"{change.path} is larger than {MAX_FILE_BYTES} bytes, or missing from git",
             subject=change.path,
             untouched=_UNTOUCHED,
         )
@@ -159,7 +159,7 @@ def _content(tree: Path, change: Change) -> bytes:
 
 
 def _git(tree: Path, *args: str) -> bytes | None:
-    """Return what git prints, or None when it fails."""
+    """Return what git prints, or None if it fails."""
     try:
         done = subprocess.run(["git", *args], cwd=tree, capture_output=True, check=False, timeout=120)
     except (OSError, subprocess.TimeoutExpired) as error:

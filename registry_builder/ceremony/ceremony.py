@@ -1,16 +1,16 @@
-"""Ceremonies: a change of root or targets that people on different machines sign, one after the other.
+"""Ceremonies: changes of root or targets metadata, signed one after the other by people on different machines.
 
     ceremonies/<name>/
-        plan.json                          what changes in registry.toml, who asked for it, when and why
-        <realm>/<N>.root.json              the new metadata, without a signature; what is signed is exactly this
+        plan.json                          what changes in registry.toml, who started it, when and why
+        <realm>/<N>.root.json              the new metadata, unsigned; exactly these bytes are signed
         <realm>/<N>.targets.json
-        <realm>/signatures/<role>.<keyid>.json   one file a signer, so that merges never meet
+        <realm>/signatures/<role>.<keyid>.json   one file per signer, so that merges never conflict
         closed.json                        finished or aborted, by whom, when and why
 
-Files only: they travel by git, mail or stick. Nothing of them is trusted: a signature counts once it verifies with a
-key that the newest signed root (or the new one) names, and `finish_ceremony` writes to ``trust/`` and ``registry.toml``
-only when every threshold is met, for a root the old one's *and* the new one's. A signature is never removed; an aborted
-ceremony keeps its files.
+Only files: they are exchanged by git, mail or USB stick. None of them is trusted: a signature counts if it verifies
+with a key that the newest signed root (or the new one) lists, and `finish_ceremony` writes to ``trust/`` and
+``registry.toml`` only when every threshold is met, for a root the old one's *and* the new one's. Signatures are never
+removed; an aborted ceremony keeps its files.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class CeremonyPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """``plan.json``: what registry.toml will say once the ceremony is finished.
 
     Attributes:
-        roles: sections that change, whole.
-        namespaces: claims that change, whole.
+        roles: complete sections that change.
+        namespaces: complete claims that change.
         released: namespaces whose claim ends.
-        renew: roles that are signed anew although nothing changes.
+        renew: roles that are re-signed although nothing changes.
     """
 
     format: int = 1
@@ -79,7 +79,7 @@ class Closed(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
 
 class SignatureFile(Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One signature: over which bytes, by which key, and who had the key; of a Sigstore identity, its bundle."""
+    """One signature: over which bytes, by which key, and who held the key; for a Sigstore identity, its bundle."""
 
     keyid: str
     sig: str
@@ -90,15 +90,15 @@ class SignatureFile(Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def signature(self) -> Signature:
-        """The signature as TUF has it."""
+        """The signature in TUF's format."""
         return Signature(self.keyid, self.sig, {"bundle": self.bundle} if self.bundle is not None else None)
 
 
 @dataclass(frozen=True)
 class Quorum:
-    """One threshold of a document: whose it is, how many keys, which have signed, whether it must be met.
+    """One threshold of a document: whose it is, how many keys, which have signed, whether it is required.
 
-    One isn't needed: that of the old root for targets whose keys the new root changes. Where it is met, readers that
+    One isn't required: that of the old root for targets whose keys the new root changes. If it is met, clients that
     don't have the new root yet can read the new targets, and the change has no gap
     (docs/decisions/0011-new-roots-come-last.md).
     """
@@ -111,21 +111,21 @@ class Quorum:
 
     @property
     def is_met(self) -> bool:
-        """Whether enough of the keys have signed."""
+        """Whether enough keys have signed."""
         return len(self.signed) >= self.threshold
 
 
 @dataclass(frozen=True)
 class CeremonyDocument:
-    """One piece of metadata that is to be signed.
+    """One piece of metadata that needs signatures.
 
     Attributes:
         realm, role, version: which.
-        payload: the bytes that signatures are over.
-        changes: what it changes, in plain words.
+        payload: the bytes that are signed.
+        changes: what it changes, in plain language.
         quorums: every threshold; for a root the old one's and its own.
         signatures: those that verify, by keyid.
-        ignored: signature files that don't, with the reason.
+        ignored: signature files that don't verify, with the reason.
     """
 
     realm: str
@@ -145,18 +145,18 @@ class CeremonyDocument:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every threshold that must be met is."""
+        """Whether every required threshold is met."""
         return all(quorum.is_met for quorum in self.quorums if quorum.is_needed)
 
     @property
     def keyids(self) -> tuple[str, ...]:
-        """Every key whose signature counts for some threshold."""
+        """Every key whose signature counts towards some threshold."""
         return tuple(dict.fromkeys(keyid for quorum in self.quorums for keyid in quorum.keyids))
 
 
 @dataclass(frozen=True)
 class Ceremony:
-    """A ceremony as it stands."""
+    """The current state of a ceremony."""
 
     name: str
     folder: Path
@@ -180,8 +180,8 @@ def load_ceremony(tree: Path, name: str) -> Ceremony:
     """Read a ceremony and verify every signature in it.
 
     Raises:
-        NotFoundError: there is none of that name.
-        ConfigError: a file isn't what it must be, or the ceremony starts from metadata that isn't the newest.
+        NotFoundError: there is no ceremony with that name.
+        ConfigError: a file is not valid, or the ceremony starts from metadata that isn't the newest.
     """
     folder = tree / CEREMONIES_FOLDER / name
     if not CEREMONY_NAME.fullmatch(name) or not (folder / "plan.json").is_file():
@@ -226,15 +226,15 @@ def _documents(
             continue
         newest = trust.root if role == "root" else trust.targets_role
         payload = CanonicalJSONSerializer().serialize(signed)
-        # in trust/ already: a finish that was interrupted, which goes on
+        # already in trust/: a finish that was interrupted continues
         is_there = signed.version == newest.version and CanonicalJSONSerializer().serialize(newest) == payload
         if is_open and signed.version != newest.version + 1 and not is_there:
             raise ConfigError(
-                f"{signed.version}.{role}.json is to follow on {role} {signed.version - 1}, and {role} "
+                f"{signed.version}.{role}.json follows {role} {signed.version - 1}, but {role} "
                 f"{newest.version} is the newest",
                 subject=str(folder),
                 untouched=NOTHING_SIGNED,
-                hint="another ceremony was finished meanwhile: abort this one and start it anew",
+                hint="another ceremony was finished meanwhile: abort this one and start it again",
             )
         authorities: list[tuple[str, Root]] = []
         optional: set[str] = set()
@@ -310,7 +310,7 @@ def _signatures(
             ignored.append(f"{path.name}: {error}")
             continue
         if file.payload_sha256 != digest:
-            ignored.append(f"{path.name}: it is over other bytes")
+            ignored.append(f"{path.name}: it signs other bytes")
         elif not any(_verifies(root, file.keyid, file, payload) for root in delegators):
             ignored.append(f"{path.name}: it doesn't verify with a key that counts here")
         else:
@@ -341,13 +341,13 @@ def _read(path: Path, kind: Any) -> Any:
 
 
 def _bytes_of(path: Path) -> bytes:
-    """Read a file of a ceremony, which came with a branch that anybody may have pushed."""
+    """Read a file of a ceremony, which may come from a branch that anybody could push to."""
     tree = next(folder.parent for folder in path.parents if folder.name == CEREMONIES_FOLDER)
     return Gate(tree).read(path, MAX_METADATA_BYTES)
 
 
 def missing_signatures(tree: Path, document: CeremonyDocument) -> list[str]:
-    """Return, for each threshold of a document that isn't met, whose signatures could meet it."""
+    """Return, for each unmet threshold of a document, whose signatures could meet it."""
     names = {section.keyid: key for key, section in read_config(tree).keys.items()}
     return [
         f"{document.realm} {document.name} needs {quorum.threshold - len(quorum.signed)} more signature(s) for "
@@ -358,7 +358,7 @@ def missing_signatures(tree: Path, document: CeremonyDocument) -> list[str]:
 
 
 def differs(old: Root | Targets, new: Root | Targets) -> bool:
-    """Return whether two pieces of metadata say different things, version and expiry aside."""
+    """Return whether two pieces of metadata differ, apart from version and expiry."""
 
     def content(signed: Root | Targets) -> dict[str, Any]:
         return {key: value for key, value in signed.to_dict().items() if key not in {"version", "expires"}}
@@ -367,7 +367,7 @@ def differs(old: Root | Targets, new: Root | Targets) -> bool:
 
 
 def stamp(moment: datetime) -> str:
-    """Return a time as the files of a ceremony write it."""
+    """Return a time in the format of a ceremony's files."""
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 

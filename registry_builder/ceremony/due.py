@@ -1,4 +1,4 @@
-"""Which offline roles it is time to sign anew, told from the source tree alone."""
+"""Which offline roles have to be re-signed soon, determined from the source tree alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def due_offline_roles(tree: Path, *, now: datetime | None = None) -> tuple[str, 
     """Return those of ``root`` and ``targets`` that are within their signing window in some realm.
 
     Raises:
-        ConfigError, VerificationError: the tree's configuration or trust material is wrong.
+        ConfigError, VerificationError: the tree's configuration or trust material is invalid.
     """
     config, moment = read_config(tree), now or utc_now()
     trusts = [load_trust(tree, realm, realm_marker(config, realm)) for realm in config.realms]

@@ -54,17 +54,17 @@ OFFLINE = ("root", "targets")
 
 @dataclass
 class Wanted:
-    """What a ceremony is to change; roles and namespaces by name.
+    """The changes that a ceremony makes; roles and namespaces by name.
 
     Attributes:
-        keys: role to the names of all its keys from now on.
-        thresholds: role to how many must sign.
-        expiry_days: role to the days that it holds.
+        keys: role to the names of all its keys afterwards.
+        thresholds: role to the number of keys that must sign.
+        expiry_days: role to the days until it expires.
         claims: namespace to the names of its team's keys.
         claim_thresholds: namespace to how many of them must sign.
-        realm: of the claims.
+        realm: the realm of the claims.
         release: namespaces whose claim ends.
-        renew: ``root`` or ``targets``, to sign anew unchanged.
+        renew: ``root`` or ``targets``, to re-sign unchanged.
     """
 
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -80,22 +80,22 @@ class Wanted:
 def start_ceremony(
     tree: Path, name: str, wanted: Wanted, *, by: str, why: str = "", now: datetime | None = None
 ) -> Ceremony:
-    """Plan a change and write what has to be signed; registry.toml and ``trust/`` stay as they are till it is finished.
+    """Plan a change and write what has to be signed; registry.toml and ``trust/`` don't change until it is finished.
 
     Raises:
-        UsageError: the name isn't one, or nothing would change.
-        ConfigError: a role, key or threshold is wrong, or the name is taken.
-        VerificationError: the trust material of the tree isn't signed as it must be.
+        UsageError: the name is not valid, or nothing would change.
+        ConfigError: a role, key or threshold is not valid, or the name is taken.
+        VerificationError: the trust material of the tree isn't signed correctly.
     """
     if not CEREMONY_NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no name for a ceremony: lower-case letters, digits, '.', '_' and '-'")
+        raise UsageError(f"'{name}' is not a valid ceremony name: use lower-case letters, digits, '.', '_' and '-'")
     folder = tree / CEREMONIES_FOLDER / name
     if folder.exists():
         raise ConfigError(
-            f"there is a ceremony '{name}' already",
+            f"ceremony '{name}' exists already",
             subject=str(folder),
             untouched="it was left as it is",
-            hint=f"sealdex-builder ceremony show {name}, or take another name",
+            hint=f"sealdex-builder ceremony show {name}, or choose another name",
         )
     config, moment = read_config(tree), now or utc_now()
     plan = _plan(config, wanted, by=by, why=why, at=stamp(moment))
@@ -107,14 +107,14 @@ def start_ceremony(
             documents[f"{realm}/{signed.version}.{role}.json"] = signed
     if not documents:
         raise UsageError(
-            "nothing would change: root and targets say this already",
+            "nothing would change: root and targets are like this already",
             untouched="no ceremony was started",
-            hint="to sign them anew as they are: --renew root, --renew targets",
+            hint="to re-sign them unchanged: --renew root, --renew targets",
         )
     for path, signed in documents.items():
         metadata: Metadata[Any] = Metadata(signed)
         write_new(folder / path, metadata.to_bytes(JSONSerializer()) + b"\n")
-    # last: a folder without plan is one whose making was interrupted
+    # last: a folder without a plan is one whose creation was interrupted
     write_new(folder / "plan.json", encode_pretty(plan))
     return load_ceremony(tree, name)
 
@@ -123,7 +123,7 @@ def _plan(config: RegistryConfig, wanted: Wanted, *, by: str, why: str, at: str)
     roles: dict[str, RoleSection] = {}
     for role in dict.fromkeys((*wanted.keys, *wanted.thresholds, *wanted.expiry_days)):
         if role not in ROLES:
-            raise UsageError(f"'{role}' is no role; roles are {', '.join(ROLES)}")
+            raise UsageError(f"'{role}' is not a role; roles are {', '.join(ROLES)}")
         before = config.roles[role]
         roles[role] = msgspec.structs.replace(
             before,
@@ -145,7 +145,7 @@ def _plan(config: RegistryConfig, wanted: Wanted, *, by: str, why: str, at: str)
                 f"namespace '{namespace}' is not claimed; claimed are {', '.join(config.namespaces) or '-'}"
             )
     if unknown := [role for role in wanted.renew if role not in OFFLINE]:
-        raise UsageError(f"'{unknown[0]}' is signed online: sealdex-builder refresh signs it anew")
+        raise UsageError(f"'{unknown[0]}' is signed online: sealdex-builder refresh re-signs it")
     return CeremonyPlan(
         by=by, at=at, why=why, roles=roles, namespaces=namespaces, released=wanted.release, renew=wanted.renew
     )
@@ -164,13 +164,13 @@ def _planned_config(config: RegistryConfig, plan: CeremonyPlan) -> RegistryConfi
 def _new_metadata(
     config: RegistryConfig, realm: str, trust: Trust, plan: CeremonyPlan, now: datetime
 ) -> dict[str, Root | Targets]:
-    """Return the offline metadata of a realm that has to be made anew."""
+    """Return the offline metadata of a realm that has to be re-created."""
     found: dict[str, Root | Targets] = {}
     root = build_root(config, realm, version=trust.root.version + 1, now=now)
     if differs(trust.root, root) or "root" in (*plan.roles, *plan.renew):
         found["root"] = root
     targets = build_targets(config, realm, version=trust.targets_role.version + 1, now=now)
-    # under a root that names other keys for targets the present metadata may not verify any more
+    # under a root with other keys for targets the current metadata may no longer verify
     resigned = "root" in found and not same_authority(trust.root.roles["targets"], root.roles["targets"])
     if differs(trust.targets_role, targets) or resigned or "targets" in (*plan.roles, *plan.renew):
         found["targets"] = targets
@@ -182,7 +182,7 @@ def _new_metadata(
 
 @dataclass(frozen=True)
 class SigningResult:
-    """What `sign_ceremony` did: files written, keys that had signed already, keys that aren't here and why."""
+    """What `sign_ceremony` did: files written, keys that had signed before, keys that aren't available and why."""
 
     written: tuple[Path, ...]
     already: tuple[str, ...]
@@ -198,21 +198,21 @@ def sign_ceremony(
     keys: Sequence[str] = (),
     now: datetime | None = None,
 ) -> SigningResult:
-    """Sign every document of a ceremony with the keys that count for it and can be reached here.
+    """Sign every document of a ceremony with the keys that count for it and are available here.
 
-    Show the documents' ``changes`` to whoever signs before calling this.
+    Show the documents' ``changes`` to the signer before calling this.
 
     Args:
         tree: the source tree.
         name: the ceremony.
         keyring: the keys.
         by: who signs, for the record.
-        keys: only these, by name; every key that counts when left out.
+        keys: only these, by name; by default every key that counts.
         now: the time for the record.
 
     Raises:
         NotFoundError: no such ceremony, or a named key counts for none of its documents.
-        ConfigError: it is closed, or no key that counts is here; each is named with the reason.
+        ConfigError: it is closed, or no key that counts is available; each is listed with the reason.
     """
     ceremony = _open(tree, name)
     known = {key: section.keyid for key, section in read_config(tree).keys.items()}
@@ -262,28 +262,28 @@ def sign_ceremony(
 
 
 def finish_ceremony(tree: Path, name: str, *, by: str, now: datetime | None = None) -> list[Path]:
-    """Put the signed metadata into ``trust/`` and what it says into registry.toml.
+    """Put the signed metadata into ``trust/`` and its contents into registry.toml.
 
     Returns:
-        The files that were written, to be committed. Again after an interruption it writes what is missing.
+        The files that were written, to be committed. If repeated after an interruption, it writes what is missing.
 
     Raises:
-        ConfigError: a threshold isn't met; whose signatures are missing is said. Nothing was written.
+        ConfigError: a threshold isn't met; the missing signatures are listed. Nothing is written.
     """
     ceremony = _open(tree, name)
     if lacking := [line for document in ceremony.documents for line in missing_signatures(tree, document)]:
         raise ConfigError(
             f"ceremony '{name}' can't be finished yet: {'; '.join(lacking)}",
             subject=name,
-            untouched="trust/ and registry.toml are as they were",
-            hint=f"sealdex-builder ceremony sign {name}, where those keys are",
+            untouched="trust/ and registry.toml were not changed",
+            hint=f"sealdex-builder ceremony sign {name}, on the machines that have those keys",
         )
     config = read_config(tree)
     planned = _planned_config(config, ceremony.plan)
     _check_plan(planned, ceremony)
     written: list[Path] = []
     files = [(trust_folder(tree, d.realm) / d.name, _assembled(d)) for d in ceremony.documents]
-    # targets before root: a tree in which only they arrived still verifies, or is refused, and finish goes on
+    # targets before root: a tree with only the new targets still verifies, or is refused, and finish continues
     for path, data in sorted(files, key=lambda item: item[0].name.endswith(".root.json")):
         replace_file(path, data)
         written.append(path)
@@ -298,7 +298,7 @@ def finish_ceremony(tree: Path, name: str, *, by: str, now: datetime | None = No
 
 
 def abort_ceremony(tree: Path, name: str, *, by: str, why: str = "", now: datetime | None = None) -> Path:
-    """Close a ceremony without effect; its files and signatures stay.
+    """Close a ceremony without applying it; its files and signatures stay.
 
     Raises:
         NotFoundError, ConfigError: there is none, or it is closed already.
@@ -309,7 +309,7 @@ def abort_ceremony(tree: Path, name: str, *, by: str, why: str = "", now: dateti
         replace_file(path, encode_pretty(Closed(outcome="aborted", by=by, at=stamp(now or utc_now()), why=why)))
         return path
     _open(tree, name)
-    raise AssertionError  # _open refuses what is closed or isn't there
+    raise AssertionError  # _open refuses what is closed or doesn't exist
 
 
 def _open(tree: Path, name: str) -> Ceremony:
@@ -325,17 +325,17 @@ def _open(tree: Path, name: str) -> Ceremony:
 
 
 def _check_plan(planned: RegistryConfig, ceremony: Ceremony) -> None:
-    """Refuse a plan.json that would write into registry.toml what the signed metadata doesn't say."""
+    """Refuse a plan.json that would write something into registry.toml that isn't in the signed metadata."""
     for document in ceremony.documents:
         signed = document.signed
         build = build_root if isinstance(signed, Root) else build_targets
         expected = build(planned, document.realm, version=signed.version, now=signed.expires)
         if differs(signed, expected):
             raise VerificationError(
-                f"plan.json of ceremony '{ceremony.name}' isn't what {document.name} says",
+                f"plan.json of ceremony '{ceremony.name}' does not match {document.name}",
                 subject=str(ceremony.folder),
                 untouched="trust/ and registry.toml are as they were",
-                hint="somebody edited plan.json after the start: restore it from git's history",
+                hint="plan.json was edited after the start: restore it from git's history",
             )
 
 

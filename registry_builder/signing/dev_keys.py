@@ -1,6 +1,6 @@
-"""Development keys and a first trust root, so that a new registry can be published to at once.
+"""Development keys and a first trust root, so that a new registry can be published at once.
 
-The keys are real and the thresholds too: only they all lie unencrypted in one folder of one machine, which is what
+The keys and the thresholds are real. But all keys are unencrypted, in one folder on one machine, which is what
 makes them development keys. `status` says so.
 """
 
@@ -18,8 +18,8 @@ from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import RegistryConfig, read_config
 from sealdex.errors import ConfigError
 
-# snapshot and timestamp are always signed together and on the same machine, so one key more would add nothing;
-# packages and catalog have their own, so that neither can speak for the other, nor for the two above
+# snapshot and timestamp are always signed together and on the same machine, so another key would add nothing;
+# packages and catalog have their own, so that neither can sign for the other, nor for the two above
 DEV_ROLE_KEYS = {
     "root": ("root-1", "root-2"),
     "targets": ("targets-1", "targets-2"),
@@ -31,29 +31,29 @@ DEV_ROLE_KEYS = {
 
 
 def make_dev_trust(tree: Path, *, now: datetime | None = None) -> Path:
-    """Make development keys, register them in registry.toml, and sign version 1 of root and targets for each realm.
+    """Create development keys, register them in registry.toml, and sign version 1 of root and targets for each realm.
 
     Args:
-        tree: a source tree whose registry.toml names no keys yet.
-        now: the time to count expiry from; the present when left out.
+        tree: a source tree whose registry.toml has no keys yet.
+        now: the time to count expiry from; now by default.
 
     Returns:
         The folder that holds the private keys.
 
     Raises:
-        ConfigError: the registry has keys or trust roots already, or the key folder would lie inside the tree.
+        ConfigError: the registry already has keys or trust roots, or the key folder would be inside the tree.
     """
     config = unchecked_config(tree)
     if config.keys:
         raise ConfigError(
-            "registry.toml names keys already",
+            "registry.toml already has keys",
             subject=str(tree),
-            untouched="no key was made",
+            untouched="no key was created",
             hint="development keys are for new registries: sealdex-builder init DIR --dev-keys",
         )
     for realm in config.realms:
         if trust_folder(tree, realm).exists():
-            raise ConfigError(f"realm {realm} has a trust root already", subject=str(trust_folder(tree, realm)))
+            raise ConfigError(f"realm {realm} already has a trust root", subject=str(trust_folder(tree, realm)))
     names = dict.fromkeys(name for keys in DEV_ROLE_KEYS.values() for name in keys)
     sections = {name: create_key(tree, config, name, passphrase=None)[0] for name in names}
     register_keys(tree, sections, DEV_ROLE_KEYS)
@@ -67,7 +67,7 @@ def create_trust(tree: Path, config: RegistryConfig, realm: str, keyring: Keyrin
     """Sign version 1 of a realm's root and targets with the keys of registry.toml and write them to trust/<realm>/.
 
     Raises:
-        ConfigError: too few of their keys can be reached here.
+        ConfigError: too few of their keys are available here.
     """
     root = build_root(config, realm, version=1, now=now)
     targets = build_targets(config, realm, version=1, now=now)

@@ -1,7 +1,7 @@
-"""Finds out whether the keys of the online roles can sign on this machine, by letting each sign a few bytes.
+"""Checks whether the keys of the online roles can sign on this machine, by signing a few bytes with each.
 
-That a key is named, or its service answers, doesn't say that it may sign: a secret can be empty, a passphrase wrong, a
-permission taken away. The day on which something has to be signed is the wrong one to learn it.
+A configured key, or a service that answers, may still be unable to sign: a secret can be empty, a passphrase wrong, a
+permission revoked. It is better to learn this before something has to be signed.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from registry_builder.source.config import ONLINE_ROLES, read_config
 from sealdex.errors import SealdexError
 
 PROBE = b"sealdex key check: this is no metadata\n"
-"""What is signed: no JSON, so that the signature can be used for nothing."""
+"""What is signed: not JSON, so that the signature can't be used for anything."""
 
 
 @dataclass(frozen=True)
 class RoleKeys:
-    """The keys of an online role: how many must sign, which can, and of the others the reason why not, by name."""
+    """The keys of an online role: how many must sign, which ones can, and why the others can't, by name."""
 
     realm: str
     role: str
@@ -39,10 +39,10 @@ class RoleKeys:
 
 
 def check_online_keys(tree: Path, keyring: Keyring) -> list[RoleKeys]:
-    """Try the keys of all online roles, each once; with the keys that the trust material names for them.
+    """Try each key of the online roles once; the keys are those that the trust material names.
 
     Raises:
-        ConfigError, VerificationError: the tree's configuration or trust material is wrong.
+        ConfigError, VerificationError: the tree's configuration or trust material is invalid.
     """
     config = read_config(tree)
     tried: dict[str, str] = {}
@@ -62,7 +62,7 @@ def check_online_keys(tree: Path, keyring: Keyring) -> list[RoleKeys]:
 
 
 def why_it_cannot_sign(keyring: Keyring, keyid: str) -> str:
-    """Let a key sign `PROBE`; return why it can't, or nothing when it can."""
+    """Sign `PROBE` with a key; return why it can't, or nothing if it can."""
     try:
         signer = keyring.signer_for(keyid)
         if signer is None:

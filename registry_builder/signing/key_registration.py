@@ -1,4 +1,4 @@
-"""Making keys and writing their public halves into registry.toml, whose comments and order stay."""
+"""Creates keys and writes their public halves into registry.toml, keeping its comments and order."""
 
 from __future__ import annotations
 
@@ -36,42 +36,42 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 KeyKind = Literal["ed25519", "ecdsa-p256", "rsa-pss"]
 KEY_KINDS: tuple[KeyKind, ...] = get_args(KeyKind)
-_RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, as the two others have
+_RSA_BITS = 3072  # NIST SP 800-57 part 1: 128 bits of security, like the two others
 
-_NOT_WRITTEN = "registry.toml was left as it is"
+_NOT_WRITTEN = "registry.toml was not changed"
 _KEY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
 def create_key(
     tree: Path, config: RegistryConfig, name: str, *, kind: KeyKind = "ed25519", passphrase: bytes | None
 ) -> tuple[KeySection, Path]:
-    """Make a key pair: the private half as a PEM file in the key folder, the public half returned as a section.
+    """Create a key pair: the private half as a PEM file in the key folder, the public half as the returned section.
 
     Args:
         tree: the source tree, which the key folder must not be in.
         config: its configuration.
         name: the key's name in registry.toml and of its file.
         kind: one of `KEY_KINDS`.
-        passphrase: encrypts the file; None leaves it in the clear, which is for development keys.
+        passphrase: encrypts the file; None leaves it unencrypted, for development keys.
 
     Returns:
         The section for registry.toml and the file that was written.
 
     Raises:
-        UsageError: the name or kind isn't one, or the passphrase is empty.
-        ConfigError: the key exists already, or the key folder lies inside the tree.
+        UsageError: the name or kind is not valid, or the passphrase is empty.
+        ConfigError: the key exists already, or the key folder is inside the tree.
     """
     if not _KEY_NAME.fullmatch(name):
         raise UsageError(
-            f"'{name}' is no key name: write lower-case letters and digits in groups joined by '.', '_' or '-'"
+            f"'{name}' is not a valid key name: use lower-case letters and digits in groups joined by '.', '_' or '-'"
         )
     if passphrase is not None and not passphrase:
-        raise UsageError("the passphrase is empty", untouched="no key was made")
+        raise UsageError("the passphrase is empty", untouched="no key was created")
     if name in config.keys:
         raise ConfigError(
-            f"there is a key '{name}' in {CONFIG_NAME} already",
+            f"key '{name}' is already in {CONFIG_NAME}",
             subject=name,
-            untouched="no key was made",
+            untouched="no key was created",
             hint="choose another name; a key is replaced by a ceremony, never overwritten",
         )
     private_key, scheme = _generate(kind)
@@ -82,23 +82,23 @@ def create_key(
 
 
 def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | None = None) -> KeySection:
-    """Return the section of a key that exists elsewhere: its public half is read from where the private one lives.
+    """Return the section of a key that exists elsewhere; its public half is read from where the private one is.
 
     Args:
         config: the registry's configuration.
         name: the key's name in registry.toml.
         uri: ``hsm:2?label=TOKEN`` (PKCS#11, EC keys; the module is $PYKCS11LIB), ``awskms:KEY``, ``env:VARIABLE``, or
-            ``sigstore:?identity=WHO&issuer=https://...`` (with ``&ambient=false`` for a person at a browser).
+            ``sigstore:?identity=WHO&issuer=https://...`` (with ``&ambient=false`` for a person with a browser).
         prompt: asks for a PIN or passphrase.
 
     Raises:
-        UsageError: the name isn't one, or no key is read from such a URI.
+        UsageError: the name is not valid, or keys can't be read from such a URI.
         ConfigError: the name is taken, or the key can't be read.
     """
     if not _KEY_NAME.fullmatch(name):
-        raise UsageError(f"'{name}' is no key name: write lower-case letters, digits, '.', '_' and '-'")
+        raise UsageError(f"'{name}' is not a valid key name: use lower-case letters, digits, '.', '_' and '-'")
     if name in config.keys:
-        raise ConfigError(f"there is a key '{name}' in {CONFIG_NAME} already", subject=name, untouched=_NOT_WRITTEN)
+        raise ConfigError(f"key '{name}' is already in {CONFIG_NAME}", subject=name, untouched=_NOT_WRITTEN)
     scheme = uri.partition(":")[0]
     try:
         load_for(uri)
@@ -126,10 +126,10 @@ def import_key(config: RegistryConfig, name: str, uri: str, *, prompt: Prompt | 
             untouched=_NOT_WRITTEN,
         ) from error
     raise UsageError(
-        f"no key is read from '{uri}'",
+        f"keys can't be read from '{uri}'",
         untouched=_NOT_WRITTEN,
-        hint="write hsm:2?label=TOKEN, awskms:KEY, env:VARIABLE or sigstore:?identity=WHO&issuer=ADDRESS; "
-        "files are made by: sealdex-builder keys create NAME",
+        hint="use hsm:2?label=TOKEN, awskms:KEY, env:VARIABLE or sigstore:?identity=WHO&issuer=URL; "
+        "create key files with: sealdex-builder keys create NAME",
     )
 
 
@@ -138,10 +138,10 @@ def _sigstore_section(uri: str) -> KeySection:
     identity, issuer = said.get("identity", ""), said.get("issuer", "")
     if not identity or "*" in identity or not issuer.startswith("https://"):
         raise UsageError(
-            f"'{uri}' names no identity and issuer",
+            f"'{uri}' has no identity and issuer",
             untouched=_NOT_WRITTEN,
             hint="write sigstore:?identity=kim@example.org&issuer=https://accounts.example.org&ambient=false, "
-            "or the identity of one workflow; what an address may not hold is written as %XX",
+            "or the identity of one workflow; percent-encode special characters as %XX",
         )
     private, public = SigstoreSigner.import_(identity, issuer, said.get("ambient", "true") == "true")
     return KeySection(
@@ -163,7 +163,7 @@ def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySecti
         return _section(uri, private, "ecdsa-sha2-nistp256")
     if isinstance(private, rsa.RSAPrivateKey):
         return _section(uri, private, "rsassa-pss-sha256")
-    raise ConfigError(f"key '{name}' is of no kind that signs here", subject=name, untouched=_NOT_WRITTEN)
+    raise ConfigError(f"key '{name}' has a type that is not supported", subject=name, untouched=_NOT_WRITTEN)
 
 
 def _generate(kind: KeyKind) -> tuple[PrivateKeyTypes, str]:
@@ -173,7 +173,7 @@ def _generate(kind: KeyKind) -> tuple[PrivateKeyTypes, str]:
         return ec.generate_private_key(ec.SECP256R1()), "ecdsa-sha2-nistp256"
     if kind == "rsa-pss":
         return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS), "rsassa-pss-sha256"
-    raise UsageError(f"'{kind}' is no kind of key: write one of {', '.join(KEY_KINDS)}")
+    raise UsageError(f"'{kind}' is not a key type: use one of {', '.join(KEY_KINDS)}")
 
 
 def _pem(private_key: PrivateKeyTypes, passphrase: bytes | None) -> bytes:
@@ -195,10 +195,10 @@ def _public_section(uri: str, public: SSlibKey) -> KeySection:
 
 
 def unchecked_config(tree: Path) -> RegistryConfig:
-    """Read registry.toml without asking whether every key that a role names exists: they are about to be made.
+    """Read registry.toml without checking that every key of a role exists: they are about to be created.
 
     Raises:
-        ConfigError: it can't be read or doesn't have the form it must have.
+        ConfigError: it can't be read or is not valid.
     """
     path = tree / CONFIG_NAME
     try:

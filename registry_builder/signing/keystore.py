@@ -1,10 +1,10 @@
-"""The key folder: where private key files live. Always outside the source tree, which is shared and public.
+"""The key folder, which holds private key files. Always outside the source tree, which is shared and public.
 
     $SEALDEX_KEYS, or else
     $XDG_DATA_HOME/sealdex-builder/keys/<registry.name>-<registry.id>/      (~/.local/share without XDG_DATA_HOME)
-        root-1.pem      one PEM file (PKCS #8) a key, mode 0600, in a folder of mode 0700
+        root-1.pem      one PEM file (PKCS #8) per key, mode 0600, in a folder of mode 0700
 
-A relative ``file2:`` URI of registry.toml names a file in here, so the same registry.toml serves everyone.
+A relative ``file2:`` URI of registry.toml names a file in this folder, so the same registry.toml works for everyone.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def key_folder(config: RegistryConfig, tree: Path) -> Path:
     """Return the registry's key folder on this machine; it need not exist yet.
 
     Raises:
-        ConfigError: it would lie inside the source tree.
+        ConfigError: it would be inside the source tree.
     """
     stated = os.environ.get(KEYS_VARIABLE)
     if stated:
@@ -41,29 +41,29 @@ def key_file(uri: str, config: RegistryConfig, tree: Path) -> Path:
     """Return the file that a ``file2:`` URI names: in the key folder unless the path is absolute.
 
     Raises:
-        ConfigError: it would lie inside the source tree.
+        ConfigError: it would be inside the source tree.
     """
     named = Path(uri.removeprefix(FILE_SCHEME)).expanduser()
     return _outside(named if named.is_absolute() else key_folder(config, tree) / named, tree)
 
 
 def write_private_file(path: Path, data: bytes) -> None:
-    """Write a private key that nobody else on this machine may read.
+    """Write a private key with a mode that only its owner can read.
 
     Raises:
-        ConfigError: a file of that name exists already; it is left alone.
+        ConfigError: a file with that name exists; it is left alone.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(OSError):  # a folder of someone else's that we may nevertheless write to
+    with contextlib.suppress(OSError):  # a folder that belongs to someone else but is writable
         path.parent.chmod(0o700)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError as error:
         raise ConfigError(
-            f"there is a private key in {path} already",
+            f"a private key exists already in {path}",
             subject=str(path),
             untouched="it was not overwritten",
-            hint="choose another key name, or move the file away if the key is of no use any more",
+            hint="choose another key name, or move the file away if the key is no longer needed",
         ) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -72,12 +72,12 @@ def write_private_file(path: Path, data: bytes) -> None:
 
 
 def _outside(path: Path, tree: Path) -> Path:
-    # resolved: a symbolic link must not lead a key into the tree under another name
+    # resolved: a symbolic link must not put a key into the tree under another name
     if path.resolve().is_relative_to(tree.resolve()):
         raise ConfigError(
-            f"the key folder or file {path} lies inside the source tree {tree}",
+            f"the key folder or file {path} is inside the source tree {tree}",
             subject=str(path),
             untouched="no key was read or written",
-            hint=f"private keys never enter the source tree: set {KEYS_VARIABLE} to a folder elsewhere",
+            hint=f"private keys must not be in the source tree: set {KEYS_VARIABLE} to a folder elsewhere",
         )
     return path

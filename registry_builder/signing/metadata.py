@@ -1,12 +1,12 @@
-"""Construction of TUF roles from the configuration. Pure: keys in, unsigned metadata out.
+"""Builds the metadata of TUF roles from the configuration. Pure: keys in, unsigned metadata out.
 
     root ─┬─ targets ─┬─ packages (index/*/*) ── bin-00 ... bin-3f     succinct hashed bins, TAP 15
           │           ├─ catalog  (catalog/*)
-          │           └─ before both: ns-<namespace> (index/<namespace>/*), one a claimed namespace
+          │           └─ before both: ns-<namespace> (index/<namespace>/*), one per claimed namespace
           ├─ snapshot      versions of targets, packages, catalog and every bin
           └─ timestamp     version of the snapshot
 
-All delegations are terminating, so no role that comes after another can speak for what that one doesn't list: a claimed
+All delegations are terminating, so a role that comes later can't sign what an earlier one doesn't list: a claimed
 namespace is its team's alone, whatever ``packages`` signs. Every
 role is marked with its registry, realm and name (`sealdex.trust.role_marks`): realms share keys and so do bins, and
 without the marks a storage could serve one realm's or bin's files, validly signed, as another's.
@@ -54,7 +54,7 @@ SigningReason = Literal[
 ]
 """Why a role is signed, as plans say it to people and programs."""
 
-# Up to so many plugins, so many bits: a bin stays near 100 targets (14 KB) and the snapshot below 64 KB.
+# Maximum number of plugins for each number of bits: a bin stays near 100 targets (14 KB) and the snapshot below 64 KB.
 _BITS = ((1_000, 6), (16_000, 8), (250_000, 10))
 _MOST_BITS = 11
 _BINS_PER_SHARD = 16
@@ -73,7 +73,7 @@ def utc_now() -> datetime:
 
 
 def realm_marker(config: RegistryConfig, realm: str) -> str:
-    """Return what a realm's metadata says of where it belongs: ``<name>-<id>/<realm>``."""
+    """Return what a realm's metadata says about where it belongs: ``<name>-<id>/<realm>``."""
     return f"{config.registry.name}-{config.registry.id}/{realm}"
 
 
@@ -82,7 +82,7 @@ def _marks(config: RegistryConfig, realm: str, role: str) -> dict[str, str]:
 
 
 def expiry(role: RoleSection, now: datetime) -> datetime:
-    """Return when metadata that is signed now expires."""
+    """Return when metadata signed now will expire."""
     return now + timedelta(days=role.expiry_days)
 
 
@@ -107,7 +107,7 @@ def bin_bits(plugins: int) -> int:
 
 
 def shard_count(bits: int) -> int:
-    """Return the number of catalogue shards that goes with a bit length."""
+    """Return the number of catalog shards for a bit length."""
     return (1 << bits) // _BINS_PER_SHARD
 
 
@@ -137,7 +137,7 @@ def role_keys(config: RegistryConfig, role: str) -> dict[str, Key]:
 
 
 def claim_role(namespace: str) -> str:
-    """Return the role that speaks for a claimed namespace."""
+    """Return the role that signs for a claimed namespace."""
     return f"{CLAIM_PREFIX}{namespace}"
 
 
@@ -159,16 +159,16 @@ def claim_keys(config: RegistryConfig, namespace: str) -> dict[str, Key]:
 
 
 def role_section(config: RegistryConfig, role: str) -> RoleSection:
-    """Return what registry.toml says of a role; of bins what it says of ``packages``."""
+    """Return what registry.toml says about a role; for bins what it says about ``packages``."""
     namespace = role.removeprefix(CLAIM_PREFIX)
     if role.startswith(CLAIM_PREFIX):
-        # targets may still delegate a claim that registry.toml gave up: until it is gone, the usual times hold
+        # targets may still delegate a claim that registry.toml no longer has: until it is gone, the defaults apply
         return config.namespaces.get(namespace) or NamespaceSection(keys=())
     return config.roles.get(role) or config.roles["packages"]
 
 
 def build_root(config: RegistryConfig, realm: str, *, version: int, now: datetime) -> Root:
-    """Return root metadata that trusts the keys and thresholds of registry.toml for the four top roles."""
+    """Return root metadata that trusts the keys and thresholds of registry.toml for the four top-level roles."""
     keys: dict[str, Key] = {}
     roles: dict[str, Role] = {}
     for name in TOP_ROLES:
@@ -235,7 +235,7 @@ def build_target_role(
 ) -> Targets:
     """Return the metadata of a bin, ``catalog`` or a claimed namespace: targets by path.
 
-    Bins live as long as ``packages`` does.
+    Bins expire when ``packages`` does.
     """
     role = role_section(config, name)
     return Targets(

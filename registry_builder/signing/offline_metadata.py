@@ -1,6 +1,6 @@
-"""The trust material in the source tree: metadata signed offline, committed, and the anchor of everything else.
+"""The trust material in the source tree: metadata signed offline and committed, the root of all trust.
 
-trust/<realm>/1.root.json  2.root.json ...      every version there ever was: a client may be at any of them
+trust/<realm>/1.root.json  2.root.json ...      every version: a client may have any of them
 trust/<realm>/1.targets.json  ...               the newest one counts
 """
 
@@ -33,7 +33,7 @@ class Trust:
         roots: version to the bytes of every root, each signed by the one before and by itself.
         root: the newest.
         targets: version to the bytes of every targets metadata.
-        targets_role: the newest, signed as the newest root demands.
+        targets_role: the newest, signed as the newest root requires.
     """
 
     roots: dict[int, bytes]
@@ -43,7 +43,7 @@ class Trust:
 
     @property
     def first_fingerprint(self) -> str:
-        """SHA-256 of the oldest root, which is what people compare when they add a registry."""
+        """SHA-256 of the oldest root, which users compare when they add a registry."""
         return hashlib.sha256(self.roots[min(self.roots)]).hexdigest()
 
     @property
@@ -58,10 +58,10 @@ def trust_folder(tree: Path, realm: str) -> Path:
 
 
 def trust_files(tree: Path, realm: str) -> list[str]:
-    """Return the names in a realm's folder of trust material, sorted; none where it has no such folder.
+    """Return the file names in a realm's folder of trust material, sorted; empty if the folder doesn't exist.
 
     Raises:
-        ConfigError: it, or something in it, leaves the source tree.
+        ConfigError: it, or something in it, is a link that leaves the source tree.
     """
     gate, folder = Gate(tree), trust_folder(tree, realm)
     if not gate.is_there(folder):
@@ -87,11 +87,11 @@ def read_metadata_file(tree: Path, path: Path) -> bytes:
 def load_trust(tree: Path, realm: str, marker: str) -> Trust:
     """Read and verify a realm's trust material: root by root, then targets under the newest root.
 
-    Expiry is not looked at here: it is the published state that clients judge by it.
+    Expiry is not checked here: clients check it for the published state.
 
     Raises:
         ConfigError: there is none, or versions are missing.
-        VerificationError: a file is not signed as it must be, or belongs to another registry or realm.
+        VerificationError: a file's signatures are not sufficient, or belongs to another registry or realm.
     """
     folder = trust_folder(tree, realm)
     found: dict[str, dict[int, bytes]] = {"root": {}, "targets": {}}
@@ -101,14 +101,14 @@ def load_trust(tree: Path, realm: str, marker: str) -> Trust:
     roots, targets = found["root"], found["targets"]
     if not roots or not targets:
         raise ConfigError(
-            f"realm {realm} has no trust root yet: {folder} lacks root or targets metadata",
+            f"realm {realm} has no trust root yet: {folder} has no root or targets metadata",
             subject=str(folder),
             untouched="nothing was published",
-            hint="make a registry with development keys: sealdex-builder init DIR --dev-keys",
+            hint="create a registry with development keys: sealdex-builder init DIR --dev-keys",
         )
     numbers = sorted(roots)
     if numbers != list(range(numbers[0], numbers[-1] + 1)):
-        raise ConfigError(f"{folder} lacks a root between {numbers[0]} and {numbers[-1]}", subject=str(folder))
+        raise ConfigError(f"{folder} is missing a root between {numbers[0]} and {numbers[-1]}", subject=str(folder))
     root = _verified_roots(folder, {number: roots[number] for number in numbers}, marker)
     newest = max(targets)
     name = f"{newest}.targets.json"
@@ -131,7 +131,7 @@ def _verified_roots(folder: Path, roots: dict[int, bytes], marker: str) -> Root:
         _check(path, metadata.signed, "root", metadata, marker)
         trusted = metadata.signed
     if trusted is None:
-        raise AssertionError  # the caller has made sure that there is one
+        raise AssertionError  # the caller has checked that there is one
     return trusted
 
 

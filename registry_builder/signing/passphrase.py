@@ -1,6 +1,6 @@
-"""Where the passphrase of an encrypted key comes from: a variable, a file or a prompt. Never an argument.
+"""Reads the passphrase of an encrypted key from a variable, a file or a prompt. Never from an argument.
 
-An argument would stand in the process list and in the shell's history for all to read.
+An argument would be visible in the process list and the shell's history.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ PASSPHRASE_VARIABLE = "SEALDEX_KEY_PASSPHRASE"  # noqa: S105  # the variable's n
 PASSPHRASE_FILE_VARIABLE = "SEALDEX_KEY_PASSPHRASE_FILE"  # noqa: S105  # the variable's name
 
 Prompt = Callable[[str], str]
-"""Asks a person; gets the question, returns the answer. None where nobody can be asked."""
+"""Asks the user: gets the question, returns the answer. None in non-interactive runs."""
 
 
 def find_passphrase(key_name: str, prompt: Prompt | None) -> bytes:
     """Return the passphrase of a key.
 
     Raises:
-        ConfigError: neither variable is set and there is nobody to ask, or the file can't be read.
+        ConfigError: neither variable is set and prompting is not possible, or the file can't be read.
     """
     if (stated := os.environ.get(PASSPHRASE_VARIABLE)) is not None:
         hide(stated)
         return stated.encode()
     if file := os.environ.get(PASSPHRASE_FILE_VARIABLE):
         try:
-            # editors end a file with a newline that is no part of what was typed
+            # editors end a file with a newline that is not part of the passphrase
             passphrase = Path(file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
         except OSError as error:
             raise ConfigError(
@@ -43,7 +43,7 @@ def find_passphrase(key_name: str, prompt: Prompt | None) -> bytes:
         hide(answer)
         return answer.encode()
     raise ConfigError(
-        f"key {key_name} is encrypted and there is nobody to ask for its passphrase",
+        f"key {key_name} is encrypted and its passphrase can't be asked for here",
         subject=key_name,
         untouched="nothing was signed",
         hint=f"set {PASSPHRASE_FILE_VARIABLE} to a file that holds it, or {PASSPHRASE_VARIABLE} to the passphrase",

@@ -1,4 +1,4 @@
-"""Signing a role with the keys that its delegator trusts, and checking the signatures before anyone else does."""
+"""Signs a role with the keys that its delegator trusts, and checks the signatures before they are used."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Delegator = Root | Targets
 
 @dataclass(frozen=True)
 class Authority:
-    """The keys on this machine that may sign a role, and the metadata that says so."""
+    """The keys on this machine that may sign a role, and the metadata that delegates to them."""
 
     delegator: Delegator
     signers: tuple[Signer, ...]
 
 
 def reachable_signers(keyids: Iterable[str], keyring: Keyring) -> tuple[list[Signer], list[str]]:
-    """Return the signers of the keys that can be reached here, and of each of the others why it can't."""
+    """Return the signers of the keys that are available here, and for each other key the reason why it isn't."""
     signers: list[Signer] = []
     reasons: list[str] = []
     for keyid in keyids:
@@ -45,19 +45,19 @@ def reachable_signers(keyids: Iterable[str], keyring: Keyring) -> tuple[list[Sig
 
 
 def authority_of(delegator: Delegator, role: str, keyring: Keyring) -> Authority:
-    """Load every key that ``delegator`` trusts for ``role`` and that can be reached here.
+    """Load every key that ``delegator`` trusts for ``role`` and that is available here.
 
-    All of them, not just as many as are needed: while a key is being replaced, old and new both sign, and a
-    client that trusts either can read.
+    All of them, not just the threshold: while a key is being replaced, old and new both sign, and a
+    client that trusts either can verify the result.
 
     Raises:
-        ConfigError: fewer than the threshold can be reached; each is named with the reason.
+        ConfigError: fewer than the threshold are available; each missing key is listed with the reason.
     """
     wanted = delegator.get_delegated_role(role)
     signers, reasons = reachable_signers(wanted.keyids, keyring)
     if len(signers) < wanted.threshold:
         raise ConfigError(
-            f"{role} needs {wanted.threshold} signature(s), {len(signers)} can be made here: {'; '.join(reasons)}",
+            f"{role} needs {wanted.threshold} signature(s), but {len(signers)} can be made here: {'; '.join(reasons)}",
             subject=role,
             untouched="nothing was signed",
             hint="sealdex-builder status shows which keys are where",
@@ -81,10 +81,10 @@ def _shown(signer: Signer, keyring: Keyring) -> str:
 
 
 def with_older_keys(authority: Authority, older: Iterable[Delegator], role: str, keyring: Keyring) -> Authority:
-    """Return ``authority`` with the keys that older roots trust for ``role``, those that can be reached here.
+    """Return ``authority`` plus the keys that older roots trust for ``role``, if they are available here.
 
-    While a new root spreads, some readers have it and some have the one before (a CDN may keep its "not found" for
-    seconds): what both kinds of keys signed, both kinds of readers accept. A key that is gone signs nothing, and
+    While a new root spreads, some clients have it and some have the previous one (a CDN may cache its "not found" for
+    seconds): if both sets of keys sign, both kinds of clients can verify. A missing key is skipped, and
     nothing depends on it.
     """
     known = {signer.public_key.keyid for signer in authority.signers}
@@ -96,10 +96,10 @@ def with_older_keys(authority: Authority, older: Iterable[Delegator], role: str,
 def sign_role(signed: T, role: str, authority: Authority) -> bytes:
     """Sign metadata with all keys of ``authority`` and return the file.
 
-    The canonical form is made once for all signatures: for a role with many targets it costs more than they do.
+    The canonical form is computed once for all signatures: for a role with many targets it takes longer than they do.
 
     Raises:
-        ConfigError: a signer failed, or the delegator doesn't accept what they signed.
+        ConfigError: a signer failed, or the delegator doesn't accept their signatures.
     """
     payload = CanonicalJSONSerializer().serialize(signed)
     signatures = {}
@@ -116,6 +116,6 @@ def sign_role(signed: T, role: str, authority: Authority) -> bytes:
             f"{role} would not be trusted: {error}",
             subject=role,
             untouched="nothing was published",
-            hint="the key in registry.toml isn't the one that was signed for this role: see sealdex-builder status",
+            hint="the key in registry.toml is not the one that is trusted for this role: see sealdex-builder status",
         ) from error
     return Metadata(signed, signatures).to_bytes(JSONSerializer(compact=True))

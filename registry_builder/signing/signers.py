@@ -1,8 +1,8 @@
-"""Signers by URI: loaded on first use, each once, and held to the public halves that registry.toml states.
+"""Signers by URI: loaded on first use, each once, and checked against the public halves in registry.toml.
 
 ``file2:`` keys are read here, because securesystemslib reads only unencrypted ones and cuts a path at ``#`` and
 ``?``, and ``env:VARIABLE`` keys, the text of a PEM file in the environment of a CI job. Every other URI (``hsm:``,
-``awskms:``, ``gcpkms:``, ``azurekms:``, ``hv:`` ...) is its own business.
+``awskms:``, ``gcpkms:``, ``azurekms:``, ``hv:`` ...) is left to securesystemslib.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def public_key(section: KeySection) -> Key:
     """Return the public half that registry.toml states.
 
     Raises:
-        ConfigError: no such kind of key is known.
+        ConfigError: the key's type is not supported.
     """
     keyval = {"public": section.public}
     if section.keytype == SIGSTORE_KEY_TYPE:
@@ -56,7 +56,7 @@ def public_key(section: KeySection) -> Key:
     try:
         return Key.from_dict(section.keyid, values)
     except (ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"key {section.keyid[:12]} of registry.toml is of no known kind: {error}") from error
+        raise ConfigError(f"key {section.keyid[:12]} of registry.toml has an unknown type: {error}") from error
 
 
 def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt | None = None) -> Signer:
@@ -66,10 +66,10 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
         config: the registry's configuration.
         tree: the source tree, which private keys must not be in.
         name: the key's name in registry.toml.
-        prompt: asks for a passphrase or PIN; None where nobody can be asked.
+        prompt: asks for a passphrase or PIN; None in non-interactive runs.
 
     Raises:
-        ConfigError: there is no such key, it isn't here, can't be decrypted, or isn't the one in registry.toml.
+        ConfigError: there is no such key, isn't available here, can't be decrypted, or isn't the one in registry.toml.
     """
     section = config.keys.get(name)
     if section is None:
@@ -80,7 +80,7 @@ def load_signer(config: RegistryConfig, tree: Path, name: str, *, prompt: Prompt
     if section.uri.startswith(ENVIRONMENT_SCHEME):
         return _crypto_signer(name, section, _from_environment(name, section.uri), section.uri, public, prompt)
     if section.uri.startswith(SIGSTORE_SCHEME):
-        SIGNER_FOR_URI_SCHEME[SigstoreSigner.SCHEME] = SigstoreSigner  # which securesystemslib leaves to its users
+        SIGNER_FOR_URI_SCHEME[SigstoreSigner.SCHEME] = SigstoreSigner  # securesystemslib doesn't register it itself
     try:
         load_for(section.uri)
         return Signer.from_priv_key_uri(section.uri, public, _pin_of(name, prompt))
@@ -99,7 +99,7 @@ def _file_signer(name: str, section: KeySection, path: Path, public: Key, prompt
 
 
 def _pin_of(name: str, prompt: Prompt | None) -> Prompt:
-    """Return what asks for a token's PIN: from where a passphrase comes as well."""
+    """Return a prompt for a token's PIN, which is found like a passphrase."""
     return lambda secret: find_passphrase(f"{name} ({secret})", prompt).decode()
 
 
@@ -117,7 +117,7 @@ def _crypto_signer(
     name: str, section: KeySection, data: bytes, path: str, public: Key, prompt: Prompt | None
 ) -> Signer:
     if not isinstance(public, SSlibKey):
-        raise _unusable(name, f"this URI doesn't go with a {section.keytype} key")
+        raise _unusable(name, f"this URI doesn't fit a {section.keytype} key")
     private = _decrypt(name, path, data, prompt)
     try:
         return CryptoSigner(private, public)
@@ -126,7 +126,7 @@ def _crypto_signer(
             f"{path} is not the private half of key '{name}' in registry.toml: {error}",
             subject=name,
             untouched="nothing was signed",
-            hint=f"look whether {KEYS_VARIABLE} names this registry's key folder",
+            hint=f"check whether {KEYS_VARIABLE} names this registry's key folder",
         ) from error
 
 
@@ -149,8 +149,8 @@ def _unusable(name: str, reason: str) -> ConfigError:
         f"key '{name}' can't sign here: {reason}",
         subject=name,
         untouched="nothing was signed",
-        hint=f"set {KEYS_VARIABLE} to the folder that holds it, or run this where the key is; "
-        "sealdex-builder keys list shows what is here",
+        hint=f"set {KEYS_VARIABLE} to the folder that contains it, or run this where the key is; "
+        "sealdex-builder keys list shows which keys are available",
     )
 
 
@@ -158,7 +158,7 @@ _LONG = 15
 
 
 class Keyring:
-    """The keys of one registry on this machine; each signer is loaded at most once, so a person is asked once."""
+    """The keys of one registry on this machine; each signer is loaded at most once, so users are asked once."""
 
     def __init__(self, config: RegistryConfig, tree: Path, *, prompt: Prompt | None = None) -> None:
         self._config = config
@@ -177,10 +177,10 @@ class Keyring:
         return self._signers[name]
 
     def signer_for(self, keyid: str) -> Signer | None:
-        """Return the signer of the key with that id, or None when registry.toml names no such key.
+        """Return the signer of the key with that id, or None if registry.toml doesn't have that key.
 
         Raises:
-            ConfigError: it is named, and can't sign here.
+            ConfigError: it is in registry.toml but can't sign here.
         """
         name = next((n for n, section in self._config.keys.items() if section.keyid == keyid), None)
         return None if name is None else self.signer(name)

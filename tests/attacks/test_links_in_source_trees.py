@@ -189,7 +189,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     [
         ("../../../../outside", "leaves the source tree"),
         ("/etc/passwd", "leaves the source tree"),
-        ("self", "in a circle"),
+        ("self", "circular link"),
         ("nothing", "link to nothing"),
         ("file/../file", "can't be read"),
         (".", "not a regular file"),

@@ -146,7 +146,7 @@ def test_signatures_over_what_was_changed_afterwards_do_not_count(rotating: Tree
     path.write_text(json.dumps(metadata))
     changed = load_ceremony(rotating.root, "swap").documents[0]
     assert not any(quorum.signed for quorum in changed.quorums)
-    assert [line.endswith("it is over other bytes") for line in changed.ignored] == [True, True]
+    assert [line.endswith("it signs other bytes") for line in changed.ignored] == [True, True]
     with pytest.raises(SealdexError):
         finish_ceremony(rotating.root, "swap", by=BY)
 

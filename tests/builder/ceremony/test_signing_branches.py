@@ -123,16 +123,16 @@ def a_submodule(root: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (a_workflow, ".github/workflows/sign.yml is no file that signers add"),
-        (the_configuration, "registry.toml is no file that signers add"),
-        (trust_material, "trust/public/2.root.json is no file that signers add"),
-        (another_ceremony, "ceremonies/other/plan.json is no file that signers add"),
-        (that_it_is_finished, "closed.json is no file that signers add"),
-        (an_unknown_realm, "swap/private/2.root.json is no file that signers add"),
-        (a_name_with_a_line_break, "is no file that signers add"),
-        (a_link, "plan.json is no plain file"),
-        (a_program, "plan.json is no plain file"),
-        (a_submodule, "2.targets.json is no plain file"),
+        (a_workflow, ".github/workflows/sign.yml is not a file that signers may add"),
+        (the_configuration, "registry.toml is not a file that signers may add"),
+        (trust_material, "trust/public/2.root.json is not a file that signers may add"),
+        (another_ceremony, "ceremonies/other/plan.json is not a file that signers may add"),
+        (that_it_is_finished, "closed.json is not a file that signers may add"),
+        (an_unknown_realm, "swap/private/2.root.json is not a file that signers may add"),
+        (a_name_with_a_line_break, "is not a file that signers may add"),
+        (a_link, "plan.json is not a plain file"),
+        (a_program, "plan.json is not a plain file"),
+        (a_submodule, "2.targets.json is not a plain file"),
     ],
 )
 def test_a_branch_that_carries_anything_else_is_refused(
@@ -159,7 +159,7 @@ def test_what_main_has_of_a_ceremony_is_neither_changed_nor_removed(clone: Path,
         signature.unlink()
     commit(clone, "More")
     git(clone, "switch", "--quiet", "main")
-    with pytest.raises(ConfigError, match="was there already, and is changed or removed"):
+    with pytest.raises(ConfigError, match="exists already and is changed or removed"):
         take_ceremony(clone, "swap", "sign/swap")
     assert git(clone, "status", "--porcelain") == ""
 
@@ -168,7 +168,7 @@ def test_no_more_and_no_larger_files_than_a_ceremony_has(clone: Path, monkeypatc
     """Attack: a branch that fills the disk of whoever takes it."""
     root = at_main(clone)
     monkeypatch.setattr(signing_branch, "MAX_FILES", 2)
-    with pytest.raises(ConfigError, match="it changes 3 files, and 2 are the most"):
+    with pytest.raises(ConfigError, match="it changes 3 files, but at most 2 are allowed"):
         take_ceremony(root, "swap", "sign/swap")
     monkeypatch.setattr(signing_branch, "MAX_FILES", 3)
     monkeypatch.setattr(signing_branch, "MAX_FILE_BYTES", 100)
@@ -181,7 +181,7 @@ def test_what_lies_here_and_differs_is_left(clone: Path) -> None:
     root = at_main(clone)
     (root / EVENT).mkdir(parents=True)
     (root / EVENT / "plan.json").write_text("mine")
-    with pytest.raises(ConfigError, match="other content here"):
+    with pytest.raises(ConfigError, match="differs here from the branch"):
         take_ceremony(root, "swap", "sign/swap")
     assert [path.name for path in (root / EVENT).iterdir()] == ["plan.json"]
 
@@ -191,7 +191,7 @@ def test_only_a_branch_of_this_repository_is_read(clone: Path) -> None:
     for ref in ("sign/other", "--output=here", "sign/swap:ceremonies"):
         with pytest.raises(NotFoundError, match="no branch or commit"):
             take_ceremony(root, "swap", ref)
-    with pytest.raises(UsageError, match="no name for a ceremony"):
+    with pytest.raises(UsageError, match="not a valid ceremony name"):
         take_ceremony(root, "../swap", "sign/swap")
     git(root, "switch", "--quiet", "--orphan", "unrelated")
     commit(root, "Nothing in common")
@@ -222,7 +222,7 @@ def test_what_is_refused_is_said_in_the_summary_too(clone: Path, tmp_path: Path)
     root, summary = at_main(clone), tmp_path / "summary.md"
     assert call(root, "ceremony", "take", "swap", "sign/swap", "--summary", summary) == 1
     assert "## Ceremony swap: refused" in summary.read_text()
-    assert "is no file that signers add" in summary.read_text()
+    assert "is not a file that signers may add" in summary.read_text()
     for part in ("@everyone", "![x]"):
         assert part not in summary.read_text()
     assert call(root, "ceremony", "show", "swap", "--summary", summary) == 3

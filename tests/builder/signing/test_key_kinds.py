@@ -157,7 +157,7 @@ def test_a_secret_in_the_environment_of_a_ci_job(tree: Tree, monkeypatch: pytest
 
 def test_a_uri_that_no_key_is_read_from(tree: Tree) -> None:
     for uri in ("file2:x.pem", "ftp:x", "nothing"):
-        with pytest.raises(UsageError, match="no key is read"):
+        with pytest.raises(UsageError, match="keys can't be read"):
             import_key(read_config(tree.root), "other", uri)
     with pytest.raises(ConfigError, match="already"):
         import_key(read_config(tree.root), "root-1", "env:X")

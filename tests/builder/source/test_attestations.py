@@ -144,9 +144,9 @@ def refused(tree: Tree, sigstore: PrivateSigstore, kind: str) -> tuple[bytes, st
     if kind == "another issuer":
         return sigstore.attest(ACME, good, issuer="https://accounts.example.org"), "which is not accepted"
     if kind == "another file":
-        return sigstore.attest(ACME, statement("0" * 64)), "no artifact"
+        return sigstore.attest(ACME, statement("0" * 64)), "an artifact of this release"
     if kind == "a signature over another file":
-        return sigstore.sign(ACME, b"other"), "no artifact"
+        return sigstore.sign(ACME, b"other"), "an artifact of this release"
     if kind == "another Sigstore":
         return PrivateSigstore().attest(ACME, good), "doesn't verify"
     if kind == "another artifact's signature":
@@ -222,7 +222,7 @@ def test_where_nobody_is_accepted_a_bundle_is_not_judged_and_that_is_said(
 ) -> None:
     attach(tree, sigstore.attest(EVIL, statement(digest_of(artifact(tree)))))
     warnings = [str(problem) for problem in lint_tree(tree.load())]
-    assert any("is not verified: registry.toml accepts nobody" in warning for warning in warnings)
+    assert any("is not verified: registry.toml accepts no Sigstore identity" in warning for warning in warnings)
     assert publish_realm(open_publisher(tree.load(), "public")).committed
 
 
@@ -357,7 +357,7 @@ def test_what_nobody_who_counts_vouches_for_is_refused(
         "identity": "signed by https://github.com/evil/slack",
         "file": "about other files",
         "tampered": "doesn't verify",
-        "none": "has no accepted Sigstore bundle",
+        "none": "has no Sigstore bundle",
         "no extra": "pip install 'sealdex[sigstore]'",
     }[kind]
     assert "SECURITY" in said

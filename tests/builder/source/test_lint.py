@@ -104,9 +104,9 @@ def test_missing_licence_and_readme_are_as_the_policy_says(tmp_path: Path, *, st
         ("GPL-2.0-only WITH Classpath-exception-2.0", None),
         ("LicenseRef-Acme", None),
         ("mit", "must be written 'MIT'"),
-        ("Apache 2.0", "no SPDX expression"),
-        ("MIT AND", "no SPDX expression"),
-        ("(((((", "no SPDX expression"),
+        ("Apache 2.0", "not an SPDX expression"),
+        ("MIT AND", "not an SPDX expression"),
+        ("(((((", "not an SPDX expression"),
     ],
 )
 def test_licences_are_spdx(expression: str, message: str | None) -> None:
@@ -169,7 +169,7 @@ def test_dependencies_exist_and_some_release_fits(tree: Bare) -> None:
     problems = tree.lint()
     text = "\n".join(errors(problems))
     assert "there is no plugin acme/drivr in this registry; did you mean 'acme/driver'?" in text
-    assert "no release of acme/driver is in '^2'; there are 1.4.0" in text
+    assert "no release of acme/driver is in '^2'; its releases are 1.4.0" in text
     assert "no release of acme/empty is in '*'; it has no release yet" in text
     assert "other/driver" in text
     assert len(errors(problems)) == 4
@@ -361,7 +361,7 @@ def test_a_published_release_may_be_reformatted_but_not_changed(tree: Bare) -> N
     assert tree.lint(published=before) == []
     path.write_text(path.read_text().replace("old", "new"))
     (error,) = errors(tree.lint(published=before))
-    assert "differs from acme/slack 1.0.0 as it is published" in error
+    assert "differs from acme/slack 1.0.0 as published" in error
 
 
 def test_a_published_release_that_is_gone_is_warned_of(tree: Bare) -> None:

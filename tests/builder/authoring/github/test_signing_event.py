@@ -187,7 +187,7 @@ def test_nothing_of_a_signing_branch_is_run_and_nothing_but_signatures_reaches_m
     assert results(jobs) == {"event": "failure"}
     (pull,) = scene.github.known["pulls"]
     assert "## Ceremony renew: refused" in pull["body"]
-    assert "registry.toml is no file that signers add" in pull["body"]
+    assert "registry.toml is not a file that signers may add" in pull["body"]
     assert main_of(scene) == before
     assert not ran.exists()
 
@@ -235,7 +235,7 @@ def test_names_and_reasons_are_text(scene: Scene, started: Signer, tmp_path: Pat
         git(started.clone, "push", "--quiet", "origin", f"HEAD:refs/heads/{branch}")
         jobs = event(scene, branch)
         assert results(jobs) == {"event": "failure"}
-        assert "no name for a ceremony" in jobs["event"].output
+        assert "not a valid ceremony name" in jobs["event"].output
     assert list(tmp_path.rglob("PWNED")) == []
     assert len(scene.github.known["pulls"]) == 1
 
