@@ -1,13 +1,13 @@
-"""Releasing and publishing for programs: training pipelines, evaluation jobs, services. Nobody is asked anything.
+"""Releasing and publishing from programs: training pipelines, evaluation jobs, services. Never prompts.
 
     import registry_builder
 
     released = registry_builder.release(tree, "vision/blob-model", "1.1.0", [folder_or_archive])
     published = registry_builder.publish(tree, only=["vision/blob-model"])
 
-Each call may be repeated: the same release again is a success that writes nothing, another one under the same version
-is an error. What was done comes back as plain data; what went wrong is raised as a `sealdex.errors.SealdexError`,
-which says what was left untouched and what helps.
+Each call may be repeated: an identical release succeeds and writes nothing, a different one with the same version
+is an error. Results are plain data; errors are raised as `sealdex.errors.SealdexError`,
+with what was left untouched and a hint.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Released:
         plugin, version, channel: the release.
         file: its manifest in the source tree, to be committed.
         artifacts: file name to SHA-256.
-        written: False when the same release was there already.
+        written: False if the same release existed already.
     """
 
     plugin: PluginId
@@ -66,17 +66,17 @@ def release(
 
     Args:
         tree: the source tree.
-        plugin: ``namespace/name``; its plugin.yaml is there already, and release.yaml says what each release has.
+        plugin: ``namespace/name``; its plugin.yaml exists, and release.yaml has the fields of each release.
         version: a semantic version that isn't taken.
         files: archives, or folders that are packed reproducibly to ``NAME-VERSION.zip``.
-        channel: of release.yaml, else ``beta`` for a pre-release and ``stable`` for others.
-        released_at: UTC, such as ``2026-11-21T12:00:00Z``; now when left out.
+        channel: by default that of release.yaml, else ``beta`` for a pre-release and ``stable`` otherwise.
+        released_at: UTC, such as ``2026-11-21T12:00:00Z``; by default now.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Raises:
-        UsageError: plugin or version isn't one.
-        NotFoundError: the plugin or a file isn't there.
-        ConfigError: the release would be wrong, or another one has this version; nothing was written.
+        UsageError: plugin or version is not valid.
+        NotFoundError: the plugin or a file doesn't exist.
+        ConfigError: the release would be invalid, or the version exists with other contents; nothing was written.
     """
     asked = _plugin(plugin)
     allowed = (*allow_files, *read_config(Path(tree)).policy.allow_files)
@@ -115,19 +115,19 @@ def publish(
 
     Args:
         tree: the source tree.
-        realm: only this one; all of registry.toml when left out.
-        only: just these plugins; what it costs then doesn't depend on how many others there are.
-        dry_run: plan, and write nothing.
-        storage: in place of the one that registry.toml names; for one realm.
-        accept_removed: plugins that are published although they lack events that are published already.
+        realm: only this one; by default all of registry.toml.
+        only: only these plugins; the time then doesn't depend on how many others there are.
+        dry_run: plan, but write nothing.
+        storage: instead of the one in registry.toml; for one realm.
+        accept_removed: plugins that are published although they lack published events.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
 
     Returns:
-        A result a realm; with `only`, of the realms that those plugins are in.
+        One result per realm; with `only`, for the realms that these plugins are in.
 
     Raises:
-        UsageError: one of `only` or `accept_removed` isn't a plugin's name.
-        NotFoundError: there is no such realm or plugin.
+        UsageError: one of `only` or `accept_removed` is not a valid plugin id.
+        NotFoundError: the realm or plugin does not exist.
         NotAllPublishedError: some plugins lack published events; all others, in all realms, were published.
         SealdexError: as `registry_builder.publication.publish.publish_realm`.
     """
@@ -141,14 +141,14 @@ def publish(
         inside = {loaded.plugins[each].plugin.realm for each in plugins}
         realms = [each for each in realms if each in inside]
     if storage is not None and len(realms) != 1:
-        raise UsageError("a storage is for one realm: name it", untouched="nothing was published")
+        raise UsageError("a storage is for one realm: give the realm", untouched="nothing was published")
     accepted = [_plugin(each) for each in accept_removed]
     results: list[PublishResult] = []
     for each in realms:
         publisher = open_publisher(loaded, each, storage=storage)
         try:
             results.append(publish_realm(publisher, only=plugins, dry_run=dry_run, accept_removed=accepted))
-        except NotAllPublishedError as error:  # the other realms are still wanted
+        except NotAllPublishedError as error:  # continue with the other realms
             results += error.results
     if not dry_run and any(result.plan.held for result in results):
         raise NotAllPublishedError(results)
@@ -192,7 +192,7 @@ def _archive(
         return Archive(path)
     target = temporary / f"{plugin.name}-{version}.zip"
     if target.exists():
-        raise UsageError("only one folder can be packed for a release: pack the others yourself")
+        raise UsageError("only one folder can be packed for a release: pack the others first")
     return Archive(pack(path, target, allow_files=allow_files).path)
 
 

@@ -1,7 +1,7 @@
-"""Shares work out over forked processes where that is safe and worth it; what one of them fails at, the caller does.
+"""Distributes work over forked processes if that is safe and worthwhile; the caller redoes what a process fails at.
 
-A forked process has all that its parent has in memory, so nothing is copied there, and only a short answer comes back.
-Forking is for Linux alone, and for a process without threads: a lock that a thread holds would stay held in the child.
+A forked process has its parent's memory, so nothing is copied to it, and only a short answer comes back.
+Forking is used on Linux only, in processes without threads: a lock held by a thread would stay held in the child.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _READ_BYTES = 1 << 16
 
 
 class Share(Generic[_T]):
-    """A part of the items, at work in a process of its own."""
+    """A part of the items, processed in a separate process."""
 
     def __init__(self, work: Callable[[Sequence[_T]], bytes], items: Sequence[_T]) -> None:
         self.items = items
@@ -36,14 +36,14 @@ class Share(Generic[_T]):
         os.close(writer)
 
     def answer(self) -> bytes | None:
-        """Wait for the process; return what ``work`` returned, or None when it failed, however that was."""
+        """Wait for the process; return what ``work`` returned, or None if it failed in any way."""
         pieces = []
         while piece := os.read(self._reader, _READ_BYTES):
             pieces.append(piece)
         return b"".join(pieces) if self._end() == 0 else None
 
     def stop(self) -> None:
-        """End the process if it is still at work."""
+        """End the process if it is still running."""
         if self._pid:
             os.kill(self._pid, signal.SIGKILL)
             self._end()
@@ -57,29 +57,29 @@ class Share(Generic[_T]):
 
 def _work(work: Callable[[Sequence[_T]], bytes], items: Sequence[_T], writer: int, parent: int) -> NoReturn:
     try:
-        gc.disable()  # it would touch, and so copy, all of the parent's memory
+        gc.disable()  # it would write to, and so copy, all of the parent's memory
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() == parent:  # else it died before the line above
             with os.fdopen(writer, "wb") as file:
                 file.write(work(items))
             os._exit(0)
     finally:
-        os._exit(1)  # nothing of the parent's is cleaned up here, whatever was raised
+        os._exit(1)  # never run the parent's cleanup here, whatever was raised
 
 
 @contextlib.contextmanager
 def shared_out(
     items: Sequence[_T], work: Callable[[Sequence[_T]], bytes], *, at_least: int
 ) -> Iterator[tuple[Sequence[_T], list[Share[_T]]]]:
-    """Share items out over the processors that this process may use.
+    """Distribute items over the processors that this process may use.
 
     Args:
-        items: what is to be done; their order is kept.
-        work: does a share in a process of its own, where it can change nothing in this one, and returns an answer.
-        at_least: how many items make a share worth it.
+        items: what is to be processed; their order is kept.
+        work: processes a share in a separate process, without effects on this one, and returns an answer.
+        at_least: the minimum number of items per share.
 
     Yields:
-        The items that stay for the caller, and the shares at work; those that are at work on leaving are ended.
+        The items for the caller, and the running shares; shares still running at exit are ended.
     """
     processes = min(len(os.sched_getaffinity(0)), len(items) // at_least) if _may_fork() else 1
     size = max(1, -(-len(items) // max(1, processes)))
@@ -93,9 +93,9 @@ def shared_out(
 
 
 def each_of(do: Callable[[_T], _R], items: Sequence[_T], *, at_least: int) -> Iterator[_R]:
-    """Yield what ``do`` returns for each item, in order; see `shared_out`.
+    """Yield the result of ``do`` for each item, in order; see `shared_out`.
 
-    ``do`` may be called anywhere, so it changes nothing in this process; what it returns must be fit to be pickled.
+    ``do`` may run in any process, so it must not change this one; its results must be picklable.
     """
 
     def work(share: Sequence[_T]) -> bytes:
@@ -105,7 +105,7 @@ def each_of(do: Callable[[_T], _R], items: Sequence[_T], *, at_least: int) -> It
         yield from map(do, own)
         for share in shares:
             answer = share.answer()
-            # what it failed at fails here as well, and is told
+            # what failed there fails here too, and is reported
             yield from pickle.loads(answer) if answer is not None else map(do, share.items)  # noqa: S301  # our own fork's
 
 
@@ -115,7 +115,7 @@ def _may_fork() -> bool:
 
 @contextlib.contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the collector while much is made that stays: a context manager, or a decorator."""
+    """Pause the garbage collector while many lasting objects are created: a context manager, or a decorator."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""A file of a listing, as --json shows it."""
+"""A file of a listing, as --json prints it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``--accept-removed``, and how `publish` and `diff` end where it would be needed."""
+"""``--accept-removed``, and the error of `publish` and `diff` that asks for it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ ACCEPT_REMOVED = click.option(
     multiple=True,
     metavar="NS/NAME",
     type=PLUGIN_ID,
-    help="Publish this plugin although the source tree lacks events of it that are published; may be repeated.",
+    help="Publish this plugin although the source tree lacks published events of it; may be repeated.",
 )
 
 
 def refuse_held(results: Sequence[PublishResult], *, dry_run: bool) -> None:
-    """Fail when plugins were left as they are published because the source tree lacks published events.
+    """Raise if plugins were left as published because the source tree lacks published events.
 
-    Called after the answer was written, so that it holds what was done all the same.
+    Called after the result was printed, so that the result is complete either way.
 
     Raises:
         NotAllPublishedError: with every plugin and event.

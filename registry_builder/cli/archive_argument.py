@@ -1,4 +1,4 @@
-"""An archive as it is given on the command line: ``PATH`` or ``PATH:os=linux,arch=amd64|arm64,+cuda-11.8``."""
+"""An archive argument on the command line: ``PATH`` or ``PATH:os=linux,arch=amd64|arm64,+cuda-11.8``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def parse_archive(text: str) -> Archive:
     """Parse one argument.
 
     Raises:
-        UsageError: a label is no ``key=value``, or one that labels can't have.
+        UsageError: a label is not ``key=value``, or has invalid characters.
     """
     match = _ARGUMENT.fullmatch(text)
     if match is None:
@@ -39,7 +39,7 @@ def parse_archive(text: str) -> Archive:
         if part.startswith("+"):
             tags.append(part[1:])
         elif not equals or key in labels or any(e["key"] == key for e in expressions):
-            raise UsageError(f"'{part}' in '{text}' is no label of its own", hint="write key=value, each key once")
+            raise UsageError(f"'{part}' in '{text}' is not a separate label", hint="write key=value, each key once")
         elif "|" in value:
             expressions.append({"key": key, "operator": "In", "values": value.split("|")})
         else:

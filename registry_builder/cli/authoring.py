@@ -1,4 +1,4 @@
-"""The commands of authors: init, new, pack and release. They say what was written and what comes next."""
+"""The commands of authors: init, new, pack and release. They print what was written and what to do next."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from sealdex.cli.output import Output
 
 
-_SHOWN = 20  # of what is left out
+_SHOWN = 20  # excluded files in the output
 
 
 @click.command(
     epilog=example("sealdex-builder init my-registry --dev-keys", "sealdex-builder init my-registry --github")
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--name", help="The registry's name; made from the folder's when left out.")
-@click.option("--dev-keys", is_flag=True, help="Make unencrypted development keys, so that publish works at once.")
-@click.option("--github", is_flag=True, help="Write its GitHub workflows; for a source tree that is there, only these.")
+@click.option("--name", help="The registry's name; by default derived from the folder's.")
+@click.option("--dev-keys", is_flag=True, help="Create unencrypted development keys, so that publish works at once.")
+@click.option("--github", is_flag=True, help="Write GitHub workflows; in an existing source tree, only these.")
 @click.option(
     "--storage",
     metavar="PLACE",
-    help="Where it is published: s3://BUCKET/PREFIX, pages (GitHub Pages) or folder:PATH; a folder when left out.",
+    help="Where it is published: s3://BUCKET/PREFIX, pages (GitHub Pages) or folder:PATH; by default a folder.",
 )
-@click.option("--url", help="Where readers read it; of GitHub Pages told by git's remote when left out.")
+@click.option("--url", help="The public URL; for GitHub Pages by default derived from git's remote.")
 @output_options
 @click.pass_context
 def init(
@@ -48,21 +48,21 @@ def init(
     storage: str | None,
     url: str | None,
 ) -> None:
-    """Make a source tree in FOLDER: registry.toml, .gitattributes, .gitignore, README.md, plugins/.
+    """Create a source tree in FOLDER: registry.toml, .gitattributes, .gitignore, README.md, plugins/.
 
-    Files that are there already are left alone. Keys are never made inside the tree: development keys go to
-    $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and a production registry makes its keys with `keys create`.
+    Existing files are left alone. Keys are never created inside the tree: development keys go to
+    $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and keys for production are created with `keys create`.
 
     With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
-    action.yml, by which repositories of authors release to it; docs/publishing.md says what they need. What they
-    install is named by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our own wheels.
-    Where it is published is asked at a terminal unless --storage says it: what a workflow writes into a folder is lost.
+    action.yml, with which authors' repositories release to it; docs/publishing.md says what they need. What they
+    install is pinned by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our wheels.
+    On a terminal, asks where to publish unless --storage is given: files in a workflow's folder are lost.
     """
     out = output_of(ctx)
     is_there = github and (folder / source.CONFIG_NAME).is_file()
     if is_there and (storage is not None or url is not None):
         raise UsageError(
-            "there is a registry.toml already",
+            "registry.toml exists already",
             untouched="nothing was written",
             hint=f"write storage and url into registry.toml, then: sealdex-builder init {typed(folder)} --github",
         )
@@ -79,18 +79,18 @@ def init(
         for realm, section in source.read_config(folder).realms.items():
             if section.storage.startswith("folder:") and not section.folder_in_ci:
                 out.warn(
-                    f"realm {realm} is published into {section.storage}, which is lost with the runner of a workflow: "
+                    f"realm {realm} is published to {section.storage}, which is lost with the workflow's runner: "
                     'publish.yml will refuse. Write "s3://BUCKET/PREFIX" into registry.toml, or "pages:published" and '
                     "the url; or folder_in_ci = true if a later step takes the folder along"
                 )
     for path in made.written:
         out.line(f"wrote {shown(path)}")
     for path in made.kept:
-        out.warn(f"{shown(path)} was there and is left as it is")
+        out.warn(f"{shown(path)} exists already and was not changed")
     keys: Path | None = None
     if dev_keys:
         keys = signing.make_dev_trust(folder)
-        out.line(f"made development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
+        out.line(f"created development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
         out.note(
             "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"
         )
@@ -107,18 +107,18 @@ def init(
 @click.argument("plugin_type", metavar="TYPE")
 @click.argument("plugin", metavar="NS/NAME", type=PLUGIN_ID)
 @click.option("--summary", help="One line for lists.")
-@click.option("--realm", default="public", show_default=True, help="The realm it is published to.")
-@click.option("--depends", multiple=True, metavar="NS/NAME@RANGE", help="For an application-suite: what it needs.")
+@click.option("--realm", default="public", show_default=True, help="The realm that it is published in.")
+@click.option("--depends", multiple=True, metavar="NS/NAME@RANGE", help="For an application-suite: a dependency.")
 @output_options
 @click.pass_context
 def new(
     ctx: click.Context, plugin_type: str, plugin: PluginId, summary: str | None, realm: str, depends: tuple[str, ...]
 ) -> None:
-    """Make plugin NS/NAME of TYPE with a payload that runs, ready for pack and release.
+    """Create plugin NS/NAME of TYPE with a payload that runs, ready for pack and release.
 
     Types: hal-driver, acr-algorithm, training-script, application-suite, notify, build, service, model, and those
-    that registry.toml adds. An application-suite depends on what --depends names, else on the released plugins of its
-    namespace.
+    that registry.toml adds. An application-suite depends on the plugins of --depends, else on the released plugins of
+    its namespace.
     """
     out = output_of(ctx)
     wanted = dict(map(_parse_dependency, depends)) if depends else None
@@ -130,10 +130,10 @@ def new(
 
 
 def _asked_for_storage(out: Output, url: str | None) -> tuple[str | None, str | None]:
-    """Ask a person at a terminal where the workflows publish; nobody is asked anywhere else."""
+    """Ask where the workflows publish; only at a terminal."""
     if out.mode == "json" or os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None, url
-    click.echo("Where do the workflows publish? What they write into a folder is lost with the runner.", err=True)
+    click.echo("Where do the workflows publish? Files in a folder are lost with the runner.", err=True)
     kind = click.prompt("s3, pages (GitHub Pages) or folder", type=click.Choice(["s3", "pages", "folder"]), err=True)
     if kind == "s3":
         return click.prompt("Address, such as s3://bucket/prefix?region=eu-central-1", err=True), url
@@ -158,18 +158,18 @@ def _parse_dependency(text: str) -> tuple[str, str]:
 )
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The zip to write.")
-@click.option("--for", "labels", metavar="LABELS", help="What it is for, as in release: os=linux,arch=arm64.")
+@click.option("--for", "labels", metavar="LABELS", help="Which hosts it is for, as in release: os=linux,arch=arm64.")
 @ALLOW_FILE
 @output_options
 @click.pass_context
 def pack(
     ctx: click.Context, folder: Path, output: Path | None, labels: str | None, allow_files: tuple[str, ...]
 ) -> None:
-    """Pack FOLDER into a zip whose bytes depend on the files' names, contents and executable bits alone.
+    """Pack FOLDER into a zip whose bytes depend only on the files' names, contents and executable bits.
 
-    FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as release.yaml says, or any
-    other folder. Left out are .git, caches, and what .sealdexignore says; where there is none, what the repository's
-    .gitignore files say, but for what git tracks. A service gets service.json and checksum.sha256. Names
+    FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as in release.yaml, or any
+    other folder. Excluded are .git, caches, and what .sealdexignore lists; if there is none, what the repository's
+    .gitignore files list, except for files that git tracks. A service gets service.json and checksum.sha256. Names
     that Windows can't hold are refused, unless release.yaml or --for limits the archive to other systems.
     """
     out = output_of(ctx)
@@ -181,7 +181,7 @@ def pack(
     out.line(f"sha256 {packed.sha256}")
     if packed.left_out:
         more = f" and {len(packed.left_out) - _SHOWN} more" if len(packed.left_out) > _SHOWN else ""
-        out.line(f"left out, as {packed.left_out_by} says: {', '.join(packed.left_out[:_SHOWN])}{more}")
+        out.line(f"excluded by {packed.left_out_by}: {', '.join(packed.left_out[:_SHOWN])}{more}")
     for warning in packed.warnings:
         out.warn(warning)
     out.note(f"next: sealdex-builder release {typed(packed.path)}")
@@ -205,11 +205,11 @@ def pack(
     )
 )
 @click.argument("archives", nargs=-1, metavar="[ARCHIVE[:LABELS]]...")
-@click.option("--plugin", type=PLUGIN_ID, help="Told by where the first archive lies when left out.")
-@click.option("--version", help="That of release.yaml when left out.")
-@click.option("--channel", help="That of release.yaml, else beta for a pre-release, else stable.")
+@click.option("--plugin", type=PLUGIN_ID, help="By default the plugin in whose folder the first archive is.")
+@click.option("--version", help="By default the version in release.yaml.")
+@click.option("--channel", help="By default the channel in release.yaml, else beta for a pre-release, else stable.")
 @ALLOW_FILE
-@click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; now when left out.")
+@click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; by default now.")
 @output_options
 @click.pass_context
 def release(
@@ -223,10 +223,10 @@ def release(
 ) -> None:
     """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
 
-    What the release says comes from the plugin's release.yaml. What an archive is for comes from there as well, or from
+    The contents come from the plugin's release.yaml. Which hosts an archive is for comes from there too, or from
     LABELS: `os=linux,arch=arm64`, with `|` for one of several values and `+TAG` for a compatibility tag. Archives from
-    outside the tree are copied to plugins/NS/NAME/dist/VERSION/. The same release again changes nothing; another one
-    under the same version is refused. Common spellings of os and arch (macos, x86_64) are written as hosts report them.
+    outside the tree are copied to plugins/NS/NAME/dist/VERSION/. Repeating a release changes nothing; a different one
+    with the same version is refused. Common spellings of os and arch (macos, x86_64) are normalised.
     """
     out = output_of(ctx)
     tree = tree_of(ctx)
@@ -248,7 +248,7 @@ def release(
     made = plan.release
     what = f"{plan.plugin} {made.version}"
     if plan.exists:
-        out.line(f"{what} is released already, and is the same: {shown(plan.file)}")
+        out.line(f"{what} was already released, without differences: {shown(plan.file)}")
     else:
         out.line(f"released {what} on channel {made.channel}: {shown(plan.file)}")
         out.note("next: commit it, then: sealdex-builder validate && sealdex-builder publish")

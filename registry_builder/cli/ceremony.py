@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from registry_builder.ceremony.ceremony import Ceremony
     from sealdex.cli.output import Output
 
-_BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and user.email when left out.")
+_BY = click.option("--by", metavar="WHO", help="Who does it; by default git's user.name and user.email.")
 
 
 @click.group(
@@ -34,10 +34,10 @@ _BY = click.option("--by", metavar="WHO", help="Who does it; git's user.name and
 )
 @output_options
 def ceremony_group() -> None:
-    """Change root or targets: plan it, collect signatures, finish at the threshold.
+    """Change root or targets: plan it, collect signatures, finish when the threshold is met.
 
-    Everything lies in ceremonies/NAME/ of the source tree: commit it, or carry it around as files. Each signer reads in
-    plain words what changes and adds one file. registry.toml and trust/ stay as they are until `finish`.
+    All files are in ceremonies/NAME/ of the source tree: commit them, or exchange them as files. Each signer reads in
+    plain language what changes and adds one file. registry.toml and trust/ don't change until `finish`.
     """
 
 
@@ -53,16 +53,18 @@ ceremony_group.add_command(take)
     )
 )
 @click.argument("name")
-@click.option("--keys", multiple=True, metavar="ROLE=KEY,...", help="All keys of a role from now on.")
+@click.option("--keys", multiple=True, metavar="ROLE=KEY,...", help="All keys of a role after the change.")
 @click.option("--threshold", multiple=True, metavar="ROLE=N", help="How many of them must sign.")
-@click.option("--expiry-days", multiple=True, metavar="ROLE=N", help="How long the role holds.")
-@click.option("--claim", multiple=True, metavar="NS=KEY,...", help="The team's keys that alone speak for a namespace.")
+@click.option("--expiry-days", multiple=True, metavar="ROLE=N", help="Days until the role's metadata expires.")
+@click.option(
+    "--claim", multiple=True, metavar="NS=KEY,...", help="The team's keys; only they may sign for the namespace."
+)
 @click.option("--claim-threshold", multiple=True, metavar="NS=N", help="How many of them must sign.")
-@click.option("--release-claim", multiple=True, metavar="NS", help="The claim ends; packages speaks for it again.")
+@click.option("--release-claim", multiple=True, metavar="NS", help="End the claim; the registry signs for it again.")
 @click.option("--realm", default="public", show_default=True, help="The realm of the claims.")
-@click.option("--renew", multiple=True, type=click.Choice(("root", "targets")), help="Sign anew, unchanged.")
-@click.option("--due", is_flag=True, help="Renew what is within its signing window; without any, start nothing.")
-@click.option("--why", default="", metavar="TEXT", help="The reason; every signer sees it.")
+@click.option("--renew", multiple=True, type=click.Choice(("root", "targets")), help="Re-sign unchanged.")
+@click.option("--due", is_flag=True, help="Re-sign what expires soon; if nothing does, start nothing.")
+@click.option("--why", default="", metavar="TEXT", help="The reason, shown to every signer.")
 @_BY
 @output_options
 @click.pass_context
@@ -81,12 +83,12 @@ def start(
     why: str,
     by: str | None,
 ) -> None:
-    """Plan a change and write what has to be signed to ceremonies/NAME/."""
+    """Plan a change and write what has to be signed into ceremonies/NAME/."""
     tree, out = tree_of(ctx), output_of(ctx)
     if due:
         renew = tuple(dict.fromkeys((*renew, *ceremony.due_offline_roles(tree))))
         if not (renew or keys or threshold or expiry_days or claim or claim_threshold or release_claim):
-            out.line("root and targets hold longer than their signing windows: no ceremony was started")
+            out.line("root and targets do not expire soon: no ceremony was started")
             out.result({"name": name, "started": False})
             return
     wanted = ceremony.Wanted(
@@ -112,7 +114,7 @@ def start(
 @output_options
 @click.pass_context
 def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
-    """Show what a ceremony changes, who has signed and whose signatures are missing; without NAME, all of them."""
+    """Show what a ceremony changes, who has signed and who has not. Without NAME, show all ceremonies."""
     out, tree = output_of(ctx), tree_of(ctx)
     if name is not None:
         with refusals_in(summary, name):
@@ -135,35 +137,35 @@ def show(ctx: click.Context, name: str | None, summary: Path | None) -> None:
     )
 )
 @click.argument("name")
-@click.option("--key", "keys", multiple=True, help="Only this key; every key of mine that counts when left out.")
-@click.option("--yes", is_flag=True, help="Don't ask; for programs and for who has read `ceremony show`.")
+@click.option("--key", "keys", multiple=True, help="Only this key; by default every available key that counts.")
+@click.option("--yes", is_flag=True, help="Don't ask; for scripts, and after reading `ceremony show`.")
 @_BY
 @output_options
 @click.pass_context
 def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: str | None) -> None:
-    """Read what changes, and sign it with the keys that are here.
+    """Show what changes, and sign it with the keys that are available here.
 
-    Adds one file a key to ceremonies/NAME/REALM/signatures/: commit them, or send them to whoever finishes.
+    Adds one file per key to ceremonies/NAME/REALM/signatures/: commit them, or send them to the person who finishes.
     """
     out, tree = output_of(ctx), tree_of(ctx)
     _show(out, tree, ceremony.load_ceremony(tree, name))
     if not yes:
         if not sys.stdin.isatty():
             raise UsageError(
-                "nobody is here to say that this shall be signed",
+                "signing must be confirmed, and there is no terminal to ask on",
                 untouched="nothing was signed",
-                hint="read it with ceremony show, then: --yes",
+                hint="review it with ceremony show, then add --yes",
             )
         if not click.confirm("Sign this?", err=True):
-            raise UsageError("not signed, as you said", untouched="nothing was signed")
+            raise UsageError("not confirmed", untouched="nothing was signed")
     keyring = signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase())
     result = ceremony.sign_ceremony(tree, name, keyring, by=_who(by, tree), keys=keys)
     for path in result.written:
         out.line(f"wrote {shown(path)}")
     for key in result.already:
-        out.note(f"key {key} has signed already")
+        out.note(f"key {key} has already signed")
     for key, reason in result.missing.items():
-        out.note(f"key {key} is not here: {reason}")
+        out.note(f"key {key} is not available here: {reason}")
     after = ceremony.load_ceremony(tree, name)
     ready = f"sealdex-builder ceremony finish {name}" if after.is_complete else "the other signers"
     out.note(f"next: commit it; then {ready}")
@@ -176,7 +178,7 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
 @output_options
 @click.pass_context
 def finish(ctx: click.Context, name: str, by: str | None) -> None:
-    """Put what was signed into trust/ and registry.toml, once every threshold is met (of a root: old and new)."""
+    """Put the signed metadata into trust/ and registry.toml, once every threshold is met (for root: old and new)."""
     out, tree = output_of(ctx), tree_of(ctx)
     written = ceremony.finish_ceremony(tree, name, by=_who(by, tree))
     for path in written:
@@ -192,7 +194,7 @@ def finish(ctx: click.Context, name: str, by: str | None) -> None:
 @output_options
 @click.pass_context
 def abort(ctx: click.Context, name: str, why: str, by: str | None) -> None:
-    """Close a ceremony without effect. What was signed stays in its folder."""
+    """Close a ceremony without applying it. Its signatures stay in its folder."""
     out, tree = output_of(ctx), tree_of(ctx)
     path = ceremony.abort_ceremony(tree, name, by=_who(by, tree), why=why)
     out.line(f"aborted ceremony {name}: {shown(path)}")
@@ -206,14 +208,14 @@ def _names(text: str) -> tuple[str, tuple[str, ...]]:
     name, equals, keys = text.partition("=")
     named = tuple(dict.fromkeys(key.strip() for key in keys.split(",") if key.strip()))
     if not equals or not name or not named:
-        raise UsageError(f"'{text}' names no keys: write NAME=KEY,KEY")
+        raise UsageError(f"'{text}' has no keys: write NAME=KEY,KEY")
     return name, named
 
 
 def _number(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number.isdecimal() or int(number) < 1:
-        raise UsageError(f"'{text}' states no number: write NAME=2")
+        raise UsageError(f"'{text}' has no number: write NAME=2")
     return name, int(number)
 
 
@@ -224,7 +226,7 @@ def _who(by: str | None, tree: Path) -> str:
 def _state(found: Ceremony) -> str:
     if found.closed is not None:
         return found.closed.outcome
-    return "ready to finish" if found.is_complete else "waits for signatures"
+    return "ready to finish" if found.is_complete else "waiting for signatures"
 
 
 def _changed(found: Ceremony) -> str:

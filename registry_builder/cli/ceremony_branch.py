@@ -1,4 +1,4 @@
-"""``ceremony take``: a ceremony's files from the branch that its signers push to; and refusals as Markdown."""
+"""``ceremony take``: imports a ceremony's files from the branch that signers push to; and refusals as Markdown."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from sealdex.errors import SealdexError
 @output_options
 @click.pass_context
 def take(ctx: click.Context, name: str, ref: str, summary: Path | None) -> None:
-    """Take what signers pushed to a branch, for a ceremony that is finished here.
+    """Import what signers pushed to a branch, for a ceremony that is finished here.
 
-    REF is the branch or commit, such as origin/sign/NAME. It may add files to ceremonies/NAME/ and nothing else: a
-    branch that changes anything besides is refused. Nothing of it is run, and no signature is believed: `show` and
-    `finish` verify them.
+    REF is the branch or commit, such as origin/sign/NAME. It may only add files to ceremonies/NAME/: a
+    branch that changes anything else is refused. Nothing in it is run or trusted: `show` and
+    `finish` verify the signatures.
     """
     out, tree = output_of(ctx), tree_of(ctx)
     with refusals_in(summary, name):
@@ -40,14 +40,14 @@ def take(ctx: click.Context, name: str, ref: str, summary: Path | None) -> None:
     for path in written:
         out.line(f"took {shown(path)}")
     if not written:
-        out.line(f"everything that {ref} has of ceremony {name} is here already")
+        out.line(f"all files of ceremony {name} in {ref} are here already")
     out.note(f"next: sealdex-builder ceremony show {name}")
     out.result({"name": name, "ref": ref, "written": written})
 
 
 @contextmanager
 def refusals_in(summary: Path | None, name: str) -> Iterator[None]:
-    """Append why something was refused to the file of ``--summary``, and let the error go on."""
+    """Append the reason of a refusal to the file of ``--summary``, and re-raise the error."""
     try:
         yield
     except SealdexError as error:

@@ -1,4 +1,4 @@
-"""The ``diff`` command: what publishing would change, realm by realm, without changing anything."""
+"""The ``diff`` command: what publishing would change, realm by realm."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from sealdex.model.ids import PluginId
 @click.command(
     epilog=example("sealdex-builder diff", "sealdex-builder diff --files", "sealdex-builder diff --by-url --json")
 )
-@click.option("--realm", help="Only this realm; all when left out.")
+@click.option("--realm", help="Only this realm; by default all.")
 @ACCEPT_REMOVED
 @FILES
-@click.option("--no-site", is_flag=True, help="Leave the pages of the browse site out, which takes reading them.")
+@click.option("--no-site", is_flag=True, help="Leave out the pages of the browse site, which take time to read.")
 @BY_URL
 @SUMMARY
 @output_options
@@ -35,10 +35,10 @@ def diff(
     by_url: bool,
     summary: Path | None,
 ) -> None:
-    """Show what publishing would change: plugins, releases, files, and which roles would be signed anew.
+    """Show what publishing would change: plugins, releases, files, and roles that would be signed.
 
-    Nothing is written. The published state is read and verified as publish would. What is published and no longer in
-    the source tree stays published, and is named. With --by-url, realms without a url are left out, with a warning.
+    Nothing is written. The published state is read and verified as publish would. What is published but no longer in
+    the source tree stays published, and is listed. With --by-url, realms without a url are skipped, with a warning.
     Exits 1 when `publish` would leave a plugin out because the source tree lacks events of it that are published.
     """
     out = output_of(ctx)
@@ -46,7 +46,7 @@ def diff(
     documents, results = [], []
     for name in [realm] if realm else list(tree.config.realms):
         if by_url and realm is None and tree.config.realms[name].url is None:
-            out.warn(f"realm {name} is left out: it has no url that readers read it by")
+            out.warn(f"realm {name} is skipped: it has no url in registry.toml")
             continue
         place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"comparing {name}"):

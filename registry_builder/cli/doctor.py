@@ -1,4 +1,4 @@
-"""The ``doctor`` command: what is wrong with the place where a registry is published, and what to do about it."""
+"""The ``doctor`` command: problems of the publication target, and how to fix them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sealdex.cli.group import output_of, output_options
 
 
 @click.command(epilog=example("sealdex-builder doctor", "sealdex-builder doctor --realm public --json"))
-@click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
+@click.option("--realm", metavar="NAME", help="Only this realm; by default all of registry.toml.")
 @output_options
 @click.pass_context
 def doctor(ctx: click.Context, realm: str | None) -> int:
-    """Look over bucket policy, access, versions, headers and clocks, and say what to mend.
+    """Check the bucket policy, access, versioning, headers and clocks, and say how to fix problems.
 
-    Nothing is changed. Exits 1 when something is wrong; what merely could be better is a warning.
+    Nothing is changed. Exits 1 if there is a problem; recommendations are warnings.
     """
     out, documents, errors = output_of(ctx), [], 0
     for publisher in publishers_of(tree_of(ctx), realm):

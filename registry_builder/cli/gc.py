@@ -1,4 +1,4 @@
-"""The ``gc`` command: which published files nothing reaches any more, and their removal in two runs."""
+"""The ``gc`` command: lists published files that are no longer referenced, and removes them in two runs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ _SHOWN = 20
 @click.command(epilog=example("sealdex-builder gc", "sealdex-builder gc --apply --days 90"))
 @REALM
 @click.option(
-    "--days", default=30, show_default=True, type=click.IntRange(0), help="Keep what snapshots of these reach."
+    "--days",
+    default=30,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Keep what snapshots of the last DAYS reference.",
 )
 @click.option("--grace", default=7, show_default=True, type=click.IntRange(0), help="Days from marking to removal.")
-@click.option("--apply", is_flag=True, help="Mark, and remove what was marked long enough ago.")
+@click.option("--apply", is_flag=True, help="Mark, and remove what was marked before the grace period.")
 @output_options
 @click.pass_context
 def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool) -> None:
-    """List what no metadata of the last days reaches; with --apply, mark it and remove what was marked before.
+    """List files that metadata of the last days doesn't reference; with --apply, mark and remove them.
 
-    A file is removed by the second of two runs that are --grace days apart, on the same machine (or with the same
-    $XDG_STATE_HOME/sealdex-builder). Releases, pages and roots are never removed.
+    A file is marked by one run and removed by another, at least --grace days later, on the same machine (or with the
+    same $XDG_STATE_HOME/sealdex-builder). Releases, pages and roots are never removed.
     """
     out, documents = output_of(ctx), []
     for publisher in publishers_of(tree_of(ctx), realm):
@@ -56,7 +60,7 @@ def gc(ctx: click.Context, realm: str | None, days: int, grace: int, apply: bool
             }
         )
     if not apply:
-        out.note("nothing was changed: --apply marks, and removes what was marked --grace days ago")
+        out.note("nothing was changed: --apply marks files, and removes those marked --grace days ago")
     out.result({"applied": apply, "realms": documents})
 
 

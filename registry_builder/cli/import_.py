@@ -1,4 +1,4 @@
-"""The ``import`` commands: what was read, what was written, and what couldn't be represented, with its reason."""
+"""The ``import`` commands: print what was read, what was written, and what couldn't be represented, and why."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def import_group() -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--namespace", default="krew", show_default=True, help="Namespace of the imported plugins.")
 @click.option("--type", "plugin_type", default="kubectl-plugin", show_default=True, help="Their type.")
-@click.option("--skip-invalid", is_flag=True, help="Import the rest of what can't be represented altogether.")
+@click.option("--skip-invalid", is_flag=True, help="Import everything else if some entries can't be represented.")
 @output_options
 @click.pass_context
 def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_invalid: bool) -> int:
     """Import kubectl plugins from FILE, JSON lines of {"published": TIME, "manifest": {...}}, plain or .xz.
 
-    Every version becomes a release whose artifacts stay at their addresses, pinned by SHA-256. Entries that can't be a
-    release, and fields that have no place in one, are listed with their reason. With any of these nothing is written
-    and the exit code is 1, unless --skip-invalid is given. The same import again changes nothing. A type that the
+    Every version becomes a release whose artifacts stay at their URLs, pinned by SHA-256. Entries that can't be a
+    release, and fields that don't exist in one, are listed with their reason. If there are any, nothing is written
+    and the exit code is 1, unless --skip-invalid is given. Repeating an import changes nothing. A type that the
     registry doesn't know is added to registry.toml.
     """
     out = output_of(ctx)
@@ -49,7 +49,7 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
     for entry in history.not_imported:
         place = f"{file.name}:{entry.line}: " if entry.line else ""
         out.answer(
-            f"{'left out' if entry.whole else 'field left out'}: {place}{entry.name} {entry.version}: {entry.reason}"
+            f"{'skipped' if entry.whole else 'field skipped'}: {place}{entry.name} {entry.version}: {entry.reason}"
         )
     for note in history.rewritten:
         out.note(note)
@@ -81,10 +81,10 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
     written = importers.write_import(tree, history, namespace=namespace)
     _say(out, found, plugin_type if added else None)
     for plugin, version, why in written.conflicts:
-        out.warn(f"{plugin} {version} was left as it is: {why}")
+        out.warn(f"{plugin} {version} was not changed: {why}")
     out.line(
         f"wrote {counted(written.plugins, 'plugin')} and {counted(written.releases, 'release')} "
-        f"to plugins/{namespace}/; there already: {written.unchanged}"
+        f"to plugins/{namespace}/; unchanged: {written.unchanged}"
     )
     out.result(
         {

@@ -24,10 +24,10 @@ _KINDS: tuple[KeyKind, ...] = ("ed25519", "ecdsa-p256", "rsa-pss")
 @click.group(cls=LazyGroup, epilog=example("sealdex-builder keys create root-3", "sealdex-builder keys list"))
 @output_options
 def keys() -> None:
-    """Make and list signing keys.
+    """Create and list signing keys.
 
     A private key is a file in $SEALDEX_KEYS, or in ~/.local/share/sealdex-builder/keys/NAME-ID/, never in the source
-    tree. registry.toml holds the public halves, and for each key a URI that says where its private half lives.
+    tree. registry.toml has the public halves, and for each key a URI that says where the private half is.
     """
 
 
@@ -43,20 +43,20 @@ def keys() -> None:
 @output_options
 @click.pass_context
 def create(ctx: click.Context, name: str, kind: KeyKind, unencrypted: bool) -> None:
-    """Make key NAME and write its public half into registry.toml.
+    """Create key NAME and write its public half into registry.toml.
 
-    The private half is encrypted with a passphrase, from a prompt, from the file that $SEALDEX_KEY_PASSPHRASE_FILE
-    names, or from $SEALDEX_KEY_PASSPHRASE; it is never an argument. No role trusts the key by this alone.
+    The private half is encrypted with a passphrase: from a prompt, from the file named by
+    $SEALDEX_KEY_PASSPHRASE_FILE, or from $SEALDEX_KEY_PASSPHRASE; never from an argument. No role trusts the key yet.
     """
     out, tree = output_of(ctx), tree_of(ctx)
     config = source.read_config(tree)
     passphrase = None if unencrypted else _new_passphrase(name)
     section, path = signing.create_key(tree, config, name, kind=kind, passphrase=passphrase)
     signing.register_keys(tree, {name: section})
-    out.line(f"made key {name}: {path}")
+    out.line(f"created key {name}: {path}")
     out.line(f"wrote [keys.{name}] to registry.toml: commit it")
     out.note(
-        "no role trusts it yet: that takes a ceremony, signed by the present keys: sealdex-builder ceremony start NAME"
+        "no role trusts it yet: that needs a ceremony, signed with current keys: sealdex-builder ceremony start NAME"
     )
     out.result({"name": name, "file": path, **_public(section)})
 
@@ -77,10 +77,10 @@ def create(ctx: click.Context, name: str, kind: KeyKind, unencrypted: bool) -> N
 def add(ctx: click.Context, name: str, uri: str) -> None:
     """Write the public half of a key that exists elsewhere into registry.toml, as key NAME.
 
-    URI says where it lives: a PKCS#11 token (hsm:, an EC key; $PYKCS11LIB is the token's module), AWS KMS (awskms:), or
-    a variable that holds a PEM file (env:), as a CI job's secret does. A PIN comes from where passphrases come from.
-    A Sigstore identity (sigstore:) is no key that anybody keeps: who can log in as it signs. Clients need
-    sealdex[sigstore] for such a signature to count, and other TUF clients can't read what names it.
+    URI says where it is: a PKCS#11 token (hsm:, an EC key; $PYKCS11LIB is the token's module), AWS KMS (awskms:), or
+    an environment variable with a PEM file (env:), as in CI. A PIN is read like a passphrase.
+    A Sigstore identity (sigstore:) has no stored key: whoever can log in with it can sign. Clients need
+    sealdex[sigstore] to verify such signatures, and other TUF clients can't read metadata that lists it.
     """
     out, tree = output_of(ctx), tree_of(ctx)
     section = signing.import_key(source.read_config(tree), name, uri, prompt=prompt_for_passphrase())
@@ -94,7 +94,7 @@ def add(ctx: click.Context, name: str, uri: str) -> None:
 @output_options
 @click.pass_context
 def list_(ctx: click.Context) -> None:
-    """List the keys of registry.toml: the roles they are for, and whether they can sign on this machine."""
+    """List the keys of registry.toml: their roles, and whether they can sign on this machine."""
     out, tree = output_of(ctx), tree_of(ctx)
     config = source.read_config(tree)
     keyring = signing.Keyring(config, tree)
@@ -125,13 +125,13 @@ def list_(ctx: click.Context) -> None:
 @output_options
 @click.pass_context
 def show(ctx: click.Context, name: str) -> None:
-    """Show the public half of key NAME, and where its private half is looked for."""
+    """Show the public half of key NAME, and where its private half is expected."""
     out, tree = output_of(ctx), tree_of(ctx)
     config = source.read_config(tree)
     section = config.keys.get(name)
     if section is None:
         raise NotFoundError(
-            f"there is no key '{name}' in registry.toml; keys are {', '.join(config.keys) or 'none'}", subject=name
+            f"key '{name}' is not in registry.toml; keys are {', '.join(config.keys) or 'none'}", subject=name
         )
     reach = signing.Keyring(config, tree).reach(name)
     path = signing.key_file(section.uri, config, tree) if section.uri.startswith(signing.FILE_SCHEME) else None
@@ -158,10 +158,10 @@ def show(ctx: click.Context, name: str) -> None:
 @output_options
 @click.pass_context
 def check(ctx: click.Context, summary: Path | None) -> int:
-    """Let each key of the online roles sign a few bytes, and say which can't here; for where publishing runs.
+    """Sign a few bytes with each key of the online roles, and list the keys that can't sign here.
 
-    Exits 1 when a role lacks keys. What is signed is no metadata and is thrown away. With --summary, only what is
-    missing is written, and nothing when all can sign.
+    Run it where publishing runs. Exits 1 if a role lacks keys. The signatures are discarded. With --summary, only
+    missing keys are written, and nothing if all can sign.
     """
     out, tree = output_of(ctx), tree_of(ctx)
     found = signing.check_online_keys(
@@ -212,8 +212,8 @@ def _new_passphrase(name: str) -> bytes:
     if not passphrase:
         raise UsageError(
             "the passphrase is empty",
-            untouched="no key was made",
-            hint="a development key may go without: --unencrypted",
+            untouched="no key was created",
+            hint="development keys can do without: --unencrypted",
         )
     return passphrase
 

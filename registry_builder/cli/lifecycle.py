@@ -1,4 +1,4 @@
-"""The commands for what happens to a release later: yank, deprecate, promote, evaluate, attest and their opposites."""
+"""The commands for released plugins: yank, deprecate, promote, evaluate, attest and their opposites."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReleaseName(NamedTuple):
 
 
 class ReleaseParam(_ReleaseType):
-    """``namespace/name@version``, checked."""
+    """``namespace/name@version``, validated."""
 
     name = "ns/name@version"
 
@@ -48,7 +48,7 @@ class ReleaseParam(_ReleaseType):
         except ValueError as error:
             self.fail(str(error), param, ctx)
         if not version:
-            self.fail(f"'{value}' names no version: write {parsed}@1.2.0", param, ctx)
+            self.fail(f"'{value}' has no version: write {parsed}@1.2.0", param, ctx)
         if problem := version_problem(version):
             self.fail(f"version '{version}' {problem}", param, ctx)
         return ReleaseName(parsed, version)
@@ -58,10 +58,10 @@ RELEASE = ReleaseParam()
 
 
 def _said(command: F) -> F:
-    """Add --why and --by, which every event has, and the output's options."""
+    """Add --why and --by, which every event has, and the output options."""
     for option in (
-        click.option("--by", metavar="WHO", help="Who does it; git's user.name and user.email when left out."),
-        click.option("--why", default="", metavar="TEXT", help="The reason; everybody sees it."),
+        click.option("--by", metavar="WHO", help="Who does it; by default git's user.name and user.email."),
+        click.option("--why", default="", metavar="TEXT", help="The reason; it is public."),
     ):
         command = option(command)
     return output_options(command)
@@ -72,7 +72,7 @@ def _said(command: F) -> F:
 @_said
 @click.pass_context
 def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
-    """Mark a release as not to be chosen any more. Who has pinned it still gets it."""
+    """Yank a release: it is no longer selected, except by an exact version."""
     _show(ctx, authoring.yank(tree_of(ctx), *release, why=why, by=by), f"yanked {_named(release)}")
 
 
@@ -81,11 +81,11 @@ def yank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> 
 @_said
 @click.pass_context
 def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -> None:
-    """Take a yank back."""
+    """Undo a yank."""
     _show(
         ctx,
         authoring.unyank(tree_of(ctx), *release, why=why, by=by),
-        f"{_named(release)} is not yanked any more",
+        f"{_named(release)} is no longer yanked",
     )
 
 
@@ -95,7 +95,7 @@ def unyank(ctx: click.Context, release: ReleaseName, why: str, by: str | None) -
 @_said
 @click.pass_context
 def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: str, by: str | None) -> None:
-    """Mark a plugin as one that nobody should start with; search shows it last, and names its successor."""
+    """Deprecate a plugin: search lists it last, and names its successor."""
     instead = f", use {use} instead" if use is not None else ""
     change = authoring.deprecate(tree_of(ctx), plugin, use=use, why=why, by=by)
     _show(ctx, change, f"deprecated {plugin}{instead}")
@@ -106,11 +106,11 @@ def deprecate(ctx: click.Context, plugin: PluginId, use: PluginId | None, why: s
 @_said
 @click.pass_context
 def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) -> None:
-    """Take a deprecation back."""
+    """Undo a deprecation."""
     _show(
         ctx,
         authoring.undeprecate(tree_of(ctx), plugin, why=why, by=by),
-        f"{plugin} is not deprecated any more",
+        f"{plugin} is no longer deprecated",
     )
 
 
@@ -120,7 +120,7 @@ def undeprecate(ctx: click.Context, plugin: PluginId, why: str, by: str | None) 
 @_said
 @click.pass_context
 def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
-    """Put a release on one more channel."""
+    """Add a release to one more channel."""
     change = authoring.promote(tree_of(ctx), *release, channel, why=why, by=by)
     _show(ctx, change, f"promoted {_named(release)} to channel {channel}")
 
@@ -131,9 +131,9 @@ def promote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by
 @_said
 @click.pass_context
 def demote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by: str | None) -> None:
-    """Take a release off a channel that it was promoted to."""
+    """Remove a release from a channel that it was promoted to."""
     change = authoring.demote(tree_of(ctx), *release, channel, why=why, by=by)
-    _show(ctx, change, f"took {_named(release)} off channel {channel}")
+    _show(ctx, change, f"removed {_named(release)} from channel {channel}")
 
 
 @click.command(
@@ -146,12 +146,12 @@ def demote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by:
 )
 @click.argument("release", metavar="NS/NAME@VERSION", type=RELEASE)
 @click.argument("report", required=False)
-@click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="May be repeated.")
-@click.option("--dataset", help="What it was measured with.")
-@click.option("--evaluator", help="Who or what measured it.")
-@click.option("--sha256", help="Digest of a report at an address.")
-@click.option("--size", type=click.IntRange(min=0), help="Bytes of a report at an address.")
-@click.option("--name", help="The report's file name in the registry; its own when left out.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME=NUMBER", help="A result; may be repeated.")
+@click.option("--dataset", help="The dataset that was used.")
+@click.option("--evaluator", help="Who or what evaluated it.")
+@click.option("--sha256", help="SHA-256 of a report at a URL.")
+@click.option("--size", type=click.IntRange(min=0), help="Size of a report at a URL, in bytes.")
+@click.option("--name", help="The report's file name in the registry; by default its own.")
 @_said
 @click.pass_context
 def evaluate(
@@ -167,11 +167,11 @@ def evaluate(
     why: str,
     by: str | None,
 ) -> None:
-    """Link the results of an evaluation to a release: metrics, dataset, evaluator, and the REPORT itself.
+    """Link evaluation results to a release: metrics, dataset, evaluator, and the REPORT itself.
 
-    REPORT is a file or an https:// address. A JSON report that has "metrics" (numbers by name), "dataset" or
-    "evaluator" at its top says them by itself. A file is published with the release and pinned by its index; an
-    address is pinned by --sha256 and --size. Searchable: sealdex search --min-metric top1=0.8.
+    REPORT is a file or an https:// URL. "metrics" (numbers by name), "dataset" and "evaluator" at the top level
+    of a JSON report are used by default. A file is published with the release and pinned by its index; a
+    URL is pinned by --sha256 and --size. Searchable: sealdex search --min-metric top1=0.8.
     """
     change = authoring.evaluate(
         tree_of(ctx),
@@ -196,14 +196,14 @@ def evaluate(
 )
 @click.argument("release", metavar="NS/NAME@VERSION", type=RELEASE)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--kind", help="What it is; told from its content when left out.")
+@click.option("--kind", help="Its kind; by default detected from its content.")
 @_said
 @click.pass_context
 def attest(ctx: click.Context, release: ReleaseName, file: Path, kind: str | None, why: str, by: str | None) -> None:
     """Attach an attestation to a release: an in-toto statement, an SBOM (CycloneDX, SPDX) or a Sigstore bundle.
 
-    The kind is told from the content and its structure is checked; a statement or bundle must be about an artifact of
-    this release. The file is published with the release and pinned by its index.
+    The kind is detected from the content, and its structure is checked; a statement or bundle must be about an artifact
+    of this release. The file is published with the release and pinned by its index.
     """
     change = authoring.attest(tree_of(ctx), *release, file, kind=kind, why=why, by=by)
     told = f" ({change.event.kind})" if change.event else ""
@@ -214,7 +214,7 @@ def _report(text: str, sha256: str | None, size: int | None, name: str | None) -
     if text.startswith(("https://", "http://")):
         return authoring.Report(url=text, sha256=sha256, size=size, name=name)
     if sha256 is not None or size is not None:
-        raise UsageError("--sha256 and --size go with an address: those of a file are measured")
+        raise UsageError("--sha256 and --size are only for a URL; for a file they are computed")
     return authoring.Report(path=Path(text), name=name)
 
 
@@ -225,7 +225,7 @@ def _metric(text: str) -> tuple[str, float]:
     except ValueError:
         number = float("nan")
     if not equals or not name or number - number != 0:  # neither infinite nor not a number
-        raise UsageError(f"'{text}' is no metric: write NAME=NUMBER", hint="for example: --metric top1=0.83")
+        raise UsageError(f"'{text}' is not a metric: write NAME=NUMBER", hint="for example: --metric top1=0.83")
     return name, number
 
 
@@ -241,7 +241,7 @@ def _show(ctx: click.Context, change: StatusChange, said: str) -> None:
         out.line(f"{said}: {shown(change.file)}")
         for file in change.files:
             if file != change.file:
-                out.line(f"wrote {shown(file)}: it says where events are")
+                out.line(f"wrote {shown(file)}: it now says where events are")
         out.note("next: commit it, then: sealdex-builder publish")
     out.result(
         {

@@ -18,41 +18,43 @@ PROGRAM = "sealdex-builder"
 _ROOM = "registry_builder.cli"
 
 COMMANDS = {
-    "init": LazyCommand(f"{_ROOM}.authoring:init", "Make a source tree for a new registry."),
-    "upgrade": LazyCommand(f"{_ROOM}.upgrade:upgrade", "Bring its GitHub workflows up to this version."),
-    "new": LazyCommand(f"{_ROOM}.authoring:new", "Make a plugin that works, to start from."),
+    "init": LazyCommand(f"{_ROOM}.authoring:init", "Create a source tree for a new registry."),
+    "upgrade": LazyCommand(f"{_ROOM}.upgrade:upgrade", "Update the GitHub workflows to this version."),
+    "new": LazyCommand(f"{_ROOM}.authoring:new", "Create a working plugin to start from."),
     "pack": LazyCommand(f"{_ROOM}.authoring:pack", "Pack a folder into a zip, reproducibly."),
     "release": LazyCommand(f"{_ROOM}.authoring:release", "Write a release into the source tree."),
-    "yank": LazyCommand(f"{_ROOM}.lifecycle:yank", "Mark a release as not to be chosen any more."),
-    "unyank": LazyCommand(f"{_ROOM}.lifecycle:unyank", "Take a yank back."),
-    "deprecate": LazyCommand(f"{_ROOM}.lifecycle:deprecate", "Mark a plugin as superseded."),
-    "undeprecate": LazyCommand(f"{_ROOM}.lifecycle:undeprecate", "Take a deprecation back."),
-    "promote": LazyCommand(f"{_ROOM}.lifecycle:promote", "Put a release on one more channel."),
-    "demote": LazyCommand(f"{_ROOM}.lifecycle:demote", "Take a release off a channel."),
+    "yank": LazyCommand(f"{_ROOM}.lifecycle:yank", "Yank a release: select it no longer."),
+    "unyank": LazyCommand(f"{_ROOM}.lifecycle:unyank", "Undo a yank."),
+    "deprecate": LazyCommand(f"{_ROOM}.lifecycle:deprecate", "Deprecate a plugin."),
+    "undeprecate": LazyCommand(f"{_ROOM}.lifecycle:undeprecate", "Undo a deprecation."),
+    "promote": LazyCommand(f"{_ROOM}.lifecycle:promote", "Add a release to a channel."),
+    "demote": LazyCommand(f"{_ROOM}.lifecycle:demote", "Remove a release from a channel."),
     "evaluate": LazyCommand(f"{_ROOM}.lifecycle:evaluate", "Link evaluation results to a release."),
     "attest": LazyCommand(f"{_ROOM}.lifecycle:attest", "Attach an SBOM, statement or bundle to a release."),
     "import": LazyCommand(f"{_ROOM}.import_:import_group", "Import other registries' metadata."),
     "validate": LazyCommand(f"{_ROOM}.validate:validate", "Show every problem of the source tree."),
     "diff": LazyCommand(f"{_ROOM}.diff:diff", "Show what publishing would change."),
-    "publish": LazyCommand(f"{_ROOM}.publish:publish", "Publish what changed, signed, in one step."),
-    "refresh": LazyCommand(f"{_ROOM}.refresh:refresh", "Sign anew what is about to expire."),
-    "status": LazyCommand(f"{_ROOM}.status:status", "Show what is published, by whom and until when."),
-    "verify-published": LazyCommand(f"{_ROOM}.verify_published:verify_published", "Verify and account for all of it."),
-    "recover": LazyCommand(f"{_ROOM}.recover:recover", "Publish anew after an online key was stolen."),
-    "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove what nothing reaches any more."),
-    "doctor": LazyCommand(f"{_ROOM}.doctor:doctor", "Look over where it is published."),
-    "pages": LazyCommand(f"{_ROOM}.pages:pages", "Before and after a deployment to GitHub Pages."),
-    "serve": LazyCommand(f"{_ROOM}.serve:serve", "Serve a published folder on this machine."),
+    "publish": LazyCommand(f"{_ROOM}.publish:publish", "Sign and publish what changed."),
+    "refresh": LazyCommand(f"{_ROOM}.refresh:refresh", "Re-sign metadata that expires soon."),
+    "status": LazyCommand(f"{_ROOM}.status:status", "Show what is published, its signers and expiry."),
+    "verify-published": LazyCommand(
+        f"{_ROOM}.verify_published:verify_published", "Verify everything that is published."
+    ),
+    "recover": LazyCommand(f"{_ROOM}.recover:recover", "Republish after an online key was stolen."),
+    "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove files that are no longer referenced."),
+    "doctor": LazyCommand(f"{_ROOM}.doctor:doctor", "Check the publication target for problems."),
+    "pages": LazyCommand(f"{_ROOM}.pages:pages", "Check and record a GitHub Pages deployment."),
+    "serve": LazyCommand(f"{_ROOM}.serve:serve", "Serve a published folder locally."),
     "site": LazyCommand(f"{_ROOM}.site:site_command", "Write the browse pages."),
-    "keys": LazyCommand(f"{_ROOM}.keys:keys", "Make and list signing keys."),
-    "ceremony": LazyCommand(f"{_ROOM}.ceremony:ceremony_group", "Change root or targets, signed by several."),
-    "namespace": LazyCommand(f"{_ROOM}.namespace:namespace", "Sign for a namespace that a team claimed."),
+    "keys": LazyCommand(f"{_ROOM}.keys:keys", "Create and list signing keys."),
+    "ceremony": LazyCommand(f"{_ROOM}.ceremony:ceremony_group", "Change root or targets with several signers."),
+    "namespace": LazyCommand(f"{_ROOM}.namespace:namespace", "Sign for a claimed namespace."),
     "completion": LazyCommand(f"{_ROOM}.completion:completion", "Print a completion script for a shell."),
 }
 
 
 ADVISED = rf"\bsealdex-builder(?= (?:{'|'.join(name for name in COMMANDS if name not in {'init', 'completion'})})\b)"
-"""A command in a text, up to where --tree may stand; init names its tree itself."""
+"""A command in a text, up to where --tree goes; init takes its folder as an argument."""
 
 _HELP = """Build a plugin registry: from a folder of plugins to signed, static files.
 
@@ -81,13 +83,13 @@ _EXAMPLE = example(
 @click.option(
     "--tree",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="The source tree; the nearest one from here upwards when left out.",
+    help="The source tree; by default the nearest one from the current folder upwards.",
 )
 @output_options
 @click.version_option(package_name="sealdex-builder", prog_name=PROGRAM, message="%(prog)s %(version)s")
 @click.pass_context
 def group(ctx: click.Context, tree: Path | None) -> None:
-    """Hand the tree to the commands."""
+    """Pass the tree to the commands."""
     ctx.meta["registry_builder.tree"] = tree
     if tree is not None:
         output_of(ctx).keep_options(ADVISED, f"--tree {typed(tree)}")

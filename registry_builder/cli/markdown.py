@@ -1,7 +1,7 @@
-"""What commands found, as Markdown for the summary of a workflow run, a pull request or an issue. Pure.
+"""Results of commands as Markdown, for the summary of a workflow run, a pull request or an issue. Pure.
 
-Names, messages, reasons and paths may come from anybody's pull request, or from whoever pushed a ceremony's branch.
-They stand in code spans or are escaped, so that none of it becomes a heading, a link, an image or HTML of the summary.
+Names, messages, reasons and paths may come from anyone's pull request, or from anyone who pushed a ceremony's branch.
+They are put in code spans or escaped, so that none of it becomes a heading, a link, an image or HTML of the summary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from registry_builder.signing.key_check import RoleKeys
     from registry_builder.source.tree import Problem
 
-_SHOWN = 200  # a summary may have 1 MiB in all
+_SHOWN = 200  # a summary may have 1 MiB at most
 _MAX_TEXT = 500
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>~$@:-])")
 
@@ -35,12 +35,12 @@ def code(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return text with everything escaped that Markdown, GitHub's mentions or HTML would make something of."""
+    """Return text with everything escaped that Markdown, GitHub's mentions or HTML would interpret."""
     return _SPECIAL.sub(r"\\\1", _flat(text)).replace("\\<", "&lt;").replace("\\>", "&gt;").replace("\\@", "&#64;")
 
 
 def problems_markdown(problems: Sequence[Problem], plugins: int, releases: int, waiting: Iterable[Waiting] = ()) -> str:
-    """Return the problems of a source tree, and above them what waits for a team's signature."""
+    """Return the problems of a source tree, preceded by what waits for a team's signature."""
     errors = sum(problem.severity == "error" for problem in problems)
     held = f"{counted(plugins, 'plugin')}, {counted(releases, 'release')}"
     head = f"{held}: {counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
@@ -61,13 +61,16 @@ def plan_markdown(plan: PublishPlan, title: str) -> str:
     lines = [f"## {escaped(title)}: realm {escaped(plan.realm)}", ""]
     if plan.held:
         lines += [
-            "❌ Left as they are published, since the source tree lacks events of them; is it an older checkout?",
+            "❌ Left as published, because the source tree lacks published events of them; is it an older checkout?",
             "",
         ]
         lines += [*_bullets(_removed(each) for each in plan.older if each.plugin in plan.held), ""]
     lines += _waiting(plan.waiting)
     if plan.is_empty:
-        lines += [f"{code(plan.storage)} is up to date" + (" but for that." if plan.held or plan.waiting else "."), ""]
+        lines += [
+            f"{code(plan.storage)} is up to date" + (" except for that." if plan.held or plan.waiting else "."),
+            "",
+        ]
         return "\n".join([*lines, *_not_in_tree(plan)])
     lines += [f"Written to {code(plan.storage)}:", ""]
     new = set(plan.new_plugins)
@@ -88,7 +91,7 @@ def plan_markdown(plan: PublishPlan, title: str) -> str:
 
 
 def _waiting(waiting: Iterable[Waiting]) -> list[str]:
-    """Return what isn't published before a claimed namespace's team has signed."""
+    """Return what isn't published until a claimed namespace's team has signed."""
     lines = []
     for each in waiting:
         what = ", ".join(code(str(plugin)) for plugin in each.plugins) or f"namespace {code(each.namespace)}"
@@ -99,12 +102,12 @@ def _waiting(waiting: Iterable[Waiting]) -> list[str]:
 
 
 def _not_in_tree(plan: PublishPlan) -> list[str]:
-    """Return what is published and not in the source tree: it stays, but for events that were given up on purpose."""
+    """Return what is published but not in the source tree: it stays, except for events that were removed on purpose."""
     gone = [str(plugin) for plugin in plan.carried]
     gone += [f"{plugin} {version}" for plugin, version in plan.kept]
-    lines = _bullets(f"published and not in the source tree: {code(each)}" for each in gone)
+    lines = _bullets(f"published but not in the source tree: {code(each)}" for each in gone)
     taken_back = [each for each in plan.older if each.events and each.plugin not in plan.held]
-    lines += _bullets(f"taken back, as it was asked for: {_removed(each)}" for each in taken_back)
+    lines += _bullets(f"removed, as requested: {_removed(each)}" for each in taken_back)
     return [*lines, ""]
 
 
@@ -113,7 +116,7 @@ def _removed(lacking: Older) -> str:
 
 
 def status_markdown(statuses: Iterable[RealmStatus]) -> str:
-    """Return until when everything holds and who must sign."""
+    """Return when each role expires and who must sign."""
     lines: list[str] = []
     for status in statuses:
         lines += [f"## Realm {escaped(status.realm)}", "", code(status.storage), ""]
@@ -135,7 +138,7 @@ def status_markdown(statuses: Iterable[RealmStatus]) -> str:
 def ceremony_markdown(
     found: Ceremony, state: str, missing: Mapping[str, Iterable[str]], names: Mapping[str, str]
 ) -> str:
-    """Return what a ceremony changes, who has signed, and whose signature is missing.
+    """Return what a ceremony changes, who has signed, and whose signatures are missing.
 
     Args:
         found: the ceremony.
@@ -153,7 +156,7 @@ def ceremony_markdown(
         lines += ["", "| threshold | signed | by |", "| --- | --- | --- |"]
         lines += [
             f"| {escaped(quorum.said)} "
-            f"| {len(quorum.signed)} of {quorum.threshold} {'needed' if quorum.is_needed else 'wanted'} "
+            f"| {len(quorum.signed)} of {quorum.threshold} {'required' if quorum.is_needed else 'optional'} "
             f"| {', '.join(code(names.get(keyid, keyid[:12])) for keyid in quorum.signed)} |"
             for quorum in document.quorums
         ]
@@ -167,13 +170,13 @@ def ceremony_markdown(
 
 
 def refusal_markdown(name: str, message: str, hint: str) -> str:
-    """Return why a ceremony's branch isn't taken, or can't be read."""
+    """Return why a ceremony's branch isn't imported, or can't be read."""
     lines = [f"## Ceremony {escaped(name)}: refused", "", escaped(message), ""]
     return "\n".join([*lines, *([escaped(hint), ""] if hint else [])])
 
 
 def keys_markdown(found: Iterable[RoleKeys]) -> str:
-    """Return which online roles can't be signed where publishing runs, and why; nothing when all can."""
+    """Return which online roles can't be signed where publishing runs, and why; empty if all can."""
     lacking = [role for role in found if not role.can_sign]
     if not lacking:
         return ""
@@ -187,7 +190,7 @@ def keys_markdown(found: Iterable[RoleKeys]) -> str:
 
 
 def error_markdown(error: SealdexError, realm: str) -> str:
-    """Return what stopped a command, and what helps."""
+    """Return the error that stopped a command, and its hint."""
     said = [error.message, *([error.hint] if error.hint else [])]
     return "\n\n".join([f"❌ Realm {escaped(realm)}", *map(_long, said), ""])
 

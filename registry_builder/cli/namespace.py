@@ -1,4 +1,4 @@
-"""``namespace sign|list``: claimed namespaces, for which a team's own keys speak and nobody else's."""
+"""``namespace sign|list``: claimed namespaces, for which only a team's own keys may sign."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sealdex.model.ids import PluginId
 @click.group(cls=LazyGroup, epilog=example("sealdex-builder namespace list", "sealdex-builder namespace sign acme"))
 @output_options
 def namespace() -> None:
-    """Sign for a claimed namespace, or list who has claimed one.
+    """Sign for a claimed namespace, or list the claimed namespaces.
 
     A namespace is claimed by a ceremony: sealdex-builder ceremony start NAME --claim acme=team-1. From then on its
     releases wait in the source tree until its own key has signed.
@@ -27,10 +27,10 @@ def namespace() -> None:
 @output_options
 @click.pass_context
 def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) -> None:
-    """Sign what the source tree has of a claimed NAMESPACE, for the next publish.
+    """Sign the source tree's state of a claimed NAMESPACE, for the next publish.
 
     Reads and verifies what is published, and writes trust/REALM/N.ns-NAMESPACE.json: commit it. With a threshold above
-    one each member of the team runs this and commits.
+    one, each member of the team runs this and commits.
     """
     out, tree = output_of(ctx), source.load_tree(tree_of(ctx))
     section = tree.config.namespaces.get(name)
@@ -40,12 +40,12 @@ def sign(ctx: click.Context, name: str, accept_removed: tuple[PluginId, ...]) ->
         publication.open_publisher(tree, realm, keyring=keyring), name, accept_removed=accept_removed
     )
     if done.path is None:
-        out.line(f"namespace {name} is published as the source tree has it: nothing to sign")
+        out.line(f"namespace {name} is published as it is in the source tree: nothing to sign")
     else:
-        out.line(f"wrote {shown(done.path)}: {done.signed} of the {done.threshold} signatures it needs")
+        out.line(f"wrote {shown(done.path)}: {done.signed} of {done.threshold} required signatures")
         for plugin in done.plugins:
             out.line(f"  {plugin}")
-        out.note("next: commit it; then publish, where the online keys are")
+        out.note("next: commit it; then publish where the online keys are")
     out.result(
         {
             "namespace": name,

@@ -1,4 +1,4 @@
-"""What commands share: options, the tree that they work on, passphrases, and the example that ends their help."""
+"""What commands share: options, the source tree, passphrases, and the examples at the end of their help."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ else:
 
 
 def example(*lines: str) -> str:
-    """Return the epilog of a command: its example, one command a line, which click must not rewrap."""
+    """Return the epilog of a command: its example, one command per line, which click must not rewrap."""
     return "\n".join(["\b", "Example:", *(f"  {line}" for line in lines)])
 
 
@@ -32,7 +32,7 @@ def example(*lines: str) -> str:
 
 
 class PluginIdParam(_PluginIdType):
-    """``namespace/name``, checked."""
+    """``namespace/name``, validated."""
 
     name = "ns/name"
 
@@ -47,30 +47,30 @@ class PluginIdParam(_PluginIdType):
 
 
 PLUGIN_ID = PluginIdParam()
-REALM = click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
+REALM = click.option("--realm", metavar="NAME", help="Only this realm; by default all of registry.toml.")
 ALLOW_FILE = click.option(
     "--allow-file",
     "allow_files",
     multiple=True,
     metavar="PATTERN",
-    help="A file that may hold a key or token, since it is meant for everybody; may be given more than once.",
+    help="A file that may contain a key or token, because it is meant to be public; may be repeated.",
 )
 BY_URL = click.option(
-    "--by-url", is_flag=True, help="Read what is published by the realm's url, as clients do: needs no credentials."
+    "--by-url", is_flag=True, help="Read the published state by the realm's url, as clients do, without credentials."
 )
 SUMMARY = click.option(
     "--summary",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Append the same as Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
+    help="Append the result as Markdown to this file, such as $GITHUB_STEP_SUMMARY.",
 )
-FILES = click.option("--files", is_flag=True, help="Name every file that is written: path, size, type and why.")
+FILES = click.option("--files", is_flag=True, help="List every file that is written: path, size, type and reason.")
 
 
 # --- the source tree --------------------------------------------------------------------------------------------------
 
 
 def tree_of(ctx: click.Context) -> Path:
-    """Return the folder that holds ``registry.toml``.
+    """Return the folder that contains ``registry.toml``.
 
     Raises:
         NotFoundError: there is none.
@@ -80,7 +80,7 @@ def tree_of(ctx: click.Context) -> Path:
 
 
 def shown(path: Path) -> str:
-    """Return a path as a person would type it here: relative where that is shorter."""
+    """Return a path for display: relative to the current folder if that is shorter."""
     try:
         return path.resolve().relative_to(Path.cwd()).as_posix()
     except ValueError:
@@ -88,14 +88,14 @@ def shown(path: Path) -> str:
 
 
 def typed(path: Path) -> str:
-    """Return a path as a shell takes it, for a command that is advised."""
+    """Return a path quoted for a shell, for a command that is advised."""
     return shlex.quote(shown(path))
 
 
 def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Storage | None:
-    """Return the storage to read from in place of that of registry.toml; None for that one.
+    """Return the storage to read from instead of that in registry.toml; None for that one.
 
-    What is deployed to GitHub Pages is always read by its url: the folder on this machine is merely what comes next.
+    What is deployed to GitHub Pages is always read by its url: the local folder is only the next deployment.
 
     Raises:
         ConfigError: the realm has no url.
@@ -105,9 +105,9 @@ def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Stora
         return None
     if section is None or section.url is None:
         raise ConfigError(
-            f"realm {realm} has no url that readers read it by",
+            f"realm {realm} has no url",
             subject=realm,
-            hint=f'write url = "https://..." below [realms.{realm}] in registry.toml, or leave --by-url out',
+            hint=f'write url = "https://..." below [realms.{realm}] in registry.toml, or leave out --by-url',
         )
 
     return storage.UrlStorage(section.url)
@@ -117,7 +117,7 @@ def reader_storage(config: RegistryConfig, realm: str, *, by_url: bool) -> Stora
 
 
 def prompt_for_passphrase() -> Callable[[str], str] | None:
-    """Return a prompt that doesn't echo, or None where nobody sits at a terminal."""
+    """Return a prompt that doesn't echo, or None if there is no terminal."""
     if not sys.stdin.isatty():
         return None
     return lambda question: str(click.prompt(question, hide_input=True, err=True))

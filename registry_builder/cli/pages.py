@@ -1,4 +1,4 @@
-"""The commands around a deployment to GitHub Pages: pages check, and pages deployed after it."""
+"""The commands for a deployment to GitHub Pages: pages check before it, and pages deployed after it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from sealdex.errors import UsageError
 if TYPE_CHECKING:
     from registry_builder.publication.context import Publisher
 
-_REALM = click.option("--realm", metavar="NAME", help="The realm; the one on GitHub Pages when left out.")
+_REALM = click.option("--realm", metavar="NAME", help="The realm; by default the one on GitHub Pages.")
 
 
 @click.group(epilog=example("sealdex-builder pages check", "sealdex-builder pages deployed"))
 def pages() -> None:
-    """Before and after a published folder is deployed to GitHub Pages."""
+    """Check a folder before it is deployed to GitHub Pages, and record it afterwards."""
 
 
 @pages.command(epilog=example("sealdex-builder pages check", "sealdex-builder pages check --json"))
 @_REALM
-@click.option("--first-publish", is_flag=True, help="By hand and once: nothing was ever deployed at the url.")
+@click.option("--first-publish", is_flag=True, help="Once, by hand: nothing was ever deployed at the url.")
 @output_options
 @click.pass_context
 def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
-    """Hold the folder against what is live, and refuse a deployment that clients would refuse.
+    """Compare the folder with what is live, and refuse a deployment that clients would refuse.
 
-    Version numbers must rise, no other deployment may have taken them, nothing may be missing or expired, and all of it
-    must fit. Run it right before the deployment.
+    Version numbers must rise and not be taken by another deployment, nothing may be missing or expired, and the
+    size must be within GitHub's limit. Run it right before the deployment.
     """
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
@@ -59,11 +59,11 @@ def check(ctx: click.Context, realm: str | None, first_publish: bool) -> None:
 @output_options
 @click.pass_context
 def deployed(ctx: click.Context, realm: str | None) -> None:
-    """Remember that the folder is live now, so that nothing older is ever built upon from here."""
+    """Record that the folder is live now, so that later publishes don't build on anything older."""
     out = output_of(ctx)
     publisher = _publisher(tree_of(ctx), realm)
     version = publication.remember_deployment(publisher)
-    out.line(f"realm {publisher.realm}: version {version} is remembered as live")
+    out.line(f"realm {publisher.realm}: version {version} is recorded as live")
     out.result({"realm": publisher.realm, "timestamp": version})
 
 
@@ -74,7 +74,7 @@ def _publisher(root: Path, realm: str | None) -> Publisher:
         raise UsageError(
             f"{len(named)} realms of registry.toml are on GitHub Pages",
             untouched="nothing was deployed",
-            hint='name one with --realm, or write storage = "pages:published" and its url into registry.toml',
+            hint='choose one with --realm, or write storage = "pages:published" and its url into registry.toml',
         )
     return publication.open_publisher(source.SourceTree(root, config, {}, problems=(), complete=False), named[0])
 

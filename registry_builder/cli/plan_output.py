@@ -1,4 +1,4 @@
-"""What a publish plan looks like, for people and for programs; the same for --dry-run and publish."""
+"""A publish plan, for people and for programs; the same for --dry-run and publish."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 20
 
 
 def file_documents(files: Iterable[PlannedFile]) -> list[dict[str, Any]]:
-    """Return every file that a publish writes as plain values."""
+    """Return every file that a publish writes, as plain values."""
     return [
         {
             "key": file.key,
@@ -32,7 +32,7 @@ def file_documents(files: Iterable[PlannedFile]) -> list[dict[str, Any]]:
 
 
 def show_files(out: Output, files: Iterable[PlannedFile]) -> None:
-    """Write every file that a publish writes, for people."""
+    """Print every file that a publish writes."""
     out.table(
         ("path", "size", "type", "why"),
         [(f.key, "-" if f.size is None else in_bytes(f.size), f.content_type.partition(";")[0], f.why) for f in files],
@@ -72,19 +72,19 @@ def plan_document(plan: PublishPlan) -> dict[str, Any]:
 
 
 def file_count(plan: PublishPlan) -> int:
-    """Return how many files the plan writes, without bundle and page."""
+    """Return how many files the plan writes, without the bundle and pages."""
     uploads = sum(len(uploads) for _, uploads in plan.uploads)
     return uploads + len(plan.ingest) + len(plan.reasons) + len(plan.roots) + (plan.targets is not None)
 
 
 def byte_count(plan: PublishPlan) -> int:
-    """Return the bytes of files that are known before signing; artifacts of unknown length count as none."""
+    """Return the bytes of files whose size is known before signing; artifacts of unknown length count as 0."""
     uploads = sum(upload.size for _, uploads in plan.uploads for upload in uploads)
     return uploads + sum(artifact.size or 0 for artifact in plan.ingest)
 
 
 def show_plan(out: Output, plan: PublishPlan) -> None:
-    """Write what a plan changes, for people; long lists are cut, the document has all of them."""
+    """Print what a plan changes; long lists are cut, --json has all of it."""
     if plan.is_empty:
         out.line(f"realm {plan.realm}: {plan.storage} is up to date")
     else:
@@ -96,7 +96,7 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         empty = [f"  + {plugin} (no release yet)" for plugin in new if plugin not in touched]
         _lines(out, [*releases, *sorted(empty), *others])
         if not (plan.new_plugins or plan.changed_plugins) and "catalog" in dict(plan.reasons) and _has_shards(plan):
-            out.line("  ~ rows of the catalogue that another version of sealdex-builder wrote otherwise")
+            out.line("  ~ rows of the catalog that another version of sealdex-builder wrote differently")
         for kind, uploads in plan.uploads:
             if uploads:
                 out.line(f"  upload {counted(len(uploads), kind.removesuffix('s'))}, {in_bytes(_bytes(uploads))}")
@@ -110,18 +110,18 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
             out.line(f"  publish {', '.join(offline)} from trust/{plan.realm}/")
         out.line(f"  sign {_signed(plan)}")
     for plugin in plan.carried[:_SHOWN]:
-        out.warn(f"{plugin} is published and not in the source tree: it stays published")
+        out.warn(f"{plugin} is published but not in the source tree: it stays published")
     if len(plan.carried) > _SHOWN:
         out.warn(f"and {len(plan.carried) - _SHOWN} more plugins that are not in the source tree")
     for plugin, version in plan.kept[:_SHOWN]:
-        out.warn(f"{plugin} {version} is published and not in the source tree: it stays published")
+        out.warn(f"{plugin} {version} is published but not in the source tree: it stays published")
     if len(plan.kept) > _SHOWN:
         out.warn(f"and {len(plan.kept) - _SHOWN} more releases that are not in the source tree")
     for each in plan.older:
         accepted = each.plugin not in plan.held
         if each.events and accepted:
             events = ", ".join(map(str, each.events))
-            out.warn(f"{each.plugin} takes back what is published and not in the source tree: {events}")
+            out.warn(f"{each.plugin} loses published events that are not in the source tree: {events}")
 
 
 def _event(event: RemovedEvent) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The ``publish`` command: realm by realm, what was published, what waits, and what that makes of the exit code."""
+"""The ``publish`` command: for each realm what was published, what waits, and the exit code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sealdex.cli.output import Output
 
 _ONLY = click.option(
-    "--only", multiple=True, metavar="NS/NAME", type=PLUGIN_ID, help="Only this plugin; may be given more than once."
+    "--only", multiple=True, metavar="NS/NAME", type=PLUGIN_ID, help="Only this plugin; may be repeated."
 )
 
 
@@ -40,14 +40,16 @@ _ONLY = click.option(
 @ACCEPT_REMOVED
 @ALLOW_FILE
 @click.option(
-    "--require-all", is_flag=True, help="Exit 1 when something waits for the signature of a claimed namespace's team."
+    "--require-all", is_flag=True, help="Exit 1 if something waits for the signature of a claimed namespace's team."
 )
-@click.option("--no-site", is_flag=True, help="Leave the browse site; the next publish of everything catches up.")
+@click.option("--no-site", is_flag=True, help="Skip the browse site; the next full publish updates it.")
 @click.option(
-    "--first-publish", is_flag=True, help="On GitHub Pages, by hand and once: nothing was ever deployed at the url."
+    "--first-publish", is_flag=True, help="On GitHub Pages, once and by hand: nothing was ever deployed at the url."
 )
 @click.option(
-    "--folder-in-ci", is_flag=True, help="In a workflow: the folder is meant, a later step takes it off the runner."
+    "--folder-in-ci",
+    is_flag=True,
+    help="In a workflow: allow a folder, because a later step copies it from the runner.",
 )
 @FILES
 @SUMMARY
@@ -67,14 +69,14 @@ def publish(
     files: bool,
     summary: Path | None,
 ) -> None:
-    """Publish what changed, signed, in one step that readers see whole or not at all.
+    """Sign and publish what changed, in one atomic step.
 
-    What is published already is read and verified first, and nothing is signed on top of what doesn't verify. A publish
-    that was interrupted is taken up by the next one. With --only the cost doesn't depend on the size of the registry:
-    of the browse site it writes the pages of the plugins it names, and the next publish of everything the rest.
+    The published state is read and verified first, and nothing is signed on top of a state that doesn't verify. The
+    next publish continues one that was interrupted. With --only the time doesn't depend on the size of the registry:
+    only the pages of these plugins are written, and the next full publish writes the rest of the browse site.
 
-    A plugin that lacks events that are published already, such as a yank, stays as it is published: the source tree is
-    an older checkout then. All others are published, and the exit code is 1.
+    A plugin without some of its published events, such as a yank, is left as published, because the source tree is
+    probably an older checkout. All others are published, and the exit code is 1.
     """
     out, root = output_of(ctx), tree_of(ctx)
     if not dry_run:
@@ -150,8 +152,8 @@ def _refuse_waiting(results: Iterable[PublishResult]) -> None:
         raise SealdexError(
             f"not everything is published: {'; '.join(map(str, waiting))}",
             subject=", ".join(dict.fromkeys(each.namespace for each in waiting)),
-            untouched="what waits is published as before",
-            hint="commit what the team signs, and publish again; without --require-all this is exit code 0",
+            untouched="what waits stays as it was published before",
+            hint="commit the team's signatures, and publish again; without --require-all this is exit code 0",
         )
 
 
@@ -174,7 +176,7 @@ def _check_places(root: Path, realm: str | None, *, first_publish: bool, folder_
     sections = {name: section for name, section in source.read_config(root).realms.items() if realm in {None, name}}
     if first_publish and not any(section.is_pages for section in sections.values()):
         raise UsageError(
-            "--first-publish is for a realm on GitHub Pages; elsewhere the store itself says what is there",
+            "--first-publish is for a realm on GitHub Pages; elsewhere the storage itself is read",
             untouched="nothing was published",
             hint="leave it out",
         )

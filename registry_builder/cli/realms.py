@@ -1,4 +1,4 @@
-"""The realms that a command is about: which, and each opened with the keys of this machine."""
+"""The realms of a command, each opened with the keys of this machine."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 def tree_without_plugins(root: Path) -> source.SourceTree:
-    """Read registry.toml alone, for commands that no plugin is part of."""
+    """Read only registry.toml, for commands that need no plugins."""
     return source.SourceTree(root, source.read_config(root), {}, problems=(), complete=False)
 
 
 def realms_named(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:
-    """Return the realms to go through: ``realm``, or all; of those, the ones that have the plugins of ``only``.
+    """Return the realms to process: ``realm``, or all; with ``only``, those that have these plugins.
 
     Raises:
-        UsageError: there is no such realm.
+        UsageError: the realm does not exist.
     """
     if realm is not None:
         if realm not in tree.config.realms:
@@ -38,7 +38,7 @@ def realms_named(tree: SourceTree, realm: str | None, only: Collection[PluginId]
         named = list(tree.config.realms)
     if not only:
         return named
-    # an unknown plugin is left to publish, which says so
+    # unknown plugins are reported by publish
     known = [source.plugin.realm for source in tree.plugins.values()]
     return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
 
@@ -52,7 +52,7 @@ def open_realm(
     allow_expired: bool = False,
     site: bool = True,
 ) -> Publisher:
-    """Open a realm with the keys that are here, asking for passphrases at a terminal; steps are shown as progress."""
+    """Open a realm with the keys of this machine, asking for passphrases at a terminal; steps are shown as progress."""
 
     def notice(what: str, done: int, total: int) -> None:
         if progress is not None:
@@ -70,7 +70,7 @@ def open_realm(
 
 
 def publishers_of(root: Path, realm: str | None) -> Iterator[Publisher]:
-    """Open the realms that a command is about, without reading any plugin and without asking for passphrases."""
+    """Open the realms of a command, without reading plugins and without asking for passphrases."""
     tree = tree_without_plugins(root)
     for name in [realm] if realm else list(tree.config.realms):
         yield publication.open_publisher(tree, name)

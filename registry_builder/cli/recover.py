@@ -1,4 +1,4 @@
-"""The command that publishes anew after a theft: recover."""
+"""The ``recover`` command: republish after an online key was stolen."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _SHOWN = 20
         "sealdex-builder recover --apply --not-stolen packages --not-stolen catalog",
     )
 )
-@click.option("--realm", metavar="NAME", help="Only this realm; all of registry.toml when left out.")
-@click.option("--apply", is_flag=True, help="Publish; without, only say what differs.")
+@click.option("--realm", metavar="NAME", help="Only this realm; by default all of registry.toml.")
+@click.option("--apply", is_flag=True, help="Publish; without it, only show the differences.")
 @click.option(
     "--not-stolen",
     multiple=True,
     type=click.Choice(["timestamp", "snapshot", "packages", "catalog"]),
-    help="Keys of this role may go on although they signed what stands there; may be repeated.",
+    help="This role's keys were not stolen although they signed published metadata; may be repeated.",
 )
 @output_options
 @click.pass_context
 def recover(ctx: click.Context, realm: str | None, apply: bool, not_stolen: tuple[str, ...]) -> None:
-    """Publish everything anew from the source tree, believing nothing that stands in the store.
+    """Republish everything from the source tree, trusting nothing in the store.
 
-    For the day an online key was stolen: first a ceremony names other keys, then this says what the thief changed, and
-    with --apply signs all online metadata anew with versions above what is there. Clients recover by themselves, those
-    that took the thief's versions too. Releases that the source tree doesn't have are not published any more.
+    For use after an online key was stolen: first replace the keys with a ceremony. Then this lists what the thief
+    changed, and with --apply signs all online metadata with versions above the published ones. Clients recover
+    automatically, even if they got the thief's versions. Releases that aren't in the source tree are unpublished.
     """
     out, root = output_of(ctx), tree_of(ctx)
     tree = source.load_tree(root)
@@ -58,25 +58,29 @@ def recover(ctx: click.Context, realm: str | None, apply: bool, not_stolen: tupl
         _show(out, name, publisher.storage.description, result)
         documents.append({"realm": name, "storage": publisher.storage.description, **_document(result)})
     if not apply:
-        out.note("nothing was written: --apply publishes what the source tree says")
+        out.note("nothing was written: --apply publishes the source tree")
     out.result({"applied": apply, "realms": documents})
 
 
 def _show(out: Output, realm: str, storage: str, result: RecoveryResult) -> None:
     out.line(f"realm {realm}: {storage}", style="bold")
     _lines(out, "differs from the source tree", result.differences)
-    _lines(out, "missing or damaged there", result.unreadable)
+    _lines(out, "missing or damaged in the store", result.unreadable)
     moved = [f"{role}: {seen} when last seen from here, {there} there" for role, (seen, there) in result.moved.items()]
-    _lines(out, "moved since this machine last saw it", moved)
-    _lines(out, "changed or removed in git after it was committed, which a release never is", result.edited)
-    _lines(out, "keys that signed what stands there, and still count", result.still_counts)
-    _lines(out, "not looked at, since the file isn't here: verify-published --artifacts does", result.unchecked)
-    _lines(out, "replaced there", result.replaced)
+    _lines(out, "version changes since this machine last saw it", moved)
+    _lines(out, "releases that were changed or removed in git after they were committed", result.edited)
+    _lines(out, "keys that signed published metadata and are still trusted", result.still_counts)
+    _lines(
+        out,
+        "not checked, because the file is not in the source tree: use verify-published --artifacts",
+        result.unchecked,
+    )
+    _lines(out, "replaced in the store", result.replaced)
     for warning in result.warnings:
         out.warn(warning)
     if result.committed:
         versions = ", ".join(f"{role} {version}" for role, version in result.versions.items())
-        out.line(f"published realm {realm} anew: {versions}", style="green")
+        out.line(f"republished realm {realm}: {versions}", style="green")
 
 
 def _lines(out: Output, title: str, lines: Sequence[str]) -> None:
@@ -86,7 +90,7 @@ def _lines(out: Output, title: str, lines: Sequence[str]) -> None:
     for line in lines[:_SHOWN]:
         out.line(f"    {line}")
     if len(lines) > _SHOWN:
-        out.line(f"    ... and {len(lines) - _SHOWN} more: --json has all")
+        out.line(f"    ... and {len(lines) - _SHOWN} more: --json lists all")
 
 
 def _document(result: RecoveryResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The ``refresh`` command: what it signed again, what others must sign, and what that makes of the exit code."""
+"""The ``refresh`` command: what was re-signed, what others must sign, and the exit code."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from sealdex.errors import SealdexError, UsageError
 
 @click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
 @REALM
-@click.option("--dry-run", is_flag=True, help="Say what is due; sign nothing.")
-@click.option("--online", is_flag=True, help="Leave root and targets to the people who hold their keys.")
+@click.option("--dry-run", is_flag=True, help="Show what expires soon; sign nothing.")
+@click.option("--online", is_flag=True, help="Skip root and targets, which are signed offline.")
 @click.option(
     "--allow-expired",
     is_flag=True,
-    help="Revive a registry that was not refreshed in time, after a look that nobody put an old state back.",
+    help="Re-sign expired metadata, after you checked that nobody restored an old state.",
 )
 @click.option(
-    "--recover-expired", is_flag=True, help="The same, only where it can be shown to be the newest: for schedules."
+    "--recover-expired", is_flag=True, help="The same, but only if it is provably the newest state: for scheduled runs."
 )
 @SUMMARY
 @output_options
@@ -42,18 +42,18 @@ def refresh(
     recover_expired: bool,
     summary: Path | None,
 ) -> int:
-    """Sign anew what is within its signing window. Run it every day, from a schedule.
+    """Re-sign metadata that expires soon. Run it every day, on a schedule.
 
-    Root and targets are signed too where enough of their keys are at hand, and written to trust/; commit them. Where
-    they aren't, that is said, the rest is refreshed, and the exit code is 1. With --online they are no part of it, as
-    in a workflow that never has their keys; `status` says when they are due.
+    Root and targets are signed too if enough of their keys are available, and written to trust/: commit them. If
+    they aren't, a warning says so, the rest is refreshed, and the exit code is 1. With --online they are skipped, as
+    in a workflow that never has their keys; `status` shows when they expire.
 
-    What has expired is not signed again just like that: it could be an old state that somebody put back.
-    --recover-expired does it where only online roles expired, this machine remembers what it last saw published, and
-    the source tree compiles to exactly what is there. Anything else is for a person, with --allow-expired.
+    Expired metadata is not re-signed by default: it could be an old state that somebody restored.
+    --recover-expired does it if only online roles expired, this machine remembers what it last saw published, and
+    the source tree compiles to exactly the published state. Otherwise check it yourself and use --allow-expired.
     """
     if allow_expired and recover_expired:
-        raise UsageError("--allow-expired asks for no proof and --recover-expired for all of it: give one of them")
+        raise UsageError("--allow-expired and --recover-expired exclude each other: give one of them")
     out, root = output_of(ctx), tree_of(ctx)
     tree = tree_without_plugins(root)
     documents: list[dict[str, Any]] = []
@@ -92,7 +92,7 @@ def refresh(
 
 @contextmanager
 def _told_in(summary: Path | None, realm: str) -> Iterator[None]:
-    """Append an error that passes to the file of ``--summary``."""
+    """Append a raised error to the file of ``--summary``."""
     try:
         yield
     except SealdexError as error:

@@ -1,4 +1,4 @@
-"""The ``serve`` command: a published folder, or the pages of a source tree, on this machine."""
+"""The ``serve`` command: serves a published folder, or the pages of a source tree, locally."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from sealdex.errors import UsageError
 @REALM
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-@click.option("--site", is_flag=True, help="The source tree's pages instead, made anew when a file changes.")
+@click.option("--site", is_flag=True, help="Serve the source tree's pages instead, rebuilt when a file changes.")
 @output_options
 @click.pass_context
 def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str, port: int, site: bool) -> None:
-    """Serve a published FOLDER on this machine, with the headers that a store and its CDN would send.
+    """Serve a published FOLDER locally, with the headers that a store and its CDN would send.
 
-    Without FOLDER, the one that registry.toml names as the storage of the realm (public when left out). Ends with
-    Ctrl-C. With --site, what who writes templates, READMEs and manifests wants to see: pages in the browser follow the
-    files by themselves, and nothing is published.
+    By default the folder that registry.toml has as the storage of the realm (default: public). Stop it with
+    Ctrl-C. With --site, a preview for authors of templates, READMEs and manifests: open pages reload when
+    files change, and nothing is published.
     """
     out = output_of(ctx)
     if site and folder is not None:
@@ -40,7 +40,7 @@ def serve(ctx: click.Context, folder: Path | None, realm: str | None, host: str,
     def served(place: Path) -> None:
         def on_ready(url: str) -> None:
             out.answer(url)
-            out.note("Ctrl-C ends it")
+            out.note("Ctrl-C stops it")
             out.result({"url": url, "folder": place})
             out.flush()
 
@@ -63,8 +63,8 @@ def _storage_folder(root: Path, realm: str) -> Path:
     folder = storage.folder_of(place)
     if folder is None:
         raise UsageError(
-            f"realm {realm} is published to {place}, which is no folder",
-            hint="name a folder: sealdex-builder serve FOLDER",
+            f"realm {realm} is published to {place}, which is not a folder",
+            hint="give a folder: sealdex-builder serve FOLDER",
         )
     return root / folder
 

@@ -1,4 +1,4 @@
-"""The ``site`` command: all pages of the browse site, from the source tree alone."""
+"""The ``site`` command: writes all pages of the browse site, from the source tree alone."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from sealdex.text import counted
 @output_options
 @click.pass_context
 def site_command(ctx: click.Context, output: Path, realm: str) -> None:
-    """Write all pages of the browse site to a folder, from the source tree alone: nothing need be published.
+    """Write all pages of the browse site to a folder, from the source tree alone; publishing isn't needed first.
 
-    A file that is there already with the same bytes is left alone. Links to signed documents and artifacts lead
-    nowhere until the registry is published into the same folder.
+    Unchanged files are left alone. Links to signed documents and artifacts are broken
+    until the registry is published into the same folder.
     """
     out = output_of(ctx)
     with out.progress("reading the source tree") as progress:
         tree = source.load_tree(tree_of(ctx))
         trust = open_realm(tree, realm, None).trust
         result = site.write_pages(site.site_from_tree(tree, realm, trust), output, progress.step)
-    out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} of them written")
+    out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} written")
     out.result({"folder": output, "files": result.pages, "written": result.written})
 
 

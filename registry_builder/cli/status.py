@@ -1,4 +1,4 @@
-"""The ``status`` command: what is published, until when it holds, who signs it and which keys are here."""
+"""The ``status`` command: what is published, when it expires, who signs it and which keys are available."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 @output_options
 @click.pass_context
 def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | None) -> int:
-    """Show what is published, until when it holds, who signs it and which keys are here.
+    """Show what is published, when it expires, who signs it and which keys are available here.
 
-    Exits 1 when a role is within its signing window or has expired: time for refresh, or for who holds its keys.
+    Exits 1 if a role expires soon or has expired: run refresh, or let the holders of its keys sign.
     """
     out, root = output_of(ctx), tree_of(ctx)
     tree = tree_without_plugins(root)
     found: list[RealmStatus] = []
     for name in realms_named(tree, realm):
         if by_url and realm is None and tree.config.realms[name].url is None:
-            out.warn(f"realm {name} is left out: it has no url that readers read it by")
+            out.warn(f"realm {name} is skipped: it has no url in registry.toml")
             continue
         place = reader_storage(tree.config, name, by_url=by_url)
         with out.progress(f"reading {name}") as progress:

@@ -1,4 +1,4 @@
-"""The command ``upgrade``: what an earlier version of this program wrote into a source tree, as this one has it."""
+"""The ``upgrade`` command: updates what an earlier version of this program wrote into a source tree."""
 
 from __future__ import annotations
 
@@ -26,24 +26,23 @@ from sealdex.errors import UsageError
     multiple=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A wheel of this version of sealdex or sealdex-builder: the workflows then install these bytes and no others."
-    " Give both.",
+    help="A wheel of this version of sealdex or sealdex-builder, whose digest the workflows then require. Give both.",
 )
-@click.option("--drop-digests", is_flag=True, help="Go on without the digests of an older version's wheels.")
-@click.option("--force", is_flag=True, help="Write edited files as well; what was in them is in git.")
+@click.option("--drop-digests", is_flag=True, help="Remove the digests of an older version's wheels.")
+@click.option("--force", is_flag=True, help="Also replace edited files; git has their contents.")
 @output_options
 @click.pass_context
 def upgrade(ctx: click.Context, github: bool, wheels: tuple[Path, ...], drop_digests: bool, force: bool) -> int:
-    """Write the files of `init --github` as this version has them.
+    """Update the files of `init --github` to this version.
 
-    A file that was edited since it was written is left alone, named, and makes the exit code 1.
+    A file that was edited since it was written is left alone, listed, and makes the exit code 1.
     """
     from importlib.metadata import version  # noqa: PLC0415  # brings `email`, which --help does without
 
     if not github:
-        raise UsageError("it isn't said what to upgrade", hint="write sealdex-builder upgrade --github")
+        raise UsageError("nothing to upgrade was given", hint="write sealdex-builder upgrade --github")
     if wheels and drop_digests:
-        raise UsageError("--wheel gives digests and --drop-digests drops them", hint="leave one of them out")
+        raise UsageError("--wheel and --drop-digests exclude each other", hint="leave one of them out")
     out = output_of(ctx)
     tree = tree_of(ctx)
     own = version("sealdex-builder")
@@ -52,9 +51,9 @@ def upgrade(ctx: click.Context, github: bool, wheels: tuple[Path, ...], drop_dig
     for path in done.written:
         out.line(f"wrote {shown(path)}")
     for path in done.edited:
-        out.warn(f"{shown(path)} was edited, or written by a version before 0.2, and is left as it is: see --force")
+        out.warn(f"{shown(path)} was edited, or written by a version before 0.2, and was not changed: see --force")
     if not done.written and not done.edited:
-        out.line(f"everything is as sealdex-builder {own} has it")
+        out.line(f"everything is up to date with sealdex-builder {own}")
     for name in authoring.DISTRIBUTIONS:
         if name in done.digests:
             out.note(f"the workflows install {name} {own} with SHA-256 {done.digests[name]}")

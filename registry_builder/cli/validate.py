@@ -1,4 +1,4 @@
-"""The ``validate`` command: problems by file, a count, and whether there was something to compare with."""
+"""The ``validate`` command: problems by file, a count, and whether the published state could be compared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
-@click.option("--offline", is_flag=True, help="Don't compare with what is published.")
+@click.option("--offline", is_flag=True, help="Don't compare with the published state.")
 @ALLOW_FILE
 @BY_URL
 @SUMMARY
@@ -51,8 +51,8 @@ def validate(
 ) -> int:
     """Show every problem of the source tree, or of the named plugins, at once.
 
-    Each line has the file, the place in it, what is wrong and what to write. Errors exit 1, warnings don't. Releases
-    are compared with what is published, so that a changed one is found before it is refused.
+    Each line has the file, the field, what is wrong and how to fix it. Errors exit 1, warnings don't. Releases
+    are compared with the published state, so that changes are found before publish refuses them.
     """
     return _validate_tree(
         output_of(ctx),
@@ -75,7 +75,7 @@ def _validate_tree(
     summary: Path | None = None,
     allow_files: Collection[str] = (),
 ) -> int:
-    """Lint a tree, or the named plugins of it, show everything and return the exit code."""
+    """Lint a tree, or the named plugins of it, print everything and return the exit code."""
     tree = source.load_tree(root, only=plugins or None, allow_files=allow_files)
     compared = {} if offline else _published(out, tree, by_url=by_url)
     published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
@@ -113,12 +113,12 @@ def _validate_tree(
 
 
 def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
-    """Yield what publishing this tree would leave as it is published, and what waits: warnings, as it is no fault."""
+    """Yield what publishing this tree would leave as published, and what waits: as warnings."""
     for realm in compared:
         for each in realm.older:
             if each.events:
                 message = (
-                    "lacks events that are published, so publishing leaves the plugin as it is: "
+                    "lacks published events, so publishing would leave the plugin as it is: "
                     f"{', '.join(map(str, each.events))}; is this an older checkout? git pull"
                 )
                 yield source.Problem(f"plugins/{each.plugin}/status.json", "", message, "warning")
@@ -131,31 +131,31 @@ def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
 
 
 def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
-    """Tell whether a file of the site is published in one of the realms that were compared."""
+    """Return whether a file of the site is published in one of the realms that were compared."""
     try:
         return any(
             publication.is_stored(storage.open_storage(tree.config.realms[each].storage, base=tree.root), key)
             for each in realms
         )
     except SealdexError:
-        return False  # a storage that can't be asked
+        return False  # a storage that can't be read
 
 
 def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:
-    """Read what is published, realm by realm; what can't be reached is said and does without."""
+    """Read the published state of each realm; report and skip what can't be read."""
     found: dict[str, Compared] = {}
     for realm in tree.config.realms:
         if not signing.trust_folder(tree.root, realm).is_dir():
-            continue  # without a trust root nothing can have been published
+            continue  # without a trust root nothing can be published
         try:
-            # expired metadata is still signed: it says what was published, and validate grants no trust
+            # expired metadata is still signed: it shows what was published, and validate trusts nothing because of it
             place = reader_storage(tree.config, realm, by_url=by_url)
             found[realm] = publication.compare(
                 publication.open_publisher(tree, realm, storage=place, allow_expired=True)
             )
         except VerificationError:
             raise
-        except SealdexError as error:  # the other realms are still wanted
+        except SealdexError as error:  # continue with the other realms
             out.warn(f"realm {realm} is not compared with what is published: {error.message}")
     return found
 

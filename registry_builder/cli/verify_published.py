@@ -1,4 +1,4 @@
-"""The ``verify-published`` command: whether all that is published is what was signed, file by file."""
+"""The ``verify-published`` command: whether every published file is what was signed."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sealdex.text import counted
     epilog=example("sealdex-builder verify-published", "sealdex-builder verify-published --artifacts --json"),
 )
 @REALM
-@click.option("--artifacts", is_flag=True, help="Read and hash every artifact as well.")
+@click.option("--artifacts", is_flag=True, help="Also read and hash every artifact.")
 @output_options
 @click.pass_context
 def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> int:
-    """Walk what is published from the trust root, verify every document, and account for every file.
+    """Verify every published document from the trust root, and account for every file.
 
-    Exits 4 when anything isn't what was signed, after naming all of it. Files that nothing reaches (superseded, or left
-    behind by a publish that was interrupted) are counted and do no harm; `gc` removes them.
+    Exits 4 if anything isn't what was signed, after listing all of it. Unreferenced files (superseded, or left
+    behind by an interrupted publish) are counted and harmless; `gc` removes them.
     """
     out, documents = output_of(ctx), []
     wrong = 0
@@ -42,9 +42,9 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
         checked = (
             f"{counted(found.hashed, 'file')} of plugins read and hashed" if artifacts else "artifacts by size only"
         )
-        out.line(f"  {found.reached} reached and verified ({checked}), {counted(found.pages, 'page')}")
+        out.line(f"  {found.reached} referenced and verified ({checked}), {counted(found.pages, 'page')}")
         for kind, count in sorted(Counter(each.kind for each in found.unreached).items()):
-            out.line(f"  {count} not reached: {kind}")
+            out.line(f"  {count} not referenced: {kind}")
         for key, reason in found.problems:
             out.fail([f"{key}: {reason}"], title="SECURITY")
         documents.append(

@@ -36,7 +36,7 @@ def test_the_next_publish_corrects_the_catalogue_and_nothing_else(
     before = {file.relative_to(published) for file in (published / "targets").rglob("*.json")}
 
     assert call(tree.root, "diff") == 0
-    assert "rows of the catalogue that another version of sealdex-builder wrote" in capsys.readouterr().out
+    assert "rows of the catalog that another version of sealdex-builder wrote" in capsys.readouterr().out
     assert call(tree.root, "publish") == 0
     new = {file.relative_to(published) for file in (published / "targets").rglob("*.json")} - before
     assert [file.parts[1] for file in new] == ["catalog"]

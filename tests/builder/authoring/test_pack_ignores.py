@@ -65,7 +65,7 @@ def test_what_git_ignores_is_left_out_and_listed(repository: Path, capsys: pytes
     said = json.loads(capsys.readouterr().out)
     assert said["left_out"] == [".env", "deploy.pem", "node_modules/", "sub/a.log"]
     assert builder("pack", repository / "src", "-o", repository / "out.zip") == 0
-    assert "left out, as .gitignore says: .env, deploy.pem, node_modules/, sub/a.log" in capsys.readouterr().out
+    assert "excluded by .gitignore: .env, deploy.pem, node_modules/, sub/a.log" in capsys.readouterr().out
 
 
 def test_what_git_tracks_is_packed_although_a_pattern_names_it(repository: Path) -> None:

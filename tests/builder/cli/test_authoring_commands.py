@@ -105,7 +105,7 @@ def test_release_says_what_it_wrote_and_when_it_is_there(tree: Bare, capsys: pyt
     assert "copied to plugins/acme/tool/dist/1.0.0/tool.zip" in out
     assert "released acme/tool 1.0.0 on channel stable: plugins/acme/tool/releases/1.0.0.json" in out
     assert builder(*command) == 0
-    assert "is released already, and is the same" in capsys.readouterr().out
+    assert "was already released, without differences" in capsys.readouterr().out
     archive.write_bytes(zip_of("tool", "more"))
     assert builder(*command) == 1
     err = capsys.readouterr().err

@@ -191,7 +191,7 @@ def test_who_insists_takes_back_what_is_named(tree: Tree, older: Tree, capsys: p
     run(tree)
     assert call(older.root, "publish", "--accept-removed", "acme/slack") == 1
     said = capsys.readouterr().err
-    assert "acme/slack takes back what is published and not in the source tree: yank 1.0.0 by kim" in said
+    assert "acme/slack loses published events that are not in the source tree: yank 1.0.0 by kim" in said
     assert "--accept-removed acme/mail" in said
     assert "--accept-removed acme/slack" not in said
     assert shown(tree, SLACK).releases[-1].yanked is None
@@ -235,10 +235,10 @@ def test_releases_that_the_tree_lacks_stay_and_are_named(
     summary = tmp_path / "summary.md"
     told = document(older.root, capsys, "diff", "--summary", summary)
     assert told["realms"][0]["not_in_tree"]["releases"] == ["acme/mail@0.2.0", "acme/slack@2.0.0"]
-    assert "published and not in the source tree: `acme/slack 2.0.0`" in summary.read_text()
+    assert "published but not in the source tree: `acme/slack 2.0.0`" in summary.read_text()
     assert call(older.root, "diff") == 0
     said = " ".join(capsys.readouterr().err.split())
-    assert "acme/slack 2.0.0 is published and not in the source tree: it stays published" in said
+    assert "acme/slack 2.0.0 is published but not in the source tree: it stays published" in said
     assert "acme/slack: README may go back to an older state" in said
     assert "acme/mail: owners may go back to an older state" in said
     assert "git pull" in said

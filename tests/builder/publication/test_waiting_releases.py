@@ -59,7 +59,7 @@ def test_diff_says_it(claimed: Drill, capsys: pytest.CaptureFixture[str], tmp_pa
     (realm,) = document(claimed.root, capsys, "diff", "--summary", summary)["realms"]
     assert realm["waiting"] == [WAITS]
     assert "⏳" in summary.read_text()
-    assert "is up to date but for that." in summary.read_text()
+    assert "is up to date except for that." in summary.read_text()
 
 
 def test_a_publish_of_all_fails_after_the_rest_was_published(

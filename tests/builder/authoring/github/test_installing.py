@@ -258,4 +258,4 @@ def test_an_upgrade_replaces_what_nobody_edited(registry: Path, capsys: pytest.C
     assert {name: (registry / name).read_bytes() for name in names} == new
     capsys.readouterr()
     assert upgrade(registry) == 0
-    assert "everything is as sealdex-builder" in capsys.readouterr().out
+    assert "everything is up to date with sealdex-builder" in capsys.readouterr().out
