@@ -1,7 +1,7 @@
-"""What stands in a storage that a thief may have written to: read to be compared and stepped over, never built on.
+"""Reads untrusted storage after a key compromise, for comparison only: nothing is ever built on it.
 
 `registry_builder.baseline.state` reads what may be built on. Here signatures decide only two things: whether the keys
-that signed what stands there still count, and which files of claimed namespaces are their teams' own.
+that signed the published metadata are still trusted, and which files of claimed namespaces their teams signed.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.trust.role_marks import mark_problem
 
 HIGHEST_VERSION = 100_000_000
-"""Versions from here on are a thief's, who wants none to be left: names of metadata files have nine digits at most."""
+"""Versions from here on were set by a thief who wants to use them up: metadata file names have at most nine digits."""
 
 _BIN = re.compile(r"bin-[0-9a-f]{2,3}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -50,16 +50,16 @@ class SignedClaimFile:
 
 @dataclass
 class Remains:
-    """What stands there.
+    """The state found in the storage.
 
     Attributes:
-        etag: of timestamp.json; None when there is none.
-        published_root: the newest of the source tree's roots up to which all are there, byte by byte; 0 for none.
-        versions: role to the version that its file or the snapshot states, those below `HIGHEST_VERSION`.
+        etag: of timestamp.json; None if there is none.
+        published_root: the newest root of the source tree up to which all are published unchanged; 0 if none is.
+        versions: role to the version that its file or the snapshot states, if below `HIGHEST_VERSION`.
         beyond: roles whose stated version is `HIGHEST_VERSION` or more.
-        still_counts: roles whose file there verifies with the source tree's newest root or targets.
+        still_counts: roles whose published file verifies with the source tree's newest root or targets.
         pins: plugin to the index document that bins and claimed roles state.
-        unreadable: files that signed metadata names and that are missing or damaged.
+        unreadable: files that signed metadata names but that are missing or damaged.
         claims: claimed namespace to the newest file that its team signed.
     """
 
@@ -74,11 +74,11 @@ class Remains:
 
 
 def read_remains(publisher: Publisher, seen: Seen | None) -> Remains:
-    """Read what stands in a publisher's storage.
+    """Read the state of a publisher's storage.
 
     Args:
-        publisher: gives storage and trust.
-        seen: what this machine last saw there; names versions of claimed roles that a thief may have hidden.
+        publisher: provides storage and trust.
+        seen: what this machine last saw there; has the versions of claimed roles that a thief may have hidden.
 
     Raises:
         UnavailableError: the storage doesn't answer.
@@ -117,7 +117,7 @@ class _Reading:
 
     def _read_role(self, role: str, version: int) -> None:
         if role not in _ONLINE and not _BIN.fullmatch(role):
-            return  # the offline roles are the source tree's, claimed ones are read below, others are nobody's
+            return  # offline roles come from the source tree, claimed ones are read below, others are unknown
         self._version(role, version)
         metadata = self._metadata(f"metadata/{version}.{role}.json", Targets)
         if metadata is None:
@@ -128,7 +128,7 @@ class _Reading:
             self._found.pins.update(_by_plugin(metadata.signed))
 
     def _read_claim(self, namespace: str, role: str, stated: Mapping[str, int]) -> None:
-        """Find the newest file that the team signed: in the source tree, or of a version that somebody names."""
+        """Find the newest file that the team signed: in the source tree, or in any version that is referenced."""
         paths = claim_files(self._publisher.tree.root, self._publisher.realm, namespace)
         candidates = [read_metadata_file(self._publisher.tree.root, path) for _, path in paths]
         remembered = versions_seen(self._seen)
@@ -155,7 +155,7 @@ class _Reading:
         return SignedClaimFile(signed.version, data, signed)
 
     def _note(self, role: str, metadata: Metadata[Any]) -> None:
-        """Keep the version of a role's file, and whether its keys still count."""
+        """Record the version of a role's file, and whether its keys are still trusted."""
         self._version(role, metadata.signed.version)
         delegator = self._trust.targets_role if role in _ONLINE else self._trust.root
         try:
@@ -205,7 +205,7 @@ def versions_seen(seen: Seen | None) -> dict[str, int]:
 
 
 def pins_of(targets: Targets) -> dict[str, TargetPin]:
-    """Return target path to pin, leaving out what is no path of an index document."""
+    """Return target path to pin, without paths that aren't index documents."""
     found = {}
     for path, file in targets.targets.items():
         digest = file.hashes.get("sha256", "")
@@ -229,9 +229,9 @@ def _by_plugin(targets: Targets) -> dict[PluginId, TargetPin]:
 
 
 def plugin_differences(remains: Remains, sources: Sources, storage: Storage) -> Iterator[str]:
-    """Say how what stands there differs from the source tree: a line a plugin or release. Reads what differs.
+    """Yield how the storage differs from the source tree, one line per plugin or release. Reads what differs.
 
-    Claimed namespaces are compared as well; what their teams signed is theirs, whatever the line says.
+    Claimed namespaces are compared too; what their teams signed stays valid, whatever the line says.
     """
     for plugin in sorted({*remains.pins, *sources.plugins}):
         pin = remains.pins.get(plugin)

@@ -1,7 +1,7 @@
-"""Accounts for every file of a published tree: verified, reached, superseded, left behind, or an unsigned page.
+"""Accounts for every file of a published tree: verified, referenced, superseded, left behind, or an unsigned page.
 
-metadata/ targets/ plugins/     what signatures reach, and what they reached once
-everything else                 pages: rewritten by each publish, vouched for by nobody
+metadata/ targets/ plugins/     what signatures cover, and what they covered earlier
+everything else                 pages: rewritten by each publish, not signed
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UnreachedKind = Literal[
 
 @dataclass(frozen=True)
 class Unreached:
-    """A file that nothing reaches now, and what it is."""
+    """A file that is no longer referenced, and what it is."""
 
     file: Listed
     kind: UnreachedKind
@@ -43,16 +43,16 @@ class Unreached:
 
 @dataclass(frozen=True)
 class Audit:
-    """What is published of a realm, accounted for.
+    """All published files of a realm.
 
     Attributes:
-        timestamp: version of the timestamp that it was read by.
+        timestamp: version of the timestamp from which it was read.
         files, size: how many files there are, and their bytes.
-        reached: how many of them signatures reach, and as many were compared with what was signed.
-        hashed: how many artifacts were read and hashed; of the others only presence and size are known.
-        pages: how many belong to the site or are unsigned otherwise.
-        problems: key and what is wrong; with any, the tree isn't what was signed.
-        unreached: what nothing reaches, which does no harm.
+        reached: how many of them are referenced; all of these were compared with what was signed.
+        hashed: how many artifacts were read and hashed; of the others only existence and size are known.
+        pages: how many belong to the site or are otherwise unsigned.
+        problems: key and what is wrong; if there are any, the tree isn't what was signed.
+        unreached: files that are no longer referenced, which is harmless.
     """
 
     realm: str
@@ -68,7 +68,7 @@ class Audit:
 
 
 def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
-    """Walk a published tree from the root, verify every document, and account for every other file.
+    """Verify every document of a published tree, starting from the root, and account for every other file.
 
     Args:
         publisher: see `open_publisher`; nothing is signed or written.
@@ -76,7 +76,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
 
     Raises:
         NotFoundError: nothing is published.
-        VerificationError: the metadata that everything hangs from isn't what the trust root vouches for.
+        VerificationError: the top-level metadata isn't what the trust root vouches for.
         UnavailableError: the storage doesn't answer.
     """
     inventory = inventory_of(publisher.storage)
@@ -111,8 +111,8 @@ def _by_size(reached: Reached, there: Mapping[str, Listed]) -> Iterable[tuple[st
         listed = there.get(key)
         if listed is None:
             yield key, "it is missing, but signed metadata names it"
-        elif listed.size != pin.size and not key.startswith("targets/"):  # stored gzipped, maybe; and read by now
-            yield key, f"signed are {pin.size} bytes, found are {listed.size}"
+        elif listed.size != pin.size and not key.startswith("targets/"):  # may be stored gzipped; has been read by now
+            yield key, f"signed were {pin.size} bytes, found were {listed.size}"
 
 
 def _by_digest(storage: Storage, pins: Mapping[str, TargetPin], workers: int) -> dict[str, str]:
@@ -122,7 +122,7 @@ def _by_digest(storage: Storage, pins: Mapping[str, TargetPin], workers: int) ->
 
 
 def kind_of(key: str, state: PublishedState) -> UnreachedKind:
-    """Say what a file is that nothing reaches."""
+    """Return what kind of file an unreferenced one is."""
     named = _VERSIONED.fullmatch(key)
     if named is not None:
         current = {**state.versions, "snapshot": state.snapshot.version, "root": state.root_version}.get(named["role"])
@@ -131,7 +131,7 @@ def kind_of(key: str, state: PublishedState) -> UnreachedKind:
         return "metadata that a publish left behind"
     if key.startswith("targets/"):
         return "superseded document, or one that a publish left behind"
-    return "no metadata" if key.startswith("metadata/") else "file that a publish left behind"
+    return "not metadata" if key.startswith("metadata/") else "file that a publish left behind"
 
 
 __all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit_realm", "kind_of"]

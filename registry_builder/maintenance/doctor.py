@@ -1,7 +1,7 @@
-"""Looks over the place where a realm is published, and says what to mend. Changes nothing.
+"""Checks the publication target of a realm for problems, and says how to fix them. Changes nothing.
 
-Bucket policy, versions and clock are asked of S3; headers and the answer for a missing file are looked at as readers
-see them, by the realm's url. What a store can't say (it doesn't know the call, or the role may not ask) is said too.
+Bucket policy, versioning and clock are read from S3; headers and the response for a missing file are checked as clients
+see them, by the realm's url. What a store doesn't tell (unknown call, or not permitted) is reported as unknown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from sealdex.transport import Transport, TransportSettings
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# What readers need, and what lets a stranger change something; of the rest (list, read policies) names leak.
+# Actions that clients need, and actions that change something; the rest (list, read policies) leaks names.
 _READS: Final = frozenset({"s3:getobject", "s3:getobjectversion", "s3:getobjectattributes"})
 _WRITES: Final = (
     "s3:putobject", "s3:putobjectacl", "s3:putobjecttagging", "s3:putobjectretention", "s3:deleteobject",
@@ -32,19 +32,19 @@ _WRITES: Final = (
     "s3:putbucketpolicy", "s3:deletebucketpolicy", "s3:putbucketacl", "s3:putbucketversioning", "s3:deletebucket",
     "s3:putlifecycleconfiguration", "s3:putreplicationconfiguration", "s3:putbucketpublicaccessblock",
 )  # fmt: skip
-_NO_ROOT = "metadata/0.root.json"  # versions begin at 1, so it never is there
+_NO_ROOT = "metadata/0.root.json"  # versions begin at 1, so it never exists
 _MAX_SKEW_S = 60
 _MAX_AGE_S = 60
 _SHOWN = 60  # characters of a header
 _PATIENCE_S = 10.0
-_MISSING = "switch off the error page or the fallback to index.html of the CDN: what is missing is a 404 or 403"
-_POLICY = "write the policy of docs/publishing.md"
+_MISSING = "disable the CDN's error page or fallback to index.html: a missing file must be a 404 or 403"
+_POLICY = "set the policy given in docs/publishing.md"
 _NO_POLICY = (
-    "the bucket has no policy: a CDN with origin access control can't read it, nothing refuses to overwrite what is "
-    "published, and whether strangers read is up to the access lists of bucket and objects"
+    "the bucket has no policy: a CDN with origin access control can't read it, published files can be "
+    "overwritten, and public access depends on the access lists of bucket and objects"
 )
 _BLOCK = (
-    "where readers come by a CDN and none reads the bucket itself: aws s3api put-public-access-block --bucket {bucket} "
+    "if clients read through a CDN and never from the bucket: aws s3api put-public-access-block --bucket {bucket} "
     "--public-access-block-configuration "
     "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true"
 )
@@ -64,7 +64,7 @@ class Finding:
 
 
 def look_over(publisher: Publisher) -> list[Finding]:
-    """Return what was found of the storage and, where the realm has a url, of what readers get."""
+    """Return the findings for the storage and, if the realm has a url, for what clients get."""
     from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # a folder needs no boto3
 
     storage = publisher.storage
@@ -82,11 +82,11 @@ def _reading(publisher: Publisher) -> Finding:
     try:
         publisher.storage.get(_NO_ROOT, max_bytes=MAX_METADATA_BYTES)
     except ObjectMissingError:
-        return Finding("reading", "ok", f"{publisher.storage.description} answers, and says what is missing")
+        return Finding("reading", "ok", f"{publisher.storage.description} responds, and reports missing files")
     except SealdexError as error:
         return Finding("reading", "error", error.message, error.hint or "")
     return Finding(
-        "reading", "error", "there is a metadata/0.root.json, which no publisher writes", "find out who writes there"
+        "reading", "error", "metadata/0.root.json exists, which no publisher writes", "find out who has write access"
     )
 
 
@@ -112,14 +112,14 @@ def _asked(check: str, bucket: str, ask: Any) -> Finding:
             return Finding(
                 check,
                 "warning",
-                "nothing keeps the bucket from being opened to everybody",
+                "nothing prevents the bucket from being made public",
                 _BLOCK.format(bucket=bucket),
             )
         if code == "RequestTimeTooSkewed":
             return Finding(check, "error", "the store refuses this host's clock", "set the clock: timedatectl")
         if check == "headers" and code in {"404", "NoSuchKey"}:
             return Finding(check, "unknown", "nothing is published yet", "sealdex-builder publish")
-        return Finding(check, "unknown", f"the store answered {code}", "look at it with the rights of an administrator")
+        return Finding(check, "unknown", f"the store answered {code}", "check it with administrator rights")
     except BotoCoreError as error:
         return Finding(check, "error", str(error))
     return found
@@ -128,38 +128,36 @@ def _asked(check: str, bucket: str, ask: Any) -> Finding:
 def _clock(answer: Mapping[str, Any], now: datetime) -> Finding:
     stated = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
     if not stated:
-        return Finding("clock", "unknown", "the store doesn't say what time it has")
+        return Finding("clock", "unknown", "the store doesn't report its time")
     try:
         date = parsedate_to_datetime(stated)
         has_zone = date.tzinfo is not None
-        # RFC 9110 wants GMT, and what a server without a zone means is mostly that
+        # RFC 9110 requires GMT, which servers without a zone mostly mean
         skew = (now - (date if has_zone else date.replace(tzinfo=timezone.utc))).total_seconds()
     except (ValueError, OverflowError):
-        return Finding("clock", "unknown", f"the store says that it has '{stated[:_SHOWN]}', which is not a time")
+        return Finding("clock", "unknown", f"the store reports the time '{stated[:_SHOWN]}', which is not valid")
     if abs(skew) > _MAX_SKEW_S and not has_zone:
-        text = f"the store says that it has '{stated[:_SHOWN]}', without a time zone: it can't be compared"
+        text = f"the store reports the time '{stated[:_SHOWN]}' without a time zone: it can't be compared"
         return Finding("clock", "unknown", text, "compare this host's clock with another: timedatectl")
     if abs(skew) > _MAX_SKEW_S:
         text = f"this host's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the store's"
-        return Finding("clock", "error", f"{text}: expiries would be signed wrong", "set the clock: timedatectl")
+        return Finding("clock", "error", f"{text}: signed expiry times would be wrong", "set the clock: timedatectl")
     return Finding("clock", "ok", "this host's clock and the store's agree")
 
 
 def _versions(answer: Mapping[str, Any], bucket: str) -> Finding:
     if answer.get("Status") == "Enabled":
-        return Finding("versions", "ok", "the bucket keeps versions")
+        return Finding("versions", "ok", "versioning is enabled")
     command = f"aws s3api put-bucket-versioning --bucket {bucket} --versioning-configuration Status=Enabled"
-    return Finding(
-        "versions", "warning", "the bucket keeps no versions: what is overwritten or deleted is gone", command
-    )
+    return Finding("versions", "warning", "versioning is not enabled: what is overwritten or deleted is lost", command)
 
 
 def _blocks(answer: Mapping[str, Any], bucket: str) -> Finding:
     off = [name for name, on in answer["PublicAccessBlockConfiguration"].items() if not on]
     if off:
-        said = f"the bucket may be opened to everybody: {', '.join(off)}"
+        said = f"the bucket can be made public: {', '.join(off)}"
         return Finding("public access", "warning", said, _BLOCK.format(bucket=bucket))
-    return Finding("public access", "ok", "the bucket can't be opened to everybody")
+    return Finding("public access", "ok", "the bucket can't be made public")
 
 
 def _policy(text: str) -> Finding:
@@ -168,26 +166,26 @@ def _policy(text: str) -> Finding:
     except ValueError:
         policy = None
     if not isinstance(policy, dict):
-        return Finding("policy", "unknown", "what the store answers for the bucket's policy is not one", _POLICY)
+        return Finding("policy", "unknown", "the store's response is not a bucket policy", _POLICY)
     if problems := policy_problems(policy):
         return Finding("policy", "error", "; ".join(problems), _POLICY)
     if leaks := policy_problems(policy, writes=False):
         return Finding("policy", "warning", "; ".join(leaks), _POLICY)
-    return Finding("policy", "ok", "the bucket's policy lets nobody do more than read whom it doesn't name")
+    return Finding("policy", "ok", "the bucket's policy gives the public read access at most")
 
 
 def policy_problems(policy: Mapping[str, Any], *, writes: bool = True) -> list[str]:
-    """Say which statements of a bucket policy let everybody do more than read objects, whatever their conditions.
+    """Return which statements of a bucket policy let the public do more than read objects, whatever their conditions.
 
     Args:
         policy: the policy.
-        writes: look for what changes something; else for all else, which lets names leak that a private realm hides.
+        writes: report what changes something; else the rest, which discloses names that a private realm hides.
     """
     statements = policy.get("Statement", [])
     found = []
     for number, statement in enumerate(statements if isinstance(statements, list) else [statements]):
         if not isinstance(statement, dict):
-            found += [f"statement number {number + 1} is not of a form that can be judged"] if writes else []
+            found += [f"statement number {number + 1} has an unknown form"] if writes else []
             continue
         if statement.get("Effect") != "Allow" or not _names_everybody(statement):
             continue
@@ -196,12 +194,12 @@ def policy_problems(policy: Mapping[str, Any], *, writes: bool = True) -> list[s
         bad = [action for action in actions if (_may_write(action) if writes else action.lower() not in _READS)]
         if bad or (writes and "NotAction" in statement):
             name = statement.get("Sid") or f"number {number + 1}"
-            found.append(f"statement {name} lets everybody {', '.join(bad) or 'do what NotAction leaves'}")
+            found.append(f"statement {name} allows the public {', '.join(bad) or 'everything outside NotAction'}")
     return found
 
 
 def _names_everybody(statement: Mapping[str, Any]) -> bool:
-    if "NotPrincipal" in statement:  # everybody but those
+    if "NotPrincipal" in statement:  # everyone except those
         return True
     principal = statement.get("Principal")
     named = principal.get("AWS") if isinstance(principal, dict) else principal
@@ -209,7 +207,7 @@ def _names_everybody(statement: Mapping[str, Any]) -> bool:
 
 
 def _may_write(action: str) -> bool:
-    """Return whether an action, maybe with wildcards, is or covers one that changes something."""
+    """Return whether an action, possibly with wildcards, is or includes one that changes something."""
     return any(fnmatchcase(write, action.lower()) for write in _WRITES) or action.lower().startswith(
         ("s3:put", "s3:delete")
     )
@@ -222,13 +220,13 @@ def _grants(answer: Mapping[str, Any], bucket: str) -> Finding:
         if str(grant.get("Grantee", {}).get("URI", "")).endswith(("/AllUsers", "/AuthenticatedUsers"))
     ]
     command = f"aws s3api put-bucket-acl --bucket {bucket} --acl private"
-    # of a bucket, READ is to list it; AuthenticatedUsers is everybody who has any AWS account
+    # on a bucket, READ means listing; AuthenticatedUsers is everyone with any AWS account
     if open_to and all(permission == "READ" for permission, _ in open_to):
-        return Finding("access list", "warning", "the bucket's access list lets everybody list what it holds", command)
+        return Finding("access list", "warning", "the bucket's access list lets the public list its contents", command)
     if open_to:
         named = ", ".join(f"{permission} to {group}" for permission, group in open_to)
         return Finding("access list", "error", f"the bucket's access list gives {named}", command)
-    return Finding("access list", "ok", "the bucket's access list gives strangers nothing")
+    return Finding("access list", "ok", "the bucket's access list gives the public no access")
 
 
 def _headers(answer: Mapping[str, Any]) -> Finding:
@@ -238,19 +236,19 @@ def _headers(answer: Mapping[str, Any]) -> Finding:
         return Finding(
             "headers",
             "error",
-            f"{TIMESTAMP_KEY} is stored with Cache-Control '{stored}' and not '{wanted}': caches hide the newest",
-            "publish or refresh again, and see what else writes there",
+            f"{TIMESTAMP_KEY} is stored with Cache-Control '{stored}' instead of '{wanted}': caches serve old versions",
+            "publish or refresh again, and check what else has write access",
         )
     return Finding("headers", "ok", f"{TIMESTAMP_KEY} is revalidated by every cache")
 
 
 def _readers(url: str) -> Iterator[Finding]:
-    """Look as clients do: a root that isn't there yet must be missing, and the timestamp always fresh."""
+    """Check as a client: the next root must be missing, and the timestamp always fresh."""
     reader = UrlStorage(url, Transport(TransportSettings(no_progress_window=_PATIENCE_S)))
     try:
         reader.get(_NO_ROOT, max_bytes=MAX_METADATA_BYTES)
     except ObjectMissingError:
-        yield Finding("readers", "ok", f"{reader.description} answers, and a missing file is a 404 or 403")
+        yield Finding("readers", "ok", f"{reader.description} responds, and a missing file is a 404 or 403")
     except SealdexError as error:
         yield Finding("readers", "error", error.message, error.hint or _MISSING)
         return
@@ -258,7 +256,7 @@ def _readers(url: str) -> Iterator[Finding]:
         yield Finding(
             "readers",
             "error",
-            f"{reader.description} answers a missing file with something: clients ask for the next root each time, and "
+            f"{reader.description} returns content for a missing file: clients request the next root each time, and "
             "need a 404 or 403",
             _MISSING,
         )
@@ -274,25 +272,25 @@ def _readers_headers(address: str) -> Finding:
     except urllib3.exceptions.HTTPError as error:
         return Finding("readers' headers", "error", f"{address} can't be read: {error}")
     if answer.status != 200:
-        return Finding("readers' headers", "unknown", f"{address} is answered with status {answer.status}")
+        return Finding("readers' headers", "unknown", f"{address} returned status {answer.status}")
     said, wanted = answer.headers.get("Cache-Control", ""), headers_for(TIMESTAMP_KEY).cache_control
     if wanted not in {part.strip().lower() for part in said.split(",")}:
         return Finding(
             "readers' headers",
             "error",
-            f"readers get {TIMESTAMP_KEY} with Cache-Control '{said}' and not '{wanted}': they miss what is new",
-            "let the CDN pass Cache-Control of the store on, with a least time to live of 0",
+            f"clients get {TIMESTAMP_KEY} with Cache-Control '{said}' instead of '{wanted}': they miss updates",
+            "configure the CDN to pass on the store's Cache-Control, with a minimum TTL of 0",
         )
     age = answer.headers.get("Age", "0")
-    # more than nine digits are no age that anybody had to read in full
+    # an age of more than nine digits is not worth parsing
     if age.isdecimal() and int(age[:9]) > _MAX_AGE_S:
         return Finding(
             "readers' headers",
             "error",
-            f"the CDN answers {TIMESTAMP_KEY} from a copy that is {age} s old: readers miss what is new",
-            "have the CDN honour Cache-Control: a least time to live of 0",
+            f"the CDN serves {TIMESTAMP_KEY} from a copy that is {age} s old: clients miss updates",
+            "configure the CDN to honour Cache-Control, with a minimum TTL of 0",
         )
-    return Finding("readers' headers", "ok", f"{TIMESTAMP_KEY} comes fresh to readers")
+    return Finding("readers' headers", "ok", f"{TIMESTAMP_KEY} reaches clients fresh")
 
 
 __all__ = ["Finding", "look_over", "policy_problems"]

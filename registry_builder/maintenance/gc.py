@@ -1,14 +1,14 @@
-"""Removes files that no metadata of the last days reaches: two phases, with a grace period between them.
+"""Removes files that metadata of the last days doesn't reference, in two phases with a grace period between them.
 
-A file goes only when all of this holds: neither the published state nor any snapshot that was current within the last
-``days`` reaches it; it was written more than ``grace`` days ago; an earlier run on this machine, more than ``grace``
-days ago, found it unreached as well; and what is published now verifies as a whole. So a publish that is under way,
-whose files nothing reaches yet, loses none of them.
+A file is removed only if all of this holds: neither the published state nor any snapshot that was current within the
+last ``days`` references it; it was written more than ``grace`` days ago; an earlier run on this machine, more than
+``grace`` days ago, found it unreferenced too; and the published state verifies as a whole. So a publish in progress,
+whose files aren't referenced yet, loses none of them.
 
     $XDG_STATE_HOME/sealdex-builder/seen/<registry.name>-<registry.id>/<realm>-<storage>.json.gc    what was found when
 
-The marks lie on this machine and not in the storage, where whoever can write could hasten a removal. Pages and roots
-are never removed.
+The marks are kept on this machine, not in the storage, where anyone with write access could speed up a removal. Pages
+and roots are never removed.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class GcPlan:
     """What a run would do.
 
     Attributes:
-        timestamp: version of the timestamp that it was planned on.
-        kept: how many files are reached now, or were within the last days.
-        removable: unreached, and found so long enough ago.
-        marked: unreached, for a later run.
+        timestamp: version of the timestamp on which it was planned.
+        kept: how many files are referenced now, or were within the last days.
+        removable: unreferenced, and already marked before the grace period.
+        marked: unreferenced, for a later run.
     """
 
     realm: str
@@ -57,16 +57,16 @@ class GcPlan:
 
 
 def plan_gc(publisher: Publisher, *, days: int, grace: int) -> GcPlan:
-    """Decide what can go; changes nothing.
+    """Decide what can be removed; changes nothing.
 
     Args:
         publisher: see `open_publisher`; it signs nothing.
-        days: files that a snapshot of that many last days reaches are kept.
-        grace: days between finding a file unreached and removing it.
+        days: files that snapshots of that many last days reference are kept.
+        grace: days between finding a file unreferenced and removing it.
 
     Raises:
         NotFoundError: nothing is published.
-        VerificationError: what is published isn't what was signed; then nothing may be removed.
+        VerificationError: a published file isn't what was signed; nothing may be removed then.
         UnavailableError: the storage doesn't answer.
     """
     now, inventory = publisher.clock(), inventory_of(publisher.storage)
@@ -104,7 +104,7 @@ def apply_gc(publisher: Publisher, plan: GcPlan) -> None:
 
     Raises:
         SealdexError: something was published since the plan was made; nothing was removed.
-        VerificationError: something was published in the very moment of the removal and needs a removed file.
+        VerificationError: something was published during the removal and needs a removed file.
     """
     inventory, path = inventory_of(publisher.storage), _marks(publisher)
     if _version(publisher) != plan.timestamp:
@@ -123,15 +123,15 @@ def apply_gc(publisher: Publisher, plan: GcPlan) -> None:
         gone = sorted(listed.key for listed in plan.removable if listed.key in reached)
         if gone:
             raise VerificationError(
-                f"a publish took up removed files in the same moment: {', '.join(gone[:5])}",
+                f"a publish at the same time uses files that were removed: {', '.join(gone[:5])}",
                 subject=gone[0],
-                untouched="everything else is as it was published",
-                hint="restore them from the bucket's versions; don't run gc while something is published",
+                untouched="all other files are unchanged",
+                hint="restore them from the bucket's versions; don't run gc during a publish",
             )
 
 
 def _snapshots_since(there: Iterable[Listed], state: PublishedState, since: datetime) -> list[str]:
-    """Return the keys of snapshots that were current at some time since; each was until the next was written."""
+    """Return the keys of snapshots that were current since a given time; each was until the next was written."""
     versions = {int(match[1]): listed for listed in there if (match := _SNAPSHOT.fullmatch(listed.key))}
     past = sorted(version for version in versions if version <= state.snapshot.version)
     return [
@@ -161,7 +161,7 @@ def _load(path: Path) -> dict[str, datetime]:
     try:
         return decode_as(path.read_bytes(), dict[str, datetime])
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return {}  # then everything is marked anew, and waits longer
+        return {}  # then everything is marked again, and waits longer
 
 
 def _save(path: Path, marks: Mapping[str, datetime]) -> None:

@@ -1,13 +1,13 @@
-"""Publishing anew from the source tree, on top of a storage that a thief wrote to with stolen online keys.
+"""Republishes from the source tree, over a storage that a thief wrote to with stolen online keys.
 
-A publish builds on what is published, and a thief's releases would stay. Here nothing of it is built on: every online
-role is signed anew from the source tree, with the keys of its newest root. What stands in the storage is only compared,
-so that people see what the thief changed, and stepped over: version numbers go on above it, as far as they are sane.
-What a claimed namespace's own keys signed stays, since the thief hasn't got those.
+A publish builds on the published state, so a thief's releases would stay. Here nothing is built on it: every online
+role is re-signed from the source tree, with the keys of its newest root. The storage is only compared,
+so that people see what the thief changed, and new version numbers are higher than its own, as far as those are sane.
+What a claimed namespace's own keys signed stays, because the thief doesn't have those keys.
 
-Clients recover by themselves, those that took the thief's versions as well: python-tuf drops the timestamp and snapshot
-it has once another root names other keys for them (TUF specification 5.3.11, recovery from fast-forward attacks). So
-the keys must have been rotated by a ceremony before, and `recover` looks whether they were.
+Clients recover automatically, even with the thief's versions: python-tuf drops its timestamp and snapshot
+once a new root names other keys for them (TUF specification 5.3.11, recovery from fast-forward attacks). So
+the keys must have been rotated by a ceremony before, and `recover` checks that they were.
 """
 
 from __future__ import annotations
@@ -63,16 +63,16 @@ class RecoveryResult:
     """What `recover` found and did.
 
     Attributes:
-        plan: what it wrote, or would write.
-        differences: how what stood in the storage differs from the source tree, a line each.
-        moved: role to the version last seen from this machine and the one that stood there, where they differ.
-        unreadable: files that the metadata there names and that are missing or damaged.
-        edited: release files that were changed or removed after they were committed, which nobody should do.
-        still_counts: roles whose keys signed what stood there and still count.
-        unchecked: artifacts whose file isn't here, so that they were left as they are.
+        plan: what it wrote or would write.
+        differences: how the storage differed from the source tree, one line each.
+        moved: role to the version last seen from this machine and the one found in the storage, if they differ.
+        unreadable: files that the storage's metadata names but that are missing or damaged.
+        edited: release files that were changed or removed after they were committed, which must not happen.
+        still_counts: roles whose keys signed the storage's metadata and are still trusted.
+        unchecked: artifacts whose file isn't in the source tree, so that they were left unchanged.
         replaced: keys of files that had other bytes.
-        versions: of ``timestamp``, ``snapshot`` and ``targets`` after it; empty when nothing was written.
-        warnings: what the user should know although it is done.
+        versions: of ``timestamp``, ``snapshot`` and ``targets`` after it; empty if nothing was written.
+        warnings: warnings for the user, although it succeeded.
     """
 
     plan: PublishPlan
@@ -93,16 +93,16 @@ class RecoveryResult:
 
 
 def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[str] = ()) -> RecoveryResult:
-    """Publish a realm anew from the source tree, or say what that would change.
+    """Republish a realm from the source tree, or report what that would change.
 
     Args:
         publisher: see `open_publisher`; its tree is complete.
         apply: whether to write.
-        not_stolen: roles whose keys may go on although they signed what stands there: ``timestamp``, ``snapshot``,
-            ``packages``, ``catalog``. All of them for a store that was damaged without any key.
+        not_stolen: roles whose keys are kept although they signed the storage's metadata: ``timestamp``, ``snapshot``,
+            ``packages``, ``catalog``. All of them if the store was damaged without any key.
 
     Raises:
-        ConfigError: the tree has errors or isn't whole, or keys that signed what is there still count; nothing was
+        ConfigError: the tree has errors or isn't whole, or keys that signed its metadata are still trusted; nothing was
             written.
         ReleaseChangedError: a release that a claimed namespace's team signed was changed in the tree.
         SealdexError: a claimed namespace's own signature is needed and missing; nothing was written.
@@ -118,10 +118,10 @@ def _check_tree(publisher: Publisher) -> None:
     errors = [problem for problem in tree.problems if problem.severity == "error"]
     if errors or not tree.complete:
         raise ConfigError(
-            f"the source tree isn't whole: {errors[0] if errors else 'only some plugins were loaded'}",
+            f"the source tree is incomplete: {errors[0] if errors else 'only some plugins were loaded'}",
             subject=str(tree.root),
             untouched="nothing was written",
-            hint="what the tree doesn't have would not be published any more; sealdex-builder validate shows the rest",
+            hint="plugins that are missing from the tree would be unpublished; see sealdex-builder validate",
         )
 
 
@@ -182,7 +182,7 @@ class _Attempt:
     # --- what is there ------------------------------------------------------------------------------------------------
 
     def _state(self, plugins: int) -> PublishedState:
-        """Return a state to publish on that believes nothing but what the teams of claimed namespaces signed."""
+        """Return a state to publish on that trusts only what the teams of claimed namespaces signed."""
         trust, remains = self._publisher.trust, self._remains
         bits = max(bin_bits(plugins), self._publisher.min_bits)
         seen = versions_seen(self._seen)
@@ -196,7 +196,7 @@ class _Attempt:
         }
         versions = {role: floor(role) for role in ("packages", "catalog", *bin_names(bits))}
         if "snapshot" in remains.still_counts:
-            # clients keep the snapshot that they have, and one that drops a name is none to them
+            # clients keep their snapshot, and reject a new one that lacks a name
             versions |= {role: floor(role) for role in remains.versions if role not in {"snapshot", "timestamp"}}
         versions |= {claim_role(namespace): claim.version for namespace, claim in claims.items()}
         return PublishedState(
@@ -208,7 +208,7 @@ class _Attempt:
             targets=RoleFile(0, _LONG_AGO, b""),
             targets_role=trust.targets_role,
             packages=RoleFile(floor("packages"), _LONG_AGO, b""),
-            packages_role=trust.targets_role,  # delegates to no bins, so every one is signed anew
+            packages_role=trust.targets_role,  # delegates to no bins, so every bin is re-signed
             bits=bits,
             catalog=TargetRole(floor("catalog"), _LONG_AGO, {}),
             bins={name: TargetRole(floor(name), _LONG_AGO, {}) for name in bin_names(bits)},
@@ -230,7 +230,7 @@ class _Attempt:
         )
         if edited is None:
             result.warnings.append(
-                "the source tree is in no git repository, so whether its releases are as they were committed is unknown"
+                "the source tree is not in a git repository, so it can't be checked whether releases were changed"
             )
         return result
 
@@ -238,10 +238,10 @@ class _Attempt:
         counting = sorted(set(self._remains.still_counts) - set(not_stolen))
         if counting:
             raise ConfigError(
-                f"the keys that signed {', '.join(counting)} as it stands there still count",
+                f"the keys that signed the published {', '.join(counting)} are still trusted",
                 subject=self._publisher.storage.description,
                 untouched="nothing was written",
-                hint="were they stolen, name others in a ceremony first (keys/README.md); were they not: "
+                hint="if they were stolen, replace them with a ceremony first (keys/README.md); if not: "
                 + " ".join(f"--not-stolen {role}" for role in counting),
             )
 
@@ -255,7 +255,7 @@ class _Attempt:
         plan = publisher.plan(state, claims, sources.ingestion, self._now)
         if plan.violations:
             raise changed_release(plan)
-        # what is as its team signed it needs no signature, but its files may be gone
+        # unchanged documents need no new signature of the team, but the files may be missing
         signed = [
             plugin_change(source, sources.compile(plugin, None), None)
             for plugin, source in sources.plugins.items()
@@ -297,9 +297,9 @@ def _is_here(upload: Upload) -> bool:
 
 
 def edited_releases(tree: Path) -> list[str] | None:
-    """Return the release files that were changed or removed after they were committed; None where git can't tell.
+    """Return the release files that were changed or removed after they were committed; None if git can't tell.
 
-    A thief who could commit could put bad digests into the source tree as well; releases never change, so git shows it.
+    A thief who could commit might put bad digests into the source tree too; releases never change, so git reveals it.
     """
     commands = (
         ["log", "--format=", "--name-only", "--no-renames", "--diff-filter=MD", "--relative"],

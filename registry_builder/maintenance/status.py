@@ -1,7 +1,7 @@
-"""What is published of a realm: versions, expiries, thresholds, and which keys can sign on this machine.
+"""The published state of a realm: versions, expiries, thresholds, and which keys can sign on this machine.
 
-Read with the same verification as a publish, but with expired metadata accepted: to say that it has expired is the
-point.
+Read with the same verification as a publish, but expired metadata is accepted, in order to report that it has
+expired.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class KeyStatus:
 
 @dataclass(frozen=True)
 class RoleStatus:
-    """A role as it is published, or as it stands in trust/ when that isn't published yet.
+    """A role as published, or as in trust/ if it isn't published yet.
 
     Attributes:
         role: its name; ``bins`` stands for all of them together.
         version: None for ``bins``, and for a role that isn't published.
-        expires: the earliest of them for ``bins``.
-        due: whether it is within its signing window, or past it.
+        expires: for ``bins``, the earliest of them.
+        due: whether it expires soon or has expired.
         threshold: how many keys must sign.
-        keys: those that may, as the metadata says that delegates to it.
+        keys: those that may sign, according to the delegating metadata.
         count: how many files: the number of bins, else 1.
-        expired: whether readers refuse it by now.
+        expired: whether clients refuse it.
     """
 
     role: str
@@ -60,24 +60,24 @@ class RoleStatus:
 
     @property
     def when(self) -> str:
-        """What is the matter with its expiry, for people; empty while nothing is."""
+        """What is wrong with its expiry, for people; empty if nothing is."""
         return "expired" if self.expired else "within its signing window" if self.due else ""
 
     @property
     def can_sign(self) -> bool:
-        """Whether enough of its keys are here."""
+        """Whether enough of its keys are available here."""
         return sum(key.here for key in self.keys) >= self.threshold
 
 
 @dataclass(frozen=True)
 class RealmStatus:
-    """All of it, for one realm.
+    """The status of one realm.
 
     Attributes:
         first_root, newest_root: version and SHA-256 of the oldest and newest root in the source tree.
-        published_root: version of the newest root that is published; None when nothing is.
-        plugins: how many are published.
-        notes: what a person should know.
+        published_root: version of the newest root that is published; None if nothing is.
+        plugins: the number of published plugins.
+        notes: hints for people.
     """
 
     realm: str
@@ -92,17 +92,17 @@ class RealmStatus:
 
     @property
     def needs_signing(self) -> bool:
-        """Whether some role is within its signing window."""
+        """Whether some role expires soon."""
         return any(role.due for role in self.roles)
 
     @property
     def expired(self) -> tuple[RoleStatus, ...]:
-        """The roles that have expired: until they are signed again, readers refuse what is published."""
+        """The roles that have expired: until they are re-signed, clients refuse the registry."""
         return tuple(role for role in self.roles if role.expired)
 
     @property
     def expired_text(self) -> str:
-        """What has expired and what helps, for people; empty while nothing has."""
+        """What has expired and what to do, for people; empty if nothing has."""
         if not self.expired:
             return ""
         since = ", ".join(f"{role.role} on {role.expires:%Y-%m-%d}" for role in self.expired)
@@ -114,13 +114,13 @@ class RealmStatus:
         ]
         if set(OFFLINE_ROLES).intersection(names):
             helps.append("sealdex-builder ceremony start NAME --due")
-        # what people must sign comes first: until then, nothing revives the rest
-        help_text = f"who holds their keys begins with: {', '.join(helps)}" if helps else EXPIRED_HINT
-        return f"expired: {since}; readers refuse what is published until it is signed again. {help_text}"
+        # offline signatures come first: without them, re-signing the rest doesn't help
+        help_text = f"the holders of their keys must first run: {', '.join(helps)}" if helps else EXPIRED_HINT
+        return f"expired: {since}; clients refuse the registry until it is re-signed. {help_text}"
 
 
 def realm_status(publisher: Publisher) -> RealmStatus:
-    """Read and verify a realm and say how it stands; ``publisher`` should allow expired metadata.
+    """Read and verify a realm and return its status; ``publisher`` should allow expired metadata.
 
     Raises:
         VerificationError: what is published isn't what the trust root vouches for.
@@ -138,8 +138,8 @@ def realm_status(publisher: Publisher) -> RealmStatus:
         notes.append(f"root {max(trust.roots)} of the source tree is not published yet: sealdex-builder publish")
     if all(role.can_sign for role in roles if role.role in OFFLINE_ROLES):
         notes.append(
-            "root and targets can be signed on this machine alone: right for development; elsewhere their keys "
-            "belong to different people"
+            "root and targets can be signed on this machine alone: fine for development; in production their keys "
+            "should belong to different people"
         )
     return RealmStatus(
         realm=publisher.realm,

@@ -1,7 +1,7 @@
-"""Tells CloudFront, after a publish, to forget the files that were replaced in place: pages, bundle, timestamp.json.
+"""Invalidates in CloudFront, after a publish, the files that were replaced: pages, bundle, timestamp.json.
 
-Optional: without it readers see a new page within the minute that its Cache-Control gives it, and a new release at
-once, since timestamp.json is revalidated each time. All other files have names of their own and are never invalidated.
+Optional: without it clients see a new page within the minute that its Cache-Control allows, and a new release at
+once, because timestamp.json is always revalidated. All other files have unique names and are never invalidated.
 
 Source: "Invalidate files" in the CloudFront developer guide, and the API reference of CreateInvalidation, for quotas,
 the form of paths and the meaning of CallerReference.
@@ -19,17 +19,17 @@ from registry_builder.storage import headers_for
 from registry_builder.storage.headers import IMMUTABLE
 
 MAX_PATHS = 3000
-"""CloudFront's quota of paths in progress for a distribution; above it, everything is forgotten by one wildcard."""
+"""CloudFront's quota of paths in progress per distribution; above it, one wildcard invalidates everything."""
 
 _INDEX = "index.html"
 
 
 def paths_of(keys: Iterable[str], url: str) -> list[str]:
-    """Return the paths to invalidate for files that were written: those that are replaced in place, as readers ask.
+    """Return the paths to invalidate for files that were written: the replaced ones, as clients request them.
 
     Args:
         keys: storage keys of files that were written.
-        url: where readers read them, of which the path counts.
+        url: the public URL, whose path is used.
     """
     base = urlsplit(url).path.strip("/")
     prefix = f"/{base}/" if base else "/"
@@ -39,22 +39,22 @@ def paths_of(keys: Iterable[str], url: str) -> list[str]:
             continue
         folder, slash, name = key.rpartition("/")
         paths.append(f"{prefix}{quote(key)}")
-        if name == _INDEX:  # by either address
+        if name == _INDEX:  # by either URL
             paths.append(f"{prefix}{quote(folder)}{slash}")
     return sorted(paths) if len(paths) <= MAX_PATHS else [f"{prefix}*"]
 
 
 def invalidate(publisher: Publisher, written: Mapping[str, str]) -> tuple[list[str], str | None]:
-    """Have the realm's distribution forget the replaced ones of the files that were written.
+    """Invalidate the replaced files in the realm's CloudFront distribution.
 
-    The same call again, a retry for instance, makes no second invalidation: files and their content name it.
+    Repeating the call, such as in a retry, makes no second invalidation: files and contents identify it.
 
     Args:
-        publisher: of the realm; without ``cloudfront`` in registry.toml nothing is done.
-        written: key of each file that was written to what tells its content from any other, such as a digest.
+        publisher: of the realm; without ``cloudfront`` in registry.toml does nothing.
+        written: key of each file that was written to something that identifies its content, such as a digest.
 
     Returns:
-        The paths that CloudFront accepted, and what went wrong, for a warning: what is published is published.
+        The paths that CloudFront accepted, and what went wrong, for a warning: the publish itself succeeded.
     """
     section = publisher.tree.config.realms[publisher.realm]
     if section.cloudfront is None or section.url is None:
@@ -75,8 +75,8 @@ def invalidate(publisher: Publisher, written: Mapping[str, str]) -> tuple[list[s
         )
     except (BotoCoreError, ClientError) as error:
         return [], (
-            f"published, but CloudFront distribution {section.cloudfront} was not told to forget {len(paths)} paths: "
-            f"{error}; releases are seen at once all the same, pages within a minute"
+            f"published, but CloudFront distribution {section.cloudfront} did not invalidate {len(paths)} paths: "
+            f"{error}; new releases are visible at once, pages within a minute"
         )
     return paths, None
 
@@ -84,7 +84,7 @@ def invalidate(publisher: Publisher, written: Mapping[str, str]) -> tuple[list[s
 def _client() -> Any:
     import boto3  # noqa: PLC0415  # a folder needs none
 
-    return boto3.session.Session().client("cloudfront", region_name="us-east-1")  # CloudFront is everywhere and there
+    return boto3.session.Session().client("cloudfront", region_name="us-east-1")  # CloudFront's API is there
 
 
 __all__ = ["MAX_PATHS", "invalidate", "paths_of"]

@@ -1,9 +1,9 @@
-"""Decides whether a published state that has expired may be signed again without a person looking at it. Pure.
+"""Decides whether an expired published state may be re-signed without a person checking it. Pure.
 
-Whoever can write to the store can put an old state back, wait until nothing newer is remembered, and have a scheduled
-job sign it afresh; its yanked releases would be served again, under new signatures. So a job does that only where it
-can show that what stands there is what a publish of this source tree left: the machine remembers having seen it, and
-every index document that the tree compiles to is the published one. Offline roles that expired are their people's.
+Someone with write access to the store can restore an old state, wait until nothing newer is remembered, and let a
+scheduled job re-sign it; yanked releases would be served again, under new signatures. So a job re-signs only if it
+can show that the published state is what a publish of this source tree left: the machine remembers having seen it, and
+every index document that the tree compiles to is the published one. Expired offline roles are left to people.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHOWN = 5
 
 
 def expired_roles(state: PublishedState, trust: Trust, now: datetime) -> dict[str, datetime]:
-    """Return the roles of a published state that have expired, with when; all bins must be loaded."""
+    """Return the roles of a published state that have expired, and when; all bins must be loaded."""
     root: Metadata[Root] = Metadata.from_bytes(trust.roots[state.root_version])
     expiries = {
         "root": min(root.signed.expires, trust.root.expires),
@@ -44,14 +44,14 @@ def reasons_against_recovery(
     compiled: Mapping[str, TargetPin],
     now: datetime,
 ) -> list[str]:
-    """Return why an expired state may not be signed again without a person; nothing where it may.
+    """Yield why an expired state may not be re-signed without a person; nothing if it may.
 
     Args:
-        state: what is published, verified but for its expiry, with all bins.
+        state: the published state, verified except for its expiry, with all bins.
         trust: the source tree's offline metadata.
         seen: what this machine last saw published.
-        compiled: target path to what it is, of every index document that the source tree compiles to on its own.
-        now: the time that expiry is judged by.
+        compiled: target path to its pin, of every index document that the source tree compiles to on its own.
+        now: the time against which expiry is checked.
     """
     return [*_offline(state, trust, now), *_unremembered(state, seen), *_differing(state, compiled)]
 
@@ -60,7 +60,7 @@ def _offline(state: PublishedState, trust: Trust, now: datetime) -> Iterator[str
     offline = ["root", "targets", *map(claim_role, state.claims)]
     for role, expires in expired_roles(state, trust, now).items():
         if role in offline:
-            yield f"{role} expired on {expires:%Y-%m-%d}, and its keys belong to people"
+            yield f"{role} expired on {expires:%Y-%m-%d}, and is signed offline"
 
 
 def _unremembered(state: PublishedState, seen: Seen | None) -> Iterator[str]:
@@ -68,8 +68,8 @@ def _unremembered(state: PublishedState, seen: Seen | None) -> Iterator[str]:
         yield "this machine doesn't remember what it last saw published"
     elif (seen.root_version, seen.timestamp_version) > (state.root_version, state.timestamp.version):
         yield (
-            f"this machine saw version {seen.timestamp_version} of timestamp.json (root {seen.root_version}), and "
-            f"{state.timestamp.version} (root {state.root_version}) is there"
+            f"this machine saw version {seen.timestamp_version} of timestamp.json (root {seen.root_version}), but "
+            f"version {state.timestamp.version} (root {state.root_version}) is published"
         )
 
 
@@ -77,9 +77,9 @@ def _differing(state: PublishedState, compiled: Mapping[str, TargetPin]) -> Iter
     published = dict(state.pins())
     names = [_plugin(target) for target, pin in sorted(compiled.items()) if published.get(target) != pin]
     if names:
-        yield f"the source tree compiles to something else than what is published of {_some(names)}"
+        yield f"the source tree compiles to a different state than published for {_some(names)}"
     if lacking := [_plugin(target) for target in sorted(published) if target not in compiled]:
-        yield f"the source tree lacks what is published of {_some(lacking)}"
+        yield f"the source tree lacks published documents of {_some(lacking)}"
 
 
 def _plugin(target: str) -> str:

@@ -1,4 +1,4 @@
-"""Counts bytes on their way into the store, from any thread, and tells a `Notice` how far all of it is."""
+"""Counts bytes on their way into the store, from any thread, and reports the progress to a `Notice`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import threading
 from collections.abc import Callable
 
 Notice = Callable[[str, int, int], None]
-"""Told of progress: what is being written, how much is done, how much there is in all. Called from any thread."""
+"""Called with progress: what is written, how much is done, how much there is in all. From any thread."""
 
 
 class ByteCount:
-    """How many of ``total`` bytes are done; 0 for a total that isn't known.
+    """How many of ``total`` bytes are done; 0 if the total isn't known.
 
-    A file that is read twice, or whose transfer starts over, never counts for more than its size.
+    A file that is read twice, or whose transfer restarts, never counts for more than its size.
     """
 
     def __init__(self, notice: Notice | None, total: int) -> None:
@@ -28,7 +28,7 @@ class ByteCount:
         return self._done
 
     def part(self, what: str, key: str, size: int | None) -> Callable[[int], None]:
-        """Return what counts the next bytes of a file of ``size`` bytes."""
+        """Return a counter for a file of ``size`` bytes."""
 
         def count(more: int) -> None:
             with self._guard:

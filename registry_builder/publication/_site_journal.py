@@ -1,9 +1,9 @@
-"""What changed since the pages were written: the metadata of that time is still there, so nothing else need be kept.
+"""What changed since the pages were written: the metadata of that time still exists, so nothing else is stored.
 
 Consistent snapshots make the published tree its own journal: the snapshot of any version names the bins of that time,
 and those name the index documents. So pages left behind (by a publish that died past its commit point, by one of
-single plugins, by another machine) are caught up with by reading what is different and nothing more.
-What is read here decides only which pages are looked at; what they show comes from the verified state.
+single plugins, by another machine) are updated by reading only the differences.
+What is read here only decides which pages are checked; their contents come from the verified state.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from sealdex.model.ids import PluginId
 
 
 def changed_since(storage: Storage, state: PublishedState, snapshot: int) -> Mapping[PluginId, TargetPin | None] | None:
-    """Return the plugins whose index document is another than at an older snapshot, with its pin of that time.
+    """Return the plugins whose index document has changed since an older snapshot, with its pin of that time.
 
     Args:
         storage: where the realm is published.
-        state: the state now, with all bins loaded.
+        state: the current state, with all bins loaded.
         snapshot: version of the older snapshot.
 
     Returns:
-        Plugin to pin, None where it wasn't published then; None for all of it when that time can't be read any more.
+        Plugin to pin, None if it wasn't published then; None for all if that time can't be read any more.
     """
     if snapshot == state.snapshot.version:
         return {}
     try:
         then = Metadata[Snapshot].from_bytes(_read(storage, f"metadata/{snapshot}.snapshot.json")).signed
         if any(_version(then, name) != version for name, version in state.versions.items() if _is_claim(name)):
-            return None  # whose plugins stand in no bin
+            return None  # whose plugins are in no bin
         changed: dict[PluginId, TargetPin | None] = {}
         for name in bin_names(state.bits):
             version = then.meta[f"{name}.json"].version

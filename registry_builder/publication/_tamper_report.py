@@ -1,8 +1,8 @@
-"""Says what changed in a published file that isn't what was signed: the expected, what stands there, the difference.
+"""Reports what differs in a published file that isn't what was signed: expected, found, and the differences.
 
-For the person who has to find out what happened; nothing that is read here is used for anything else. A pinned document
-can often be made again from the source tree, byte for byte, and then the difference is exact. Of metadata the versions,
-the signers and the last version before it that verifies are compared.
+For the person who investigates; nothing that is read here is used for anything else. A pinned document
+can often be recreated from the source tree, byte for byte, and then the difference is exact. For metadata, the
+versions, the signers and the last earlier version that verifies are compared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MANIFEST = re.compile(r"plugins/(?P<namespace>[^/]+)/(?P<name>[^/]+)/(?P<versio
 
 
 def explain(error: TamperedError, publisher: Publisher, sources: Sources) -> None:
-    """Add to an error what was expected, what stands there and how they differ."""
+    """Add to an error what was expected, what was found and how they differ."""
     named = _METADATA.fullmatch(error.key)
     data = _read(publisher, error.key, MAX_METADATA_BYTES if named else MAX_INDEX_BYTES)
     expected = [*_expected(error, publisher)]
@@ -62,7 +62,7 @@ def explain(error: TamperedError, publisher: Publisher, sources: Sources) -> Non
 def _read(publisher: Publisher, key: str, max_bytes: int) -> bytes | None:
     try:
         return publisher.storage.get(key, max_bytes=max_bytes).data
-    except SealdexError:  # it is gone, or larger than anything of its kind: then there is nothing to compare
+    except SealdexError:  # missing or too large: nothing to compare
         return None
 
 
@@ -94,11 +94,11 @@ def _signers(publisher: Publisher, role: str) -> str:
 
 
 def _signed_by(data: bytes, publisher: Publisher) -> str:
-    """Say which version a metadata file states, and whose signatures on it verify."""
+    """Return which version a metadata file states, and whose signatures on it verify."""
     try:
         metadata: Metadata[Any] = Metadata.from_bytes(data)
     except (DeserializationError, RepositoryError):
-        return ", which is no metadata"
+        return ", which is not metadata"
     config = publisher.tree.config
     names = {section.keyid: name for name, section in config.keys.items()}
     signatures = []
@@ -155,18 +155,18 @@ def _signed_part(data: bytes) -> Any:
 
 
 def _document_lines(error: TamperedError, data: bytes, sources: Sources) -> Iterator[str]:
-    """Compare with the document that was signed if the source tree can make it again, else with what it makes now."""
+    """Compare with the signed document if the source tree can recreate it, else with what it compiles to now."""
     found = _json(data)
     expected, exact = _made_again(error, found, sources)
     if expected is None:
         return
     against = "against what was signed" if exact else "against the source tree"
     lines = [f"{against}: {line}" for line in differences(_json(expected), found)]
-    yield from lines or [f"{against}: the same values, otherwise written"]
+    yield from lines or [f"{against}: the same values, encoded differently"]
 
 
 def _made_again(error: TamperedError, found: Any, sources: Sources) -> tuple[bytes | None, bool]:
-    """Return the document as it was signed, which its digest proves, or as the source tree compiles to now."""
+    """Return the document as it was signed, proven by its digest, or as the source tree compiles to now."""
     if index := _INDEX.fullmatch(error.key):
         source = sources.plugins.get(PluginId(index["namespace"], index["name"]))
         if source is None:
@@ -194,7 +194,7 @@ def _made_again(error: TamperedError, found: Any, sources: Sources) -> tuple[byt
 
 
 def _with_parts_of(found: Any, document: IndexDocument) -> Iterator[bytes]:
-    """Yield a document with what is said of the plugin, or with the releases, as found: either may be unchanged."""
+    """Yield a document with the found plugin fields, or with the found releases: either may be unchanged."""
     try:
         as_found = convert_to(found, IndexDocument)
     except (msgspec.ValidationError, RecursionError):
@@ -208,9 +208,9 @@ def _id_of(row: Any) -> str:
 
 
 def _states_of(source: SourcePlugin) -> Iterator[SourcePlugin]:
-    """Yield a plugin as it is, and as it was before its newest release, and the one before that, and so on.
+    """Yield a plugin as it is, then as it was before its newest release, then before the one before that, and so on.
 
-    Newest by date, then by version: a fix of an older line may have come last.
+    Newest by date, then by version: a patch of an older line may have been the last.
     """
     yield source
     by_date = sorted(source.releases, key=lambda version: source.releases[version].released_at or "", reverse=True)
@@ -225,7 +225,7 @@ def _json(data: bytes) -> Any:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"no JSON, {len(data)} bytes"
+        return f"not JSON, {len(data)} bytes"
 
 
 __all__ = ["explain"]

@@ -1,6 +1,6 @@
-"""The last look at what is about to be published for ever: lint of the new releases, and only of those.
+"""The final check before publishing: lint of the new releases, and only of those.
 
-`validate` looks at the whole tree; this is for trees that nobody validated. Pure but for reading artifacts.
+`validate` checks the whole tree; this is for trees that weren't validated. Pure except for reading artifacts.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from sealdex.model.versions import same_version_key, version_clash
 
 
 class InvalidReleasesError(SealdexError):
-    """New releases have errors; ``problems`` names all of them."""
+    """New releases have errors; ``problems`` lists all of them."""
 
     code = "invalid"
 
     def __init__(self, problems: list[Problem]) -> None:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         super().__init__(
-            f"what is to be published has errors: {problems[0]}{more}",
+            f"the releases to publish have errors: {problems[0]}{more}",
             subject=problems[0].file,
             untouched="nothing was published",
-            hint="sealdex-builder validate shows all of them",
+            hint="sealdex-builder validate lists all of them",
         )
         self.problems = problems
 
@@ -74,19 +74,19 @@ def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:
 
 
 def _bundles_of(status: PluginStatus, versions: set[str]) -> PluginStatus:
-    """Return the events that attach Sigstore bundles to these releases; the others are about what is left out here."""
+    """Return the events that attach Sigstore bundles to these releases; other events aren't relevant here."""
     return PluginStatus(events=tuple(e for e in status.events if e.kind == "sigstore-bundle" and e.version in versions))
 
 
 def _pending_of(plugin: SourcePlugin, versions: set[str], *, is_new: bool) -> tuple[Problem, ...]:
-    """Return what was put off in loading and is about what is new."""
+    """Return problems that loading postponed and that concern what is new."""
     releases = set(plugin.files.values())
     new = {plugin.files[version] for version in versions}
     return tuple(p for p in plugin.pending if (p.file in new if p.file in releases else is_new))
 
 
 def check_readmes(tree: SourceTree, plan: PublishPlan) -> None:
-    """Look at the READMEs that the plan would publish.
+    """Check the READMEs that the plan would publish.
 
     Raises:
         InvalidReleasesError: one of them can't be published as it is.
@@ -99,7 +99,7 @@ def check_readmes(tree: SourceTree, plan: PublishPlan) -> None:
 
 
 def check_documents(tree: SourceTree, changes: Iterable[PluginChange]) -> None:
-    """Look for secrets in what people wrote into the documents that are to be published.
+    """Look for secrets in the documents that would be published.
 
     Raises:
         InvalidReleasesError: there are some that aren't published yet.
@@ -111,12 +111,12 @@ def check_documents(tree: SourceTree, changes: Iterable[PluginChange]) -> None:
 
 
 def check_attachments(tree: SourceTree, plan: PublishPlan) -> None:
-    """Look at the attachments that the plan would publish: plain files inside the tree, as their events state them.
+    """Check the attachments that the plan would publish: plain files inside the tree that match their events.
 
-    Sigstore bundles are verified, where registry.toml says whose are accepted.
+    Sigstore bundles are verified if registry.toml has accepted identities.
 
     Raises:
-        InvalidReleasesError: one of them isn't.
+        InvalidReleasesError: one of them is not valid.
     """
     problems = []
     attestations = AttestationChecks(tree.root, tree.config.attestations)

@@ -1,7 +1,7 @@
-"""Signing a claimed namespace away from the machine that publishes: a file in ``trust/`` for the next publish.
+"""Signs a claimed namespace on another machine than the publishing one: a file in ``trust/`` for the next publish.
 
-The team reads and verifies what is published, compiles its own plugins from the source tree, and signs what their index
-documents are. With a threshold above one each member adds a signature to the same file, which counts once there are
+The team reads and verifies what is published, compiles its own plugins from the source tree, and signs their index
+documents. With a threshold above one each member adds a signature to the same file, which counts once there are
 enough.
 """
 
@@ -37,9 +37,9 @@ class ClaimSignature:
     """What `sign_claim` did.
 
     Attributes:
-        path: the file, to be committed; None when there was nothing to sign.
+        path: the file, to be committed; None if there was nothing to sign.
         version: its version.
-        plugins: whose documents it newly pins.
+        plugins: the plugins whose documents it newly pins.
         signed, threshold: how many signatures of the role it has, and how many it needs.
     """
 
@@ -51,17 +51,17 @@ class ClaimSignature:
 
 
 def sign_claim(publisher: Publisher, namespace: str, *, accept_removed: Collection[PluginId] = ()) -> ClaimSignature:
-    """Sign what the source tree has of a claimed namespace with its keys that are here.
+    """Sign the source tree's state of a claimed namespace with the namespace's keys that are available here.
 
     Args:
         publisher: of the realm; its tree is complete, or has all plugins of the namespace.
         namespace: the namespace.
-        accept_removed: plugins that are signed although they lack events that are published already.
+        accept_removed: plugins that are signed although they lack published events.
 
     Raises:
-        EventsRemovedError: plugins lack events that are published already; nothing was signed.
+        EventsRemovedError: plugins lack published events; nothing was signed.
         NotFoundError: no such namespace is claimed.
-        ConfigError: none of its keys can sign here; each is named with the reason.
+        ConfigError: none of its keys can sign here; each is listed with the reason.
         VerificationError: what is published isn't what the trust root vouches for.
     """
     targets = publisher.trust.targets_role
@@ -131,7 +131,7 @@ def _work(
 
 
 def _unfinished(publisher: Publisher, work: ClaimWork, published: int) -> Metadata[Targets] | None:
-    """Return the file that another member of the team began, if it says the same."""
+    """Return the file that another member of the team began, if its contents are the same."""
     for version, path in reversed(claim_files(publisher.tree.root, publisher.realm, work.namespace)):
         metadata = read_claim(publisher.tree.root, path)
         if version <= published or metadata is None:

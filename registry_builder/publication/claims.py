@@ -139,7 +139,7 @@ def claim_work(
         published = state.claims.get(namespace) if state is not None else None
         if state is not None and published is None and len(state.bins) < 1 << state.bits:
             raise SealdexError(
-                f"namespace {namespace} was claimed, so every bin has to be looked at",
+                f"namespace {namespace} was claimed, so every bin has to be read",
                 untouched="nothing was written",
                 hint="publish everything once, without --only",
             )

@@ -309,8 +309,8 @@ class _Commit:
         raise SealdexError(
             f"no free version number for {role} was found: {version} and {_VERSION_ATTEMPTS} before it are taken",
             subject=role,
-            untouched="the published registry is as it was",
-            hint="somebody else writes to this storage",
+            untouched="the published registry was not changed",
+            hint="find out who else writes to this storage",
         )
 
     def _check_not_beaten(self) -> None:

@@ -1,14 +1,14 @@
-"""GitHub Pages as the place where a realm is published: a folder, deployed as a whole, in place of what was there.
+"""Publishes a realm on GitHub Pages: a folder, deployed as a whole, replaces what was live.
 
-Pages knows no conditional write and nothing of what it served before, and a runner begins with an empty disk. So a
-publish begins with what is live: the whole tree is read by the realm's url, verified from the pinned root, and laid
-into the folder (`on_live_state`); what is new is published on top of it, in the folder. Before that is deployed it is
-held against what is live by then (`check_deployment`): version numbers must rise, nothing that clients know may be
-missing, and no other deployment may have taken the same numbers. What was deployed is remembered
-(`remember_deployment`), so that a stale answer of the CDN isn't built upon.
+Pages has no conditional writes and keeps nothing of earlier deployments, and a runner starts with an empty disk. So a
+publish starts from what is live: the whole tree is read by the realm's url, verified from the pinned root, and copied
+into the folder (`on_live_state`); new files are published on top of it, in the folder. Before the deployment, it is
+compared with what is live by then (`check_deployment`): version numbers must rise, nothing that clients know may be
+missing, and no other deployment may have taken the same numbers. What was deployed is recorded
+(`remember_deployment`), so that a stale response of the CDN isn't built upon.
 
-Caches answer with a `timestamp.json` of up to ten minutes ago. What that one names must be there still, so the
-generations before the live one are laid into the folder too, as far as `_GENERATIONS` goes.
+Caches may serve a `timestamp.json` that is up to ten minutes old. What it references must still exist, so the
+generations before the live one are copied into the folder too, up to `_GENERATIONS`.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ from sealdex.errors import SealdexError, UsageError, VerificationError
 from sealdex.model.ids import PluginId
 
 MAX_BYTES = 1_000_000_000
-"""What a site on GitHub Pages may have."""
+"""GitHub's size limit for a Pages site."""
 
 _GENERATIONS = 5
 _WORKERS = 16
 _CHUNK_BYTES = 1 << 20
 _NOT_DEPLOYED = "nothing was deployed"
 _FIRST = (
-    "if this registry was never deployed, say so by hand, once: publish --first-publish (in the workflow: run it with "
-    "first_publish); else see why the address doesn't answer with it"
+    "if this registry was never deployed, once and by hand: publish --first-publish (in the workflow: run it with "
+    "first_publish); else find out why the url doesn't serve it"
 )
 _STALE = (
-    "a cache may still answer with what was live before: run it again in ten minutes; if somebody else deployed there, "
+    "a cache may still serve an earlier deployment: run it again in ten minutes; if somebody else deployed there, "
     "find out who"
 )
 
@@ -74,20 +74,20 @@ def is_pages(publisher: Publisher) -> bool:
 
 
 def on_live_state(publisher: Publisher, *, first_publish: bool = False, dry_run: bool = False) -> Publisher:
-    """Lay what is live into the folder, and return the publisher that goes on from there; others are returned as is.
+    """Copy what is live into the folder, and return a publisher that continues from there; others are returned as is.
 
-    Expired metadata is laid there as well: whether it may be signed again is decided by who does that.
+    Expired metadata is copied too: the caller decides whether it may be re-signed.
 
     Args:
         publisher: of any realm.
-        first_publish: a person says that nothing was ever deployed.
-        dry_run: nothing is written, so what is live is read where it is.
+        first_publish: the user states that nothing was ever deployed.
+        dry_run: nothing is written; the live site is read directly.
 
     Raises:
         NotDeployableError: nothing is live, or (with ``first_publish``) something is.
-        VerificationError: what is live isn't whole, isn't what the trust root vouches for, or is older than remembered.
-        UsageError: the folder holds something else than what is live.
-        UnavailableError: the address doesn't answer.
+        VerificationError: what is live is incomplete, isn't what the trust root vouches for, or is older than recorded.
+        UsageError: the folder contains something other than what is live.
+        UnavailableError: the url doesn't respond.
     """
     if not is_pages(publisher):
         return publisher
@@ -104,7 +104,7 @@ def on_live_state(publisher: Publisher, *, first_publish: bool = False, dry_run:
 
 @contextmanager
 def _stale_answers() -> Iterator[None]:
-    """Say of an answer that is older than what was remembered that it may come from a cache."""
+    """Add to an error about an old response that it may come from a cache."""
     try:
         yield
     except VerificationError as error:
@@ -142,7 +142,7 @@ def _check_first(state: PublishedState | None, live: Storage, *, first_publish: 
 
 
 def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: PublishedReader) -> None:
-    """Write everything that a verified state reaches into the folder, the timestamp last."""
+    """Write everything that a verified state references into the folder, the timestamp last."""
     folder = publisher.storage
     try:
         there = folder.get(TIMESTAMP_KEY, max_bytes=MAX_METADATA_BYTES).data
@@ -152,7 +152,7 @@ def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: Pu
         if there == state.timestamp.data:
             return
         raise UsageError(
-            f"{folder.description} holds another state than what is live at {live.description}",
+            f"{folder.description} contains a different state than what is live at {live.description}",
             subject=folder.description,
             untouched="nothing was written",
             hint="remove that folder, or deploy it first",
@@ -161,11 +161,11 @@ def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: Pu
     reached = walk_state(source, state, reader)
     if reached.problems:
         raise VerificationError(
-            f"what is live at {live.description} isn't whole: "
+            f"what is live at {live.description} is incomplete: "
             + "; ".join(f"{key}: {reason}" for key, reason in reached.problems[:5]),
             subject=live.description,
             untouched=_NOT_DEPLOYED,
-            hint=f"{_STALE}; sealdex-builder verify-published shows everything of a copy that you have",
+            hint=f"{_STALE}; sealdex-builder verify-published checks a copy that you have",
         )
     pins = dict(reached.pins)
     earlier = state
@@ -176,7 +176,7 @@ def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: Pu
         earlier = found
         before = walk_state(source, earlier, reader)
         if before.problems:
-            break  # of a generation that is there in part only, the earlier ones are of no use either
+            break  # if a generation is incomplete, earlier ones are useless too
         reached.metadata |= before.metadata
         pins |= before.pins
     _copy(publisher, live, reached.metadata | set(pins), pins)
@@ -204,7 +204,7 @@ def _copy(publisher: Publisher, live: _Copying, keys: set[str], pins: Mapping[st
                     if size > pin.size:
                         break
             if (size, digest.hexdigest()) != (pin.size, pin.sha256):
-                raise tampered(live, key, "it has another length or SHA-256 than was signed", pin)
+                raise tampered(live, key, "its length or SHA-256 differs from what was signed", pin)
             folder.put_new(key, Body.of_file(path, headers_for(key), size=pin.size, sha256=pin.sha256))
             path.unlink()
 
@@ -216,7 +216,7 @@ def _body(key: str, data: bytes) -> Body:
 
 
 class _Copying(ForwardingStorage):
-    """What is live, read only, which keeps every small file that was read of it."""
+    """The live site, read only; caches every small file that was read."""
 
     def __init__(self, storage: UrlStorage) -> None:
         super().__init__(storage)
@@ -236,10 +236,10 @@ class _Copying(ForwardingStorage):
 
 
 def put_all_pages(publisher: Publisher) -> None:
-    """Write the pages of what is published in the folder, from the published documents alone.
+    """Write the pages for the published state in the folder, from the published documents alone.
 
-    A deployment replaces everything, and a refresh of signatures must neither lose the pages nor depend on whether
-    the source tree is fit to be published.
+    A deployment replaces everything, and a refresh of signatures must neither lose the pages nor depend on
+    the source tree being publishable.
     """
     now = publisher.clock()
     with publisher.reader(now) as reader:
@@ -269,8 +269,8 @@ class Deployable:
 
     Attributes:
         timestamp: its version.
-        live: that of what is live; None when nothing is.
-        changed: whether anything was signed since; pages may differ all the same.
+        live: the version that is live; None if nothing is.
+        changed: whether anything was signed since; pages may differ in any case.
         files, size: how many files it has, and their bytes.
     """
 
@@ -282,13 +282,13 @@ class Deployable:
 
 
 def check_deployment(publisher: Publisher, *, first_publish: bool = False) -> Deployable:
-    """Hold the folder of a realm against what is live, and refuse to deploy what clients would refuse.
+    """Compare the folder of a realm with what is live, and refuse to deploy what clients would refuse.
 
     Raises:
-        NotDeployableError: version numbers would not rise, another deployment took them, the tree isn't whole or too
+        NotDeployableError: version numbers would not rise, another deployment took them, the tree is incomplete or too
             large, or nothing is live.
         VerificationError: the folder's tree or what is live isn't what the trust root vouches for, or has expired.
-        UsageError: the realm isn't published on GitHub Pages, or nothing lies in its folder.
+        UsageError: the realm isn't published on GitHub Pages, or its folder is empty.
     """
     ours, reached = _ours(publisher)
     live = _by_url(publisher)
@@ -305,9 +305,9 @@ def check_deployment(publisher: Publisher, *, first_publish: bool = False) -> De
     size = sum(each.size for each in files)
     if size > MAX_BYTES:
         raise _refused(
-            f"the tree has {size} bytes, and GitHub Pages takes {MAX_BYTES} at most",
+            f"the tree has {size} bytes, but GitHub Pages allows at most {MAX_BYTES}",
             live.description,
-            "move artifacts elsewhere and name their address as source, or publish to S3: docs/publishing.md",
+            "move artifacts elsewhere and give their URL as source, or publish to S3: docs/publishing.md",
         )
     for key, pin in reached.pins.items():
         if problem := artifact_problem(publisher.storage, key, pin):
@@ -322,7 +322,7 @@ def check_deployment(publisher: Publisher, *, first_publish: bool = False) -> De
 
 
 def remember_deployment(publisher: Publisher) -> int:
-    """Remember that the folder's tree is live now, so that nothing older is built upon; return its version."""
+    """Record that the folder's tree is live now, so that nothing older is built upon; return its version."""
     ours, _ = _ours(publisher)
     seen = Seen(
         max(publisher.trust.roots), ours.timestamp.version, ours.timestamp.data.decode(), ours.snapshot.data.decode()
@@ -369,16 +369,16 @@ def _check_versions(ours: PublishedState, theirs: PublishedState, address: str) 
         sinking.insert(0, f"timestamp from {theirs.timestamp.version} to {ours.timestamp.version}")
     if sinking:
         raise _refused(
-            f"version numbers would not rise: {', '.join(sinking)}; clients would refuse that, or never see it",
+            f"version numbers would not rise: {', '.join(sinking)}; clients would refuse it, or never see it",
             address,
-            "another deployment was faster: run it again, which begins with what is live by then",
+            "another deployment was faster: run it again, starting from what is live by then",
         )
 
 
 def _check_names(publisher: Publisher, ours: PublishedState, live: UrlStorage) -> None:
-    """Refuse a numbered file that is live with other bytes: another deployment took its name, whatever caches say.
+    """Refuse a numbered file that is live with other bytes: another deployment used its name, whatever caches say.
 
-    Timestamp and snapshot state versions alone, so they may be the same files of two publishes that are not the same.
+    Timestamp and snapshot state versions alone, so they may be equal in two different publishes.
     """
     keys = [f"metadata/{version}.{role}.json" for role, version in sorted(ours.versions.items())]
     keys.append(f"metadata/{ours.snapshot.version}.snapshot.json")
@@ -393,20 +393,20 @@ def _check_names(publisher: Publisher, ours: PublishedState, live: UrlStorage) -
     with ThreadPoolExecutor(_WORKERS) as pool:
         taken = [key for key, differing in zip(keys, pool.map(differs, keys), strict=True) if differing]
     if taken:
-        raise _refused(f"another deployment has published {taken[0]} already", live.description, _STALE)
+        raise _refused(f"another deployment has already published {taken[0]}", live.description, _STALE)
 
 
 def _check_pages(publisher: Publisher, ours: PublishedState, address: str) -> None:
-    """Refuse a tree without the pages that show it: a deployment would take those away that are live."""
+    """Refuse a tree without its pages: a deployment would remove the live ones."""
     try:
         shown = read_shown(publisher.storage.get(CATALOGUE, max_bytes=MAX_CATALOGUE_BYTES).data)
     except ObjectMissingError:
         shown = None
     if shown is None or shown.snapshot != ours.snapshot.version:
         raise _refused(
-            "the pages that show it are missing: the publish before this one didn't get there",
+            "the pages of the browse site are missing: the previous publish failed before it wrote them",
             address,
-            "see what that said, mend it, and publish again, without --no-site",
+            "check its output, fix the problem, and publish again, without --no-site",
         )
 
 

@@ -1,6 +1,6 @@
-"""Copies artifacts from their addresses into the store: fetched, held to their digest, uploaded, forgotten, one by one.
+"""Copies artifacts from their URLs into the store: each is fetched, verified, uploaded and deleted.
 
-An artifact is never whole in memory, and no more than one a worker is on disk: the krew history alone is 300 GB.
+An artifact is never completely in memory, and at most one per worker is on disk: the krew history alone is 300 GB.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ def ingest(
     """Copy artifacts into the store.
 
     Args:
-        artifacts: what to copy and under which keys.
-        storage: where to.
-        max_bytes: the most that any of them may have.
-        workers: how many are copied at once.
-        notice: told of bytes fetched so far and in all, the latter 0 unless all lengths are known.
+        artifacts: what to copy, and the keys.
+        storage: the destination.
+        max_bytes: the maximum size of any of them.
+        workers: how many are copied in parallel.
+        notice: called with the bytes fetched so far and in all, the latter 0 unless all lengths are known.
 
     Returns:
         SHA-256 of each to its size in bytes.
 
     Raises:
-        VerificationError: an address serves other bytes than its manifest states, or too many.
-        UnavailableError: an address or the storage doesn't answer.
+        VerificationError: a URL serves other bytes than its manifest states, or too many.
+        UnavailableError: a URL or the storage doesn't respond.
     """
     wanted = list(artifacts)
     sizes: dict[str, int] = {}
@@ -72,17 +72,17 @@ def ingest(
 
 
 class _Fetching:
-    """Shows a download as part of the count of all; see `sealdex.download.download.Progress`."""
+    """Reports a download as part of the total; see `sealdex.download.download.Progress`."""
 
     def __init__(self, count: Callable[[int], None]) -> None:
         self._count = count
 
     def start(self, total: int | None) -> None:
-        """Begin; the count knows its total by itself."""
+        """Start; the count knows its total already."""
 
     def advance(self, n: int) -> None:
         """Count bytes."""
         self._count(n)
 
     def finish(self) -> None:
-        """End; what is missing is counted when the file is whole."""
+        """End; what is missing is counted when the file is complete."""

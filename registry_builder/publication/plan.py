@@ -343,11 +343,11 @@ def _newer_targets(trust: Trust, state: PublishedState | None) -> tuple[int, byt
         state is not None and newest == published and trust.targets[newest] != state.targets.data
     ):
         raise SealdexError(
-            f"version {published} of targets.json is published, and trust/ of the source tree has "
+            f"version {published} of targets.json is published, but trust/ of the source tree has "
             + (f"only {newest}" if newest < published else "another file of that version"),
             subject=f"{newest}.targets.json",
             untouched="nothing was written",
-            hint="bring the source tree up to date: git pull",
+            hint="update the source tree: git pull",
         )
     return (newest, trust.targets[newest]) if newest > published else None
 
@@ -371,7 +371,7 @@ def _top_reasons(given: PlanInput, *, is_changed: bool) -> _Reasons:
 
 def _needs_all(why: str) -> SealdexError:
     return SealdexError(
-        f"{why}, so every bin has to be signed anew",
+        f"{why}, so every bin has to be re-signed",
         untouched="nothing was written",
         hint="publish everything once, without --only",
     )

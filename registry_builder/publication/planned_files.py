@@ -1,6 +1,6 @@
-"""Every file that a publish writes, by name: in order, with size, headers and why. Pure.
+"""Every file that a publish writes, by name: in order, with size, headers and reason. Pure.
 
-The numbers of signed metadata are those that are next; one that an interrupted publish has taken is skipped.
+Signed metadata gets the next version numbers; one that an interrupted publish has taken is skipped.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class PlannedFile:
 
     Attributes:
         key: its path in the published tree.
-        size: bytes; None for what is yet to be signed, and for an artifact whose length isn't known.
-        why: what it is written for.
+        size: bytes; None for what isn't signed yet, and for an artifact of unknown length.
+        why: the reason why it is written.
     """
 
     key: str
@@ -31,27 +31,27 @@ class PlannedFile:
 
     @property
     def content_type(self) -> str:
-        """The Content-Type that it is stored with."""
+        """The Content-Type with which it is stored."""
         return headers_for(self.key).content_type
 
     @property
     def cache_control(self) -> str:
-        """The Cache-Control that it is stored with."""
+        """The Cache-Control with which it is stored."""
         return headers_for(self.key).cache_control
 
 
 def planned_files(
     plan: PublishPlan, versions: Mapping[str, int], mutable: Mapping[str, tuple[int, str]]
 ) -> list[PlannedFile]:
-    """Return what a publish writes, in the order in which it is written.
+    """Return what a publish writes, in order.
 
     Args:
-        plan: what it plans.
-        versions: role to the version that it is written in; 1 for a role that isn't named.
+        plan: the plan.
+        versions: role to the version to write; 1 for a role that isn't in it.
         mutable: key of the bundle, of each page and of each asset to size in bytes and SHA-256, as far as known.
     """
     size, _ = mutable.get(BUNDLE_KEY, (None, ""))
-    bundle = [PlannedFile(BUNDLE_KEY, size, "repeats the newest metadata, to save readers requests")]
+    bundle = [PlannedFile(BUNDLE_KEY, size, "repeats the newest metadata, to save clients requests")]
     pages = (PlannedFile(key, size, "the browse site shows what changed") for key, (size, _) in sorted(mutable.items()))
     return [
         *([] if plan.is_empty else _files(plan, versions)),
@@ -73,7 +73,7 @@ def _files(plan: PublishPlan, versions: Mapping[str, int]) -> Iterator[PlannedFi
             if role in plan.reasons:
                 yield PlannedFile(f"metadata/{versions.get(role, 1)}.{role}.json", None, plan.reasons[role])
 
-    by_people = f"signed by people, from trust/{plan.realm}/"
+    by_people = f"signed offline, from trust/{plan.realm}/"
     yield from signed(plan.bins)
     yield from signed(["packages", "catalog", *plan.claims])
     for role, (version, data) in plan.signed_claims.items():

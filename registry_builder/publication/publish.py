@@ -159,7 +159,7 @@ def publish_realm(
     unknown = [str(plugin) for plugin in accept_removed if plugin not in tree.plugins]
     if unknown:
         raise NotFoundError(
-            f"{', '.join(unknown)} is not among the plugins that are to be published",
+            f"{', '.join(unknown)} is not among the plugins to publish",
             subject=unknown[0],
             untouched="nothing was published",
             hint="name plugins of the source tree with --accept-removed, and those of --only where that is given",
@@ -178,7 +178,7 @@ def publish_realm(
     result.requests, result.bytes_put = spent(publisher.storage, before)
     lacking = {each.plugin for each in result.plan.older if each.events}
     result.warnings += [
-        f"--accept-removed {plugin} was not needed, and would let an older checkout take back what comes: leave it out"
+        f"--accept-removed {plugin} was not needed: leave it out, or an older checkout could remove later events"
         for plugin in sorted({*accept_removed} & {*plugins} - lacking)
     ]
     if result.plan.held and not dry_run:
@@ -324,7 +324,7 @@ def _predict(attempt: Attempt) -> PublishResult:
         snapshot = before.get("snapshot", 0) + ("snapshot" in plan.reasons)
         result.pages = _predict_pages(attempt.through(mutable), snapshot)
     except SealdexError as error:
-        result.warnings.append(f"it can't be said which pages would be written: {error.message}")
+        result.warnings.append(f"the pages that would be written can't be determined: {error.message}")
     result.files = planned_files(plan, {role: version + 1 for role, version in before.items()}, mutable.files)
     return result
 

@@ -1,4 +1,4 @@
-"""What is published of a source tree's plugins, for comparing: verified, and read only where it differs."""
+"""The published documents of a source tree's plugins, for comparison: verified, and read only if they differ."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from sealdex.model.index import FilePin, IndexDocument, index_target
 
 @dataclass(frozen=True)
 class Compared:
-    """A realm as it is published, beside the source tree.
+    """The published state of a realm, beside the source tree.
 
     Attributes:
-        documents: the index documents of the tree's plugins, and with a complete tree those of all others. Where a
-            release's manifest is the published one in another encoding (that of an older version of this program), its
-            pin is given as the one that it has now, so that equal pins mean equal manifests.
-        older: plugins that the tree seems to have as they were earlier.
-        waiting: what a publish wouldn't publish because a claimed namespace's own keys haven't signed it.
+        documents: the index documents of the tree's plugins, and with a complete tree those of all others. If a
+            release's manifest is the published one in a different encoding (of an older version of this program), its
+            pin is replaced by its current one, so that equal pins mean equal manifests.
+        older: plugins of which the tree seems to have an older state.
+        waiting: what isn't published until a claimed namespace's own keys have signed it.
     """
 
     documents: Mapping[PluginId, IndexDocument]
@@ -39,13 +39,13 @@ class Compared:
 
 
 def compare(publisher: Publisher) -> Compared:
-    """Compare the plugins of one realm with what is published.
+    """Compare the plugins of one realm with the published state.
 
-    Where a plugin compiles to the bytes that are published, nothing of it is read.
+    If a plugin compiles to exactly the published bytes, nothing of it is read.
 
     Raises:
         VerificationError: what is published isn't what the trust root vouches for.
-        UnavailableError: the storage doesn't answer.
+        UnavailableError: the storage doesn't respond.
     """
     tree, now = publisher.tree, publisher.clock()
     plugins = {i: source for i, source in tree.plugins.items() if source.plugin.realm == publisher.realm}
@@ -101,7 +101,7 @@ def _waiting(
 ) -> tuple[Waiting, ...]:
     claimed = claims_of(publisher.trust.targets_role)
     if not publisher.tree.complete and state is not None and not set(claimed) <= set(state.claims):
-        return ()  # to tell takes all plugins of a namespace that was claimed just now
+        return ()  # this would need all plugins of a newly claimed namespace
     found = Survey(is_complete=publisher.tree.complete, changes=tuple(changes))
     return publisher.decide_claims(state, found, now).waiting
 

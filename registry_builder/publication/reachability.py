@@ -1,10 +1,10 @@
-"""Which files of a published tree signed metadata reaches, and whether each is what was signed.
+"""Which files of a published tree are referenced by signed metadata, and whether each is what was signed.
 
     timestamp -> snapshot -> targets -> every role that it or packages delegates to -> index documents, shards
       index document -> manifest, README, artifacts, their file lists, attachments
 
-The verified walk goes over the state that readers see now and collects every mismatch instead of stopping at the
-first. The second walk, over a snapshot of the past, verifies nothing: it only says what must not be removed yet.
+The verified walk covers the state that clients see now and collects every mismatch instead of stopping at the
+first. The second walk, over an old snapshot, verifies nothing: it only says what must not be removed yet.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _METADATA_ERRORS = (RepositoryError, DeserializationError, SealdexError)
 
 @dataclass
 class Reached:
-    """What a walk found.
+    """The result of a walk.
 
     Attributes:
-        pins: key to size and SHA-256, of every file that a signature or a signed document pins.
-        metadata: keys of metadata files; their signatures speak for them.
-        problems: what isn't as it was signed, each with its key.
+        pins: key to size and SHA-256, of every file that a signature or a signed document covers.
+        metadata: keys of metadata files, which are signed themselves.
+        problems: what isn't what was signed, each with its key.
     """
 
     pins: dict[str, TargetPin] = field(default_factory=dict)
@@ -55,11 +55,11 @@ class Reached:
 
 
 def walk(publisher: Publisher, reader: PublishedReader) -> tuple[PublishedState, Reached]:
-    """Walk what is published now and verify every document of it; artifacts are only pinned.
+    """Walk the published state and verify every document; artifacts are only pinned.
 
     Raises:
         NotFoundError: nothing is published.
-        VerificationError: the metadata that everything hangs from isn't what the trust root vouches for.
+        VerificationError: the top-level metadata isn't what the trust root vouches for.
     """
     state = reader.open()
     if state is None:
@@ -73,9 +73,9 @@ def walk_state(publisher: Publisher, state: PublishedState, reader: PublishedRea
 
 
 def state_before(publisher: Publisher, state: PublishedState) -> PublishedState | None:
-    """Return the state that the snapshot before that of ``state`` stands for, to be walked; None when it can't be had.
+    """Return the state of the snapshot before that of ``state``, for a walk; None if it can't be read.
 
-    It is what readers with a timestamp out of a cache still ask for. Its signatures are verified, by the keys in force.
+    Clients with a cached timestamp still request it. Its signatures are verified with the current keys.
     """
     version = state.snapshot.version - 1
     root = publisher.trust.root
@@ -135,9 +135,9 @@ class _Walk:
             key = f"metadata/{version}.{role}.json"
             found.metadata.add(key)
             if role == "targets":
-                continue  # verified on the way here
+                continue  # already verified
             if role not in delegators:
-                continue  # a bin from before there were more of them: a snapshot never drops a name
+                continue  # a bin from before their number was increased: a snapshot never drops a name
             try:
                 self._targets(self._role(key, role, version, delegators[role]))
             except _METADATA_ERRORS as error:
@@ -175,7 +175,7 @@ class _Walk:
                 else:
                     number = int(target.removeprefix("catalog/").removesuffix(".json"), 16)
                     if shard_target(number) != target:
-                        raise tampered(self._storage, key, "it is no target that a registry has")
+                        raise tampered(self._storage, key, "it is not a target of a registry")
                     self._documents.shards({number: pin})
             except (SealdexError, ValueError) as error:
                 self._found.problems.append((key, str(error)))
@@ -224,7 +224,7 @@ def pinned_files(plugin: PluginId, document: IndexDocument) -> tuple[dict[str, T
 
 
 def artifact_problem(storage: Storage, key: str, pin: TargetPin) -> str | None:
-    """Read a file of any size and say how it differs from its pin, or None."""
+    """Read a file of any size and return how it differs from its pin, or None."""
     digest, size = hashlib.sha256(), 0
     try:
         for chunk in inventory_of(storage).stream(key, _CHUNK_BYTES):
@@ -235,12 +235,12 @@ def artifact_problem(storage: Storage, key: str, pin: TargetPin) -> str | None:
     except ObjectMissingError:
         return "it is missing, but signed metadata names it"
     if (size, digest.hexdigest()) != (pin.size, pin.sha256):
-        return f"signed are {pin.size} bytes with SHA-256 {pin.sha256}, found are {size} with {digest.hexdigest()}"
+        return f"signed were {pin.size} bytes with SHA-256 {pin.sha256}, found were {size} with {digest.hexdigest()}"
     return None
 
 
 class PastWalk:
-    """What snapshots of the past reach, unverified; roles and documents that several share are read once."""
+    """What old snapshots reference, unverified; shared roles and documents are read once."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -248,7 +248,7 @@ class PastWalk:
         self._seen: set[str] = set()
 
     def keys(self, snapshot_key: str) -> Iterator[str]:
-        """Yield the keys that a snapshot reaches and that no earlier call gave; what can't be read reaches nothing."""
+        """Yield the keys that a snapshot references and that are new; unreadable files reference nothing."""
         yield snapshot_key
         try:
             snapshot = Metadata[Snapshot].from_bytes(self._read(snapshot_key)).signed

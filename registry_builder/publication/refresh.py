@@ -1,8 +1,8 @@
-"""Signs anew what is within its signing window, so that a registry in which nothing happens doesn't expire.
+"""Re-signs metadata that expires soon, so that a registry without changes doesn't expire.
 
-Online roles are refreshed in the storage, by the same transaction as a publish. Root and targets are refreshed in
-``trust/<realm>/`` of the source tree, where enough of their keys are at hand, and then published; where they aren't,
-that is reported and the rest goes on.
+Online roles are refreshed in the storage, in the same transaction as a publish. Root and targets are refreshed in
+``trust/<realm>/`` of the source tree, if enough of their keys are available, and then published; if they aren't,
+that is reported and the rest continues.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from sealdex.model.index import index_target
 
 @dataclass(frozen=True)
 class OfflineRefresh:
-    """What became of an offline role that is due.
+    """What happened to an offline role that expires soon.
 
     Attributes:
         role: ``root`` or ``targets``.
         expires: when the present version expires.
-        written: the new file in the source tree, to be committed there; None when it couldn't be signed.
-        reason: why not.
+        written: the new file in the source tree, to be committed there; None if it couldn't be signed.
+        reason: why not, if so.
     """
 
     role: str
@@ -58,7 +58,7 @@ class OfflineRefresh:
 
 @dataclass
 class RefreshResult:
-    """What a refresh did; see `PublishResult` for the fields that it has as well."""
+    """What a refresh did; see `PublishResult` for the fields that both have."""
 
     plan: PublishPlan
     committed: bool = False
@@ -71,27 +71,27 @@ class RefreshResult:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything that was due is signed anew."""
+        """Whether everything that expires soon was re-signed."""
         return all(each.written is not None for each in self.offline)
 
 
 def refresh_realm(
     publisher: Publisher, *, dry_run: bool = False, online_only: bool = False, recover_expired: bool = False
 ) -> RefreshResult:
-    """Sign anew what is due in a realm, and publish it.
+    """Re-sign what expires soon in a realm, and publish it.
 
     Args:
-        publisher: see `open_publisher`; ``allow_expired`` revives a registry that was not refreshed in time.
-        dry_run: say what is due, and write nothing.
-        online_only: leave root and targets to the people who hold their keys.
-        recover_expired: revive a registry that was not refreshed in time where it can be shown, without a person, that
-            what is published is the newest (`registry_builder.publication._expiry`); for a scheduled job.
+        publisher: see `open_publisher`; ``allow_expired`` re-signs a registry that has expired.
+        dry_run: report what expires soon, and write nothing.
+        online_only: skip root and targets, which are signed offline.
+        recover_expired: re-sign a registry that has expired if it can be shown, without a person, that
+            the published state is the newest (`registry_builder.publication._expiry`); for a scheduled job.
 
     Raises:
-        ExpiredStateError: what is published has expired; nothing was written.
+        ExpiredStateError: the published state has expired; nothing was written.
         NotFoundError: nothing is published yet.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
-        ConfigError: an online role is due and can't be signed here.
+        ConfigError: an online role expires soon and can't be signed here.
     """
     publisher = on_live_state(publisher, dry_run=dry_run)
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
@@ -113,7 +113,7 @@ def refresh_realm(
 def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> RefreshResult:
     now = publisher.clock()
     seen = publisher.memory.load() if publisher.memory is not None else None
-    # with recover_expired all that is read is judged below, by the same clock
+    # with recover_expired everything that is read is checked below, by the same clock
     with (replace(publisher, allow_expired=True) if recover_expired else publisher).reader(now) as reader:
         state = reader.open()
         if state is None:
@@ -148,7 +148,7 @@ def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> R
 
 
 def _check_recovery(publisher: Publisher, state: PublishedState, seen: Seen | None, now: datetime) -> None:
-    """Refuse to sign an expired state again unless it can be shown to be the newest."""
+    """Refuse to re-sign an expired state unless it can be shown to be the newest."""
     if not (expired := expired_roles(state, publisher.trust, now)):
         return
     from registry_builder.source.load import load_tree  # noqa: PLC0415  # load imports much of the YAML reader
@@ -164,7 +164,7 @@ def _check_recovery(publisher: Publisher, state: PublishedState, seen: Seen | No
             f"it can't be shown to be the newest: {'; '.join(reasons)}",
             subject=publisher.realm,
             untouched="nothing was written",
-            hint="make sure that nobody put an old state back (git log, sealdex-builder diff, the versions that the "
+            hint="make sure that nobody restored an old state (git log, sealdex-builder diff, the versions that the "
             "bucket keeps), then: sealdex-builder refresh --allow-expired",
         )
 

@@ -1,9 +1,9 @@
-"""Refuses to publish onto a disk that is thrown away when the job ends: nobody would read it, and no one would know.
+"""Refuses to publish to a disk that is discarded when the job ends: nobody could read it, and nobody would notice.
 
-A workflow that was generated before anybody said where to publish is green, publishes into the runner's checkout, and
-begins with a "first publish" each time. That is told by three things together: the job runs on a runner of GitHub's,
-the folder lies inside the checkout, and registry.toml is one of its files. A registry that a job makes for itself, a
-runner of one's own with a disk that stays, and an absolute path elsewhere are none of it.
+A workflow that was generated without a storage succeeds, publishes into the runner's checkout, and
+starts with a "first publish" each time. Three things together reveal it: the job runs on a GitHub-hosted runner,
+the folder is inside the checkout, and registry.toml is one of its files. A registry that a job creates for itself, a
+self-hosted runner with a persistent disk, and an absolute path elsewhere are not affected.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sealdex.errors import ConfigError
 
 
 def check_disk(root: Path, realm: str, section: RealmSection, environment: Mapping[str, str] = os.environ) -> None:
-    """Refuse a folder that nobody will ever read.
+    """Refuse a folder that nobody could ever read.
 
     Raises:
-        ConfigError: the realm is published into the checkout of a runner that is thrown away.
+        ConfigError: the realm would be published into the checkout of a runner that is discarded.
     """
     folder = folder_of(section.storage)
     if folder is None or section.is_pages or section.folder_in_ci or not _is_thrown_away(root / folder, environment):
@@ -30,11 +30,11 @@ def check_disk(root: Path, realm: str, section: RealmSection, environment: Mappi
     if _is_made_here(root):
         return
     raise ConfigError(
-        f"realm {realm} is published into {section.storage}, a folder of this runner, which is thrown away with it",
+        f"realm {realm} is published to {section.storage}, a folder of this runner, which is discarded after the job",
         subject=str(root / CONFIG_NAME),
         untouched="nothing was published",
         hint='write storage = "s3://BUCKET/PREFIX" into registry.toml, or "pages:published" with the url for GitHub '
-        "Pages; if a later step takes the folder along, say so: folder_in_ci = true beside the storage, or "
+        "Pages; if a later step copies the folder, set folder_in_ci = true beside the storage, or run "
         "sealdex-builder publish --folder-in-ci",
     )
 
@@ -47,7 +47,7 @@ def _is_thrown_away(folder: Path, environment: Mapping[str, str]) -> bool:
 
 
 def _is_made_here(root: Path) -> bool:
-    """Return whether the job itself made the source tree: then registry.toml is no file of the repository."""
+    """Return whether the job itself created the source tree: then registry.toml isn't in the repository."""
     try:
         command = ["git", "-C", str(root), "ls-files", "--error-unmatch", "--", CONFIG_NAME]
         return subprocess.run(command, capture_output=True, check=False).returncode == 1

@@ -1,4 +1,4 @@
-"""The files that a publish creates for plugins and releases, each with its pin and where its bytes come from. Pure."""
+"""The files that a publish creates for plugins and releases, each with its pin and the source of its bytes. Pure."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class TreeFile(NamedTuple):
         """Open it.
 
         Raises:
-            OSError: it can't be read, or is refused by now.
+            OSError: it can't be read, or is refused now.
         """
         try:
-            # what is published was judged by lint, and by the digest that it must have
+            # published files were checked by lint, and by their digest
             return Gate(self.root, on_stray=lambda _path, _why: None, allow_names=lambda _path: True).open(self.path)
         except UnreadableError as error:
             raise OSError(str(error)) from error
@@ -53,7 +53,7 @@ class ReadmeSource(NamedTuple):
 
 
 class FileListSource(NamedTuple):
-    """The list of files of this archive, made when it is uploaded."""
+    """The list of files of this archive, generated when it is uploaded."""
 
     archive: TreeFile
 
@@ -64,7 +64,7 @@ UploadKind = Literal["artifacts", "manifests", "readmes", "attachments", "index 
 
 @dataclass(frozen=True)
 class Upload:
-    """One immutable file to create; ``content`` is its bytes, the file that holds them, or how to make them."""
+    """One immutable file to create; ``content`` is its bytes, the file with them, or a way to generate them."""
 
     key: str
     size: int
@@ -74,7 +74,7 @@ class Upload:
 
 @dataclass(frozen=True)
 class IngestedArtifact:
-    """An artifact to copy from its address into the store; ``size`` is None while it is unknown."""
+    """An artifact to copy from its URL into the store; ``size`` is None if it is unknown."""
 
     key: str
     url: str
@@ -92,7 +92,7 @@ def index_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
 def release_files(
     changes: Iterable[PluginChange], root: Path, ingestion: Ingestion
 ) -> tuple[tuple[Upload, ...], tuple[Upload, ...], tuple[IngestedArtifact, ...]]:
-    """Return manifests, artifacts that are uploaded, and artifacts that are copied from their address, of new releases.
+    """Return manifests, artifacts that are uploaded, and artifacts that are copied from their URL, of new releases.
 
     Args:
         changes: the plugins.
@@ -108,7 +108,7 @@ def release_files(
             source = ManifestSource(change.source.id, release)
             manifests.append(Upload(manifest_key(change.source.id, version), manifest.size, manifest.sha256, source))
             if not ingestion.enabled and all(artifact_kind(each.source) != "path" for each in release.artifacts):
-                continue  # nothing of it lies in the store
+                continue  # nothing of it is in the store
             folder = release_folder(change.source.id, version)
             for artifact, name in zip(release.artifacts, stored_names(release.artifacts, ingestion), strict=True):
                 key = f"{folder}/{name}"
@@ -133,7 +133,7 @@ def readme_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
 
 
 def attachment_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
-    """Yield the attachments that aren't published yet and lie in the source tree."""
+    """Yield the attachments that aren't published yet and are in the source tree."""
     for change in changes:
         for version, file in change.attachments:
             if file.url is None:

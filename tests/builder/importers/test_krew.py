@@ -251,7 +251,7 @@ def test_what_cannot_be_represented_stops_the_import_unless_skipped(
     path = history(tmp_path / "h.jsonl", manifest("v1.0.0"), manifest("master"))
     assert builder("--tree", tree.root, "import", "krew", path) == 1
     said = capsys.readouterr()
-    assert "left out: h.jsonl:2: tool master: version 'master' is no semantic version" in said.out
+    assert "skipped: h.jsonl:2: tool master: version 'master' is no semantic version" in said.out
     assert "nothing was written" in said.err
     assert not (tree.root / "plugins/krew").exists()
     assert builder("--tree", tree.root, "--json", "import", "krew", path, "--skip-invalid") == 0

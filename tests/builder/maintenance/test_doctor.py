@@ -91,10 +91,10 @@ BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictP
 @pytest.mark.parametrize(
     ("answer", "level", "said"),
     [
-        ({"PublicAccessBlockConfiguration": dict.fromkeys(BLOCKS, True)}, "ok", "can't be opened"),
+        ({"PublicAccessBlockConfiguration": dict.fromkeys(BLOCKS, True)}, "ok", "can't be made public"),
         ({"PublicAccessBlockConfiguration": {**dict.fromkeys(BLOCKS, True), "BlockPublicPolicy": False}}, "warning",
          "BlockPublicPolicy"),
-        ("NoSuchPublicAccessBlockConfiguration", "warning", "nothing keeps"),
+        ("NoSuchPublicAccessBlockConfiguration", "warning", "nothing prevents"),
         ("AccessDenied", "unknown", "AccessDenied"),
         ("NotImplemented", "unknown", "NotImplemented"),
     ],
@@ -119,11 +119,11 @@ def dated(date: str | None) -> dict[str, Any]:
         ("Sat, 28 Nov 2020 09:00:00", "unknown", "without a time zone"),
         ("Sat, 28 Nov 2020 09:00:00 GMT", "error", "ahead of"),
         ("Fri, 31 Dec 9999 23:59:59 -2300", "error", "behind"),
-        ("Sat, 99 Nov 2026 99:00:00 GMT", "unknown", "not a time"),
-        ("Sat, 28 Nov 99999999999999999999 09:00:00 GMT", "unknown", "not a time"),
-        ("yesterday", "unknown", "not a time"),
-        ("", "unknown", "doesn't say"),
-        (None, "unknown", "doesn't say"),
+        ("Sat, 99 Nov 2026 99:00:00 GMT", "unknown", "is not valid"),
+        ("Sat, 28 Nov 99999999999999999999 09:00:00 GMT", "unknown", "is not valid"),
+        ("yesterday", "unknown", "is not valid"),
+        ("", "unknown", "doesn't report"),
+        (None, "unknown", "doesn't report"),
     ],
 )
 def test_whatever_the_store_says_of_its_time_is_judged(date: str | None, level: str, said: str) -> None:
@@ -256,7 +256,7 @@ def test_everything_beyond_reading_objects_is_told_apart_from_writing() -> None:
     listing = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject", "s3:ListBucket", "s3:GetBucketPolicy"]}
     assert policy_problems({"Statement": listing}) == []
     (leak,) = policy_problems({"Statement": listing}, writes=False)
-    assert leak == "statement number 1 lets everybody s3:ListBucket, s3:GetBucketPolicy"
+    assert leak == "statement number 1 allows the public s3:ListBucket, s3:GetBucketPolicy"
     reading = {**listing, "Action": "s3:GetObject"}
     assert policy_problems({"Statement": reading}, writes=False) == []
 

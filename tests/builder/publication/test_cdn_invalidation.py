@@ -104,7 +104,7 @@ def test_a_refusal_is_a_warning_after_a_publish_that_succeeded(
     assert realm["committed"]
     assert realm["invalidated"] == []
     (warning,) = realm["warnings"]
-    assert warning.startswith("published, but CloudFront distribution E2EXAMPLE was not told")
+    assert warning.startswith("published, but CloudFront distribution E2EXAMPLE did not invalidate")
     assert code in warning
     cloudfront.add_client_error("create_invalidation", code, "refused")
     tree.release("acme/slack", "1.1.0")
@@ -120,7 +120,7 @@ def test_missing_credentials_are_a_warning_too(tree: Tree, monkeypatch: pytest.M
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     result = publish_realm(open_publisher(tree.load(), "public"))
     assert result.committed
-    assert "was not told" in result.warnings[0]
+    assert "did not invalidate" in result.warnings[0]
 
 
 def test_refresh_tells_of_timestamp_and_bundle(tree: Tree, cloudfront: Stubber) -> None:

@@ -176,25 +176,25 @@ def test_attack_what_was_before_a_yank_is_put_back(live: Tree, tmp_path: Path) -
     shutil.rmtree(published(live))
     shutil.copytree(old, published(live))
     memory.path.write_bytes(remembered)
-    refused(live, HOLIDAYS, "compiles to something else than what is published of acme/slack")
+    refused(live, HOLIDAYS, "compiles to a different state than published for acme/slack")
 
 
 def test_what_the_tree_lacks_can_not_be_compared(live: Tree) -> None:
     shutil.rmtree(live.root / "plugins/acme/mail")
-    refused(live, HOLIDAYS, "lacks what is published of acme/mail")
+    refused(live, HOLIDAYS, "lacks published documents of acme/mail")
 
 
 def test_a_release_that_the_tree_lacks_can_not_be_compared(live: Tree) -> None:
     live.release("acme/slack", "1.1.0")
     publish_realm(publisher_at(live, 1))
     (live.root / "plugins/acme/slack/releases/1.1.0.json").unlink()
-    refused(live, HOLIDAYS, "something else than what is published of acme/slack")
+    refused(live, HOLIDAYS, "a different state than published for acme/slack")
 
 
 def test_offline_roles_that_expired_are_for_people(live: Tree) -> None:
     for days in range(5, 361, 5):
         refresh_realm(publisher_at(live, days), online_only=True)
-    refused(live, 366, r"root expired on .* its keys belong to people.*targets expired")
+    refused(live, 366, r"root expired on .* is signed offline.*targets expired")
 
 
 # --- each condition by itself -----------------------------------------------------------------------------------------

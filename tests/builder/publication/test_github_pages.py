@@ -163,7 +163,7 @@ def test_the_old_tree_can_not_be_had_whole(deployed: Live, missing: str) -> None
 
 def test_attack_what_is_served_in_an_artifacts_place_is_not_deployed_again(deployed: Live) -> None:
     deployed.files.site["plugins/acme/slack/1.0.0/slack-1.0.0.bin"] = b"another"
-    with pytest.raises(VerificationError, match="than was signed"):
+    with pytest.raises(VerificationError, match="from what was signed"):
         deployed.publish(1)
     assert not (deployed.folder / TIMESTAMP).exists()
 
@@ -183,7 +183,7 @@ def test_an_address_that_does_not_answer_is_no_empty_registry(deployed: Live, mo
     [
         (
             1,
-            r"another deployment has published metadata/2\.\w+",
+            r"another deployment has already published metadata/2\.\w+",
         ),  # at the same second: the same timestamp
         (1.5, "version numbers would not rise: timestamp from 2 to 2"),
     ],
@@ -236,7 +236,7 @@ def test_a_stale_answer_of_the_cdn_is_not_built_upon(deployed: Live) -> None:
     # without a memory, it shows when the new files' names turn out to be taken
     deployed.forget()
     deployed.publish(2)
-    with pytest.raises(NotDeployableError, match=r"another deployment has published metadata/2\.\w+"):
+    with pytest.raises(NotDeployableError, match=r"another deployment has already published metadata/2\.\w+"):
         check_deployment(deployed.publisher(2))
 
 
@@ -263,7 +263,7 @@ def test_a_tree_without_its_pages_is_not_deployed(deployed: Live) -> None:
     deployed.tree.release("acme/slack", "1.1.0")
     shutil.rmtree(deployed.folder)
     publish_realm(replace(deployed.publisher(1), site=False))
-    with pytest.raises(NotDeployableError, match="pages that show it are missing"):
+    with pytest.raises(NotDeployableError, match="pages of the browse site are missing"):
         check_deployment(deployed.publisher(1))
     (deployed.tree.root / "plugins/acme/mail/plugin.json").write_text("{", encoding="utf-8")
     with pytest.raises(SealdexError, match="has errors"):

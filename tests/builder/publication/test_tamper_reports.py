@@ -103,7 +103,7 @@ def test_a_release_that_was_added_and_one_that_was_removed_are_named(live: Tree)
 def test_a_document_that_is_only_longer_says_so(live: Tree) -> None:
     path = one(live, "targets/index/acme/*.slack.json")
     path.write_bytes(path.read_bytes() + b" " * 100)
-    assert lines(refused(live)) == ["against what was signed: the same values, otherwise written"]
+    assert lines(refused(live)) == ["against what was signed: the same values, encoded differently"]
 
 
 def test_a_changed_summary_in_the_catalogue_is_shown(live: Tree) -> None:
