@@ -1,6 +1,6 @@
 """The bundle ``metadata/recent.bundle``: copies of immutable metadata for a client's first round. Pure, reproducible.
 
-What it must hold is in docs/format.md; nothing in it is trusted, see `sealdex.trust.metadata_bundle`.
+What it must contain is in docs/format.md; nothing in it is trusted, see `sealdex.trust.metadata_bundle`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest a zip can state: no clock in what must be reproducible
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time in a zip: reproducible files have no clock
 _UNIX = 3
 
 
@@ -23,7 +23,7 @@ def bundle_bytes(files: Mapping[str, bytes], roots: Mapping[int, bytes]) -> byte
         roots: version to root metadata.
 
     Returns:
-        The zip, smaller than `sealdex.trust.metadata_bundle.MAX_BUNDLE_BYTES`, which is all that a client reads.
+        The zip, smaller than `sealdex.trust.metadata_bundle.MAX_BUNDLE_BYTES`, the client's limit.
     """
     newest = sorted(roots, reverse=True)
     while True:
@@ -40,7 +40,7 @@ def _zip(members: Mapping[str, bytes]) -> bytes:
         for name, data in members.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = _UNIX  # else it would tell the platform it was made on
+            entry.create_system = _UNIX  # else it would depend on the platform
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, data, compresslevel=9)
     return buffer.getvalue()

@@ -1,4 +1,4 @@
-"""The catalogue: one row a plugin, and the shards they lie in. Pure.
+"""The catalog: one row per plugin, in shards. Pure.
 
 A row follows from the plugin's index document alone, so that a publish of one plugin needs no other.
 """
@@ -15,7 +15,7 @@ from sealdex.model.index import IndexDocument, ReleaseEntry, latest_release
 
 
 def catalogue_row(document: IndexDocument) -> CatalogueRow:
-    """Return the row of a plugin; `CatalogueRow` says what each field means."""
+    """Return the row of a plugin; `CatalogueRow` documents the fields."""
     channels: dict[str, str] = {}
     for release in document.releases:  # newest first, so the first that is seen is the newest
         for channel in release.channels if release.yanked is None else ():
@@ -45,7 +45,7 @@ def _metrics(release: ReleaseEntry) -> dict[str, float]:
 
 
 def _labels(release: ReleaseEntry) -> dict[str, tuple[str, ...]]:
-    """Return label to the values that some artifact is for; a label that one of them leaves open is left out.
+    """Return each label with the values that some artifact is for; labels that one of them leaves open are left out.
 
     Only ``match_labels`` and ``In`` list values; the other operators leave a label open here.
     """
@@ -64,7 +64,7 @@ def _allowed(selector: Mapping[str, Any]) -> dict[str, set[str]]:
 
 
 def _intersect(a: dict[str, set[str]], b: dict[str, set[str]]) -> dict[str, set[str]]:
-    """Return what both allow; a label that only one of them limits is as that one says."""
+    """Return what both allow; a label that only one of them limits is limited as there."""
     both = {key: a[key] & values if key in a else values for key, values in b.items()}
     return {**a, **both}
 
@@ -76,7 +76,7 @@ def _tags(release: ReleaseEntry) -> tuple[str, ...]:
 
 
 def shard_rows(rows: Iterable[CatalogueRow], shards: int) -> dict[int, list[CatalogueRow]]:
-    """Sort rows into all ``shards`` shards; empty shards are there too, since a client reads every one."""
+    """Sort rows into all ``shards`` shards; including empty ones, because clients read every shard."""
     sorted_in: dict[int, list[CatalogueRow]] = {number: [] for number in range(shards)}
     for row in rows:
         sorted_in[shard_of(row.id, shards)].append(row)

@@ -1,13 +1,13 @@
-"""Compiles one plugin into its index document. Pure: what was published comes in as a document, not as a place to ask.
+"""Compiles one plugin into its index document. Pure: what was published comes in as a document.
 
 The rules, in order:
 
-1. A release that is published keeps its published entry: its pins, its artifacts, where they lie. Only what
-   ``status.json`` adds up to (channels, yanked, attachments, evaluations) is written anew.
+1. A release that is published keeps its published entry: its pins, its artifacts and their locations. Only what
+   ``status.json`` adds up to (channels, yanked, attachments, evaluations) is updated.
 2. A release whose manifest isn't the published one is reported as a `ReleaseChange`, with both pins. Whether it was
-   really changed, or is only encoded differently by another version of this program, is for the caller to find out
+   really changed, or is only encoded differently by another version of this program, is for the caller to determine
    from the published manifest (`same_manifest`).
-3. A release that was published and is no longer in the source tree stays published: nothing is ever taken back by
+3. A release that was published and is no longer in the source tree stays published: nothing is ever unpublished by
    leaving it out.
 """
 
@@ -42,7 +42,7 @@ _MANIFEST_NAME = "manifest.json"
 
 @dataclass(frozen=True)
 class Ingestion:
-    """Whether artifacts at addresses are copied into the store, and how long those that were already fetched are.
+    """Whether artifacts at URLs are copied into the store, and the sizes of those that were fetched already.
 
     Attributes:
         enabled: ``ingest`` of registry.toml.
@@ -65,14 +65,14 @@ class ReleaseChange:
 
 @dataclass(frozen=True)
 class CompiledIndex:
-    """An index document and how it differs from the published one.
+    """An index document and its differences from the published one.
 
     Attributes:
         document: all releases, newest first.
         data: its bytes.
         new: versions that are not published yet, newest first.
-        changed: releases that are published with another manifest.
-        kept: versions that are published and no longer in the source tree.
+        changed: releases that are published with a different manifest.
+        kept: versions that are published but no longer in the source tree.
     """
 
     document: IndexDocument
@@ -85,12 +85,12 @@ class CompiledIndex:
 def compile_index(
     source: SourcePlugin, *, readme: FilePin | None, published: IndexDocument | None, ingestion: Ingestion
 ) -> CompiledIndex:
-    """Compile a plugin of the source tree on top of what is published of it.
+    """Compile a plugin of the source tree on top of its published state.
 
     Args:
         source: the plugin, as loaded.
         readme: size and digest of its README.
-        published: its published index document; None when there is none.
+        published: its published index document; None if there is none.
         ingestion: whether URL artifacts are copied into the store.
     """
     status = fold_status(source.status.events)
@@ -115,7 +115,7 @@ def compile_index(
             )
         )
     for version, old in before.items():
-        # its status.json may have gone with it, which must not take a mark away
+        # its status.json may be missing too, which must not remove a mark
         entries.append(
             msgspec.structs.replace(
                 old,
@@ -178,20 +178,20 @@ def compile_release(release: Release, manifest: FilePin, status: FoldedStatus, i
 
 
 def same_manifest(published: PublishedManifest, plugin: PluginId, release: Release) -> bool:
-    """Return whether a published manifest says the same as a release of the source tree, however it was encoded."""
+    """Return whether a published manifest equals a release of the source tree, however it was encoded."""
     return published == published_manifest(plugin.namespace, plugin.name, release)
 
 
 def is_ingested(artifact: Artifact, ingestion: Ingestion) -> bool:
-    """Return whether publishing copies an artifact from its address into the store."""
+    """Return whether publishing copies an artifact from its URL into the store."""
     return ingestion.enabled and artifact_kind(artifact.source) == "url"
 
 
 def stored_names(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[str, ...]:
-    """Return the file name of each artifact under its release's folder, or of its download.
+    """Return the file name of each artifact in its release's folder, or of its download.
 
-    Addresses that end alike (``.../linux/tool.zip``, ``.../darwin/tool.zip``) don't share a name once their
-    files lie side by side in the store: all but the first are told apart by their digest.
+    URLs with the same last part (``.../linux/tool.zip``, ``.../darwin/tool.zip``) don't share a name when their
+    files are side by side in the store: all but the first get their digest as a prefix.
     """
     names: list[str] = []
     taken: dict[str, str] = {_MANIFEST_NAME: ""}
@@ -222,7 +222,7 @@ def _artifacts(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[A
                 selector=_plain(artifact.selector),
                 tags=artifact.tags,
                 bin=artifact.bin,
-                # of a list: msgspec tells defaults by identity, and Python 3.10 makes another () of a generator
+                # from a list: msgspec recognises defaults by identity, and Python 3.10 makes a new () from a generator
                 files=tuple([MappedFile(mapping.source, mapping.to) for mapping in artifact.files]),
                 file_list=FilePin(artifact.file_list.size, artifact.file_list.sha256) if artifact.file_list else None,
             )
@@ -231,7 +231,7 @@ def _artifacts(artifacts: tuple[Artifact, ...], ingestion: Ingestion) -> tuple[A
 
 
 def _image_name(source: str) -> str:
-    """``oci:harbor.example:5000/team/tool:1.2@sha256:...`` is called ``tool``."""
+    """``oci:harbor.example:5000/team/tool:1.2@sha256:...`` is named ``tool``."""
     return source.removeprefix("oci:").split("@", 1)[0].rsplit("/", 1)[-1].split(":", 1)[0]
 
 

@@ -16,10 +16,10 @@ def manifest_key(plugin: PluginId, version: str) -> str:
 
 
 def manifest_bytes(plugin: PluginId, release: Release) -> bytes:
-    """Return the bytes of a release's full manifest; same release, same bytes."""
+    """Return the bytes of a release's full manifest; the same release gives the same bytes."""
     return encode_json(published_manifest(plugin.namespace, plugin.name, release))
 
 
 def pin(data: bytes) -> FilePin:
-    """Return size and SHA-256 of some bytes."""
+    """Return size and SHA-256 of bytes."""
     return FilePin(len(data), hashlib.sha256(data).hexdigest())

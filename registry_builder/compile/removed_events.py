@@ -1,8 +1,8 @@
-"""Which events a published document shows that the source tree lacks: it is an older checkout, most likely. Pure.
+"""Which events of a published document the source tree lacks: it is probably an older checkout. Pure.
 
-Publishing such a tree would take back what others published: a yanked release would be installed again. An event that
-is taken back on purpose has another event that says so (``unyank``), and stays in the tree beside it. So everything
-that a published document shows must come from an event that the tree has, whatever came after it.
+Publishing such a tree would undo what others published: a yanked release would be installed again. An event that
+is undone on purpose has another event for that (``unyank``), and stays in the tree beside it. So everything
+that a published document shows must come from an event in the tree, whatever came after it.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _FIELDS = {
 
 @dataclass(frozen=True, order=True)
 class RemovedEvent:
-    """An event that is published and that the source tree doesn't have.
+    """An event that is published but not in the source tree.
 
     Attributes:
         plugin: the plugin.
         action: as in ``status.json``.
         version: the release; empty for the plugin as a whole.
         detail: what it was about: a channel, a file, a successor, metrics.
-        at, by, why: when, who and the reason, as far as the document says it.
+        at, by, why: when, who and the reason, as far as the document has it.
     """
 
     plugin: PluginId
@@ -70,13 +70,13 @@ class RemovedEvent:
 
 @dataclass(frozen=True)
 class Older:
-    """A plugin that the source tree seems to have as it was earlier.
+    """A plugin of which the source tree seems to have an older state.
 
     Attributes:
         plugin: the plugin.
         events: published events that the tree doesn't have.
         releases: published releases that the tree doesn't have.
-        differing: what else is published otherwise, such as ``owners``; it may be newer or older there.
+        differing: other published values that differ, such as ``owners``; either may be newer.
     """
 
     plugin: PluginId
@@ -86,7 +86,7 @@ class Older:
 
     @property
     def warning(self) -> str | None:
-        """What else may go back with this publish; None when nothing does."""
+        """Which other values may go back with this publish; None if none do."""
         if not self.differing:
             return None
         lacking = [counted(len(self.releases), "published release")] if self.releases else []
@@ -98,12 +98,12 @@ class Older:
 
 
 class EventsRemovedError(SealdexError):
-    """The source tree lacks events that are published already.
+    """The source tree lacks events that are already published.
 
     Args:
         older: the plugins, with those events.
-        untouched: what stayed as it was.
-        command: what does it all the same, with ``--accept-removed`` and their names.
+        untouched: what was not changed.
+        command: the command that does it nevertheless, with ``--accept-removed`` and their names.
     """
 
     code = "events-removed"
@@ -112,20 +112,20 @@ class EventsRemovedError(SealdexError):
         said = "; ".join(f"{each.plugin}: {', '.join(map(str, each.events))}" for each in older)
         accepted = " ".join(f"--accept-removed {each.plugin}" for each in older)
         super().__init__(
-            f"events are published that the source tree doesn't have: {said}",
+            f"published events are missing from the source tree: {said}",
             subject=", ".join(str(each.plugin) for each in older),
             untouched=untouched,
-            hint=f"is the source tree an older checkout? git pull; to take them back on purpose: {command} {accepted}",
+            hint=f"is the source tree an older checkout? git pull; to remove them on purpose: {command} {accepted}",
         )
 
 
 def older(source: SourcePlugin, published: IndexDocument, compiled: IndexDocument) -> Older | None:
-    """Compare a plugin with what is published of it; None when the tree has every release and event of that.
+    """Compare a plugin with its published state; None if the tree has every release and event of it.
 
     Args:
         source: the plugin of the source tree.
         published: its published index document.
-        compiled: what it compiles to on top of that.
+        compiled: what it compiles to on top of the published state.
     """
     events = tuple(removed_events(source, published, compiled))
     releases = tuple(entry.version for entry in published.releases if entry.version not in source.releases)
@@ -167,21 +167,21 @@ def _of_release(
     for each in lost:
         metrics = ", ".join(f"{name} {value:g}" for name, value in each.metrics.items())
         yield RemovedEvent(plugin, "evaluate", version, metrics, each.at, each.by, each.why)
-    reports = {each.report for each in lost}  # whose evaluation is named already: they say nothing more
+    reports = {each.report for each in lost}  # whose evaluation is listed already
     for attachment in _lost(before.attachments, after.attachments):
         if attachment not in map(attachment_of, events) and attachment.name not in reports:
             yield RemovedEvent(plugin, "attest", version, f"{attachment.name} ({attachment.kind})")
 
 
 def _lost(before: Sequence[_T], after: Sequence[_T]) -> list[_T]:
-    """Return what isn't there any more; where more was only added behind, which is usual, at no cost."""
+    """Return what is missing; fast in the usual case that items were only appended."""
     if after[: len(before)] == before:
         return []
     return [each for each in before if each not in after]
 
 
 def _promoted(events: Iterable[StatusEvent], channel: str, taken_back: Collection[TakenBack]) -> bool:
-    """Return whether the events of a release put it on a channel after all that is known to have taken it off."""
+    """Return whether the events of a release put it on a channel after everything that took it off."""
     promoted = False
     for event in events:
         if event.channel == channel and event.action == "promote":

@@ -1,8 +1,8 @@
-"""One krew plugin manifest to a release: pure. Format: krew's "Writing a plugin manifest", api versions v1alpha1 and 2.
+"""Maps one krew plugin manifest to a release. Pure. Format: krew's "Writing a plugin manifest", v1alpha1 and v1alpha2.
 
-What maps: ``version`` (its ``v`` dropped), ``description``, ``caveats``, ``homepage``, and of each platform ``uri``,
-``sha256``, ``selector`` (``matchLabels``, ``matchExpressions``; a number such as ``arch: 386`` is the text it stands
-for), ``bin`` and ``files``. A platform without ``files`` means all of them, here as there.
+Mapped are: ``version`` (without ``v``), ``description``, ``caveats``, ``homepage``, and for each platform ``uri``,
+``sha256``, ``selector`` (``matchLabels``, ``matchExpressions``; a number such as ``arch: 386`` is read as
+text), ``bin`` and ``files``. A platform without ``files`` means all of them, as in a release.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _KNOWN = {
 
 
 class NotRepresentableError(ValueError):
-    """A manifest that no release can stand for; the text is the reason."""
+    """A manifest that can't be represented as a release; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,10 @@ class KrewVersion:
     """One version, mapped.
 
     Attributes:
-        release: what it becomes.
-        summary, annotations: for the plugin as a whole.
-        left_out: reasons why parts of the manifest have no place in a release.
-        rewritten: values of `os` and `arch` that are written as hosts report them.
+        release: the resulting release.
+        summary, annotations: of the plugin as a whole.
+        left_out: reasons why parts of the manifest can't be represented.
+        rewritten: values of `os` and `arch` that were normalised to what hosts report.
     """
 
     name: str
@@ -67,15 +67,15 @@ def semantic_version(version: object) -> str:
     """Return a krew version without its ``v``.
 
     Raises:
-        NotRepresentableError: it isn't ``v`` and a semantic version.
+        NotRepresentableError: it isn't ``v`` followed by a semantic version.
     """
     if not isinstance(version, str):
-        raise NotRepresentableError(f"version is {version!r}, not text")
+        raise NotRepresentableError(f"version is {version!r}, not a string")
     match = _KREW_VERSION.fullmatch(version)
     if match is None:
         if version_problem(version) is None:
             raise NotRepresentableError(f"version '{version}' lacks the leading v of krew's versions")
-        raise NotRepresentableError(f"version '{version}' is no semantic version, such as v1.2.3")
+        raise NotRepresentableError(f"version '{version}' is not a semantic version such as v1.2.3")
     if problem := version_problem(match["semantic"]):
         raise NotRepresentableError(f"version '{version}': '{match['semantic']}' {problem}")
     return match["semantic"]
@@ -93,7 +93,7 @@ def map_manifest(manifest: Mapping[str, Any], published: object) -> KrewVersion:
     """
     metadata, spec = _mapping(manifest, "metadata"), _mapping(manifest, "spec")
     if manifest.get("apiVersion") not in API_VERSIONS or manifest.get("kind") != "Plugin":
-        raise NotRepresentableError(f"is no krew plugin manifest (apiVersion {manifest.get('apiVersion')!r})")
+        raise NotRepresentableError(f"is not a krew plugin manifest (apiVersion {manifest.get('apiVersion')!r})")
     version = semantic_version(spec.get("version"))
     early = parse_version(version).prerelease is not None
     artifacts = [_artifact(platform) for platform in _list(spec, "platforms")]
@@ -131,7 +131,7 @@ def map_manifest(manifest: Mapping[str, Any], published: object) -> KrewVersion:
 
 def _artifact(platform: object) -> dict[str, Any]:
     if not isinstance(platform, Mapping):
-        raise NotRepresentableError("spec.platforms has an entry that is no mapping")
+        raise NotRepresentableError("spec.platforms has an entry that is not a mapping")
     selector = platform.get("selector") or {}
     labels = {key: _label(value) for key, value in _mapping(selector, "matchLabels").items()}
     expressions = [_expression(e) for e in _list(selector, "matchExpressions")]
@@ -149,7 +149,7 @@ def _artifact(platform: object) -> dict[str, Any]:
 
 
 def _label(value: object) -> object:
-    # YAML makes a number of 386; it is the name of an architecture
+    # YAML reads 386 as a number, but it is the name of an architecture
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -171,11 +171,11 @@ def _expression(expression: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distinct_names(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Name artifacts apart whose addresses end the same: in the published tree they may come to lie in one folder."""
+    """Give artifacts different names if their URLs have the same last part: they may share a folder when published."""
     by_name: dict[str, str] = {}
     for artifact in artifacts:
         if not isinstance(artifact["source"], str) or not isinstance(artifact["sha256"], str):
-            continue  # read_values says what is wrong with it
+            continue  # read_values reports what is wrong with it
         name = artifact_file_name(Artifact(artifact["source"], artifact["sha256"]))
         if by_name.setdefault(name.lower(), artifact["sha256"]) != artifact["sha256"]:
             artifact["file"] = f"{artifact['sha256'][:12]}-{name}"
@@ -185,17 +185,17 @@ def _distinct_names(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _format_problems(release: Release) -> Iterator[str]:
     for i, artifact in enumerate(release.artifacts):
         if artifact_kind(artifact.source) != "url":
-            yield f"platforms[{i}].uri: '{artifact.source}' is no http(s) address"
+            yield f"platforms[{i}].uri: '{artifact.source}' is not an http(s) URL"
         elif artifact_format(artifact) == "file":
             name = artifact_file_name(artifact)
-            yield f"platforms[{i}].uri: '{name}' is neither .zip nor .tar.gz, which is all that krew unpacks"
+            yield f"platforms[{i}].uri: '{name}' is neither .zip nor .tar.gz, the formats that krew unpacks"
 
 
 def _utc(published: object) -> str:
     try:
         moment = datetime.fromisoformat(str(published).replace("Z", "+00:00"))
     except ValueError as error:
-        raise NotRepresentableError(f"published is {published!r}, no ISO 8601 time") from error
+        raise NotRepresentableError(f"published is {published!r}, not an ISO 8601 time") from error
     if moment.tzinfo is None:
         raise NotRepresentableError(f"published is {published!r}, which has no offset from UTC")
     return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -204,14 +204,14 @@ def _utc(published: object) -> str:
 def _mapping(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     found = values.get(key) or {}
     if not isinstance(found, Mapping):
-        raise NotRepresentableError(f"{key} is no mapping")
+        raise NotRepresentableError(f"{key} is not a mapping")
     return found
 
 
 def _list(values: Mapping[str, Any], key: str) -> list[Any]:
     found = values.get(key) or []
     if not isinstance(found, list) or not all(isinstance(item, Mapping) for item in found):
-        raise NotRepresentableError(f"{key} is no list of mappings")
+        raise NotRepresentableError(f"{key} is not a list of mappings")
     return found
 
 
@@ -224,9 +224,9 @@ def _left_out(manifest: Mapping[str, Any], metadata: Mapping[str, Any], spec: Ma
     def unknown(values: Mapping[str, Any], kind: str, where: str) -> Iterator[str]:
         for key in values:
             if kind == "platform" and key == "head":
-                yield "spec.platforms[].head: an address without a digest, which can't be pinned"
+                yield "spec.platforms[].head: a URL without a digest, which can't be pinned"
             elif key not in _KNOWN[kind]:
-                yield f"{where}{key}: is no field of a krew manifest"
+                yield f"{where}{key}: is not a field of a krew manifest"
 
     yield from unknown(manifest, "", "")
     yield from unknown(metadata, "metadata", "metadata.")
@@ -239,7 +239,7 @@ def _left_out(manifest: Mapping[str, Any], metadata: Mapping[str, Any], spec: Ma
 
 
 def same_release(a: Release, b: Release) -> bool:
-    """Return whether two releases say the same, whenever they were made."""
+    """Return whether two releases are equal except for their times."""
     return msgspec.structs.replace(a, released_at=None) == msgspec.structs.replace(b, released_at=None)
 
 

@@ -1,4 +1,4 @@
-"""Writing ``plugin.yaml``: one field a line, its value in JSON, which is YAML 1.2 and needs no rules for quoting."""
+"""Writes ``plugin.yaml``: one field per line, its value in JSON, which is valid YAML 1.2 and needs no quoting rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 from sealdex.model.plugin import Plugin
 
-# Line breaks to YAML inside quotes, where JSON has them plain.
+# Characters that YAML treats as line breaks inside quotes, but JSON doesn't.
 _BREAKS = {ord(c): f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029\ufeff"}
 
 
@@ -22,7 +22,7 @@ def plugin_yaml(plugin: Plugin) -> bytes:
 
 
 def _is_plain(value: object) -> bool:
-    """Return whether a text needs no quotes: a word that can be nothing else, such as a type or an address."""
+    """Return whether a string needs no quotes: a word that can't be read as anything else, such as a type or a URL."""
     if not isinstance(value, str) or not value.isascii() or value.lower() in {"null", "true", "false"}:
         return False
     return value[:1].isalpha() and all(c.isalnum() or c in "-_./:" for c in value) and not value.endswith(":")

@@ -1,7 +1,7 @@
-"""Importing kubectl plugins from the history of a krew index: JSON lines of ``{"published", "manifest"}``.
+"""Imports kubectl plugins from the history of a krew index: JSON lines of ``{"published", "manifest"}``.
 
-Decided first (`read_history`, pure but for reading its input), carried out after (`write_import`). An entry that can't
-be a release, and every field that has no place in one, is kept with its reason; nothing is dropped in silence.
+Decides first (`read_history`, pure except for reading its input), acts later (`write_import`). An entry that can't
+be a release, and every field that can't be represented, is reported with its reason; nothing is dropped silently.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class NotImported(NamedTuple):
     Attributes:
         line: number of the input's line.
         version: as the input writes it.
-        whole: whether the entry is left out altogether, not only a field of it.
+        whole: whether the whole entry is skipped, not only a field of it.
     """
 
     line: int
@@ -61,7 +61,7 @@ class NotImported(NamedTuple):
 
 @dataclass
 class ImportedPlugin:
-    """One plugin to be: what holds for it, its README, and its releases by version."""
+    """One future plugin: its fields, its README, and its releases by version."""
 
     plugin: Plugin
     readme: str
@@ -70,7 +70,7 @@ class ImportedPlugin:
 
 @dataclass(frozen=True)
 class KrewHistory:
-    """What an input comes to: plugins by name, what of it can't be represented, and which spellings were rewritten."""
+    """The contents of an input: plugins by name, what can't be represented, and which spellings were rewritten."""
 
     plugins: dict[str, ImportedPlugin]
     not_imported: tuple[NotImported, ...]
@@ -80,7 +80,7 @@ class KrewHistory:
 
 @dataclass(frozen=True)
 class Written:
-    """What writing came to: files written, releases that were there, and conflicts as (plugin, version, why)."""
+    """The result of writing: files written, releases that existed, and conflicts as (plugin, version, why)."""
 
     plugins: int = 0
     releases: int = 0
@@ -92,18 +92,18 @@ def read_history(path: Path, *, plugin_type: str = DEFAULT_TYPE) -> KrewHistory:
     """Read a history, ``.jsonl`` or ``.jsonl.xz``.
 
     Raises:
-        NotFoundError: there is no such file.
-        UsageError: it isn't one.
+        NotFoundError: the file doesn't exist.
+        UsageError: it is not valid.
     """
     if not path.is_file():
-        raise NotFoundError("there is no such file", subject=str(path), untouched="nothing was imported")
+        raise NotFoundError("the file does not exist", subject=str(path), untouched="nothing was imported")
     opener: Any = lzma.open if path.suffix == ".xz" else open
     with opener(path, "rb") as stream:
         try:
             return _history(stream, plugin_type)
         except (lzma.LZMAError, EOFError) as error:
             raise UsageError(
-                f"is no whole xz file: {error}", subject=str(path), untouched="nothing was imported"
+                f"is not a complete xz file: {error}", subject=str(path), untouched="nothing was imported"
             ) from error
 
 
@@ -127,7 +127,7 @@ def _history(stream: BinaryIO, plugin_type: str) -> KrewHistory:
                 raise NotRepresentableError(f"name '{name[:80]}' {problem}")  # noqa: TRY301  # one place lists them
             mapped = map_manifest(manifest, published)
             if mapped.release.version in versions.setdefault(name, {}):
-                raise NotRepresentableError(f"version {written} is there twice")  # noqa: TRY301  # as above
+                raise NotRepresentableError(f"version {written} appears twice")  # noqa: TRY301  # as above
         except NotRepresentableError as error:
             left.append(NotImported(number, name, written, str(error), whole=True))
             without_v.append((len(left) - 1, name, written))
@@ -147,9 +147,9 @@ def _entry(line: bytes) -> tuple[Mapping[str, Any], object]:
     try:
         entry = json_values(line)
     except ValueError as error:
-        raise NotRepresentableError(f"is no JSON: {error}") from error
+        raise NotRepresentableError(f"is not JSON: {error}") from error
     if not isinstance(entry, dict) or not isinstance(entry.get("manifest"), dict):
-        raise NotRepresentableError('is no {"published": ..., "manifest": {...}}')
+        raise NotRepresentableError('is not {"published": ..., "manifest": {...}}')
     return entry["manifest"], entry.get("published")
 
 
@@ -216,13 +216,13 @@ def _is_address(text: str) -> bool:
 
 
 def write_import(tree: Path, history: KrewHistory, *, namespace: str = DEFAULT_NAMESPACE) -> Written:
-    """Write a history into a source tree; the same again changes nothing.
+    """Write a history into a source tree; repeating it changes nothing.
 
-    A plugin.yaml or README.md that is there is left alone, since people may have edited it; a release that is there
-    and says something else is a conflict and is left alone as well.
+    An existing plugin.yaml or README.md is left alone, because people may have edited it; an existing release
+    with different contents is a conflict and is left alone too.
 
     Raises:
-        ConfigError: registry.toml is wrong.
+        ConfigError: registry.toml is invalid.
     """
     ids = {PluginId(namespace, name): imported for name, imported in history.plugins.items()}
     there = load_tree(tree, only=[i for i in ids if (tree / "plugins" / i.namespace / i.name).is_dir()]).plugins
@@ -237,10 +237,10 @@ def write_import(tree: Path, history: KrewHistory, *, namespace: str = DEFAULT_N
                 if release in (existing[version], with_usual_platforms(existing[version])[0]):
                     unchanged += 1
                 else:
-                    when = " only in when it was made" if same_release(existing[version], release) else ""
-                    conflicts.append((plugin_id, version, f"the release that is there differs{when}"))
+                    when = " only in its time" if same_release(existing[version], release) else ""
+                    conflicts.append((plugin_id, version, f"the existing release differs{when}"))
             elif target.exists():
-                conflicts.append((plugin_id, version, "the release that is there can't be read"))
+                conflicts.append((plugin_id, version, "the existing release can't be read"))
             else:
                 write_new(target, encode_pretty(release))
                 releases += 1
@@ -253,10 +253,10 @@ def write_import(tree: Path, history: KrewHistory, *, namespace: str = DEFAULT_N
 
 
 def register_type(tree: Path, plugin_type: str) -> bool:
-    """Add a plugin type to registry.toml where it isn't known yet, keeping comments; tell whether it was added.
+    """Add a plugin type to registry.toml if it is missing, keeping comments; return whether it was added.
 
     Raises:
-        ConfigError: registry.toml is wrong.
+        ConfigError: registry.toml is invalid.
     """
     known = {*KNOWN_TYPES, *map(normalise_type, read_config(tree).registry.types)}
     if normalise_type(plugin_type) in known:

@@ -1,8 +1,8 @@
-"""Makes a file that has no name until it is whole, in the folder where it will be (Linux, O_TMPFILE).
+"""Creates a file that has no name until it is complete, in its final folder (Linux, O_TMPFILE).
 
-A process that dies meanwhile leaves nothing at all. And ext4 puts a file's inode near those of the folder it is made
-in: ten thousand files made in one temporary folder and linked to ten thousand others took 120 to 350 microseconds each,
-made without a name where they belong 42 (kernel 6.18, 2 cores; a mkdir for each file included).
+A process that dies meanwhile leaves nothing behind. Also, ext4 puts a file's inode near those of the folder where it
+is created: ten thousand files created in one temporary folder and linked to others took 120 to 350 microseconds each,
+created without a name in the final folder 42 (kernel 6.18, 2 cores; including a mkdir per file).
 """
 
 # ruff: noqa: PTH103, PTH120  # str paths, see registry_builder.storage.folder
@@ -16,24 +16,24 @@ import sys
 from collections.abc import Callable
 
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS})
-"""What kernels and file systems say that have no O_TMPFILE; see open(2)."""
+"""Errors of kernels and file systems without O_TMPFILE; see open(2)."""
 
 
 class NamelessUnsupportedError(Exception):
-    """Such files can't be made on this system or file system; nothing was made."""
+    """Such files can't be created on this system or file system; nothing was created."""
 
 
 def create_nameless(path: str, fill: Callable[[int], None]) -> None:
-    """Make a new file, and its folder where that is missing.
+    """Create a new file, and its folder if that is missing.
 
     Args:
-        path: where to; has a folder part.
-        fill: writes the content to the descriptor that it is given. What it raises, it raises here, and no file is
-            there.
+        path: the destination, including a folder.
+        fill: writes the content to the given descriptor. What it raises is raised here, and no file is
+            created.
 
     Raises:
-        NamelessUnsupportedError: it can't be done here.
-        FileExistsError: there is a file of that name; it was left as it is.
+        NamelessUnsupportedError: not supported here.
+        FileExistsError: the name is taken; the existing file is unchanged.
         OSError: as open(2), mkdir(2) and linkat(2).
     """
     if sys.platform != "linux":
@@ -54,7 +54,7 @@ def create_nameless(path: str, fill: Callable[[int], None]) -> None:
         except FileNotFoundError as error:
             if os.path.exists(source):  # noqa: PTH110  # as above
                 raise
-            raise NamelessUnsupportedError from error  # there is no /proc
+            raise NamelessUnsupportedError from error  # no /proc
 
 
 def _open(folder: str) -> int:

@@ -1,10 +1,10 @@
-"""From the ``storage`` line of registry.toml to an open storage.
+"""Opens the storage that the ``storage`` line of registry.toml names.
 
 folder:../published                                a folder, relative to the source tree
 pages:published                                    a folder that is deployed to GitHub Pages: see `github_pages`
-s3://bucket/prefix                                 AWS; credentials and region as boto3 finds them
+s3://bucket/prefix                                 AWS; credentials and region as found by boto3
 s3://bucket/prefix?endpoint_url=http://127.0.0.1:8333&region=us-east-1      any other S3 server
-s3://bucket/prefix?encode=gzip                     documents and pages gzipped, for readers without a compressing CDN
+s3://bucket/prefix?encode=gzip                     documents and pages gzipped, for clients without a compressing CDN
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
     Nothing is contacted or created yet: that happens with the first read or write.
 
     Raises:
-        ConfigError: the address isn't one this builder can publish to.
+        ConfigError: the address is not a valid storage.
 
     """
     _log.info("storage.opened", "storage {storage}, relative to {base}", storage=uri, base=base)
@@ -47,7 +47,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
         from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above
 
         if not path or "\x00" in path or path.startswith("//"):
-            raise _refused(uri, "it names no folder")
+            raise _refused(uri, "it has no folder")
         return FolderStorage(base / path)
     if uri.startswith("s3://"):
         from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
@@ -64,7 +64,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
 
 
 def folder_of(uri: str) -> str | None:
-    """Return the folder that an address names, as it is written there; None when it names something else."""
+    """Return the folder that an address names, as written; None if it is not a folder."""
     for kind in ("folder:", PAGES):
         if uri.startswith(kind):
             return uri.removeprefix(kind)
@@ -72,9 +72,9 @@ def folder_of(uri: str) -> str | None:
 
 
 def place_of(uri: str) -> tuple[str, ...]:
-    """Return where a storage lies, outermost part first: what lies inside another begins as that one does.
+    """Return the location of a storage, outermost part first: a location inside another begins with that.
 
-    Two addresses of one place are equal: only the server counts among the options.
+    Two addresses of the same location are equal: of the options, only the server counts.
 
     Raises:
         ConfigError: as `open_storage`.
@@ -92,13 +92,13 @@ def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
         bucket = parts.hostname if parts.hostname == parts.netloc else None
     except ValueError as error:
         raise _refused(uri, str(error)) from error
-    if not bucket:  # also 'user:password@bucket': credentials have no place in a file that is committed
-        raise _refused(uri, "it names no bucket, or has capitals, a port or credentials where the bucket stands")
+    if not bucket:  # also 'user:password@bucket': credentials must not be in a committed file
+        raise _refused(uri, "the bucket is missing, or has capitals, a port or credentials")
     options = dict(pairs)
     if len(options) != len(pairs) or not _S3_OPTIONS.issuperset(options) or not all(options.values()):
-        raise _refused(uri, f"its options may be {', '.join(sorted(_S3_OPTIONS))}, each once, with a value")
+        raise _refused(uri, f"its options must be among {', '.join(sorted(_S3_OPTIONS))}, each once, with a value")
     if options.get("encode", GZIP) != GZIP:
-        raise _refused(uri, f"its encode may be {GZIP} and nothing else")
+        raise _refused(uri, f"the only value of encode is {GZIP}")
     if parts.fragment:
         raise _refused(uri, "it has a '#' part")
     prefix = unquote(parts.path).strip("/")
@@ -106,12 +106,12 @@ def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
         try:
             check_key(prefix)
         except UsageError as error:
-            raise _refused(uri, f"its prefix {prefix!r} is no relative path") from error
+            raise _refused(uri, f"its prefix {prefix!r} is not a relative path") from error
     return bucket, prefix, options
 
 
 def _refused(uri: str, reason: str) -> ConfigError:
-    shown = _USER_INFO.sub("//***@", uri)  # a secret that stands there by mistake must not reach a log as well
+    shown = _USER_INFO.sub("//***@", uri)  # a secret that is there by mistake must not be logged too
     return ConfigError(
         f"can't publish to {shown!r}: {reason}",
         subject=shown,

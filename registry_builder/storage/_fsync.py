@@ -1,4 +1,4 @@
-"""Makes what was written outlast a power failure: one folder, or a whole file system at once."""
+"""Makes written files survive a power failure: one folder, or a whole file system at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 
 
 def sync_folder(path: str) -> None:
-    """Have the names in a folder outlast a power failure."""
+    """Make the names in a folder survive a power failure."""
     if os.name == "posix":  # elsewhere a folder can't be opened, and the rename is journalled
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -17,7 +17,7 @@ def sync_folder(path: str) -> None:
 
 
 def sync_file_system(path: str) -> None:
-    """Sync the one file system that ``path`` is on where the C library can, else all of them."""
+    """Sync the file system of ``path`` if the C library supports that, else all file systems."""
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None) if os.name == "posix" else None
     if syncfs is None:
         if hasattr(os, "sync"):

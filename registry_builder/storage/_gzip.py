@@ -1,7 +1,7 @@
-"""Which published files are stored gzipped where that is asked for, and the two directions. Pure.
+"""Which published files are stored gzipped if that is enabled, and both directions. Pure.
 
-Text of some size that readers ask for whole: index documents, catalogue shards, the site's pages. Metadata stays plain,
-since it is small, what is large of it lies zipped in the bundle, and every TUF client reads it; so does all of
+Larger texts that clients fetch as a whole: index documents, catalog shards, the site's pages. Metadata stays plain,
+because it is small, its large parts are compressed in the bundle, and every TUF client reads it; so does all of
 ``plugins/``, which is fetched in ranges. docs/decisions/0012 has the figures.
 """
 
@@ -21,7 +21,7 @@ GZIP = "gzip"
 
 _PLAIN_FOLDERS = ("metadata/", "plugins/")
 _TEXT = ("text/", "application/json", "application/xml", "application/manifest+json", "image/svg+xml")
-_MIN_BYTES = 1400  # what one packet holds arrives no sooner if it is smaller
+_MIN_BYTES = 1400  # what fits into one packet doesn't arrive sooner if it is smaller
 _MIN_SAVED = 0.2
 _GZIP_WBITS = 16 + zlib.MAX_WBITS
 
@@ -32,14 +32,14 @@ def is_encodable(key: str) -> bool:
 
 
 def gzipped(body: Body) -> Body:
-    """Return a body as it is stored gzipped: the same bytes from the same bytes, with no time and no name in them."""
+    """Return a gzipped body; the same input gives the same bytes, without time and name."""
     compressor = zlib.compressobj(9, wbits=_GZIP_WBITS)
     data = compressor.compress(body.data or b"") + compressor.flush()
     return replace(body, data=data, size=len(data), sha256=hashlib.sha256(data).hexdigest(), encoding=GZIP)
 
 
 def encoded(key: str, body: Body) -> Body:
-    """Return a body gzipped where that pays, else as it is."""
+    """Return a gzipped body if that saves enough, else the body as it is."""
     if body.data is None or body.size < _MIN_BYTES or not is_encodable(key):
         return body
     smaller = gzipped(body)
@@ -47,14 +47,14 @@ def encoded(key: str, body: Body) -> Body:
 
 
 def max_encoded(max_bytes: int) -> int:
-    """Return the most bytes that a file of ``max_bytes`` has gzipped: gzip makes nothing much longer."""
+    """Return the maximum gzipped size of a file of ``max_bytes``: gzip makes nothing much longer."""
     return max_bytes + max_bytes // 100 + 1024
 
 
 def decoded(data: bytes, max_bytes: int) -> bytes:
-    """Undo gzip, and never beyond one byte more than ``max_bytes``, whatever the data says.
+    """Decompress gzip, but never to more than one byte beyond ``max_bytes``, whatever the data says.
 
-    What isn't gzip comes back as it is: whoever knows its digest then refuses it.
+    Data that isn't gzip is returned unchanged: the caller, who knows its digest, refuses it.
     """
     inflate = zlib.decompressobj(wbits=_GZIP_WBITS)
     try:

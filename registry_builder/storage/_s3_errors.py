@@ -1,4 +1,4 @@
-"""From what botocore raises to one error with advice: what S3 refused, and what the publisher can do about it."""
+"""Turns what botocore raises into one error with advice: what S3 refused, and what to do about it."""
 
 from __future__ import annotations
 
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _CREDENTIALS: Final = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the host or workflow a role"
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the host or workflow an IAM role"
 )
 _ENDPOINT: Final = "check endpoint_url in the storage address, AWS_ENDPOINT_URL_S3, and the network"
 _RIGHTS: Final = (
-    "allow this publisher s3:GetObject and s3:PutObject on the prefix, and s3:ListBucket on the bucket: without "
-    "the last, S3 answers 403 where an object is merely missing"
+    "allow this publisher s3:GetObject and s3:PutObject on the prefix, and s3:ListBucket on the bucket: without the "
+    "last, S3 returns 403 for a missing object"
 )
 
 _SESSION: Final = (
-    "the session is over or its token isn't one that this store gave: log in again (aws sso login, or a fresh "
-    "AWS_SESSION_TOKEN beside its own key), or unset AWS_SESSION_TOKEN if the key has none"
+    "the session has expired, or its token is not from this store: log in again (aws sso login, or set a new "
+    "AWS_SESSION_TOKEN that belongs to the key), or unset AWS_SESSION_TOKEN if the key has none"
 )
 _REGION: Final = "the bucket is in another region: add region=NAME to the storage address"
-_CLOCK: Final = "set this host's clock: it differs from the store's by more than the store allows"
+_CLOCK: Final = "set this host's clock: it differs too much from the store's"
 _CHECKSUM: Final = (
-    "the store wants a Content-MD5 and doesn't take the x-amz-checksum-sha256 that was sent: a newer version of this "
-    "server may; nothing on this side can be set otherwise"
+    "the store requires Content-MD5 and rejects x-amz-checksum-sha256: a newer version of this "
+    "server may accept it; there is no setting for it on this side"
 )
 _DAMAGED: Final = "the bytes changed on the way or on disk: publish again"
-_BUSY: Final = "the store asks for fewer requests: publish again later"
-_BROKEN: Final = "the store failed by itself: publish again later, and see its status page or log"
+_BUSY: Final = "the store is rate-limiting: publish again later"
+_BROKEN: Final = "the store has an internal error: publish again later, and see its status page or log"
 _NO_CONDITIONS: Final = "this server has no conditional writes, which publishing needs: use one that does"
 _NOT_IMPLEMENTED: Final = (
-    "this server doesn't know something that publishing needs, such as conditional writes (If-None-Match, If-Match) "
+    "this server lacks something that publishing needs, such as conditional writes (If-None-Match, If-Match) "
     "or x-amz-checksum-sha256: use a newer version of it, or another server"
 )
-_NOT_S3: Final = "what answers there doesn't do what an S3 server does: check endpoint_url in the storage address"
+_NOT_S3: Final = "the response is not that of an S3 server: check endpoint_url in the storage address"
 _UNKNOWN: Final = "look the code up in the documentation of the store: it answered, so the network is not at fault"
 
-# By the code that the store answers with, never by its wording.
+# By the error code, never by its message.
 _HINTS: Final[Mapping[str, str]] = {
     "NoSuchBucket": "create the bucket, or correct its name in the storage address of registry.toml",
     "InvalidBucketName": "correct the bucket's name in the storage address of registry.toml",
@@ -83,19 +83,19 @@ _HINTS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("InternalError", "ServiceUnavailable", "RequestTimeout", "500", "502", "503", "504"), _BROKEN),
     **dict.fromkeys(("MethodNotAllowed", "405"), _NOT_S3),
     **dict.fromkeys(("QuotaExceeded", "EntityTooLarge"), "make room in the store, or have its quota raised"),
-    # of a HEAD the store says no more than the status
-    "400": "check the region, the session (AWS_SESSION_TOKEN) and this host's clock: the store refused to say more",
+    # a HEAD response has only the status
+    "400": "check the region, the session (AWS_SESSION_TOKEN) and this host's clock: the store gave no details",
     "ConditionalRequestConflict": "another publisher is writing: publish again later",
 }  # fmt: skip
-_ROLE: Final = "check the role's ARN and whom it trusts, and that the token by which it is taken is still valid"
+_ROLE: Final = "check the role's ARN and trust policy, and that the token for assuming it is still valid"
 _CONDITIONS: Final = frozenset({"if-none-match", "if-match"})
 
 
 def _advice(error: ClientError, code: str) -> str:
-    """Say what helps: by code, by the header that is named beside it, by the call; last by the bare status."""
-    if error.operation_name.startswith("AssumeRole"):  # of STS, where AccessDenied is no matter of the bucket
+    """Return advice: by code, by the header that is named beside it, by the operation; last by the status."""
+    if error.operation_name.startswith("AssumeRole"):  # of STS, where AccessDenied is not about the bucket
         return _ROLE
-    # S3 names beside NotImplemented the header that it doesn't know
+    # with NotImplemented, S3 names the unsupported header
     header = str(error.response.get("Error", {}).get("Header", "")).lower()
     if code == "NotImplemented" and header:
         is_condition = header in _CONDITIONS
@@ -104,7 +104,7 @@ def _advice(error: ClientError, code: str) -> str:
 
 
 def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -> UnavailableError:
-    """Make the error that tells the user what S3 refused for ``key``."""
+    """Return the error that tells the user what S3 refused for ``key``."""
     hint: str | None
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
@@ -118,13 +118,13 @@ def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -
     return UnavailableError(
         f"{doing}: {reason.rstrip('.')}",
         subject=key or storage,
-        untouched="what is published stays as it was",
+        untouched="what is published was not changed",
         hint=hint,
     )
 
 
 def status_of(error: ClientError) -> int:
-    """Return the HTTP status of a refusal, 0 if there was none."""
+    """Return the HTTP status of a refusal, 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 

@@ -1,15 +1,15 @@
 """A local folder as storage, with the conditional writes of an object store.
 
     <root>/<key>                       published files, each complete from the moment its name exists
-    <root>/.sealdex-tmp/lock           held for a compare-and-swap and for the start of a session
-    <root>/.sealdex-tmp/<id>.lock      held as long as the writer <id> lives
-    <root>/.sealdex-tmp/<id>/<n>       what writer <id>, or a process that it forked, is writing just now
+    <root>/.sealdex-tmp/lock           locked during a compare-and-swap and for the start of a session
+    <root>/.sealdex-tmp/<id>.lock      locked while the writer <id> runs
+    <root>/.sealdex-tmp/<id>/<n>       what writer <id>, or a process that it forked, is writing
 
-A new file is written without a name, in the folder where it will be, and then *linked* to its name (which fails if
-that exists, like ``If-None-Match: *``); see `registry_builder.storage._anonymous_file`. What replaces another, and
-every file where the file system has none without a name, is written under a temporary name and linked or *renamed* from
+A new file is written without a name, in its final folder, and then *linked* to its name (which fails if
+that exists, like ``If-None-Match: *``); see `registry_builder.storage._anonymous_file`. A file that replaces another,
+and every file on a file system without that feature, is written under a temporary name and linked or *renamed* from
 there.
-So a writer that is killed leaves nothing under a published name; the next one finds its lock free and removes what it
+So a killed writer leaves nothing under a published name; the next one finds its lock free and removes what it
 left. Nothing is synced file by file, which would cost ten times the rest: `FolderStorage.flush` syncs the file system
 once, before the commit point.
 """
@@ -62,14 +62,14 @@ TEMPORARY_FOLDER = ".sealdex-tmp"
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
-_SHARE = 1_000  # files that are worth a process: writing them takes 0.05 s
+_SHARE = 1_000  # files per process: writing them takes 0.05 s
 _COPY_CHUNK_BYTES = 1 << 20
-_LOCK_TIMEOUT_S = 60.0  # a compare-and-swap takes milliseconds; whoever holds the lock this long hangs
+_LOCK_TIMEOUT_S = 60.0  # a compare-and-swap takes milliseconds; a process that holds the lock this long hangs
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 class FolderStorage:
-    """`registry_builder.storage.Storage` in the folder ``root``, which is made by the first write."""
+    """`registry_builder.storage.Storage` in the folder ``root``, which is created by the first write."""
 
     answers_at_once = True
     is_read_only = False
@@ -104,7 +104,7 @@ class FolderStorage:
         path = self._path(key)
         self._count("PUT")
         with logged_put(key, body, NEW) as put, _unavailable(key, self._root):
-            # A large file that is there already need not be copied to find that out.
+            # A large file that exists already need not be copied to find that out.
             if body.path is not None and os.path.lexists(path):
                 put.result = THERE
                 return self._compare(key, path, body)
@@ -117,15 +117,15 @@ class FolderStorage:
         return PutOutcome.CREATED
 
     def do_each(self, do: Callable[[_T], _R], items: Sequence[_T], *, share: int = _SHARE) -> Iterator[_R]:
-        """Yield what ``do``, which writes to this storage, returns for each of the items, in order.
+        """Yield the results of ``do``, which writes to this storage, for each item, in order.
 
-        Many items are shared out over processes: the time goes into the kernel's making of files and folders. What
-        ``do`` returns must be fit to be pickled, and what else it changes in memory may be lost.
+        Many items are distributed over processes, because creating files and folders is work for the kernel. What
+        ``do`` returns must be picklable, and its other changes in memory may be lost.
 
         Args:
             do: is called for each item.
             items: what to write.
-            share: how many items are worth a process.
+            share: the number of items per process.
         """
         if len(items) >= 2 * share and self._session is None:
             self._start_session()  # one for all processes
@@ -139,7 +139,7 @@ class FolderStorage:
             yield result
 
     def _counted(self, do: Callable[[_T], _R], owner: int, item: _T) -> tuple[_R, dict[str, int], int]:
-        """Do one thing; return its result, and what the process ``owner`` has yet to add to its counters."""
+        """Do one thing; return its result, and what process ``owner`` must add to its counters."""
         if os.getpid() == owner:
             return do(item), {}, 0
         self.requests.clear()  # this process has a copy
@@ -195,7 +195,7 @@ class FolderStorage:
         self._is_synced = True
 
     def listed(self) -> Iterator[Listed]:
-        """List all files but hidden ones; see `Inventory.listed`."""
+        """List all files except hidden ones; see `Inventory.listed`."""
         for folder, folders, files in os.walk(self._root):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in files:
@@ -240,12 +240,12 @@ class FolderStorage:
             return PutOutcome.ALREADY_THERE
         hint = None
         if os.path.isfile(path) and not os.path.getsize(path):
-            # Names may reach the disk before contents do when the power fails ahead of a flush.
+            # Names may reach the disk before contents if the power fails before a flush.
             hint = f"the stored file is empty, as a power failure may leave it: delete {path} and publish again"
         raise ObjectConflictError(key, self._root, hint=hint)
 
     def _create(self, path: str, body: Body) -> None:
-        """Make the new file ``path``, whole from the moment it has its name; FileExistsError if there is one."""
+        """Create the file ``path``, complete from the moment it has its name; FileExistsError if it exists."""
         self._is_synced = False
         if self._has_nameless:
             try:
@@ -259,7 +259,7 @@ class FolderStorage:
 
     @contextlib.contextmanager
     def _temporary(self, body: Body, *, durable: bool = False) -> Iterator[str]:
-        """Write ``body`` under a temporary name that is gone afterwards, whatever happens."""
+        """Write ``body`` under a temporary name that is removed afterwards in any case."""
         self._is_synced = False
         session = self._session or self._start_session()
         path = f"{session}/{os.getpid()}.{next(self._numbers)}"
@@ -281,11 +281,11 @@ class FolderStorage:
                 f"another publisher holds {lock.lock_file} for more than {_LOCK_TIMEOUT_S:.0f} s",
                 subject=self._root,
                 untouched="nothing was written",
-                hint="look for a sealdex-builder that hangs and end it",
+                hint="look for a sealdex-builder process that hangs, and end it",
             ) from error
 
     def _start_session(self) -> str:
-        """Make this writer's folder for temporary files and remove those of writers that died."""
+        """Create this writer's folder for temporary files and remove those of writers that died."""
         folder = f"{self._root}/{TEMPORARY_FOLDER}"
         with self._guard:
             if self._session is None:
@@ -316,7 +316,7 @@ def _remove_stale_sessions(folder: str) -> None:
 
 def _end_session(session: str, lock: FileLock, pid: int) -> None:
     if pid != os.getpid():
-        return  # a forked child that exits must not clear the folder its parent still writes in
+        return  # a forked child that exits must not remove the folder that its parent still uses
     shutil.rmtree(session, ignore_errors=True)
     with contextlib.suppress(OSError):
         os.unlink(f"{session}.lock")
@@ -324,7 +324,7 @@ def _end_session(session: str, lock: FileLock, pid: int) -> None:
 
 
 def _write(path: str, body: Body, *, durable: bool) -> None:
-    """Write ``body`` to the new file ``path``; bare system calls, since a buffer would only cost time."""
+    """Write ``body`` to the new file ``path``; plain system calls, because a buffer would only cost time."""
     descriptor = os.open(path, _NEW_FILE, 0o666)  # the umask decides
     try:
         _fill(descriptor, body)
@@ -341,12 +341,12 @@ def _fill(descriptor: int, body: Body) -> None:
 
 def _write_all(descriptor: int, data: bytes) -> None:
     written = os.write(descriptor, data)
-    while written < len(data):  # a disk that fills up writes short before it refuses
+    while written < len(data):  # a disk that fills up writes less before it fails
         written += os.write(descriptor, memoryview(data)[written:])
 
 
 def _into_folder(move: Callable[[str, str], None], source: str, target: str) -> None:
-    """Link or rename, and make the folder only when it turns out to be missing."""
+    """Link or rename, and create the folder only if it turns out to be missing."""
     try:
         move(source, target)
     except FileNotFoundError:
@@ -374,12 +374,12 @@ def _digest_of(path: str) -> str | None:
 
 
 _HINTS = {
-    errno.ENOSPC: "free some space and publish again; what is already there is kept",
-    errno.EDQUOT: "free some space and publish again; what is already there is kept",
-    errno.EACCES: "give the user who publishes the right to write there",
-    errno.EPERM: "give the user who publishes the right to write there, on a file system with hard links",
-    errno.EROFS: "mount it for writing",
-    errno.ENOTDIR: "a file stands where a folder has to be: remove it or publish to another folder",
+    errno.ENOSPC: "free some space and publish again; files already written are kept",
+    errno.EDQUOT: "free some space and publish again; files already written are kept",
+    errno.EACCES: "give the publishing user permission to write there",
+    errno.EPERM: "give the publishing user permission to write there, on a file system with hard links",
+    errno.EROFS: "mount it read-write",
+    errno.ENOTDIR: "a file is in the place of a folder: remove it or publish to another folder",
     errno.EXDEV: "the whole published folder has to be on one file system",
 }
 

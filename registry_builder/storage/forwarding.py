@@ -1,4 +1,4 @@
-"""A storage over another one, which gets every request: what those change that do more than pass it on."""
+"""A storage that passes every request on to another one: a base class for those that do something more."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class ForwardingStorage:
-    """`Storage` before another one. Work isn't shared out: what a subclass notes in another process would be lost.
+    """A `Storage` that wraps another one. Work isn't distributed: other processes would lose what a subclass records.
 
     Args:
-        storage: where every request goes.
+        storage: receives every request.
     """
 
     def __init__(self, storage: Storage) -> None:

@@ -1,7 +1,7 @@
 """Which Content-Type and Cache-Control a file of the published tree has, from its key alone. Pure.
 
-The S3 storage sends them with each object and the local web server with each answer, so that a folder, a
-bucket and a CDN before either behave alike. A folder keeps no headers, so all must follow from the key.
+The S3 storage sends them with each object and the local web server with each response, so that a folder, a
+bucket and a CDN in front of either behave alike. A folder stores no headers, so they must follow from the key.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 NO_CACHE = "no-cache"  # may be stored, must be revalidated on each use
-IMMUTABLE = "public, max-age=31536000, immutable"  # a year, what RFC 9111 caches take for "for ever"
+IMMUTABLE = "public, max-age=31536000, immutable"  # a year, which RFC 9111 caches treat as "forever"
 SHORT_LIVED = "public, max-age=60, must-revalidate"
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
@@ -36,8 +36,8 @@ _INERT_TYPES = {
     ".zip": "application/zip",
     ".zst": "application/zstd",
 }
-# What a browser would run or style with. Never said of what authors upload: an HTML or SVG file among the
-# artifacts would else run its scripts as the browse site, on the site's origin.
+# What a browser would run or use as a style. Never for authors' uploads: an HTML or SVG file among the
+# artifacts would otherwise run its scripts on the site's origin.
 _ACTIVE_TYPES = {
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -54,7 +54,7 @@ _SITE_TYPES = {**_INERT_TYPES, **_ACTIVE_TYPES}
 _FALLBACK_TYPE = "application/octet-stream"
 
 _VERSIONED_METADATA = re.compile(r"metadata/[0-9]+\.[^/]+")
-# assets/search.3f9a1c2b.js, assets/3f9a1c2b.search.js: a part of the name is a digest of the content.
+# assets/search.3f9a1c2b.js, assets/3f9a1c2b.search.js: part of the name is a digest of the content.
 _HASHED_ASSET = re.compile(r"assets/(?:.*[/.-])?[0-9a-f]{8,64}[.-][^/]+")
 
 

@@ -1,10 +1,10 @@
-"""A published tree as its readers see it: read only, by the realm's ``url``, without credentials.
+"""A published tree as clients see it: read only, by the realm's ``url``, without credentials.
 
-What a pull request is compared with: a workflow that runs code of anybody's pull request must hold no secret, and the
+Used to compare pull requests: a workflow that runs code from anyone's pull request must not have secrets, and the
 published tree is public. What is read this way is verified like everything else, so a CDN can't lie about it.
 """
 
-# ruff: noqa: ARG002  # the protocol's arguments stand in methods that refuse
+# ruff: noqa: ARG002  # arguments of the protocol, in methods that refuse
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class UrlStorage:
 
     def __init__(self, url: str, transport: Transport | None = None, *, fresh: bool = False) -> None:
         self._base = url.rstrip("/")
-        self._fresh = fresh  # ask for timestamp.json under a name of its own each time, which no cache has
+        self._fresh = fresh  # request timestamp.json with a unique query each time, which no cache has
         self._transport = transport or Transport()
         self._guard = threading.Lock()
         self.description = self._base
@@ -47,8 +47,8 @@ class UrlStorage:
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """Read an object; see `Storage.get`.
 
-        A store whose readers may not list answers 403 for what is missing, so that counts as missing too; not for
-        ``timestamp.json``, where it would make a registry that one may not read look like one that isn't there.
+        A store that doesn't allow listing returns 403 for a missing file, so that counts as missing too; except for
+        ``timestamp.json``, where a registry without read permission would look like one that doesn't exist.
         """
         with self._guard:
             self.requests["GET"] += 1
@@ -63,11 +63,11 @@ class UrlStorage:
         return StoredObject(document.data, document.etag or "")
 
     def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
-        """Read a file of any size in pieces, as they come.
+        """Read a file of any size in pieces.
 
         Raises:
-            ObjectMissingError: there is none.
-            UnavailableError: it broke off.
+            ObjectMissingError: it doesn't exist.
+            UnavailableError: the connection broke.
         """
         with self._guard:
             self.requests["GET"] += 1
@@ -79,7 +79,7 @@ class UrlStorage:
                 raise ObjectMissingError(key, self.description) from error
             raise
         except TransientError as error:
-            raise UnavailableError(f"{self._address(key)} broke off: {error}", subject=key) from error
+            raise UnavailableError(f"{self._address(key)} was interrupted: {error}", subject=key) from error
 
     def _address(self, key: str) -> str:
         fresh = f"?fresh={secrets.token_hex(8)}" if self._fresh and key == TIMESTAMP_KEY else ""
@@ -102,7 +102,7 @@ class UrlStorage:
 
     def _refuse(self, key: str) -> NoReturn:
         raise UsageError(
-            f"{self.description} is read as clients read it, and can't be written to",
+            f"{self.description} is read as clients read it, so it can't be written to",
             subject=key,
             untouched="nothing was written",
             hint="publish without --by-url",

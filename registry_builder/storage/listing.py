@@ -1,7 +1,7 @@
-"""What auditing and clearing up ask of a storage, beyond `Storage`: to list it, to read what is large, to delete.
+"""What auditing and garbage collection need beyond `Storage`: listing, reading large files, deleting.
 
-Apart from `Storage` on purpose: publishing knows its state from signed metadata, never from what happens to lie in a
-bucket, and has no way to delete anything.
+Separate from `Storage` on purpose: publishing knows its state from signed metadata, never from the contents of a
+bucket, and can't delete anything.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ class Listed:
 
 @runtime_checkable
 class Inventory(Protocol):
-    """A storage that can be looked through. Errors are those of `Storage`."""
+    """A storage that can be listed. Errors are those of `Storage`."""
 
     def listed(self) -> Iterator[Listed]:
-        """Yield every object of the published tree, in no order; what was written meanwhile may be missing."""
+        """Yield every object of the published tree, in any order; what was written meanwhile may be missing."""
 
     def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
         """Yield the bytes of an object of any size.
 
         Raises:
-            ObjectMissingError: there is none.
+            ObjectMissingError: it doesn't exist.
         """
 
     def delete(self, key: str) -> None:
-        """Remove an object; one that isn't there is a success."""
+        """Remove an object; succeeds if it doesn't exist."""
 
 
 def inventory_of(storage: Storage) -> Inventory:
-    """Return a storage as one that can be looked through.
+    """Return a storage as one that can be listed.
 
     Raises:
-        UsageError: it can't: it is read by its url, where nobody can list.
+        UsageError: it can't be listed, because it is read by its url.
     """
     if not isinstance(storage, Inventory):
         raise UsageError(

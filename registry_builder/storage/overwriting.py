@@ -1,8 +1,8 @@
-"""A storage that replaces what is there with other bytes than belong there, and remembers what it replaced.
+"""A storage that replaces files that have other bytes than they should, and records what it replaced.
 
-For one purpose: to publish anew where somebody else wrote (`registry_builder.maintenance.recovery`). Everything that is
-put with `put_new` is known by its digest from the source tree, so what differs is damage. Numbered metadata is the
-exception: there a number that is taken is stepped over, since caches may keep its file for ever.
+For one purpose: to republish where somebody else wrote (`registry_builder.maintenance.recovery`). Everything that is
+put with `put_new` has a digest known from the source tree, so what differs is damage. Numbered metadata is the
+exception: there a taken number is skipped, because caches may keep its file forever.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ _NUMBERED = "metadata/"
 
 
 class MendingStorage(ForwardingStorage):
-    """`Storage` over another one.
+    """`Storage` that wraps another one.
 
     Args:
-        storage: where it all goes.
-        own_metadata: keys of metadata whose bytes are known beforehand (roots, targets, claimed roles), which are
+        storage: the wrapped storage.
+        own_metadata: keys of metadata whose bytes are known in advance (roots, targets, claimed roles), which are
             replaced like everything else.
     """
 
@@ -30,7 +30,7 @@ class MendingStorage(ForwardingStorage):
         self.replaced: list[str] = []
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
-        """Create an object, or put it in the place of another one; see `Storage.put_new`."""
+        """Create an object, or replace an existing one; see `Storage.put_new`."""
         try:
             return self._storage.put_new(key, body)
         except ObjectConflictError:

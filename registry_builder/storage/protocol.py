@@ -1,4 +1,4 @@
-"""What publishing asks of a place to publish to: conditional writes, one compare-and-swap, one flush.
+"""What publishing needs from a storage: conditional writes, one compare-and-swap, one flush.
 
 A publish needs no more than this: immutable files are *created* (`Storage.put_new`), the one mutable trust file is
 *swapped* (`Storage.put_if_match`), pages that carry no trust are *replaced* (`Storage.put_mutable`). There is no
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from registry_builder.storage.headers import ObjectHeaders
 
 MAX_KEY_BYTES = 1024  # S3's limit
-MAX_PART_BYTES = 255  # of Linux, macOS and Windows file systems
+MAX_PART_BYTES = 255  # limit of Linux, macOS and Windows file systems
 
 _HASH_CHUNK_BYTES = 1 << 20
 
@@ -52,7 +52,7 @@ class ObjectMissingError(NotFoundError):
 
 
 class ObjectConflictError(SealdexError):
-    """``key`` is immutable and already holds other bytes than the ones to be published."""
+    """``key`` is immutable and already has other bytes than the ones to be published."""
 
     code = "object-conflict"
 
@@ -67,7 +67,7 @@ class ObjectConflictError(SealdexError):
 
 
 class LostRaceError(SealdexError):
-    """``key`` is no longer what it was when this publisher read it: another one was faster."""
+    """``key`` has changed since this publisher read it: another publisher was faster."""
 
     code = "lost-race"
 
@@ -75,20 +75,20 @@ class LostRaceError(SealdexError):
         super().__init__(
             f"{key} in {storage} was changed by another publisher",
             subject=key,
-            untouched="the other publisher's state stands",
+            untouched="the other publisher's state is kept",
             hint="publish again: it starts from the new state",
         )
         self.key = key
 
 
 class ObjectTooLargeError(VerificationError):
-    """The stored object is larger than what the caller is willing to read."""
+    """The stored object is larger than the caller's limit."""
 
     code = "object-too-large"
 
     def __init__(self, key: str, storage: str, max_bytes: int) -> None:
         super().__init__(
-            f"{key} in {storage} is larger than the {max_bytes} bytes it may have",
+            f"{key} in {storage} is larger than the limit of {max_bytes} bytes",
             subject=key,
             untouched="it was not used",
         )
@@ -97,7 +97,7 @@ class ObjectTooLargeError(VerificationError):
 
 
 class FileChangedError(SealdexError):
-    """A file that is being published isn't what it was when its `Body` was made."""
+    """A file that is being published has changed since its `Body` was created."""
 
     code = "file-changed"
 
@@ -106,7 +106,7 @@ class FileChangedError(SealdexError):
             f"{path} changed while it was being published: {reason}",
             subject=str(path),
             untouched="it was not published",
-            hint="leave the file alone and publish again",
+            hint="don't change the file while publishing, and publish again",
         )
 
 
@@ -129,11 +129,11 @@ class StoredObject:
 class Body:
     """Bytes to store: in memory (``data``) or in a file that is streamed (``path``), never both.
 
-    ``size`` is in bytes, ``sha256`` in lower-case hex. Storages hold what they write to both, so a file that
-    changes between `of_file` and the put is refused instead of published. ``encoding`` is the Content-Encoding that
+    ``size`` is in bytes, ``sha256`` in lower-case hex. Storages check both while writing, so a file that
+    changes between `of_file` and the put is refused, not published. ``encoding`` is the Content-Encoding that
     the bytes are in; None for plain ones, which is what callers of `Storage` give and get. ``on_bytes`` is told how
-    many bytes of a file were read, from the thread that reads it, and of all of them again if it is read again.
-    ``opener`` opens the file in place of ``path.open``: for files that may only be opened with care.
+    many bytes of a file were read, from the thread that reads it, and again from the start if it is read again.
+    ``opener`` opens the file instead of ``path.open``: for files that may only be opened with care.
     """
 
     data: bytes | None
@@ -148,7 +148,7 @@ class Body:
 
     @classmethod
     def of_bytes(cls, data: bytes, headers: ObjectHeaders) -> Body:
-        """Make a body of bytes in memory, with ``headers`` from `headers_for`."""
+        """Create a body from bytes in memory, with ``headers`` from `headers_for`."""
         digest = hashlib.sha256(data).hexdigest()
         return cls(data, None, len(data), digest, headers.content_type, headers.cache_control)
 
@@ -163,10 +163,10 @@ class Body:
         on_bytes: Callable[[int], None] | None = None,
         opener: Callable[[], BinaryIO] | None = None,
     ) -> Body:
-        """Make a body that is streamed from ``path``.
+        """Create a body that is streamed from ``path``.
 
-        ``size`` and ``sha256`` (both or neither) save reading the file here when the caller knows them, from
-        a manifest for instance; the put still checks them.
+        ``size`` and ``sha256`` (both or neither) save reading the file here if the caller knows them, for instance
+        from a manifest; the put still checks them.
         """
         if size is None or sha256 is None:
             size, sha256 = _measure(path)
@@ -182,18 +182,18 @@ class Body:
 
         """
         if self.path is None:
-            raise AssertionError  # only for bodies that are streamed
+            raise AssertionError  # only for streamed bodies
         try:
             return self.opener() if self.opener is not None else self.path.open("rb")
         except OSError as error:
             raise FileChangedError(self.path, error.strerror or str(error)) from error
 
     def chunks(self, chunk_bytes: int) -> Iterator[bytes]:
-        """Yield the bytes in pieces of ``chunk_bytes``, the last one shorter.
+        """Yield the bytes in chunks of ``chunk_bytes``, the last one shorter.
 
         Raises:
-            FileChangedError: the file can't be read, or its bytes aren't those that `size` and `sha256` state.
-                That is known only at the end, so nothing may be final before this iterator is exhausted.
+            FileChangedError: the file can't be read, or its bytes don't match `size` and `sha256`.
+                This is known only at the end, so nothing may be final before this iterator is exhausted.
 
         """
         if self.data is not None:
@@ -215,30 +215,30 @@ class Body:
 
 
 class DoEach(Protocol):
-    """Shares out work that writes to a storage over processes; see `Storage.do_each`."""
+    """Distributes work that writes to a storage over processes; see `Storage.do_each`."""
 
     def __call__(self, do: Callable[[_T], _R], items: Sequence[_T], *, share: int = ...) -> Iterator[_R]:
-        """Yield what ``do`` returns for each of the items, in order; ``share`` items are worth a process."""
+        """Yield the results of ``do`` for each item, in order; ``share`` is the number of items per process."""
 
 
 class Storage(Protocol):
     """A published tree that can be written to.
 
-    Errors besides those of each method: `sealdex.errors.UnavailableError` when the storage does not answer or
+    Errors besides those of each method: `sealdex.errors.UnavailableError` if the storage does not respond or
     refuses, `sealdex.errors.UsageError` for a key that `check_key` refuses.
     """
 
     @property
     def description(self) -> str:
-        """What messages call this storage: a path or an ``s3://`` address."""
+        """The name of this storage in messages: a path or an ``s3://`` address."""
 
     @property
     def requests(self) -> Counter[str]:
-        """How many requests were made so far, by HTTP verb: ``GET``, ``HEAD``, ``PUT``, ..."""
+        """The number of requests so far, by HTTP verb: ``GET``, ``HEAD``, ``PUT``, ..."""
 
     @property
     def bytes_put(self) -> int:
-        """How many bytes of bodies were stored so far."""
+        """The number of body bytes stored so far."""
 
     @property
     def answers_at_once(self) -> bool:
@@ -252,34 +252,34 @@ class Storage(Protocol):
         """Read an object of at most ``max_bytes``.
 
         Raises:
-            ObjectMissingError: there is none.
+            ObjectMissingError: it doesn't exist.
             ObjectTooLargeError: it is larger; no more than one byte beyond was read.
 
         """
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
-        """Create an immutable object; identical bytes that are already there are a success.
+        """Create an immutable object; succeeds if identical bytes exist already.
 
         Raises:
-            ObjectConflictError: other bytes are there; they stay.
+            ObjectConflictError: other bytes exist; they stay.
 
         """
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
-        """Replace the object whose tag is ``etag`` (None: create it, it must not exist); return the new tag.
+        """Replace the object with tag ``etag`` (None: create it, it must not exist); return the new tag.
 
-        The write is durable on return. If the object already holds exactly these bytes that is a success too:
-        over a network a lost answer can't be told from a lost race.
+        The write is durable on return. If the object already holds exactly these bytes that succeeds too:
+        over a network a lost response looks the same as a lost race.
 
         Raises:
-            LostRaceError: the stored object has another tag, or exists, or is gone; it stays as it is.
+            LostRaceError: the stored object has another tag, or exists, or is gone; it is unchanged.
 
         """
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
-        """Write unconditionally, for pages and the bundle, which carry no trust; say whether it was written.
+        """Write unconditionally, for pages and the bundle, which nothing trusts; return whether it was written.
 
-        ``only_if_changed`` first looks whether the same bytes are there already and then leaves them alone.
+        ``only_if_changed`` first checks whether the same bytes exist, and then doesn't write.
         """
 
     def flush(self) -> None:
@@ -287,9 +287,9 @@ class Storage(Protocol):
 
     @property
     def do_each(self) -> DoEach | None:
-        """How work that writes here is shared out over processes; None where that isn't worth it, or loses something.
+        """Distributes work that writes here over processes; None if that isn't worthwhile or would lose something.
 
-        What the work returns must be fit to be pickled, and what else it changes in memory may be lost.
+        The results of the work must be picklable, and its other changes in memory may be lost.
         """
 
 
@@ -303,7 +303,7 @@ def check_key(key: str) -> str:
     """
     if _KEY.fullmatch(key) is None or not _fits(key):
         raise UsageError(
-            f"{key!r} is no path of a published tree",
+            f"{key!r} is not a path of a published tree",
             subject=key,
             untouched="nothing was read or written",
             hint="use a relative path without '..', hidden or empty parts, backslashes or colons",

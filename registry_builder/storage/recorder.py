@@ -1,6 +1,6 @@
-"""A storage that notes what is put through it; for a dry run it notes what would be put, and only reads.
+"""A storage that records what is put through it; for a dry run it records what would be put, and only reads.
 
-Looking instead of writing costs a read for each file, where a real put would have cost a write.
+Checking instead of writing costs a read for each file, where a real put would have cost a write.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _R = TypeVar("_R")
 
 
 class Recorder(ForwardingStorage):
-    """`registry_builder.storage.Storage` before another one; see ``files``.
+    """`registry_builder.storage.Storage` that wraps another one; see ``files``.
 
     Args:
-        storage: the one that is read and, if ``write`` is set, written.
+        storage: the storage that is read and, if ``write`` is set, written.
         write: False for a dry run.
     """
 
@@ -40,11 +40,11 @@ class Recorder(ForwardingStorage):
         self._write = write
         self._guard = threading.Lock()
         self.files: dict[str, tuple[int, str]] = {}
-        """Key to size in bytes and SHA-256, in no order."""
+        """Key to size in bytes and SHA-256, in any order."""
 
     @property
     def do_each(self) -> DoEach | None:
-        """See `Storage.do_each`; what other processes put is noted too. A dry run only reads, and does it itself."""
+        """See `Storage.do_each`; what other processes put is recorded too. A dry run only reads, in this process."""
         each = self._storage.do_each
         return None if each is None or not self._write else partial(self._do_each, each)
 
@@ -61,7 +61,7 @@ class Recorder(ForwardingStorage):
             yield result
 
     def put_new(self, key: str, body: Body) -> PutOutcome:
-        """Create an immutable object, or say whether it is there; see `Storage.put_new`."""
+        """Create an immutable object, or return whether it exists; see `Storage.put_new`."""
         if self._write:
             outcome = self._storage.put_new(key, body)
         else:
@@ -74,7 +74,7 @@ class Recorder(ForwardingStorage):
         return outcome
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
-        """Swap an object; see `Storage.put_if_match`. A dry run has no tag to give, so it has no swap.
+        """Swap an object; see `Storage.put_if_match`. A dry run has no tag to return, so it can't swap.
 
         Raises:
             UsageError: in a dry run.
@@ -86,7 +86,7 @@ class Recorder(ForwardingStorage):
         return new_etag
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
-        """Write unconditionally, or say whether it would be; see `Storage.put_mutable`."""
+        """Write unconditionally, or return whether it would be written; see `Storage.put_mutable`."""
         if self._write:
             written = self._storage.put_mutable(key, body, only_if_changed=only_if_changed)
         else:
@@ -101,7 +101,7 @@ class Recorder(ForwardingStorage):
             self._storage.flush()
 
     def _digest(self, key: str, size: int) -> str | None:
-        """Return the SHA-256 of what is stored, None if nothing is, and no digest for what is longer than ``size``."""
+        """Return the SHA-256 of the stored object; None if there is none, no digest beyond ``size``."""
         try:
             return hashlib.sha256(self._storage.get(key, max_bytes=size).data).hexdigest()
         except ObjectMissingError:

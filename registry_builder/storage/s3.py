@@ -1,9 +1,9 @@
 """An S3 bucket, or a prefix in one, as storage: conditional writes by `IfNoneMatch` and `IfMatch`, through boto3.
 
-Every body goes with its SHA-256, so a server that checks it refuses what was damaged on the way. Files above
-`MULTIPART_BYTES` go in parts, and the condition is put on the completion, which is when an object comes to be.
-A publisher killed in the middle of that leaves an incomplete upload, which no reader sees; a lifecycle rule of the
-bucket (AbortIncompleteMultipartUpload) clears it away.
+Every body is sent with its SHA-256, so a server that checks it refuses what was damaged in transit. Files above
+`MULTIPART_BYTES` are sent in parts, and the condition is put on the completion, which creates the object.
+A publisher killed in between leaves an incomplete upload, which clients never see; a lifecycle rule of the
+bucket (AbortIncompleteMultipartUpload) removes it.
 
 Sources: the S3 API reference of PutObject, CompleteMultipartUpload and HeadObject; "Conditional requests" in the
 S3 user guide for the meaning of 409 and 412.
@@ -55,7 +55,7 @@ MULTIPART_BYTES = 64 << 20
 PART_BYTES = 16 << 20
 MAX_PARTS = 10_000  # S3's limit
 
-_PARTS_AT_ONCE = 4  # 64 MiB of parts in memory at most, for each file that is being put
+_PARTS_AT_ONCE = 4  # at most 64 MiB of parts in memory for each file
 _READ_CHUNK_BYTES = 1 << 20
 _CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
 _CONFLICT_DELAY_S = 0.05
@@ -66,13 +66,13 @@ _ATTEMPTS = 4  # of one request, with up to 1, 2 and 4 s between them
 class S3Storage:
     """`registry_builder.storage.Storage` in ``bucket`` under ``prefix``.
 
-    Credentials come from where boto3 looks (environment, profile, instance role), never from an argument. With an
-    endpoint of one's own the bucket stands in the path, since other servers rarely have a name for each bucket.
+    Credentials come from where boto3 looks (environment, profile, instance role), never from an argument. With a
+    custom endpoint the bucket is part of the path, because other servers rarely have a host name for each bucket.
     """
 
     answers_at_once = False
     is_read_only = False
-    do_each = None  # what takes time is waiting for answers, which threads do as well
+    do_each = None  # the time is spent waiting for responses, which threads can do too
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class S3Storage:
         self._guard = threading.Lock()
         with self._errors(""):
             self._client = _client(endpoint_url, region)
-        # Each attempt on the wire counts, those that botocore makes again by itself too.
+        # Each attempt on the wire counts, including botocore's own retries.
         self._client.meta.events.register("before-send.s3", self._count)
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
@@ -108,7 +108,7 @@ class S3Storage:
             with contextlib.closing(answer["Body"]) as stream:
                 is_encoded = answer.get("ContentEncoding") == GZIP
                 limit = max_encoded(max_bytes) if is_encoded else max_bytes
-                # An answer that doesn't state its length could be endless.
+                # A response without a length could be endless.
                 if answer.get("ContentLength", limit + 1) > limit:
                     raise ObjectTooLargeError(key, self.description, max_bytes)
                 data = stream.read()
@@ -119,7 +119,7 @@ class S3Storage:
     def put_new(self, key: str, body: Body) -> PutOutcome:
         """Create an immutable object; see `Storage.put_new`."""
         with logged_put(key, body, NEW) as put, self._errors(key):
-            # What goes in parts is refused only when all of them are sent: a publish that goes on where another died
+            # A multipart upload is refused only after all parts are sent: a publish that continues where another died
             # looks first.
             if body.size > MULTIPART_BYTES and self._holds(key, body):
                 put.result = THERE
@@ -138,7 +138,7 @@ class S3Storage:
             new_etag = self._put(key, body, condition)
             if new_etag is not None:
                 return new_etag
-            # A first attempt may have won and its answer been lost; then the second is refused by our own object.
+            # A first attempt may have won, but its response was lost; then the second is refused by our own object.
             stored_etag = self._etag_if_holds(key, body)
             if stored_etag is not None:
                 return stored_etag
@@ -154,10 +154,10 @@ class S3Storage:
         return True
 
     def flush(self) -> None:
-        """Do nothing: S3 answers a put only once it is durable."""
+        """Do nothing: S3 responds to a put only once it is durable."""
 
     def raw(self) -> tuple[S3Client, str, str]:
-        """Return client, bucket and prefix, for those who look the bucket itself over."""
+        """Return client, bucket and prefix, for checks of the bucket itself."""
         return self._client, self._bucket, self._prefix
 
     def listed(self) -> Iterator[Listed]:
@@ -167,7 +167,7 @@ class S3Storage:
             for page in pages:
                 for found in page.get("Contents", ()):
                     key = found["Key"].removeprefix(self._prefix)
-                    if key and not key.endswith("/"):  # consoles make such objects as folders
+                    if key and not key.endswith("/"):  # consoles create such objects as folders
                         yield Listed(key, found["Size"], found["LastModified"].astimezone(timezone.utc))
 
     def stream(self, key: str, chunk_bytes: int) -> Iterator[bytes]:
@@ -202,17 +202,17 @@ class S3Storage:
             raise unavailable(error, key=key, storage=self.description) from error
 
     def _put(self, key: str, body: Body, condition: dict[str, str]) -> str | None:
-        """Write under ``condition``; return the new tag, or None if the condition didn't hold."""
+        """Write under ``condition``; return the new tag, or None if the condition failed."""
         body = encoded(key, body) if self._encode else body
         put = self._put_whole if body.size <= MULTIPART_BYTES else self._put_parts
         for attempt in range(_CONFLICT_ATTEMPTS):
             try:
                 etag = put(self._name(key), body, condition)
             except ClientError as error:  # noqa: PERF203  # the loop is the retry
-                # 412: the condition doesn't hold. 404 for a swap: there is nothing to swap with.
+                # 412: the condition failed. 404 for a swap: there is nothing to swap with.
                 if status_of(error) == 412 or ("IfMatch" in condition and _is_missing(error)):
                     return None
-                # Another write to the key is under way; who wins is known when it has ended.
+                # Another write to the key is in progress; the winner is known when it has ended.
                 if not _is_conflict(error) or attempt == _CONFLICT_ATTEMPTS - 1:
                     raise
                 time.sleep(_CONFLICT_DELAY_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
@@ -235,7 +235,7 @@ class S3Storage:
         }
         if body.path is None:
             return self._client.put_object(Body=body.data or b"", **arguments)["ETag"]
-        # The server's check of the SHA-256 can't be relied on everywhere, so the file is read twice: a changed
+        # Not every server checks the SHA-256, so the file is read twice: a changed
         # one must not be published even where the checksum is ignored.
         for _ in body.chunks(_READ_CHUNK_BYTES):
             pass
@@ -264,7 +264,7 @@ class S3Storage:
                 **condition,  # type: ignore[arg-type]  # the stubs want a TypedDict; these are str parameters
             )["ETag"]
         except BaseException:
-            # Parts that are never completed are paid for until somebody aborts them.
+            # Incomplete parts cost money until somebody aborts them.
             with contextlib.suppress(ClientError, BotoCoreError):
                 self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
             raise
@@ -298,11 +298,11 @@ class S3Storage:
         return self._etag_if_holds(key, body) is not None
 
     def _etag_if_holds(self, key: str, body: Body) -> str | None:
-        """Return the tag of the stored object if its bytes, decoded, are those of ``body``.
+        """Return the tag of the stored object if its decoded bytes are those of ``body``.
 
-        A SHA-256 that the server keeps answers that in one HEAD; that of a multipart upload is a hash of the parts'
-        hashes, and says so for parts as long as ours. Some servers keep none, and gzip's bytes depend on the version
-        of zlib: then the object is read.
+        If the server keeps a SHA-256, one HEAD is enough; that of a multipart upload is a hash of the parts'
+        hashes, and is comparable if the parts have our length. Some servers keep none, and gzip's bytes depend on
+        the version of zlib: in these cases the object is read.
         """
         name = self._name(key)
         try:
@@ -347,14 +347,14 @@ def part_bytes_for(size: int) -> int:
 
 
 def _composite(body: Body) -> str:
-    """Return the checksum that S3 keeps of a body that was uploaded in parts of `part_bytes_for` its size."""
+    """Return the checksum that S3 keeps for a body that was uploaded in parts of `part_bytes_for` its size."""
     digests = [hashlib.sha256(chunk).digest() for chunk in body.chunks(part_bytes_for(body.size))]
     return f"{_base64(hashlib.sha256(b''.join(digests)).digest())}-{len(digests)}"
 
 
 def _client(endpoint_url: str | None, region: str | None) -> S3Client:
     session = boto3.session.Session(region_name=region)
-    # boto3 reads these two by itself; here they only decide the defaults that suit other servers than AWS.
+    # boto3 reads these two itself; here they only decide the defaults for servers other than AWS.
     elsewhere = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     try:
         return session.client(
@@ -367,12 +367,12 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
                 retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
                 max_pool_connections=_MAX_CONNECTIONS,
                 s3={"addressing_style": "path" if elsewhere else "auto"},
-                # The checksums that matter are sent explicitly; more of them some servers don't know.
+                # The checksums that matter are sent explicitly; some servers don't support others.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
-    except ValueError as error:  # what botocore says of an address that is none
+    except ValueError as error:  # botocore's error for an invalid address
         raise ConfigError(
             f"can't use the S3 endpoint {elsewhere!r}: {error}",
             subject=elsewhere,
@@ -386,12 +386,12 @@ def _encoding(body: Body) -> dict[str, str]:
 
 
 def _is_missing(error: ClientError) -> bool:
-    # A HEAD has no body to say why, so its code is the bare status.
+    # A HEAD response has no body, so its code is the status.
     return error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404", "NotFound"}
 
 
 def _is_conflict(error: ClientError) -> bool:
-    # An upload that is gone was completed by an attempt whose answer was lost; doing it again finds its object.
+    # An upload that is gone was completed by an attempt whose response was lost; repeating it finds the object.
     return status_of(error) == 409 or error.response.get("Error", {}).get("Code") == "NoSuchUpload"
 
 

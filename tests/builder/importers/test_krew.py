@@ -104,8 +104,8 @@ def test_addresses_that_end_the_same_get_names_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ({"version": "master"}, "'master' is no semantic version"),
-        ({"version": "652e113"}, "is no semantic version"),
+        ({"version": "master"}, "'master' is not a semantic version"),
+        ({"version": "652e113"}, "is not a semantic version"),
         ({"version": "v1.2"}, r"write 1\.2\.0"),
         ({"version": "0.1.0"}, "lacks the leading v"),
         ({"version": 1.2}, "not text"),
@@ -119,8 +119,8 @@ def test_addresses_that_end_the_same_get_names_of_their_own() -> None:
         ({"platforms": [platform(bin="../tool")]}, r"must not contain '\.\.'"),
         ({"platforms": [platform(files=[{"from": "a", "to": "/etc"}])]}, "must be relative"),
         ({"platforms": [platform(selector={"matchExpressions": [{"key": "os", "operator": "Is"}]})]}, "operator"),
-        ({"platforms": "none"}, "no list of mappings"),
-        ({"platforms": [5]}, "no list of mappings"),
+        ({"platforms": "none"}, "not a list of mappings"),
+        ({"platforms": [5]}, "not a list of mappings"),
         ({"caveats": "a\x1b[31m"}, "control character"),
         ({"description": 5}, "description: must be text"),
     ],
@@ -180,7 +180,7 @@ def test_lines_that_are_no_entries_and_versions_twice(tmp_path: Path) -> None:
     assert list(found.plugins) == ["tool"]
     reasons = {entry.line: entry.reason for entry in found.not_imported}
     assert "lacks the leading v of krew's versions; that version is imported from the entry v0.1.0" in reasons[2]
-    assert reasons[3] == "version v0.1.0 is there twice"
+    assert reasons[3] == "version v0.1.0 appears twice"
     assert "must be lower-case" in reasons[4]
     assert set(reasons) == {2, 3, 4, 6, 7, 8}
 
@@ -189,11 +189,11 @@ def test_files_that_are_no_history(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError):
         read_history(tmp_path / "gone.jsonl")
     (tmp_path / "h.jsonl.xz").write_bytes(b"no xz")
-    with pytest.raises(UsageError, match="no whole xz file"):
+    with pytest.raises(UsageError, match="not a complete xz file"):
         read_history(tmp_path / "h.jsonl.xz")
     whole = lzma.compress(json.dumps({"published": PUBLISHED, "manifest": manifest()}).encode())
     (tmp_path / "h.jsonl.xz").write_bytes(whole[:-8])
-    with pytest.raises(UsageError, match="no whole xz file"):
+    with pytest.raises(UsageError, match="not a complete xz file"):
         read_history(tmp_path / "h.jsonl.xz")
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_represented_stops_the_import_unless_skipped(
     path = history(tmp_path / "h.jsonl", manifest("v1.0.0"), manifest("master"))
     assert builder("--tree", tree.root, "import", "krew", path) == 1
     said = capsys.readouterr()
-    assert "skipped: h.jsonl:2: tool master: version 'master' is no semantic version" in said.out
+    assert "skipped: h.jsonl:2: tool master: version 'master' is not a semantic version" in said.out
     assert "nothing was written" in said.err
     assert not (tree.root / "plugins/krew").exists()
     assert builder("--tree", tree.root, "--json", "import", "krew", path, "--skip-invalid") == 0

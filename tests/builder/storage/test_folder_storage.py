@@ -264,7 +264,7 @@ def test_a_folder_that_refuses_is_reported_with_what_helps(root: Path) -> None:
     with pytest.raises(UnavailableError, match=KEY) as caught:
         storage.put_new(KEY, Body.of_bytes(b"one", HEADERS))
     assert caught.value.exit_code == 5
-    assert "a file stands where a folder has to be" in (caught.value.hint or "")
+    assert "a file is in the place of a folder" in (caught.value.hint or "")
     assert temporary(root) == []
 
 
