@@ -1,4 +1,4 @@
-// Only on pages of `sealdex-builder serve --site`: shows the page anew when it was made anew.
+// Only on pages of `sealdex-builder serve --site`: reloads the page when it was rebuilt.
 
 const PERIOD_MS = 700;
 const mark = new URL("../reload.txt", import.meta.url);
@@ -11,7 +11,7 @@ async function look() {
     if (answer.ok && shown !== undefined && text !== shown) location.reload();
     else if (answer.ok) shown = text;
   } catch {
-    // the server was ended; it may come back
+    // the server has stopped; it may be started again
   }
   setTimeout(look, PERIOD_MS);
 }

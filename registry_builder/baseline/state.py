@@ -33,7 +33,7 @@ from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.catalogue import shard_target
 
 EXPIRED_HINT = (
-    "sealdex-builder refresh --recover-expired re-signs it if the source tree and this machine's memory "
+    "sealdex-builder refresh --recover-expired signs it again if the source tree and this machine's memory "
     "show that it is the newest; else make sure that nobody restored an old state, then run "
     "sealdex-builder refresh --allow-expired"
 )

@@ -145,7 +145,7 @@ def _plan(config: RegistryConfig, wanted: Wanted, *, by: str, why: str, at: str)
                 f"namespace '{namespace}' is not claimed; claimed are {', '.join(config.namespaces) or '-'}"
             )
     if unknown := [role for role in wanted.renew if role not in OFFLINE]:
-        raise UsageError(f"'{unknown[0]}' is signed online: sealdex-builder refresh re-signs it")
+        raise UsageError(f"'{unknown[0]}' is signed online: sealdex-builder refresh signs it")
     return CeremonyPlan(
         by=by, at=at, why=why, roles=roles, namespaces=namespaces, released=wanted.release, renew=wanted.renew
     )

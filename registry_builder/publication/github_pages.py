@@ -165,7 +165,7 @@ def _lay(publisher: Publisher, live: _Copying, state: PublishedState, reader: Pu
             + "; ".join(f"{key}: {reason}" for key, reason in reached.problems[:5]),
             subject=live.description,
             untouched=_NOT_DEPLOYED,
-            hint=f"{_STALE}; sealdex-builder verify-published checks a copy that you have",
+            hint=f"{_STALE}; sealdex-builder verify-published shows all differences of a copy that you have",
         )
     pins = dict(reached.pins)
     earlier = state

@@ -1,4 +1,4 @@
-"""Badges: small SVG files that READMEs elsewhere show. Pure; no font is measured, so the same everywhere."""
+"""Badges: small SVG files for READMEs elsewhere. Pure; no font is measured, so they are the same everywhere."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from sealdex.model.index import IndexDocument
 
 _GOOD, _DULL = "#2f6b3c", "#6b6257"
 _MAX_VALUE = 40
-# Widths in Verdana at 11 pixels, in classes; `textLength` in the SVG makes the text fit whatever font there is.
+# Widths in Verdana at 11 pixels, in classes; `textLength` in the SVG makes the text fit with any font.
 _NARROW, _WIDE = "fijlrtI.,:;|'!1()[]- ", "mwMWQOGD@%"
 
 
 @dataclass(frozen=True)
 class Badge:
-    """A label and a value; ``split`` is where the one ends and the other begins, in pixels like ``width``."""
+    """A label and a value; ``split`` is where the label ends and the value begins, in pixels like ``width``."""
 
     key: str
     label: str
@@ -28,7 +28,7 @@ class Badge:
 
     @property
     def text(self) -> str:
-        """What a screen reader says."""
+        """The text for screen readers."""
         return f"{self.label}: {self.value}"
 
 

@@ -11,7 +11,7 @@ from registry_builder.site.urls import address, release_page
 from sealdex.model.ids import PluginId
 from sealdex.text import clean
 
-_NEVER = "1970-01-01T00:00:00Z"  # of a feed without entries: Atom wants a time, and pages have no clock
+_NEVER = "1970-01-01T00:00:00Z"  # for a feed without entries: Atom requires a time, and pages have no clock
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Feed:
-    """A feed: ``key`` is where it lies, ``html`` the page it goes with."""
+    """A feed: ``key`` is its path, ``html`` the page that it belongs to."""
 
     id: str
     title: str
@@ -49,9 +49,9 @@ def feed_of(
         frame: the registry.
         releases: newest first.
         summary: a plugin's summary.
-        key: where the feed lies.
-        html: the page it goes with.
-        title: what it is called.
+        key: the feed's path.
+        html: the page that it belongs to.
+        title: its title.
     """
     entries = tuple(
         Entry(

@@ -1,4 +1,4 @@
-"""Facts in words: sizes, dates, selectors, platforms. Pure; the same whatever the host's language or time zone."""
+"""Formats facts as text: sizes, dates, selectors, platforms. Pure; independent of the host's language and time zone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SYSTEMS = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
 
 
 def size_in_words(size: int | None) -> str:
-    """``4.2 MB``; powers of 1,000, as file managers and download pages count."""
+    """``4.2 MB``; powers of 1,000, as in file managers and on download pages."""
     if size is None:
         return "size not stated"
     value = float(size)
@@ -33,7 +33,7 @@ def size_in_words(size: int | None) -> str:
 
 
 def date_in_words(timestamp: str | None) -> str:
-    """``21 November 2026`` of ``2026-11-21T12:00:00Z``; empty when there is none."""
+    """``21 November 2026`` of ``2026-11-21T12:00:00Z``; empty if there is none."""
     if not timestamp:
         return ""
     year, month, day = timestamp[:10].split("-")
@@ -52,7 +52,7 @@ def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> 
     try:
         parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
-        return ", ".join(["conditions that this version can't put into words", *wanted])
+        return ", ".join(["conditions that this version can't describe", *wanted])
     rest = dict(parsed.match_labels)
     system, machine = rest.pop("os", None), rest.pop("arch", None)
     parts = [f"{system_name(system)} on {machine}"] if system and machine else []
@@ -64,7 +64,7 @@ def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> 
 
 
 def plain_label_values(selector: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
-    """Return the values that a selector lists for a label; None when it leaves the label open."""
+    """Return the values that a selector lists for a label; None if it leaves the label open."""
     value = selector.get("match_labels", {}).get(key)
     if value is not None:
         return (value,)

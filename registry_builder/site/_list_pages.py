@@ -1,9 +1,9 @@
-"""Lists of plugins in pages whose bounds follow from the content. Pure.
+"""Splits lists of plugins into pages whose boundaries follow from the content. Pure.
 
 Pages of a fixed length would all shift when a plugin is added near the front. Here a page ends after a plugin whose
-id's digest says so (one in `_MEAN`, within bounds), so that a plugin more changes its own page, seldom a neighbour,
-and none of the others; and since a list says nothing of versions and dates, a release more changes none at all.
-The idea is that of content-defined chunking, of deduplicating backups.
+id's digest says so (one in `_MEAN`, within limits), so that a new plugin changes its own page, seldom a neighbour,
+and no other; and because lists have no versions and dates, a new release changes none at all.
+The idea is that of content-defined chunking in deduplicating backups.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LEAST, _MOST = 12, 96
 
 @dataclass(frozen=True)
 class ListRow:
-    """One line of a list; nothing here changes with a release."""
+    """One line of a list; nothing in it changes with a release."""
 
     id: str
     namespace: str
@@ -43,7 +43,7 @@ class ListView:
     """One page of a list.
 
     Attributes:
-        key: where it lies.
+        key: its path.
         rows: its plugins, by id.
         number: 1 for the first.
         previous, following: keys of its neighbours.
@@ -72,7 +72,7 @@ def list_row(row: CatalogueRow) -> ListRow:
 
 
 def lists_of(row: CatalogueRow) -> set[ListName]:
-    """Return the lists that a plugin stands in."""
+    """Return the lists that contain a plugin."""
     return {
         ListName("type", row.type),
         ListName("namespace", row.namespace),
@@ -103,7 +103,7 @@ def list_pages(name: ListName, rows: Sequence[CatalogueRow]) -> list[ListView]:
 
 
 def cut(items: Sequence[_T], name: Callable[[_T], str]) -> list[list[_T]]:
-    """Cut sorted items into pages; where a page ends depends on the names near its end alone."""
+    """Split sorted items into pages; where a page ends depends only on the names near its end."""
     pages: list[list[_T]] = []
     page: list[_T] = []
     for item in items:

@@ -14,7 +14,7 @@ _MAX_SIDE = 16
 
 @dataclass(frozen=True)
 class Matrix:
-    """Systems by architectures; a cell is the size of the artifact there, or None when there is none."""
+    """Systems by architectures; a cell is the artifact's size, or None if there is none."""
 
     systems: tuple[str, ...]
     machines: tuple[str, ...]
@@ -27,7 +27,7 @@ class Matrix:
 
 
 def platform_matrix(release: ReleaseEntry) -> Matrix | None:
-    """Return the platforms of a release; None when it has no artifacts, as an application suite."""
+    """Return the platforms of a release; None if it has no artifacts, such as an application suite."""
     if not release.artifacts:
         return None
     cells: dict[tuple[str, str], str] = {}
@@ -45,7 +45,7 @@ def platform_matrix(release: ReleaseEntry) -> Matrix | None:
 
 
 def platform_names(release: ReleaseEntry) -> tuple[str, ...]:
-    """Return the systems that a release has artifacts for; empty when it doesn't ask."""
+    """Return the systems that a release has artifacts for; empty if any will do."""
     found = {value for artifact in release.artifacts for value in _values(release, artifact, "os")}
     return () if _ANY in found else tuple(system_name(value) for value in sorted(found, key=_system_order))
 

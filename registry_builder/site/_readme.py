@@ -1,7 +1,7 @@
-"""READMEs: Markdown by `markdown-it-py`, sanitised by `nh3`. Nothing an author writes runs, styles or loads anything.
+"""READMEs: Markdown by `markdown-it-py`, sanitised by `nh3`. Nothing from an author runs, styles or loads anything.
 
 Three layers, each enough alone against script: only tags and attributes of the lists below survive the sanitiser;
-links have one of three schemes; and the pages' Content-Security-Policy lets nothing inline run, nothing foreign load.
+links have one of three schemes; and the pages' Content-Security-Policy forbids inline scripts and foreign resources.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ _NOT_SLUG = re.compile(r"[^\w-]+")
 
 
 def render_readme(source: bytes, name: str) -> Markup:
-    """Return the HTML of a README, safe to stand in a page; its headings start at ``h3``.
+    """Return the HTML of a README, safe to include in a page; its headings start at ``h3``.
 
-    A first heading that only says the plugin's ``name`` is left out: the page says it already.
+    A first heading that is only the plugin's ``name`` is left out: the page has it already.
 
-    Images become links to them, or text where they stand in a link: the policy loads nothing from elsewhere, and a
-    reader's address is nobody's business. Relative links have nothing to point at here and become plain text; links
+    Images become links to them, or text inside a link: the policy loads nothing from elsewhere, to protect
+    readers' privacy. Relative links have no target here and become plain text; links
     to a place in the README (a heading, ``<a name>``, an id) lead there.
     """
     text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
@@ -94,7 +94,7 @@ def _parser() -> MarkdownIt:
 
 
 def _first_pass(html: str) -> str:
-    """Return HTML with its nesting as a browser would read it, and still with images and the names of anchors."""
+    """Return HTML nested as a browser would read it, and still with images and the names of anchors."""
     attributes = {tag: set(names) for tag, names in _ATTRIBUTES.items()}
     attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}}
     return nh3.clean(
@@ -108,10 +108,10 @@ def _first_pass(html: str) -> str:
 
 
 class _Attributes:
-    """Decides about each attribute: only addresses of the web, and only places in the README itself.
+    """Decides about each attribute: only web URLs, and only places in the README itself.
 
     Args:
-        places: ids as the author means them; each gets a prefix, so that none is the page's own or a script's.
+        places: ids as the author wrote them; each gets a prefix, so that none is the page's own or a script's.
     """
 
     def __init__(self, places: Collection[str]) -> None:
@@ -169,7 +169,7 @@ def _slug(text: str, seen: dict[str, int]) -> str:
 
 
 def _with_addresses(children: list[Token]) -> list[Token]:
-    """Make links of addresses that stand in the text as they are, as GitHub and others do."""
+    """Turn bare URLs in the text into links, as GitHub and others do."""
     changed: list[Token] = []
     in_link = 0
     for child in children:
@@ -194,7 +194,7 @@ def _with_addresses(children: list[Token]) -> list[Token]:
 
 
 def _without_punctuation(url: str) -> str:
-    """Leave to the sentence what ends it, and a bracket that was opened before the address."""
+    """Leave final punctuation to the sentence, and a closing bracket that was opened before the URL."""
     while url[-1] in ".,:;!?'*_~" or (url[-1] == ")" and url.count(")") > url.count("(")):
         url = url[:-1]
     return url

@@ -1,7 +1,7 @@
-"""What a README's HTML is rewritten to before it is sanitised for good: images, anchors, headings. Pure, on text.
+"""Rewrites a README's HTML before the final sanitising: images, anchors, headings. Pure, on text.
 
-The input is what a first pass of the sanitiser wrote, so tags are lower case and values stand in double quotes. What
-comes out is not safe by itself: the last pass of the sanitiser decides what survives.
+The input comes from a first pass of the sanitiser, so tags are lower case and values are in double quotes. The
+output is not safe by itself: the last pass of the sanitiser decides what survives.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PAGE_HEADINGS = {"h1": "h3", "h2": "h3"}  # the page has an h1 and an h2 of its
 
 
 def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
-    """Turn images into text or links, ``<a name>`` into ids, HTML headings into such as the page can have.
+    """Turn images into text or links, ``<a name>`` into ids, HTML headings into levels that the page allows.
 
     Args:
         html: sanitised once, with ``img`` and ``name`` of ``a`` still in it.
@@ -56,9 +56,9 @@ def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
 
 
 def with_sound_links(html: str) -> str:
-    """Tidy links after the last pass: those without an address say nothing of one, and no link is without text.
+    """Tidy links after the last pass: remove link attributes without a URL, and links without text.
 
-    A link that has no text can't be seen or named; one that is a place to link to stays as that.
+    A link without text can't be seen or named; one that is a link target stays as that.
     """
 
     def without_relation(match: re.Match[str]) -> str:

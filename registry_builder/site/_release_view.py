@@ -1,7 +1,7 @@
-"""What a release's page shows. Pure.
+"""The contents of a release's page. Pure.
 
-It follows from the release's index entry and manifest alone, so that a new release leaves the pages of the older ones
-as they are.
+They follow from the release's index entry and manifest alone, so that a new release doesn't change the pages of older
+ones.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class ArtifactView:
 
 @dataclass(frozen=True)
 class ReleaseView:
-    """What a release's page shows; ``manifest`` is the published manifest, for what needs no words of its own."""
+    """The contents of a release's page; ``manifest`` is the published manifest."""
 
     id: str
     plugin: PluginId
@@ -95,7 +95,7 @@ def release_view(
     role: str,
     known: Collection[PluginId],
 ) -> ReleaseView:
-    """Return what a release's page shows; of ``document`` only what no later release changes."""
+    """Return the contents of a release's page; of ``document`` only what no later release changes."""
     plugin = document.id
     return ReleaseView(
         id=str(plugin),

@@ -1,7 +1,7 @@
-"""A JSON Schema of settings as the rows of a table that people read. Pure.
+"""A JSON Schema of settings as the rows of a table for people. Pure.
 
 Not all of JSON Schema fits a table; what doesn't is in the manifest, which the page links. Depth and number of rows are
-bounded: a schema may be as large as its author likes, a page may not.
+limited: a schema may be as large as its author likes, a page may not.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _MISSING = object()
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One setting: where it is, what it may be, what it is when nothing is said, what it is for."""
+    """One setting: its path, its values, its default, its purpose."""
 
     path: str
     kind: str
@@ -42,7 +42,7 @@ def setting_rows(schema: Mapping[str, Any] | None, defaults: Any = None) -> tupl
 
 
 def value_text(value: Any) -> str:
-    """Return a value as compact JSON, cut where it becomes unreadable."""
+    """Return a value as compact JSON, shortened to a readable length."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"
 

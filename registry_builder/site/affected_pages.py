@@ -1,6 +1,6 @@
-"""Which pages a change of index documents touches. Pure: two documents in, names of pages out.
+"""Which pages are affected by changes of index documents. Pure: two documents in, names of pages out.
 
-What costs nothing for a release more, since it isn't shown there: lists, indexes and the sitemap (no versions, no
+Not affected by a new release, because they don't show it: lists, indexes and the sitemap (no versions, no
 dates), the pages of other releases, the pages of other plugins unless what the plugin needs changed.
 """
 
@@ -20,13 +20,13 @@ from sealdex.model.index import IndexDocument
 
 @dataclass(frozen=True)
 class Touched:
-    """What is to be written anew.
+    """What has to be rewritten.
 
     Attributes:
-        plugins: whose page changes.
-        releases: whose pages of releases change: versions.
+        plugins: plugins whose page changes.
+        releases: plugins whose release pages change: versions.
         dependents: plugins that others need for the first time, or no longer: their list of dependents changes.
-        lists: lists of which some page changes.
+        lists: lists with a changed page.
         indexes: whether a namespace, keyword or plugin is new or gone.
     """
 
@@ -38,7 +38,7 @@ class Touched:
 
 
 def touched_by(changes: Iterable[tuple[IndexDocument | None, IndexDocument]]) -> Touched:
-    """Return what changes of index documents touch; each is a pair of the old document, if any, and the new one."""
+    """Return what changes of index documents affect, each a pair of the old document, if any, and the new one."""
     plugins: set[PluginId] = set()
     releases: dict[PluginId, Collection[str]] = {}
     dependents: set[PluginId] = set()
@@ -58,6 +58,6 @@ def touched_by(changes: Iterable[tuple[IndexDocument | None, IndexDocument]]) ->
 
 
 def everything(rows: Mapping[PluginId, CatalogueRow], dependents: Collection[PluginId]) -> Touched:
-    """Return that all pages are to be written; releases of a plugin that isn't named in ``releases`` are all."""
+    """Return that all pages have to be written; for plugins that aren't in ``releases``, all their releases."""
     lists = {name for row in rows.values() for name in lists_of(row)}
     return Touched(frozenset(rows), {}, frozenset(dependents), frozenset(lists), indexes=True)

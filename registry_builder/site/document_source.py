@@ -1,4 +1,4 @@
-"""Where the pages take their documents from: the source tree where it has them, else what is published, verified."""
+"""Where the pages get their documents: from the source tree if it has them, else from the verified published state."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sealdex.model.release import PublishedManifest, published_manifest
 
 @dataclass(frozen=True)
 class Dated:
-    """A release and when it was made."""
+    """A release and its time."""
 
     released_at: str
     plugin: PluginId
@@ -35,7 +35,7 @@ class Shelf:
     Attributes:
         sources: the plugins of the source tree.
         documents: index documents that aren't what the source tree alone compiles to, or that it doesn't have.
-        reader: reads published documents; None when nothing is published.
+        reader: reads published documents; None if nothing is published.
         pins: digests of `documents`.
         absent: plugins of the source tree that aren't published, and so have no page.
     """
@@ -51,7 +51,7 @@ class Shelf:
         return {*self.sources.plugins, *self.documents} - set(self.absent)
 
     def row(self, plugin: PluginId) -> CatalogueRow:
-        """Return a plugin's catalogue row."""
+        """Return a plugin's catalog row."""
         if plugin in self.documents:
             return catalogue_row(self.documents[plugin])
         return self.sources.own(plugin)[1]
@@ -67,7 +67,7 @@ class Shelf:
         """Return the manifest of a release.
 
         Raises:
-            VerificationError: it is published only, and isn't what its pin says.
+            VerificationError: it is only published, and doesn't match its pin.
         """
         source = self.sources.plugins.get(plugin)
         if source is not None and release.version in source.releases:
@@ -79,7 +79,7 @@ class Shelf:
         """Return a plugin's README as Markdown.
 
         Raises:
-            VerificationError: it is published only, and isn't what its pin says.
+            VerificationError: it is only published, and doesn't match its pin.
         """
         if document.readme is None:
             return None
@@ -91,7 +91,7 @@ class Shelf:
         return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
 
     def dated(self, plugin: PluginId) -> Iterator[Dated]:
-        """Yield the releases of a plugin that state when they were made and aren't yanked."""
+        """Yield the releases of a plugin that state a time and aren't yanked."""
         if plugin in self.documents:
             for entry in self.documents[plugin].releases:
                 if entry.released_at and entry.yanked is None:
@@ -104,7 +104,7 @@ class Shelf:
                 yield Dated(release.released_at, plugin, version)
 
     def dependencies(self, row: CatalogueRow) -> Iterable[PluginId]:
-        """Return what the latest release of a plugin needs."""
+        """Return the dependencies of a plugin's latest release."""
         plugin = row.id
         if plugin in self.documents:
             return dependencies_of(self.documents[plugin])
@@ -115,5 +115,5 @@ class Shelf:
 
     def _published(self) -> DocumentReader:
         if self.reader is None:
-            raise RuntimeError("what the source tree doesn't have can only be read from what is published")
+            raise RuntimeError("documents that are not in the source tree can only be read from the published state")
         return self.reader

@@ -1,4 +1,4 @@
-"""The whole site from a source tree alone, without anything being published."""
+"""Builds the whole site from a source tree alone; nothing needs to be published."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sealdex.model.catalogue import shard_target
 
 
 def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None) -> Parts:
-    """Return all files of the site, with the catalogue's shards, which search reads.
+    """Return all files of the site, including the catalog's shards, which search reads.
 
     Args:
         tree: the source tree.

@@ -1,4 +1,4 @@
-"""Lint of a source tree's ``site/`` folder: what it overrides can be read and published, and its templates parse."""
+"""Lint of a source tree's ``site/`` folder: its files can be read and published, and its templates parse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def site_problems(tree: SourceTree, is_stored: IsStored = lambda _key: False) ->
 
     Args:
         tree: the source tree.
-        is_stored: tells whether an asset is published already, under its key.
+        is_stored: returns whether an asset is already published under its key.
     """
     return sorted(set(_problems(tree, is_stored)))
 

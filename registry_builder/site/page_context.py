@@ -1,4 +1,4 @@
-"""What all pages share: the registry's name and links, the policy of their headers, and the trust box. Pure."""
+"""What all pages share: the registry's name and links, the security policy, and the trust box. Pure."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _NO_ADDRESS = "ADDRESS/"
 
 @dataclass(frozen=True)
 class Frame:
-    """What each page shows of the registry itself.
+    """What each page shows about the registry itself.
 
     Attributes:
-        name: what commands call it.
-        url: the address that readers use, with a slash at its end; None when registry.toml doesn't say.
-        address: the same for commands to be copied, with a text to be replaced when it isn't known.
-        base: the path of `url`, for links of a page whose own address isn't known.
+        name: its name in commands.
+        url: the public URL, with a trailing slash; None if registry.toml has none.
+        address: the same for commands that are copied, with a placeholder if it isn't known.
+        base: the path of `url`, for links of a page whose own URL isn't known.
     """
 
     title: str
@@ -71,7 +71,7 @@ class RoleLine:
 
 @dataclass(frozen=True)
 class TrustBox:
-    """What vouches for the registry: the root to pin, and how long each role holds."""
+    """What secures the registry: the root to pin, and when each role expires."""
 
     root_version: int
     fingerprint: str
@@ -81,7 +81,7 @@ class TrustBox:
 
 
 def frame_of(config: RegistryConfig, realm: str) -> Frame:
-    """Return the frame of a realm's pages; it tells nothing of other realms."""
+    """Return the context of a realm's pages; it contains nothing of other realms."""
     url = config.realms[realm].url
     url = url.rstrip("/") + "/" if url else None
     section = config.site
@@ -105,7 +105,7 @@ def trust_box(config: RegistryConfig, trust: Trust, expiries: Mapping[str, datet
     Args:
         config: for thresholds.
         trust: verified offline metadata.
-        expiries: role to its expiry as published; a role that is missing is said to hold from when it is signed.
+        expiries: role to its expiry as published; for a missing role the page shows how long a signature is valid.
     """
     held = {"root": trust.root.expires, "targets": trust.targets_role.expires, **expiries}
     lines = []
@@ -147,6 +147,6 @@ def signers_of(trust: Trust, bits: int) -> Signers:
 
 
 def frame_digest(frame: Frame, signers: Signers, fingerprint: str) -> str:
-    """Return a digest of all that every page depends on: when it differs, all pages are to be written anew."""
+    """Return a digest of everything that all pages depend on: if it differs, all pages are rewritten."""
     facts = [str(getattr(frame, name)) for name in frame.__dataclass_fields__]
     return hashlib.sha256(encode_json([facts, signers.bits, sorted(signers.claimed), fingerprint])).hexdigest()

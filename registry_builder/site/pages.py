@@ -1,4 +1,4 @@
-"""Builds the pages: takes documents from a shelf, decides what each page shows, renders it. Same input, same bytes.
+"""Builds the pages: reads documents, decides what each page shows, renders it. Same input, same bytes.
 
 `Builder.plugin_pages` are those of one plugin and need no other; `Builder.parts` are those of a whole registry.
 """
@@ -49,11 +49,11 @@ class Page(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """The pages of a site, made when they are asked for.
+    """The pages of a site, built on demand.
 
     Attributes:
-        plugins: makes the pages of one plugin each; any of them can be made and written in any order, anywhere.
-        common: makes the pages of the registry as a whole, the home page last; written after those of plugins.
+        plugins: builds the pages of one plugin each; they can be built and written in any order, anywhere.
+        common: builds the pages of the registry as a whole, the home page last; written after those of plugins.
     """
 
     plugins: Sequence[Callable[[], Iterable[Page]]]
@@ -65,8 +65,8 @@ class Builder:
     """Renders pages of one realm.
 
     Attributes:
-        templates: what they look like.
-        frame: what they all show.
+        templates: the templates.
+        frame: what all pages share.
         signers: which role signs which plugin.
     """
 
@@ -88,7 +88,7 @@ class Builder:
         """Yield a plugin's page, badges, and the pages of its releases.
 
         Args:
-            shelf: where its documents are.
+            shelf: the source of the documents.
             plugin: the plugin.
             versions: the releases; None for all.
             dependents: the plugins that need it.
@@ -147,7 +147,7 @@ class Builder:
     # --- the registry as a whole ----------------------------------------------------------------------------------
 
     def parts(self, shelf: Shelf, overview: Overview, trust: TrustBox, touched: Touched) -> Parts:
-        """Return all pages that are touched, those of each plugin apart."""
+        """Return all affected pages, those of each plugin separately."""
         plugins = sorted((touched.plugins | touched.dependents) & overview.rows.keys())
         return Parts(
             [partial(self._touched_pages, shelf, overview, touched, plugin) for plugin in plugins],
@@ -230,7 +230,7 @@ class Builder:
                 )
 
     def _sitemap(self, overview: Overview) -> Iterator[Page]:
-        if self.frame.url is None:  # a sitemap holds whole addresses
+        if self.frame.url is None:  # a sitemap needs absolute URLs
             return
         shards = shard_count(self.signers.bits)
         sorted_in: dict[int, list[str]] = {}
@@ -309,7 +309,7 @@ class Builder:
 
 
 def dependents_document(plugin: PluginId, dependents: Collection[PluginId]) -> Page:
-    """Return the list of plugins that need ``plugin``, which a publish of it alone reads back."""
+    """Return the list of plugins that need ``plugin``, which a publish of only that plugin reads again."""
     values: Mapping[str, Any] = {
         "format": DOCUMENT_FORMAT,
         "plugin": str(plugin),

@@ -1,4 +1,4 @@
-"""What a plugin's page shows. Pure: from its index document to plain data; templates only lay it out."""
+"""The contents of a plugin's page. Pure: from its index document to plain data; templates only lay it out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WEB = ("https://", "http://")
 
 @dataclass(frozen=True)
 class MarkView:
-    """A yank or deprecation in words; ``use`` is the successor, with the key of its page where there is one."""
+    """A yank or deprecation for display; ``use`` is the successor, with the key of its page if there is one."""
 
     date: str
     by: str
@@ -34,7 +34,7 @@ class MarkView:
 
 @dataclass(frozen=True)
 class LinkedPlugin:
-    """A plugin that is named, with the key of its page where this registry has one."""
+    """A plugin's name, with the key of its page if this registry has one."""
 
     id: str
     page: str | None
@@ -55,7 +55,7 @@ class AttachmentView:
 
 @dataclass(frozen=True)
 class EvaluationView:
-    """What somebody measured of a release; ``report`` is the attached file with all of it."""
+    """Evaluation results of a release; ``report`` is the attached file with all of them."""
 
     version: str
     date: str
@@ -85,12 +85,12 @@ PluginState = Literal["released", "all-yanked", "unreleased"]
 
 @dataclass(frozen=True)
 class PluginView:
-    """What a plugin's page shows.
+    """The contents of a plugin's page.
 
     Attributes:
         state: whether a release can be installed; deprecation comes on top of each.
-        latest: the version that is offered first.
-        install: what to type; None when there is nothing to install.
+        latest: the version that is shown first.
+        install: the install command; None if there is nothing to install.
         document: key of the signed index document, the JSON beside this page.
         role: the metadata role that signs it.
     """
@@ -131,15 +131,15 @@ def plugin_view(
     dependents: Collection[PluginId],
     known: Collection[PluginId],
 ) -> PluginView:
-    """Return what a plugin's page shows.
+    """Return the contents of a plugin's page.
 
     Args:
         document: its index document.
-        sha256: the document's digest, which its address holds.
+        sha256: the document's digest, which is part of its URL.
         role: the metadata role that signs it.
         readme: its README as safe HTML.
         dependents: the plugins whose latest release needs it.
-        known: plugins that have a page here; others are named and not linked.
+        known: plugins that have a page here; others are named without a link.
     """
     plugin = document.id
     row = catalogue_row(document)
@@ -176,20 +176,20 @@ def plugin_view(
 
 
 def dependencies_of(document: IndexDocument) -> frozenset[PluginId]:
-    """Return the plugins that a plugin's latest release needs: on whose pages it stands as a dependent."""
+    """Return the dependencies of a plugin's latest release: it is shown as a dependent on their pages."""
     release = latest_release(document)
     return frozenset(filter(None, map(_parsed, release.dependencies))) if release else frozenset()
 
 
 def mentioned(document: IndexDocument) -> set[PluginId]:
-    """Return all plugins that the pages of a plugin name: dependencies of each release, and the successor."""
+    """Return all plugins that the pages of a plugin mention: dependencies of each release, and the successor."""
     named = {plugin for release in document.releases for plugin in map(_parsed, release.dependencies) if plugin}
     successor = _parsed(document.deprecated.use) if document.deprecated and document.deprecated.use else None
     return named | ({successor} if successor else set())
 
 
 def web_links(links: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return those links that lead to the web: no ``javascript:`` or ``data:`` address becomes a link."""
+    """Return the links to the web: no ``javascript:`` or ``data:`` URL becomes a link."""
     return tuple((clean(label), url) for label, url in links.items() if url.lower().startswith(WEB))
 
 
@@ -225,7 +225,7 @@ def mark_view(mark: Mark | None, known: Collection[PluginId]) -> MarkView | None
 
 
 def _owner_address(github: str | None) -> str | None:
-    # a name that is no plain account name is no part of an address
+    # a name that isn't a plain account name must not become part of a URL
     return f"https://github.com/{github}" if github and github.replace("-", "").isalnum() and github.isascii() else None
 
 
@@ -255,7 +255,7 @@ def _size_range(release: ReleaseEntry) -> str:
 
 
 def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentView, ...]:
-    """Return the further files of a release."""
+    """Return the attached files of a release."""
     folder = release_folder(plugin, release.version)
     return tuple(
         AttachmentView(
@@ -271,7 +271,7 @@ def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentV
 
 
 def evaluations_of(plugin: PluginId, release: ReleaseEntry) -> tuple[EvaluationView, ...]:
-    """Return what was measured of a release, the latest first."""
+    """Return the evaluations of a release, the latest first."""
     files = {each.name: each for each in attachments_of(plugin, release)}
     return tuple(
         EvaluationView(

@@ -1,4 +1,4 @@
-"""The registry as a whole, for lists, home page and feeds: rows, what was released last, who needs whom. Pure."""
+"""The registry as a whole, for lists, home page and feeds: rows, latest releases, dependents. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Overview:
 
 
 def overview_of(shelf: Shelf) -> Overview:
-    """Look at all plugins of a shelf."""
+    """Read all plugins of a document source."""
     rows = {plugin: shelf.row(plugin) for plugin in sorted(shelf.plugins())}
     lists: dict[ListName, list[CatalogueRow]] = defaultdict(list)
     needed_by: dict[PluginId, set[PluginId]] = defaultdict(set)
@@ -47,9 +47,9 @@ def overview_of(shelf: Shelf) -> Overview:
 
 
 def recent(shelf: Shelf, rows: Iterable[CatalogueRow], count: int = RECENT_IN_FEED) -> list[Dated]:
-    """Return the releases made last, newest first; ties by id and version, so that the order is one.
+    """Return the latest releases, newest first; ties by id and version, so that the order is unique.
 
-    Each release is at most as new as its plugin's row says, so only the plugins with the newest rows are looked at.
+    Each release is at most as new as its plugin's row says, so only the plugins with the newest rows are read.
     """
     found: list[Dated] = []
     ordered = sorted((row for row in rows if row.updated_at), key=lambda row: row.id)

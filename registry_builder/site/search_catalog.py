@@ -1,7 +1,7 @@
-"""``search/catalogue.json``: where search finds the catalogue's shards, and which state of the registry the pages show.
+"""``search/catalogue.json``: where search finds the catalog's shards, and which state of the registry the pages show.
 
-It is the last file of the site that a publish writes. The state in it is what the next publish takes up from: when it
-isn't that of the registry as found, pages were left behind, and are caught up with.
+It is the last file of the site that a publish writes. The next publish starts from the state in it: if it
+differs from the registry's state, some pages are outdated and are written then.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Shown(Struct, frozen=True):
     """What the pages show.
 
     Attributes:
-        frame: digest of all that every page depends on, see `frame_digest`.
+        frame: digest of everything that all pages depend on, see `frame_digest`.
         snapshot: version of the snapshot whose plugins they show.
     """
 
@@ -41,13 +41,13 @@ def catalogue_file(shards: Iterable[str], shown: Shown | None) -> bytes:
 
     Args:
         shards: keys of the shards in the published tree.
-        shown: what the pages show; None when that isn't a published state.
+        shown: what the pages show; None if that isn't a published state.
     """
     return encode_json(_File(FORMAT, tuple(link(key, page=CATALOGUE) for key in shards), shown))
 
 
 def read_shown(data: bytes) -> Shown | None:
-    """Return what the pages show, as they say themselves; None when they don't, or not so that it can be read."""
+    """Return what the pages show according to themselves; None if that is missing or can't be read."""
     try:
         return decode_as(data, _File).pages
     except msgspec.DecodeError:

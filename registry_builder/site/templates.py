@@ -1,8 +1,8 @@
 """The templates and assets of the site: where they come from, their hashed names, and rendering.
 
-`site_templates/` of this program holds them all; a file of the same path in the source tree's ``site/`` folder is taken
-instead, and further files in ``site/assets/`` are published too. Templates run in a sandbox: one that comes with a pull
-request can lay out what a page shows, and do nothing else.
+`site_templates/` of this program has all of them; a file with the same path in the source tree's ``site/`` folder
+replaces one, and further files in ``site/assets/`` are published too. Templates run in a sandbox: one that comes with a
+pull request can lay out what a page shows, and nothing else.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from sealdex.errors import ConfigError, SealdexError
 OVERRIDES = "site"
 IsStored = Callable[[str], bool]
 LAYOUT = 3
-"""Raised when this package lays pages out differently from the same templates, so that all are written anew."""
+"""Increased when this package lays pages out differently with the same templates, so that all are rewritten."""
 
 ASSET_FOLDERS = ("assets", "vendor")
 _ASSET_ENDINGS = frozenset({".css", ".js", ".svg", ".png", ".webp", ".woff2", ".txt"})
@@ -62,7 +62,7 @@ class Templates:
         section: ``[site]`` of registry.toml, for logo and colours.
         more: further assets by name.
         allow_secrets: patterns of files that may hold secrets.
-        is_stored: tells whether an asset is published already, under its key.
+        is_stored: returns whether an asset is already published under its key.
 
     Raises:
         ConfigError: a file of ``site/`` is refused; the logo that registry.toml names isn't in ``site/``.
@@ -83,7 +83,7 @@ class Templates:
         self.fingerprint = _fingerprint(own, self.assets)
         self._environment = _Sandbox(
             loader=ChoiceLoader([_OwnLoader(own), FileSystemLoader(own_folder())]),
-            autoescape=True,  # whatever the file is called
+            autoescape=True,  # whatever the file's name
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
@@ -102,7 +102,7 @@ class Templates:
             template: its name.
             page: the key that the result is stored under.
             values: what it shows.
-            base: the path of the site, for a page that answers for any address and so can't have relative links.
+            base: the path of the site, for a page that is served for any URL and so can't have relative links.
 
         Raises:
             SealdexError: the template is wrong.
@@ -128,17 +128,17 @@ class Templates:
 
     def _key_of(self, name: str) -> str:
         if name not in self.assets:
-            raise TemplateError(f"there is no asset called {name}")
+            raise TemplateError(f"there is no asset {name}")
         return self.assets[name].key
 
 
 def is_asset(name: str) -> bool:
-    """Return whether a file in a folder of assets is published, by what its name ends with."""
+    """Return whether a file in a folder of assets is published, by its suffix."""
     return Path(name).suffix in _ASSET_ENDINGS
 
 
 def is_template(name: str) -> bool:
-    """Return whether a file in ``site/`` is a template, by what its name ends with."""
+    """Return whether a file in ``site/`` is a template, by its suffix."""
     return name.endswith(".j2")
 
 
@@ -157,7 +157,7 @@ class OwnFiles:
         self.is_there = self._gate.is_there(self._folder)
 
     def read(self, name: str) -> bytes | None:
-        """Return a file of ``site/``; None when there is none.
+        """Return a file of ``site/``; None if there is none.
 
         Raises:
             UnreadableError: it is refused; the text begins with its path.
@@ -171,7 +171,7 @@ class OwnFiles:
             raise UnreadableError(f"{OVERRIDES}/{name} {error}") from error
 
     def refuse_secrets(self, name: str, data: bytes) -> None:
-        """Refuse a file that holds what may not be published.
+        """Refuse a file that contains what may not be published.
 
         Raises:
             UnreadableError: it does; the text begins with its path.
@@ -206,8 +206,8 @@ class OwnFiles:
 
         Args:
             part: the folder; empty for ``site/`` itself.
-            wanted: tells by its name whether a file counts.
-            refused: told path and reason of files that count and are refused.
+            wanted: returns for a name whether the file counts.
+            refused: called with path and reason of files that count but are refused.
 
         Raises:
             UnreadableError: the folder can't be listed, or a file is refused and ``refused`` isn't given.
@@ -233,7 +233,7 @@ class OwnFiles:
 
 
 class _OwnLoader(BaseLoader):
-    """Gives Jinja the source tree's templates: it must open nothing by itself."""
+    """Gives Jinja the source tree's templates: Jinja must not open files itself."""
 
     def __init__(self, own: OwnFiles) -> None:
         self._own = own
@@ -253,7 +253,7 @@ class _OwnLoader(BaseLoader):
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
-    """Remembers which attributes of which types are safe: nothing else decides, and a site asks millions of times."""
+    """Caches which attributes of which types are safe: it depends on nothing else, and a site asks very often."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -307,7 +307,7 @@ def _logo(own: OwnFiles, name: str) -> bytes:
 
 
 def is_stored_asset(name: str, data: bytes, is_stored: IsStored) -> bool:
-    """Return whether an asset is published already; the storage is asked only about what seems to hold a secret."""
+    """Return whether an asset is published already; the storage is asked only about suspected secrets."""
     return bool(secrets_of_bytes(name, data)) and is_stored(_asset_of(name, data).key)
 
 
@@ -331,7 +331,7 @@ def _theme(section: SiteSection) -> bytes:
 
 
 def _includable(own: OwnFiles) -> Iterator[tuple[str, bytes]]:
-    """Yield what a template may include, with its bytes; what can't be read can't be included, but for templates."""
+    """Yield what a template may include, with its bytes; what can't be read can't be included, except for templates."""
     for name in sorted({*own.names("", is_template), *own.includable()}):
         try:
             yield name, own.read(name) or b""

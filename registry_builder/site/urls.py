@@ -1,11 +1,11 @@
-"""Where each page lies in the published tree, and the relative links between them. Pure.
+"""The path of each page in the published tree, and the relative links between pages. Pure.
 
     index.html  search.html  404.html  feed.xml  robots.txt  sitemap.xml  sitemap/<shard>.xml
-    search/catalogue.json                              the catalogue's shards, and which snapshot the pages show
-    verify/  docs/                                     how to verify what one sees; the JSON documents
+    search/catalogue.json                              the catalog's shards, and which snapshot the pages show
+    verify/  docs/                                     how to verify the registry; the JSON documents
     namespaces/  keywords/                             indexes; namespaces/<namespace>/feed.xml
     types/<type>/  keywords/<keyword>/  <namespace>/   lists, each page with an index.json beside it
-    <list>/from/...                                    the further pages of a list
+    <list>/from/...                                    further pages of a list
     <namespace>/<name>/                                plugin: index.html feed.xml version.svg platforms.svg
     <namespace>/<name>/<version>/                      release
 
@@ -46,7 +46,7 @@ class ListName(NamedTuple):
 def plugin_folder(plugin: PluginId) -> str:
     """Return the folder of a plugin's pages.
 
-    A plugin may be called ``index.html``; where its namespace's page lies it can't have a folder.
+    A plugin may be named ``index.html``; it can't have a folder in the place of its namespace's page.
     """
     if plugin.name == _INDEX:
         return f"namespaces/{plugin.namespace}/plugins/{plugin.name}"
@@ -69,12 +69,12 @@ def plugin_file(plugin: PluginId, name: str) -> str:
 
 
 def namespace_feed(namespace: str) -> str:
-    """Return the key of a namespace's feed. Not in the namespace's own folder: a plugin may be called feed.xml."""
+    """Return the key of a namespace's feed. Not in the namespace's own folder: a plugin may be named feed.xml."""
     return f"namespaces/{namespace}/{FEED}"
 
 
 def list_page(name: ListName, first: PluginId | None = None) -> str:
-    """Return the key of a page of a list; ``first`` is what a page other than the first begins with."""
+    """Return the key of a page of a list; ``first`` is the first entry of a page other than the first."""
     folder = {"type": "types/", "keyword": "keywords/", "namespace": ""}[name.kind] + name.value
     if first is None:
         return f"{folder}/{_INDEX}"
@@ -86,7 +86,7 @@ def list_page(name: ListName, first: PluginId | None = None) -> str:
 def list_document(page: str) -> str:
     """Return the key of the JSON document beside a page of a list.
 
-    That of a namespace lies elsewhere, since a plugin may be called index.json.
+    That of a namespace is elsewhere, because a plugin may be named index.json.
     """
     folder = page.removesuffix(f"/{_INDEX}")
     return f"{folder}/index.json" if "/" in folder else f"namespaces/{folder}/index.json"
@@ -94,7 +94,7 @@ def list_document(page: str) -> str:
 
 def index_page(name: IndexName, first: str | None = None) -> str:
     """Return the key of a page of the index of all ``namespaces`` or ``keywords``."""
-    # `from` is no folder of its own here: there may be a keyword of that name
+    # `from` is not a folder of its own here: there may be a keyword with that name
     return f"{name}/{_INDEX}" if first is None else f"docs/{name}/{first}/{_INDEX}"
 
 
@@ -104,7 +104,7 @@ def sitemap_page(shard: int) -> str:
 
 
 def address(key: str) -> str:
-    """Return the address of a published file below the site's root, percent-encoded; a page is its folder."""
+    """Return the URL of a published file below the site's root, percent-encoded; for a page, its folder's."""
     folder, _, name = key.rpartition("/")
     path = (f"{folder}/" if folder else "") if name == _INDEX else key
     return quote(path, safe="/~@=")

@@ -1,4 +1,4 @@
-"""Writes pages into a folder: only those whose bytes differ, each whole or not at all."""
+"""Writes pages into a folder: only those whose bytes differ, each completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from registry_builder.site.pages import Page, Parts
 from registry_builder.source.atomic_write import replace_file
 
 SHARE = 100
-"""Plugins whose pages are worth a process: with releases, some 0.3 s."""
+"""Plugins per process: with releases, about 0.3 s."""
 
 _STEP = 100
 
@@ -25,7 +25,7 @@ class Written:
     written: list[str] = field(default_factory=list)
 
     def add(self, more: Written) -> None:
-        """Add what was written elsewhere."""
+        """Add what was written by others."""
         self.pages += more.pages
         self.written += more.written
 
@@ -34,9 +34,9 @@ def write_pages(parts: Parts, folder: Path, step: Callable[[str], None] | None =
     """Write pages below ``folder``.
 
     Args:
-        parts: what to write.
-        folder: made when it isn't there.
-        step: told of progress now and then.
+        parts: the pages to write.
+        folder: created if it doesn't exist.
+        step: called with progress now and then.
     """
     folder.mkdir(parents=True, exist_ok=True)
     done = Written()

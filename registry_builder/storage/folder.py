@@ -281,7 +281,7 @@ class FolderStorage:
                 f"another publisher holds {lock.lock_file} for more than {_LOCK_TIMEOUT_S:.0f} s",
                 subject=self._root,
                 untouched="nothing was written",
-                hint="look for a sealdex-builder process that hangs, and end it",
+                hint="look for a hanging sealdex-builder and end it",
             ) from error
 
     def _start_session(self) -> str:

@@ -1,14 +1,14 @@
-// Search over the catalogue, in a worker of its own: reads the shards, indexes them, answers queries with counts.
+// Search over the catalog, in a worker: reads the shards, indexes them, answers queries with counts.
 //
-// In:   {do: "load", catalogue, engine}      addresses of search/catalogue.json and of MiniSearch's ES module
+// In:   {do: "load", catalogue, engine}      URLs of search/catalogue.json and of MiniSearch's ES module
 //       {do: "query", text, facets, sort, count, wide}
 //           facets: {type: ["build"], os: ["linux"], ...}; any value of one facet, and all facets, must match
 //           sort: "relevance" | "name" | "recent"; count: how many rows to send; wide: facets listed in full
 // Out:  {did: "progress", read, shards} · {did: "ready", plugins, shards, milliseconds} · {did: "failed", reason}
 //       {did: "query", total, rows, facets: {type: {values: [[value, count]], more}}, milliseconds}
 //
-// The signature of the catalogue isn't checked here: what a page shows is for looking; `sealdex` verifies what it
-// installs. Rows are those of the format's "catalogue shard"; fields with their default value are left out there.
+// The catalog's signature isn't checked here, because pages aren't trusted; `sealdex` verifies what it
+// installs. Rows are those of the format's "catalog shard"; fields with their default value are left out there.
 
 const FORMAT = 1;
 const FEW_VALUES = 8;

@@ -1,10 +1,10 @@
-// The search page. Everything it shows is made here, inside
+// The search page. Everything it shows is created here, inside
 //
 //   <div data-search data-catalogue="search/catalogue.json" data-worker="assets/search-worker.js"
 //        data-engine="assets/minisearch.js" data-root="./"> ...what people without JavaScript read... </div>
 //
-// whose addresses are relative to the page. The worker searches; this module keeps three things in step: what is asked
-// (`asked`), the address (?q=words&type=build&os=linux&sort=name), and the page. Text from the catalogue only ever
+// whose URLs are relative to the page. The worker searches; this module keeps three things in step: the query
+// (`asked`), the URL (?q=words&type=build&os=linux&sort=name), and the page. Text from the catalog only ever
 // becomes text nodes and encoded path segments.
 
 const PAGE_OF_RESULTS = 40;
@@ -16,7 +16,7 @@ const FACETS = {
   arch: "Architecture",
   tag: "Tag",
   channel: "Channel",
-  licence: "Licence",
+  licence: "License",
   deprecated: "Deprecated",
   namespace: "Namespace",
   keyword: "Keyword",
@@ -37,7 +37,7 @@ const worker = new Worker(address("worker"), { type: "module" });
 let answering = false;
 let waiting = false;
 worker.onmessage = ({ data }) => answers[data.did](data);
-worker.onerror = () => answers.failed({ reason: "the search program didn't load" });
+worker.onerror = () => answers.failed({ reason: "the search script didn't load" });
 worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine") });
 
 const answers = {
@@ -55,7 +55,7 @@ const answers = {
     if (waiting) ask();
   },
   failed({ reason }) {
-    page.status.textContent = `Search doesn't work now: ${reason}. Reload the page, or go through the lists.`;
+    page.status.textContent = `Search failed: ${reason}. Reload the page, or browse the lists.`;
     page.progress.remove();
     root.dataset.state = "failed";
   },
@@ -142,7 +142,7 @@ const page = {
     ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
   ),
   status: element("p", { class: "search-status", role: "status" }, "Loading"),
-  progress: element("progress", { "aria-label": "Reading the catalogue" }),
+  progress: element("progress", { "aria-label": "Reading the catalog" }),
   chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
   results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
   more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, "Show more"),
@@ -200,12 +200,12 @@ addEventListener("popstate", () => {
   ask();
 });
 addEventListener("pagehide", toAddress);
-page.results.addEventListener("click", toAddress); // so that "back" finds what was asked
+page.results.addEventListener("click", toAddress); // so that "back" restores the query
 ask();
 
 function show({ total, rows, facets }) {
   root.dataset.state = "answered";
-  const focused = document.activeElement?.dataset.key; // what has it is made anew
+  const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
   page.status.textContent = total === 1 ? "1 plugin" : `${total.toLocaleString("en")} plugins`;
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
   page.results.replaceChildren(...rows.map(result));
@@ -257,7 +257,7 @@ function result(row) {
   );
 }
 
-/** The folder of a plugin's page; where its namespace's page lies, a plugin called index.html can't have one. */
+/** The folder of a plugin's page; a plugin named index.html can't have one in the place of its namespace's page. */
 function folder({ namespace, name }) {
   const [first, second] = [encodeURIComponent(namespace), encodeURIComponent(name)];
   return name === "index.html" ? `namespaces/${first}/plugins/${second}/` : `${first}/${second}/`;
@@ -266,7 +266,7 @@ function folder({ namespace, name }) {
 function states(row) {
   const all = [];
   if (row.deprecated !== undefined) all.push(["warn", "deprecated"]);
-  if (!row.latest) all.push(row.releases ? ["stop", "all releases yanked"] : ["", "nothing released yet"]);
+  if (!row.latest) all.push(row.releases ? ["stop", "all releases yanked"] : ["", "no releases yet"]);
   return all;
 }
 
@@ -287,7 +287,7 @@ function marked(text, terms) {
 function nothing() {
   const chosen = Object.values(asked.facets).some((values) => values.size);
   const text = asked.text.trim();
-  if (!text && !chosen) return element("li", { class: "search-nothing" }, "Nothing is published here yet.");
+  if (!text && !chosen) return element("li", { class: "search-nothing" }, "Nothing is published yet.");
   return element(
     "li",
     { class: "search-nothing" },

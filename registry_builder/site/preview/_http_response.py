@@ -1,8 +1,8 @@
-"""Decide how a published file answers a GET or HEAD: preconditions, one range, headers. Pure.
+"""Decides how a published file answers a GET or HEAD: preconditions, one range, headers. Pure.
 
-The rules are those of RFC 9110, sections 13 (conditional requests) and 14 (range requests), as far as readers of a
+The rules are those of RFC 9110, sections 13 (conditional requests) and 14 (range requests), as far as clients of a
 published tree use them: a validator or a range that isn't understood is ignored, which is always allowed, and so are
-several ranges at once.
+multiple ranges.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from registry_builder.storage.headers import headers_for
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# On each answer. Readers in a browser may live on another origin, and no file is to be taken for another type than
+# On each response. Clients in a browser may have another origin, and no file is to be taken for another type than
 # it says it has.
 _ALWAYS = {
     "access-control-allow-origin": "*",
@@ -31,7 +31,7 @@ _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What the answer depends on: the key, the size in bytes, and when and which version of the file it is."""
+    """What the response depends on: the key, the size in bytes, and time and version of the file."""
 
     key: str
     size: int
@@ -50,7 +50,7 @@ class Answer:
 
 
 def answer_for(method: str, request: Mapping[str, str], file: FileFacts) -> Answer:
-    """Answer ``method`` (GET or HEAD) with the headers ``request`` (lower-case names) for ``file``."""
+    """Return the response to ``method`` (GET or HEAD) with the headers ``request`` (lower-case names) for ``file``."""
     content_type, cache_control = headers_for(file.key)
     validators = {
         **_ALWAYS,
@@ -76,7 +76,7 @@ def answer_for(method: str, request: Mapping[str, str], file: FileFacts) -> Answ
 
 
 def refusal(status: int, headers: Mapping[str, str] | None = None) -> Answer:
-    """Answer without a body: no file, no such method. Never stored, since a root that is missing may come to be."""
+    """Return a response without body: no file or wrong method. Never cached: a missing root may be published later."""
     return Answer(status, {**_ALWAYS, "cache-control": "no-store", "content-length": "0", **(headers or {})})
 
 
@@ -95,13 +95,13 @@ def _is_current(request: Mapping[str, str], file: FileFacts) -> bool:
 
 
 def _range_applies(request: Mapping[str, str], validators: Mapping[str, str]) -> bool:
-    """Return whether If-Range lets the range count: a reader that resumes must get the same file or all of it."""
+    """Return whether If-Range lets the range count: a client that resumes must get the same file or all of it."""
     condition = request.get("if-range")
     return condition is None or condition in {validators["etag"], validators["last-modified"]}
 
 
 def _one_range(text: str, size: int) -> tuple[int, int] | None:
-    """Return the range as start and end (empty if it can't be satisfied); None if it is to be ignored."""
+    """Return the range as start and end (empty if it can't be satisfied); None if it must be ignored."""
     match = _ONE_RANGE.fullmatch(text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""The site of a source tree, made anew when a file of it changes: for who writes templates, READMEs and manifests."""
+"""The site of a source tree, rebuilt when a file changes: for authors of templates, READMEs and manifests."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ Facts = dict[str, tuple[int, int]]
 
 
 class LiveSite:
-    """Keeps the pages in a folder as the source tree has them.
+    """Keeps the pages in a folder up to date with the source tree.
 
     Args:
         tree: the source tree.
         realm: the realm whose plugins are shown.
         folder: where the pages are written.
-        say: told what was made, or why it wasn't; the pages are then as they were.
+        say: called with what was built, or why not; the pages then stay unchanged.
     """
 
     def __init__(self, tree: Path, realm: str, folder: Path, say: Callable[[str], None]) -> None:
@@ -56,7 +56,7 @@ class LiveSite:
         self._thread.join()
 
     def update(self) -> bool:
-        """Make the pages anew if a file changed since they were made; say whether they were."""
+        """Rebuild the pages if a file changed since the last time; return whether they were rebuilt."""
         now = dict(self._facts())
         if now == self._seen:
             return False
@@ -64,7 +64,7 @@ class LiveSite:
         try:
             result = write_pages(self._pages(), self._folder)
         except SealdexError as error:
-            self._say(f"the pages stay as they were: {error.message}")
+            self._say(f"the pages were not changed: {error.message}")
             return False
         self._say(f"wrote {len(result.written)} of {counted(result.pages, 'file')}")
         return True
@@ -82,7 +82,7 @@ class LiveSite:
         def common() -> Iterator[Page]:
             yield from pages.common()
             self._made += 1
-            yield Page(RELOAD_MARK, f"{self._made}\n".encode())  # last: browsers look at it to know that all is there
+            yield Page(RELOAD_MARK, f"{self._made}\n".encode())  # last: browsers poll it for complete pages
 
         return Parts(pages.plugins, common)
 

@@ -1,8 +1,8 @@
 """A local web server for a published folder, with the headers that a bucket behind a CDN would send.
 
-It is for looking at a registry before it goes out, for tests and for the demo: one process, plain HTTP, no access
+It is for checking a registry before publishing, for tests and for the demo: one process, plain HTTP, no access
 control. What it serves is exactly the published tree: no listing, no hidden file, nothing outside the folder, and
-``404.html`` as the answer 404 to browsers alone.
+``404.html`` as the 404 response to browsers only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOT_FOUND_PAGE = "404.html"
 _FOR_CLIENTS = ("metadata/", "targets/", "plugins/")
 _CHUNK_BYTES = 256 << 10
 _BACKLOG = 2048
-_SHUTDOWN_TIMEOUT_S = 2  # for downloads under way; after that they are cut
+_SHUTDOWN_TIMEOUT_S = 2  # for running downloads; after that they are cut off
 
 
 class PublishedTree:
@@ -45,7 +45,7 @@ class PublishedTree:
         self._root = os.path.realpath(root)
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         answer, file = self._decide(scope)
         with file or contextlib.nullcontext():
             await send(
@@ -71,7 +71,7 @@ class PublishedTree:
         file = self._open(key)
         if file is None:
             if self._is_page(f"{key}/index.html"):
-                return refusal(301, {"location": quote(f"/{key}/")}), None  # else the page's relative links break
+                return refusal(301, {"location": quote(f"/{key}/")}), None  # otherwise the page's relative links break
             return self._missing(scope["method"], request, key)
         facts = os.fstat(file.fileno())
         etag = f'"{facts.st_mtime_ns:x}-{facts.st_ino:x}-{facts.st_size:x}"'
@@ -81,7 +81,7 @@ class PublishedTree:
         )
 
     def _missing(self, method: str, request: dict[str, str], key: str) -> tuple[Answer, BinaryIO | None]:
-        """Answer 404, to browsers with the page that says so; what clients read has no page, whoever asks."""
+        """Return 404, for browsers with the 404 page; for the files that clients read, without a page for anyone."""
         for_people = "text/html" in request.get("accept", "") and not key.startswith(_FOR_CLIENTS)
         page = self._open(_NOT_FOUND_PAGE) if for_people else None
         if page is None:
@@ -98,12 +98,12 @@ class PublishedTree:
         return True
 
     def _open(self, key: str) -> BinaryIO | None:
-        """Open the regular file ``key``, wherever symbolic links lead, if that is below the root."""
+        """Open the regular file ``key``, following symbolic links, if the target is below the root."""
         try:
             path = os.path.realpath(f"{self._root}/{check_key(key)}")
             if os.path.commonpath([path, self._root]) != self._root:
                 return None
-            # Without O_NONBLOCK a named pipe would hold the server up until somebody writes to it.
+            # Without O_NONBLOCK a named pipe would block the server until somebody writes to it.
             descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         except (UsageError, OSError, ValueError):
             return None
@@ -114,7 +114,7 @@ class PublishedTree:
 
 
 async def _send_file(file: BinaryIO, answer: Answer, receive: _Receive, send: _Send) -> None:
-    """Send the bytes of the answer; the file stays the one that was opened, even if it is replaced meanwhile."""
+    """Send the response's bytes; the file stays the one that was opened, even if it is replaced meanwhile."""
     file.seek(answer.start)
     left = answer.length
     gone = asyncio.ensure_future(_disconnected(receive)) if left > _CHUNK_BYTES else None
@@ -142,15 +142,15 @@ def serve(root: Path, *, host: str = "127.0.0.1", port: int = 0, on_ready: Calla
     ``port`` 0 takes a free one; ``on_ready`` gets the base URL (no slash at its end) once requests are accepted.
 
     Raises:
-        NotFoundError: ``root`` is no folder.
-        UnavailableError: the address is taken or isn't this host's.
+        NotFoundError: ``root`` is not a folder.
+        UnavailableError: the address is in use or isn't this host's.
 
     """
     server, listener = _prepare(root, host, port)
     if on_ready is not None:
         on_ready(_base_url(listener))
-    # uvicorn ends cleanly on both signals and then raises them again for whoever handled them before; that is
-    # nobody, so that the caller goes on and ends with the exit code it chooses.
+    # uvicorn ends cleanly on both signals and then raises them again for the previous handlers; there are
+    # none, so that the caller continues and chooses the exit code.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         server.run(sockets=[listener])
@@ -178,7 +178,7 @@ def running_server(root: Path, *, host: str = "127.0.0.1", port: int = 0) -> Ite
 def _prepare(root: Path, host: str, port: int) -> tuple[uvicorn.Server, socket.socket]:
     if not root.is_dir():
         raise NotFoundError(
-            f"there is no folder {root} to serve", subject=str(root), hint="publish first: sealdex-builder publish"
+            f"folder {root} does not exist", subject=str(root), hint="publish first: sealdex-builder publish"
         )
     config = uvicorn.Config(
         PublishedTree(root),
@@ -195,13 +195,13 @@ def _prepare(root: Path, host: str, port: int) -> tuple[uvicorn.Server, socket.s
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Listen already here, so that whoever gets the URL can connect even before the server's loop runs."""
+    """Listen already here, so that a client with the URL can connect even before the server's loop runs."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Not socket.create_server: it leaves the protocol open, and asyncio then doesn't set TCP_NODELAY, without which
-    # each small answer waits for an acknowledgement.
+    # each small response waits for an acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        if os.name == "posix":  # elsewhere the option would let two servers share a port
+        if os.name == "posix":  # on other systems the option would let two servers share a port
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen(_BACKLOG)

@@ -233,7 +233,7 @@ def test_every_realm_has_its_own_metadata_of_one_ceremony(tmp_path: Path) -> Non
     ("wanted", "error", "says"),
     [
         (Wanted(), UsageError, "nothing would change"),
-        (Wanted(keys={"roots": ("root-1",)}), UsageError, "is no role"),
+        (Wanted(keys={"roots": ("root-1",)}), UsageError, "is not a role"),
         (Wanted(keys={"root": ("root-1", "nobody")}), ConfigError, "nobody"),
         (Wanted(thresholds={"root": 1}), ConfigError, "at least 2"),
         (Wanted(thresholds={"root": 3}), ConfigError, "only 2"),

@@ -172,7 +172,7 @@ def test_a_readme_says_what_it_says() -> None:
         ({"match_labels": {"os": "darwin", "arch": "arm64"}}, (), "macOS on arm64"),
         ({"match_labels": {"os": "linux"}}, ("cuda-11.8", "jetpack-5"), "Linux, with cuda-11.8 and jetpack-5"),
         ({}, ("cuda-11.8",), "any environment with cuda-11.8"),
-        ({"match_labels": 7}, ("cuda-11.8",), "conditions that this version can't put into words, with cuda-11.8"),
+        ({"match_labels": 7}, ("cuda-11.8",), "conditions that this version can't describe, with cuda-11.8"),
     ],
 )
 def test_a_condition_reads_as_a_sentence_goes_on(selector: dict[str, Any], tags: tuple[str, ...], words: str) -> None:
