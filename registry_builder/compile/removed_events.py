@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 _FIELDS = {
     "summary": "summary",
     "description": "description",
-    "license": "licence",
+    "license": "license",
     "keywords": "keywords",
     "owners": "owners",
     "homepage": "homepage",

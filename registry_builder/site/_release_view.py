@@ -157,7 +157,7 @@ def _facts(manifest: PublishedManifest) -> list[tuple[str, str]]:
     if manifest.resources is not None:
         asked = {name: getattr(manifest.resources, name) for name in ("cpu", "memory", "disk", "gpu")}
         facts.append(("Resources", ", ".join(f"{name} {value}" for name, value in asked.items() if value)))
-    facts += [("Licence", manifest.license), ("Authors", ", ".join(manifest.authors))]
+    facts += [("License", manifest.license), ("Authors", ", ".join(manifest.authors))]
     return [(label, clean(value)) for label, value in facts if value]
 
 
