@@ -243,7 +243,7 @@ def test_a_catalogue_that_cannot_be_read_is_said(open_page: Open, watch: Watch) 
     results(page)
     page.context.route("**/search/catalogue.json", lambda route: route.fulfill(status=503, body=""))
     page.reload()
-    expect(page.locator(".search-status")).to_contain_text("Search doesn't work now")
+    expect(page.locator(".search-status")).to_contain_text("Search failed")
     assert watch.trouble
     assert all("503" in each for each in watch.trouble)
     watch.trouble.clear()  # the browser reports the answer, as it should

@@ -274,7 +274,7 @@ def test_a_folder_with_another_state_is_left_alone(deployed: Live) -> None:
     deployed.tree.release("acme/slack", "1.1.0")
     publish_realm(deployed.publisher(1))
     deployed.tree.release("acme/slack", "1.2.0")
-    with pytest.raises(UsageError, match="another state"):
+    with pytest.raises(UsageError, match="a different state"):
         publish_realm(deployed.publisher(2))
 
 

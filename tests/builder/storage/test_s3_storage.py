@@ -299,8 +299,8 @@ def test_a_store_without_conditional_writes_is_named(storage: S3Storage) -> None
         (400, "AuthorizationHeaderMalformed", "", "region=NAME", "network"),
         (400, "IllegalLocationConstraintException", "", "region=NAME", "network"),
         (404, "NoSuchBucket", "", "create the bucket", "network"),
-        (503, "SlowDown", "", "fewer requests", "network"),
-        (500, "InternalError", "", "failed by itself", "network"),
+        (503, "SlowDown", "", "rate-limiting", "network"),
+        (500, "InternalError", "", "internal error", "network"),
         (405, "MethodNotAllowed", "", "endpoint_url", "clock"),
         (418, "NobodyKnowsThis", "", "documentation of the store", "check the"),
     ],
@@ -328,7 +328,7 @@ def test_a_head_says_only_a_status_and_the_advice_follows_that(storage: S3Storag
 def test_a_role_that_cannot_be_taken_is_no_matter_of_the_bucket() -> None:
     answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     refused = unavailable(ClientError(answer, "AssumeRoleWithWebIdentity"), key="", storage="s3://b")
-    assert "whom it trusts" in (refused.hint or "")
+    assert "trust policy" in (refused.hint or "")
     assert "s3:" not in (refused.hint or "")
 
 
