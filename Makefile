@@ -11,16 +11,16 @@ export PINS UPGRADE
 WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1 )))
 
 help:
-	@echo "make demo    the whole way, from a folder of plugins to a verified install, on this machine"
+	@echo "make demo    the whole workflow, from a folder of plugins to a verified install, on this machine"
 	@echo "make test    ruff, mypy --strict and pytest"
 	@echo "make bench   the budgets: ratios against peers, measured in one run (minutes)"
 	@echo "make lighthouse KREW=krew-history.jsonl.xz    the browse site's scores (minutes)"
-	@echo "make schema  write docs/schema/ anew from the structs"
-	@echo "make pins    write pins/: all that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
-	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest that we claim"
+	@echo "make schema  regenerate docs/schema/ from the structs"
+	@echo "make pins    write pins/: everything that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
+	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest supported versions"
 	@echo "make dist    build both distributions twice, compare, and try the wheels in clean environments; DIST=build: no trial"
-	@echo "make vendor  bring the JavaScript of others that the site carries, with npm"
-	@echo "make clean   remove what the others made"
+	@echo "make vendor  download the third-party JavaScript of the site, with npm"
+	@echo "make clean   remove what the other targets created"
 
 demo:
 	@scripts/setup.sh demo

@@ -37,7 +37,7 @@ class Bench:
         """Return an empty folder for temporary data; what an earlier run left under that name is put aside.
 
         Nothing is deleted before the whole run is over: ext4 passes over inodes that were freed a short while ago one
-        by one, so that whoever creates files next would pay for it.
+        by one, so that the next process that creates files would pay for it.
         """
         folder = self.work / name
         put_aside(folder)
@@ -45,5 +45,5 @@ class Bench:
         return folder
 
     def say(self, text: str) -> None:
-        """Tell whoever waits what is going on."""
+        """Print progress for the user."""
         print(f"bench: {text}", file=sys.stderr, flush=True)

@@ -24,7 +24,7 @@ class Budget:
         return self.unit == "ratio"
 
     def allows(self, value: float) -> bool:
-        """Tell whether a figure keeps the budget."""
+        """Return whether a figure is within the budget."""
         return value < self.limit if self.strict else value <= self.limit
 
     def __str__(self) -> str:

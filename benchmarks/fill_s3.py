@@ -3,7 +3,7 @@
 The builder publishes a source tree as ever, in pieces of `PIECE` plugins, so that a million releases needn't be in
 memory at once. Only the way of what there are many of is another: manifests and index documents go to the HTTP
 interface beneath SeaweedFS's S3, many on the way at a time, which takes a tenth of what signed PUTs one by one do.
-Metadata and catalogue go the usual way. Of the browse site only what all pages share is there, and the record that
+Metadata and catalog go the usual way. Of the browse site only what all pages share is there, and the record that
 says so: a release more then costs what it costs in a registry whose pages were written, and one PUT more, since its
 plugin's badge of platforms isn't there yet.
 """

@@ -77,7 +77,7 @@ def run(command: Command) -> Sample:
     try:
         answer, _ = launcher.communicate(timeout=LIMIT_S)
     except BaseException:
-        os.killpg(launcher.pid, signal.SIGKILL)  # whoever gives up on the run ends the command too
+        os.killpg(launcher.pid, signal.SIGKILL)  # giving up on the run ends the command too
         launcher.wait()
         raise
     output = log.read_text(errors="replace")
@@ -89,7 +89,7 @@ def run(command: Command) -> Sample:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without what would have each start of Python compile its modules anew."""
+    """Return our environment without what would make each start of Python recompile its modules."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 

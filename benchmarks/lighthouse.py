@@ -113,7 +113,7 @@ def _report(url: str) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def _reasons(report: dict[str, dict[str, dict[str, float]]]) -> Sequence[str]:
-    """Return the audits that cost something, for whoever wants to mend them."""
+    """Return the audits that cost something, to help fixing them."""
     audits = report["audits"].items()
     return [
         f"  {name}: {audit['title']}" for name, audit in audits if (audit["score"] or 1) < 0.9 or audit["score"] == 0

@@ -13,7 +13,7 @@ def begin_of(name: str) -> str:
 
 
 def write_report(page: Path, text: str, *, begin: str, end: str = END) -> None:
-    """Replace what stands between the markers of a page.
+    """Replace what is between the markers of a page.
 
     Raises:
         ValueError: the page lacks a marker.

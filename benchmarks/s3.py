@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))  # the server is start
 from support.s3_server import S3Server, s3_server  # needs the path above
 
 BUCKET = "bench"
-_INLINE_BYTES = 65_536  # smaller objects lie beside their names: a million files of 4 KiB fewer
+_INLINE_BYTES = 65_536  # smaller objects are stored beside their names: a million files of 4 KiB fewer
 _REQUESTS = re.compile(r'SeaweedFS_s3_request_total\{bucket="bench",code="\d+",type="([A-Z]+)"\} (\d+)')
 
 

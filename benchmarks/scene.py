@@ -1,6 +1,6 @@
 """Our side of each comparison: a source tree, its keys and what it publishes to, and clients with stores of their own.
 
-Everything lies below one folder, the key folder and the publisher's memory too, so that nothing of whoever runs this
+Everything is below one folder, the key folder and the publisher's memory too, so that nothing of whoever runs this
 is read or written.
 """
 
@@ -39,7 +39,7 @@ class Client:
         return self.folder / "store"
 
     def forget(self) -> None:
-        """Be as a host without a store: no trust, no cache, no installations."""
+        """Become a host without a store: no trust, no cache, no installations."""
         put_aside(self.store)
 
 
@@ -59,7 +59,7 @@ class Registry:
 
     @property
     def state(self) -> Path:
-        """Where keys and memory lie."""
+        """The location of keys and memory."""
         return self.folder.with_name(f"{self.folder.name}.state")
 
     @property
@@ -73,7 +73,7 @@ class Registry:
         return self.folder / "trust" / "public" / "1.root.json"
 
     def forget_published(self) -> None:
-        """Be as before the first publish: no published tree, no memory of one."""
+        """Return to the state before the first publish: no published tree, no memory of one."""
         put_aside(self.published)
         put_aside(self.state / "state")
 

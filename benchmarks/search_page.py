@@ -71,7 +71,7 @@ def measure(bench: Bench) -> list[Section]:
         _section(
             bench,
             f"synthetic, {plugins:,} plugins",
-            lambda registry: write_plugins(registry.folder, plugins, plugins),  # the catalogue has a row a plugin
+            lambda registry: write_plugins(registry.folder, plugins, plugins),  # the catalog has one row per plugin
         )
     )
     return sections

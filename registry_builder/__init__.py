@@ -8,14 +8,14 @@
     compile/        from the source tree to published documents, purely
     signing/        keys, and the signing of TUF roles
     ceremony/       changes of root and targets, signed on different machines
-    baseline/       what is published already, verified
+    baseline/       the published state, verified
     publication/    publish and refresh
     site/           the browse site
-    storage/        folder, S3 bucket or address, behind one protocol
+    storage/        folder, S3 bucket or URL, behind one protocol
     maintenance/    status, audit, gc, doctor, recovery
-    parallel        work over forked processes, where that is safe
+    parallel        work over forked processes, if that is safe
 
-For programs: `release`, `publish` and `evaluate` of `registry_builder.api`, loaded when they are first used.
+For programs: `release`, `publish` and `evaluate` of `registry_builder.api`, imported on first use.
 """
 
 from sealdex.lazy import exports

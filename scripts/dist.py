@@ -4,7 +4,7 @@
     python scripts/dist.py try [--dist dist] [PYTHON...]    with each Python given, else with each supported one here
     python scripts/dist.py notes                            what CHANGELOG.md says of this version, for the release page
 
-What is built is what git tracks, as it lies here; the time inside is that of the last commit (SOURCE_DATE_EPOCH). The
+What is built is what git tracks, as it is here; the time inside is that of the last commit (SOURCE_DATE_EPOCH). The
 Python that runs this needs hatchling, as pins/build.txt has it.
 """
 
@@ -37,7 +37,7 @@ _SURROUNDINGS: tuple[dict[str, str], ...] = (
 
 
 class DistError(Exception):
-    """What stands in the way of a release."""
+    """What prevents a release."""
 
 
 def version() -> str:
@@ -101,7 +101,7 @@ def _export(target: Path, *, umask: int) -> None:
 
 
 def _compare_wheel_of_sdist(files: dict[str, Path], name: str, work: Path) -> None:
-    """Build the wheel from the sdist, as whoever installs that does: it has all that is needed, and makes the same."""
+    """Build the wheel from the sdist, as someone who installs it would: it is complete, and the result is the same."""
     unpacked = work / f"{name}-sdist"
     with tarfile.open(files[f"{name}-{version()}.tar.gz"]) as archive:
         archive.extractall(unpacked, filter="data")

@@ -16,7 +16,7 @@ esac
 compile() {
     file=$1
     shift
-    # shellcheck disable=SC2086  # no upgrade is no argument
+    # shellcheck disable=SC2086  # without an upgrade there is no argument
     "$uv" pip compile --quiet --universal --python-version 3.10 --generate-hashes --custom-compile-command "make pins" \
         --no-emit-index-url --no-emit-find-links --no-emit-package sealdex $upgrade --output-file "pins/$file.txt" "$@"
 }

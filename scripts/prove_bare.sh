@@ -5,7 +5,7 @@
 #     sudo scripts/prove_bare.sh bookworm|trixie|jammy|noble [COMMAND...]     default: "make demo" "make test"
 #
 # Needs root and debootstrap; MIRROR names another mirror, WORK a folder for the roots (build/bare). The root stays there,
-# so a second run starts with it as it is; FRESH=1 makes it anew. Packages of the system can't be pinned.
+# so a second run starts with it as it is; FRESH=1 recreates it. Packages of the system can't be pinned.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 suite=${1:?usage: scripts/prove_bare.sh bookworm|trixie|jammy|noble [COMMAND...]}

@@ -29,7 +29,7 @@ SIZES = {"phone": ViewportSize(width=390, height=844), "wide": ViewportSize(widt
 def main() -> None:
     """Make the pictures and say where they are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--published", type=Path, help="a published folder; one is made when left out")
+    parser.add_argument("--published", type=Path, help="a published folder; by default one is created")
     parser.add_argument("--output", type=Path, default=HERE / "build" / "screenshots")
     parser.add_argument("--address", action="append", default=[], help="a page of --published, such as krew/krew/")
     parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"{', '.join(browse_registry.PAGES)} (all)")

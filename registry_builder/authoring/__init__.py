@@ -1,7 +1,7 @@
 """What authors do: new registries and plugins, packing, releases, and the events that come after them.
 
     scaffold           a new registry or plugin, from the templates
-    templates/         what new registries, plugins and workflows are made of
+    templates/         templates of registries, plugins and workflows
     github             the workflows of a registry on GitHub, and the action that releases to it
     github_install     what these workflows install: everything by version and digest
     payload            which folder of a plugin is packed, and under which name
@@ -9,10 +9,10 @@
     release            archives and release.yaml to releases/<version>.json
     lifecycle          yank, deprecate, promote, evaluate, attest and their opposites
     status_file        the events of a plugin, each a file in status/
-    _ignore_rules      what .sealdexignore or .gitignore leave out of an archive
+    _ignore_rules      what .sealdexignore or .gitignore exclude from an archive
     _service_package   service.json of a service's archive
-    _storage_choice    where a new registry is published, as `init` was told
-    _template          release.yaml: what the next release starts from
+    _storage_choice    where a new registry is published, by the options of `init`
+    _template          release.yaml: the starting point of the next release
 
 Authors have no keys: nothing here signs or publishes.
 """

@@ -1,17 +1,17 @@
-"""Changes of root and targets that people on different machines sign, one after the other.
+"""Changes of root and targets metadata, signed one after the other by people on different machines.
 
-    ceremony     a ceremony as its files say: what changes, who has signed, what is missing
+    ceremony     the state of a ceremony: what changes, who has signed, what is missing
     steps        start, sign, finish, abort
-    branch       takes a ceremony's files from the git branch that signers push to
-    due          which offline roles it is time to renew
-    _describe    what new metadata changes, in plain words
+    branch       imports a ceremony's files from the git branch that signers push to
+    due          which offline roles expire soon
+    _describe    what new metadata changes, in plain language
 
 On disk, in the source tree::
 
     ceremonies/<name>/
         plan.json                                what changes, who asked for it, when and why
-        <realm>/<N>.root.json, <N>.targets.json  the new metadata, without a signature
-        <realm>/signatures/<role>.<keyid>.json   one file a signer
+        <realm>/<N>.root.json, <N>.targets.json  the new metadata, unsigned
+        <realm>/signatures/<role>.<keyid>.json   one file per signer
         closed.json                              finished or aborted, by whom, when and why
 """
 

@@ -1,4 +1,4 @@
-"""The command line of the builder: click commands that call the library and say what happened.
+"""The command line of the builder: click commands that call the library and print the results.
 
     main                the table of all commands, imported only when they run
     authoring           init, new, pack, release
@@ -23,12 +23,12 @@
     namespace           namespace sign, list
     completion          completion
     options             what commands share: options, the source tree, passphrases, examples
-    realms              which realms a command is about, and opening them
+    realms              the realms of a command, opened
     accept_removed      --accept-removed, and how publish and diff end without it
-    archive_argument    an archive as it is given: PATH:os=linux,arch=arm64
+    archive_argument    an archive argument: PATH:os=linux,arch=arm64
     plan_output         a publish plan, for people and for programs
     markdown            what commands found, as Markdown for --summary
-    _listed             a file of a listing, for programs
+    _listed             a file of a listing, for --json
 
 Nothing imports a command but `main`; commands import rooms by their faces (`from registry_builder import publication`),
 so that --help of one costs nothing of another.

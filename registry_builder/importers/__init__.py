@@ -1,10 +1,10 @@
-"""Importers: other registries' metadata into a source tree, with what can't be represented listed.
+"""Imports metadata of other registries into a source tree.
 
     krew             kubectl plugins, from the history of a krew index
     _krew_manifest   one krew manifest to a release
     _plugin_yaml     writing plugin.yaml
 
-What can't be represented is listed with its reason; nothing is dropped in silence.
+What can't be represented is listed with its reason; nothing is dropped silently.
 """
 
 from sealdex.lazy import exports

@@ -1,11 +1,11 @@
-"""Looking after a registry that is published: status, audit, clearing up, checks, and recovery after a theft.
+"""Maintains a published registry: status, audit, garbage collection, checks, and recovery after a theft.
 
     status              versions, expiries, thresholds, and which keys can sign here
     audit               accounts for every published file
-    gc                  removes files that no metadata of the last days reaches, in two runs
-    doctor              looks over the place where a realm is published
-    recovery            publishes again from the source tree, over what a thief wrote
-    _untrusted_state    what stands in a storage that a thief may have written to
+    gc                  removes files that are no longer referenced, in two runs
+    doctor              checks the publication target for problems
+    recovery            republishes from the source tree, over what a thief wrote
+    _untrusted_state    reads untrusted storage after a key compromise, to compare
 
 On disk, beside what `baseline` remembers: <realm>-<storage>.json.gc, what `gc` found when.
 """

@@ -1,6 +1,6 @@
 """Carries out a publish plan: immutable files first, the one swap of timestamp.json last.
 
-    artifacts, manifests, READMEs, attachments -> index documents -> catalogue shards -> bins
+    artifacts, manifests, READMEs, attachments -> index documents -> catalog shards -> bins
       -> packages, catalog, claimed namespaces -> targets -> snapshot -> flush
       -> timestamp.json (swapped on the ETag read at the start) -> new roots
 

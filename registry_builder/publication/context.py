@@ -101,7 +101,7 @@ class Publisher:
         claims = self.decide_claims(state, found, now)
         if not claims.blocked:
             return Decision(self, claims.found, self.plan(state, claims, ingestion, now))
-        # until the claim begins, packages speaks for the namespace as before: no plugin waits, only the claim
+        # until the claim takes effect, packages signs for the namespace as before: no plugin waits, only the claim
         blocked_by = tuple(replace(each, plugins=()) for each in claims.waiting)
         held_back = replace(self, trust=hold_back_targets(self.trust, state, blocked_by))
         claims = held_back.decide_claims(state, found, now)
@@ -215,7 +215,7 @@ def open_publisher(
         keyring: in place of the keys in this machine's key folder, asking nobody for passphrases.
         use_memory: whether to hold the storage to what was last seen from this machine.
         clock: gives the time, in UTC and whole seconds.
-        workers: how many requests go on at once; by the kind of storage when left out.
+        workers: how many requests go on at once; the default depends on the storage.
         allow_expired: accept published metadata that has expired.
         min_bits: bit length of the succinct delegation at least.
         validate: lint new releases before they are published; False where that was just done.
@@ -249,7 +249,7 @@ def open_publisher(
 def _memory(tree: SourceTree, realm: str, place: Storage) -> Memory:
     section = tree.config.realms[realm]
     if section.is_pages and section.url is not None:
-        # what lies in the folder is published once it is deployed, and `registry_builder.publication.github_pages`
+        # the folder's contents are published once they are deployed, and `registry_builder.publication.github_pages`
         # remembers that
         return memory_of(tree.config, realm, section.url.rstrip("/"), read_only=True)
     return memory_of(tree.config, realm, place.description)

@@ -147,7 +147,7 @@ class PublishPlan:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything is published already and nothing is due to be signed anew."""
+        """Whether everything is published already and nothing has to be re-signed."""
         return not self.reasons
 
     @property
@@ -232,7 +232,7 @@ def _bins(given: PlanInput, bits: int) -> tuple[_Bins, _Reasons]:
     state, claimed = given.state, {*claims_of(given.trust.targets_role)}
     new = {index_target(c.source.id): c.pin for c in given.found.changes if c.source.id.namespace not in claimed}
     if state is not None:
-        # a claim that ended: packages speaks for the namespace again
+        # a claim that ended: packages signs for the namespace again
         ended = [role for namespace, role in state.claims.items() if namespace not in claimed]
         new = {**{target: pin for role in ended for target, pin in role.pins.items()}, **new}
     if state is not None and state.bits == bits:
@@ -255,7 +255,7 @@ def _changed_bins(
         name = bin_of(target, state.bits)
         bins.setdefault(name, dict(state.bins[name].pins))[target] = pin
     for name, role in state.bins.items():
-        # a namespace that was claimed: nobody asks packages for it any more
+        # a namespace that was claimed: packages no longer signs for it
         if gone := [target for target in role.pins if _namespace(target) in claimed]:
             kept = bins.setdefault(name, dict(role.pins))
             for target in gone:

@@ -225,7 +225,7 @@ class _Job:
         self._sources = sources
         self._dry_run = dry_run
         self._accept_removed = accept_removed
-        self._copied: set[str] = set()  # keys of artifacts that lie in the store by now
+        self._copied: set[str] = set()  # keys of artifacts that are in the store by now
         self._checked: set[tuple[PluginId, str]] = set()
         self._retry = RetryState()
 
@@ -245,7 +245,7 @@ class _Job:
     def _plan(self, state: PublishedState | None, reader: PublishedReader, now: datetime) -> Attempt:
         """Compare the source tree with ``state``, decide what is published, and check it."""
         found = survey(self._sources, state, reader)
-        # on every state that is published onto: whoever won a race may have published an event meanwhile
+        # on every state that is published onto: another publisher may have published an event meanwhile
         held = tuple(each.plugin for each in found.older if each.events and each.plugin not in self._accept_removed)
         decision = self._publisher.decide(state, found.without(held), self._sources.ingestion, now)
         plan = replace(decision.plan, held=held)

@@ -130,7 +130,7 @@ class _Job:
             self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
 
     def _once_needed(self, overview: Overview) -> list[PluginId]:
-        """Return the plugins that nobody needs any more, but of which the site may still say so."""
+        """Return the plugins that are no longer needed, although the site may still show it."""
         if self._state is None:
             return []
         unneeded = [plugin for plugin in overview.rows if plugin not in overview.dependents]
@@ -202,7 +202,7 @@ class _Job:
         return changed | {plugin for plugin, target in targets.items() if state.pin(target) is not None}
 
     def _dependents(self, plugin: PluginId) -> list[PluginId]:
-        """Return what the site says of who needs a plugin: to know it anew would take reading all others."""
+        """Return the dependents of a plugin according to the site: recomputing them would read all others."""
         data = self._read(plugin_file(plugin, DEPENDENTS), _MAX_DEPENDENTS_BYTES)
         try:
             named = decode_as(data, dict)["dependents"] if data else []

@@ -1,10 +1,10 @@
-"""Keys, the folder they live in, and the construction and signing of TUF roles.
+"""Keys, the folder that they are in, and the construction and signing of TUF roles.
 
-    keystore            the key folder: where private key files live
+    keystore            the key folder: the location of private key files
     signers             signers by URI, each loaded once, on first use
-    key_libraries       puts off boto3, PKCS#11 and cloud SDKs until a key needs them
+    key_libraries       imports boto3, PKCS#11 and cloud SDKs only when a key needs them
     passphrase          where a key's passphrase comes from
-    key_registration    makes keys, and writes public halves into registry.toml
+    key_registration    creates keys, and writes public halves into registry.toml
     key_check           which keys of the online roles can sign here
     dev_keys            development keys and a first trust root
     metadata            TUF roles from the configuration, unsigned
@@ -14,7 +14,7 @@
 On disk, outside the source tree (~/.local/share without XDG_DATA_HOME; $SEALDEX_KEYS replaces the folder)::
 
     $XDG_DATA_HOME/sealdex-builder/keys/<registry.name>-<registry.id>/
-        root-1.pem      one PEM file (PKCS #8) a key, mode 0600, in a folder of mode 0700
+        root-1.pem      one PEM file (PKCS #8) per key, mode 0600, in a folder of mode 0700
 
 and in the source tree, committed::
 

@@ -1,18 +1,18 @@
-"""The browse site: from signed documents to pages, decided purely, rendered alike each time, written where changed.
+"""The browse site: from signed documents to pages. Decided purely, rendered reproducibly, written only if changed.
 
     from_tree           the whole site from a source tree, without anything being published
     pages               builds the pages: documents in, rendered pages out
-    document_source     where the pages take their documents from
-    affected_pages      which pages a change of index documents touches
+    document_source     where the pages get their documents
+    affected_pages      which pages a change of index documents affects
     page_context        what all pages share
-    registry_index      the registry as a whole: rows, newest releases, who needs whom
-    plugin_view         what a plugin's page shows
-    search_catalog      search/catalogue.json: where search finds the catalogue
-    urls                where each page lies, and links between them
+    registry_index      the registry as a whole: rows, newest releases, dependents
+    plugin_view         the contents of a plugin's page
+    search_catalog      search/catalogue.json: where search finds the catalog
+    urls                the path of each page, and links between pages
     templates           templates and assets: where they come from, and rendering
     lint                problems of a source tree's site/ folder
     writer              writes pages into a folder, those whose bytes differ
-    preview/            the site on a web server of this machine
+    preview/            the site on a local web server
     _badges             SVG badges
     _feeds              Atom feeds of releases
     _format             sizes, dates, selectors, platforms as text
@@ -20,10 +20,10 @@
     _platform_matrix    platforms of a release as a table
     _readme             READMEs: Markdown to sanitised HTML
     _readme_html        images, anchors and headings of a README, before it is sanitised
-    _release_view       what a release's page shows
+    _release_view       the contents of a release's page
     _schema_table       a JSON Schema as the rows of a table
 
-The templates lie in site_templates/ at the top of the repository, and are part of the wheel.
+The templates are in site_templates/ at the top of the repository, and are part of the wheel.
 """
 
 from sealdex.lazy import exports

@@ -1,9 +1,9 @@
 """What publishing needs from a storage: conditional writes, one compare-and-swap, one flush.
 
 A publish needs no more than this: immutable files are *created* (`Storage.put_new`), the one mutable trust file is
-*swapped* (`Storage.put_if_match`), pages that carry no trust are *replaced* (`Storage.put_mutable`). There is no
-listing and no deletion on purpose: the builder knows its state from signed metadata, never from what happens to lie in
-a bucket.
+*swapped* (`Storage.put_if_match`), pages, which nothing trusts, are *replaced* (`Storage.put_mutable`). There is no
+listing and no deletion on purpose: the builder knows its state from signed metadata, never from the contents of a
+bucket.
 
 Keys are relative POSIX paths in the published tree (``metadata/1.root.json``); `check_key` is the one rule.
 All methods may be called from several threads at once; a storage belongs to the process that opened it.

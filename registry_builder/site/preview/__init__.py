@@ -1,10 +1,10 @@
-"""The site on a web server of this machine, made again when its source changes.
+"""The site on a local web server, rebuilt when its source changes.
 
     server            a web server for a published folder, with the headers of a bucket behind a CDN
-    live              the site of a source tree, made again when a file changes
+    live              the site of a source tree, rebuilt when a file changes
     _http_response    how a file answers a GET or HEAD: preconditions, ranges, headers
 
-For looking at it on this machine: a registry needs no server of its own.
+For local previews: a registry needs no server.
 """
 
 from sealdex.lazy import exports
