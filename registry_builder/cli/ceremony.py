@@ -226,7 +226,7 @@ def _who(by: str | None, tree: Path) -> str:
 def _state(found: Ceremony) -> str:
     if found.closed is not None:
         return found.closed.outcome
-    return "ready to finish" if found.is_complete else "waiting for signatures"
+    return "ready to finish" if found.is_complete else "waits for signatures"
 
 
 def _changed(found: Ceremony) -> str:

@@ -131,7 +131,7 @@ def kind_of(key: str, state: PublishedState) -> UnreachedKind:
         return "metadata that a publish left behind"
     if key.startswith("targets/"):
         return "superseded document, or one that a publish left behind"
-    return "not metadata" if key.startswith("metadata/") else "file that a publish left behind"
+    return "no metadata" if key.startswith("metadata/") else "file that a publish left behind"
 
 
 __all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit_realm", "kind_of"]

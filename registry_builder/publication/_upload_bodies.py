@@ -48,10 +48,10 @@ def _file_list(upload: Upload, archive: TreeFile) -> bytes:
     data = file_list_bytes(archive.path, archive.open())
     if hashlib.sha256(data).hexdigest() != upload.sha256:
         raise SealdexError(
-            f"the list of files that the release states is not that of {archive.path.name}",
+            f"the file list stated in the release is not that of {archive.path.name}",
             subject=upload.key,
-            untouched="nothing was published; the storage's state is the one before",
-            hint="remove the release file and write it anew with: sealdex-builder release ARCHIVE",
+            untouched="nothing was published",
+            hint="remove the release file and write it again with: sealdex-builder release ARCHIVE",
         )
     return data
 

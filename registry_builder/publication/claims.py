@@ -230,7 +230,7 @@ def hold_back_targets(trust: Trust, state: PublishedState | None, waiting: Itera
         trust.root.verify_delegate("targets", metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
         raise SealdexError(
-            f"{_said(waiting)}; the published targets metadata can't stay that long: {error}",
+            f"{_said(waiting)}; the published targets metadata can't be used until then: {error}",
             untouched="nothing was written",
         ) from error
     older = {version: data for version, data in trust.targets.items() if version <= state.targets.version}

@@ -92,7 +92,7 @@ def is_due(expires: datetime, role: RoleSection, now: datetime) -> bool:
 
 
 def due_reason(expires: datetime, role: RoleSection, now: datetime) -> SigningReason | None:
-    """Say why metadata is to be signed again because of its age; None while it isn't."""
+    """Return why metadata has to be re-signed because of its age; None if it doesn't."""
     if expires <= now:
         return "expired"
     return "within its signing window" if is_due(expires, role, now) else None
@@ -278,5 +278,5 @@ def same_authority(a: Role | None, b: Role | None) -> bool:
 
 
 def same_delegation(a: Targets, b: Targets, role: str) -> bool:
-    """Tell whether two versions of a delegator trust the same keys for a role."""
+    """Return whether two versions of a delegator trust the same keys for a role."""
     return same_authority(delegations_of(a).get(role), delegations_of(b).get(role))

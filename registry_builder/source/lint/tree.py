@@ -126,7 +126,7 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
         yield Problem(
             f"plugins/{plugin.id}/README.md",
             "",
-            "is missing: say what the plugin does and how to use it",
+            "is missing: describe the plugin and how to use it",
             readme_severity,
         )
 

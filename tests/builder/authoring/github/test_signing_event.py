@@ -115,7 +115,7 @@ def test_two_people_change_a_root_key_and_clients_follow(scene: Scene, tmp_path:
     (pull,) = github.known["pulls"]
     assert (pull["head"], pull["title"]) == ("sign/new-laptop", "Signing event: new-laptop")
     assert pull["body"] == jobs["event"].summary
-    assert "## Ceremony new\\-laptop: waiting for signatures" in pull["body"]
+    assert "## Ceremony new\\-laptop: waits for signatures" in pull["body"]
     assert "Why: root\\-1 was on the old one" in pull["body"]
     assert "role root no longer trusts root\\-1" in pull["body"]
     assert "| root 1 | 0 of 2 needed |  |" in pull["body"]
