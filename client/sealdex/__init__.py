@@ -6,7 +6,7 @@
         client.install("acme/slack@^1.2")
         print(client.path("acme/slack"))
 
-Names are imported when they are first used, so that a program that asks for little waits for little. What is in
+Names are imported when they are first used, so that a program loads only what it needs. What is in
 ``__all__`` here and in `sealdex.runtime` stays as it is; the rooms change as they need to:
 
     client        what a host does with plugins: search, install, fetch, verify

@@ -7,8 +7,8 @@
             print(installed.installation, installed.trust)
 
 Everything is verified before it is returned or written; see `sealdex.trust` and `sealdex.download.download` for how.
-Each registry is refreshed once, at the first question to it; a program that lives on calls `Client.refresh`. A client
-may be shared by threads; processes are kept apart by locks in the store.
+Each registry is refreshed once, when it is first used; a long-running program calls `Client.refresh`. A client is
+thread-safe; processes are synchronized by locks in the store.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ class Client:
     """A host's view of its registries and its store.
 
     Args:
-        config: a configuration, or the path of ``config.toml``; the user's own when left out.
-        store: another store than the configuration's; ignored when `config` is a `Config`.
-        observer: told of waits, retries and progress.
-        offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
-            cache and the folder of preinstalled archives.
+        config: a configuration, or the path of ``config.toml``; default: the user's own.
+        store: overrides the store of the configuration; ignored if `config` is a `Config`.
+        observer: told about waits, retries and progress.
+        offline: make no requests: the last trusted state is used if it hasn't expired, and files come from the cache
+            and the folder of preinstalled archives.
 
     Attributes:
-        queries: the questions to the registries alone, for what needs nothing of the store.
+        queries: the queries to the registries alone, without the installations.
     """
 
     def __init__(
@@ -76,17 +76,17 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self.queries.close()
 
     @property
     def config(self) -> Config:
-        """The configuration that the client was made with."""
+        """The configuration of the client."""
         return self.queries.config
 
     @property
     def observer(self) -> Observer:
-        """What is told of waits, retries and progress."""
+        """The observer of waits, retries and progress."""
         return self.queries.observer
 
     @property
@@ -96,13 +96,13 @@ class Client:
 
     @property
     def environment(self) -> Environment:
-        """The facts and labels of this host, as selectors see them."""
+        """The labels and tags of this host, as selectors see them."""
         return self.queries.environment
 
     # --- questions to the registries ---------------------------------------------------------------------------------
 
     def refresh(self, name: str) -> TrustState:
-        """Bring a registry's metadata up to date, and say what is trusted now.
+        """Bring a registry's metadata up to date, and return what is trusted now.
 
         Raises:
             NotFoundError: no such registry is configured.
@@ -111,16 +111,16 @@ class Client:
         return self.queries.refresh(name)
 
     def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
-        """Search the catalogues of all registries, or of one, best match first; see `RegistryQueries.search`.
+        """Search the catalogs of all registries, or of one, best match first; see `RegistryQueries.search`.
 
         Raises:
-            NotFoundError: no such registry, none at all, or it publishes no catalogue.
+            NotFoundError: no such registry, none at all, or it publishes no catalog.
             VerificationError, UnavailableError: as `refresh`.
         """
         return self.queries.search(query, registry=registry)
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
-        """Return what is signed of several plugins, each asked for in its own registry; None for what doesn't exist.
+        """Return the signed documents of several plugins, each from its own registry; None for those that don't exist.
 
         Raises:
             NotFoundError: no registry is configured for a namespace.
@@ -131,7 +131,7 @@ class Client:
     def answers(
         self, plugins: Collection[PluginId]
     ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
-        """As `documents`, with the error in place of the document where a plugin's registry couldn't be asked.
+        """As `documents`, with the error instead of the document if a plugin's registry couldn't be reached.
 
         Raises:
             VerificationError: as `refresh`.
@@ -139,18 +139,18 @@ class Client:
         return self.queries.answers(plugins)
 
     def known(self, plugin: PluginId) -> PluginInfo | None:
-        """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
+        """Return the last verified document of a plugin, verified again without a request; None if not possible."""
         return self.queries.known(plugin)
 
     def trust(self, plugin: PluginId) -> Trust:
-        """Return on whose word a plugin's document is believed; raises as `documents`."""
+        """Return which registry and role signed a plugin's document; raises as `documents`."""
         return self.queries.trust(plugin)
 
     def info(self, plugin: PluginId | str) -> PluginInfo:
-        """Return all that is signed of a plugin.
+        """Return everything that is signed about a plugin.
 
         Raises:
-            NotFoundError: its registry doesn't have it; the nearest names are given.
+            NotFoundError: its registry doesn't have it; the nearest names are suggested.
             VerificationError, UnavailableError: as `refresh`.
         """
         return self.queries.info(plugin)
@@ -168,7 +168,7 @@ class Client:
         """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
 
         Raises:
-            NotFoundError: no such plugin, release or attachment; those that there are are named.
+            NotFoundError: no such plugin, release or attachment; the existing ones are named.
             VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
         """
         return self.queries.attachment(plugin, version, name)
@@ -180,7 +180,7 @@ class Client:
         keeping: Keeping | None = None,
         platforms: Sequence[Environment] = (),
     ) -> Resolution:
-        """Choose releases for what is asked and everything that depends on; see `RegistryQueries.resolve`.
+        """Choose releases for the requests and their dependencies; see `RegistryQueries.resolve`.
 
         Raises:
             NotFoundError: no such plugin; NoMatchError: nothing fits, or nothing was found in time.
@@ -201,30 +201,29 @@ class Client:
         cascade: bool = False,
         force: bool = False,
     ) -> list[Installed]:
-        """Install releases and what they depend on, dependencies first: all of them, or nothing.
+        """Install releases and their dependencies, dependencies first: either all of them or none.
 
         All artifacts are downloaded and verified before the first is unpacked, and all are unpacked before the first is
-        switched to. What is installed already and whole is kept; what is damaged is replaced. Pinned plugins stay at
-        their version. A container image is pinned and named, and nothing is pulled: that is the container runtime's to
-        do. A release without artifacts brings its dependencies, and is recorded with its receipt alone.
+        switched to. Intact installations are kept; damaged ones are replaced. Pinned plugins stay at their version. A
+        container image is not pulled: it is only named, with its pinned digest, for the container runtime. A release
+        without artifacts is recorded with a receipt, and its dependencies are installed.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
             policy: channel, pre-releases, yanked releases, staged rollouts.
-            make_current: switch ``current`` of what was asked for and of its dependencies to these versions.
-            pin: pin what was asked for to these versions (True), or take its pins away (False).
-            fallback: where the registry can't be reached, or none is configured, be content with installed versions
-                that satisfy the requests; their action is ``fallback``; and where those don't do, with what is
-                preinstalled.
-            on_resolved: told what will be installed, before anything is downloaded.
-            cascade: where an installed plugin needs another version of something than the one that is asked for, bring
-                it to a release that fits.
-            force: install it all the same; the observer is told what that breaks.
+            make_current: switch ``current`` of the requested plugins and their dependencies to these versions.
+            pin: pin the requested plugins to these versions (True), or unpin them (False).
+            fallback: if the registry can't be reached, or none is configured, fall back to installed versions that
+                satisfy the requests (their action is ``fallback``), and otherwise to preinstalled archives.
+            on_resolved: called with what will be installed, before anything is downloaded.
+            cascade: if an installed plugin needs another version of something than the requested one, update it to a
+                release that fits.
+            force: install anyway; the observer is told what that breaks.
 
         Raises:
-            BreaksDependantsError: an installed plugin would be left without what it needs; nothing was installed.
+            BreaksDependantsError: an installed plugin would lose something it needs; nothing was installed.
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was installed.
-            InstallError: no room, no permission, another artifact under the same version.
+            InstallError: disk full, no permission, another artifact under the same version.
         """
         return self._installer.install(
             [parse_request(request) if isinstance(request, str) else request for request in requests],
@@ -246,32 +245,32 @@ class Client:
         cascade: bool = False,
         free: bool = False,
     ) -> Resolution:
-        """Choose releases as `resolve` does, and so that what is installed and stays as it is goes on to work.
+        """Choose releases as `resolve` does, without breaking installed plugins that are not changed.
 
         Args:
             requests: what is asked for.
             keeping: as `resolve`.
             policy: as `resolve`.
             cascade: as `install`.
-            free: don't look at what is installed.
+            free: ignore what is installed.
         """
         return self._installer.resolve_beside(requests, keeping, policy, cascade=cascade, free=free)
 
     def install_archive(
         self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False, pin: bool | None = None
     ) -> Installed:
-        """Install an archive from this host's disk that nobody signed, and switch to it.
+        """Install an unsigned archive from this host's disk, and switch to it.
 
         Args:
             path: a zip, tar.gz or tar.zst.
-            identity: ``NS/NAME@VERSION``; left out: the archive's own ``manifest.json`` says it.
-            allow_unsigned: that this is meant.
+            identity: ``NS/NAME@VERSION``; default: from the archive's ``manifest.json``.
+            allow_unsigned: confirms that this is intended.
             pin: as `install`.
 
         Raises:
             VerificationError: the configuration refuses unsigned archives (``require_signed``, the default), it isn't
                 allowed, or the archive is unsafe; nothing was installed.
-            UsageError: it isn't known what the archive is.
+            UsageError: the archive's plugin and version aren't known.
             NotFoundError, InstallError: no such file; as `install`.
         """
         with self.queries.cache_held():
@@ -290,12 +289,12 @@ class Client:
         vouch: Vouch | None = None,
         force: bool = False,
     ) -> list[Installed]:
-        """Install releases that were chosen, as one change; `install` and a project's ``ensure`` end here.
+        """Install chosen releases as one change; used by `install` and a project's ``ensure``.
 
         Args:
-            choices: what, dependencies first.
-            trust_of: on whose word each plugin's pins are believed; for the receipts.
-            command: what was asked for, in words, for the history.
+            choices: the releases, dependencies first.
+            trust_of: returns which registry and role signed a plugin's metadata; for the receipts.
+            command: the request as text, for the history.
             make_current: as `install`.
             pin: as `install`.
             vouch: asked about what turns out to be missing; see `sealdex.install.batch.install_chosen`.
@@ -311,17 +310,17 @@ class Client:
     def fetch(
         self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
     ) -> list[Fetched]:
-        """Download the artifacts of releases for this environment, verified, without installing them.
+        """Download and verify the artifacts of releases for this environment without installing them.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
-            to: the folder to put them in; only into the cache when left out.
+            to: the destination folder; default: only into the cache.
             policy: channel, pre-releases, yanked releases.
-            dependencies: what the releases depend on as well.
+            dependencies: also fetch the dependencies.
 
         Raises:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was written.
-            InstallError: a different file of that name is there, or no room.
+            InstallError: a different file has that name, or the disk is full.
         """
         with self.queries.cache_held():
             resolution = self.resolve(*requests, policy=policy)
@@ -330,9 +329,9 @@ class Client:
 
     @contextmanager
     def files_of(self, choices: Sequence[Choice]) -> Iterator[list[tuple[Choice, Path | None, Path]]]:
-        """Yield where the artifact (None: it has none to download) and the manifest of releases lie, both verified.
+        """Yield the paths of the artifact (None: it has none to download) and manifest of releases, both verified.
 
-        Nobody takes them out of the cache as long as the context lasts.
+        They aren't evicted from the cache during the context.
 
         Raises:
             VerificationError, UnavailableError, InstallError: as `fetch`.
@@ -353,16 +352,16 @@ class Client:
         """Remove one version of a plugin, or all of them; return what was removed.
 
         Args:
-            plugin: which.
-            version: which of it; None for all.
-            others: more of them, in the same change.
-            cascade: whatever depends on what goes, as well.
-            force: remove it whatever depends on it; the observer is told what that breaks.
+            plugin: the plugin.
+            version: its version; None for all.
+            others: more plugins, in the same change.
+            cascade: also remove everything that depends on them.
+            force: remove them even if something depends on them; the observer is told what that breaks.
 
         Raises:
             NotFoundError: it isn't installed.
             BreaksDependantsError: an installed plugin needs it; nothing was removed.
-            InstallError: a service or another process uses it, or the file system refuses; nothing was removed.
+            InstallError: a service or another process uses it, or a file system error; nothing was removed.
         """
         going = [(plugin_of(name), wanted) for name, wanted in ((plugin, version), *others)]
         return uninstall(self._store, going, cascade=cascade, on_broken=self.observer.breaking if force else None)
@@ -382,9 +381,9 @@ class Client:
         return Path(installations_of(self._store, plugin_of(plugin), version)[-1].path)
 
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
-        """Hash installations again and compare them with what was installed; what goes meanwhile is left out.
+        """Hash installations and compare them with what was installed; those removed meanwhile are left out.
 
-        What stands where an installation should and has no readable receipt is damaged, and among what is returned.
+        Anything in the place of an installation without a readable receipt is damaged, and is returned too.
 
         Raises:
             NotFoundError: the plugin or version isn't installed.

@@ -1,7 +1,7 @@
-"""Looking over a host: configuration, registries, clock, store, locks, disk, cache; each finding with its remedy.
+"""Diagnoses a host: configuration, registries, clock, store, locks, disk, cache; each finding has a remedy.
 
-Nothing is changed but what a refresh changes anyway. A finding is ``ok``, ``warning`` (it works, and may not for long)
-or ``problem``; problems carry the exit code that a command which meets them ends with.
+Nothing is changed except by refreshing metadata. A finding is ``ok``, ``warning`` (it works, but may not for long) or
+``problem``; a problem has the exit code of a command that fails because of it.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ _MAX_TIMESTAMP_BYTES = 16_384
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
         check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``dependencies``,
             ``yanked``, ``locks``, ``disk`` or ``cache``.
-        subject: what of: a registry's name, a path.
+        subject: what was checked: a registry's name, a path.
         state: ``ok``, ``warning`` or ``problem``.
         detail: what was found.
-        remedy: what helps; empty when nothing is wrong.
+        remedy: how to fix it; empty if nothing is wrong.
         exit_code: of a problem; 0 otherwise.
     """
 
@@ -67,13 +67,13 @@ class Finding(NamedTuple):
 def examine(
     load: Callable[[], Config], *, is_deep: bool = False, observer: Observer | None = None, now: float | None = None
 ) -> list[Finding]:
-    """Look everything over.
+    """Run all checks.
 
     Args:
         load: reads the configuration.
-        is_deep: hash what is installed, instead of comparing sizes and modes.
-        observer: told of waits and retries.
-        now: seconds since the epoch; the clock's when left out.
+        is_deep: hash installed files instead of comparing sizes and modes.
+        observer: told about waits and retries.
+        now: seconds since the epoch; default: the current time.
     """
     try:
         config = load()
@@ -98,7 +98,7 @@ def examine(
         registries = Registries(config, transport, observer or Observer())
         for name in with_registries:
             found += _registry(config, registries, transport, name, moment)
-        with suppress(SealdexError):  # what is wrong was found above; what was noted earlier is said all the same
+        with suppress(SealdexError):  # errors were found above; earlier recorded yanks are reported anyway
             trusted = {each.subject for each in found if each.check == "trust" and each.state == OK}
             named = in_use(Store(config.store))
             registries.documents([p for p in named if registry_for(config.registries, p.namespace) in trusted])
@@ -144,7 +144,7 @@ def _registry(config: Config, registries: Registries, transport: Transport, name
     left = expires - datetime.fromtimestamp(now, timezone.utc)
     detail = f"{role} expires first, on {expires:%Y-%m-%d %H:%M} UTC"
     if left < EXPIRES_SOON:
-        remedy = "tell the registry's owners: sealdex-builder refresh has not run; it is refused once it has expired"
+        remedy = "tell the registry's operator that sealdex-builder refresh has not run; expired metadata is refused"
         yield Finding("expiry", name, WARNING, detail, remedy)
     else:
         yield Finding("expiry", name, OK, detail)
@@ -174,7 +174,7 @@ def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
 def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
     store = Store(root)
     yield _disk(root)
-    remedy = f"chmod -R go-w {root} and chown -R it to the user whose it is; then: sealdex verify"
+    remedy = f"chmod -R go-w {root} and chown -R it to its user; then: sealdex verify"
     yield from _loose("store", _folders_of(store), remedy)
     yield from _installations(store, is_deep=is_deep)
     yield _state(store)
@@ -184,7 +184,7 @@ def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
 
 
 def _configuration(config: Config) -> Iterator[Path]:
-    """Yield what says whom this host trusts: the configuration, its folder, the roots and the preinstalled archives."""
+    """Yield the files and folders that define what this host trusts: configuration, roots and preinstalled archives."""
     yield from (config.path.parent, config.path)
     for section in config.registries.values():
         root = config.path.parent / section.root
@@ -193,7 +193,7 @@ def _configuration(config: Config) -> Iterator[Path]:
 
 
 def _folders_of(store: Store) -> Iterator[Path]:
-    """Yield the folders and files of a store whose writer decides what is installed, run or trusted."""
+    """Yield the folders and files of a store that decide what is installed, run or trusted."""
     yield Path(store.root)
     with suppress(OSError):
         yield from sorted(Path(store.root).iterdir())
@@ -219,11 +219,11 @@ def _disk(root: Path) -> Finding:
             raise PermissionError(13, "Permission denied")
         free = shutil.disk_usage(place).free
     except OSError as error:
-        remedy = "check who owns the folder and its permissions, or move the store with SEALDEX_STORE"
+        remedy = "check the owner and permissions of the folder, or move the store with SEALDEX_STORE"
         return Finding("disk", str(root), PROBLEM, f"can't be written: {error.strerror or error}", remedy, 1)
     detail = f"{free / 2**30:.1f} GiB free"
     remedy = (
-        "make room: sealdex cache gc --max-bytes 0, sealdex uninstall NAMESPACE/NAME, or move the store with "
+        "free some space: sealdex cache gc --max-bytes 0, sealdex uninstall NAMESPACE/NAME, or move the store with "
         "SEALDEX_STORE"
     )
     if free < FULL_DISK_BYTES:
@@ -237,7 +237,7 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
     found, damaged = look_over(store)
     for each in damaged:
         name = f"{each.namespace}/{each.name}@{each.version}"
-        yield Finding("store", each.path, PROBLEM, each.why, f"sealdex install {name} replaces it, or remove it", 4)
+        yield Finding("store", each.path, PROBLEM, each.why, f"to replace it: sealdex install {name}; or remove it", 4)
     broken = len(damaged)
     for installation in found:
         standing = verify_standing(store, installation, quick=not is_deep)
@@ -246,9 +246,11 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
             broken += 1
             name = f"{installation.namespace}/{installation.name}@{installation.version}"
             shown = "; ".join(map(str, findings[:_SHOWN]))
-            yield Finding("store", name, PROBLEM, f"is not what was installed: {shown}", f"sealdex install {name}", 4)
+            yield Finding(
+                "store", name, PROBLEM, f"differs from what was installed: {shown}", f"sealdex install {name}", 4
+            )
     if not broken:
-        how = "hashed" if is_deep else "sizes and modes compared; sealdex doctor --deep hashes them"
+        how = "hashed" if is_deep else "sizes and modes compared; to hash them: sealdex doctor --deep"
         yield Finding("store", store.root, OK, f"{counted(len(found), 'installation')} ({how})")
 
 
@@ -258,7 +260,7 @@ def _state(store: Store) -> Finding:
     except SealdexError as error:
         return _problem("store", store.state_file, error)
     if unfinished:
-        detail = f"{len(unfinished)} changes were cut off"
+        detail = f"{len(unfinished)} changes were interrupted"
         return Finding("store", store.state_file, WARNING, detail, "the next install finishes or undoes them")
     return Finding("store", store.state_file, OK, "can be read")
 
@@ -266,13 +268,13 @@ def _state(store: Store) -> Finding:
 def _dependencies(store: Store) -> Iterator[Finding]:
     try:
         broken = broken_now(store)
-    except SealdexError:  # `_state` says what is wrong
+    except SealdexError:  # `_state` reports what is wrong
         return
     for each in broken:
         remedy = f"{each.fix}, or sealdex update {each.need.plugin}"
         yield Finding("dependencies", str(each.need.plugin), PROBLEM, str(each), remedy, 1)
     if not broken:
-        yield Finding("dependencies", store.root, OK, "what is in use has what it needs")
+        yield Finding("dependencies", store.root, OK, "all dependencies of the plugins in use are satisfied")
 
 
 def _yanked(store: Store) -> Iterator[Finding]:
@@ -287,7 +289,7 @@ def _yanked(store: Store) -> Iterator[Finding]:
         remedy = f"sealdex update {name}" if is_used else f"sealdex uninstall {name}@{each.version}"
         yield Finding("yanked", f"{name}@{each.version}", WARNING, detail, remedy)
     if not found:
-        yield Finding("yanked", store.root, OK, "nothing that is installed, as far as is known here")
+        yield Finding("yanked", store.root, OK, "no installed release is known to be yanked")
 
 
 def _locks(store: Store) -> Iterator[Finding]:
@@ -303,12 +305,12 @@ def _locks(store: Store) -> Iterator[Finding]:
         except Timeout:  # noqa: PERF203  # each lock is tried by itself
             held.append(path.relative_to(folder).as_posix())
         except OSError as error:
-            remedy = "check who owns the store and its permissions"
+            remedy = "check the owner and permissions of the store"
             yield Finding("locks", str(path), PROBLEM, f"can't be taken: {error.strerror or error}", remedy, 1)
             return
     if held:
-        remedy = "wait for it; locks end with the process that holds them, and removing the files would not help"
-        yield Finding("locks", ", ".join(held), WARNING, "held: another sealdex is at work", remedy)
+        remedy = "wait for it; a lock ends with the process that holds it, so removing the files would not help"
+        yield Finding("locks", ", ".join(held), WARNING, "held: another sealdex is running", remedy)
     else:
         yield Finding("locks", str(folder), OK, "none is held")
 
@@ -320,7 +322,7 @@ def _cache(config: Config) -> Iterator[Finding]:
     if is_over(cache, config.cache_limits):
         problems.append("is over its limits")
     if stale:
-        problems.append(f"holds {len(stale)} downloads that were given up")
+        problems.append(f"has {len(stale)} abandoned downloads")
     state = WARNING if problems else OK
     yield Finding(
         "cache", str(cache.root), state, "; ".join(problems) or "within its limits", _if(problems, "sealdex cache gc")

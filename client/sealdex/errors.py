@@ -1,7 +1,7 @@
-"""The error types of Sealdex: raised where a fact is known, turned into text and an exit code in one place.
+"""The error types of Sealdex; `sealdex.cli.error_table` turns them into text and an exit code.
 
-Each carries what happened (``str(error)``), what it happened to (``subject``), what was left untouched
-(``untouched``) and what helps (``hint``, usually a command). ``exit_code``: 0 done, 1 failed, 2 usage,
+Each has what happened (``str(error)``), what it happened to (``subject``), what was not changed
+(``untouched``) and how to fix it (``hint``, usually a command). ``exit_code``: 0 done, 1 failed, 2 usage,
 3 not found, 4 verification failed, 5 network or storage unavailable.
 """
 
@@ -19,7 +19,7 @@ _FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
 _SQLITE_FULL = 13  # https://sqlite.org/rescode.html
 _SQLITE_SAYS_FULL = "database or disk is full"  # of that number, which Python tells from 3.11 on
 
-MAKE_ROOM = "make room (sealdex cache gc --max-bytes 0 needs none itself), or move the store with SEALDEX_STORE"
+MAKE_ROOM = "free some space (sealdex cache gc --max-bytes 0), or move the store with SEALDEX_STORE"
 
 
 class SealdexError(Exception):
@@ -28,9 +28,9 @@ class SealdexError(Exception):
     Args:
         message: what happened, one sentence without a trailing full stop.
         subject: what it happened to: a plugin, a file, an address.
-        untouched: what stayed as it was ("nothing was installed").
-        hint: the command or edit that helps.
-        details: what json mode shows as well, as plain values.
+        untouched: what was not changed ("nothing was installed").
+        hint: the command or edit that fixes it.
+        details: further plain values for json mode.
     """
 
     exit_code: ClassVar[int] = 1
@@ -53,10 +53,10 @@ class SealdexError(Exception):
         self.details = details
 
     def restated(self, *, untouched: str | None = None, hint: str | None = None, details: object = None) -> Self:
-        """Return this error with what its catcher knows better, to be raised ``from`` it; this one stays as it is.
+        """Return a copy of this error with more specific values, to be raised ``from`` it.
 
         Args:
-            untouched: as for the error; None: as this one has it.
+            untouched: as for the error; None: unchanged.
             hint: likewise.
             details: likewise.
         """
@@ -69,14 +69,14 @@ class SealdexError(Exception):
 
 
 class UsageError(SealdexError):
-    """The call itself is wrong: an argument that does not parse, options that exclude each other."""
+    """The call itself is invalid: an argument that does not parse, options that exclude each other."""
 
     exit_code = 2
     code = "usage"
 
 
 class ConfigError(SealdexError):
-    """A configuration file can't be read or says something impossible."""
+    """A configuration file can't be read or is invalid."""
 
     code = "config"
 
@@ -95,20 +95,20 @@ class NoRegistryError(NotFoundError):
 
 
 class NoMatchError(NotFoundError):
-    """Releases exist, but none fits the request on this host; the message says why each was passed over."""
+    """Releases exist, but none fits the request on this host; the message has the reasons against each."""
 
     code = "no-match"
 
 
 class VerificationError(SealdexError):
-    """Something is not what its signature or digest says. The output says SECURITY in capitals."""
+    """Something doesn't match its signature or digest. The output says SECURITY in capitals."""
 
     exit_code = 4
     code = "verification"
 
 
 class UnsafeArchiveError(VerificationError):
-    """An archive holds an entry that could write outside its folder, or is a bomb."""
+    """An archive has an entry that could write outside its folder, or is a bomb."""
 
     code = "unsafe-archive"
 
@@ -127,13 +127,13 @@ class InstallError(SealdexError):
 
 
 class FormatTooNewError(SealdexError):
-    """A document states a newer major format than this client reads."""
+    """A document has a newer major format than this client reads."""
 
     code = "format-too-new"
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Say whether an error of the system, or of SQLite, means that a disk or a quota is full."""
+    """Return whether an error of the system or of SQLite means that a disk or quota is full."""
     if isinstance(error, OSError):
         return error.errno in _FULL
     number: int | None = getattr(error, "sqlite_errorcode", None)

@@ -1,4 +1,4 @@
-"""How a caller follows long work: a class whose methods do nothing, to override what is of interest."""
+"""Callbacks for long operations: a class whose methods do nothing; override those of interest."""
 
 from __future__ import annotations
 
@@ -14,51 +14,51 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Shows a transfer. ``start`` and ``finish`` come once each, ``advance`` from any thread, one call at a time."""
+    """Shows a transfer. ``start`` and ``finish`` are called once, ``advance`` from any thread, one call at a time."""
 
     def start(self, total: int | None) -> None:
-        """Begin; ``total`` in bytes if it is known."""
+        """Begin; ``total`` in bytes, if known."""
 
     def advance(self, n: int) -> None:
         """Count ``n`` more bytes; negative when a transfer starts over."""
 
     def finish(self) -> None:
-        """End, well or not."""
+        """End, successfully or not."""
 
 
 class Observer:
-    """Told of waits, retries, downloads and unpacking; methods may be called from several threads."""
+    """Receives waits, retries, downloads and unpacking; methods may be called from several threads."""
 
     def waiting(self, why: str) -> None:
-        """Take note that another process does something that this one has to wait for."""
+        """Receive a text while waiting for another process."""
 
     def retrying(self, notice: RetryNotice) -> None:
-        """Take note that a request failed and is tried again."""
+        """Receive a failed request that is retried."""
 
     def resolving(self, seconds: float, decisions: int) -> None:
-        """Take note that releases that fit each other have been searched for so long; called about once a second."""
+        """Receive the duration of a running resolution; called about once a second."""
 
     def planning(self, choices: Sequence[Choice]) -> None:
-        """Take note that the artifacts of these are going to be downloaded, as a whole if not by less."""
+        """Receive the releases whose artifacts are going to be downloaded, by delta or whole."""
 
     def downloading(self, choice: Choice) -> Progress | None:  # noqa: ARG002  # for who overrides it
-        """Return what to tell of the bytes of this download, or None."""
+        """Return the progress object for this download, or None."""
         return None
 
     def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
-        """Take note that so much of a release is on the disk."""
+        """Receive how many bytes of a release are unpacked."""
 
     def downloaded(self, choice: Choice, seconds: float, *, is_well: bool) -> None:
-        """Take note that a download ended, well or not; a cached file is one that took no time."""
+        """Receive the end of a download, successful or not; a cached file takes no time."""
 
     def installed(self, choice: Choice, action: str) -> None:
-        """Take note that a release is in the store; ``action`` is ``unpack``, ``repair`` or ``keep``."""
+        """Receive a release that is now in the store; ``action`` is ``unpack``, ``repair`` or ``keep``."""
 
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
-        """Take note that a plugin was loaded or initialised in this process, or failed to."""
+        """Receive a plugin that was loaded or initialized in this process, or failed to."""
 
     def breaking(self, broken: Sequence[Broken]) -> None:
-        """Take note that a change leaves installed plugins without what they need, and is made all the same."""
+        """Receive what a forced change breaks."""
 
     def crashed(self, plugin: PluginId, version: str) -> None:
-        """Take note that a plugin that served ended by itself."""
+        """Receive a plugin that exited unexpectedly while it was running."""

@@ -1,17 +1,17 @@
-"""Prometheus metrics, with the extra ``sealdex[metrics]``: what is downloaded, installed and loaded.
+"""Prometheus metrics, with the extra ``sealdex[metrics]``: downloads, installations and loads.
 
     plugin_download_total{plugin_id,version,status}      status: success or failure
     plugin_download_duration_seconds{plugin_id}          histogram
     plugin_install_total{plugin_id,version,action}       action: unpack, repair or keep
-    plugin_load_duration_seconds{plugin_id}              histogram: loading, initialising
-    plugin_error_total{plugin_id,version}                loads that failed, programs that ended by themselves
+    plugin_load_duration_seconds{plugin_id}              histogram: loading, initializing
+    plugin_error_total{plugin_id,version}                failed loads, programs that exited unexpectedly
     plugin_installed{status}                             gauge: plugins by status, 0 disabled, 1 enabled, 2 error
-    plugin_service_up{plugin_id,version}                 gauge: 1 while a service runs and is well, else 0
-    plugin_service_restarts{plugin_id,version}           gauge: how often it was started again since it was run
+    plugin_service_up{plugin_id,version}                 gauge: 1 while a service runs and is healthy, else 0
+    plugin_service_restarts{plugin_id,version}           gauge: restarts since it was run
     sealdex_cache_bytes                                  gauge
 
-A host process serves them (`Metrics.serve`). A command line lives too short to be asked, so it adds what it did to a
-file for the textfile collector of node-exporter (`Metrics.add_to_textfile`): counters go on from the last run's.
+A host process serves them (`Metrics.serve`). A command ends too soon to be scraped, so it adds its counts to a file for
+the textfile collector of node-exporter (`Metrics.add_to_textfile`), which continues the counters of earlier runs.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class Metrics:
     """The metrics of one process.
 
     Args:
-        store: what the gauges are measured of; no gauges without one.
-        registry: where to register; one of its own when left out.
+        store: the store for the gauges; no gauges without one.
+        registry: where to register; default: a new one.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Metrics:
             self.registry.register(_Gauges(self._store))
 
     def observer(self, inner: Observer | None = None) -> Observer:
-        """Return what tells these metrics, and another observer as well."""
+        """Return an observer that updates these metrics and calls another observer."""
         return _MeteredObserver(self, inner or Observer())
 
     def serve(self, port: int = 0, address: str = "127.0.0.1") -> tuple[Any, Any]:
@@ -99,7 +99,7 @@ class Metrics:
 
         The server's port is its ``server_port``.
         """
-        with suppress(ValueError):  # served twice, or a registry that has it
+        with suppress(ValueError):  # served twice, or the registry already has it
             prometheus.ProcessCollector(registry=self.registry)
         return prometheus.start_http_server(port, address, self.registry)
 
@@ -110,7 +110,7 @@ class Metrics:
             OSError: it can't be written.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        # beside it, and with a name that node-exporter doesn't read
+        # beside it, with a name that node-exporter doesn't read
         with FileLock(path.with_name(f".{path.name}.lock")):
             before: list[Metric] = []
             with suppress(FileNotFoundError, ValueError):  # one that isn't ours is replaced
@@ -129,7 +129,7 @@ def merged(before: Iterable[Metric], now: Iterable[Metric]) -> Iterator[Metric]:
         families = [earlier] if earlier is not None and family.type in _CUMULATIVE else []
         for each in (*families, family):
             for sample in each.samples:
-                if not sample.name.endswith("_created"):  # when this process began says nothing of the sum
+                if not sample.name.endswith("_created"):  # the start time of this process doesn't apply to the sum
                     told[sample.name, tuple(sorted(sample.labels.items()))] += sample.value  # type: ignore[assignment]  # Counter says int, and adds floats
         result = Metric(family.name, family.documentation, family.type)
         for (name, labels), value in told.items():
@@ -146,7 +146,7 @@ class _Fixed(Collector):
 
 
 class _Gauges(Collector):
-    """What is measured when somebody asks."""
+    """The gauges, measured when they are scraped."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -162,7 +162,7 @@ class _Gauges(Collector):
         for status in (0, 1, 2):
             counted.add_sample("plugin_installed", {"status": str(status)}, by_status[status])
         yield counted
-        up = Metric("plugin_service_up", "Whether a service runs and is well.", "gauge")
+        up = Metric("plugin_service_up", "Whether a service runs and is healthy.", "gauge")
         restarts = Metric("plugin_service_restarts", "Restarts of a service since it was run.", "gauge")
         for state in Services(self._store).list():
             labels = {"plugin_id": state.plugin, "version": state.version}

@@ -1,4 +1,4 @@
-"""Where the configuration file and the store lie: options, environment variables, then the platform's habit.
+"""The paths of the configuration file and the store: options, environment variables, then platform defaults.
 
 Imports next to nothing: `sealdex list` needs only this and the store.
 """
@@ -63,7 +63,7 @@ def home_folder(environ: Mapping[str, str] | None = None) -> str:
         f"HOME is '{stated}', which is not an absolute path" if stated else "this user has no home folder",
         subject="HOME",
         untouched="nothing was read or written",
-        hint=f"set HOME, or name the places themselves: {CONFIG_VARIABLE}=FILE and {STORE_VARIABLE}=DIR",
+        hint=f"set HOME, or set the paths directly: {CONFIG_VARIABLE}=FILE and {STORE_VARIABLE}=DIR",
     )
 
 
@@ -74,5 +74,5 @@ def _home_of_user() -> str:
 
     try:
         return pwd.getpwuid(os.getuid()).pw_dir
-    except KeyError:  # a container's user that nobody told the system of
+    except KeyError:  # a container user that the system doesn't know
         return ""

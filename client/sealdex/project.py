@@ -1,4 +1,4 @@
-"""A project: its `sealdex.toml` resolved to its `sealdex.lock`, and what that says brought into the store."""
+"""A project: resolves its `sealdex.toml` to its `sealdex.lock`, and installs what the lock says."""
 
 from __future__ import annotations
 
@@ -47,25 +47,25 @@ from sealdex.store.layout import Store
 
 
 class StaleLockError(SealdexError):
-    """A lock isn't what ``sealdex.toml`` asks for, and may not be made anew; ``reasons`` says all of why."""
+    """A lock is out of date with ``sealdex.toml`` and must not be updated; ``reasons`` has all reasons."""
 
     code = "stale-lock"
 
     def __init__(self, path: Path, reasons: Sequence[str]) -> None:
         super().__init__(
-            "\n".join([f"{path.name} is not what {WANTED_NAME} asks for", *reasons]),
+            "\n".join([f"{path.name} is out of date with {WANTED_NAME}", *reasons]),
             subject=str(path),
             untouched="nothing was installed",
-            hint="sealdex lock brings it up to date; --frozen installs what it says all the same",
+            hint="to bring it up to date: sealdex lock; to install what it says anyway: --frozen",
             details={"reasons": list(reasons)},
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Locked:
-    """A lock that was made: where it is, what it says now, what differs from before, whether it was written.
+    """The result of locking: its path, its content, the differences from before, and whether it was written.
 
-    ``unreadable`` says what was wrong with the one before, if it couldn't be read; its differences aren't known then.
+    ``unreadable`` says why the previous lock couldn't be read, if so; then the differences aren't known.
     """
 
     path: Path
@@ -77,9 +77,9 @@ class Locked:
 
 @dataclass(frozen=True, slots=True)
 class Ensured:
-    """What became of each plugin of a lock, dependencies first; the marks of those that were yanked since.
+    """The result for each plugin of a lock, dependencies first; and which of them were yanked.
 
-    ``unasked`` says of each plugin that only the lock's digests vouch for why its registry couldn't be asked.
+    ``unasked``: for each plugin that was verified by the lock alone, why its registry couldn't be reached.
     """
 
     installed: tuple[Installed, ...]
@@ -91,8 +91,8 @@ class Project:
     """The two files in a folder, and the client that resolves and installs for them.
 
     Args:
-        folder: where ``sealdex.toml`` and ``sealdex.lock`` lie.
-        client: asks the registries and owns the store.
+        folder: the folder of ``sealdex.toml`` and ``sealdex.lock``.
+        client: for the registries and the store.
     """
 
     def __init__(self, folder: Path, client: Client) -> None:
@@ -107,7 +107,7 @@ class Project:
         return read_wanted(self.folder / WANTED_NAME)
 
     def locked(self) -> LockDocument | None:
-        """Return ``sealdex.lock``, or None where there is none; raises ConfigError, FormatTooNewError."""
+        """Return ``sealdex.lock``, or None if there is none; raises ConfigError, FormatTooNewError."""
         with suppress(NotFoundError):
             return read_lock(self.lock_path)
         return None
@@ -115,16 +115,16 @@ class Project:
     def lock(
         self, *, upgrade: bool = False, upgrade_plugins: Collection[PluginId] = (), dry_run: bool = False
     ) -> Locked:
-        """Resolve what is wanted and write the lock; what is locked already stays as it is where it still fits.
+        """Resolve the requests and write the lock; locked releases are kept as long as they fit.
 
         Args:
-            upgrade: take the newest of everything.
-            upgrade_plugins: take the newest of these.
+            upgrade: upgrade everything to the newest fitting releases.
+            upgrade_plugins: upgrade these plugins.
             dry_run: write nothing.
 
         Raises:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `Client.resolve`; nothing was written.
-            ConfigError: ``sealdex.toml`` is wrong. A lock that is wrong is made again, see `locked_versions`.
+            ConfigError: ``sealdex.toml`` is invalid. An invalid lock is re-created, see `locked_versions`.
         """
         wanted = self.wanted
         versions, unreadable = locked_versions(self.lock_path)
@@ -159,22 +159,22 @@ class Project:
         return Locked(self.lock_path, after, found, is_new and not dry_run, unreadable)
 
     def _says(self, text: str) -> bool:
-        """Say whether the lock has this text, with whatever line ends."""
+        """Return whether the lock has this text, with any line ends."""
         try:
             return read_toml_text(self.lock_path).replace("\r\n", "\n") == text
         except FileNotFoundError:
             return False
 
     def up_to_date(self, *, locked: bool = False, frozen: bool = False) -> LockDocument:
-        """Return the lock, made anew where it is stale.
+        """Return the lock, updated if it is out of date.
 
         Args:
-            locked: fail where it is stale, or isn't there.
-            frozen: don't look whether it is.
+            locked: fail if it is out of date or missing.
+            frozen: don't check whether it is.
 
         Raises:
-            StaleLockError: it is stale, and `locked`.
-            NotFoundError: it isn't there, and `locked` or `frozen`.
+            StaleLockError: it is out of date, and `locked`.
+            NotFoundError: it is missing, and `locked` or `frozen`.
         """
         if frozen:
             return read_lock(self.lock_path)
@@ -201,21 +201,21 @@ class Project:
         on_yanked: Callable[[PluginId, str, Mark], None] | None = None,
         config_path: str | None = None,
     ) -> Ensured:
-        """Install just what a lock says and switch to it, as one change; where all of it is in place, ask nobody.
+        """Install exactly what a lock says and switch to it, as one change; without requests if all is in place.
 
-        What has to be installed is compared with what its registry signs. Where that can't be asked, the lock's digests
-        vouch for what lies in the cache or was preinstalled; who vouches for what: `sealdex.lockfile.voucher`.
+        What has to be installed is compared with the registry's signed metadata. If the registry can't be reached, the
+        lock's digests are trusted for cached and preinstalled archives; see `sealdex.lockfile.voucher`.
 
         Args:
             lock: what to install.
-            fallback: whether the lock may vouch alone.
-            is_current: whether the lock is known to be what ``sealdex.toml`` asks for.
-            on_yanked: told of releases that were yanked since, before they are installed.
-            config_path: the configuration file, if another than the user's own was named.
+            fallback: whether the lock alone may be trusted.
+            is_current: whether the lock is known to be up to date with ``sealdex.toml``.
+            on_yanked: called with releases that were yanked, before they are installed.
+            config_path: the configuration file, if not the user's own.
 
         Raises:
             NoMatchError: a release of the lock doesn't fit this host.
-            VerificationError: the registry signs something else under that version; nothing was installed.
+            VerificationError: the registry has signed something else under that version; nothing was installed.
             UnavailableError: something is missing and can't be fetched; nothing was installed.
             InstallError: as `Client.install`; or a plugin is pinned to another version here.
         """
@@ -241,7 +241,7 @@ class Project:
                 lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
                 command="ensure",
                 vouch=vouch,
-                force=True,  # a lock is a set of its own; what else is in use and needs other versions is told
+                force=True,  # a lock is self-contained; other plugins in use that need other versions are reported
             )
         except NotHereError as missing:
             if (why := voucher.unasked.get(missing.plugin)) is None:
@@ -254,7 +254,7 @@ class Project:
         return Ensured(tuple(installed), yanked, voucher.unasked)
 
     def export(self, lock: LockDocument, folder: Path) -> list[Path]:
-        """Write a folder of preinstalled archives: the lock, and this host's archives and manifests, all verified.
+        """Write a folder of preinstalled archives: the lock, and this host's verified archives and manifests.
 
         Raises:
             as `ensure`.
@@ -282,7 +282,7 @@ class Project:
     # --- parts of ensure ---------------------------------------------------------------------------------------------
 
     def _choices(self, lock: LockDocument) -> list[Choice]:
-        """Return what a lock means for this host, dependencies first."""
+        """Return the choices of a lock for this host, dependencies first."""
         here = self._here()
         blocks = lock.by_id
         needs = {
@@ -306,7 +306,7 @@ class Project:
 
     def _here(self) -> Environment:
         here = self._client.environment
-        with suppress(NotFoundError):  # a lock may come without what it was made from
+        with suppress(NotFoundError):  # a lock may come without its sealdex.toml
             here = self.wanted.here(here)
         return here
 
@@ -316,14 +316,14 @@ class Project:
             version = pinned.get(choice.plugin)
             if version is not None and version != choice.release.version:
                 raise InstallError(
-                    f"{choice.plugin} is pinned to {version} on this host, the lock says {choice.release.version}",
+                    f"{choice.plugin} is pinned to {version} on this host, but the lock has {choice.release.version}",
                     subject=str(choice.plugin),
                     untouched="nothing was installed",
                     hint=f"sealdex use {choice.plugin} --unpin",
                 )
 
     def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
-        """Say whether somebody must vouch for a choice: all but what is installed already."""
+        """Return whether a choice must be confirmed by its registry: all that are not already installed."""
         artifact = choice.artifact or NO_FILES
         if artifact.format == "oci":
             return True
@@ -339,7 +339,7 @@ class Project:
         return Voucher(queries, queries.builtin, registries, self._here(), fallback=fallback)
 
     def _trust_here(self, lock: LockDocument, plugin: PluginId) -> Trust:
-        """Return on whose word what is installed already is believed, as its receipt says."""
+        """Return who signed what is already installed, from its receipt."""
         block = lock.by_id[plugin]
         found = find_installation(self._store, plugin, block.version)
         if found is None:

@@ -1,4 +1,4 @@
-"""What a host asks its registries: search, look up, resolve. `sealdex.client.Client` has these, and installs as well.
+"""Queries to the registries: search, look up, resolve. `sealdex.client.Client` has these and also installs.
 
 Everything is verified before it is returned; see `sealdex.trust` and `sealdex.download.download` for how.
 """
@@ -52,14 +52,14 @@ if TYPE_CHECKING:
 
 
 class RegistryQueries:
-    """A host's view of its registries; needs nothing of what is installed.
+    """A host's view of its registries, independent of what is installed.
 
     Args:
-        config: a configuration, or the path of ``config.toml``; the user's own when left out.
-        store: another store than the configuration's; ignored when `config` is a `Config`.
-        observer: told of waits, retries and progress.
-        offline: make no request: what was trusted last holds as long as it hasn't expired, and files come from the
-            cache and the folder of preinstalled archives.
+        config: a configuration, or the path of ``config.toml``; default: the user's own.
+        store: overrides the store of the configuration; ignored if `config` is a `Config`.
+        observer: told about waits, retries and progress.
+        offline: make no requests: the last trusted state is used if it hasn't expired, and files come from the cache
+            and the folder of preinstalled archives.
 
     Attributes:
         store, cache, builtin: where the host keeps files.
@@ -99,22 +99,22 @@ class RegistryQueries:
         )
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._transport.close()
 
     @contextmanager
     def cache_held(self) -> Iterator[None]:
-        """Hold the cached files that the block uses until it ends; then bring the cache within its limits."""
+        """Protect cached files used in the block from eviction; then bring the cache within its limits."""
         before = self.cache.added
         with self.cache.holding():
             yield
         if self.cache.added > before and is_over(self.cache, self.config.cache_limits):
-            with suppress(OSError):  # what was asked for is done; `sealdex cache gc` says what is wrong
+            with suppress(OSError):  # the request itself succeeded; `sealdex cache gc` reports what is wrong
                 tidy(self.cache, self.config.cache_limits)
 
     @property
     def registries(self) -> Registries:
-        """The registries, opened at the first question."""
+        """The registries, opened when first used."""
         with self._lock:
             if self._opened is None:
                 from sealdex.trust.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
@@ -124,11 +124,11 @@ class RegistryQueries:
 
     @property
     def environment(self) -> Environment:
-        """The facts and labels of this host, as selectors see them."""
+        """The labels and tags of this host, as selectors see them."""
         return self.config.environment
 
     def refresh(self, name: str) -> TrustState:
-        """Bring a registry's metadata up to date, and say what is trusted now.
+        """Bring a registry's metadata up to date, and return what is trusted now.
 
         Raises:
             NotFoundError: no such registry is configured.
@@ -139,17 +139,17 @@ class RegistryQueries:
     # --- questions ---------------------------------------------------------------------------------------------------
 
     def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
-        """Search the catalogues, best match first.
+        """Search the catalogs, best match first.
 
-        A registry's rows count only for the namespaces that are looked up there, so that none can show a stranger under
-        a name that belongs to another.
+        A registry's rows count only for the namespaces that are looked up there, so that no registry can show a plugin
+        under a name that belongs to another registry.
 
         Args:
             query: words, or words and filters.
             registry: search only this one.
 
         Raises:
-            NotFoundError: no such registry, none at all, or it publishes no catalogue.
+            NotFoundError: no such registry, none at all, or it publishes no catalog.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = Query(tuple(query.split())) if isinstance(query, str) else query
@@ -160,7 +160,7 @@ class RegistryQueries:
         return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
-        """Return what is signed of several plugins, each asked for in its own registry; None for what doesn't exist.
+        """Return the signed documents of several plugins, each from its own registry; None for those that don't exist.
 
         Raises:
             NotFoundError: no registry is configured for a namespace.
@@ -171,7 +171,7 @@ class RegistryQueries:
     def answers(
         self, plugins: Collection[PluginId]
     ) -> dict[PluginId, IndexDocument | UnavailableError | NoRegistryError | None]:
-        """As `documents`, with the error in place of the document where a plugin's registry couldn't be asked.
+        """As `documents`, with the error instead of the document if a plugin's registry couldn't be reached.
 
         Raises:
             VerificationError: as `refresh`.
@@ -179,18 +179,18 @@ class RegistryQueries:
         return self.registries.answers(plugins)
 
     def known(self, plugin: PluginId) -> PluginInfo | None:
-        """Return what was verified last of a plugin, verified again without a request; None where that can't be."""
+        """Return the last verified document of a plugin, verified again without a request; None if not possible."""
         return self.registries.known(plugin)
 
     def trust(self, plugin: PluginId) -> Trust:
-        """Return on whose word a plugin's document is believed; raises as `documents`."""
+        """Return which registry and role signed a plugin's document; raises as `documents`."""
         return self.registries.trust(plugin)
 
     def info(self, plugin: PluginId | str) -> PluginInfo:
-        """Return all that is signed of a plugin.
+        """Return everything that is signed about a plugin.
 
         Raises:
-            NotFoundError: its registry doesn't have it; the nearest names are given.
+            NotFoundError: its registry doesn't have it; the nearest names are suggested.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = plugin_of(plugin)
@@ -213,7 +213,7 @@ class RegistryQueries:
             raise NotFoundError(
                 f"{asked} has no release {version}",
                 subject=str(asked),
-                hint=f"sealdex info {asked} lists its releases",
+                hint=f"to list its releases: sealdex info {asked}",
             )
         with self.cache_held():
             return read_manifest(self.fetcher.manifest_bytes(asked, release), asked, version)
@@ -222,7 +222,7 @@ class RegistryQueries:
         """Return a file that is attached to a release - a report, an SBOM, a statement - as its index document pins it.
 
         Raises:
-            NotFoundError: no such plugin, release or attachment; those that there are are named.
+            NotFoundError: no such plugin, release or attachment; the existing ones are named.
             VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
         """
         asked = plugin_of(plugin)
@@ -250,17 +250,17 @@ class RegistryQueries:
         keeping: Keeping | None = None,
         platforms: Sequence[Environment] = (),
     ) -> Resolution:
-        """Choose releases for what is asked and everything that depends on, for this host's environment.
+        """Choose releases for the requests and their dependencies, for this host's environment.
 
         Args:
             requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
             policy: channel, pre-releases, yanked releases, staged rollouts.
-            keeping: pins, and what a lock says.
-            platforms: the environments to choose for in place of this host's.
+            keeping: pins, and the versions of a lock.
+            platforms: the environments to choose for, instead of this host's.
 
         Raises:
-            NotFoundError: no such plugin; NoMatchError: nothing fits, with what exists and why it was passed over, or
-                nothing was found within the setting ``install.resolve_timeout``.
+            NotFoundError: no such plugin; NoMatchError: nothing fits, with the releases and the reasons against them,
+                or nothing was found within the setting ``install.resolve_timeout``.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
@@ -288,7 +288,7 @@ def plugin_of(plugin: PluginId | str) -> PluginId:
     """Read ``NAMESPACE/NAME``.
 
     Raises:
-        UsageError: it is something else.
+        UsageError: it has another form.
     """
     if isinstance(plugin, PluginId):
         return plugin

@@ -1,4 +1,4 @@
-"""What the client's questions are answered with: plain data."""
+"""The results of the client's operations: plain data."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from sealdex.store.verify import Finding
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """On whose word something is believed.
+    """Which registry and role signed something.
 
     Attributes:
         registry: the registry's name in the configuration.
         signed_by: the role that signed the index document: ``packages``, or that of a claimed namespace;
-            ``sealdex.lock`` or ``builtin`` where only the digests of a lock vouch for it; None for an archive that
-            nobody signed.
-        root_version: version of the trust root under which it verified; None for all but the first.
+            ``sealdex.lock`` or ``builtin`` if it was verified by the digests of a lock alone; None for an unsigned
+            archive.
+        root_version: version of the trust root it was verified with; None without a registry.
     """
 
     registry: str
@@ -31,7 +31,7 @@ class Trust:
 
     @property
     def is_signed(self) -> bool:
-        """Whether a registry vouches, so that files may be fetched; a lock's word counts for what is here already."""
+        """Whether a registry signed it, so that files may be fetched; a lock alone is enough only for local files."""
         return self.root_version is not None
 
     def __str__(self) -> str:
@@ -40,7 +40,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One row of a search and the registry it is from; ``rank`` 0 is best."""
+    """One row of a search, with its registry; ``rank`` 0 is best."""
 
     row: CatalogueRow
     registry: str
@@ -49,7 +49,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """All that is signed of one plugin."""
+    """Everything that is signed about one plugin."""
 
     document: IndexDocument
     trust: Trust
@@ -57,22 +57,22 @@ class PluginInfo:
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """What became of one release.
+    """The result for one release.
 
     Attributes:
         choice: the release, as resolved.
         trust: who signed it.
-        action: ``unpack``, ``repair``, ``keep``; ``fallback`` for an installed version that serves since the registry
-            can't be reached; ``image`` for a container image, which puts nothing into the store; ``nothing`` for a
-            release without files that was recorded, in a folder with its receipt alone.
+        action: ``unpack``, ``repair``, ``keep``; ``fallback`` for an installed version that is used because the
+            registry can't be reached; ``image`` for a container image, which adds nothing to the store; ``nothing``
+            for a release without files, recorded in a folder with only its receipt.
         installation: what is in the store now; None for an image.
-        previous: the version that was current before, if another one was.
+        previous: the version that was current before, if it was another one.
         image: the pinned reference of a container image.
-        unreachable: of a fallback: why the registry couldn't be asked, or didn't deliver.
-        undelivered: of a fallback: the releases that the registry named and whose files it didn't deliver, as
-            ``NS/NAME VERSION``; empty if it couldn't be asked.
-        bytes_fetched: of the release, from the server; 0 for what was in the cache.
-        bytes_reused: content of files that another installed version had.
+        unreachable: for a fallback: why the registry couldn't be reached, or didn't deliver.
+        undelivered: for a fallback: the releases whose files the registry didn't deliver, as ``NS/NAME VERSION``;
+            empty if it couldn't be reached.
+        bytes_fetched: bytes of the release read from the server; 0 if it was in the cache.
+        bytes_reused: total size of files that another installed version had.
     """
 
     choice: Choice
@@ -94,7 +94,7 @@ class Fetched:
     Attributes:
         choice: the release, as resolved.
         trust: who signed it.
-        path: its place in the folder asked for, or in the cache; None for a container image, which isn't downloaded.
+        path: its path in the requested folder, or in the cache; None for a container image, which isn't downloaded.
         image: the pinned reference of a container image.
     """
 
@@ -106,12 +106,12 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """An installation that was hashed again, and what differs from what was installed.
+    """An installation that was hashed, and its differences.
 
     Attributes:
-        plugin, version, path: what was looked at, and where.
+        plugin, version, path: what was checked.
         findings: how it differs.
-        installation: as its receipt tells; None where that can't be read, which is a finding as well.
+        installation: from its receipt; None if that can't be read, which is a finding too.
     """
 
     plugin: PluginId
@@ -122,5 +122,5 @@ class Checked:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all files are as they were installed; a file too many, which the plugin may have written, is none."""
+        """Whether all files are as they were installed; extra files, which the plugin may have written, don't count."""
         return all(finding.kind == "extra" for finding in self.findings)

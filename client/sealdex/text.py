@@ -1,4 +1,4 @@
-"""Text for people: control characters removed, numbers written with their nouns. Imports nothing before it must."""
+"""Text for people: removes control characters, formats numbers with their nouns. Imports little."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _BREAKS = "[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+"
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
-    """Write a number with its noun.
+    """Format a number with its noun.
 
     Args:
         number: how many.
         one: the noun for one of them.
-        many: the noun for any other number; ``one`` with an s when left out.
+        many: the noun for any other number; default: ``one`` with an s.
     """
     return f"{number} {one if number == 1 else many or one + 's'}"
 

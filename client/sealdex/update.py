@@ -1,4 +1,4 @@
-"""What is outdated, and bringing what is installed up to date where no project says what is wanted."""
+"""Finds outdated plugins, and updates installed plugins without a project."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sealdex.store.yanked import in_words, yanked_releases
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """A plugin in use of which there is a newer release; ``newest`` fits this host, ``pinned`` says it stays."""
+    """A plugin in use with a newer release; ``newest`` fits this host; ``pinned``: it is not updated."""
 
     plugin: PluginId
     version: str
@@ -32,9 +32,9 @@ class Outdated:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update changed, or would change, and what stays as it is although it was asked for, with the reason.
+    """What an update changed, or would change, and which requested plugins are not updated, with the reason.
 
-    ``yanked`` has the versions that were in use before and had been yanked: plugin, version, who did and why.
+    ``yanked`` has the versions that were in use before and had been yanked: plugin, version, by whom and why.
     """
 
     differences: tuple[Difference, ...]
@@ -43,7 +43,7 @@ class Updated:
 
 
 def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
-    """Return the plugins in use of which a newer release fits this host, by name; unsigned ones have no registry.
+    """Return the plugins in use with a newer release that fits this host, by name; unsigned ones have no registry.
 
     Raises:
         VerificationError, UnavailableError: as `Client.documents`.
@@ -58,7 +58,7 @@ def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
             continue
         try:
             newest = client.resolve(Request(plugin), policy=policy).requested[0].release.version
-        except NotFoundError:  # nothing of it fits, or what it needs is gone
+        except NotFoundError:  # none of its releases fits, or a dependency is missing
             continue
         if version_sort_key(newest) > version_sort_key(installation.version):
             release = document.release(installation.version)
@@ -68,7 +68,7 @@ def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
 
 
 def yanked_in_use(store: Store) -> list[tuple[PluginId, str, str]]:
-    """Return the plugins in use whose version was yanked, as far as that is known here: version, and why."""
+    """Return the plugins in use whose version is known to be yanked: version, and why."""
     known = yanked_releases(store)
     return [
         (plugin, installation.version, in_words(mark))
@@ -86,20 +86,20 @@ def update_installed(
     cascade: bool = False,
     force: bool = False,
 ) -> Updated:
-    """Bring plugins in use to the newest releases that fit this host and each other.
+    """Update plugins in use to the newest releases that fit this host and each other.
 
-    None is made older, but for those that another one in use can't work with as they are: that is put right.
+    None is downgraded, unless another plugin in use can't work with its present version.
 
     Args:
-        client: knows the store and the registries.
-        named: only these, and what they depend on; all when empty.
+        client: for the store and the registries.
+        named: only these and their dependencies; all if empty.
         policy: channel, pre-releases, yanked releases.
         dry_run: change nothing.
         cascade: as `Client.install`.
         force: as `Client.install`.
 
     Raises:
-        NotFoundError: one that is named is not in use.
+        NotFoundError: a named plugin is not in use.
         NoMatchError, VerificationError, UnavailableError, InstallError: as `Client.install`; nothing was changed.
     """
     store = Store(client.config.store)
@@ -111,7 +111,7 @@ def update_installed(
                 f"{plugin} is not installed from a registry and in use",
                 subject=str(plugin),
                 untouched="nothing was changed",
-                hint=f"sealdex list shows what is; sealdex install {plugin}",
+                hint=f"to see what is installed: sealdex list; to install it: sealdex install {plugin}",
             )
     kept: dict[PluginId, str] = {}
     requests: list[Request] = []
@@ -178,7 +178,7 @@ def _held_back(resolution: Resolution, installed: Sequence[Need]) -> dict[Plugin
     ]
     found: dict[PluginId, str] = {}
     for choice in resolution.requested:
-        # what a flag or another host would admit isn't held back by anybody
+        # a release that needs a flag or another host isn't held back by other plugins
         newer = [passed for passed in choice.newer if {reason.kind for reason in passed.reasons} <= {"range"}]
         holding = [
             need for need in known if newer and need.on == choice.plugin and not need.is_met_by(newer[0].version)

@@ -123,14 +123,14 @@ def test_the_name_of_a_single_file(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "reason"),
     [
-        ("a", "a", "comes twice"),
-        ("a", "./a", "comes twice"),
+        ("a", "a", "occurs twice"),
+        ("a", "./a", "occurs twice"),
         ("Read", "read", "case or Unicode form"),
         ("D/x", "d/y", "case or Unicode form"),
         ("stra\u00dfe", "STRASSE", "case or Unicode form"),
         ("\u00e9", "e\u0301", "case or Unicode form"),
-        ("a", "a/b", "file and folder at once"),
-        ("a/b", "a", "file and folder at once"),
+        ("a", "a/b", "file and folder at the same time"),
+        ("a/b", "a", "file and folder at the same time"),
     ],
 )
 def test_two_entries_for_one_file(scene: Scene, archive_format: str, first: str, second: str, reason: str) -> None:
@@ -181,7 +181,7 @@ def test_links_that_lead_out_together(scene: Scene, archive_format: str) -> None
 @pytest.mark.parametrize("target", ["lib", "../.."])
 def test_writing_through_a_link(scene: Scene, archive_format: str, target: str) -> None:
     """Power: a link and an entry below it. Change: the file is written where the link leads."""
-    reasons = ["symlink and folder at once"]
+    reasons = ["symlink and folder at the same time"]
     if target != "lib":
         reasons.append("leads out of the archive")
     if archive_format == "zip":
@@ -197,9 +197,9 @@ def test_the_writer_does_not_write_through_links_by_itself(scene: Scene) -> None
     writer = TreeWriter(scene.destination)
     writer.add_symlink("d", "../..")
     writer.add_symlink("file", "../../victim")
-    with pytest.raises(UnsafeArchiveError, match="outside of the folders made"):
+    with pytest.raises(UnsafeArchiveError, match="outside the folders created"):
         writer.add_file("d/victim", 0o644, [b"bad"])
-    with pytest.raises(UnsafeArchiveError, match="outside of the folders made"):
+    with pytest.raises(UnsafeArchiveError, match="outside the folders created"):
         writer.add_file("../../victim", 0o644, [b"bad"])
     with pytest.raises(FileExistsError):
         writer.add_file("file", 0o644, [b"bad"])
@@ -265,7 +265,7 @@ def test_folders_in_a_zip_that_are_something_else(scene: Scene) -> None:
     make_zip(
         scene.archive, [(zip_info("a/", stat.S_IFDIR | 0o755), b"content"), (zip_info("b/", stat.S_IFLNK | 0o777), b"")]
     )
-    scene.refused("zip", "folder with content", "said to be something else")
+    scene.refused("zip", "folder with content", "marked as something else")
 
 
 @pytest.mark.parametrize("archive_format", FORMATS)

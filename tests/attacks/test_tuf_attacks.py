@@ -345,5 +345,5 @@ def test_only_the_root_with_the_fingerprint_is_taken(scene: Scene) -> None:
 def test_a_file_with_the_fingerprint_that_is_no_root_is_refused(scene: Scene) -> None:
     """Talks the user into the fingerprint of a file that is no root."""
     page = b"<html>"
-    with scene.serving({"metadata/1.root.json": page}), pytest.raises(VerificationError, match="no root metadata"):
+    with scene.serving({"metadata/1.root.json": page}), pytest.raises(VerificationError, match="not root metadata"):
         fetch_root_by_fingerprint(scene.server.url, fingerprint(page), hasty_transport())

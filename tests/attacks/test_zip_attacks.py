@@ -49,7 +49,7 @@ Change = Callable[[Path], tuple[int, bytes]]
         pytest.param(lambda p: (local_header(p) + 18, b"\1"), "another size or checksum", id="stored-size"),
         pytest.param(lambda p: (local_header(p) + 22, b"\1"), "another size or checksum", id="size"),
         pytest.param(lambda p: (local_header(p), b"XX"), "no header where", id="signature"),
-        pytest.param(lambda p: (local_header(p) + 28, b"\xff\xff"), "reaches into the directory", id="extra-length"),
+        pytest.param(lambda p: (local_header(p) + 28, b"\xff\xff"), "extends into the directory", id="extra-length"),
     ],
 )
 def test_headers_that_disagree(scene: Scene, change: Change, reason: str) -> None:
@@ -81,13 +81,13 @@ def forge_end(archive: Path, at: int, value: bytes) -> None:
     ("forge", "reason"),
     [
         pytest.param(
-            lambda a: a.write_bytes(b"junk" + a.read_bytes()), "not where its end record says", id="prepended"
+            lambda a: a.write_bytes(b"junk" + a.read_bytes()), "not at the position in its end record", id="prepended"
         ),
         pytest.param(lambda a: a.write_bytes(a.read_bytes() + b"junk"), "no end record", id="appended"),
         pytest.param(lambda a: forge_end(a, 8, b"\2\0\2\0"), "fewer entries", id="more-counted"),
         pytest.param(lambda a: forge_end(a, 8, b"\0\0\0\0"), "more entries", id="fewer-counted"),
-        pytest.param(lambda a: forge_end(a, 4, b"\1"), "one part of several", id="parts"),
-        pytest.param(lambda a: forge_end(a, 16, b"\1"), "not where its end record says", id="offset"),
+        pytest.param(lambda a: forge_end(a, 4, b"\1"), "one part of a multi-part archive", id="parts"),
+        pytest.param(lambda a: forge_end(a, 16, b"\1"), "not at the position in its end record", id="offset"),
     ],
 )
 def test_directories_that_lie(scene: Scene, forge: Callable[[Path], object], reason: str) -> None:
@@ -126,7 +126,7 @@ def test_something_hidden_after_compressed_data(scene: Scene) -> None:
     check = struct.pack("<LLL", zlib.crc32(b"content"), len(deflated), 7)
     local, central = local_header(scene.archive), central_header(scene.archive)
     patched(scene.archive, (local + 8, b"\x08"), (central + 10, b"\x08"), (local + 14, check), (central + 16, check))
-    with pytest.raises(InstallError, match="something after the compressed data"):
+    with pytest.raises(InstallError, match="more data after the compressed data"):
         unpack(scene.archive, "zip", scene.destination)
     scene.unharmed()
 

@@ -104,7 +104,7 @@ def test_a_changed_installation(config: Path) -> None:
 
 def test_a_folder_without_receipt(config: Path) -> None:
     (config.parent / "store/plugins/acme/tool/2.0.0").mkdir()
-    assert "no receipt" in found(config)["store"].detail
+    assert "no readable receipt" in found(config)["store"].detail
 
 
 def test_a_lock_that_is_held(config: Path) -> None:

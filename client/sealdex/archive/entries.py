@@ -1,15 +1,15 @@
-"""The entries of an archive and the rules they must keep; pure.
+"""The entries of an archive and the rules they must obey; pure.
 
 The rules hold for the archive as a whole, on every platform, whether or not an entry is installed in the end: an
-archive with one bad entry is refused, and all its bad entries are named. What they add up to:
+archive with one bad entry is refused, and all its bad entries are named. The rules:
 
 1. A path is relative, has no ``..``, no drive letter, no backslash, no control character, no name that Windows gives
    to a device or would shorten; so joined to a folder it stays inside.
-2. No two entries mean the same file on any file system: not the same path twice, not paths that differ only in case
+2. No two entries may be the same file on any file system: not the same path twice, not paths that differ only in case
    or in Unicode normal form, nothing below a file or a link.
 3. A symbolic link has its ``..`` only at the start of its target, and no more of them than folders above it. The
    folders above it are real (rule 2), so climbing them is exact; after that come only names, and a name that is
-   itself such a link leads inside again. So no chain of links leads out. (Where ``..`` may follow a name,
+   itself such a link leads inside again. So no chain of links leads outside. (Where ``..`` may follow a name,
    ``a/b/up -> ../..`` and ``out -> a/b/up/..`` escape although each target looks harmless.)
 4. A hard link points to a regular file that came before it in the archive.
 5. Nothing but files, folders and links; no set-user-id, no set-group-id.
@@ -32,7 +32,7 @@ from sealdex.archive.limits import UnpackLimits
 from sealdex.errors import InstallError, UnsafeArchiveError
 
 RECEIPT_FOLDER = ".sealdex"
-"""Top-level folder of an installation that belongs to Sealdex; no archive may bring it."""
+"""Top-level folder of an installation that is reserved for Sealdex; archives must not contain it."""
 
 MAX_PATH_BYTES = 1024
 MAX_PART_BYTES = 255
@@ -48,7 +48,7 @@ KINDS = frozenset({FILE, FOLDER, SYMLINK, HARDLINK})
 
 
 class StoredData(Struct, frozen=True, gc=False):
-    """Where the content of a zip entry lies inside the archive.
+    """The position of a zip entry's content in the archive.
 
     Attributes:
         offset, length: bytes, as stored; a range request for them fetches this file alone.
@@ -67,9 +67,9 @@ class ArchiveEntry(Struct, frozen=True):
 
     Attributes:
         path: with forward slashes, without a leading ``./`` or a trailing slash; unchecked until `entry_problems` ran.
-        kind: ``file``, ``folder``, ``symlink``, ``hardlink``, or in words whatever else it is (refused).
+        kind: ``file``, ``folder``, ``symlink``, ``hardlink``, or a text for anything else (refused).
         size: bytes of content; 0 for all but files.
-        mode: permission bits as stored, 0 when the archive has none.
+        mode: permission bits as stored, 0 if the archive has none.
         target: what a link points to, as stored.
         data: zip only.
     """
@@ -94,17 +94,17 @@ class EntryProblem(NamedTuple):
     message: str
 
     def __str__(self) -> str:
-        # ascii(): a name with terminal escapes or look-alike letters shows as what it is
+        # ascii(): makes terminal escapes and look-alike letters visible
         return f"{self.name!a} {self.message}" if self.name else self.message
 
 
 class Listing(NamedTuple):
-    """What a reader found.
+    """The result of reading an archive's directory.
 
     Attributes:
         entries: in the order of the archive.
-        problems: what the reader itself refuses.
-        second_opinions: what somebody else's rules refuse; told for entries that ours let through.
+        problems: problems found by the reader itself.
+        second_opinions: problems found by another library; reported for entries that our rules accept.
         guessed: names whose encoding the archive doesn't state.
     """
 
@@ -115,7 +115,7 @@ class Listing(NamedTuple):
 
 
 class RefusedArchiveError(UnsafeArchiveError):
-    """An archive breaks the rules; ``problems`` has all of them, the message the first few."""
+    """An archive violates the rules; ``problems`` has all violations, the message the first few."""
 
     def __init__(self, archive: str, problems: Sequence[EntryProblem]) -> None:
         lines = [str(problem) for problem in problems[:_SHOWN_PROBLEMS]]
@@ -125,13 +125,13 @@ class RefusedArchiveError(UnsafeArchiveError):
             f"archive {archive} is refused: " + "; ".join(lines),
             subject=archive,
             untouched="nothing was unpacked",
-            hint="tell the plugin's author; `sealdex-builder validate` names these entries",
+            hint="report this to the plugin's author; `sealdex-builder validate` names these entries",
         )
         self.problems = tuple(problems)
 
 
 class DamagedArchiveError(InstallError):
-    """An archive can't be read as the format it is said to have."""
+    """An archive can't be read in its stated format."""
 
     code = "damaged-archive"
 
@@ -140,12 +140,12 @@ class DamagedArchiveError(InstallError):
             f"archive {archive} can't be read: {reason}",
             subject=archive,
             untouched="nothing was installed",
-            hint="tell the plugin's author; the file is the one that was signed, so it was made like this",
+            hint="report this to the plugin's author; the file is the signed one, so it was published like this",
         )
 
 
 def entry_problems(entries: Sequence[ArchiveEntry], limits: UnpackLimits, archive_bytes: int) -> list[EntryProblem]:
-    """Return every rule that an archive of ``archive_bytes`` with these entries breaks, in the archive's order."""
+    """Return every violation in an archive of ``archive_bytes`` with these entries, in the archive's order."""
     problems: list[EntryProblem] = []
     if len(entries) > limits.max_entries:
         problems.append(EntryProblem("", f"has {len(entries)} entries, at most {limits.max_entries} are allowed"))
@@ -177,11 +177,11 @@ def _problems_of(entry: ArchiveEntry, files_before: set[str]) -> Iterator[str]:
     if entry.kind == SYMLINK and (problem := symlink_problem(entry.path, entry.target or "")):
         yield problem
     if entry.kind == HARDLINK and entry.target not in files_before:
-        yield f"is a hard link to {entry.target!a}, which is no file that comes before it in the archive"
+        yield f"is a hard link to {entry.target!a}, which is not an earlier file in the archive"
 
 
 def path_problem(path: str) -> str | None:
-    """Say why a path can't be unpacked (rule 1), or None when it can."""
+    """Return why a path can't be unpacked (rule 1), or None if it can."""
     if not path:
         return "has an empty name"
     if path.startswith("/"):
@@ -192,7 +192,7 @@ def path_problem(path: str) -> str | None:
         return problem
     parts = path.split("/")
     if len(parts) > MAX_DEPTH:
-        return f"lies {len(parts)} folders deep, at most {MAX_DEPTH} are allowed"
+        return f"is {len(parts)} folders deep, at most {MAX_DEPTH} are allowed"
     return next((problem for part in parts if (problem := _part_problem(part))), None)
 
 
@@ -225,12 +225,12 @@ def _text_problem(text: str, max_bytes: int) -> str | None:
 
 
 def symlink_problem(path: str, target: str) -> str | None:
-    """Say why a symbolic link at ``path`` may not point to ``target`` (rule 3), or None when it may."""
+    """Return why a symbolic link at ``path`` must not point to ``target`` (rule 3), or None if it may."""
     shown = ascii(target)
     if not target:
         return "is a link to nothing"
     if target.startswith("/") or "\\" in target or _DRIVE_RE.match(target):
-        return f"is a link to {shown}, which is no relative path with forward slashes"
+        return f"is a link to {shown}, which is not a relative path with forward slashes"
     if problem := _text_problem(target, MAX_LINK_TARGET_BYTES):
         return f"is a link to {shown}, which {problem}"
     parts = [part for part in target.split("/") if part not in {"", "."}]
@@ -245,13 +245,13 @@ def symlink_problem(path: str, target: str) -> str | None:
 
 
 class TreeRules:
-    """Rule 2, for paths added one by one: no two mean the same file, and nothing lies below a file or a link."""
+    """Rule 2, for paths added one by one: no two are the same file, and nothing is below a file or a link."""
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[str, str]] = {}  # key -> (spelling, kind); folders implied by paths included
 
     def add(self, path: str, kind: str) -> str | None:
-        """Take note of a path; say why it clashes with an earlier one, or return None."""
+        """Add a path; return why it clashes with an earlier one, or None."""
         slash = path.find("/")
         while slash > 0:
             folder = path[:slash]
@@ -266,21 +266,21 @@ class TreeRules:
             self._seen[same_file_key(path)] = (path, kind)
             return None
         if spelling != path:
-            return f"clashes with {spelling!a}, which is the same name where case or Unicode form don't count"
+            return f"clashes with {spelling!a}, which is the same name on file systems that ignore case or Unicode form"
         if kind == before == FOLDER:
-            return None  # archives made by appending name a folder again; folders carry nothing that could differ
+            return None  # archives made by appending list a folder again; folders have nothing that could differ
         if FOLDER in {kind, before}:
-            return f"clashes with {path!a}, which is {before if kind == FOLDER else kind} and folder at once"
-        return "comes twice"
+            return f"clashes with {path!a}, which is {before if kind == FOLDER else kind} and folder at the same time"
+        return "occurs twice"
 
 
 def is_reserved(path: str) -> bool:
-    """Say whether a path lies in the folder that belongs to Sealdex."""
+    """Return whether a path is in the folder that is reserved for Sealdex."""
     return same_file_key(path.split("/", 1)[0]) == RECEIPT_FOLDER
 
 
 def same_file_key(path: str) -> str:
-    """Return what is equal for two paths that some file system takes for one."""
+    """Return a key that is equal for two paths that are the same on some file system."""
     if path.isascii():
         return path.lower()
     # Canonical caseless matching (Unicode Standard, D145)
@@ -288,11 +288,11 @@ def same_file_key(path: str) -> str:
 
 
 def normal_path(name: str) -> str:
-    """Drop a leading ``./`` and a trailing slash, which mean nothing; what else is odd stays and is refused."""
+    """Drop a leading ``./`` and a trailing slash, which mean nothing; other oddities are kept and refused."""
     return name.removeprefix("./").removesuffix("/") if name not in {".", "./"} else ""
 
 
 def refuse_if(archive: str, problems: Iterable[EntryProblem]) -> None:
-    """Raise `RefusedArchiveError` when there are problems."""
+    """Raise `RefusedArchiveError` if there are problems."""
     if found := list(problems):
         raise RefusedArchiveError(archive, found)

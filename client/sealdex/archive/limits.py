@@ -1,4 +1,4 @@
-"""How much an archive may hold before it is called a bomb."""
+"""Limits beyond which an archive counts as a bomb."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class UnpackLimits:
         max_entries: files, folders and links together.
         max_total_bytes: content of all files together.
         max_ratio: unpacked bytes for one byte of archive; deflate reaches 1,032, real packages stay below 50.
-        ratio_free_bytes: unpacked bytes below which the ratio isn't looked at, since they harm nobody.
-        max_zstd_window_log: base-2 logarithm of the window a zstd frame may ask for; the window is held in memory,
+        ratio_free_bytes: unpacked bytes below which the ratio isn't checked.
+        max_zstd_window_log: base-2 logarithm of the window a zstd frame may use; the window is held in memory,
             25 means 32 MiB, which ``zstd`` stays below up to level 20 without ``--long``.
     """
 

@@ -1,4 +1,4 @@
-"""Which entries of an archive an installation takes, and under which paths; pure.
+"""Decides which entries of an archive are installed, and under which paths; pure.
 
 The mapping is krew's (``files: [{from, to}]``), so that its plugins install as they are:
 
@@ -39,15 +39,15 @@ class FileRule(Protocol):
 
     @property
     def source(self) -> str:
-        """What is taken."""
+        """The source."""
 
     @property
     def to(self) -> str:
-        """Where it goes."""
+        """The destination."""
 
 
 class PlannedFile(Struct, frozen=True, omit_defaults=True):
-    """One file, link or folder of an installation to be.
+    """One planned file, link or folder of an installation.
 
     Attributes:
         path: inside the installation.
@@ -76,7 +76,7 @@ class MappingError(InstallError):
             f"the manifest does not fit archive {archive}: " + "; ".join(f"{field} {what}" for field, what in problems),
             subject=archive,
             untouched="nothing was unpacked",
-            hint="tell the plugin's author; `sealdex-builder validate` names these fields",
+            hint="report this to the plugin's author; `sealdex-builder validate` names these fields",
         )
         self.problems = tuple(problems)
 
@@ -84,7 +84,7 @@ class MappingError(InstallError):
 def plan_files(
     archive: str, entries: Sequence[ArchiveEntry], files: Sequence[FileRule] = (), bin_path: str | None = None
 ) -> tuple[PlannedFile, ...]:
-    """Return what an installation will consist of, folders first.
+    """Return the planned contents of an installation, folders first.
 
     Args:
         archive: its name, for messages.
@@ -116,7 +116,7 @@ def plan_files(
             path=path,
             kind=kind,
             size=sizes[source] if kind == FILE else 0,
-            # names of one file share its mode as well
+            # names of one file also share its mode
             mode=planned[first].mode if kind == HARDLINK else _mode(entry),
             source=first if kind == HARDLINK else source,
             target=entry.target if kind == SYMLINK else None,

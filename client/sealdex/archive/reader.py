@@ -17,15 +17,15 @@ CHUNK_BYTES = 1 << 20
 
 
 class ArchiveFile:
-    """One open file: everything that is checked and unpacked comes from the same descriptor.
+    """One open file: everything is checked and unpacked through the same descriptor.
 
-    So renaming another file over its path after the check changes nothing. Its bytes could only be changed by
-    someone who may write to the store, who could change the installation just as well.
+    So replacing the file at its path after the check has no effect. Its bytes could only be changed by someone who can
+    write to the store, who could also change the installation.
 
     Args:
         path: the file.
-        name: what messages call it; the path's last part when left out.
-        file: the file, where the caller has opened it; it is closed with this.
+        name: its name in messages; default: the last part of the path.
+        file: the file, if the caller has opened it; it is closed with this.
 
     Raises:
         OSError: the file can't be opened.
@@ -116,9 +116,9 @@ class SequentialReader(io.RawIOBase):
         return self._position
 
     def readable(self) -> bool:
-        """Say that it is."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Say that it is."""
+        """Return True."""
         return True

@@ -1,8 +1,8 @@
 """Tar archives, plain, under gzip or zstd: read once from start to end, in bounded memory.
 
 `tarfile` parses the headers. It reads them through `_ForwardStream`, which bounds what a header may cost (pax headers
-and sparse maps are read whole into memory) and how much is decompressed in all. ``tarfile.data_filter`` is asked as
-well where this Python has it; the rules of `sealdex.archive.entries` hold without it.
+and sparse maps are read whole into memory) and how much is decompressed in all. ``tarfile.data_filter`` is
+also used if this Python has it; the rules of `sealdex.archive.entries` hold without it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ _MAX_HEADER_BYTES = 1 << 20
 _MAX_TRAILING_BYTES = 1 << 20
 _HEADER_ROOM_BYTES = 2048  # header and pax header of an ordinary entry
 _BLOCK_BYTES = 512
-_NOWHERE = "/nonexistent/sealdex"  # a destination to judge paths against; nothing is ever there
+_NOWHERE = "/nonexistent/sealdex"  # a destination to check paths against; nothing is ever written there
 
 
 class TarItem(NamedTuple):
-    """One entry and its content, which must be read before the next item is asked for, or not at all."""
+    """One entry and its content, which must be read before the next item is requested, or not at all."""
 
     entry: ArchiveEntry
     problems: list[EntryProblem]
@@ -50,7 +50,7 @@ def list_tar(archive: ArchiveFile, compression: str, limits: UnpackLimits) -> Li
     """Read all headers of a tar; ``compression`` is ``gz`` or ``zst``.
 
     Raises:
-        DamagedArchiveError: it is no such archive, or cut short.
+        DamagedArchiveError: it is not such an archive, or truncated.
         RefusedArchiveError: a bomb, found before its end was reached.
     """
     entries: list[ArchiveEntry] = []
@@ -99,7 +99,7 @@ def _entry(member: tarfile.TarInfo) -> tuple[ArchiveEntry, list[EntryProblem]]:
     path = normal_path(member.name)
     problems: list[EntryProblem] = []
     if member.issparse():
-        problems.append(EntryProblem(path, "is a sparse file: make the archive without --sparse"))
+        problems.append(EntryProblem(path, "is a sparse file: create the archive without --sparse"))
     if member.isreg():
         kind = FILE
     elif member.isdir():
@@ -131,10 +131,10 @@ def _standard_filter(item: TarItem) -> list[EntryProblem]:
 
 
 class _ForwardStream:
-    """What `tarfile` reads from: a decompressor that only goes forward, with bounds on bytes.
+    """The file object for `tarfile`: a forward-only decompressor with limits.
 
-    What is read for one header (until `begin_header` is called again) is bounded, and for all of them together; what
-    is skipped or read as content is bounded by what the archive may unpack to.
+    The bytes read for one header (until `begin_header` is called again) are limited, as is their total; bytes skipped
+    or read as content are limited by the allowed unpacked size.
     """
 
     def __init__(self, archive: ArchiveFile, source: Any, limits: UnpackLimits) -> None:
@@ -162,7 +162,7 @@ class _ForwardStream:
             raise DamagedArchiveError(self._archive.name, "its entries overlap")
         while self._position < position:
             if not self._take_content(position - self._position):
-                raise DamagedArchiveError(self._archive.name, "it is cut short")
+                raise DamagedArchiveError(self._archive.name, "it is truncated")
         return self._position
 
     def read(self, size: int) -> bytes:
@@ -187,7 +187,7 @@ class _ForwardStream:
             while size > 0:
                 piece = self._take_content(size)
                 if not piece:
-                    raise DamagedArchiveError(self._archive.name, "it is cut short")
+                    raise DamagedArchiveError(self._archive.name, "it is truncated")
                 size -= len(piece)
                 yield piece
 
@@ -203,7 +203,7 @@ class _ForwardStream:
         while piece := self._take(CHUNK_BYTES):
             trailing += len(piece)
             if trailing > _MAX_TRAILING_BYTES:
-                raise DamagedArchiveError(self._archive.name, "it goes on after its end")
+                raise DamagedArchiveError(self._archive.name, "there is more data after its end")
 
     def _take_content(self, size: int) -> bytes:
         piece = self._take(min(CHUNK_BYTES, size))
@@ -235,14 +235,14 @@ def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) 
 
 
 def _zstd_window(archive: ArchiveFile) -> int:
-    """Return how many bytes of window the first frame asks for (RFC 8878, section 3.1.1.1); 0 where there is none."""
+    """Return the window size in bytes of the first frame (RFC 8878, section 3.1.1.1); 0 if there is none."""
     header = archive.stream().read(17)  # magic, descriptor, dictionary, size
     if len(header) < 17 or header[:4] != b"\x28\xb5\x2f\xfd":
         return 0
     if not header[4] & 0x20:
         base = 1 << (10 + (header[5] >> 3))
         return base + base // 8 * (header[5] & 7)
-    # a single segment has no window of its own: it is as large as the content
+    # a single segment has no separate window: it is as large as the content
     start = 5 + (0, 1, 2, 4)[header[4] & 3]
     length = (1, 2, 4, 8)[header[4] >> 6]
     size = int.from_bytes(header[start : start + length], "little")

@@ -1,9 +1,9 @@
-"""Writing an unpacked tree: every path is made by us, inside a folder made by us, and hashed on its way to the disk.
+"""Writes an unpacked tree: every path is created by this module, in a folder that it created, and hashed when written.
 
-The second lock on the door: `entries` has refused every name that leads out before anything is written; this module
-would not write through a link even if a name got past it. Folders come first and are ours (``mkdir`` fails on what
-exists), a file is only made in such a folder and only where nothing is (``O_EXCL``, ``O_NOFOLLOW``), and symbolic
-links are made last, when nothing is written any more.
+This is the second line of defense: `entries` has already refused every name that leads outside; this module doesn't
+write through links even if a bad name got past it. Folders are created first (``mkdir`` fails if one exists), files
+only in such a folder and only where nothing exists (``O_EXCL``, ``O_NOFOLLOW``), and symbolic links last, when nothing
+more is written.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ class UnpackedFile(Struct, frozen=True, omit_defaults=True):
 
 
 class TreeWriter:
-    """Fills one new folder. Folders are to be added first, from one thread; then files, from any; links last.
+    """Fills one new folder. Add folders first, from one thread; then files, from any thread; links last.
 
     Raises:
-        FileExistsError: the folder exists already; so do the other methods for what they would make.
+        FileExistsError: the folder already exists; the other methods raise it too for what they would create.
     """
 
     def __init__(self, root: Path) -> None:
@@ -62,7 +62,7 @@ class TreeWriter:
         _make_folder(root)
 
     def add_folder(self, path: str) -> None:
-        """Make a folder and those above it."""
+        """Create a folder and its parents."""
         if path in self._folders:
             return
         self.add_folder(path.rpartition("/")[0])
@@ -70,7 +70,7 @@ class TreeWriter:
         self._folders.add(path)
 
     def add_file(self, path: str, mode: int, content: Iterable[bytes]) -> UnpackedFile:
-        """Write a file and return what it is. A file whose content breaks off stays behind, unfinished."""
+        """Write a file and return its record. If the content is interrupted, the incomplete file is left behind."""
         digest = hashlib.sha256()
         size = 0
         descriptor = os.open(self._place(path), _NEW_FILE, 0o600)
@@ -88,7 +88,7 @@ class TreeWriter:
     def add_known(
         self, origin: Path, sha256: str, path: str, mode: int, size: int, *, link: bool
     ) -> UnpackedFile | None:
-        """Bring a file that is on this host already, if it is what it should be; None, and nothing, if it isn't.
+        """Link or copy a file that is already on this host; None, and no file, if its content differs.
 
         Args:
             origin: where it is; never followed if it is a link.
@@ -96,8 +96,8 @@ class TreeWriter:
             path: where it goes.
             mode: that it is to have.
             size: bytes.
-            link: try a hard link before a copy. It is made first and hashed where it then stands, so that nobody can
-                change what the name means in between.
+            link: try a hard link before a copy. It is created first and then hashed in its place, so that the name
+                can't be redirected in between.
         """
         place = self._place(path)
         try:
@@ -121,17 +121,17 @@ class TreeWriter:
         return None
 
     def add_hard_link(self, path: str, file: UnpackedFile) -> UnpackedFile:
-        """Give a file that was written a second name."""
+        """Give a written file a second name."""
         self._place(path).hardlink_to(self._place(file.path))
         return UnpackedFile(path, file.mode, file.size, file.sha256)
 
     def add_symlink(self, path: str, target: str) -> UnpackedFile:
-        """Make a symbolic link. Nothing is ever written below it, since it is no folder that was added."""
+        """Create a symbolic link. Nothing is ever written below it, since it isn't an added folder."""
         self._place(path).symlink_to(target)
         return UnpackedFile(path, 0o777, 0, "", target)
 
     def sync_file(self, file: UnpackedFile) -> None:
-        """Have the disk hold the content of a file; `sync_folders` does the same for names."""
+        """Flush the content of a file to the disk; `sync_folders` does the same for names."""
         sync_path(self._place(file.path))
 
     def is_shared(self, file: UnpackedFile) -> bool:
@@ -139,13 +139,13 @@ class TreeWriter:
         return self._place(file.path).stat().st_nlink > 1
 
     def sync_folders(self) -> None:
-        """Have the disk hold the names in all folders."""
+        """Flush the names in all folders to the disk."""
         for folder in self._folders:
             sync_path(self._root / folder)
 
     def _place(self, path: str) -> Path:
         if path.rpartition("/")[0] not in self._folders:
-            raise UnsafeArchiveError(f"{path!a} would be written outside of the folders made for it", subject=path)
+            raise UnsafeArchiveError(f"{path!a} would be written outside the folders created for it", subject=path)
         return self._root / path
 
 
@@ -166,7 +166,7 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
     descriptor = os.open(path, os.O_RDONLY | _CAREFULLY)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no regular file")
+            raise OSError(f"{path} is not a regular file")
         left = size + 1
         while left > 0 and (piece := file.read(min(_PIECE_BYTES, left))):
             left -= len(piece)

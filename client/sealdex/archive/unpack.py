@@ -1,8 +1,8 @@
-"""Unpacking an archive into a new folder: look at all of it, decide, then write and hash.
+"""Unpacks an archive into a new folder: inspects all of it, decides, then writes and hashes.
 
-`inspect_archive` lists what is in an archive or says everything that is wrong with it; `plan_unpack` decides what
-will be written; `carry_out` writes it. `unpack` is the three in a row. Nothing from an archive is executed, and
-nothing is written before the whole archive was judged.
+`inspect_archive` lists the contents of an archive or reports all its problems; `plan_unpack` decides what will be
+written; `carry_out` writes it. `unpack` does all three. Nothing from an archive is executed, and nothing is written
+before the whole archive was checked.
 
 Archives are ``zip``, ``tar.gz``, ``tar.zst``, or a single ``file`` that is installed as it is. The rules are in
 `sealdex.archive.entries`, the mapping of files in `sealdex.archive.mapping`.
@@ -102,7 +102,7 @@ def inspect_archive(
 
     Raises:
         RefusedArchiveError: an `UnsafeArchiveError` with every rule that is broken in ``problems``.
-        DamagedArchiveError: it is no archive of that format.
+        DamagedArchiveError: it is not an archive of that format.
         OSError: it can't be read.
     """
     with ArchiveFile(path, name=name) as archive:
@@ -112,7 +112,7 @@ def inspect_archive(
 def archive_problems(
     path: Path, archive_format: str, *, limits: UnpackLimits | None = None, name: str | None = None
 ) -> list[EntryProblem]:
-    """Return what `inspect_archive` would raise, as data; an empty list for a good archive."""
+    """Return the problems that `inspect_archive` would raise; empty for a valid archive."""
     try:
         inspect_archive(path, archive_format, limits=limits, name=name)
     except RefusedArchiveError as error:
@@ -140,7 +140,7 @@ def plan_unpack(
     try:
         planned = plan_files(archive.name, entries, files, bin_path)
     except MappingError:
-        # a manifest that was released with 0.1.0 may name files as that read them
+        # a manifest published with version 0.1.0 may name files as that version read them
         if archive_format != "zip":
             raise
         entries = list_zip(archive, limits or UnpackLimits(), as_0_1_0=True).entries
@@ -165,7 +165,7 @@ def carry_out(
     durable: bool = False,
     on_progress: Progress | None = None,
 ) -> tuple[UnpackedFile, ...]:
-    """Write what was planned into a new folder; on any failure the folder is gone again.
+    """Write what was planned into a new folder; on any failure the folder is removed again.
 
     Args:
         plan: made from the same archive.
@@ -177,7 +177,7 @@ def carry_out(
 
     Raises:
         DamagedArchiveError: content differs from what the directory said.
-        InstallError: the disk is full or refuses.
+        InstallError: the disk is full, or another file system error.
     """
     try:
         writer = TreeWriter(destination)
@@ -191,7 +191,7 @@ def carry_out(
             f"unpacking {archive.name} failed: {error.strerror or error}",
             subject=archive.name,
             untouched="nothing was installed",
-            hint=MAKE_ROOM if is_disk_full(error) else "check the permissions of the store, and run the command again",
+            hint=MAKE_ROOM if is_disk_full(error) else "check the permissions of the store, then run the command again",
         ) from error
 
 
@@ -284,7 +284,7 @@ def _write_in_parallel(plan: UnpackPlan, archive: ArchiveFile, writer: TreeWrite
         content = zip_content(archive, plan.entries[file.source]) if plan.format == "zip" else _whole(archive)
         return writer.add_file(file.path, file.mode, meter.metered(content))
 
-    # the largest first, so that no thread begins a long one when the others are done
+    # the largest first, so that no thread starts a long one when the others are done
     files = sorted((file for file in plan.files if file.kind == FILE), key=lambda file: -file.size)
     return _in_threads(write, files, plan.total_bytes)
 
@@ -333,4 +333,4 @@ def _in_threads(work: Callable[[_In], _Out], items: Sequence[_In], total_bytes: 
         try:
             return [result for future in futures for result in future.result()]
         finally:
-            stop.set()  # an interrupt ends the wait above; the threads then end after the file at hand
+            stop.set()  # an interrupt ends the wait above; the threads then end after their current file

@@ -22,13 +22,13 @@ _FORBIDDEN = re.compile(r'[<>:"|?*]')
 
 
 def windows_problem(path: str) -> str | None:
-    """Say why Windows can't hold a path that `path_problem` lets through, or None when it can."""
+    """Return why a path accepted by `path_problem` is not possible on Windows, or None if it is."""
     found = _FORBIDDEN.search(path)
     if found is None:
         return None
     if found[0] == ":":
         return "contains ':', behind which Windows reads the name of a stream of the file before it"
-    return f"contains {found[0]!a}, which no name on Windows can hold"
+    return f"contains {found[0]!a}, which is not allowed in names on Windows"
 
 
 def refuse_on_windows(archive: str, paths: Iterable[str]) -> None:

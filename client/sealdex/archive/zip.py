@@ -1,9 +1,9 @@
 """Zip archives: a strict reader of the directory, and the content of one entry at a time.
 
-Our own few lines, because `zipfile` takes what different readers understand differently (a forged directory, local
+Not `zipfile`, because that accepts what different readers understand differently (a forged directory, local
 headers that say something else, overlapping entries, names cut at NUL), differs in this between Python 3.10 and
-3.14, and reads one entry at a time. Format: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.4. Here everything lies in
-the order the standard gives it, once, and both headers of an entry agree; anything else is refused.
+3.14, and reads one entry at a time. Format: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.4. Here everything must be
+in the order of the standard, once, and both headers of an entry must agree; anything else is refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _EXTRA_ZIP64, _EXTRA_UNICODE_PATH = 0x0001, 0x7075
 
 
 class _Directory(NamedTuple):
-    """Where the central directory lies (bytes), and how many entries it says it has."""
+    """Position and length of the central directory in bytes, and its stated number of entries."""
 
     offset: int
     length: int
@@ -79,7 +79,7 @@ def list_zip(archive: ArchiveFile, limits: UnpackLimits, *, as_0_1_0: bool = Fal
         as_0_1_0: read names without a stated encoding as version 0.1.0 did, always as IBM code page 437.
 
     Raises:
-        DamagedArchiveError: it is no zip that has the standard's order.
+        DamagedArchiveError: it is not a zip in the standard's order.
         RefusedArchiveError: it names more entries than are allowed, before they are read.
     """
     directory = _find_directory(archive)
@@ -120,7 +120,7 @@ def zip_content(archive: ArchiveFile, entry: ArchiveEntry) -> Iterator[bytes]:
     """
     data = entry.data
     if data is None:
-        raise ValueError(f"{entry.path} is no zip entry")
+        raise ValueError(f"{entry.path} is not a zip entry")
     pieces = _inflated(archive, data) if data.method == _DEFLATED else _stored(archive, data)
     left, checksum = entry.size, 0
     try:
@@ -135,7 +135,7 @@ def zip_content(archive: ArchiveFile, entry: ArchiveEntry) -> Iterator[bytes]:
     if left:
         raise DamagedArchiveError(
             archive.name,
-            f"{entry.path!a} is {'longer' if left < 0 else 'shorter'} than the {entry.size} bytes said",
+            f"{entry.path!a} is {'longer' if left < 0 else 'shorter'} than the stated {entry.size} bytes",
         )
     if checksum != data.crc32:
         raise DamagedArchiveError(archive.name, f"{entry.path!a} differs from its checksum")
@@ -165,7 +165,7 @@ def _inflated(archive: ArchiveFile, data: StoredData) -> Iterator[bytes]:
         elif not source:
             raise zlib.error("the compressed data ends too early")
     if inflater.unused_data or offset < end:
-        raise zlib.error("there is something after the compressed data")
+        raise zlib.error("there is more data after the compressed data")
 
 
 def _find_directory(archive: ArchiveFile) -> _Directory:
@@ -173,7 +173,7 @@ def _find_directory(archive: ArchiveFile) -> _Directory:
     tail = archive.read_at(tail_offset, _END.size + _FULL16)
     ends = [at for at in _all_positions(tail, b"PK\5\6") if _is_end(tail, at)]
     if len(ends) != 1:
-        reason = "it has no end record (is it cut short?)" if not ends else "it has more than one end record"
+        reason = "it has no end record (is it truncated?)" if not ends else "it has more than one end record"
         raise DamagedArchiveError(archive.name, reason)
     _, disk, first_disk, here, count, size, offset, _ = _END.unpack_from(tail, ends[0])
     end_offset = tail_offset + ends[0]
@@ -182,12 +182,12 @@ def _find_directory(archive: ArchiveFile) -> _Directory:
         _, _, end_offset, _ = _END64_LOCATOR.unpack(locator)
         record = archive.read_at(end_offset, _END64.size)
         if len(record) < _END64.size or not record.startswith(b"PK\6\6"):
-            raise DamagedArchiveError(archive.name, "its zip64 end record is not where it says")
+            raise DamagedArchiveError(archive.name, "its zip64 end record is not at its stated position")
         _, _, _, _, disk, first_disk, here, count, size, offset = _END64.unpack(record)
     if disk or first_disk or here != count:
-        raise DamagedArchiveError(archive.name, "it is one part of several")
+        raise DamagedArchiveError(archive.name, "it is one part of a multi-part archive")
     if offset + size != end_offset:
-        raise DamagedArchiveError(archive.name, "its directory is not where its end record says")
+        raise DamagedArchiveError(archive.name, "its directory is not at the position in its end record")
     return _Directory(offset, size, count)
 
 
@@ -218,11 +218,11 @@ def _records(archive: ArchiveFile, directory: _Directory, *, as_0_1_0: bool) -> 
         extra = dict(_extra_fields(data[at + name_bytes : at + name_bytes + extra_bytes]))
         at += name_bytes + extra_bytes + comment_bytes
         if at > len(data) or disk not in {0, _FULL16}:
-            raise DamagedArchiveError(archive.name, "its directory is cut short or one part of several")
+            raise DamagedArchiveError(archive.name, "its directory is truncated or one part of several")
         try:
             size, stored_size, offset = _zip64_values(extra.get(_EXTRA_ZIP64, b""), size, stored_size, offset)
         except struct.error as error:
-            raise DamagedArchiveError(archive.name, "a zip64 field in its directory is cut short") from error
+            raise DamagedArchiveError(archive.name, "a zip64 field in its directory is truncated") from error
         name = stated_name(raw_name, flags, extra.get(_EXTRA_UNICODE_PATH, b""))
         is_guessed = name is None
         if name is None:
@@ -298,7 +298,7 @@ def _local_header(archive: ArchiveFile, record: _Record, directory: _Directory) 
         try:
             size, stored_size = _zip64_values(dict(_extra_fields(extra)).get(_EXTRA_ZIP64, b""), size, stored_size)
         except struct.error:
-            return data_offset, "has a zip64 field that is cut short"
+            return data_offset, "has a truncated zip64 field"
     expected = (record.crc32, record.stored_size, record.size)
     if (crc32, stored_size, size) != expected and not (
         flags & _STREAMED and all(a in {0, b} for a, b in zip((crc32, stored_size, size), expected, strict=True))
@@ -311,17 +311,17 @@ def _record_problems(record: _Record) -> Iterator[str]:
     if record.flags & _ENCRYPTED:
         yield "is encrypted"
     elif record.method not in {_STORED, _DEFLATED}:
-        yield f"uses method {_METHODS.get(record.method, record.method)}: only stored and deflated are read"
+        yield f"uses method {_METHODS.get(record.method, record.method)}: only stored and deflated are supported"
     elif record.method == _STORED and record.size != record.stored_size:
-        yield "is stored, but in another size than it has"
+        yield "is stored with a size other than its own"
     kind = stat.S_IFMT(_mode(record))
     if record.name.endswith("/"):
         if record.size:
             yield "is a folder with content"
         if kind not in {0, stat.S_IFDIR}:
-            yield "is named as a folder and said to be something else"
+            yield "is named as a folder but marked as something else"
     elif kind == stat.S_IFDIR:
-        yield "is said to be a folder and not named as one"
+        yield "is marked as a folder but not named as one"
     elif kind == stat.S_IFLNK and record.size > MAX_LINK_TARGET_BYTES:
         yield f"is a link with a target of {record.size} bytes, at most {MAX_LINK_TARGET_BYTES} are allowed"
 
@@ -359,6 +359,6 @@ def _overlaps(ends: list[tuple[int, int, str]], directory: _Directory) -> Iterat
         if start < free_from:
             yield EntryProblem(name, f"overlaps with {before!a}")
         elif end > directory.offset:
-            yield EntryProblem(name, "reaches into the directory")
+            yield EntryProblem(name, "extends into the directory")
         if end > free_from:
             free_from, before = end, name

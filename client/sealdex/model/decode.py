@@ -1,4 +1,4 @@
-"""Reading documents: strict or lenient, with every problem named by its path.
+"""Reads documents, strictly or leniently, naming every problem by its path.
 
 `msgspec` decodes fast and stops at the first error. When it fails, `problems_in` walks the plain values along the
 type and reports all of them, each with its path, what is wrong and what to write.
@@ -34,7 +34,7 @@ class FieldProblem(NamedTuple):
 
 
 class DocumentError(ValueError):
-    """A document does not have the form it must have; ``problems`` names every place."""
+    """A document is not valid; ``problems`` has every problem."""
 
     def __init__(self, problems: list[FieldProblem]) -> None:
         super().__init__("; ".join(map(str, problems)))
@@ -49,7 +49,7 @@ def decode_as(data: bytes, kind: type[T]) -> T:
     """Decode JSON to a type as `msgspec.json.decode` does, from any thread and from anybody's bytes.
 
     Raises:
-        msgspec.DecodeError: not JSON, not UTF-8, nested too deep: whatever the bytes made the decoder raise.
+        msgspec.DecodeError: not JSON, not UTF-8, nested too deeply: whatever the bytes made the decoder raise.
         msgspec.ValidationError: a DecodeError: it is JSON of another form.
     """
     decoder = _decoder(kind)

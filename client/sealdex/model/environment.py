@@ -8,7 +8,7 @@ import sys
 
 from msgspec import Struct
 
-# What platform.machine() says, and what container and Go tooling (and so most plugin metadata) calls it.
+# Values of platform.machine(), and the names of container and Go tooling (and so of most plugin metadata).
 _ARCHITECTURES = {
     "x86_64": "amd64",
     "amd64": "amd64",
@@ -26,7 +26,7 @@ _ARCHITECTURES = {
 
 
 class Environment(Struct, frozen=True, omit_defaults=True):
-    """Facts and labels of a host.
+    """The labels and tags of a host.
 
     Attributes:
         labels: label key to value; ``os``, ``arch`` and what `sealdex.config.host_facts` finds are detected,

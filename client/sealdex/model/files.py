@@ -1,4 +1,4 @@
-"""The list of files of one archive: what is in it, by content, and where each lies, so that updates fetch what changed.
+"""The list of files of one archive, with digests and positions, so that updates fetch only what changed.
 
 Pinned by the index document beside the artifact (`ArtifactEntry.file_list`), published as ``<artifact>.files.json``.
 The entries are arrays, without the names of fields, since there may be a hundred thousand.

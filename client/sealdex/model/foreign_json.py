@@ -16,9 +16,9 @@ def json_values(data: bytes | str) -> Any:
     """Return the values of a JSON text.
 
     Raises:
-        ValueError: not JSON, not in one of JSON's encodings, nested too deep, or with a number of too many digits.
+        ValueError: not JSON, not in one of JSON's encodings, nested too deeply, or with a number of too many digits.
     """
     try:
         return json.loads(data)
     except RecursionError as error:
-        raise ValueError("it is nested too deep") from error
+        raise ValueError("it is nested too deeply") from error

@@ -1,7 +1,7 @@
-r"""Identifiers: namespaces, plugin names, file names, digests, and what none of them may be.
+r"""Identifiers: namespaces, plugin names, file names, digests, and their rules.
 
 Everything that later becomes a path or part of an address is checked here first, so that a name from metadata can
-never leave its folder. The rules stand in ``docs/format.md``.
+never leave its folder. The rules are in ``docs/format.md``.
 
 Patterns end in ``$(?!\n)``: in Python ``$`` also matches before a final line feed, in JSON Schema's dialect not.
 """
@@ -101,7 +101,7 @@ class PluginId(NamedTuple):
 
 
 def part_problem(part: str) -> str | None:
-    """Say what is wrong with one part of an identifier, or None when it is right."""
+    """Return what is wrong with one part of an identifier, or None."""
     if not part:
         return "is empty"
     if len(part) > MAX_PART_LENGTH:
@@ -137,7 +137,7 @@ def parse_plugin_id(text: str) -> PluginId:
 
 
 def file_name_problem(name: str) -> str | None:
-    """Say why ``name`` can't be the file name of an artifact, or None when it can."""
+    """Return why ``name`` can't be the file name of an artifact, or None if it can."""
     if not _FILE_NAME_RE.fullmatch(name) or len(name) > 200 or name.endswith("."):
         return "must be a plain file name: letters, digits and '._+@=-', not starting or ending with a dot"
     if name.split(".", 1)[0].lower() in _WINDOWS_DEVICES:
@@ -146,5 +146,5 @@ def file_name_problem(name: str) -> str | None:
 
 
 def normalise_type(plugin_type: str) -> str:
-    """Fold the seeds' spelling of a type (``HAL_DRIVER``) into ours (``hal-driver``)."""
+    """Convert the spelling ``HAL_DRIVER`` of a type to ``hal-driver``."""
     return plugin_type.lower().replace("_", "-")

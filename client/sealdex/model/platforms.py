@@ -19,7 +19,7 @@ KNOWN_VALUES: Mapping[str, frozenset[str]] = {
         "mips64le",
     }),
 }  # fmt: skip
-"""What a host may report of a label, unless its configuration says otherwise."""
+"""The values that a host may report for a label, unless its configuration overrides them."""
 
 HOST_LABELS = frozenset({
     "os", "arch", "libc", "libc-version", "cpus", "memory", "gpu", "gpu-count", "gpu-model", "gpu-memory", "cuda",

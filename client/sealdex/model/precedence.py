@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 def is_prerelease(version: str) -> bool:
-    """Tell whether a semantic version is a pre-release: ``1.0.0-rc.1`` is, ``1.0.0+build-7`` isn't."""
+    """Return whether a semantic version is a pre-release: ``1.0.0-rc.1`` is, ``1.0.0+build-7`` isn't."""
     return "-" in version.partition("+")[0]
 
 

@@ -40,7 +40,7 @@ class Comparator(NamedTuple):
     version: Version
 
     def holds(self, version: Version) -> bool:
-        """Tell whether the version is on the right side of the bound (build metadata plays no part)."""
+        """Return whether the version is within the bound (build metadata is ignored)."""
         order = version.compare(self.version)
         return {
             ">=": order >= 0,
@@ -84,11 +84,11 @@ class VersionRange:
         return " || ".join(" ".join(map(str, s)) or "*" for s in self.sets)
 
     def contains(self, version: Version, *, include_prereleases: bool = False) -> bool:
-        """Tell whether the version is in the range.
+        """Return whether the version is in the range.
 
         Args:
             version: the candidate.
-            include_prereleases: admit pre-releases wherever they fall, not only where the range names one.
+            include_prereleases: accept all pre-releases in the range, not only where the range names one.
         """
         return any(_set_holds(s, version, include_prereleases) for s in self.sets)
 
@@ -152,7 +152,9 @@ def _parse_set(part: str, whole: str) -> tuple[Comparator, ...]:
     while position < len(part):
         token = _TOKEN_RE.match(part, position)
         if token is None:
-            raise ValueError(f"'{part[position:].strip()}' in version range '{whole}' is no comparator; {_EXAMPLES}")
+            raise ValueError(
+                f"'{part[position:].strip()}' in version range '{whole}' is not a valid comparator; {_EXAMPLES}"
+            )
         comparators += _expand(token["operator"] or "", _partial(token["partial"], whole))
         position = token.end()
     return tuple(comparators)
@@ -164,14 +166,14 @@ _EXAMPLES = "write for example '>=1.2 <2', '^1.2.3', '~1.2', '1.x' or '1.2 - 2.3
 def _partial(text: str, whole: str) -> _Partial:
     match = _PARTIAL_RE.fullmatch(text)
     if match is None:
-        raise ValueError(f"'{text}' in version range '{whole}' is no version; {_EXAMPLES}")
+        raise ValueError(f"'{text}' in version range '{whole}' is not a valid version; {_EXAMPLES}")
     numbers: list[int | None] = []
     for name in ("major", "minor", "patch"):
         wild = match[name] is None or match[name] in {"x", "X", "*"} or (numbers and numbers[-1] is None)
         numbers.append(None if wild else int(match[name]))
     pre = match["pre"] if numbers[2] is not None else None
     if pre is not None and version_problem(f"0.0.0-{pre}"):
-        raise ValueError(f"'-{pre}' in version range '{whole}' is no pre-release")
+        raise ValueError(f"'-{pre}' in version range '{whole}' is not a valid pre-release")
     return _Partial(numbers[0], numbers[1], numbers[2], pre)
 
 

@@ -238,7 +238,7 @@ def artifact_format(artifact: Artifact) -> str:
 
 
 def relative_path_problem(path: str) -> str | None:
-    """Say why a path can't be used inside an installation, or None when it can."""
+    """Return why a path can't be used inside an installation, or None if it can."""
     if ".." not in path and _PLAIN_PATH.fullmatch(path):
         return None  # nearly all of them, told at once
     if path.startswith(("/", "\\")) or _DRIVE.match(path):
@@ -295,7 +295,7 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
     if kind == "oci":
         match = _OCI_RE.fullmatch(artifact.source)
         if match is None:
-            yield "source", f"'{artifact.source}' is no image by digest: write oci:REPOSITORY@sha256:DIGEST"
+            yield "source", f"'{artifact.source}' is not an image with a digest: write oci:REPOSITORY@sha256:DIGEST"
         elif match["digest"] != artifact.sha256:
             yield "sha256", "differs from the digest in source: write the same digest"
     elif kind == "url":
@@ -313,7 +313,7 @@ def _artifact_problems(artifact: Artifact) -> Iterator[tuple[str, str]]:
             yield "size", "is missing: an artifact in the source tree states its size in bytes"
     if kind != "oci":
         if artifact.format == "oci":
-            yield "format", "is 'oci', but source is no image: write oci:REPOSITORY@sha256:DIGEST"
+            yield "format", "is 'oci', but source is not an image: write oci:REPOSITORY@sha256:DIGEST"
         name = artifact_file_name(artifact)
         if problem := file_name_problem(name):
             yield "file" if artifact.file else "source", f"file name '{name}' {problem}; set `file`"

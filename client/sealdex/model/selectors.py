@@ -106,7 +106,7 @@ def selector_problems(selector: Selector) -> Iterator[tuple[str, str]]:
 
 
 def mismatch(selector: Selector, labels: Mapping[str, str]) -> str | None:
-    """Say in words which requirement the labels fail first, or None when the selector matches.
+    """Return the first requirement that the labels fail, as text, or None if the selector matches.
 
     Args:
         selector: what is asked.
@@ -124,12 +124,12 @@ def mismatch(selector: Selector, labels: Mapping[str, str]) -> str | None:
 
 
 def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
-    """Tell whether every requirement of the selector holds for the labels."""
+    """Return whether the labels meet every requirement of the selector."""
     return mismatch(selector, labels) is None
 
 
 def in_words(expression: Expression) -> str:
-    """Write an expression as a person would say it: ``os in (linux, darwin)``, ``memory > 8192``."""
+    """Format an expression for people: ``os in (linux, darwin)``, ``memory > 8192``."""
     key, listed = expression.key, ", ".join(expression.values)
     return {
         Operator.IN: f"{key} in ({listed})",

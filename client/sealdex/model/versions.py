@@ -1,6 +1,6 @@
 """Semantic versions (SemVer 2.0.0), parsed by the `semver` library and cached.
 
-Build metadata is carried but has no part in precedence, so two releases of one plugin may not differ in it alone.
+Build metadata is kept but ignored in precedence, so two releases of one plugin may not differ in it alone.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def parse_version(text: str) -> Version:
     """Parse a semantic version.
 
     Raises:
-        ValueError: the text is no SemVer 2.0.0 version; the message says what to write.
+        ValueError: the text is not a SemVer 2.0.0 version; the message says what to write.
     """
     if problem := version_problem(text):
         raise ValueError(f"'{text}' {problem}")
@@ -53,7 +53,7 @@ def parse_version(text: str) -> Version:
 
 
 def version_problem(text: str) -> str | None:
-    """Say why ``text`` is no semantic version and what to write instead, or None when it is one."""
+    """Return why ``text`` is not a semantic version and what to write instead, or None if it is one."""
     # isascii: \d in the library's pattern also takes other scripts' digits
     if text.isascii() and len(text) <= MAX_VERSION_LENGTH and Version.is_valid(text):
         return None
@@ -69,7 +69,7 @@ def version_problem(text: str) -> str | None:
 
 
 def same_version_key(version: str) -> str:
-    """Return what is equal for versions that can't be releases of one plugin side by side.
+    """Return a key that is equal for versions that can't both be releases of one plugin.
 
     Those that differ in build metadata alone have one precedence. Those that differ in case alone have one folder on
     the disks of Windows and macOS, in a store, a mirror and a checkout.
@@ -78,7 +78,7 @@ def same_version_key(version: str) -> str:
 
 
 def version_clash(version: str, other: str) -> str:
-    """Say in words why a version can't stand beside another that has the same key."""
+    """Return why a version can't coexist with another that has the same key."""
     if version.partition("+")[0] == other.partition("+")[0]:
-        return f"'{version}' differs from '{other}' only in build metadata, which has no part in precedence: raise it"
+        return f"'{version}' differs from '{other}' only in build metadata, which precedence ignores: raise it"
     return f"'{version}' differs from '{other}' only in case: on Windows and macOS one replaces the other; raise it"

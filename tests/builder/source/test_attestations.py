@@ -355,7 +355,7 @@ def test_what_nobody_who_counts_vouches_for_is_refused(
     said = " ".join(capsys.readouterr().err.split())
     expected = {
         "identity": "signed by https://github.com/evil/slack",
-        "file": "about other files",
+        "file": "is for other files",
         "tampered": "doesn't verify",
         "none": "has no Sigstore bundle",
         "no extra": "pip install 'sealdex[sigstore]'",

@@ -251,7 +251,7 @@ ENTRIES = [
 def test_mapping(rules: list[tuple[str, str]], expected: set[str] | None) -> None:
     files = [MappedFile(source=source, to=to) for source, to in rules]
     if expected is None:  # two files would get one name
-        with pytest.raises(MappingError, match="comes twice"):
+        with pytest.raises(MappingError, match="occurs twice"):
             plan_files("a.zip", ENTRIES, files)
     else:
         assert {f.path for f in plan_files("a.zip", ENTRIES, files)} == expected

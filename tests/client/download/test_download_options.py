@@ -84,7 +84,7 @@ def test_every_command_that_downloads_has_them(command: click.Command) -> None:
 def test_what_is_no_rate_is_refused(tmp_path: Path, text: str) -> None:
     result = config_after(tmp_path, "--limit-rate", text)
     assert result.exit_code == 2
-    assert "is no rate" in result.output
+    assert "is not a valid rate" in result.output
 
 
 @pytest.mark.parametrize(

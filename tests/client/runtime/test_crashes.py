@@ -123,7 +123,7 @@ def test_a_start_that_fails_counts_as_a_crash(plugins: PluginStore, tmp_path: Pa
         for _ in range(2):
             with pytest.raises(PluginError, match="no bus at all"):
                 scene.call("work")
-        with pytest.raises(PluginError, match="not started again"):
+        with pytest.raises(PluginError, match="not restarted"):
             scene.call("work")
         state = manager.state("acme/prog")
         assert (state.status, state.restarts) == (PluginStatus.ERROR, 0)

@@ -39,7 +39,7 @@ def greeter(version: str) -> str:
 def test_register_init_get_call_unregister(plugins: PluginStore, manager: PluginManager) -> None:
     installation = plugins.python("acme/greet", "1.0.0", greeter("1.0.0"), default_config={"a": 1})
     assert manager.register("acme/greet").status == PluginStatus.ENABLED
-    with pytest.raises(PluginError, match="not initialised"):
+    with pytest.raises(PluginError, match="not initialized"):
         manager.get("acme/greet")
     manager.init()
     plugin = manager.get("acme/greet")
@@ -59,7 +59,7 @@ def test_register_init_get_call_unregister(plugins: PluginStore, manager: Plugin
 def test_a_name_is_taken_once_and_must_be_installed(plugins: PluginStore, manager: PluginManager) -> None:
     plugins.python("acme/greet", "1.0.0", greeter("1.0.0"))
     manager.register("acme/greet")
-    with pytest.raises(UsageError, match="registered already"):
+    with pytest.raises(UsageError, match="already registered"):
         manager.register("acme/greet")
     with pytest.raises(NotFoundError, match="not installed"):
         manager.register("acme/other")

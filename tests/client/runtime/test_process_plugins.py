@@ -115,9 +115,9 @@ def test_a_reload_switches_from_one_program_to_another(plugins: PluginStore, man
     [
         ("else:\n    sys.exit('the bus is gone')", "ended with exit code 1: the bus is gone"),
         ("else:\n    os.kill(os.getpid(), 9)", "ended by signal 9"),
-        ("else:\n    print('hello', flush=True)", "no JSON"),
-        ("else:\n    print('[1]', flush=True)", "no JSON-RPC 2.0"),
-        ("else:\n    print('[' * 100_000, flush=True)", "no JSON"),
+        ("else:\n    print('hello', flush=True)", "not JSON"),
+        ("else:\n    print('[1]', flush=True)", "not a JSON-RPC 2.0"),
+        ("else:\n    print('[' * 100_000, flush=True)", "not JSON"),
         (f"else:\n    os.write(1, b'x' * {MAX_MESSAGE_BYTES + 9})", "longer than"),
         ("else:\n    os.close(1); time.sleep(1000)", "closed its output"),
     ],

@@ -77,9 +77,9 @@ def test_a_digest_that_is_none_never_becomes_a_path(cache: ContentCache, source:
     Refusal: before any file is touched.
     """
     for use in (cache.path, cache.find, cache.verify, cache.verified, cache.partial, cache.discard):
-        with pytest.raises(VerificationError, match="no SHA-256 digest"):
+        with pytest.raises(VerificationError, match="not a valid SHA-256 digest"):
             use(digest)
-    with pytest.raises(VerificationError, match="no SHA-256 digest"):
+    with pytest.raises(VerificationError, match="not a valid SHA-256 digest"):
         cache.add_file(source, digest)
     assert not cache.root.exists()
 

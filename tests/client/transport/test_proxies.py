@@ -159,7 +159,7 @@ class TestLogin:
     ) -> None:
         with ConnectProxy(403) as proxy:
             monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-            with pytest.raises(ProxyRefusedError, match=r"through to registry.test.*403"):
+            with pytest.raises(ProxyRefusedError, match=r"requests to registry.test.*403"):
                 transport.read("https://registry.test/f", max_bytes=10)
             assert len(proxy.asked) == 1
         assert time.slept == []

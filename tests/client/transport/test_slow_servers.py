@@ -26,7 +26,7 @@ from sealdex.transport._pace import Line, Pace, TooSlowError
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 # which it is depends on how far the server runs ahead of the client
-TOO_SLOW = "no whole head|fewer than 1024 bytes|slower than 256 bytes"
+TOO_SLOW = "no complete head|fewer than 1024 bytes|slower than 256 bytes"
 
 
 @pytest.fixture(autouse=True)

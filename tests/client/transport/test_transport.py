@@ -177,7 +177,7 @@ class TestRetries:
         self, server: FaultServer, transport: Transport, time: FakeTime
     ) -> None:
         server.always("/f", Status(429, {"Retry-After": "86400"}))
-        with pytest.raises(HttpStatusError, match="come back in 86400 s") as caught:
+        with pytest.raises(HttpStatusError, match="retry in 86400 s") as caught:
             transport.read(server.url("/f"), max_bytes=10)
         assert caught.value.status == 429
         assert time.slept == []
@@ -612,7 +612,7 @@ class TestTls:
         secure.always("/f", Redirect(server.put("/f", DATA)))
         with (
             Transport(TransportSettings(ca_bundle=bundle), chance=time.chance) as transport,
-            pytest.raises(RedirectRefusedError, match="out of encryption"),
+            pytest.raises(RedirectRefusedError, match="not encrypted"),
         ):
             transport.read(secure.url("/f"), max_bytes=10_000)
         assert server.requests == []
@@ -689,9 +689,9 @@ class TestFiles:
         """Attacker: may write to the mirror's folder; a pipe would hold the client, a device has no end."""
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path / "pipe", tmp_path):
-            with pytest.raises(UnavailableError, match="no regular file"):
+            with pytest.raises(UnavailableError, match="not a regular file"):
                 transport.read(file_url(path), max_bytes=10)
-        with pytest.raises(UnavailableError, match="no regular file"):
+        with pytest.raises(UnavailableError, match="not a regular file"):
             transport.read("file:///dev/zero", max_bytes=10)
 
     @pytest.mark.parametrize("url", ["file://host/f", "file:///f?q", "file:///a%00b", "file:f"])

@@ -208,7 +208,7 @@ def test_the_catalogue_is_all_shards_the_rest_in_one_round(scene: Scene) -> None
 
 
 def test_a_registry_without_catalogue_says_how_to_go_on(scene: Scene) -> None:
-    with pytest.raises(NotFoundError, match="publishes no catalogue") as caught:
+    with pytest.raises(NotFoundError, match="publishes no catalog") as caught:
         scene.registry().catalogue()
     assert "sealdex install" in (caught.value.hint or "")
 
@@ -302,7 +302,7 @@ def test_an_unreachable_registry_is_unavailable_and_says_what_stays(scene: Scene
     with scene.serving({TIMESTAMP: 503}), pytest.raises(UnavailableError, match=r"can't be reached.*503") as caught:
         scene.index()
     assert caught.value.exit_code == 5
-    assert "stays in use" in (caught.value.untouched or "")
+    assert "is still used" in (caught.value.untouched or "")
     assert scene.kept() == before
 
 

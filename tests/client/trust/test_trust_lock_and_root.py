@@ -153,5 +153,5 @@ def test_check_root_refuses_what_is_no_root_or_not_signed_by_itself(scene: Scene
     repository = scene.repository
     half_signed = signed_bytes(repository.root, repository.keys["root"][:1])
     for data in (b"<html>", b"", repository.files[TIMESTAMP], repository.pinned_root[:-20], half_signed):
-        with pytest.raises(VerificationError, match="no root metadata"):
+        with pytest.raises(VerificationError, match="not root metadata"):
             check_root(data)

@@ -62,7 +62,7 @@ def test_an_environment_of_its_own_on_request_only(
 def test_an_environment_that_fails_leaves_nothing(plugins: PluginStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sealdex.runtime._virtualenv.sys.executable", "/bin/false")
     plugins.install("speech/echo", "1.0.0", {"requirements.txt": "x"}, service={"command": ["x"]})
-    with pytest.raises(InstallError, match="making the environment"):
+    with pytest.raises(InstallError, match="creating the environment"):
         Services(plugins.store).plan(ECHO, with_env=True)
     left = [p for p in Path(plugins.store.root, "envs").rglob("*") if p.is_file() and p.suffix != ".lock"]
     assert left == []

@@ -149,7 +149,7 @@ def test_the_environment_and_command_of_a_plan(plugins: PluginStore) -> None:
 
 def test_what_is_no_service_or_has_no_port_is_told_so(plugins: PluginStore) -> None:
     plugins.python("acme/tool", "1.0.0", "")
-    with pytest.raises(PluginError, match="is no service"):
+    with pytest.raises(PluginError, match="is not a service"):
         Services(plugins.store).plan(PluginId("acme", "tool"))
     echo(plugins)
     with pytest.raises(UsageError, match="no port for it"):

@@ -162,7 +162,7 @@ def test_a_version_that_does_not_become_well_leaves_the_old_one_serving(scene: S
         scene.running("1.0.0")
         scene.install("1.1.0", FAILING)
         state = scene.until(lambda s: (s.state, s.version) == ("running", "1.0.0") and s.error)
-        assert "1.1.0 was not taken" in (state.error or "")
+        assert "not switched to 1.1.0" in (state.error or "")
         assert "no model" in (state.error or "")
         assert version_at(state.port) == "1.0.0"
         row = State(scene.plugins.store).plugin(ECHO)
@@ -179,7 +179,7 @@ def test_what_is_no_service_any_more_is_passed_over_and_going_back_clears_it(sce
         scene.running("1.0.0")
         scene.plugins.python("speech/echo", "2.0.0", "")
         refused = scene.until(lambda s: s.error)
-        assert "is no service" in (refused.error or "")
+        assert "is not a service" in (refused.error or "")
         scene.plugins.use("speech/echo", "1.0.0")
         scene.until(lambda s: s.error is None, after=refused)
         assert State(scene.plugins.store).plugin(ECHO).status == 1
