@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
+from typing import cast
 from urllib.parse import quote
 
 from sealdex.text import clean
@@ -34,7 +35,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         rf"\1\2{MASK}",
     ),
-    (re.compile(r"\b(bearer)\s+[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
+    (re.compile(r"\b(bearer)\s+(?=\S*\d|\S{20})[\w.~+/=-]{6,}", re.IGNORECASE), rf"\1 {MASK}"),
     (re.compile(r"\b(Basic|BASIC|basic)\s+(?=\S*[A-Z0-9=])[A-Za-z0-9+/]{8,}={0,2}"), rf"\1 {MASK}"),
     (re.compile(rf"((?<![\w.-])[\w.-]*{_NAMES}[\w.-]*=)[^\s&;,\"']+", re.IGNORECASE), rf"\1{MASK}"),
     (re.compile(rf"(\"[\w.-]*{_NAMES}[\w.-]*\"\s*:\s*)\"[^\"]*\"", re.IGNORECASE), rf'\1"{MASK}"'),
@@ -50,8 +51,8 @@ def shown_value(value: object, secrets: Collection[str]) -> object:
     """Return a field as it may be logged: numbers and bools as they are, all else as redacted lines of text."""
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(value, list | tuple | set | frozenset):
-        return [redacted(str(each), secrets) for each in value]
+    if type(value) in {list, tuple, set, frozenset}:  # a plugin's id is a tuple too, and is shown as it names itself
+        return [redacted(str(each), secrets) for each in cast("Iterable[object]", value)]
     return redacted(str(value), secrets)
 
 

@@ -21,6 +21,7 @@
     _cdn                 tells CloudFront what was replaced
     _expiry              whether an expired state may be signed again without a person
     _progress            counts bytes on their way into the store
+    _plan_log            what the log says of a plan
     _site_journal        what changed since the pages were written
     _tamper_report       how a published file differs from what was signed
     _upload_bodies       the bytes of each file that a publish creates

@@ -10,6 +10,7 @@
     forwarding         a storage over another one, to be subclassed
     overwriting        replaces what is there with other bytes, and remembers what it replaced
     _factory           from the storage line of registry.toml to an open storage
+    _put_log           what the log says of a write
     _anonymous_file    a file without a name until it is whole
     _fsync             makes what was written outlast a power failure
     _gzip              which files are stored gzipped

@@ -16,7 +16,10 @@ from support.tree_server import TreeServer
 from sealdex.lockfile.lock_file import parse_lock
 from sealdex.model.ids import PluginId
 
-HEAVY = {"click", "msgspec", "typing", "pathlib", "tuf", "dataclasses", "urllib3", "sqlite3", "filelock", "tomllib"}
+HEAVY = {
+    "click", "msgspec", "typing", "pathlib", "tuf", "dataclasses", "urllib3", "sqlite3", "filelock", "tomllib",
+    "logging",
+}  # fmt: skip
 
 
 def lock_of(tmp_path: Path) -> dict[str, str]:

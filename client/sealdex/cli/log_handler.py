@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sealdex.cli.output import Output
+from sealdex.cli.output import Output, swallow
 from sealdex.log_level import (
     FILE_VARIABLE,
     LEVEL_VARIABLE,
@@ -46,8 +46,9 @@ class _OutputHandler(logging.Handler):
         record.is_shown = True
         try:
             self._show(record, message_of(record))
-        except (OSError, ValueError):  # nobody reads stderr any more
+        except (OSError, ValueError):  # nobody reads stderr any more: the command goes on, and says nothing there
             self.addFilter(lambda _: False)
+            swallow([self._out.stderr])
 
     def _show(self, record: logging.LogRecord, message: str) -> None:
         room = record.name.removeprefix("sealdex.")

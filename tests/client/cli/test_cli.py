@@ -431,7 +431,7 @@ def test_help_and_version(run: Run) -> None:
 
 # --- the quick way ---------------------------------------------------------------------------------------------------
 
-HEAVY = {"click", "msgspec", "typing", "pathlib", "tuf", "dataclasses", "urllib3"}
+HEAVY = {"click", "msgspec", "typing", "pathlib", "tuf", "dataclasses", "urllib3", "logging"}
 
 
 @pytest.mark.parametrize(
