@@ -32,7 +32,7 @@ The published tree, under a folder, bucket or address (docs/format.md has all of
     metadata/<N>.<role>.json                               immutable
     metadata/recent.bundle                                 copies of the newest of these
     targets/index/<namespace>/<sha256>.<name>.json         index documents
-    targets/catalog/<sha256>.<shard>.json                  the catalogue
+    targets/catalog/<sha256>.<shard>.json                  the catalog
     plugins/<namespace>/<name>/<version>/<file>            manifest.json, artifacts, attachments
     plugins/<namespace>/<name>/readme/<sha256>.md          READMEs
     index.html, assets/, search/, <namespace>/<name>/ ...  pages, which nothing trusts

@@ -18,7 +18,7 @@ from registry_builder.signing.signers import Keyring
 from registry_builder.source.config import ONLINE_ROLES, read_config
 from sealdex.errors import SealdexError
 
-PROBE = b"sealdex key check: this is no metadata\n"
+PROBE = b"sealdex key check: this is not metadata\n"
 """What is signed: not JSON, so that the signature can't be used for anything."""
 
 
