@@ -51,7 +51,6 @@ CLIENT = {
     "queries": "model transport resolve store config events results trust download",
     # what changes the host
     "lockfile": "model paths resolve store config results download queries",
-    "mirror": "model transport resolve store config trust download lockfile",  # copies, signs nothing, sets no trust
     "install": "model archive resolve store config events results trust download queries lockfile",
     "client": "model resolve store config events results trust download queries install",
     "update": "model resolve store lockfile install client",
@@ -60,7 +59,7 @@ CLIENT = {
     "project": "model resolve store config results download lockfile install client",
     "metrics": "model transport resolve store events runtime",
     "cli": (
-        "text model paths transport resolve store config events results trust doctor lockfile mirror install client"
+        "text model paths transport resolve store config events results trust doctor download lockfile install client"
         " update log_level runtime project metrics"
     ),
     "__main__": "cli",
@@ -175,5 +174,4 @@ def test_the_client_never_imports_the_builder() -> None:
 @pytest.mark.parametrize("files", [CLIENT_FILES, BUILDER_FILES], ids=["client", "builder"])
 def test_each_package_has_at_most_twelve_rooms(files: dict[str, Path]) -> None:
     rooms = {module for module, file in files.items() if module.count(".") == 1 and file.name == "__init__.py"}
-    rooms -= {"sealdex.mirror"}  # a thirteenth, until it finds its place in another
     assert len(rooms) <= 12, sorted(rooms)

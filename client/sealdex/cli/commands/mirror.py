@@ -13,15 +13,15 @@ from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config.toml_reader import parse_toml, read_toml_text
+from sealdex.download.mirror.carry import Exported, export, import_archive
+from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
+from sealdex.download.mirror.selection import LockedRelease, Selection, check_selection
+from sealdex.download.mirror.source import Source, find_source, pinned_root
+from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
+from sealdex.download.mirror.verify import prune, verify
+from sealdex.download.mirror.volumes import parse_volume_size
 from sealdex.errors import ConfigError, UsageError, VerificationError
 from sealdex.lockfile.lock_file import read_lock
-from sealdex.mirror.carry import Exported, export, import_archive
-from sealdex.mirror.create import MirrorResult, Options, Watch, create
-from sealdex.mirror.selection import LockedRelease, Selection, check_selection
-from sealdex.mirror.source import Source, find_source, pinned_root
-from sealdex.mirror.state import STATE_ENDING, read_state, state_of, write_state
-from sealdex.mirror.verify import prune, verify
-from sealdex.mirror.volumes import parse_volume_size
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.text import counted
 from sealdex.transport import Transport
@@ -321,7 +321,7 @@ def prune_(context: Context, dest: Path, *, locks: tuple[Path, ...], dry_run: bo
     """Remove files that neither the present nor the previous state of a mirror leads to."""
     out = context.out
     watch = Watch(waiting=out.note)
-    done = prune(dest, [read_lock(path) for path in locks], watch, dry_run=dry_run, confirmed=yes)
+    done = prune(dest, _locked(list(locks)), watch, dry_run=dry_run, confirmed=yes)
     out.result({"mirror": dest, "files": done.files, "bytes": done.bytes, "kept": done.kept, "removed": done.removed})
     verb = "removed" if done.removed else "would remove"
     out.line(f"{verb} {counted(done.files, 'file')}, {in_bytes(done.bytes)}; {counted(done.kept, 'file')} stay")

@@ -14,11 +14,10 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from sealdex.config.config import Config
-from sealdex.errors import InstallError, NotFoundError, UsageError
-from sealdex.mirror.create import MirrorResult, Options, Watch, create
-from sealdex.mirror.record import OWN_FOLDER, REACHED_NAME, RECORD_NAME, read_record
-from sealdex.mirror.source import Source
-from sealdex.mirror.state import (
+from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
+from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, RECORD_NAME, read_record
+from sealdex.download.mirror.source import Source
+from sealdex.download.mirror.state import (
     STATE_ENDING,
     STATE_FORMAT,
     MirrorState,
@@ -26,7 +25,7 @@ from sealdex.mirror.state import (
     note_imported,
     write_state,
 )
-from sealdex.mirror.volumes import (
+from sealdex.download.mirror.volumes import (
     ARCHIVE_FORMAT,
     ArchiveHead,
     check_set,
@@ -35,6 +34,7 @@ from sealdex.mirror.volumes import (
     volume_name,
     write_volume,
 )
+from sealdex.errors import InstallError, NotFoundError, UsageError
 from sealdex.model.decode import encode_json, encode_pretty
 from sealdex.transport import Document, HttpStatusError, Transport, TransportSettings, public_url
 
@@ -81,7 +81,7 @@ def export(
 
     Raises:
         UsageError: the far side has another selection, whose state can't be gone on from.
-        SealdexError: as `sealdex.mirror.create.create`.
+        SealdexError: as `sealdex.download.mirror.create.create`.
         InstallError: the archive can't be written.
     """
     if base is not None and base.selection != options.selection and not options.selection.is_everything:

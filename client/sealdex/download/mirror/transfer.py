@@ -13,8 +13,8 @@ from queue import Queue
 from urllib.parse import quote
 
 from sealdex.download.download import Pin, download
+from sealdex.download.mirror.contents import MirrorFile
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
-from sealdex.mirror.contents import MirrorFile
 from sealdex.store.cache import ContentCache
 from sealdex.store.hashing import hash_of_regular
 from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url

@@ -19,8 +19,8 @@ from typing import Annotated, BinaryIO, NamedTuple, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
-from sealdex.mirror.selection import Selection
 from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
 
 ARCHIVE_FORMAT = 1

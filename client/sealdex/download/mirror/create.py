@@ -17,10 +17,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sealdex.errors import InstallError, UnavailableError
-from sealdex.mirror.contents import MirrorFile
-from sealdex.mirror.plan import Found, Target, plan_files
-from sealdex.mirror.record import (
+from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror.plan import Found, Target, plan_files
+from sealdex.download.mirror.record import (
     MIRROR_FORMAT,
     OWN_FOLDER,
     REACHED_BEFORE_NAME,
@@ -32,9 +31,10 @@ from sealdex.mirror.record import (
     record_bytes,
     same_content,
 )
-from sealdex.mirror.selection import Selection
-from sealdex.mirror.source import Source, earlier_roots, record_of_source
-from sealdex.mirror.transfer import Fetcher, Place, each_of
+from sealdex.download.mirror.selection import Selection
+from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
+from sealdex.download.mirror.transfer import Fetcher, Place, each_of
+from sealdex.errors import InstallError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState

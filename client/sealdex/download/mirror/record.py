@@ -19,8 +19,8 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, NotFoundError
-from sealdex.mirror.selection import Selection
 from sealdex.model.decode import DocumentError, encode_pretty, read_wire
 
 MIRROR_FORMAT = 1

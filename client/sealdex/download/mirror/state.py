@@ -9,9 +9,9 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, MirrorRecord, read_record
+from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError
-from sealdex.mirror.record import OWN_FOLDER, REACHED_NAME, MirrorRecord, read_record
-from sealdex.mirror.selection import Selection
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 
 STATE_FORMAT = 1

@@ -13,8 +13,8 @@ from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.download.mirror.volumes import cut, parse_volume_size
 from sealdex.errors import UsageError
-from sealdex.mirror.volumes import cut, parse_volume_size
 
 
 @pytest.fixture

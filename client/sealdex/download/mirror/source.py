@@ -11,8 +11,8 @@ from tuf.api.metadata import Metadata, Root
 from sealdex.config.config import MAX_ROOT_BYTES, Config, url_problem
 from sealdex.config.credentials import credentials_for
 from sealdex.config.document import RegistrySection
+from sealdex.download.mirror.record import MAX_RECORD_BYTES, RECORD_NAME, MirrorRecord, parse_record
 from sealdex.errors import SealdexError, UsageError
-from sealdex.mirror.record import MAX_RECORD_BYTES, RECORD_NAME, MirrorRecord, parse_record
 from sealdex.transport import Credentials, HttpStatusError, Transport
 from sealdex.trust import check_root, fetch_root_by_fingerprint
 

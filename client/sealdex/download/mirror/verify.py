@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror.create import Watch, held
+from sealdex.download.mirror.plan import Found, Target, plan_files
+from sealdex.download.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
+from sealdex.download.mirror.selection import LockedRelease
+from sealdex.download.mirror.transfer import each_of
 from sealdex.errors import InstallError, UsageError
-from sealdex.lockfile.lock_file import LockDocument
-from sealdex.mirror.contents import MirrorFile
-from sealdex.mirror.create import Watch, held
-from sealdex.mirror.plan import Found, Target, plan_files
-from sealdex.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
-from sealdex.mirror.transfer import each_of
+from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import release_folder
 from sealdex.store.hashing import hash_of_regular
 from sealdex.transport import Transport
@@ -92,12 +93,12 @@ class Pruned:
     removed: bool
 
 
-def prune(folder: Path, locks: list[LockDocument], watch: Watch, *, dry_run: bool, confirmed: bool) -> Pruned:
+def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run: bool, confirmed: bool) -> Pruned:
     """Remove files that neither the present nor the previous state of a mirror leads to, nor a lock.
 
     Args:
         folder: the mirror.
-        locks: what these name stays.
+        keep: releases that stay in any case.
         watch: told of waits.
         dry_run: remove nothing.
         confirmed: remove more than a fifth of all files as well.
@@ -110,7 +111,7 @@ def prune(folder: Path, locks: list[LockDocument], watch: Watch, *, dry_run: boo
     read_record(folder)
     with held(folder, watch) as own:
         kept = _listed(own / REACHED_NAME) | _listed(own / REACHED_BEFORE_NAME)
-        folders = tuple(f"{release_folder(block.id, block.version)}/" for lock in locks for block in lock.plugin)
+        folders = tuple(f"{release_folder(parse_plugin_id(each.plugin), each.version)}/" for each in keep)
         going = [key for key in _keys(folder) if key not in kept and not (folders and key.startswith(folders))]
         size = sum((folder / key).lstat().st_size for key in going)
         total = sum(1 for _ in _keys(folder))

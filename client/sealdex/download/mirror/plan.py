@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sealdex.errors import NotFoundError, VerificationError
-from sealdex.mirror.contents import MirrorFile, MirrorImage, files_of, images_of, readme_of
-from sealdex.mirror.selection import (
+from sealdex.download.mirror.contents import MirrorFile, MirrorImage, files_of, images_of, readme_of
+from sealdex.download.mirror.selection import (
     Picked,
     Selection,
     Want,
@@ -17,6 +16,7 @@ from sealdex.mirror.selection import (
     pick,
     wants_of_namespace,
 )
+from sealdex.errors import NotFoundError, VerificationError
 from sealdex.model.catalogue import MAX_SHARD_BYTES, CatalogueShard, shard_target
 from sealdex.model.decode import decode_as
 from sealdex.model.ids import PluginId

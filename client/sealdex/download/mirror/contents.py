@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sealdex.download.locations import image_reference
+from sealdex.download.mirror.selection import Picked, Selection
 from sealdex.errors import SealdexError
-from sealdex.mirror.selection import Picked, Selection
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, readme_key, release_folder
