@@ -22,7 +22,7 @@ from sealdex.errors import (
 )
 from sealdex.install.install import NO_FILES, InstallRequest, needs_archive
 from sealdex.install.transaction import finish_killed, pins
-from sealdex.lockfile import freshness as stamp
+from sealdex.lockfile import freshness
 from sealdex.lockfile.lock_file import (
     LOCK_NAME,
     LockDocument,
@@ -249,7 +249,7 @@ class Project:
             raise why.restated(untouched=f"nothing was installed, and {missing.what}") from missing
         if is_current:
             in_place = [each.installation for each in installed if each.installation is not None]
-            stamp.keep(self._store, str(self.folder), config_path, in_place)
+            freshness.keep(self._store, str(self.folder), config_path, in_place)
         yanked = {plugin: each.yanked for plugin, each in voucher.found.items() if each.yanked is not None}
         return Ensured(tuple(installed), yanked, voucher.unasked)
 

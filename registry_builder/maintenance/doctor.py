@@ -13,6 +13,8 @@ from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+import urllib3
+
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import ObjectMissingError, headers_for
@@ -264,8 +266,6 @@ def _readers(url: str) -> Iterator[Finding]:
 
 
 def _readers_headers(address: str) -> Finding:
-    import urllib3  # noqa: PLC0415  # what the client brings; only doctor asks for headers itself
-
     try:
         answer = urllib3.request("GET", address, timeout=10, retries=1, preload_content=False)
         answer.release_conn()

@@ -17,9 +17,12 @@
     bundle_update        writes metadata/recent.bundle
     site_update          writes the pages that a publish changes
     github_pages         GitHub Pages: a folder, deployed as a whole, on top of what is live
+    pages_deployment     what may be deployed there, and remembering what was
     runner_disk          refuses a folder on a disk that is thrown away
     _cdn                 tells CloudFront what was replaced
     _expiry              whether an expired state may be signed again without a person
+    _pages_live            what is live on GitHub Pages
+    _plan_log              says in the log what a plan decided
     _progress            counts bytes on their way into the store
     _plan_log            what the log says of a plan
     _site_journal        what changed since the pages were written
@@ -44,7 +47,7 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.publication.claim_signing import sign_claim
     from registry_builder.publication.context import Publisher, open_publisher
-    from registry_builder.publication.github_pages import check_deployment, remember_deployment
+    from registry_builder.publication.pages_deployment import check_deployment, remember_deployment
     from registry_builder.publication.publish import NotAllPublishedError, PublishResult, publish_realm
     from registry_builder.publication.published_documents import Compared, compare
     from registry_builder.publication.refresh import refresh_realm
@@ -54,7 +57,7 @@ else:
     __getattr__, __dir__ = exports(__name__, {
         "claim_signing": ("sign_claim",),
         "context": ("Publisher", "open_publisher"),
-        "github_pages": ("check_deployment", "remember_deployment"),
+        "pages_deployment": ("check_deployment", "remember_deployment"),
         "published_documents": ("Compared", "compare"),
         "publish": ("NotAllPublishedError", "PublishResult", "publish_realm"),
         "refresh": ("refresh_realm",),

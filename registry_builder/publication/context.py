@@ -249,7 +249,7 @@ def open_publisher(
 def _memory(tree: SourceTree, realm: str, place: Storage) -> Memory:
     section = tree.config.realms[realm]
     if section.is_pages and section.url is not None:
-        # the folder's contents are published once they are deployed, and `registry_builder.publication.github_pages`
-        # remembers that
+        # the folder's contents are published once they are deployed, and
+        # `registry_builder.publication.pages_deployment` remembers that
         return memory_of(tree.config, realm, section.url.rstrip("/"), read_only=True)
     return memory_of(tree.config, realm, place.description)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tuf.api.metadata import T
 
+from registry_builder import source
 from registry_builder.baseline.diff import Sources, Survey
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.last_seen import Seen
@@ -151,9 +152,7 @@ def _check_recovery(publisher: Publisher, state: PublishedState, seen: Seen | No
     """Refuse to re-sign an expired state unless it can be shown to be the newest."""
     if not (expired := expired_roles(state, publisher.trust, now)):
         return
-    from registry_builder.source.load import load_tree  # noqa: PLC0415  # load imports much of the YAML reader
-
-    tree = publisher.tree if publisher.tree.complete else load_tree(publisher.tree.root)
+    tree = publisher.tree if publisher.tree.complete else source.load_tree(publisher.tree.root)
     ingestion = Ingestion(enabled=tree.config.registry.ingest)
     sources = Sources(plugins_of(tree, publisher.realm, None), is_complete=True, ingestion=ingestion)
     compiled = {index_target(plugin): sources.own(plugin)[0] for plugin in sources.plugins}

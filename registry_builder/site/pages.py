@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from registry_builder.signing.metadata import shard_count
-from registry_builder.site import urls as addresses
+from registry_builder.site import urls
 from registry_builder.site._badges import plugin_badges
 from registry_builder.site._feeds import feed_of
 from registry_builder.site._format import date_in_words
@@ -107,14 +107,14 @@ class Builder:
         badges = plugin_badges(view, document)
         yield self._page(
             "plugin.html.j2",
-            addresses.plugin_page(plugin),
+            urls.plugin_page(plugin),
             plugin=view,
             badges=badges,
-            feed=addresses.plugin_file(plugin, addresses.FEED),
-            type_page=addresses.list_page(ListName("type", view.type)),
-            namespace_page=addresses.list_page(ListName("namespace", plugin.namespace)),
-            keyword_pages={word: addresses.list_page(ListName("keyword", word)) for word in view.keywords},
-            release_pages={line.version: addresses.release_page(plugin, line.version) for line in view.releases},
+            feed=urls.plugin_file(plugin, urls.FEED),
+            type_page=urls.list_page(ListName("type", view.type)),
+            namespace_page=urls.list_page(ListName("namespace", plugin.namespace)),
+            keyword_pages={word: urls.list_page(ListName("keyword", word)) for word in view.keywords},
+            release_pages={line.version: urls.release_page(plugin, line.version) for line in view.releases},
         )
         for badge in badges.values():
             yield self._page("badge.svg.j2", badge.key, badge=badge)
@@ -128,8 +128,8 @@ class Builder:
             if versions is None or release.version in versions:
                 manifest = shelf.manifest(document.id, release)
                 view = release_view(document, release, manifest, role=role, known=known)
-                key = addresses.release_page(document.id, release.version)
-                yield self._page("release.html.j2", key, release=view, plugin_page=addresses.plugin_page(document.id))
+                key = urls.release_page(document.id, release.version)
+                yield self._page("release.html.j2", key, release=view, plugin_page=urls.plugin_page(document.id))
 
     def plugin_feed(self, shelf: Shelf, plugin: PluginId) -> Page:
         """Return the feed of one plugin."""
@@ -138,8 +138,8 @@ class Builder:
             self.frame,
             recent(shelf, [row]),
             lambda _: row.summary,
-            key=addresses.plugin_file(plugin, addresses.FEED),
-            html=addresses.plugin_page(plugin),
+            key=urls.plugin_file(plugin, urls.FEED),
+            html=urls.plugin_page(plugin),
             title=f"{plugin}: releases",
         )
         return self._page("feed.xml.j2", feed.key, feed=feed)
@@ -179,15 +179,15 @@ class Builder:
     def _list(self, overview: Overview, name: ListName) -> Iterator[Page]:
         views = list_pages(name, overview.lists.get(name, ()))
         for view in views:
-            document = addresses.list_document(view.key)
-            following = addresses.list_document(view.following) if view.following else None
+            document = urls.list_document(view.key)
+            following = urls.list_document(view.following) if view.following else None
             yield self._page(
                 "list.html.j2",
                 view.key,
                 list=view,
                 folder=_row_page,
                 document=document,
-                feed=addresses.namespace_feed(name.value),
+                feed=urls.namespace_feed(name.value),
             )
             yield Page(
                 document,
@@ -206,7 +206,7 @@ class Builder:
                             }
                             for row in view.rows
                         ],
-                        "next": addresses.link(following, page=document) if following else None,
+                        "next": urls.link(following, page=document) if following else None,
                     }
                 ),
             )
@@ -215,7 +215,7 @@ class Builder:
         for kind, index, title in _INDEXED:
             names = sorted(name.value for name in overview.lists if name.kind == kind)
             pages = cut(names, str) or [[]]
-            keys = [addresses.index_page(index, page[0] if at else None) for at, page in enumerate(pages)]
+            keys = [urls.index_page(index, page[0] if at else None) for at, page in enumerate(pages)]
             for at, page in enumerate(pages):
                 yield self._page(
                     "names.html.j2",
@@ -223,7 +223,7 @@ class Builder:
                     names={
                         "title": title,
                         "number": at + 1,
-                        "entries": [(name, addresses.list_page(ListName(kind, name))) for name in page],
+                        "entries": [(name, urls.list_page(ListName(kind, name))) for name in page],
                         "previous": keys[at - 1] if at else None,
                         "following": keys[at + 1] if at + 1 < len(keys) else None,
                     },
@@ -235,15 +235,15 @@ class Builder:
         shards = shard_count(self.signers.bits)
         sorted_in: dict[int, list[str]] = {}
         for plugin in overview.rows:
-            key = addresses.plugin_page(plugin)
-            sorted_in.setdefault(shard_of(plugin, shards), []).append(addresses.address(key))
-        first = [addresses.HOME, addresses.VERIFY, addresses.DOCUMENTS]
-        first += [addresses.list_page(name) for name in sorted(overview.lists) if name.kind != "keyword"]
-        parts = {"sitemap/site.xml": [addresses.address(key) for key in first]}
-        parts |= {addresses.sitemap_page(shard): plugins for shard, plugins in sorted(sorted_in.items())}
+            key = urls.plugin_page(plugin)
+            sorted_in.setdefault(shard_of(plugin, shards), []).append(urls.address(key))
+        first = [urls.HOME, urls.VERIFY, urls.DOCUMENTS]
+        first += [urls.list_page(name) for name in sorted(overview.lists) if name.kind != "keyword"]
+        parts = {"sitemap/site.xml": [urls.address(key) for key in first]}
+        parts |= {urls.sitemap_page(shard): plugins for shard, plugins in sorted(sorted_in.items())}
         for key, found in parts.items():
             yield self._page("sitemap.xml.j2", key, addresses=found)
-        yield self._page("sitemap_index.xml.j2", addresses.SITEMAP, addresses=list(parts))
+        yield self._page("sitemap_index.xml.j2", urls.SITEMAP, addresses=list(parts))
 
     def _namespace_feed(self, shelf: Shelf, overview: Overview, namespace: str) -> Page:
         rows = overview.lists[ListName("namespace", namespace)]
@@ -251,19 +251,19 @@ class Builder:
             self.frame,
             recent(shelf, rows),
             lambda plugin: overview.rows[plugin].summary,
-            key=addresses.namespace_feed(namespace),
-            html=addresses.list_page(ListName("namespace", namespace)),
+            key=urls.namespace_feed(namespace),
+            html=urls.list_page(ListName("namespace", namespace)),
             title=f"{namespace}: releases",
         )
         return self._page("feed.xml.j2", feed.key, feed=feed)
 
     def _fixed(self, overview: Overview, trust: TrustBox) -> Iterator[Page]:
         example = next(iter(overview.rows), _EXAMPLE)
-        yield self._page("search.html.j2", addresses.SEARCH)
-        yield self._page("verify.html.j2", addresses.VERIFY, trust=trust, example=example)
-        yield self._page("documents.html.j2", addresses.DOCUMENTS)
-        yield self._page("not_found.html.j2", addresses.NOT_FOUND, base=self.frame.base)
-        yield self._page("robots.txt.j2", addresses.ROBOTS)
+        yield self._page("search.html.j2", urls.SEARCH)
+        yield self._page("verify.html.j2", urls.VERIFY, trust=trust, example=example)
+        yield self._page("documents.html.j2", urls.DOCUMENTS)
+        yield self._page("not_found.html.j2", urls.NOT_FOUND, base=self.frame.base)
+        yield self._page("robots.txt.j2", urls.ROBOTS)
 
     def _home(self, shelf: Shelf, overview: Overview, trust: TrustBox) -> Iterator[Page]:
         rows = overview.rows
@@ -272,8 +272,8 @@ class Builder:
             self.frame,
             newest,
             lambda plugin: rows[plugin].summary,
-            key=addresses.FEED,
-            html=addresses.HOME,
+            key=urls.FEED,
+            html=urls.HOME,
             title=f"{self.frame.title}: releases",
         )
         yield self._page("feed.xml.j2", feed.key, feed=feed)
@@ -281,7 +281,7 @@ class Builder:
         home = {
             "total": len(rows),
             "releases": sum(row.releases for row in rows.values()),
-            "types": [(name.value, addresses.list_page(name), len(overview.lists[name])) for name in types],
+            "types": [(name.value, urls.list_page(name), len(overview.lists[name])) for name in types],
             "recent": [
                 {
                     "namespace": each.plugin.namespace,
@@ -291,12 +291,12 @@ class Builder:
                     "summary": clean(rows[each.plugin].summary),
                     "timestamp": each.released_at,
                     "date": date_in_words(each.released_at),
-                    "page": addresses.plugin_page(each.plugin),
+                    "page": urls.plugin_page(each.plugin),
                 }
                 for each in newest[:RECENT_ON_HOME]
             ],
         }
-        yield self._page("home.html.j2", addresses.HOME, home=home, trust=trust)
+        yield self._page("home.html.j2", urls.HOME, home=home, trust=trust)
 
     def assets(self) -> Iterator[Page]:
         """Yield the files that pages load; their names have digests in them."""
@@ -304,7 +304,7 @@ class Builder:
             yield Page(asset.key, asset.data)
 
     def _page(self, template: str, key: str, *, base: str | None = None, **values: Any) -> Page:
-        shared = {"site": self.frame, "here": addresses.address(key)}
+        shared = {"site": self.frame, "here": urls.address(key)}
         return Page(key, self.templates.render(template, key, {**shared, **values}, base=base))
 
 
@@ -315,11 +315,11 @@ def dependents_document(plugin: PluginId, dependents: Collection[PluginId]) -> P
         "plugin": str(plugin),
         "dependents": [str(each) for each in sorted(dependents)],
     }
-    return Page(addresses.plugin_file(plugin, DEPENDENTS), encode_json(values))
+    return Page(urls.plugin_file(plugin, DEPENDENTS), encode_json(values))
 
 
 def _row_page(row: ListRow) -> str:
-    return addresses.plugin_page(PluginId(row.namespace, row.name))
+    return urls.plugin_page(PluginId(row.namespace, row.name))
 
 
 __all__ = ["DEPENDENTS", "Builder", "Page", "Parts", "dependents_document"]

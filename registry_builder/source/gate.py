@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
-import unicodedata
 from collections import deque
 from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from registry_builder.source.secrets._file_names import secret_name
+from registry_builder.source.version_control import is_version_control
 
 MAX_LINKS = 40  # on the way to one file, as in Linux
 
@@ -33,10 +32,6 @@ _LINK_ERRORS = frozenset({errno.ELOOP, errno.EMLINK, errno.ENOTDIR})  # how syst
 _LEAVES = "is a link that leaves the source tree: put the file itself there"
 
 _NOTHING = "is a link to nothing: put the file itself there, or remove the link"
-
-# These contain URLs with passwords, and on a runner the token that fetched the checkout.
-_VERSION_CONTROL = frozenset({".git", ".hg", ".svn", ".bzr", ".jj"})
-_SHORT_NAME = re.compile(r"(git|hg|svn)~[0-9]+")  # their short names on Windows
 
 
 class UnreadableError(Exception):
@@ -366,18 +361,6 @@ class Gate:
         self._on_stray(relative, message)
 
 
-def is_version_control(name: str) -> bool:
-    """Return whether some file system treats a name as ``.git`` or the like.
-
-    Windows ignores case and final dots and spaces; macOS ignores invisible characters.
-    """
-    if "git" not in name.casefold() and name[:1] != "." and "~" not in name and name.isascii():
-        return False  # nearly all names
-    seen = "".join(char for char in name if unicodedata.category(char) != "Cf").partition(":")[0]
-    plain = seen.rstrip(" .").casefold()
-    return plain in _VERSION_CONTROL or _SHORT_NAME.fullmatch(plain) is not None
-
-
 def read_descriptor(descriptor: int, max_bytes: int) -> bytes:
     """Read a whole regular file that is open.
 
@@ -416,4 +399,4 @@ def _kind_of(entry: os.DirEntry[str]) -> int:
     return stat.S_IFREG if entry.is_file(follow_symlinks=False) else 0
 
 
-__all__ = ["MAX_LINKS", "Found", "Gate", "StrayError", "UnreadableError", "is_version_control", "read_descriptor"]
+__all__ = ["MAX_LINKS", "Found", "Gate", "StrayError", "UnreadableError", "read_descriptor"]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from registry_builder.storage._gzip import GZIP
+from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import ConfigError, UsageError
 from sealdex.log import Log
@@ -39,18 +40,14 @@ def open_storage(uri: str, *, base: Path) -> Storage:
 
     Raises:
         ConfigError: the address is not a valid storage.
-
     """
     _log.info("storage.opened", "storage {storage}, relative to {base}", storage=uri, base=base)
-    # Imported here so that a command that publishes to a folder doesn't pay for boto3.
     if (path := folder_of(uri)) is not None:
-        from registry_builder.storage.folder import FolderStorage  # noqa: PLC0415  # lazy, see above
-
         if not path or "\x00" in path or path.startswith("//"):
             raise _refused(uri, "it has no folder")
         return FolderStorage(base / path)
     if uri.startswith("s3://"):
-        from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # lazy, see above
+        from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # brings boto3, which a folder doesn't need
 
         bucket, prefix, options = _parse_s3(uri)
         return S3Storage(

@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock
 
-from sealdex.config import toml_writer as toml_text
+from sealdex.config import toml_writer
 from sealdex.config.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
 from sealdex.config.document import AuthSection
 from sealdex.config.toml_reader import read_toml_text
@@ -50,7 +50,7 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
     if section.namespaces != RegistrySection(url="x", root="x").namespaces:
         lines.append(f"namespaces = [{', '.join(map(_string, section.namespaces))}]")
     if section.auth is not None:
-        lines.append(f"auth = {toml_text.value(msgspec.to_builtins(section.auth))}")
+        lines.append(f"auth = {toml_writer.value(msgspec.to_builtins(section.auth))}")
     start = text if not text or text.endswith("\n") else text + newline
     edited = start + (newline if start else "") + newline.join(lines) + newline
     return _checked(edited, _meaning(before, {**before.registries, name: section}), name)

@@ -32,7 +32,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct
 
-from sealdex.config import toml_writer as toml_text
+from sealdex.config import toml_writer
 from sealdex.config.toml_reader import parse_toml, read_toml_text, sides_of_merge
 from sealdex.errors import ConfigError, FormatTooNewError, NotFoundError
 from sealdex.model.decode import DocumentError, read_values
@@ -130,7 +130,7 @@ def lock_text(document: LockDocument) -> str:
 
 
 def _lines(header: str, values: Mapping[str, Any]) -> str:
-    return "".join(f"{line}\n" for line in toml_text.table(header, values, is_array=True))
+    return "".join(f"{line}\n" for line in toml_writer.table(header, values, is_array=True))
 
 
 def read_lock(path: Path) -> LockDocument:

@@ -13,7 +13,7 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 from support.workflows import git
 
-from registry_builder.ceremony import branch as signing_branch
+from registry_builder.ceremony import branch as branch_module
 from registry_builder.ceremony import due
 from registry_builder.ceremony.branch import take_ceremony
 from registry_builder.ceremony.ceremony import load_ceremony
@@ -167,11 +167,11 @@ def test_what_main_has_of_a_ceremony_is_neither_changed_nor_removed(clone: Path,
 def test_no_more_and_no_larger_files_than_a_ceremony_has(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Attack: a branch that fills the disk of whoever takes it."""
     root = at_main(clone)
-    monkeypatch.setattr(signing_branch, "MAX_FILES", 2)
+    monkeypatch.setattr(branch_module, "MAX_FILES", 2)
     with pytest.raises(ConfigError, match="it changes 3 files, but at most 2 are allowed"):
         take_ceremony(root, "swap", "sign/swap")
-    monkeypatch.setattr(signing_branch, "MAX_FILES", 3)
-    monkeypatch.setattr(signing_branch, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(branch_module, "MAX_FILES", 3)
+    monkeypatch.setattr(branch_module, "MAX_FILE_BYTES", 100)
     with pytest.raises(ConfigError, match="is larger than 100 bytes"):
         take_ceremony(root, "swap", "sign/swap")
     assert git(root, "status", "--porcelain") == ""

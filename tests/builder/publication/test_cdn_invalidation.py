@@ -16,7 +16,7 @@ from botocore.stub import ANY, Stubber
 from support.builder_cli import call, document
 from support.source_trees import Tree
 
-from registry_builder.publication import _cdn as invalidation
+from registry_builder.publication import _cdn
 from registry_builder.publication._cdn import MAX_PATHS, paths_of
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.publication.refresh import refresh_realm
@@ -31,7 +31,7 @@ def cloudfront(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stubber]:
     client = boto3.session.Session().client(
         "cloudfront", region_name="us-east-1", aws_access_key_id="none", aws_secret_access_key="none"
     )
-    monkeypatch.setattr(invalidation, "_client", lambda: client)
+    monkeypatch.setattr(_cdn, "_client", lambda: client)
     with Stubber(client) as stubber:
         yield stubber
 
@@ -83,14 +83,14 @@ def test_the_same_replaced_files_again_are_the_same_invalidation_and_other_conte
 ) -> None:
     publisher = open_publisher(tree.load(), "public")
     seen: list[str] = []
-    client = invalidation._client()
+    client = _cdn._client()
     client.meta.events.register(
         "provide-client-params.cloudfront",
         lambda params, **_: seen.append(params["InvalidationBatch"]["CallerReference"]),
     )
     for content in ("one", "one", "two"):
         accept(cloudfront)
-        invalidation.invalidate(publisher, {"index.html": content})
+        _cdn.invalidate(publisher, {"index.html": content})
     assert seen[0] == seen[1] != seen[2]
     assert seen[0].startswith("sealdex-public-")
 

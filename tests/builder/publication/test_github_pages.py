@@ -17,9 +17,10 @@ from support.stock_client import StockClient
 from support.tree_server import TreeServer
 
 from registry_builder.baseline.state import ExpiredStateError, RolledBackError
-from registry_builder.publication import github_pages as pages
+from registry_builder.publication import github_pages, pages_deployment
 from registry_builder.publication.context import Publisher
-from registry_builder.publication.github_pages import NotDeployableError, check_deployment, remember_deployment
+from registry_builder.publication.github_pages import NotDeployableError
+from registry_builder.publication.pages_deployment import check_deployment, remember_deployment
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.publication.refresh import refresh_realm
 from registry_builder.signing.metadata import utc_now
@@ -173,7 +174,7 @@ def test_an_address_that_does_not_answer_is_no_empty_registry(deployed: Live, mo
     deployed.forget()
     deployed.server.instead[TIMESTAMP] = 403
     # asked for without a query, since the server is told by the whole path
-    monkeypatch.setattr(pages, "_by_url", lambda _: UrlStorage(deployed.server.url))
+    monkeypatch.setattr(github_pages, "by_url", lambda _: UrlStorage(deployed.server.url))
     with pytest.raises(UnavailableError):
         deployed.publish(1, first_publish=True)
 
@@ -251,7 +252,7 @@ def test_a_tree_that_is_too_large_or_damaged_is_not_deployed(deployed: Live, mon
     deployed.tree.release("acme/slack", "1.1.0")
     deployed.publish(1)
     with monkeypatch.context() as patched:
-        patched.setattr(pages, "MAX_BYTES", 1000)
+        patched.setattr(pages_deployment, "MAX_BYTES", 1000)
         with pytest.raises(NotDeployableError, match="takes 1000 at most"):
             check_deployment(deployed.publisher(1))
     (deployed.folder / "plugins/acme/slack/1.1.0/slack-1.1.0.bin").write_bytes(b"another")

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
-from registry_builder.storage import Body, ObjectConflictError, PutOutcome, headers_for
-from registry_builder.storage import _anonymous_file as nameless_module
+from registry_builder.storage import Body, ObjectConflictError, PutOutcome, _anonymous_file, headers_for
 from registry_builder.storage import folder as folder_module
 from registry_builder.storage.folder import TEMPORARY_FOLDER, FolderStorage
 from sealdex.errors import UnavailableError
@@ -198,7 +197,7 @@ def test_a_file_system_without_nameless_files_gets_its_files_all_the_same(
 
     root.mkdir()
     refusing = Refusing()
-    monkeypatch.setattr(nameless_module, "os", refusing)
+    monkeypatch.setattr(_anonymous_file, "os", refusing)
     storage = FolderStorage(root)
     for key in ("a.json", "b/c.json"):
         assert storage.put_new(key, Body.of_bytes(key.encode(), HEADERS)) is PutOutcome.CREATED

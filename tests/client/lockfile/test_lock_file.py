@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealdex.config import toml_writer as toml_text
+from sealdex.config import toml_writer
 from sealdex.errors import ConfigError, FormatTooNewError
 from sealdex.lockfile.lock_file import LockDocument, LockedPlugin, lock_text, parse_lock
 from sealdex.lockfile.staleness import differences, staleness
@@ -34,7 +34,7 @@ plain = st.recursive(
 
 @given(st.dictionaries(texts, plain, max_size=4))
 def test_what_is_written_is_read_back(values: dict[str, Any]) -> None:
-    lines = [f"{toml_text.key(name)} = {toml_text.value(value)}" for name, value in values.items()]
+    lines = [f"{toml_writer.key(name)} = {toml_writer.value(value)}" for name, value in values.items()]
     assert tomllib.loads("\n".join(lines)) == values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sealdex.cli.commands import search as look_commands
+from sealdex.cli.commands import search as search_commands
 from sealdex.model.environment import detect_environment
 from sealdex.model.platforms import KNOWN_VALUES, unusual_values, usual_spelling, with_usual_spellings
 from sealdex.model.selectors import Expression, Operator, Selector
@@ -63,4 +63,4 @@ def test_this_host_reports_known_values() -> None:
     ("written", "label"), [("os=macOS", ("os", "darwin")), ("gpu=X", ("gpu", "X")), ("os=q", ("os", "q"))]
 )
 def test_search_takes_every_spelling(written: str, label: tuple[str, str]) -> None:
-    assert look_commands._label(written) == label  # what the option is read with
+    assert search_commands._label(written) == label  # what the option is read with
