@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from sealdex import trust
 from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
 from sealdex.download.download import Pin, download
@@ -47,8 +48,7 @@ from sealdex.store.manifests import read_manifest
 from sealdex.transport import Transport
 
 if TYPE_CHECKING:
-    from sealdex.trust import TrustState
-    from sealdex.trust.registries import Registries
+    from sealdex.trust import Registries, TrustState
 
 
 class RegistryQueries:
@@ -117,9 +117,7 @@ class RegistryQueries:
         """The registries, opened when first used."""
         with self._lock:
             if self._opened is None:
-                from sealdex.trust.registries import Registries  # noqa: PLC0415  # tuf: what asks no registry needn't wait for it
-
-                self._opened = Registries(self.config, self._transport, self.observer, offline=self.offline)
+                self._opened = trust.Registries(self.config, self._transport, self.observer, offline=self.offline)
             return self._opened
 
     @property

@@ -229,7 +229,7 @@ def _decompressor(archive: ArchiveFile, compression: str, limits: UnpackLimits) 
     if sys.version_info >= (3, 14):
         from compression import zstd  # noqa: PLC0415  # only for this format
     else:
-        from backports import zstd  # noqa: PLC0415  # the same
+        from backports import zstd  # noqa: PLC0415  # only for this format
     options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: limits.max_zstd_window_log}
     return zstd.ZstdFile(archive.stream(), options=options)
 

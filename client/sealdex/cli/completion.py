@@ -8,6 +8,9 @@ from typing import Any, TypeVar
 import click
 
 from sealdex.cli.group import examples, output_of, output_options
+from sealdex.paths import store_folder
+from sealdex.store.installations import installations
+from sealdex.store.layout import Store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -58,10 +61,6 @@ def installed_plugin(name: str, **options: Any) -> Callable[[F], F]:
 
 
 def _names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    from sealdex.paths import store_folder  # noqa: PLC0415  # a shell asks for few of the commands
-    from sealdex.store.installations import installations  # noqa: PLC0415  # the same
-    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
-
     found = installations(Store(ctx.params.get("store") or store_folder()))
     return sorted({name for i in found if (name := f"{i.namespace}/{i.name}").startswith(incomplete)})
 

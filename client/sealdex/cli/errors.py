@@ -26,7 +26,7 @@ def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
     In json mode the document goes to stdout, unless the command has already answered: then the error is text on stderr,
     so that stdout always holds exactly one document.
     """
-    from sealdex.cli.error_table import DEBUG_VARIABLE, report  # noqa: PLC0415  # see the module's docstring
+    from sealdex.cli.error_table import DEBUG_VARIABLE, report  # noqa: PLC0415  # only when it fails
 
     shown = report(error, prog)
     if os.environ.get(DEBUG_VARIABLE):

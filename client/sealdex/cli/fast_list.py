@@ -111,7 +111,7 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
 def _not_installed(place: Store, plugin: tuple[str, str], version: str) -> Exception:
     import difflib  # noqa: PLC0415  # only when it fails
 
-    from sealdex.errors import NotFoundError  # noqa: PLC0415  # the same
+    from sealdex.errors import NotFoundError  # noqa: PLC0415  # only when it fails
 
     name = "/".join(plugin)
     others = [i.version for i in installed_versions(place, plugin)]

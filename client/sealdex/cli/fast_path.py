@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sealdex.cli.fast_list import show_list, show_path
 from sealdex.cli.output import Output
+from sealdex.paths import store_folder
+from sealdex.store.layout import Store
 
 
 def run_quickly(args: list[str], out: Output) -> bool:
@@ -58,9 +60,7 @@ def _ensure(args: list[str], out: Output) -> bool:
     if store.startswith("-") or project.startswith("-"):
         return False
     from sealdex.cli.fast_ensure import show_in_place  # noqa: PLC0415  # `list` and `path` needn't wait for it
-    from sealdex.lockfile.freshness import in_place  # noqa: PLC0415  # the same
-    from sealdex.paths import store_folder  # noqa: PLC0415  # the same
-    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
+    from sealdex.lockfile.freshness import in_place  # noqa: PLC0415  # `list` and `path` read no lock
 
     found = in_place(Store(store or store_folder()), project)
     if found is None:

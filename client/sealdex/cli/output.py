@@ -179,7 +179,7 @@ class Output:
     def log(self, level: str, text: str, **more: Any) -> None:
         """Write one JSON object as a line of stderr."""
         import json  # noqa: PLC0415  # only who asked for it pays
-        import time  # noqa: PLC0415  # the same
+        import time  # noqa: PLC0415  # only who asked for times pays
 
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         self.stderr.write(json.dumps({"time": now, "level": level, "message": text, **more}, default=_plain) + "\n")

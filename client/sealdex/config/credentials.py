@@ -186,7 +186,7 @@ class _Signer:
     def __call__(self, url: str) -> Mapping[str, str]:
         try:
             from botocore.auth import S3SigV4Auth  # noqa: PLC0415  # an extra
-            from botocore.awsrequest import AWSRequest  # noqa: PLC0415  # the same
+            from botocore.awsrequest import AWSRequest  # noqa: PLC0415  # an extra
         except ImportError as error:
             raise _missing(self._name, "signing needs botocore: pip install 'sealdex[s3]'") from error
         request = AWSRequest("GET", url)
@@ -196,7 +196,7 @@ class _Signer:
     def _frozen(self) -> ReadOnlyCredentials:
         """Return the current keys: botocore renews temporary ones."""
         from botocore.exceptions import BotoCoreError  # noqa: PLC0415  # an extra
-        from botocore.session import Session  # noqa: PLC0415  # the same
+        from botocore.session import Session  # noqa: PLC0415  # an extra
 
         try:
             with self._lock:

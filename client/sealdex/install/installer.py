@@ -16,6 +16,7 @@ from sealdex.download.fetcher import NotHereError
 from sealdex.errors import NoRegistryError, UnavailableError
 from sealdex.install.batch import Vouch, install_chosen, install_request
 from sealdex.install.fallback import fall_back
+from sealdex.install.installed_constraints import resolve_beside
 from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.install.local_archive import LocalArchive, opened, parse_identity, require_allowed
 from sealdex.install.transaction import Job, deploy, finish_killed, pins
@@ -100,8 +101,6 @@ class Installer:
         """Choose releases so that what is installed goes on to work; see `sealdex.client.Client.resolve_beside`."""
         if free:
             return self._queries.resolve(*requests, policy=policy, keeping=keeping)
-        from sealdex.install.installed_constraints import resolve_beside  # noqa: PLC0415  # only who changes something needs it
-
         versions = {plugin: installation.version for plugin, installation in in_use(self._store).items()}
         return resolve_beside(
             lambda asked, kept: self._queries.resolve(*asked, policy=policy, keeping=kept),
@@ -143,7 +142,7 @@ class Installer:
         with opened(self._store, file, parse_identity(identity) if identity is not None else None) as local:
             choice = _choice_of(local)
             if (policy := config.document.attestations) is not None and policy.required:
-                from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # as in install_choices
+                from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # few hosts require attestations
 
                 refuse_unsigned(config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)

@@ -40,7 +40,7 @@ def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
 def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
     try:
         import jsonschema  # noqa: PLC0415  # an extra: only plugins with a schema need it
-        import referencing  # noqa: PLC0415  # comes with it
+        import referencing  # noqa: PLC0415  # of the same extra
     except ImportError as error:
         raise ConfigError(
             f"{name} has a config_schema, but jsonschema, which checks it, is not installed",

@@ -324,7 +324,7 @@ class ContentCache:
     @contextmanager
     def try_lock(self, digest: str) -> Iterator[bool]:
         """Hold the lock of one digest if it is free; yields whether it is held."""
-        from filelock import FileLock, Timeout  # noqa: PLC0415  # see `lock`
+        from filelock import FileLock, Timeout  # noqa: PLC0415  # 50 ms that a cached file need not pay
 
         lock = FileLock(companion(self.path(digest), "lock"))
         try:

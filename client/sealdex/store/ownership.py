@@ -42,7 +42,7 @@ def loose_places(paths: Iterable[Path]) -> Iterator[Loose]:
 def _is_own_group(group: int, user: int) -> bool:
     """Return whether a group is the user's private group, as on Debian and Fedora: it has the user's name."""
     import grp  # noqa: PLC0415  # POSIX only
-    import pwd  # noqa: PLC0415  # the same
+    import pwd  # noqa: PLC0415  # POSIX only
 
     try:
         found = grp.getgrgid(group)

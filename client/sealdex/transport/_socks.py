@@ -34,7 +34,7 @@ def socks_pools(proxy: Proxy, **options: Any) -> PoolManager:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DependencyWarning)
             import socks  # noqa: PLC0415  # an extra
-            from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  # the same
+            from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  # it imports the extra
     except ImportError as error:
         raise ConfigError(
             f"the proxy {proxy.url} uses SOCKS, which needs an extra of sealdex",

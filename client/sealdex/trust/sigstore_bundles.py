@@ -65,7 +65,7 @@ class BundleVerifier:
     def __init__(self, trusted_root: Path | None = None, *, install: str = "sealdex[sigstore]") -> None:
         try:
             from sigstore.models import TrustedRoot  # noqa: PLC0415  # an extra, and it takes half a second
-            from sigstore.verify import Verifier  # noqa: PLC0415  # as above
+            from sigstore.verify import Verifier  # noqa: PLC0415  # of the extra sigstore, and slow
         except ImportError as error:
             raise BundleRefusedError(
                 f"a Sigstore bundle can't be verified without the library sigstore: {error}",
@@ -100,7 +100,7 @@ class BundleVerifier:
         Raises:
             BundleRefusedError: it doesn't verify, no accepted identity signed it, or it is for something else.
         """
-        from sigstore.models import Bundle  # noqa: PLC0415  # as above
+        from sigstore.models import Bundle  # noqa: PLC0415  # of the extra sigstore, and slow
 
         who = _Accepted(accepted)
         try:
@@ -127,8 +127,8 @@ class BundleVerifier:
         if "dsseEnvelope" in content:
             kind, payload = self._verifier.verify_dsse(bundle, who)
             return _subjects(kind, payload) & digests
-        from sigstore.hashes import Hashed  # noqa: PLC0415  # as above
-        from sigstore_models.common.v1 import HashAlgorithm  # noqa: PLC0415  # as above
+        from sigstore.hashes import Hashed  # noqa: PLC0415  # of the extra sigstore, and slow
+        from sigstore_models.common.v1 import HashAlgorithm  # noqa: PLC0415  # of the extra sigstore, and slow
 
         stated = content["messageSignature"]["messageDigest"]["digest"]
         digest = base64.b64decode(stated)
@@ -147,8 +147,8 @@ class _Accepted:
 
     def verify(self, cert: Certificate) -> None:
         """Raise unless one of the certificate's names with its issuer is accepted."""
-        from sigstore.errors import VerificationError as Refused  # noqa: PLC0415  # as above
-        from sigstore.verify.policy import OIDCIssuer, OIDCIssuerV2  # noqa: PLC0415  # as above
+        from sigstore.errors import VerificationError as Refused  # noqa: PLC0415  # of the extra sigstore, and slow
+        from sigstore.verify.policy import OIDCIssuer, OIDCIssuerV2  # noqa: PLC0415  # of the extra sigstore, and slow
 
         names = _names(cert)
         for each in self._accepted:
@@ -166,7 +166,7 @@ class _Accepted:
 
 
 def _names(cert: Certificate) -> list[str]:
-    from cryptography.x509 import (  # noqa: PLC0415  # as above
+    from cryptography.x509 import (  # noqa: PLC0415  # slow, and only bundles have certificates
         ExtensionNotFound,
         RFC822Name,
         SubjectAlternativeName,

@@ -6,9 +6,12 @@ import os
 from typing import Any
 
 import click
+import msgspec
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.config.config import ConfigDocument
+from sealdex.config.layers import keys, sections_of, variable_of
 from sealdex.paths import CONFIG_VARIABLE, STORE_VARIABLE
 
 
@@ -32,11 +35,6 @@ def show(context: Context, origin: bool) -> None:
     A setting is taken from, in increasing precedence: its default, config.toml, the environment variable
     SEALDEX_SECTION_FIELD, and the option --set section.field=VALUE.
     """
-    import msgspec  # noqa: PLC0415  # a command imports when it runs
-
-    from sealdex.config.config import ConfigDocument  # noqa: PLC0415  # the same
-    from sealdex.config.layers import keys, sections_of, variable_of  # noqa: PLC0415  # the same
-
     found = context.config()
     rows: list[dict[str, Any]] = [
         {"key": "config", "value": str(found.path), "origin": _place(context.config_path, "--config", CONFIG_VARIABLE)},

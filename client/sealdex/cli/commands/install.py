@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sealdex import resolve
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import examples
@@ -41,9 +42,7 @@ def _policy_options(command: F) -> F:
 
 
 def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Policy:
-    from sealdex.resolve import Policy  # noqa: PLC0415  # a command imports when it runs
-
-    return Policy(channel=channel, prereleases=pre, yanked=yanked, ignore_rollout=ignore_rollout)
+    return resolve.Policy(channel=channel, prereleases=pre, yanked=yanked, ignore_rollout=ignore_rollout)
 
 
 @click.command(
@@ -105,7 +104,7 @@ def install(
     An ARCHIVE is a file on this host (./slack.zip). It is not signed, so it is refused unless config.toml says
     require_signed = false under [install] and --allow-unsigned is given.
     """
-    from sealdex.install.local_archive import is_archive_path  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.install.local_archive import is_archive_path  # noqa: PLC0415  # `--help` needn't wait for readers of archives
 
     out = context.out
     archives = [plugin for plugin in plugins if is_archive_path(plugin)]

@@ -11,6 +11,8 @@ from sealdex.cli.context import Context, client_command
 from sealdex.cli.fast_list import show_list, show_path
 from sealdex.cli.group import examples
 from sealdex.errors import SealdexError, VerificationError
+from sealdex.model.ids import PluginId
+from sealdex.store.layout import Store
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -31,8 +33,7 @@ def list_(context: Context, outdated: bool) -> None:
 
 
 def _show_outdated(context: Context) -> None:
-    from sealdex.store.layout import Store  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.update import outdated, yanked_in_use  # noqa: PLC0415  # the same
+    from sealdex.update import outdated, yanked_in_use  # noqa: PLC0415  # all that installs: only `--outdated` asks
 
     out = context.out
     with context.client("asking") as client:
@@ -143,8 +144,7 @@ class _Vouching(NamedTuple):
 
 
 def _vouching(client: Client, installation: Installation) -> _Vouching:
-    from sealdex.install.attestations import attested  # noqa: PLC0415  # only where it is asked for
-    from sealdex.model.ids import PluginId  # noqa: PLC0415  # as above
+    from sealdex.install.attestations import attested  # noqa: PLC0415  # all that verifies bundles: only `--attestations` asks
 
     plugin = PluginId(*installation.id)
     try:

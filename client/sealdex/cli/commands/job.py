@@ -11,6 +11,7 @@ import click
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.log_handler import shown_logs
+from sealdex.runtime.errors import PluginError
 from sealdex.text import clean
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def run(context: Context, file: Path) -> None:
     FILE is TOML, or JSON if its name ends in .json. The output of the commands goes to stdout; with --json it goes to
     stderr, and the results of all stages go to stdout.
     """
-    from sealdex.runtime.errors import PluginError  # noqa: PLC0415  # `job --help` needn't wait for these
-    from sealdex.runtime.job_schema import PluginExecutionResult, as_plain, load_job, what_ran  # noqa: PLC0415  # the same
-    from sealdex.runtime.jobs import run_job  # noqa: PLC0415  # the same
+    from sealdex.runtime.job_schema import PluginExecutionResult, as_plain, load_job, what_ran  # noqa: PLC0415  # `job --help` needn't wait
+    from sealdex.runtime.jobs import run_job  # noqa: PLC0415  # `job --help` needn't wait for all that installs
 
     out = context.out
     asked = load_job(file)

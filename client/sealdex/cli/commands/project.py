@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from sealdex import lockfile
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.fast_ensure import row, show_ensured
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
+from sealdex.model.ids import parse_plugin_id
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -176,13 +178,12 @@ def update(
     With a sealdex.toml here, its lock and the store are updated within its ranges. Without one, the plugins in use are
     updated to the newest releases that fit this host and each other. Pinned plugins are not changed.
     """
-    from sealdex.lockfile.project_file import WANTED_NAME  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.update import update_installed  # noqa: PLC0415  # the same
+    from sealdex.update import update_installed  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
     out, named = context.out, _ids(plugins)
     nothing_kept: Mapping[PluginId, str] = {}
     with context.client("resolving") as client:
-        if (folder / WANTED_NAME).exists() and not installed:
+        if (folder / lockfile.WANTED_NAME).exists() and not installed:
             project = _project(folder, client)
             made = project.lock(upgrade=not named, upgrade_plugins=named, dry_run=dry_run)
             if not dry_run:
@@ -216,14 +217,12 @@ def update(
 
 
 def _project(folder: Path, client: Any) -> Project:
-    from sealdex.project import Project  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.project import Project  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
     return Project(folder.absolute(), client)
 
 
 def _ids(names: tuple[str, ...]) -> list[PluginId]:
-    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # a command imports when it runs
-
     try:
         return [parse_plugin_id(name) for name in names]
     except ValueError as error:

@@ -9,10 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import sealdex.config
+from sealdex import trust
 from sealdex.cli.commands.registry_auth import auth_of, auth_options
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credentials_for, url_problem
 from sealdex.errors import SealdexError, UnavailableError, UsageError
+from sealdex.model.decode import DocumentError, read_values
+from sealdex.transport import GENERAL_HINTS, Transport
 
 if TYPE_CHECKING:
     from sealdex.config.config import RegistrySection
@@ -73,11 +78,6 @@ def add(
     Don't give a private registry's credentials here: the options only say where they are kept, and the configuration
     records that.
     """  # fmt: skip
-    from sealdex.config.credentials import credentials_for  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.config.edit import add_registry, with_registry  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.transport import Transport  # noqa: PLC0415  # the same
-    from sealdex.trust import TrustedRegistry, check_root  # noqa: PLC0415  # the same
-
     out, config = context.out, context.config()
     if (root is None) == (fingerprint is None):
         raise UsageError(
@@ -88,7 +88,8 @@ def add(
         )
     address = _address(name, url)
     section = _section(name, address, namespaces, auth_of(auth))
-    with_registry(config.path.read_text(encoding="utf-8") if config.path.exists() else "", name, section)  # or raise
+    written = config.path.read_text(encoding="utf-8") if config.path.exists() else ""
+    sealdex.config.with_registry(written, name, section)  # or raise
     with (
         context.observer(f"contacting {address}") as observer,
         Transport(
@@ -98,15 +99,17 @@ def add(
         ) as transport,
     ):
         data = _root_bytes(transport, address, root, fingerprint)
-        version = check_root(data)
+        version = trust.check_root(data)
         state = (
             None
             if no_check
             else _checked(
-                TrustedRegistry(name, address, data, config.trust_folder(name), transport, on_wait=observer.waiting)
+                trust.TrustedRegistry(
+                    name, address, data, config.trust_folder(name), transport, on_wait=observer.waiting
+                )
             )
         )
-    add_registry(config, name, address, namespaces, data, section.auth)
+    sealdex.config.add_registry(config, name, address, namespaces, data, section.auth)
     digest = hashlib.sha256(data).hexdigest()
     out.result({
         "registry": name,
@@ -155,10 +158,8 @@ def list_(context: Context) -> None:
 @client_command
 def remove(context: Context, name: str) -> None:
     """Remove a registry, its root and its cached metadata. Plugins installed from it are kept."""
-    from sealdex.config.edit import remove_registry  # noqa: PLC0415  # a command imports when it runs
-
     out, config = context.out, context.config()
-    section = remove_registry(config, name)
+    section = sealdex.config.remove_registry(config, name)
     shutil.rmtree(config.trust_folder(name), ignore_errors=True)
     out.result({"removed": name, "url": section.url})
     out.line(f"removed registry {name} · {section.url}")
@@ -166,8 +167,6 @@ def remove(context: Context, name: str) -> None:
 
 
 def _address(name: str, url: str) -> str:
-    from sealdex.config.config import url_problem  # noqa: PLC0415  # a command imports when it runs
-
     if "://" not in url and Path(url).is_dir():
         url = Path(url).resolve().as_uri() + "/"
     if problem := url_problem(url):
@@ -181,10 +180,6 @@ def _address(name: str, url: str) -> str:
 
 
 def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None) -> RegistrySection:
-    from sealdex.config.config import ConfigDocument  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.config.document import auth_problem  # noqa: PLC0415  # the same
-    from sealdex.model.decode import DocumentError, read_values  # noqa: PLC0415  # the same
-
     section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
     if namespaces:
         section["namespaces"] = list(namespaces)
@@ -214,11 +209,8 @@ def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, s
 
 
 def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:
-    from sealdex.config.config import MAX_ROOT_BYTES  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.trust import fetch_root_by_fingerprint  # noqa: PLC0415  # the same
-
     if root is None:
-        return fetch_root_by_fingerprint(url, fingerprint or "", transport)
+        return trust.fetch_root_by_fingerprint(url, fingerprint or "", transport)
     with root.open("rb") as file:
         return file.read(MAX_ROOT_BYTES)
 
@@ -233,8 +225,6 @@ def _checked(registry: TrustedRegistry) -> TrustState:
             shutil.rmtree(registry.folder, ignore_errors=True)
         hint = None
         if isinstance(error, UnavailableError):
-            from sealdex.transport.retry import GENERAL_HINTS  # noqa: PLC0415  # the error has loaded it
-
             known = error.hint if error.hint is not None and error.hint not in GENERAL_HINTS else "check the address"
             hint = f"{known}; to add it without asking: --no-check"
         raise error.restated(untouched="no registry was added", hint=hint) from error

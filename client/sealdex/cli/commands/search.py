@@ -6,13 +6,18 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
+from sealdex import resolve
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.decode import convert_to
+from sealdex.model.index import latest_release
+from sealdex.model.platforms import usual_spelling
+from sealdex.model.selectors import Selector, describe
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -78,9 +83,7 @@ def search(
     limit: int,
 ) -> None:
     """Search the signed catalogs. Every word must match name, keywords or summary; best match first."""
-    from sealdex.resolve.search import Query  # noqa: PLC0415  # a command imports when it runs
-
-    query = Query(
+    query = resolve.Query(
         words,
         plugin_type,
         keywords,
@@ -122,8 +125,6 @@ def _label(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise UsageError(f"'{text}' is not a valid label: write KEY=VALUE", hint="for example: --label os=linux")
-    from sealdex.model.platforms import usual_spelling  # noqa: PLC0415  # a command imports when it runs
-
     return key, usual_spelling(key, value) or value
 
 
@@ -144,8 +145,6 @@ def _summary(hit: Found) -> str:
 
 
 def _found_plain(hit: Found) -> dict[str, Any]:
-    import msgspec  # noqa: PLC0415  # a command imports when it runs
-
     row = msgspec.to_builtins(hit.row)
     return {"plugin": str(hit.row.id), "registry": hit.registry, **row}
 
@@ -181,15 +180,13 @@ def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> s
     Raises:
         UsageError: the range is not valid. NotFoundError: no release is in it.
     """
-    from sealdex.resolve import newest_in, parse_request  # noqa: PLC0415  # a command imports when it runs
-
-    request = parse_request(asked)
+    request = resolve.parse_request(asked)
     exact = request.range.removeprefix("=").strip()
     if found.document.release(exact) is not None:
         return exact
     with suppress(NotFoundError):
         return client.resolve(request).requested[0].release.version
-    newest = newest_in(found.document, request.range)
+    newest = resolve.newest_in(found.document, request.range)
     if newest is None:
         raise NotFoundError(
             f"{request.plugin} has no release {request.range}",
@@ -204,13 +201,8 @@ def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> s
 
 
 def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int | None) -> None:
-    import msgspec  # noqa: PLC0415  # a command imports when it runs
-
-    from sealdex.model.index import latest_release  # noqa: PLC0415  # the same
-    from sealdex.resolve import newest_first  # noqa: PLC0415  # the same
-
     document = found.document
-    releases, latest = newest_first(document), latest_release(document)
+    releases, latest = resolve.newest_first(document), latest_release(document)
     out.result({
         "plugin": str(document.id),
         "registry": found.trust.registry,
@@ -280,10 +272,6 @@ def _platforms(release: ReleaseEntry) -> str:
 
 
 def _conditions(release: ReleaseEntry, artifact: ArtifactEntry) -> str:
-    import msgspec  # noqa: PLC0415  # a command imports when it runs
-
-    from sealdex.model.selectors import Selector, describe  # noqa: PLC0415  # the same
-
     parts: list[str] = []
     for selector in (release.selector, artifact.selector):
         try:
@@ -302,8 +290,6 @@ def _conditions(release: ReleaseEntry, artifact: ArtifactEntry) -> str:
 
 
 def _show_manifest(out: Output, found: PluginInfo, manifest: PublishedManifest) -> None:
-    import msgspec  # noqa: PLC0415  # a command imports when it runs
-
     entry = found.document.release(manifest.version)
     out.result({
         "registry": found.trust.registry,

@@ -12,12 +12,13 @@ import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
-from sealdex.errors import UsageError
+from sealdex.errors import SealdexError, UsageError
+from sealdex.paths import store_folder
+from sealdex.runtime import services as running
 from sealdex.text import clean
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
-    from sealdex.runtime.services.api import Services
     from sealdex.runtime.services.state import ServiceState
 
 
@@ -96,9 +97,6 @@ def run(
     Services that it depends on are started first, in the background, unless they already run, and are waited for until
     they are healthy.
     """
-    from sealdex.runtime.services.dependencies import needed_services, see_to, unmet  # noqa: PLC0415  # see below
-    from sealdex.runtime.services.supervisor import RestartPolicy  # noqa: PLC0415  # the other commands needn't wait for it
-
     out = context.out
     services = _services(context)
     asked, version = _release(plugin)
@@ -122,7 +120,7 @@ def run(
     plan = services.plan(asked, version, port=port, env=env, with_env=with_env, on_line=out.note)
     if not with_env and (plan.folder / "requirements.txt").is_file():
         out.note("it has a requirements.txt; to make a virtual environment from it: --with-env")
-    policy = RestartPolicy(
+    policy = running.RestartPolicy(
         health=health_timeout,
         grace=grace,
         max_restarts=max_restarts,
@@ -130,10 +128,10 @@ def run(
         health_retries=health_retries,
     )
     store = services.store
-    for broken in unmet(store, plan.plugin, plan.version):
+    for broken in running.unmet(store, plan.plugin, plan.version):
         out.warn(f"{broken}: {broken.fix}")
     if not no_dependencies:
-        needed = needed_services(store, plan.plugin, plan.version)
+        needed = running.needed_services(store, plan.plugin, plan.version)
 
         def say(state: ServiceState) -> None:
             _say(context, state)
@@ -141,7 +139,7 @@ def run(
                 f"{state.plugin}, which {asked} depends on, keeps running; to stop it: sealdex stop {state.plugin}"
             )
 
-        see_to(services, store, needed, policy, say)
+        running.see_to(services, store, needed, policy, say)
     if detach:
         state = services.start(plan, policy, follows=follows)
         _say(context, state)
@@ -218,17 +216,13 @@ def stop(context: Context, plugins: tuple[str, ...], every: bool, grace: float |
 
     With --all, services that depend on others are stopped first. The services that a named one depends on keep running.
     """
-    from sealdex.errors import SealdexError  # noqa: PLC0415  # click's help needn't wait for any of these
-    from sealdex.runtime.services.dependencies import in_stopping_order  # noqa: PLC0415  # the same
-    from sealdex.runtime.services.state import OVER  # noqa: PLC0415  # the same
-
     if bool(plugins) == every:
         raise UsageError("name the services to stop, or give --all", hint="to see what runs: sealdex ps")
     services = _services(context)
     asked = [_release(plugin)[0] for plugin in plugins]
     if every:
-        running = [_release(s.plugin)[0] for s in services.list() if s.state not in OVER or s.is_left_behind]
-        asked = in_stopping_order(services.store, running)
+        started = [_release(s.plugin)[0] for s in services.list() if s.state not in running.OVER or s.is_left_behind]
+        asked = running.in_stopping_order(services.store, started)
     states, failures = [], []
     for plugin in asked:
         try:
@@ -269,18 +263,13 @@ def logs(context: Context, plugin: str, lines: int, follow: bool) -> None:
     out.result({"plugin": plugin, "log": folder.log_path, "lines": last})
 
 
-def _services(context: Context) -> Services:
-    from sealdex.paths import store_folder  # noqa: PLC0415  # click's help needn't wait for any of these
-    from sealdex.runtime.services.api import Services  # noqa: PLC0415  # the same
-
-    return Services(context.store or store_folder())
+def _services(context: Context) -> running.Services:
+    return running.Services(context.store or store_folder())
 
 
 def _release(text: str) -> tuple[PluginId, str | None]:
-    from sealdex.runtime.services.api import asked_release  # noqa: PLC0415  # the same
-
     try:
-        return asked_release(text)
+        return running.asked_release(text)
     except ValueError as error:
         raise UsageError(str(error), subject=text, hint="write NAMESPACE/NAME or NAMESPACE/NAME@VERSION") from error
 

@@ -12,6 +12,11 @@ from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.model.ids import parse_plugin_id
+from sealdex.paths import store_folder
+from sealdex.store.database import ENABLED, State
+from sealdex.store.layout import Store
+from sealdex.store.transaction import change_facts, not_taken_back
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
@@ -94,8 +99,6 @@ def disable(context: Context, plugins: tuple[str, ...]) -> None:
 
 
 def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool, force: bool = False) -> None:
-    from sealdex.store.database import ENABLED, State  # noqa: PLC0415  # a command imports when it runs
-
     store = _store(context)
     asked = [_id(plugin) for plugin in plugins]
 
@@ -131,8 +134,6 @@ def _changed(
     say: bool = True,
     force: bool = False,
 ) -> None:
-    from sealdex.store.transaction import change_facts  # noqa: PLC0415  # a command imports when it runs
-
     change, facts = change_facts(store, command, wishes, on_broken=_warning(context) if force else None)
     context.out.result({
         "change": change,
@@ -164,7 +165,7 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
     the enabled or disabled state are restored too. If a version that was in use is no longer in the cache, or a plugin
     would be left without something it needs, nothing is changed.
     """
-    from sealdex.install.rollback import roll_back_with_cache  # noqa: PLC0415  # a command imports when it runs
+    from sealdex.install.rollback import roll_back_with_cache  # noqa: PLC0415  # only this command reads archives
 
     done = roll_back_with_cache(_store(context), to, on_broken=_warning(context) if force else None)
     out = context.out
@@ -205,9 +206,6 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
 @client_command
 def history(context: Context, limit: int) -> None:
     """Show the changes made on this host, newest first, and which of them were undone."""
-    from sealdex.store.database import State  # noqa: PLC0415  # the same
-    from sealdex.store.transaction import not_taken_back  # noqa: PLC0415  # a command imports when it runs
-
     found = State(_store(context)).history()
     standing = {change.id for change in not_taken_back(found)}
     shown = found[:limit] if limit else found
@@ -273,15 +271,10 @@ def _facts_plain(facts: Facts) -> dict[str, Any]:
 
 
 def _store(context: Context) -> Store:
-    from sealdex.paths import store_folder  # noqa: PLC0415  # a command imports when it runs
-    from sealdex.store.layout import Store  # noqa: PLC0415  # the same
-
     return Store(context.store or store_folder())
 
 
 def _id(plugin: str) -> PluginId:
-    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # a command imports when it runs
-
     try:
         return parse_plugin_id(plugin)
     except ValueError as error:

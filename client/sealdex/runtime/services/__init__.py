@@ -17,3 +17,30 @@ On disk:
 
     <store>/run/<namespace>/<name>/     state, log and lock of a service (`sealdex.runtime.services.state`)
 """
+
+from sealdex.lazy import exports
+
+TYPE_CHECKING = False  # as type checkers read it, without the import
+if TYPE_CHECKING:
+    from sealdex.runtime.services.api import Services, asked_release
+    from sealdex.runtime.services.dependencies import in_stopping_order, needed_services, see_to, unmet
+    from sealdex.runtime.services.state import OVER
+    from sealdex.runtime.services.supervisor import RestartPolicy
+else:
+    __getattr__, __dir__ = exports(__name__, {
+        "api": ("Services", "asked_release"),
+        "dependencies": ("in_stopping_order", "needed_services", "see_to", "unmet"),
+        "state": ("OVER",),
+        "supervisor": ("RestartPolicy",),
+    })  # fmt: skip
+
+__all__ = [
+    "OVER",
+    "RestartPolicy",
+    "Services",
+    "asked_release",
+    "in_stopping_order",
+    "needed_services",
+    "see_to",
+    "unmet",
+]
