@@ -5,7 +5,7 @@ publish starts from what is live: the whole tree is read by the realm's url, ver
 into the folder (`on_live_state`); new files are published on top of it, in the folder. Before the deployment, it is
 compared with what is live by then (`pages_deployment`): version numbers must rise, nothing that clients know may be
 missing, and no other deployment may have taken the same numbers. What was deployed is recorded
-(there as well), so that a stale response of the CDN isn't built upon.
+(in the same module), so that a stale response of the CDN isn't built upon.
 
 Caches may serve a `timestamp.json` that is up to ten minutes old. What it references must still exist, so the
 generations before the live one are copied into the folder too, up to `_GENERATIONS`.
