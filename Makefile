@@ -1,7 +1,7 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
 # PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
-.PHONY: help demo test lint bench schema vendor lighthouse pins dist clean
+.PHONY: help demo test lint bench schema vendor lighthouse pins dist onefile clean
 
 PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
@@ -19,6 +19,7 @@ help:
 	@echo "make pins    write pins/: everything that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
 	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest supported versions"
 	@echo "make dist    build both distributions twice, compare, and try the wheels in clean environments; DIST=build: no trial"
+	@echo "make onefile one file of the client and all it needs, for this Python and system, in dist/"
 	@echo "make vendor  download the third-party JavaScript of the site, with npm"
 	@echo "make clean   remove what the other targets created"
 
@@ -60,6 +61,11 @@ dist:
 	@scripts/setup.sh demo
 	@$(VENV)/bin/python scripts/dist.py build
 	@[ "$(DIST)" = build ] || $(VENV)/bin/python scripts/dist.py try
+
+onefile:
+	@scripts/setup.sh demo
+	@$(VENV)/bin/python scripts/dist.py build
+	@$(VENV)/bin/python scripts/onefile.py
 
 vendor:
 	@scripts/vendor.sh

@@ -7,6 +7,7 @@
     state           what is known of a service across processes
     supervisor      keeps one service running
     _plan           what starting a service means, decided before anything is started
+    _program        how a module of ours is started in a process of its own
     _process        one run of a service, told as events
     _health         asks a service whether it is healthy
     _log            the log of a service: bounded, and read while it is written

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -21,6 +20,7 @@ from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
 from sealdex.runtime.process._group import end_group, process_identity
 from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
+from sealdex.runtime.services._program import module_command
 from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
     FAILED,
@@ -165,7 +165,7 @@ class Services:
         away = Path(self._store.root).anchor
         with folder.log_path.open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sealdex.runtime.services"],
+                module_command("sealdex.runtime.services"),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
