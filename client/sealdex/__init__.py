@@ -32,10 +32,10 @@ Names are imported when they are first used, so that a program loads only what i
     archive/      reading archives safely
     model/        the wire format; pure
 
-    paths         where configuration and store lie
+    paths         the paths of configuration and store
     errors        the error types
     text          text for people
-    log           what was decided and why, for whoever asked to see it
+    log           what was decided and why
     log_level     how much is logged, and where to
     _redaction    what of a text may be logged
     lazy          how a package's names are imported when they are first used

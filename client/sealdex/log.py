@@ -1,4 +1,4 @@
-"""The log: what was decided and why, for whoever asked to see it. Costs nothing until somebody has.
+"""The log: what was decided and why. Costs nothing unless it is shown.
 
 A room has one `Log`, named as its package (``sealdex.trust``, ``registry_builder.publication``), over the logger of
 that name in the standard library: INFO for a decision that a user would want to know, DEBUG for each request and
@@ -85,7 +85,7 @@ def _write(logger: Logger, level: int, event: str, text: str, fields: dict[str, 
 
 
 def hide(secret: str | bytes | None) -> None:
-    """Have a secret that was just read never appear in the log, whatever it stands in."""
+    """Keep a secret that was just read out of the log, wherever it occurs."""
     text = secret.decode(errors="replace") if isinstance(secret, bytes) else secret
     if not text:
         return

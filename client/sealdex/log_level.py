@@ -72,7 +72,7 @@ def read_levels(text: str) -> tuple[Levels, list[str]]:
 
 
 def advice_on(unknown: list[str]) -> str:
-    """Say what of ``SEALDEX_LOG`` isn't understood, and what may stand there."""
+    """Report what is invalid in ``SEALDEX_LOG``, and what is allowed."""
     return (
         f"{LEVEL_VARIABLE}: '{', '.join(unknown)}' is not a level: write error, warning, info, debug or off, "
         "or a room's own: info,transport=debug"

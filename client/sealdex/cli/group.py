@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
 
     Args:
         lazy: the table.
-        advised: a pattern of its commands as they stand in advice, for `sealdex.cli.output.Output.keep_options`.
+        advised: a pattern of its commands as written in advice, for `sealdex.cli.output.Output.keep_options`.
     """
 
     def __init__(

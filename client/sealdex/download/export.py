@@ -58,7 +58,7 @@ def export_artifacts(
 def held_files(
     fetcher: ArtifactFetcher, cache: ContentCache, choices: Sequence[Choice]
 ) -> Iterator[list[tuple[Choice, Path | None, Path]]]:
-    """Yield where artifact and manifest of releases lie in the cache, and hold them; see `sealdex.client.Client`."""
+    """Yield the paths of artifact and manifest of releases in the cache, and hold them; see `sealdex.client.Client`."""
     with cache.holding():
         archives = fetcher.archives(choices)
         found = []

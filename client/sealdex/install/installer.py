@@ -148,7 +148,7 @@ class Installer:
             trust = Trust(LOCAL_REGISTRY, None, None)
             request = install_request(choice, trust)
             if request is None:
-                raise AssertionError("unreachable: a local archive is no image")
+                raise AssertionError("unreachable: a local archive is not an image")
             job = Job(replace(request, manifest=local.manifest), local.path, pin)
             done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
         previous = done.before if done.before != local.version else None

@@ -1,4 +1,4 @@
-"""The catalogue: one row a plugin, in shards, which search reads. Signed by its own online role."""
+"""The catalog: one row per plugin, in shards, for search. Signed by its own online role."""
 
 from __future__ import annotations
 

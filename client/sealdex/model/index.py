@@ -46,7 +46,7 @@ class ArtifactEntry(Struct, frozen=True, omit_defaults=True):
         file: name under ``plugins/<namespace>/<name>/<version>/``, or of the download when `url` is set.
         sha256, size: the pin; size is None only for an address whose length isn't known.
         format: ``zip``, ``tar.gz``, ``tar.zst``, ``file`` or ``oci``.
-        url: where the file lies when it is not in the published tree; for ``oci`` the image reference.
+        url: the address of the file if it is not in the published tree; for ``oci`` the image reference.
         selector, tags: conditions of this artifact.
         bin, files: as in the manifest.
         file_list: size and SHA-256 of the archive's list of files, ``<file>.files.json`` (`sealdex.model.files`).

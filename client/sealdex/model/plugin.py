@@ -70,7 +70,7 @@ class Owner(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True)
 
 
 class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """``plugin.yaml``. Namespace and name come from the folder it lies in.
+    """``plugin.yaml``. Namespace and name come from its folder.
 
     Attributes:
         type: one of the registry's types; the seeds' spelling (``HAL_DRIVER``) is read as the same.
@@ -108,8 +108,8 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         version: the release it is about; None for the plugin as a whole (``deprecate``).
         channel: the channel, for ``promote`` and ``demote``.
         use: the plugin to use instead, for ``deprecate``.
-        name, sha256, size: the attached file, which lies in ``attachments/<version>/`` beside the releases.
-        url: where it lies instead, when it is elsewhere.
+        name, sha256, size: the attached file, which is in ``attachments/<version>/`` beside the releases.
+        url: its address, if it is elsewhere.
         kind: what an attested file is, such as ``in-toto`` or ``cyclonedx``.
         metrics: what an evaluation measured, by name.
         dataset, evaluator: what it measured with, and who or what did.
@@ -140,7 +140,7 @@ class EventFile(StatusEvent, forbid_unknown_fields=True, omit_defaults=True, fro
 
     @property
     def event(self) -> StatusEvent:
-        """The event alone, as it would stand in status.json."""
+        """The event alone, as in status.json."""
         return StatusEvent(**{name: getattr(self, name) for name in StatusEvent.__struct_fields__})
 
 
@@ -182,7 +182,7 @@ class TakenBack(Struct, omit_defaults=True, frozen=True):
 
 
 class Attachment(Struct, frozen=True, omit_defaults=True):
-    """A further file of a release: an evaluation report, an SBOM, a statement; ``url`` when it lies elsewhere."""
+    """A further file of a release: an evaluation report, an SBOM, a statement; ``url`` if it is elsewhere."""
 
     name: FileName
     kind: str

@@ -70,7 +70,7 @@ class Artifact(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tr
         sha256: digest of the file; for a container image, that of its manifest.
         size: bytes; may be left out for an address, whose length then isn't known.
         format: ``zip``, ``tar.gz``, ``tar.zst``, ``file`` (installed as it is) or ``oci``; guessed from the name.
-        file: name under the release's folder in the published tree; taken from `source` when left out.
+        file: name under the release's folder in the published tree; default: the last part of `source`.
         selector: environments it is for; empty means all.
         tags: compatibility tags the environment must all have.
         bin: the program that this artifact brings, as a path after unpacking.
@@ -110,7 +110,7 @@ class Runtime(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tru
 
 
 class Model(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """A model inside the package: what it is and where it lies after unpacking."""
+    """A model inside the package: what it is and its path after unpacking."""
 
     model_id: Annotated[str, Meta(min_length=1, max_length=128)]
     path: RelativePath
@@ -119,7 +119,7 @@ class Model(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True)
 
 
 class HealthCheck(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
-    """How to ask a running service whether it is well; ``timeout`` and ``interval`` are in seconds."""
+    """The health check of a running service; ``timeout`` and ``interval`` are in seconds."""
 
     endpoint: Annotated[str, Meta(pattern="^/", max_length=1024, extra={"expects": "a path such as /health"})]
     method: Annotated[str, Meta(pattern=r"^(GET|HEAD|POST)$(?!\n)")] = "GET"
@@ -167,7 +167,7 @@ class _ReleaseFields(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
 
 
 class Release(_ReleaseFields, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
-    """The manifest of one release, as it stands in the source tree. Never changes once published.
+    """The manifest of one release, as written in the source tree. Never changes once published.
 
     Attributes:
         schema: the ``$schema`` line that points editors at the JSON Schema.
@@ -207,7 +207,7 @@ _OCI_RE = re.compile(r"oci:[a-z0-9]+([._:/-][a-z0-9_]+)*@sha256:(?P<digest>[0-9a
 
 
 def artifact_kind(source: str) -> str:
-    """Return ``oci``, ``url`` or ``path``: where the source of an artifact lies."""
+    """Return ``oci``, ``url`` or ``path``: the kind of an artifact's source."""
     if source.startswith(("https://", "http://")):
         return "url"  # nearly all of them, told without the pattern
     if source.startswith("oci:"):

@@ -6,10 +6,10 @@ Pure: documents come through a callback, and nothing here touches a network or a
     resolver        requests to releases, with their dependencies
     universe        the plugins that a search may reach, and what is demanded of them
     _solver         a search that learns from conflicts
-    _conflicts      from the facts that exclude each other to the plugins that stand in the way
+    _conflicts      from facts that exclude each other to the plugins in conflict
     _eligibility    whether one release fits, and if not why
     explain         why nothing fits: data first, text second
-    search          search in the catalogue
+    search          search in the catalog
 """
 
 from sealdex.lazy import exports

@@ -61,7 +61,7 @@ class Incompatibility(Generic[_Package]):
 
 
 class UnsolvableError(Exception):
-    """There is no solution; ``proof`` is the incompatibility without terms that was learned."""
+    """No solution exists; ``proof`` is the incompatibility without terms that was learned."""
 
     def __init__(self, proof: Incompatibility[Any]) -> None:
         super().__init__("no solution")

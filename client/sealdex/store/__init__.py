@@ -22,7 +22,7 @@ Public are all modules. The first five are what `list`, `path` and a warm `ensur
     host_id          the host's random id, for staged rollouts
 
     cache            the content-addressed cache of downloaded files
-    cache_entry      what lies beside a cached file: its part file, the note of its use
+    cache_entry      the side files of a cached file: its part file, the record of its use
     cache_policy     which cached files go when the cache is over its limits; pure
     cache_gc         makes room in the cache while others install from it
 

@@ -53,7 +53,7 @@ def hash_of_regular(path: Path) -> str | None:
     try:
         with open_to_read(path) as file:
             return hash_of(file) if is_regular(file) else None
-    except OSError:  # a disk that can't read it back is no proof
+    except OSError:  # a read error doesn't prove anything
         return None
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 MIN_PROGRESS_BYTES = 1024
-"""Fewer new bytes of the file than this in a window is no progress."""
+"""Fewer new bytes of the file than this in a window don't count as progress."""
 
 MAX_OTHER_BYTES = 4 << 20
 """More than a complete head may have, and more than is read of a body at once."""

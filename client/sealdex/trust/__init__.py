@@ -20,7 +20,7 @@ that ask no registry must not.
 On disk (`sealdex.trust.registry` has the rules):
 
     <store>/trust/<registry>/metadata/      ngclient's cache of signed metadata; never an anchor
-    <store>/trust/<registry>/documents/     the last verified index documents and catalogue shards
+    <store>/trust/<registry>/documents/     the last verified index documents and catalog shards
     <store>/trust/<registry>/lock, holder   held while metadata is read or written, and by whom
 """
 

@@ -55,7 +55,7 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--root",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="The root metadata that you trust; that of the configured registry when left out.",
+            help="The root metadata that you trust; default: that of the configured registry.",
         ),
     ):
         command = option(command)
@@ -98,7 +98,7 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--artifacts",
     type=click.Choice(["all", "store", "none"]),
-    help="Copy all artifacts, only those in the registry's own store, or none; 'all' when left out.",
+    help="Copy all artifacts (default), only those in the registry's own store, or none.",
 )
 @click.option(
     "--from",
@@ -245,7 +245,7 @@ def import_(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write it; DEST's name with .state.json.gz when left out.",
+    help="Where to write it; default: DEST's name with .state.json.gz.",
 )
 @client_command
 def state_(context: Context, dest: Path, *, output: Path | None) -> None:
@@ -339,7 +339,7 @@ def _selection(
     with_dependencies: bool,
     artifacts: str | None,
 ) -> Selection:
-    """Return what the options and the file of ``--from`` say; an option adds to the file, or stands in its place."""
+    """Return what the options and the file of ``--from`` say; an option adds to the file or overrides it."""
     said = SelectionFile() if from_file is None else _read_selection(from_file)
     beside = [from_file.parent / each for each in said.locks] if from_file is not None else []
     return Selection(

@@ -4,7 +4,7 @@ Public are all modules:
 
     selection   which releases and artifacts: the filters (pure)
     contents    which files these are (pure)
-    record      ``mirror.json``, and what lies where in a mirror's folder
+    record      ``mirror.json``, and the layout of a mirror's folder
     source      the registry that is copied, and the root that the user trusts
     plan        the files of a selection, asked of the registry batch by batch
     transfer    bringing files into the folder

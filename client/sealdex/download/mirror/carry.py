@@ -74,7 +74,7 @@ def export(
         root: the root metadata that the user trusts.
         transport: makes the requests.
         watch: told of waits and progress.
-        out: the archive; volumes get numbers in their names. What is on its way lies beside it.
+        out: the archive; volumes get numbers in their names. Partial files are beside it.
         options: the selection, above all.
         base: what the far side has; None: nothing.
         volume_bytes: the most that one file may have.

@@ -52,7 +52,7 @@ class Options:
         max_bytes: of a file whose size isn't signed.
         dry_run: find out what is missing, and write nothing but the trust that was established.
         verify: hash what is there, in place of comparing sizes.
-        have: keys that whoever gets the files has already: they are neither fetched nor compared.
+        have: keys that the recipient already has: they are neither fetched nor compared.
         taken_from: a folder that files are moved from, verified, in place of being fetched.
     """
 

@@ -4,7 +4,7 @@ On disk, in the folder of a mirror:
 
     mirror.json                     what was selected, when, up to which state of the registry
     metadata/ targets/ plugins/     as the registry has them, byte for byte
-    .sealdex-mirror/lock            held by whoever changes the mirror
+    .sealdex-mirror/lock            held by the process that changes the mirror
     .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
     .sealdex-mirror/reached.txt     keys of all files that the present state leads to; reached-before.txt: the previous
     .sealdex-mirror/number          of the archive that was imported last
