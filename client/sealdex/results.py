@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import Choice
@@ -42,7 +42,7 @@ class Trust:
 class Found:
     """One row of a search, with its registry; ``rank`` 0 is best."""
 
-    row: CatalogueRow
+    row: CatalogRow
     registry: str
     rank: int
 

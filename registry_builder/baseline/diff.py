@@ -24,7 +24,7 @@ from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import SealdexError
-from sealdex.model.catalogue import CatalogueRow, shard_of, shard_target
+from sealdex.model.catalog import CatalogRow, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, index_target
@@ -71,9 +71,9 @@ class Survey:
 
     is_complete: bool = False
     changes: tuple[PluginChange, ...] = ()
-    rows: Mapping[PluginId, CatalogueRow] = field(default_factory=dict)
+    rows: Mapping[PluginId, CatalogRow] = field(default_factory=dict)
     carried: tuple[PluginId, ...] = ()
-    shards: Mapping[int, tuple[CatalogueRow, ...]] = field(default_factory=dict)
+    shards: Mapping[int, tuple[CatalogRow, ...]] = field(default_factory=dict)
     violations: tuple[ReleaseChange, ...] = ()
     kept: tuple[tuple[PluginId, str], ...] = ()
     older: tuple[Older, ...] = ()
@@ -110,7 +110,7 @@ class Sources:
         self.is_complete = is_complete
         self.ingestion = ingestion
         self._readmes: dict[PluginId, FilePin] = {}  # of READMEs whose bytes are published unchanged
-        self._own: dict[PluginId, tuple[TargetPin, CatalogueRow]] = {}
+        self._own: dict[PluginId, tuple[TargetPin, CatalogRow]] = {}
 
     def with_sizes(self, sizes: Mapping[str, int]) -> Sources:
         """Return these sources, now that the sizes of ingested artifacts are known."""
@@ -120,7 +120,7 @@ class Sources:
             ingestion=Ingestion(enabled=self.ingestion.enabled, sizes=sizes),
         )
 
-    def own(self, plugin: PluginId) -> tuple[TargetPin, CatalogueRow, CompiledIndex | None]:
+    def own(self, plugin: PluginId) -> tuple[TargetPin, CatalogRow, CompiledIndex | None]:
         """Return pin and row of a plugin compiled on its own, and the compilation the first time it is made."""
         if plugin in self._own:
             return (*self._own[plugin], None)
@@ -171,7 +171,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
     else:
         reader.load_bins(bin_of(index_target(plugin), state.bits) for plugin in sources.plugins)
     changes: list[PluginChange] = []
-    rows: dict[PluginId, CatalogueRow] = {}
+    rows: dict[PluginId, CatalogRow] = {}
     differing: dict[PluginId, TargetPin] = {}
     for plugin, source in sources.plugins.items():
         published = state.pin(index_target(plugin))
@@ -210,7 +210,7 @@ def survey(sources: Sources, state: PublishedState | None, reader: PublishedRead
 
 def _first_survey(sources: Sources) -> Survey:
     changes: list[PluginChange] = []
-    rows: dict[PluginId, CatalogueRow] = {}
+    rows: dict[PluginId, CatalogRow] = {}
     for plugin, source in sources.plugins.items():
         _, rows[plugin], compiled = sources.own(plugin)
         changes.append(plugin_change(source, compiled or sources.compile(plugin, None), None))
@@ -270,7 +270,7 @@ def _plugin_of(target: str) -> PluginId:
 
 def _shards(
     plugins: Iterable[PluginId], state: PublishedState, reader: PublishedReader
-) -> dict[int, tuple[CatalogueRow, ...]]:
+) -> dict[int, tuple[CatalogRow, ...]]:
     shards = shard_count(state.bits)
     numbers = sorted({shard_of(plugin, shards) for plugin in plugins})
     pins = {number: state.catalog.pins.get(shard_target(number)) for number in numbers}

@@ -13,7 +13,7 @@ from tuf.api.metadata import TargetFile
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage
 from sealdex.errors import VerificationError
-from sealdex.model.catalogue import CATALOGUE_FORMAT, MAX_SHARD_BYTES, CatalogueRow, CatalogueShard, shard_target
+from sealdex.model.catalog import CATALOG_FORMAT, MAX_SHARD_BYTES, CatalogRow, CatalogShard, shard_target
 from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, FilePin, IndexDocument, index_target
@@ -90,17 +90,17 @@ class DocumentReader:
 
         return dict(zip(pins, self._each(read, pins), strict=True))
 
-    def shards(self, pins: Mapping[int, TargetPin]) -> dict[int, tuple[CatalogueRow, ...]]:
+    def shards(self, pins: Mapping[int, TargetPin]) -> dict[int, tuple[CatalogRow, ...]]:
         """Read, verify and decode catalog shards: shard number to its rows.
 
         Raises:
             VerificationError: a shard is missing or has other bytes.
         """
 
-        def read(number: int) -> tuple[CatalogueRow, ...]:
+        def read(number: int) -> tuple[CatalogRow, ...]:
             target = shard_target(number)
             data = self._target_bytes(target, pins[number], MAX_SHARD_BYTES)
-            return self._decoded(target, data, CatalogueShard, CATALOGUE_FORMAT).plugins
+            return self._decoded(target, data, CatalogShard, CATALOG_FORMAT).plugins
 
         return dict(zip(pins, self._each(read, pins), strict=True))
 

@@ -30,7 +30,7 @@ from registry_builder.signing.metadata import TargetPin, bin_of, claims_of
 from registry_builder.signing.offline_metadata import Trust
 from registry_builder.storage import ObjectMissingError, Storage
 from sealdex.errors import SealdexError, VerificationError
-from sealdex.model.catalogue import shard_target
+from sealdex.model.catalog import shard_target
 
 EXPIRED_HINT = (
     "sealdex-builder refresh --recover-expired signs it again if the source tree and this machine's memory "

@@ -8,20 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sealdex.model.catalogue import CATALOGUE_FORMAT, CatalogueRow, CatalogueShard, shard_of
+from sealdex.model.catalog import CATALOG_FORMAT, CatalogRow, CatalogShard, shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry, latest_release
 
 
-def catalogue_row(document: IndexDocument) -> CatalogueRow:
-    """Return the row of a plugin; `CatalogueRow` documents the fields."""
+def catalogue_row(document: IndexDocument) -> CatalogRow:
+    """Return the row of a plugin; `CatalogRow` documents the fields."""
     channels: dict[str, str] = {}
     for release in document.releases:  # newest first, so the first that is seen is the newest
         for channel in release.channels if release.yanked is None else ():
             channels.setdefault(channel, release.version)
     latest = latest_release(document)
-    return CatalogueRow(
+    return CatalogRow(
         namespace=document.namespace,
         name=document.name,
         type=document.type,
@@ -75,19 +75,19 @@ def _tags(release: ReleaseEntry) -> tuple[str, ...]:
     return tuple(sorted({*release.tags, *(tag for a in release.artifacts for tag in a.tags)}))
 
 
-def shard_rows(rows: Iterable[CatalogueRow], shards: int) -> dict[int, list[CatalogueRow]]:
+def shard_rows(rows: Iterable[CatalogRow], shards: int) -> dict[int, list[CatalogRow]]:
     """Sort rows into all ``shards`` shards; including empty ones, because clients read every shard."""
-    sorted_in: dict[int, list[CatalogueRow]] = {number: [] for number in range(shards)}
+    sorted_in: dict[int, list[CatalogRow]] = {number: [] for number in range(shards)}
     for row in rows:
         sorted_in[shard_of(row.id, shards)].append(row)
     return sorted_in
 
 
-def shard_bytes(number: int, shards: int, rows: Iterable[CatalogueRow]) -> bytes:
+def shard_bytes(number: int, shards: int, rows: Iterable[CatalogRow]) -> bytes:
     """Return the bytes of one shard; the order of ``rows`` doesn't matter."""
     ordered = tuple(sorted(rows, key=_row_id))
-    return encode_json(CatalogueShard(CATALOGUE_FORMAT, number, shards, ordered))
+    return encode_json(CatalogShard(CATALOG_FORMAT, number, shards, ordered))
 
 
-def _row_id(row: CatalogueRow) -> PluginId:
+def _row_id(row: CatalogRow) -> PluginId:
     return PluginId(row.namespace, row.name)

@@ -49,7 +49,7 @@ from registry_builder.signing.metadata import (
 from registry_builder.signing.offline_metadata import Trust
 from registry_builder.source.config import RegistryConfig
 from sealdex.errors import SealdexError
-from sealdex.model.catalogue import shard_of, shard_target
+from sealdex.model.catalog import shard_of, shard_target
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 

@@ -26,7 +26,7 @@ from registry_builder.signing.metadata import TargetPin, delegations_of, realm_m
 from registry_builder.storage import ObjectMissingError, Storage
 from registry_builder.storage.listing import inventory_of
 from sealdex.errors import NotFoundError, SealdexError
-from sealdex.model.catalogue import shard_target
+from sealdex.model.catalog import shard_target
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, readme_key, release_folder

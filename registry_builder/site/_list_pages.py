@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from registry_builder.site.urls import ListName, list_page
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.text import clean
 
@@ -57,7 +57,7 @@ class ListView:
     following: str | None
 
 
-def list_row(row: CatalogueRow) -> ListRow:
+def list_row(row: CatalogRow) -> ListRow:
     """Return a plugin's line in the lists."""
     return ListRow(
         id=str(row.id),
@@ -71,7 +71,7 @@ def list_row(row: CatalogueRow) -> ListRow:
     )
 
 
-def lists_of(row: CatalogueRow) -> set[ListName]:
+def lists_of(row: CatalogRow) -> set[ListName]:
     """Return the lists that contain a plugin."""
     return {
         ListName("type", row.type),
@@ -80,7 +80,7 @@ def lists_of(row: CatalogueRow) -> set[ListName]:
     }
 
 
-def list_pages(name: ListName, rows: Sequence[CatalogueRow]) -> list[ListView]:
+def list_pages(name: ListName, rows: Sequence[CatalogRow]) -> list[ListView]:
     """Return the pages of one list; a list without plugins has one page that says so.
 
     Args:

@@ -13,7 +13,7 @@ from registry_builder.compile.catalog import catalogue_row
 from registry_builder.site._list_pages import list_row, lists_of
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.site.urls import ListName
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 
@@ -57,7 +57,7 @@ def touched_by(changes: Iterable[tuple[IndexDocument | None, IndexDocument]]) ->
     return Touched(frozenset(plugins), releases, frozenset(dependents), frozenset(lists), indexes)
 
 
-def everything(rows: Mapping[PluginId, CatalogueRow], dependents: Collection[PluginId]) -> Touched:
+def everything(rows: Mapping[PluginId, CatalogRow], dependents: Collection[PluginId]) -> Touched:
     """Return that all pages have to be written; for plugins that aren't in ``releases``, all their releases."""
     lists = {name for row in rows.values() for name in lists_of(row)}
     return Touched(frozenset(rows), {}, frozenset(dependents), frozenset(lists), indexes=True)

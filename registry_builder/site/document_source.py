@@ -12,7 +12,7 @@ from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.source.readme_file import read_readme
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, ReleaseEntry, readme_key
 from sealdex.model.plugin import fold_status
@@ -50,7 +50,7 @@ class Shelf:
         """Return all plugins it has."""
         return {*self.sources.plugins, *self.documents} - set(self.absent)
 
-    def row(self, plugin: PluginId) -> CatalogueRow:
+    def row(self, plugin: PluginId) -> CatalogRow:
         """Return a plugin's catalog row."""
         if plugin in self.documents:
             return catalogue_row(self.documents[plugin])
@@ -103,7 +103,7 @@ class Shelf:
             if release.released_at and version not in yanked:
                 yield Dated(release.released_at, plugin, version)
 
-    def dependencies(self, row: CatalogueRow) -> Iterable[PluginId]:
+    def dependencies(self, row: CatalogRow) -> Iterable[PluginId]:
         """Return the dependencies of a plugin's latest release."""
         plugin = row.id
         if plugin in self.documents:

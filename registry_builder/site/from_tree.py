@@ -20,7 +20,7 @@ from registry_builder.site.templates import Templates
 from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.realms import plugins_of
 from registry_builder.source.tree import SourceTree
-from sealdex.model.catalogue import shard_target
+from sealdex.model.catalog import shard_target
 
 
 def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None) -> Parts:

@@ -25,7 +25,7 @@ from registry_builder.site.plugin_view import plugin_view
 from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import IndexName, ListKind, ListName
-from sealdex.model.catalogue import shard_of
+from sealdex.model.catalog import shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument

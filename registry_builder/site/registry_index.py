@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from registry_builder.site._list_pages import lists_of
 from registry_builder.site.document_source import Dated, Shelf
 from registry_builder.site.urls import ListName
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.precedence import version_sort_key
 
@@ -28,15 +28,15 @@ class Overview:
         dependents: plugin to those whose latest release needs it.
     """
 
-    rows: Mapping[PluginId, CatalogueRow]
-    lists: Mapping[ListName, Sequence[CatalogueRow]]
+    rows: Mapping[PluginId, CatalogRow]
+    lists: Mapping[ListName, Sequence[CatalogRow]]
     dependents: Mapping[PluginId, frozenset[PluginId]]
 
 
 def overview_of(shelf: Shelf) -> Overview:
     """Read all plugins of a document source."""
     rows = {plugin: shelf.row(plugin) for plugin in sorted(shelf.plugins())}
-    lists: dict[ListName, list[CatalogueRow]] = defaultdict(list)
+    lists: dict[ListName, list[CatalogRow]] = defaultdict(list)
     needed_by: dict[PluginId, set[PluginId]] = defaultdict(set)
     for plugin, row in rows.items():
         for name in lists_of(row):
@@ -46,7 +46,7 @@ def overview_of(shelf: Shelf) -> Overview:
     return Overview(rows, dict(lists), {plugin: frozenset(users) for plugin, users in needed_by.items()})
 
 
-def recent(shelf: Shelf, rows: Iterable[CatalogueRow], count: int = RECENT_IN_FEED) -> list[Dated]:
+def recent(shelf: Shelf, rows: Iterable[CatalogRow], count: int = RECENT_IN_FEED) -> list[Dated]:
     """Return the latest releases, newest first; ties by id and version, so that the order is unique.
 
     Each release is at most as new as its plugin's row says, so only the plugins with the newest rows are read.

@@ -149,14 +149,14 @@ def test_two_entries_for_one_file(scene: Scene, archive_format: str, first: str,
 @pytest.mark.parametrize(
     ("name", "target", "reason"),
     [
-        ("l", "/etc/passwd", "no relative path"),
+        ("l", "/etc/passwd", "not a relative path"),
         ("l", "../victim", "leads out of the archive"),
         ("a/l", "../../victim", "leads out of the archive"),
         ("l", "a/../../victim", "'..' after a name"),
         ("l", "..", "leads out of the archive"),
-        ("l", "C:/x", "no relative path"),
+        ("l", "C:/x", "not a relative path"),
         ("l", "a/C:/x", "drive letter"),
-        ("l", "..\\victim", "no relative path"),
+        ("l", "..\\victim", "not a relative path"),
         ("l", "x\x07y", "control character"),
     ],
 )

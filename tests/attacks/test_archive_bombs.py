@@ -118,7 +118,7 @@ def next_or_error(content: Iterator[bytes]) -> bytes | None:
     try:
         return next(content)
     except DamagedArchiveError as error:
-        assert "is longer than the 5 bytes" in str(error)  # noqa: PT017  # pieces before it are what is counted
+        assert "is longer than the stated 5 bytes" in str(error)  # noqa: PT017  # pieces before it are what is counted
         return None
 
 

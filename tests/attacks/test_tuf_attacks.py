@@ -27,7 +27,7 @@ from support.tuf_repository import (
 )
 
 from sealdex.errors import VerificationError
-from sealdex.model.catalogue import CatalogueRow, CatalogueShard, shard_of, shard_target
+from sealdex.model.catalog import CatalogRow, CatalogShard, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.index import index_target
 from sealdex.trust import fetch_root_by_fingerprint, fingerprint
@@ -309,25 +309,25 @@ def test_an_enormous_document_is_refused_before_it_is_asked_for(scene: Scene) ->
 def test_a_catalogue_that_is_mixed_up_is_refused(scene: Scene, how: str) -> None:
     """Holds the catalogue's key: rows in a shard they don't belong to, a shard twice, another count, one left out."""
     repository = scene.repository
-    rows = [CatalogueRow("acme", f"plugin-{n}", "notify", "text") for n in range(20)]
+    rows = [CatalogRow("acme", f"plugin-{n}", "notify", "text") for n in range(20)]
     repository.set_catalogue(rows, 2)
     ones = tuple(r for r in rows if shard_of(r.id, 2) == 1)
     if how == "missing":
         del repository.roles["catalog"].targets[shard_target(1)]
     else:
         evil = {
-            "stranger": CatalogueShard(1, 1, 2, tuple(rows)),
-            "number": CatalogueShard(1, 0, 2, ones),
-            "count": CatalogueShard(1, 1, 1, ()),
+            "stranger": CatalogShard(1, 1, 2, tuple(rows)),
+            "number": CatalogShard(1, 0, 2, ones),
+            "count": CatalogShard(1, 1, 1, ()),
         }[how]
         repository.add_target(shard_target(1), encode_json(evil), "catalog")
     repository.publish()
     reason = "which belongs to another shard" if how == "stranger" else "is missing, or another shard"
     with pytest.raises(VerificationError, match=f"catalog/001.json .*{reason}"):
-        scene.registry().catalogue()
+        scene.registry().catalog()
     repository.set_catalogue(rows, 2)
     repository.publish()
-    assert len(scene.registry().catalogue()) == len(rows)
+    assert len(scene.registry().catalog()) == len(rows)
 
 
 # --- the first meeting -----------------------------------------------------------------------------------------------

@@ -36,7 +36,7 @@ from sealdex.download._delta_plan import plan_listed, read_file_list
 from sealdex.errors import SealdexError
 from sealdex.lockfile.lock_file import LOCK_NAME, read_lock
 from sealdex.lockfile.project_file import WANTED_NAME, read_wanted
-from sealdex.model.catalogue import CATALOGUE_FORMAT, CatalogueShard
+from sealdex.model.catalog import CATALOG_FORMAT, CatalogShard
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, ArtifactEntry, IndexDocument
@@ -453,7 +453,7 @@ def readers() -> dict[str, Reader]:
         "cached-metadata": Reader(_cached_version, (_repository().files["metadata/timestamp.json"],), tokens=js),
         "index-document": Reader(_wire(IndexDocument, INDEX_FORMAT), (_INDEX,), tokens=js),
         "catalogue-shard": Reader(
-            _wire(CatalogueShard, CATALOGUE_FORMAT), (b'{"format":1,"shard":0,"shards":1,"plugins":[]}',), tokens=js
+            _wire(CatalogShard, CATALOG_FORMAT), (b'{"format":1,"shard":0,"shards":1,"plugins":[]}',), tokens=js
         ),
         "manifest": Reader(lambda data: read_manifest(data, SLACK, "1.0.0"), (_MANIFEST,), tokens=js),
         "file-list": Reader(_file_list, (_LIST,), tokens=js),

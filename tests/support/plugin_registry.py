@@ -14,7 +14,7 @@ import msgspec
 from support.tuf_repository import TufRepository
 
 from registry_builder.source.file_list import file_list_bytes
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.decode import encode_json
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -112,7 +112,7 @@ class PluginRegistry:
         for plugin, document in self.documents.items():
             self.tuf.add_target(index_target(plugin), encode_json(document), self.tuf.bin_of(plugin))
         rows = [
-            CatalogueRow(
+            CatalogRow(
                 d.namespace,
                 d.name,
                 d.type,

@@ -11,7 +11,7 @@ from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
 from registry_builder.storage import ObjectMissingError, StoredObject
-from sealdex.model.catalogue import CatalogueShard, shard_target
+from sealdex.model.catalog import CatalogShard, shard_target
 from sealdex.model.decode import read_wire
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import IndexDocument, index_target
@@ -60,14 +60,14 @@ class StockClient:
         document = self.index(plugin)
         return [] if document is None else [release.version for release in document.releases]
 
-    def catalogue(self) -> dict[str, str | None]:
+    def catalog(self) -> dict[str, str | None]:
         """Return plugin to latest version, from all shards."""
         found: dict[str, str | None] = {}
         number, shards = 0, 1
         while number < shards:
             data = self._target(shard_target(number))
             assert data is not None
-            shard = read_wire(data, CatalogueShard, newest_format=1, what="shard")
+            shard = read_wire(data, CatalogShard, newest_format=1, what="shard")
             assert shard.shard == number
             found |= {str(row.id): row.latest for row in shard.plugins}
             number, shards = number + 1, shard.shards

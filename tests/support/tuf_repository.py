@@ -35,7 +35,7 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization.json import JSONSerializer
 
-from sealdex.model.catalogue import CatalogueRow, CatalogueShard, shard_of, shard_target
+from sealdex.model.catalog import CatalogRow, CatalogShard, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry, index_target
@@ -169,10 +169,10 @@ class TufRepository:
         self._dirty.add(role)
         self.files[self.target_key(path)] = data
 
-    def set_catalogue(self, rows: Sequence[CatalogueRow], shards: int) -> None:
+    def set_catalogue(self, rows: Sequence[CatalogRow], shards: int) -> None:
         for number in range(shards):
             mine = tuple(sorted((r for r in rows if shard_of(r.id, shards) == number), key=lambda r: r.id))
-            shard = CatalogueShard(1, number, shards, mine)
+            shard = CatalogShard(1, number, shards, mine)
             self.add_target(shard_target(number), encode_json(shard), "catalog")
 
     def claim(self, namespace: str, *, threshold: int = 1) -> None:

@@ -6,7 +6,7 @@ all modules:
     index           the index document: all releases of one plugin
     release         the manifest of one release
     plugin          what holds for all releases of a plugin, and the events that came later
-    catalogue       the catalog: one row per plugin, in shards, for search
+    catalog         the catalog: one row per plugin, in shards, for search
     files           the list of files of one archive
 
     ids             identifiers: namespaces, plugin names, file names, digests

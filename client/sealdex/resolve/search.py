@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import normalise_type
 
 _NAME, _PREFIX, _WORD, _IN_NAME, _ANYWHERE, _NAME_TYPO, _TYPO = range(7)
@@ -46,11 +46,11 @@ class Query(Struct, frozen=True):
 class Hit(NamedTuple):
     """A match; ``rank`` is 0 for a plugin of exactly that name and higher for worse matches."""
 
-    row: CatalogueRow
+    row: CatalogRow
     rank: int
 
 
-def search(rows: Sequence[CatalogueRow], query: Query) -> list[Hit]:
+def search(rows: Sequence[CatalogRow], query: Query) -> list[Hit]:
     """Return the rows that match, best first, deprecated ones last; ties by id.
 
     Without words, everything that passes the filters.
@@ -74,7 +74,7 @@ def search(rows: Sequence[CatalogueRow], query: Query) -> list[Hit]:
     return _ordered(Hit(row, rank) for row, _, rank in candidates)
 
 
-def _passes(row: CatalogueRow, query: Query) -> bool:
+def _passes(row: CatalogRow, query: Query) -> bool:
     if query.type is not None and normalise_type(row.type) != normalise_type(query.type):
         return False
     if any(keyword.lower() not in row.keywords for keyword in query.keywords):
@@ -92,7 +92,7 @@ def _ordered(hits: Iterable[Hit]) -> list[Hit]:
     return sorted(hits, key=lambda hit: (hit.row.deprecated is not None, hit.rank, hit.row.name, hit.row.namespace))
 
 
-def _rank(row: CatalogueRow, text: str, word: str, whole: re.Pattern[str]) -> int:
+def _rank(row: CatalogRow, text: str, word: str, whole: re.Pattern[str]) -> int:
     if word in {row.name, f"{row.namespace}/{row.name}"}:
         return _NAME
     if row.name.startswith(word):
@@ -102,7 +102,7 @@ def _rank(row: CatalogueRow, text: str, word: str, whole: re.Pattern[str]) -> in
     return _IN_NAME if word in row.name or word in row.namespace else _ANYWHERE
 
 
-def _has_word(row: CatalogueRow, holds: Callable[[str], bool]) -> bool:
+def _has_word(row: CatalogRow, holds: Callable[[str], bool]) -> bool:
     return holds(row.name) or any(map(holds, row.keywords)) or any(map(holds, _WORDS.findall(row.name)))
 
 

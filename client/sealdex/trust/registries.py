@@ -13,7 +13,7 @@ from sealdex.config.config import Config
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.events import Observer
 from sealdex.log import Log
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import UnknownPluginError, nearest
@@ -155,12 +155,12 @@ class Registries:
                 self._cached = Registries(self._config, self._transport, self._observer, offline=True)
             return self._cached
 
-    def rows(self, name: str) -> list[CatalogueRow]:
+    def rows(self, name: str) -> list[CatalogRow]:
         """Return a registry's catalog, without the namespaces that are not looked up there.
 
         So no registry can show a plugin under a name that belongs to another registry.
         """
-        return [row for row in self._refreshed(name).catalogue() if self._is_of(name, row.namespace)]
+        return [row for row in self._refreshed(name).catalog() if self._is_of(name, row.namespace)]
 
     def trust(self, plugin: PluginId) -> Trust:
         """Return which registry and role signed a plugin's document."""

@@ -28,11 +28,11 @@ from tuf.api.metadata import TargetFile
 
 from sealdex.errors import NotFoundError, SealdexError, UnavailableError
 from sealdex.log import Log, stopwatch
-from sealdex.model.catalogue import (
-    CATALOGUE_FORMAT,
+from sealdex.model.catalog import (
+    CATALOG_FORMAT,
     MAX_SHARD_BYTES,
-    CatalogueRow,
-    CatalogueShard,
+    CatalogRow,
+    CatalogShard,
     shard_of,
     shard_target,
 )
@@ -52,7 +52,7 @@ LOCK_PATIENCE_S = 600.0
 """Seconds that another process may hold the lock. A transfer without progress ends long before that."""
 
 K = TypeVar("K")
-D = TypeVar("D", IndexDocument, CatalogueShard)
+D = TypeVar("D", IndexDocument, CatalogShard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class TrustedRegistry:
         with self._threads:
             return self._session.signer(path) if self._session else None
 
-    def catalogue(self) -> list[CatalogueRow]:
+    def catalog(self) -> list[CatalogRow]:
         """Return the rows of all plugins, in the order of shards.
 
         Raises:
@@ -191,7 +191,7 @@ class TrustedRegistry:
                 hint="install by name: sealdex install NAMESPACE/NAME",
             )
         found = {0: first, **self._shards(range(1, first.shards))}
-        rows: list[CatalogueRow] = []
+        rows: list[CatalogRow] = []
         for number, shard in found.items():
             if shard is None or shard.shard != number or shard.shards != first.shards:
                 raise mixed_up(self.name, shard_target(number), "is missing, or another shard is in its place")
@@ -376,12 +376,10 @@ class TrustedRegistry:
             raise mixed_up(self.name, index_target(plugin), f"is the document of {document.id}")
         return document
 
-    def _shards(self, numbers: Iterable[int]) -> dict[int, CatalogueShard | None]:
+    def _shards(self, numbers: Iterable[int]) -> dict[int, CatalogShard | None]:
         found = self._documents({n: shard_target(n) for n in numbers}, MAX_SHARD_BYTES)
         return {
-            number: None
-            if data is None
-            else self._decoded(data, CatalogueShard, CATALOGUE_FORMAT, shard_target(number))
+            number: None if data is None else self._decoded(data, CatalogShard, CATALOG_FORMAT, shard_target(number))
             for number, data in found.items()
         }
 

@@ -23,7 +23,7 @@ from registry_builder.storage.folder import FolderStorage
 from sealdex import Client, NotFoundError, VerificationError
 from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, SealdexError, UsageError
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ReleaseEntry
 from sealdex.resolve.search import Query
@@ -49,7 +49,7 @@ def entry(tree: Tree, plugin: str, version: str) -> ReleaseEntry:
     return found
 
 
-def row(tree: Tree, plugin: str) -> CatalogueRow:
+def row(tree: Tree, plugin: str) -> CatalogRow:
     return next(hit.row for hit in client(tree).search(Query()) if str(hit.row.id) == plugin)
 
 

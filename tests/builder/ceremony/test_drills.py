@@ -143,7 +143,7 @@ def test_claim_and_hand_over_of_a_namespace(claimed: Drill) -> None:
     assert "team-1" in result.warnings[0]
     assert claimed.seen() == {"1.0.0"}
     assert claimed.seen("other/tool") == {"1.1.0"}
-    assert claimed.client("new").catalogue()["acme/slack"] == "1.0.0"
+    assert claimed.client("new").catalog()["acme/slack"] == "1.0.0"
     assert not claimed.publish().committed
     # the team signs on its own machine and commits the file
     claimed.bring_back("team-1")
@@ -153,7 +153,7 @@ def test_claim_and_hand_over_of_a_namespace(claimed: Drill) -> None:
     result = claimed.publish()
     assert result.plan.waiting == ()
     assert claimed.seen() == {"1.1.0"}
-    assert claimed.client("new").catalogue()["acme/slack"] == "1.1.0"
+    assert claimed.client("new").catalog()["acme/slack"] == "1.1.0"
     # handed over to another team
     claimed.new_key("team-2")
     claimed.ceremony("hand-over", Wanted(claims={"acme": ("team-2",)}))

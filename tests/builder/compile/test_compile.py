@@ -16,7 +16,7 @@ from registry_builder.compile.catalog import catalogue_row, shard_bytes, shard_r
 from registry_builder.compile.index import CompiledIndex, Ingestion, compile_index, same_manifest
 from registry_builder.compile.manifest import manifest_bytes
 from registry_builder.source.tree import SourcePlugin
-from sealdex.model.catalogue import CatalogueRow, shard_of
+from sealdex.model.catalog import CatalogRow, shard_of
 from sealdex.model.decode import read_wire
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import FilePin, IndexDocument
@@ -152,7 +152,7 @@ def test_a_container_image_is_an_entry_with_its_reference() -> None:
     assert entry.url == f"harbor.example:5000/team/tool:1.2@sha256:{SHA['a']}"
 
 
-def row_of(*releases: Release, events: tuple[StatusEvent, ...] = ()) -> CatalogueRow:
+def row_of(*releases: Release, events: tuple[StatusEvent, ...] = ()) -> CatalogRow:
     return catalogue_row(compiled(plugin(*releases, events=events)).document)
 
 
@@ -209,7 +209,7 @@ def test_tags_deprecation_and_time_are_in_the_row() -> None:
 
 @pytest.mark.parametrize("shards", [4, 16])
 def test_every_row_is_in_its_shard_and_empty_shards_exist(shards: int) -> None:
-    rows = [CatalogueRow("acme", f"plugin-{n}", "notify", "x") for n in range(40)]
+    rows = [CatalogRow("acme", f"plugin-{n}", "notify", "x") for n in range(40)]
     sorted_in = shard_rows(rows, shards)
     assert len(sorted_in) == shards
     assert sum(map(len, sorted_in.values())) == 40

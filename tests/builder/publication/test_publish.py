@@ -71,7 +71,7 @@ def test_a_stock_client_reads_what_was_published(tree: Tree) -> None:
     assert hashlib.sha256(artifact).hexdigest() == entry.artifacts[0].sha256
     assert document.readme is not None
     assert (published / f"plugins/acme/slack/readme/{document.readme.sha256}.md").read_bytes() == b"# Slack\n"
-    assert client(tree).catalogue() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
+    assert client(tree).catalog() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
     assert client(tree).index("acme/nothing") is None
 
 
@@ -128,7 +128,7 @@ def test_one_release_costs_what_changed_whatever_the_number_of_bins(tree: Tree, 
     assert result.plan.bits == bits
     assert client(tree).versions("acme/slack") == ["1.1.0", "1.0.0"]
     assert client(tree).versions("acme/mail") == ["0.1.0"]
-    assert client(tree).catalogue() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}
+    assert client(tree).catalog() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}
 
 
 def test_only_leaves_the_home_page_alone_and_a_full_publish_catches_up(tree: Tree) -> None:
@@ -144,9 +144,9 @@ def test_only_leaves_the_home_page_alone_and_a_full_publish_catches_up(tree: Tre
 
 def test_the_first_publish_may_be_of_one_plugin(tree: Tree) -> None:
     run(tree, "acme/slack")
-    assert client(tree).catalogue() == {"acme/slack": "1.0.0"}
+    assert client(tree).catalog() == {"acme/slack": "1.0.0"}
     run(tree)
-    assert client(tree).catalogue() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
+    assert client(tree).catalog() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
 
 
 def test_more_bins_move_every_plugin_and_no_client_that_saw_fewer_is_turned_away(tree: Tree, tmp_path: Path) -> None:
@@ -164,7 +164,7 @@ def test_more_bins_move_every_plugin_and_no_client_that_saw_fewer_is_turned_away
         assert len(result.plan.bins) == 1 << bits
         again = StockClient(storage, root, seen)
         assert [again.versions(f"acme/plugin-{n}") for n in range(30)] == [["1.0.0"]] * 30
-        assert len(again.catalogue()) == 32
+        assert len(again.catalog()) == 32
         # the rule of TUF that a snapshot drops no name: bins of 64 and of 1,024 have different ones
         snapshot = json.loads((seen / "snapshot.json").read_bytes())
         assert {f"{name}.json" for name in bin_names(6)} <= set(snapshot["signed"]["meta"])
@@ -184,7 +184,7 @@ def test_what_left_the_source_tree_stays_published_and_is_named(tree: Tree) -> N
     assert result.plan.carried == (PluginId("acme", "mail"),)
     assert result.plan.kept == ((PluginId("acme", "slack"), "1.0.0"),)
     assert client(tree).versions("acme/slack") == ["1.2.0", "1.1.0", "1.0.0"]
-    assert client(tree).catalogue() == {"acme/slack": "1.2.0", "acme/mail": "0.1.0"}
+    assert client(tree).catalog() == {"acme/slack": "1.2.0", "acme/mail": "0.1.0"}
     assert b"acme/mail" in (tree.root.parent / "published/public/index.html").read_bytes()
 
 
@@ -265,7 +265,7 @@ def test_status_changes_rewrite_the_index_document_and_no_release_file(tree: Tre
     document = client(tree).index("acme/slack")
     assert document is not None
     assert document.releases[0].yanked is not None
-    assert client(tree).catalogue()["acme/slack"] is None
+    assert client(tree).catalog()["acme/slack"] is None
 
 
 def test_an_unknown_plugin_or_realm_is_not_found(tree: Tree) -> None:
@@ -364,8 +364,8 @@ def test_private_names_are_nowhere_in_another_realms_tree(two_realms: Tree) -> N
         for secret in (b"zebra", b"falcon", b"Falcon", b"peregrine", b"team"):
             assert secret not in data, name
             assert secret not in name.encode()
-    assert client(two_realms, "team").catalogue() == {"zebra/falcon": "1.0.0"}
-    assert client(two_realms, "public").catalogue() == {"acme/open": "1.0.0"}
+    assert client(two_realms, "team").catalog() == {"zebra/falcon": "1.0.0"}
+    assert client(two_realms, "public").catalog() == {"acme/open": "1.0.0"}
 
 
 @pytest.mark.parametrize("partial", [False, True])
@@ -450,7 +450,7 @@ def test_the_same_on_s3(tree: Tree, s3_uri: str, tmp_path: Path) -> None:
     assert result.requests == {"PUT": 12, "GET": 13, "HEAD": 4}
     reader = client(tree, storage=open_storage(s3_uri, base=tmp_path))
     assert reader.versions("acme/slack") == ["1.1.0", "1.0.0"]
-    assert reader.catalogue() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}
+    assert reader.catalog() == {"acme/slack": "1.1.0", "acme/mail": "0.1.0"}
     assert not run(tree, storage=open_storage(s3_uri, base=tmp_path)).committed
 
 

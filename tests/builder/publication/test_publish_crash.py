@@ -47,7 +47,7 @@ def seen_by(tree: Tree, folder: Path, storage: Storage | None = None) -> dict[st
     """Read everything as a client that keeps its trust in ``folder``, and check every file that is pinned."""
     place = storage or storage_of(tree)
     client = StockClient(place, (tree.root / "trust/public/1.root.json").read_bytes(), folder)
-    catalogue = client.catalogue()
+    catalogue = client.catalog()
     found = {}
     for plugin in ("acme/slack", "acme/mail", "acme/news"):
         document = client.index(plugin)
@@ -224,7 +224,7 @@ class OnS3:
         document = client.index("acme/slack")
         assert document is not None
         newest = document.releases[0]
-        assert client.catalogue()["acme/slack"] == newest.version
+        assert client.catalog()["acme/slack"] == newest.version
         folder = f"plugins/acme/slack/{newest.version}"
         pins = {"manifest.json": newest.manifest.sha256, newest.artifacts[0].file: newest.artifacts[0].sha256}
         for name, sha256 in pins.items():

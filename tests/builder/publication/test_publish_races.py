@@ -27,7 +27,7 @@ def race(tree: Tree, tmp_path: Path, storage_uri: str, racers: int, extra: dict[
     raced = race_of(tree, tmp_path, storage_uri, [f"acme/racer-{number}" for number in range(racers)], extra)
     reader = StockClient(storage, (tree.root / "trust/public/1.root.json").read_bytes())
     names = {f"acme/racer-{n}" for n in range(racers)}
-    assert set(reader.catalogue()) == names | {"acme/slack", "acme/mail"}
+    assert set(reader.catalog()) == names | {"acme/slack", "acme/mail"}
     assert all(reader.versions(name) == ["1.0.0"] for name in names)
     state = publish_realm(open_publisher(tree.load(), "public", storage=storage))
     assert not state.committed
@@ -103,5 +103,5 @@ def test_a_first_publish_by_two_at_once_gives_one_registry(tree: Tree, tmp_path:
     race_of(tree, tmp_path, "folder:../published/public", ["acme/slack", "acme/mail"], {})
     storage = open_storage("folder:../published/public", base=tree.root)
     reader = StockClient(storage, (tree.root / "trust/public/1.root.json").read_bytes())
-    assert reader.catalogue() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
+    assert reader.catalog() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
     assert reader.versions("acme/slack") == ["1.0.0"]

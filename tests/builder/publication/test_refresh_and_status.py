@@ -81,7 +81,7 @@ def test_bins_and_their_like_are_refreshed_together_and_clients_follow(live: Tre
     root = (live.root / "trust/public/1.root.json").read_bytes()
     client = StockClient(FolderStorage(live.root.parent / "published/public"), root)
     assert client.versions("acme/slack") == ["1.0.0"]
-    assert client.catalogue() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
+    assert client.catalog() == {"acme/slack": "1.0.0", "acme/mail": "0.1.0"}
 
 
 def test_a_publish_also_signs_what_is_due_among_what_it_reads(live: Tree) -> None:

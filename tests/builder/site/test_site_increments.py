@@ -17,7 +17,7 @@ from registry_builder.site.urls import ListName
 from registry_builder.storage import Body
 from registry_builder.storage.folder import FolderStorage
 from sealdex.errors import UnavailableError
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 
 NOT_PAGES = ("metadata/", "targets/", "plugins/")
 TIMED = {"search/catalogue.json"}  # names the snapshot, whose number depends on how often was published
@@ -190,13 +190,13 @@ def test_what_is_published_by_name_finds_its_assets(tree: Tree, run: Publish, si
 
 
 def test_a_plugin_more_changes_few_pages_of_long_lists() -> None:
-    rows = [CatalogueRow("acme", f"plugin-{number:05}", "build", "s") for number in range(0, 6000, 2)]
+    rows = [CatalogRow("acme", f"plugin-{number:05}", "build", "s") for number in range(0, 6000, 2)]
     name = ListName("type", "build")
     before = {view.key: view for view in list_pages(name, rows)}
     assert len(before) > 60
     changed = []
     for number in range(1, 6000, 500):
-        more = sorted([*rows, CatalogueRow("acme", f"plugin-{number:05}", "build", "s")], key=lambda row: row.id)
+        more = sorted([*rows, CatalogRow("acme", f"plugin-{number:05}", "build", "s")], key=lambda row: row.id)
         after = {view.key: view for view in list_pages(name, more)}
         assert sum(len(view.rows) for view in after.values()) == len(more)
         # the number of a page moves when one before it was split, so it is no part of what is compared

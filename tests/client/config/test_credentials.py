@@ -239,7 +239,7 @@ HTTPS = "https://h.example/"
         ({"type": "bearer", "token_env": "T"}, "http://h.example/", "unencrypted"),
         ({"type": "netrc"}, "http://h.example/", "unencrypted"),
         ({"type": "sigv4", "region": "eu-west-1"}, "http://h.example/", None),
-        ({"type": "netrc"}, "file:///srv/published/", "nobody asks"),
+        ({"type": "netrc"}, "file:///srv/published/", "needs no authentication"),
         ({"type": "bearer"}, HTTPS, "needs token_env or token_file"),
         ({"type": "bearer", "token_env": "T", "token_file": "t"}, HTTPS, "one of both"),
         ({"type": "bearer", "token_env": "T", "user": "kai"}, HTTPS, "has no user"),
@@ -333,7 +333,7 @@ def test_signing_without_keys_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(ConfigError, match="have no keys"):
+    with pytest.raises(ConfigError, match="no AWS credentials were found"):
         headers_of(tmp_path, type="sigv4", region="us-east-1")
     with pytest.raises(ConfigError, match="nobody"):
         headers_of(tmp_path, type="sigv4", region="us-east-1", profile="nobody")

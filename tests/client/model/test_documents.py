@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.places import REPOSITORY
 
 from sealdex.errors import FormatTooNewError
-from sealdex.model.catalogue import CatalogueShard
+from sealdex.model.catalog import CatalogShard
 from sealdex.model.decode import DocumentError, encode_json, encode_pretty, read_json, read_wire
 from sealdex.model.environment import Environment
 from sealdex.model.index import IndexDocument, choose_artifact
@@ -113,7 +113,7 @@ def test_any_json_is_a_release_or_a_named_refusal(values: Any) -> None:
         ({"artifacts": [artifact(source="https://h/.zip")]}, "artifacts[0].source", "set `file`"),
         ({"artifacts": [artifact(file="manifest.json")]}, "artifacts[0].file", "full manifest"),
         ({"artifacts": [artifact(file="nul.zip")]}, "artifacts[0].file", "Windows"),
-        ({"artifacts": [artifact(source="oci:h/x:latest")]}, "artifacts[0].source", "by digest"),
+        ({"artifacts": [artifact(source="oci:h/x:latest")]}, "artifacts[0].source", "with a digest"),
         ({"artifacts": [artifact(source="oci:h/x@sha256:" + "b" * 64)]}, "artifacts[0].sha256", "same digest"),
         ({"artifacts": [artifact(bin="../../sh")]}, "artifacts[0].bin", "'..'"),
         ({"artifacts": [artifact(files=[{"from": "*", "to": "../x"}])]}, "artifacts[0].files[0].to", "'..'"),
@@ -236,7 +236,7 @@ def test_the_published_schemas_are_those_of_the_code(name: str) -> None:
 
 
 def test_the_examples_of_the_specification_are_documents() -> None:
-    kinds: list[type] = [IndexDocument, CatalogueShard, PublishedManifest]
+    kinds: list[type] = [IndexDocument, CatalogShard, PublishedManifest]
     names = ["index", "catalogue", "manifest"]
     examples = re.findall(r"```json\n(.*?)```", (DOCS / "format.md").read_text(), re.DOTALL)
     assert len(examples) == len(kinds)

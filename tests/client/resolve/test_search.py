@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealdex.model.catalogue import CatalogueRow
+from sealdex.model.catalog import CatalogRow
 from sealdex.resolve.search import Query, search
 
 ROWS = [
-    CatalogueRow("acme", "slack", "notify", "Sends messages", keywords=("chat",), latest="1.2.0"),
-    CatalogueRow("acme", "slack-threads", "notify", "Threads", keywords=("chat",)),
-    CatalogueRow("acme", "slack-old", "notify", "The old one", deprecated="", use="acme/slack"),
-    CatalogueRow("other", "notify-slack", "notify", "Also sends"),
-    CatalogueRow("zeta", "mail", "notify", "Mail instead of Slack", labels={"os": ("linux",)}, tags=("cuda-11.8",)),
-    CatalogueRow("zeta", "slackline", "HAL_DRIVER", "A sport", labels={"os": ("windows", "darwin")}),
+    CatalogRow("acme", "slack", "notify", "Sends messages", keywords=("chat",), latest="1.2.0"),
+    CatalogRow("acme", "slack-threads", "notify", "Threads", keywords=("chat",)),
+    CatalogRow("acme", "slack-old", "notify", "The old one", deprecated="", use="acme/slack"),
+    CatalogRow("other", "notify-slack", "notify", "Also sends"),
+    CatalogRow("zeta", "mail", "notify", "Mail instead of Slack", labels={"os": ("linux",)}, tags=("cuda-11.8",)),
+    CatalogRow("zeta", "slackline", "HAL_DRIVER", "A sport", labels={"os": ("windows", "darwin")}),
 ]
 
 
@@ -77,6 +77,6 @@ def test_every_single_edit_is_found(name: str, edit: str, at: int, letter: str, 
         "substitute": name[:at] + letter + name[at + 1 :],
         "swap": name[:at] + name[at + 1 : at + 2] + name[at : at + 1] + name[at + 2 :],
     }[edit]
-    row = CatalogueRow("n", "zzzzzzzzzzzzzz" if as_keyword else name, "t", "", keywords=(name,) if as_keyword else ())
+    row = CatalogRow("n", "zzzzzzzzzzzzzz" if as_keyword else name, "t", "", keywords=(name,) if as_keyword else ())
     found = search([row], Query((edited,)))
     assert len(edited) < 4 or [hit.row for hit in found] == [row]

@@ -184,7 +184,7 @@ def test_messages_of_the_host_are_bounded_too(plugins: PluginStore, manager: Plu
     plugin = started(plugins, manager, "else:\n    say(number, len(params[0]))")
     with pytest.raises(PluginError, match="longer than"):
         plugin.size("x" * MAX_MESSAGE_BYTES)
-    with pytest.raises(PluginError, match="can't be asked"):
+    with pytest.raises(PluginError, match="can't be sent to"):
         plugin.size({1, 2})
     assert plugin.size("x" * 500_000) == 500_000
 

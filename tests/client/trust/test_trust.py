@@ -11,7 +11,7 @@ from support.trust_scene import SLACK, Scene, scene_in
 from support.tuf_repository import BUNDLE, LONG, document
 
 from sealdex.errors import ConfigError, NotFoundError, SealdexError, UnavailableError, VerificationError
-from sealdex.model.catalogue import CatalogueRow, shard_target
+from sealdex.model.catalog import CatalogRow, shard_target
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 from sealdex.transport import Transport
@@ -26,8 +26,8 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         yield scene
 
 
-def rows(count: int) -> list[CatalogueRow]:
-    return [CatalogueRow("acme", f"plugin-{n}", "notify", f"number {n}") for n in range(count)]
+def rows(count: int) -> list[CatalogRow]:
+    return [CatalogRow("acme", f"plugin-{n}", "notify", f"number {n}") for n in range(count)]
 
 
 # --- rounds and requests ---------------------------------------------------------------------------------------------
@@ -200,16 +200,16 @@ def test_the_catalogue_is_all_shards_the_rest_in_one_round(scene: Scene) -> None
     registry.refresh()
     shards = [repository.target_key(shard_target(n)) for n in range(4)]
     scene.server.expect_rounds({repository.key("catalog")}, {shards[0]}, set(shards[1:]))
-    assert sorted(registry.catalogue(), key=lambda r: r.id) == sorted(rows(40), key=lambda r: r.id)
+    assert sorted(registry.catalog(), key=lambda r: r.id) == sorted(rows(40), key=lambda r: r.id)
     assert scene.server.out_of_turn == []
     scene.server.expect_rounds()
-    assert len(registry.catalogue()) == 40
+    assert len(registry.catalog()) == 40
     assert scene.server.requests == []
 
 
 def test_a_registry_without_catalogue_says_how_to_go_on(scene: Scene) -> None:
     with pytest.raises(NotFoundError, match="publishes no catalog") as caught:
-        scene.registry().catalogue()
+        scene.registry().catalog()
     assert "sealdex install" in (caught.value.hint or "")
 
 
@@ -336,7 +336,7 @@ def test_a_document_that_is_missing_on_the_mirror_is_unavailable(scene: Scene) -
     key = scene.repository.target_key(index_target(SLACK))
     with (
         scene.serving({key: 404}),
-        pytest.raises(UnavailableError, match=r"signs index/acme/slack\.json but answers 404"),
+        pytest.raises(UnavailableError, match=r"has signed index/acme/slack\.json but answers 404"),
     ):
         scene.index()
 

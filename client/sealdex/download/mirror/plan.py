@@ -17,7 +17,7 @@ from sealdex.download.mirror.selection import (
     wants_of_namespace,
 )
 from sealdex.errors import NotFoundError, VerificationError
-from sealdex.model.catalogue import MAX_SHARD_BYTES, CatalogueShard, shard_target
+from sealdex.model.catalog import MAX_SHARD_BYTES, CatalogShard, shard_target
 from sealdex.model.decode import decode_as
 from sealdex.model.ids import PluginId
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
@@ -124,7 +124,7 @@ def _shards(registry: TrustedRegistry) -> Iterator[Target]:
     first = registry.published_targets([shard_target(0)], MAX_SHARD_BYTES)
     if not first:
         return
-    shards = decode_as(first[shard_target(0)][1], CatalogueShard).shards
+    shards = decode_as(first[shard_target(0)][1], CatalogShard).shards
     yield Target(first[shard_target(0)])
     for start in range(1, shards, _BATCH):
         paths = [shard_target(number) for number in range(start, min(start + _BATCH, shards))]

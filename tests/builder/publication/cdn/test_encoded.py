@@ -73,7 +73,7 @@ def test_what_is_published_encoded_is_read_by_every_client_through_a_cache(
             ours = registry.index(SLACK)
             assert ours is not None
             assert len(ours.releases) == 6
-            assert any(row.id == SLACK for row in registry.catalogue())
+            assert any(row.id == SLACK for row in registry.catalog())
         stock = stock_client(cdn, root, tmp_path / f"stock-{visit}")
         info = stock.get_targetinfo(index_target(SLACK))
         assert info is not None

@@ -9,11 +9,11 @@ from msgspec import Meta, Struct
 
 from sealdex.model.ids import IdentifierPart, PluginId
 
-CATALOGUE_FORMAT = 1
+CATALOG_FORMAT = 1
 MAX_SHARD_BYTES = 16 * 1024 * 1024
 
 
-class CatalogueRow(Struct, frozen=True, omit_defaults=True):
+class CatalogRow(Struct, frozen=True, omit_defaults=True):
     """What a list shows of a plugin.
 
     Attributes:
@@ -50,13 +50,13 @@ class CatalogueRow(Struct, frozen=True, omit_defaults=True):
         return PluginId(self.namespace, self.name)
 
 
-class CatalogueShard(Struct, frozen=True):
+class CatalogShard(Struct, frozen=True):
     """Shard number ``shard`` of ``shards``; rows sorted by id."""
 
     format: Annotated[int, Meta(ge=1)]
     shard: Annotated[int, Meta(ge=0)]
     shards: Annotated[int, Meta(ge=1, le=4096)]
-    plugins: tuple[CatalogueRow, ...]
+    plugins: tuple[CatalogRow, ...]
 
 
 def shard_target(shard: int) -> str:
