@@ -12,10 +12,13 @@ import pytest
 from support.places import REPOSITORY
 
 WORDS = {
-    r"(?<!there )\bis no (?!longer\b|reason\b)[a-z]": "'is not a valid X', or 'is not an X'",
+    r"(?<![Tt]here )\bis no (?!longer\b|reason\b)[a-z]": "'is not a valid X', or 'is not an X'",
     r"\banew\b(?! ?[:=)&])": "'again', or 're-sign', 'republish', 'rebuild'",
     r"\b[Tt]ell whether\b": "'return whether'",
-    r"\bon whose word\b": "name who signed it",
+    r"\bon whose word\b|\bwhose word counts\b|\bnobody who counts\b": "name who signed it, or the accepted identities",
+    r"\bgo(?:es)? over to\b": "'switch to'",
+    r"\bwhoever else\b": "'another process'",
+    r"\btell who runs\b": "'report this to the operator'",
     r"\bspeaks? for\b": "'signs for'",
     r"\b(becomes?|is|are|was) well\b(?! )": "'healthy', 'succeeded'",
     r"\bbe content with\b": "'fall back to'",
@@ -32,8 +35,12 @@ _LINES_OF_CODE = re.compile(r"^\s*(from|import|class|def|await)\b|catalogue[(\s]
 
 
 def texts() -> list[Path]:
-    """Return every file of the builder, the site and the guides that people read."""
-    code = [*(REPOSITORY / "registry_builder").rglob("*.py"), *(REPOSITORY / "registry_builder").rglob("*.j2")]
+    """Return every file of both packages, the site and the guides that people read."""
+    code = [
+        *(REPOSITORY / "client" / "sealdex").rglob("*.py"),
+        *(REPOSITORY / "registry_builder").rglob("*.py"),
+        *(REPOSITORY / "registry_builder").rglob("*.j2"),
+    ]
     site = [*(REPOSITORY / "site_templates").glob("*.j2"), *(REPOSITORY / "site_templates/assets").glob("*.js")]
     guides = [REPOSITORY / "docs" / name for name in ("publishing.md", "site.md", "format.md")]
     return sorted([*code, *site, *guides, REPOSITORY / "keys/README.md", REPOSITORY / "Makefile"])
