@@ -12,9 +12,11 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from support.log_lines import LogLines
 from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
@@ -384,3 +386,22 @@ def test_ctrl_c_ends_a_service_in_the_foreground(plugins: PluginStore) -> None:
         assert process.wait(30) == 0
     assert "is stopped" in rest
     assert has_ended(pid)
+
+
+def test_a_supervisor_logs_into_the_same_file_and_leaves_the_services_log_to_it(
+    plugins: PluginStore, sealdex: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEALDEX_LOG_FILE", "all.log")  # relative: the supervisor runs in another folder
+    monkeypatch.setenv("SEALDEX_LOG_FORMAT", "json")
+    echo(plugins)
+    sealdex("run", "speech/echo", "--detach", "--port", "0")
+    sealdex("stop", "speech/echo")
+    log = LogLines.of((tmp_path / "all.log").read_text())
+    started = log.one("runtime.started", plugin="speech/echo")
+    said = [each["message"] for each in log.of_event("runtime.service") if each["pid"] != os.getpid()]
+    assert any("is running" in text for text in said)
+    assert started["version"] == "1.0.0"
+    printed = ServiceFolder(plugins.store, ECHO).log_path.read_text()
+    assert "listening" in printed
+    assert "runtime.service" not in printed
