@@ -21,7 +21,7 @@
     runner_disk          refuses a folder on a disk that is thrown away
     _cdn                 tells CloudFront what was replaced
     _expiry              whether an expired state may be signed again without a person
-    _pages_live            what is live on GitHub Pages
+    _pages_live          what is live on GitHub Pages
     _progress            counts bytes on their way into the store
     _plan_log            what the log says of a plan
     _site_journal        what changed since the pages were written
