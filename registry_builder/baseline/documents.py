@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tuf.api.exceptions import LengthOrHashMismatchError
@@ -20,9 +21,22 @@ from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, FilePin, IndexDoc
 from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
 
 NOTHING_WRITTEN = "nothing was written"
+_ADVICE = (
+    "someone else may have write access: find out who, and restore the file from a backup or mirror; "
+    "sealdex-builder verify-published lists all differences"
+)
 
 _K = TypeVar("_K")
 _D = TypeVar("_D")
+
+
+@dataclass(frozen=True)
+class TamperDetails:
+    """What was expected of a published file, what stands there, and how they differ."""
+
+    expected: str
+    found: str
+    differences: tuple[str, ...]
 
 
 class TamperedError(VerificationError):
@@ -30,29 +44,45 @@ class TamperedError(VerificationError):
 
     Attributes:
         key: its storage key.
+        storage: the storage's description.
+        reason: what is wrong with the file.
         pin: size and SHA-256 that were signed, if there are.
-        details: ``expected``, ``found`` and ``differences``, once they were determined.
+        details: ``expected``, ``found`` and ``differences`` as plain values, once they were determined.
     """
 
     code = "tampered"
 
-    def __init__(self, key: str, storage: str, reason: str, pin: TargetPin | None = None) -> None:
+    def __init__(
+        self,
+        key: str,
+        storage: str,
+        reason: str,
+        pin: TargetPin | None = None,
+        *,
+        details: TamperDetails | None = None,
+        advice: str = "",
+    ) -> None:
+        lines = [f"{key} in {storage} is not what the trust root vouches for: {reason}"]
+        if details is not None:
+            lines += [f"expected: {details.expected}", f"found: {details.found}", *details.differences]
         super().__init__(
-            f"{key} in {storage} is not what the trust root vouches for: {reason}",
-            subject=key,
-            untouched=NOTHING_WRITTEN,
-            hint="someone else may have write access: find out who, and restore the file from a backup or mirror; "
-            "sealdex-builder verify-published lists all differences",
+            "\n".join(lines), subject=key, untouched=NOTHING_WRITTEN, hint="; ".join(filter(None, (advice, _ADVICE)))
         )
         self.key = key
+        self.storage = storage
+        self.reason = reason
         self.pin = pin
         self.details: dict[str, object] | None = None
+        if details is not None:
+            self.details = {
+                "expected": details.expected,
+                "found": details.found,
+                "differences": list(details.differences),
+            }
 
-    def add(self, expected: str, found: str, differences: Sequence[str]) -> None:
-        """Add what was expected, what was found, and how they differ."""
-        self.details = {"expected": expected, "found": found, "differences": list(differences)}
-        self.message = "\n".join([self.message, f"expected: {expected}", f"found: {found}", *differences])
-        self.args = (self.message,)
+    def again(self, *, details: TamperDetails | None = None, advice: str = "") -> TamperedError:
+        """Return the same error with the details that were determined, or with advice that comes before the usual."""
+        return TamperedError(self.key, self.storage, self.reason, self.pin, details=details, advice=advice)
 
 
 def tampered(storage: Storage, key: str, reason: str, pin: TargetPin | None = None) -> TamperedError:

@@ -51,6 +51,11 @@ class RolledBackError(VerificationError):
 
     code = "rolled-back"
 
+    def again(self, advice: str) -> RolledBackError:
+        """Return this error with advice that comes before the usual."""
+        hint = f"{advice}; {self.hint}"
+        return RolledBackError(self.message, subject=self.subject, untouched=self.untouched, hint=hint)
+
 
 @dataclass(frozen=True)
 class RoleFile:

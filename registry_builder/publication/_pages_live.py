@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from registry_builder.baseline.documents import TamperedError
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState, RolledBackError
 from registry_builder.publication.context import Publisher
@@ -41,10 +42,12 @@ def stale_answers() -> Iterator[None]:
     """Add to an error about an old response that it may come from a cache."""
     try:
         yield
-    except VerificationError as error:
-        if isinstance(error, RolledBackError) or getattr(error, "key", None) == TIMESTAMP_KEY:
-            error.hint = f"{STALE}; {error.hint}"
-        raise
+    except RolledBackError as error:
+        raise error.again(STALE) from error
+    except TamperedError as error:
+        if error.key != TIMESTAMP_KEY:
+            raise
+        raise error.again(advice=STALE) from error
 
 
 def by_url(publisher: Publisher) -> UrlStorage:

@@ -20,7 +20,7 @@ from tuf.api.metadata import Metadata
 from tuf.api.serialization import DeserializationError
 
 from registry_builder.baseline.diff import Sources, target_pin
-from registry_builder.baseline.documents import TamperedError
+from registry_builder.baseline.documents import TamperDetails, TamperedError
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.json_diff import differences
 from registry_builder.compile.manifest import manifest_bytes
@@ -41,8 +41,8 @@ _SHARD = re.compile(r"targets/catalog/[0-9a-f]{64}\.[0-9a-f]+\.json")
 _MANIFEST = re.compile(r"plugins/(?P<namespace>[^/]+)/(?P<name>[^/]+)/(?P<version>[^/]+)/manifest\.json")
 
 
-def explain(error: TamperedError, publisher: Publisher, sources: Sources) -> None:
-    """Add to an error what was expected, what was found and how they differ."""
+def explained(error: TamperedError, publisher: Publisher, sources: Sources) -> TamperedError:
+    """Return an error that also says what was expected, what was found and how they differ."""
     named = _METADATA.fullmatch(error.key)
     data = _read(publisher, error.key, MAX_METADATA_BYTES if named else MAX_INDEX_BYTES)
     expected = [*_expected(error, publisher)]
@@ -56,7 +56,7 @@ def explain(error: TamperedError, publisher: Publisher, sources: Sources) -> Non
     shown = lines[:_SHOWN]
     if len(lines) > _SHOWN:
         shown.append(f"and {len(lines) - _SHOWN} more")
-    error.add(", ".join(expected), found, shown)
+    return error.again(details=TamperDetails(", ".join(expected), found, tuple(shown)))
 
 
 def _read(publisher: Publisher, key: str, max_bytes: int) -> bytes | None:
@@ -228,4 +228,4 @@ def _json(data: bytes) -> Any:
         return f"not JSON, {len(data)} bytes"
 
 
-__all__ = ["explain"]
+__all__ = ["explained"]

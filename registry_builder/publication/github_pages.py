@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry_builder.baseline.diff import Sources, Survey
-from registry_builder.baseline.documents import tampered
+from registry_builder.baseline.documents import TamperedError, tampered
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion

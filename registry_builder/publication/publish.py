@@ -170,10 +170,9 @@ def publish_realm(
     try:
         result, attempts = retry_races(job.attempt)
     except TamperedError as error:
-        from registry_builder.publication._tamper_report import explain  # noqa: PLC0415  # rarely needed
+        from registry_builder.publication._tamper_report import explained  # noqa: PLC0415  # rarely needed
 
-        explain(error, publisher, sources)
-        raise
+        raise explained(error, publisher, sources) from error
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
     lacking = {each.plugin for each in result.plan.older if each.events}
