@@ -27,7 +27,7 @@ from sealdex.errors import SealdexError
 from sealdex.model.catalog import CatalogRow, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
-from sealdex.model.index import FilePin, IndexDocument, index_target
+from sealdex.model.index import FilePin, IndexDocument, index_target, plugin_of_target
 from sealdex.model.plugin import Attachment
 
 
@@ -259,13 +259,8 @@ def _violations(
 
 
 def _carried(sources: Sources, state: PublishedState) -> list[PluginId]:
-    published = (_plugin_of(target) for target, _ in state.pins())
+    published = (plugin_of_target(target) for target, _ in state.pins())
     return sorted(plugin for plugin in published if plugin not in sources.plugins)
-
-
-def _plugin_of(target: str) -> PluginId:
-    _, namespace, name = target.split("/")
-    return PluginId(namespace, name.removesuffix(".json"))
 
 
 def _shards(

@@ -32,7 +32,7 @@ _D = TypeVar("_D")
 
 @dataclass(frozen=True)
 class TamperDetails:
-    """What was expected of a published file, what stands there, and how they differ."""
+    """What was expected of a published file, what was found, and how they differ."""
 
     expected: str
     found: str

@@ -20,6 +20,7 @@ from registry_builder.signing.metadata import TargetPin, bin_names
 from registry_builder.site.page_context import CLAIM_PREFIX
 from registry_builder.storage import ObjectMissingError, Storage
 from sealdex.model.ids import PluginId
+from sealdex.model.index import plugin_of_target
 
 
 def changed_since(storage: Storage, state: PublishedState, snapshot: int) -> Mapping[PluginId, TargetPin | None] | None:
@@ -46,7 +47,7 @@ def changed_since(storage: Storage, state: PublishedState, snapshot: int) -> Map
                 old = Metadata[Targets].from_bytes(_read(storage, f"metadata/{version}.{name}.json")).signed
                 pins = {path: TargetPin(file.length, file.hashes["sha256"]) for path, file in old.targets.items()}
                 now = state.bins[name].pins
-                changed |= {_plugin_of(path): pins.get(path) for path in now if pins.get(path) != now[path]}
+                changed |= {plugin_of_target(path): pins.get(path) for path in now if pins.get(path) != now[path]}
     except (ObjectMissingError, DeserializationError, RepositoryError, AttributeError, KeyError, ValueError):
         return None
     return changed
@@ -63,8 +64,3 @@ def _version(snapshot: Snapshot, role: str) -> int | None:
 
 def _read(storage: Storage, key: str) -> bytes:
     return storage.get(key, max_bytes=MAX_METADATA_BYTES).data
-
-
-def _plugin_of(target: str) -> PluginId:
-    _, namespace, name = target.split("/")
-    return PluginId(namespace, name.removesuffix(".json"))

@@ -21,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from registry_builder.baseline.diff import Sources, Survey
-from registry_builder.baseline.documents import TamperedError, tampered
+from registry_builder.baseline.documents import tampered
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
@@ -45,7 +45,7 @@ from registry_builder.storage import Body, ObjectMissingError, StoredObject, hea
 from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.http import UrlStorage
 from sealdex.errors import UsageError, VerificationError
-from sealdex.model.ids import PluginId
+from sealdex.model.index import plugin_of_target
 
 _GENERATIONS = 5
 _CHUNK_BYTES = 1 << 20
@@ -186,17 +186,12 @@ def put_all_pages(publisher: Publisher) -> None:
         if state is None:
             return
         reader.load_bins(bin_names(state.bits))
-        carried = sorted(_plugin(target) for target, _ in state.pins())
+        carried = sorted(plugin_of_target(target) for target, _ in state.pins())
         sources = Sources({}, is_complete=True, ingestion=Ingestion())
         found = Survey(is_complete=True, carried=tuple(carried))
         plan = PublishPlan(publisher.realm, publisher.storage.description, is_complete=True, bits=state.bits)
         attempt = Attempt(publisher, sources, reader, state, now, found, plan)
         put_site(attempt, snapshot=state.snapshot.version)
-
-
-def _plugin(target: str) -> PluginId:
-    _, namespace, name = target.split("/")
-    return PluginId(namespace, name.removesuffix(".json"))
 
 
 __all__ = ["NotDeployableError", "is_pages", "on_live_state", "put_all_pages"]

@@ -18,7 +18,7 @@ from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, bin_names, bin_of, claims_of
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.ids import PluginId
-from sealdex.model.index import FilePin, IndexDocument, index_target
+from sealdex.model.index import FilePin, IndexDocument, index_target, plugin_of_target
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,7 @@ def _compared(
             wanted[plugin] = published
     if sources.is_complete:
         for target, published in state.pins():
-            namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
-            plugin = PluginId(namespace, name)
+            plugin = plugin_of_target(target)
             if plugin not in plugins:
                 wanted[plugin] = published
     for plugin, document in reader.documents.indexes(wanted).items():

@@ -29,7 +29,7 @@ from sealdex.errors import NotFoundError, SealdexError
 from sealdex.model.catalog import shard_target
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, readme_key, release_folder
+from sealdex.model.index import IndexDocument, plugin_of_target, readme_key, release_folder
 from sealdex.trust.role_marks import file_problem
 
 _CHUNK_BYTES = 1 << 20
@@ -170,7 +170,7 @@ class _Walk:
             self._found.pins[key] = pin
             try:
                 if target.startswith("index/"):
-                    plugin = _plugin_of(target)
+                    plugin = plugin_of_target(target)
                     self._document(plugin, self._documents.indexes({plugin: pin})[plugin])
                 else:
                     number = int(target.removeprefix("catalog/").removesuffix(".json"), 16)
@@ -196,11 +196,6 @@ def _delegators(state: PublishedState) -> dict[str, Targets]:
     if (delegations := state.packages_role.delegations) is not None and delegations.succinct_roles is not None:
         found |= dict.fromkeys(delegations.succinct_roles.get_roles(), state.packages_role)
     return found
-
-
-def _plugin_of(target: str) -> PluginId:
-    namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
-    return PluginId(namespace, name)
 
 
 def pinned_files(plugin: PluginId, document: IndexDocument) -> tuple[dict[str, TargetPin], dict[str, TargetPin]]:
@@ -274,7 +269,7 @@ class PastWalk:
             self._seen.add(stored)
             yield stored
             if target.startswith("index/"):
-                plugin = _plugin_of(target)
+                plugin = plugin_of_target(target)
                 try:
                     document = self._documents.indexes({plugin: pin})[plugin]
                 except SealdexError:

@@ -14,7 +14,6 @@
     _anonymous_file    a file without a name until it is whole
     _fsync             makes what was written outlast a power failure
     _gzip              which files are stored gzipped
-    _put_log           what the log says of a file that is put
     _s3_errors         what botocore raises, as one error with advice
 
 boto3 is imported when an S3 storage is opened, and not before.

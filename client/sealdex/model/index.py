@@ -185,6 +185,12 @@ def index_target(plugin: PluginId) -> str:
     return f"index/{plugin.namespace}/{plugin.name}.json"
 
 
+def plugin_of_target(target: str) -> PluginId:
+    """Return the plugin of a path that `index_target` made; of another path it isn't one that can exist."""
+    namespace, _, name = target.removeprefix("index/").removesuffix(".json").partition("/")
+    return PluginId(namespace, name)
+
+
 def release_folder(plugin: PluginId, version: str) -> str:
     """Return the folder of a release in the published tree, as a storage key without trailing slash."""
     return f"plugins/{plugin.namespace}/{plugin.name}/{version}"
