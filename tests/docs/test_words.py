@@ -42,7 +42,18 @@ def texts() -> list[Path]:
         *(REPOSITORY / "registry_builder").rglob("*.j2"),
     ]
     site = [*(REPOSITORY / "site_templates").glob("*.j2"), *(REPOSITORY / "site_templates/assets").glob("*.js")]
-    guides = [REPOSITORY / "docs" / name for name in ("publishing.md", "site.md", "format.md")]
+    guides = [
+        REPOSITORY / "docs" / name
+        for name in (
+            "agents.md",
+            "format.md",
+            "process-protocol.md",
+            "publishing.md",
+            "runtime.md",
+            "services.md",
+            "site.md",
+        )
+    ]
     return sorted([*code, *site, *guides, REPOSITORY / "keys/README.md", REPOSITORY / "Makefile"])
 
 
