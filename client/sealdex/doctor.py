@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from sealdex.config.config import Config
 from sealdex.config.credentials import credentials_of
@@ -35,7 +35,7 @@ from sealdex.text import counted
 from sealdex.transport import Transport
 from sealdex.trust.registries import Registries
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"
+FindingState = Literal["ok", "warning", "problem"]
 EXPIRES_SOON = timedelta(hours=36)
 CLOCK_TOLERANCE_S = 300.0
 LOW_DISK_BYTES, FULL_DISK_BYTES = 2**30, 64 * 2**20
@@ -58,7 +58,7 @@ class Finding(NamedTuple):
 
     check: str
     subject: str
-    state: str
+    state: FindingState
     detail: str
     remedy: str = ""
     exit_code: int = 0
@@ -83,12 +83,12 @@ def examine(
             *_host(Path(store_folder()), is_deep=is_deep),
         ]
     with_registries = list(config.registries)
-    found = [Finding("config", str(config.path), OK, counted(len(with_registries), "registry", "registries"))]
+    found = [Finding("config", str(config.path), "ok", counted(len(with_registries), "registry", "registries"))]
     if not with_registries:
         found[0] = Finding(
             "config",
             str(config.path),
-            WARNING,
+            "warning",
             "no registry is configured",
             "sealdex registry add NAME URL --root FILE",
         )
@@ -99,7 +99,7 @@ def examine(
         for name in with_registries:
             found += _registry(config, registries, transport, name, moment)
         with suppress(SealdexError):  # errors were found above; earlier recorded yanks are reported anyway
-            trusted = {each.subject for each in found if each.check == "trust" and each.state == OK}
+            trusted = {each.subject for each in found if each.check == "trust" and each.state == "ok"}
             named = in_use(Store(config.store))
             registries.documents([p for p in named if registry_for(config.registries, p.namespace) in trusted])
     found += _host(config.store, is_deep=is_deep)
@@ -132,22 +132,22 @@ def _registry(config: Config, registries: Registries, transport: Transport, name
     except SealdexError as error:
         yield _problem("reachability", name, error)
         return
-    yield Finding("reachability", name, OK, url)
+    yield Finding("reachability", name, "ok", url)
     yield from _clock(name, answer.date, now)
     try:
         state = registries.refresh(name)
     except SealdexError as error:
         yield _problem("trust", name, error)
         return
-    yield Finding("trust", name, OK, f"root v{state.root_version}, pinned {state.root_fingerprint[:16]}")
+    yield Finding("trust", name, "ok", f"root v{state.root_version}, pinned {state.root_fingerprint[:16]}")
     role, expires = state.expires_first
     left = expires - datetime.fromtimestamp(now, timezone.utc)
     detail = f"{role} expires first, on {expires:%Y-%m-%d %H:%M} UTC"
     if left < EXPIRES_SOON:
         remedy = "tell the registry's operator that sealdex-builder refresh has not run; expired metadata is refused"
-        yield Finding("expiry", name, WARNING, detail, remedy)
+        yield Finding("expiry", name, "warning", detail, remedy)
     else:
-        yield Finding("expiry", name, OK, detail)
+        yield Finding("expiry", name, "ok", detail)
 
 
 def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
@@ -155,13 +155,13 @@ def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
         return
     ahead = now - date
     if abs(ahead) <= CLOCK_TOLERANCE_S:
-        yield Finding("clock", name, OK, "agrees with the server's")
+        yield Finding("clock", name, "ok", "agrees with the server's")
         return
     direction = "ahead of" if ahead > 0 else "behind"
     yield Finding(
         "clock",
         name,
-        PROBLEM,
+        "problem",
         f"this host's clock is {abs(ahead):.0f} s {direction} the server's",
         "set the clock (timedatectl set-ntp true); whether metadata has expired is judged by it",
         1,
@@ -203,8 +203,8 @@ def _folders_of(store: Store) -> Iterator[Path]:
 
 def _loose(check: str, places: Iterable[Path], remedy: str) -> Iterator[Finding]:
     for place in loose_places(dict.fromkeys(places)):
-        state, code = (PROBLEM, 4) if place.by_anyone else (WARNING, 0)
-        yield Finding(check, place.path, state, place.why, remedy, code)
+        state: FindingState = "problem" if place.by_anyone else "warning"
+        yield Finding(check, place.path, state, place.why, remedy, 4 if place.by_anyone else 0)
 
 
 def _disk(root: Path) -> Finding:
@@ -220,16 +220,16 @@ def _disk(root: Path) -> Finding:
         free = shutil.disk_usage(place).free
     except OSError as error:
         remedy = "check the owner and permissions of the folder, or move the store with SEALDEX_STORE"
-        return Finding("disk", str(root), PROBLEM, f"can't be written: {error.strerror or error}", remedy, 1)
+        return Finding("disk", str(root), "problem", f"can't be written: {error.strerror or error}", remedy, 1)
     detail = f"{free / 2**30:.1f} GiB free"
     remedy = (
         "free some space: sealdex cache gc --max-bytes 0, sealdex uninstall NAMESPACE/NAME, or move the store with "
         "SEALDEX_STORE"
     )
     if free < FULL_DISK_BYTES:
-        return Finding("disk", str(root), PROBLEM, detail, remedy, 1)
+        return Finding("disk", str(root), "problem", detail, remedy, 1)
     return Finding(
-        "disk", str(root), WARNING if free < LOW_DISK_BYTES else OK, detail, _if(free < LOW_DISK_BYTES, remedy)
+        "disk", str(root), "warning" if free < LOW_DISK_BYTES else "ok", detail, _if(free < LOW_DISK_BYTES, remedy)
     )
 
 
@@ -237,7 +237,9 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
     found, damaged = look_over(store)
     for each in damaged:
         name = f"{each.namespace}/{each.name}@{each.version}"
-        yield Finding("store", each.path, PROBLEM, each.why, f"to replace it: sealdex install {name}; or remove it", 4)
+        yield Finding(
+            "store", each.path, "problem", each.why, f"to replace it: sealdex install {name}; or remove it", 4
+        )
     broken = len(damaged)
     for installation in found:
         standing = verify_standing(store, installation, quick=not is_deep)
@@ -247,11 +249,11 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
             name = f"{installation.namespace}/{installation.name}@{installation.version}"
             shown = "; ".join(map(str, findings[:_SHOWN]))
             yield Finding(
-                "store", name, PROBLEM, f"differs from what was installed: {shown}", f"sealdex install {name}", 4
+                "store", name, "problem", f"differs from what was installed: {shown}", f"sealdex install {name}", 4
             )
     if not broken:
         how = "hashed" if is_deep else "sizes and modes compared; to hash them: sealdex doctor --deep"
-        yield Finding("store", store.root, OK, f"{counted(len(found), 'installation')} ({how})")
+        yield Finding("store", store.root, "ok", f"{counted(len(found), 'installation')} ({how})")
 
 
 def _state(store: Store) -> Finding:
@@ -261,8 +263,8 @@ def _state(store: Store) -> Finding:
         return _problem("store", store.state_file, error)
     if unfinished:
         detail = f"{len(unfinished)} changes were interrupted"
-        return Finding("store", store.state_file, WARNING, detail, "the next install finishes or undoes them")
-    return Finding("store", store.state_file, OK, "can be read")
+        return Finding("store", store.state_file, "warning", detail, "the next install finishes or undoes them")
+    return Finding("store", store.state_file, "ok", "can be read")
 
 
 def _dependencies(store: Store) -> Iterator[Finding]:
@@ -272,9 +274,9 @@ def _dependencies(store: Store) -> Iterator[Finding]:
         return
     for each in broken:
         remedy = f"{each.fix}, or sealdex update {each.need.plugin}"
-        yield Finding("dependencies", str(each.need.plugin), PROBLEM, str(each), remedy, 1)
+        yield Finding("dependencies", str(each.need.plugin), "problem", str(each), remedy, 1)
     if not broken:
-        yield Finding("dependencies", store.root, OK, "all dependencies of the plugins in use are satisfied")
+        yield Finding("dependencies", store.root, "ok", "all dependencies of the plugins in use are satisfied")
 
 
 def _yanked(store: Store) -> Iterator[Finding]:
@@ -287,9 +289,9 @@ def _yanked(store: Store) -> Iterator[Finding]:
         why = in_words(known[each.namespace, each.name, each.version])
         detail = f"{'in use' if is_used else 'installed'}, and {why}"
         remedy = f"sealdex update {name}" if is_used else f"sealdex uninstall {name}@{each.version}"
-        yield Finding("yanked", f"{name}@{each.version}", WARNING, detail, remedy)
+        yield Finding("yanked", f"{name}@{each.version}", "warning", detail, remedy)
     if not found:
-        yield Finding("yanked", store.root, OK, "no installed release is known to be yanked")
+        yield Finding("yanked", store.root, "ok", "no installed release is known to be yanked")
 
 
 def _locks(store: Store) -> Iterator[Finding]:
@@ -306,13 +308,13 @@ def _locks(store: Store) -> Iterator[Finding]:
             held.append(path.relative_to(folder).as_posix())
         except OSError as error:
             remedy = "check the owner and permissions of the store"
-            yield Finding("locks", str(path), PROBLEM, f"can't be taken: {error.strerror or error}", remedy, 1)
+            yield Finding("locks", str(path), "problem", f"can't be taken: {error.strerror or error}", remedy, 1)
             return
     if held:
         remedy = "wait for it; a lock ends with the process that holds it, so removing the files would not help"
-        yield Finding("locks", ", ".join(held), WARNING, "held: another sealdex is running", remedy)
+        yield Finding("locks", ", ".join(held), "warning", "held: another sealdex is running", remedy)
     else:
-        yield Finding("locks", str(folder), OK, "none is held")
+        yield Finding("locks", str(folder), "ok", "none is held")
 
 
 def _cache(config: Config) -> Iterator[Finding]:
@@ -323,7 +325,7 @@ def _cache(config: Config) -> Iterator[Finding]:
         problems.append("is over its limits")
     if stale:
         problems.append(f"has {len(stale)} abandoned downloads")
-    state = WARNING if problems else OK
+    state: FindingState = "warning" if problems else "ok"
     yield Finding(
         "cache", str(cache.root), state, "; ".join(problems) or "within its limits", _if(problems, "sealdex cache gc")
     )
@@ -331,7 +333,7 @@ def _cache(config: Config) -> Iterator[Finding]:
 
 def _problem(check: str, subject: str, error: SealdexError) -> Finding:
     security = "SECURITY: " if isinstance(error, VerificationError) else ""
-    return Finding(check, subject, PROBLEM, f"{security}{error.message}", error.hint or "", error.exit_code)
+    return Finding(check, subject, "problem", f"{security}{error.message}", error.hint or "", error.exit_code)
 
 
 def _if(condition: object, text: str) -> str:

@@ -28,7 +28,6 @@ from filelock import FileLock
 from sealdex.errors import ConfigError
 from sealdex.events import Observer
 from sealdex.runtime.services.api import Services
-from sealdex.runtime.services.state import RUNNING, UNHEALTHY
 from sealdex.store.database import ENABLED, State
 from sealdex.store.installations import installations
 from sealdex.store.layout import Store
@@ -166,7 +165,7 @@ class _Gauges(Collector):
         restarts = Metric("plugin_service_restarts", "Restarts of a service since it was run.", "gauge")
         for state in Services(self._store).list():
             labels = {"plugin_id": state.plugin, "version": state.version}
-            up.add_sample(up.name, labels, state.state == RUNNING and state.health != UNHEALTHY)
+            up.add_sample(up.name, labels, state.state == "running" and state.health != "unhealthy")
             restarts.add_sample(restarts.name, labels, state.restarts)
         yield up
         yield restarts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
@@ -11,6 +12,11 @@ from sealdex.model.index import IndexDocument
 from sealdex.resolve import Choice
 from sealdex.store.installations import Installation, trust_in_words
 from sealdex.store.verify import Finding
+
+InstallAction = Literal["unpack", "repair", "keep"]
+"""What installing does with a release's folder: it isn't there, it is there and damaged, it is there and whole."""
+InstallOutcome = Literal[InstallAction, "fallback", "image", "nothing"]
+"""What became of a release, see `Installed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,7 @@ class Installed:
 
     choice: Choice
     trust: Trust
-    action: str
+    action: InstallOutcome
     installation: Installation | None = None
     previous: str | None = None
     image: str | None = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
 from sealdex.download.locations import image_reference
 from sealdex.events import Observer
-from sealdex.install.install import KEEP, NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
+from sealdex.install.install import NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
 from sealdex.install.transaction import Deployed, Job, deploy
 from sealdex.model.ids import PluginId
 from sealdex.resolve import Choice
@@ -211,7 +211,7 @@ def _installed(
     return Installed(
         choice,
         trust,
-        "nothing" if choice.artifact is None and done.result.action != KEEP else done.result.action,
+        "nothing" if choice.artifact is None and done.result.action != "keep" else done.result.action,
         done.result.installation,
         previous,
         bytes_fetched=fetched,

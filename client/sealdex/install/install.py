@@ -40,6 +40,7 @@ from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_f
 from sealdex.log import Log, stopwatch
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
+from sealdex.results import InstallAction
 from sealdex.store.activation import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
 from sealdex.store.installations import (
     Installation,
@@ -66,8 +67,6 @@ __all__ = [
 
 _BLOCK_BYTES = 4096
 _MARGIN_BYTES = 16 * 2**20
-
-UNPACK, REPAIR, KEEP = "unpack", "repair", "keep"
 
 NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
 """The artifact of a release without files: it is recorded like others, in a folder that has only a receipt."""
@@ -122,7 +121,7 @@ class InstallPlan:
         replaces: the damaged folder that is replaced.
     """
 
-    action: str
+    action: InstallAction
     unpack: UnpackPlan | None
     needed_bytes: int
     switch_to: str | None
@@ -141,7 +140,7 @@ class InstallResult:
     """
 
     installation: Installation
-    action: str
+    action: InstallAction
     previous: Installation | None
     is_current: bool
 
@@ -152,10 +151,12 @@ def needs_archive(store: Store, request: InstallRequest, *, full_check: bool = F
     Raises:
         InstallError: another artifact is installed under this version.
     """
-    return _look(store, request, full_check=full_check)[0] != KEEP
+    return _look(store, request, full_check=full_check)[0] != "keep"
 
 
-def decide(request: InstallRequest, existing: Installation | None, damage: Sequence[Finding], *, there: bool) -> str:
+def decide(
+    request: InstallRequest, existing: Installation | None, damage: Sequence[Finding], *, there: bool
+) -> InstallAction:
     """Return ``unpack``, ``repair`` or ``keep``; pure.
 
     Args:
@@ -168,7 +169,7 @@ def decide(request: InstallRequest, existing: Installation | None, damage: Seque
         InstallError: another artifact is installed under this version.
     """
     if existing is None:
-        return REPAIR if there else UNPACK
+        return "repair" if there else "unpack"
     if existing.artifact_sha256 != request.artifact.sha256:
         name = f"{request.plugin} {request.version}"
         raise InstallError(
@@ -179,7 +180,7 @@ def decide(request: InstallRequest, existing: Installation | None, damage: Seque
             untouched="the installed version was not changed",
             hint=f"sealdex uninstall {request.plugin}@{request.version}, then install again",
         )
-    return REPAIR if damage else KEEP
+    return "repair" if damage else "keep"
 
 
 def install(
@@ -227,20 +228,20 @@ def install(
             if tree is not None:
                 stack.callback(tree.close)
                 _require_same(request, tree)
-            elif action != KEEP and request.artifact != NO_FILES:
+            elif action != "keep" and request.artifact != NO_FILES:
                 archive = stack.enter_context(_opened(request, archive_path))
             plan = _plan(store, request, action, archive, limits, make_current=make_current)
             took = stopwatch()
             _require_room(store, request, plan)
             installation = existing
-            if action != KEEP or plan.switch_to is not None:
+            if action != "keep" or plan.switch_to is not None:
                 staging = stack.enter_context(staging_folder(store))
-                if tree is not None and action != KEEP:
+                if tree is not None and action != "keep":
                     tree.folder.rename(staging / "new")
                     installation = _commit(
                         store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
                     )
-                elif action != KEEP and request.artifact == NO_FILES:
+                elif action != "keep" and request.artifact == NO_FILES:
                     (staging / "new").mkdir()
                     installation = _commit(store, request, plan, (), 0, staging, durable=durable)
                 elif archive is not None and plan.unpack is not None:
@@ -260,12 +261,16 @@ def install(
         raise _local_failure(store, request, error) from error
 
 
-_DONE = {UNPACK: "unpacked and renamed into place", REPAIR: "unpacked again in place of what was damaged", KEEP: "kept"}
+_DONE: dict[InstallAction, str] = {
+    "unpack": "unpacked and renamed into place",
+    "repair": "unpacked again in place of what was damaged",
+    "keep": "kept",
+}
 
 
-def _log_done(installation: Installation, action: str, seconds: float) -> None:
+def _log_done(installation: Installation, action: InstallAction, seconds: float) -> None:
     plugin = f"{installation.namespace}/{installation.name}"
-    if action == KEEP:
+    if action == "keep":
         _log.info(
             "install.kept",
             "{plugin} {version} is in place and whole: kept",
@@ -289,7 +294,7 @@ def _log_done(installation: Installation, action: str, seconds: float) -> None:
     )
 
 
-def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[str, Installation | None]:
+def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[InstallAction, Installation | None]:
     existing = find_installation(store, request.plugin, request.version)
     damage = worse_than_extra(verify_installation(existing, quick=not full_check)) if existing is not None else []
     if damage:
@@ -355,7 +360,7 @@ def _compare_with_pin(request: InstallRequest, archive: ArchiveFile) -> None:
 def _plan(
     store: Store,
     request: InstallRequest,
-    action: str,
+    action: InstallAction,
     archive: ArchiveFile | None,
     limits: UnpackLimits | None,
     *,
@@ -365,11 +370,11 @@ def _plan(
     switch_to = request.version if make_current and named != request.version else None
     folder = Path(store.version_folder(request.plugin, request.version))
     if archive is None:
-        return InstallPlan(action, None, 0, switch_to, folder if action == REPAIR else None)
+        return InstallPlan(action, None, 0, switch_to, folder if action == "repair" else None)
     artifact = request.artifact
     unpack = plan_unpack(archive, artifact.format, limits=limits, files=artifact.files, bin_path=artifact.bin)
     needed = unpack.total_bytes + _BLOCK_BYTES * len(unpack.files) + _MARGIN_BYTES
-    return InstallPlan(action, unpack, needed, switch_to, folder if action == REPAIR else None)
+    return InstallPlan(action, unpack, needed, switch_to, folder if action == "repair" else None)
 
 
 def _require_room(store: Store, request: InstallRequest, plan: InstallPlan) -> None:

@@ -20,7 +20,7 @@ from sealdex.runtime.plugin import LoadedPlugin, PluginContext, StatusKeeper, fa
 from sealdex.store.activation import require_installed
 from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store
-from sealdex.store.leases import HOST, hold
+from sealdex.store.leases import hold
 from sealdex.store.manifests import installed_manifest
 
 _log = Log("sealdex.runtime")
@@ -85,7 +85,7 @@ class Loader:
             NotFoundError: it isn't installed. ConfigError: the configuration doesn't fit. PluginError: it failed.
         """
         began = time.monotonic()
-        held = hold(self.store, entry.plugin, version, HOST)
+        held = hold(self.store, entry.plugin, version, "host")
         try:
             installation = require_installed(self.store, entry.plugin, version)
             manifest = installed_manifest(installation)

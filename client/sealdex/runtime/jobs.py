@@ -31,7 +31,7 @@ from sealdex.runtime.process._group import ProcessGroup, pump
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import Installation, find_installation
 from sealdex.store.layout import Store
-from sealdex.store.leases import JOB, hold
+from sealdex.store.leases import hold
 from sealdex.store.manifests import installed_manifest
 from sealdex.store.verify import verify_installation, worse_than_extra
 
@@ -71,7 +71,7 @@ def run_job(
     load_timeout = load_timeout or client.config.document.runtime.load_timeout
     with ExitStack() as stack:
         for each in installed:  # also for programs of its commands, which no manager loads
-            held = hold(Store(client.config.store), each.id, each.version, JOB)
+            held = hold(Store(client.config.store), each.id, each.version, "job")
             if held is not None:
                 stack.callback(held.release)
         plugins = stack.enter_context(

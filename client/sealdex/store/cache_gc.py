@@ -19,11 +19,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from sealdex.log import Log
 from sealdex.store.cache_entry import read_uses
-from sealdex.store.cache_policy import CachedFile, CacheLimits, choose_evictions
+from sealdex.store.cache_policy import CachedFile, CacheLimits, EvictionReason, choose_evictions
 from sealdex.store.hashing import is_digest
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _log = Log("sealdex.store")
 STALE_PART_S = 7 * 86400.0
 """Part files that were not written to for this long are removed."""
 
-DAMAGED, STALE_PART, LEFTOVER = "damaged", "stale-part", "leftover"
+RemovalReason = Literal[EvictionReason, "damaged", "stale-part", "leftover"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Removed:
 
     name: str
     size: int
-    why: str
+    why: RemovalReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,16 +160,16 @@ def _leftovers(cache: ContentCache, contents: _Contents, now: float, *, is_dry_r
         if now - written < STALE_PART_S:
             continue
         if is_dry_run:
-            removed.append(Removed(f"{digest}.part", size, STALE_PART))
+            removed.append(Removed(f"{digest}.part", size, "stale-part"))
             continue
         with cache.try_lock(digest) as is_ours:
             if is_ours:
                 cache.partial(digest).discard()
-                removed.append(Removed(f"{digest}.part", size, STALE_PART))
+                removed.append(Removed(f"{digest}.part", size, "stale-part"))
                 parts.discard(digest)
     alone = contents.companions - {file.digest for file in contents.files} - parts
     return removed + [
-        Removed(f"{digest}.lock", 0, LEFTOVER)
+        Removed(f"{digest}.lock", 0, "leftover")
         for digest in sorted(alone)
         if is_dry_run or cache.remove_companions(digest)
     ]

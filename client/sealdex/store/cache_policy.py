@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-LRU, LFU, FIFO = "lru", "lfu", "fifo"
-EVICTIONS = (LRU, LFU, FIFO)
-
-TOO_OLD, OVER_SIZE = "too-old", "over-size"
+EvictionOrder = Literal["lru", "lfu", "fifo"]
+EvictionReason = Literal["too-old", "over-size"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class CacheLimits:
 
     max_bytes: int
     max_age_s: float | None = None
-    eviction: str = LRU
+    eviction: str = "lru"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ class Eviction:
     """A file to be removed, and why: ``too-old`` or ``over-size``."""
 
     file: CachedFile
-    why: str
+    why: EvictionReason
 
 
 def choose_evictions(
@@ -76,16 +75,16 @@ def choose_evictions(
         ValueError: `limits.eviction` is not a known policy.
     """
     keys = {
-        LRU: lambda file: (file.used, file.digest),
-        LFU: lambda file: (file.uses, file.used, file.digest),
-        FIFO: lambda file: (file.added, file.digest),
+        "lru": lambda file: (file.used, file.digest),
+        "lfu": lambda file: (file.uses, file.used, file.digest),
+        "fifo": lambda file: (file.added, file.digest),
     }
     if limits.eviction not in keys:
-        raise ValueError(f"{limits.eviction!r} is not one of {', '.join(EVICTIONS)}")
+        raise ValueError(f"{limits.eviction!r} is not one of {', '.join(get_args(EvictionOrder))}")
     oldest = float("-inf") if limits.max_age_s is None else now - limits.max_age_s
     ordered = sorted(files, key=keys[limits.eviction])
     ordered.sort(key=lambda file: file.digest in recent)  # stable: keeps the policy's order within both parts
-    gone = [Eviction(file, TOO_OLD) for file in ordered if file.used < oldest and file.digest not in spared]
+    gone = [Eviction(file, "too-old") for file in ordered if file.used < oldest and file.digest not in spared]
     left = {eviction.file.digest for eviction in gone}
     kept = [file for file in ordered if file.digest not in left]
     over = sum(file.size for file in kept) - limits.max_bytes
@@ -94,6 +93,6 @@ def choose_evictions(
             break
         if file.digest in spared:
             continue
-        gone.append(Eviction(file, OVER_SIZE))
+        gone.append(Eviction(file, "over-size"))
         over -= file.size
     return gone

@@ -38,6 +38,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from sealdex.errors import MAKE_ROOM, FormatTooNewError, InstallError, is_disk_full
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -49,7 +50,7 @@ _CHANGE_COUNTER_AT = 24
 
 DISABLED, ENABLED, FAILED = 0, 1, 2
 
-PREPARING, COMMITTED, DONE, UNDONE = "preparing", "committed", "done", "undone"
+Phase = Literal["preparing", "committed", "done", "undone"]
 
 _MIGRATIONS = (
     (
@@ -133,7 +134,7 @@ class Change:
     id: int
     at: str
     command: str
-    phase: str
+    phase: Phase
     undoes: int | None
     members: tuple[Member, ...]
 
@@ -205,7 +206,8 @@ class State:
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         with self._writing() as database:
             cursor = database.execute(
-                "INSERT INTO change (at, command, phase, undoes) VALUES (?, ?, ?, ?)", (now, command, PREPARING, undoes)
+                "INSERT INTO change (at, command, phase, undoes) VALUES (?, ?, ?, ?)",
+                (now, command, "preparing", undoes),
             )
             change = cursor.lastrowid
             if change is None:
@@ -219,7 +221,7 @@ class State:
     def commit(self, change: int, members: Iterable[Member]) -> None:
         """Commit a change: from here on it will be finished, and its pins and enabled states are in effect."""
         with self._writing() as database:
-            database.execute("UPDATE change SET phase = ? WHERE id = ?", (COMMITTED, change))
+            database.execute("UPDATE change SET phase = ? WHERE id = ?", ("committed", change))
             for member in members:
                 status = ENABLED if member.after.enabled else DISABLED
                 database.execute(
@@ -231,7 +233,7 @@ class State:
             database.execute("UPDATE plugin SET version = NULL, error = NULL WHERE status <> 2")
             database.execute("DELETE FROM plugin WHERE status = 1 AND pin IS NULL")
 
-    def close(self, change: int, phase: str) -> None:
+    def close(self, change: int, phase: Phase) -> None:
         """Record that a change is ``done`` or ``undone``."""
         with self._writing() as database:
             database.execute("UPDATE change SET phase = ? WHERE id = ?", (phase, change))

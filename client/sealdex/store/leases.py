@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 
@@ -42,7 +42,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-SERVICE, HOST, JOB = "service", "host", "job"
+LeaseKind = Literal["service", "host", "job"]
 _GATE_PATIENCE_S = 60.0
 _numbers = itertools.count(1)
 _log = logging.getLogger("sealdex.store")
@@ -84,7 +84,7 @@ class Hold:
             os.close(descriptor)
 
 
-def hold(store: Store, plugin: Plugin, version: str, what: str) -> Hold | None:
+def hold(store: Store, plugin: Plugin, version: str, what: LeaseKind) -> Hold | None:
     """Hold a version. Read its files only afterwards, since it may have been removed before.
 
     Returns:
@@ -181,12 +181,12 @@ def _gate(store: Store) -> Iterator[None]:
 def _held(plugin: Plugin, version: str, found: Sequence[Holder]) -> InstallError:
     name = "/".join(plugin)
     said = {
-        SERVICE: f"it runs as a service, started by process {{}} (sealdex stop {name})",
-        HOST: "process {} has it loaded",
-        JOB: "the job of process {} needs it",
+        "service": f"it runs as a service, started by process {{}} (sealdex stop {name})",
+        "host": "process {} has it loaded",
+        "job": "the job of process {} needs it",
     }
     who = "; ".join(said.get(each.what, "process {} uses it").format(each.process) for each in found)
-    if any(each.what == SERVICE for each in found):
+    if any(each.what == "service" for each in found):
         hint = f"sealdex stop {name}, then run the command again"
     else:
         hint = f"end process {found[0].process}, or let it switch to another version: sealdex use {name} VERSION"

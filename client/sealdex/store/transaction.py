@@ -30,7 +30,7 @@ from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError
 from sealdex.log import Log
 from sealdex.model.ids import PluginId
 from sealdex.store.activation import LOCK_TIMEOUT_S, acquire, clear_current, remove, switch
-from sealdex.store.database import COMMITTED, DISABLED, DONE, UNDONE, Change, Facts, Member, State
+from sealdex.store.database import DISABLED, Change, Facts, Member, State
 from sealdex.store.dependants import OnBroken, newly_broken, refuse
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
 from sealdex.store.layout import Store
@@ -101,14 +101,14 @@ class SetChange:
             plugins=[f"{m.plugin} {m.before.version or 'none'} -> {m.after.version or 'none'}" for m in self._members],
         )
         _apply(self._store, self._members)
-        self._state.close(change, DONE)
+        self._state.close(change, "done")
         return change
 
     def undo(self) -> None:
         """Remove what was unpacked for an uncommitted change."""
         if self._id is not None:
             _undo(self._store, self._members)
-            self._state.close(self._id, UNDONE)
+            self._state.close(self._id, "undone")
             self._id = None
 
 
@@ -139,14 +139,14 @@ def settle(store: Store) -> None:
     """Finish or undo what killed runs left behind. The caller holds the store's lock."""
     state = State(store)
     for change in state.unfinished():
-        way = "finished" if change.phase == COMMITTED else "undone"
+        way = "finished" if change.phase == "committed" else "undone"
         _log.info("store.settled", "change {change}, which a killed run left, is {way}", change=change.id, way=way)
-        if change.phase == COMMITTED:
+        if change.phase == "committed":
             _apply(store, change.members)
-            state.close(change.id, DONE)
+            state.close(change.id, "done")
         else:
             _undo(store, change.members)
-            state.close(change.id, UNDONE)
+            state.close(change.id, "undone")
 
 
 def facts_of(store: Store, plugin: PluginId) -> Facts:

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -24,14 +24,14 @@ from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, RECEIPT_NAME, St
 
 _HAS_MODES = os.name != "nt"
 
-MISSING, CHANGED, MODE, EXTRA = "missing", "changed", "mode", "extra"
+FindingKind = Literal["missing", "changed", "mode", "extra"]
 
 
 class Finding(NamedTuple):
     """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (not part of the plugin)."""
 
     path: str
-    kind: str
+    kind: FindingKind
     detail: str
 
     def __str__(self) -> str:
@@ -48,13 +48,13 @@ def verify_installation(installation: Installation, *, quick: bool = False) -> l
     folder = Path(installation.path)
     data = _read_bytes(Path(files_list_path(installation)))
     if data is None:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", MISSING, "is missing, so the files can't be compared")]
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", "missing", "is missing, so the files can't be compared")]
     if hashlib.sha256(data).hexdigest() != installation.files_sha256:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not the one written at installation")]
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", "changed", "is not the one written at installation")]
     try:
         files = read_files_list(data)
     except msgspec.DecodeError:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", CHANGED, "is not a list of files")]
+        return [Finding(f"{RECEIPT_FOLDER}/files.json", "changed", "is not a list of files")]
     return [*_manifest_differs(installation), *compare_tree(folder, files, quick=quick)]
 
 
@@ -62,12 +62,12 @@ def _manifest_differs(installation: Installation) -> Iterator[Finding]:
     path = Path(installation.path, RECEIPT_FOLDER, MANIFEST_NAME)
     # earlier versions kept none
     if os.path.lexists(path) and hash_of_regular(path) != installation.manifest_sha256:
-        yield Finding(f"{RECEIPT_FOLDER}/{MANIFEST_NAME}", CHANGED, "is not the one of the release")
+        yield Finding(f"{RECEIPT_FOLDER}/{MANIFEST_NAME}", "changed", "is not the one of the release")
 
 
 def unreadable_finding(damaged: Damaged) -> Finding:
     """Return the finding for something that can't be read as an installation at all."""
-    kind = CHANGED if os.path.lexists(Path(damaged.path, RECEIPT_FOLDER, RECEIPT_NAME)) else MISSING
+    kind: FindingKind = "changed" if os.path.lexists(Path(damaged.path, RECEIPT_FOLDER, RECEIPT_NAME)) else "missing"
     return Finding(f"{RECEIPT_FOLDER}/{RECEIPT_NAME}", kind, f"can't be read: {damaged.path} {damaged.why}")
 
 
@@ -120,28 +120,28 @@ def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) ->
     for file in files:
         info = found.pop(file.path, None)
         if info is None:
-            yield Finding(file.path, MISSING, "is missing")
+            yield Finding(file.path, "missing", "is missing")
         else:
             yield from _differences(folder / file.path, file, info, quick=quick)
     for path in sorted(found):
-        yield Finding(path, EXTRA, "was not installed with the plugin")
+        yield Finding(path, "extra", "was not installed with the plugin")
 
 
 def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick: bool) -> Iterator[Finding]:
     if file.target is not None:
         if not stat.S_ISLNK(info.st_mode):
-            yield Finding(file.path, CHANGED, "is no longer a link")
+            yield Finding(file.path, "changed", "is no longer a link")
         elif (target := os.readlink(place)) != file.target:  # noqa: PTH115  # Path would rewrite a/./b
-            yield Finding(file.path, CHANGED, f"is a link to {target!a}, not to {file.target!a}")
+            yield Finding(file.path, "changed", f"is a link to {target!a}, not to {file.target!a}")
         return
     if not stat.S_ISREG(info.st_mode):
-        yield Finding(file.path, CHANGED, "is no longer a file")
+        yield Finding(file.path, "changed", "is no longer a file")
     elif info.st_size != file.size:
-        yield Finding(file.path, CHANGED, f"has {info.st_size} bytes, not {file.size}")
+        yield Finding(file.path, "changed", f"has {info.st_size} bytes, not {file.size}")
     elif not quick and hash_of_regular(place) != file.sha256:
-        yield Finding(file.path, CHANGED, "has other content")
+        yield Finding(file.path, "changed", "has other content")
     elif _HAS_MODES and not _is_mode_of(mode := stat.S_IMODE(info.st_mode), file.mode):
-        yield Finding(file.path, MODE, f"has mode {mode:04o}, not {file.mode:04o}")
+        yield Finding(file.path, "mode", f"has mode {mode:04o}, not {file.mode:04o}")
 
 
 def _is_mode_of(mode: int, stated: int) -> bool:
@@ -175,14 +175,10 @@ def _read_bytes(path: Path) -> bytes | None:
 
 def worse_than_extra(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings that mean damage: an extra file may have been written by the plugin itself."""
-    return [finding for finding in findings if finding.kind != EXTRA]
+    return [finding for finding in findings if finding.kind != "extra"]
 
 
 __all__ = [
-    "CHANGED",
-    "EXTRA",
-    "MISSING",
-    "MODE",
     "Finding",
     "compare_tree",
     "read_files_list",

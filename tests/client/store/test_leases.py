@@ -14,7 +14,7 @@ from support.plugin_store import PluginStore
 from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.store.installations import current, find_installation
-from sealdex.store.leases import HOST, JOB, SERVICE, Holder, hold, holders, unheld
+from sealdex.store.leases import Holder, LeaseKind, hold, holders, unheld
 from sealdex.store.transaction import remove_versions
 
 TOOL = PluginId("acme", "tool")
@@ -45,7 +45,7 @@ def holding(plugins: PluginStore, then: str = "print('held', flush=True); input(
 
 
 def test_what_is_held_is_not_uninstalled_and_the_holder_is_named(plugins: PluginStore) -> None:
-    held = hold(plugins.store, TOOL, "1.0.0", HOST)
+    held = hold(plugins.store, TOOL, "1.0.0", "host")
     assert held is not None
     with pytest.raises(InstallError, match=rf"acme/tool 1\.0\.0 is in use: process {os.getpid()} has it loaded"):
         remove_versions(plugins.store, "uninstall", {TOOL: ("1.0.0", "1.1.0")})
@@ -60,9 +60,11 @@ def test_what_is_held_is_not_uninstalled_and_the_holder_is_named(plugins: Plugin
 
 
 @pytest.mark.parametrize(
-    ("what", "said", "hint"), [(SERVICE, "sealdex stop acme/tool", "sealdex stop"), (JOB, "job", "end process")]
+    ("what", "said", "hint"), [("service", "sealdex stop acme/tool", "sealdex stop"), ("job", "job", "end process")]
 )
-def test_each_kind_of_holder_is_told_with_what_ends_it(plugins: PluginStore, what: str, said: str, hint: str) -> None:
+def test_each_kind_of_holder_is_told_with_what_ends_it(
+    plugins: PluginStore, what: LeaseKind, said: str, hint: str
+) -> None:
     held = hold(plugins.store, TOOL, "1.0.0", what)
     assert held is not None
     with pytest.raises(InstallError, match=said) as refused, unheld(plugins.store, [(TOOL, "1.0.0")]):
@@ -74,7 +76,7 @@ def test_each_kind_of_holder_is_told_with_what_ends_it(plugins: PluginStore, wha
 
 def test_a_killed_holder_holds_nothing_and_leaves_nothing(plugins: PluginStore) -> None:
     with holding(plugins) as process:
-        assert holders(plugins.store, TOOL, "1.0.0") == [Holder(SERVICE, process.pid)]
+        assert holders(plugins.store, TOOL, "1.0.0") == [Holder("service", process.pid)]
         process.kill()
         process.wait(30)
         assert holders(plugins.store, TOOL, "1.0.0") == []
@@ -98,7 +100,7 @@ def test_who_inherits_a_hold_goes_on_holding_when_its_supervisor_is_killed(plugi
     with holding(plugins, then) as supervisor:
         supervisor.kill()
         supervisor.wait(30)
-        assert [each.what for each in holders(plugins.store, TOOL, "1.0.0")] == [SERVICE]
+        assert [each.what for each in holders(plugins.store, TOOL, "1.0.0")] == ["service"]
         assert supervisor.stdin is not None
         supervisor.stdin.close()  # which the child reads as well
         assert supervisor.stdout is not None
@@ -111,4 +113,4 @@ def test_who_inherits_a_hold_goes_on_holding_when_its_supervisor_is_killed(plugi
 
 def test_a_store_that_cannot_be_written_holds_nobody_up(plugins: PluginStore) -> None:
     Path(plugins.store.root, "holds").write_text("no folder")
-    assert hold(plugins.store, TOOL, "1.0.0", HOST) is None
+    assert hold(plugins.store, TOOL, "1.0.0", "host") is None

@@ -21,7 +21,6 @@ from sealdex.install.transaction import deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
 from sealdex.store.database import (
     DISABLED,
-    DONE,
     ENABLED,
     FAILED,
     Change,
@@ -289,7 +288,7 @@ def test_a_committed_change_whose_version_is_gone_holds_nobody_up(store: Store, 
 
 def test_what_still_holds_is_decided_from_the_history_alone() -> None:
     def change(number: int, undoes: int | None = None) -> Change:
-        return Change(number, "", "", DONE, undoes, ())
+        return Change(number, "", "", "done", undoes, ())
 
     history = [change(7), change(6, 2), change(5, 4), change(4), change(3), change(2), change(1)]
     assert [c.id for c in not_taken_back(history)] == [7, 1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -14,13 +14,13 @@ from sealdex.cli.progress import in_bytes
 from sealdex.config.config import Config
 from sealdex.errors import VerificationError
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_gc import Removed, cached_files, partial_files, tidy, verify_files
-from sealdex.store.cache_policy import EVICTIONS, CacheLimits
+from sealdex.store.cache_gc import RemovalReason, Removed, cached_files, partial_files, tidy, verify_files
+from sealdex.store.cache_policy import CacheLimits, EvictionOrder
 from sealdex.store.layout import Store
 from sealdex.text import counted
 
 _SHOWN_DIGITS = 16
-_WORDS = {
+_WORDS: dict[RemovalReason, str] = {
     "too-old": "not used for too long",
     "over-size": "over the size limit",
     "stale-part": "an abandoned partial download",
@@ -76,7 +76,11 @@ def list_(context: Context) -> None:
     metavar="N",
     help="Use this age limit instead of the configured one.",
 )
-@click.option("--eviction", type=click.Choice(EVICTIONS), help="Use this eviction order instead of the configured one.")
+@click.option(
+    "--eviction",
+    type=click.Choice(get_args(EvictionOrder)),
+    help="Use this eviction order instead of the configured one.",
+)
 @client_command
 def gc(
     context: Context, *, dry_run: bool, max_bytes: int | None, max_age_days: float | None, eviction: str | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from sealdex.cli.context import Context, client_command
@@ -9,8 +11,12 @@ from sealdex.cli.group import examples
 from sealdex.errors import SealdexError
 from sealdex.text import counted
 
-_STYLES = {"ok": None, "warning": "yellow", "problem": "red"}
-_MARKS = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
+if TYPE_CHECKING:
+    from sealdex.cli.output import Style
+    from sealdex.doctor import FindingState
+
+_STYLES: dict[FindingState, Style | None] = {"ok": None, "warning": "yellow", "problem": "red"}
+_MARKS: dict[FindingState, str] = {"ok": "ok", "warning": "WARNING", "problem": "PROBLEM"}
 
 
 class DoctorError(SealdexError):
@@ -39,7 +45,7 @@ def doctor(context: Context, *, deep: bool) -> None:
     document = {"healthy": not problems, "findings": [finding._asdict() for finding in findings]}
     for finding in findings:
         line = f"{_MARKS[finding.state]:8} {finding.check:12} {finding.subject}: {finding.detail}"
-        out.line(line, style=_STYLES[finding.state])  # type: ignore[arg-type]  # the values above are styles
+        out.line(line, style=_STYLES[finding.state])
         if finding.remedy:
             out.line(f"{'':8} {'':12} -> {finding.remedy}")
     if not problems:

@@ -10,7 +10,7 @@ from sealdex.runtime.process._group import process_identity
 from sealdex.runtime.services._log import LogFile
 from sealdex.runtime.services._plan import ServicePlan
 from sealdex.runtime.services._process import ServiceProcess
-from sealdex.runtime.services.state import RUNNING, STARTING, ServiceFolder, ServiceState, now_utc, remember
+from sealdex.runtime.services.state import ServiceFolder, ServicePhase, ServiceState, now_utc, remember
 
 _log = Log("sealdex.runtime")
 
@@ -60,12 +60,17 @@ class Report:
         remember(self._folder, self.state)
 
     def change(
-        self, state: str, *, plan: ServicePlan | None = None, process: ServiceProcess | None = None, **changes: object
+        self,
+        state: ServicePhase | None,
+        *,
+        plan: ServicePlan | None = None,
+        process: ServiceProcess | None = None,
+        **changes: object,
     ) -> ServiceState:
         """Record a change.
 
         Args:
-            state: the new state.
+            state: the new state; None: unchanged.
             plan: the version; default: unchanged.
             process: the running process; default: none if the state changes.
             changes: further fields of `ServiceState`.
@@ -74,12 +79,12 @@ class Report:
             changes |= {"version": plan.version, "port": plan.port, "health_url": plan.health_url}
         if process is not None:
             changes |= {"pid": process.pid, "identity": process.identity, "started_at": process.started_at}
-        elif state != self.state.state:
+        elif state is not None and state != self.state.state:
             changes |= {"pid": None, "identity": None, "started_at": None}
-        self.state = replace(self.state, state=state, since=now_utc(), **changes)  # type: ignore[arg-type]  # its own fields
+        self.state = replace(self.state, state=state or self.state.state, since=now_utc(), **changes)  # type: ignore[arg-type]  # its own fields
         remember(self._folder, self.state)
-        health = f", {self.state.health}" if state == RUNNING and self.state.health is not None else ""
-        self.say(f"{self.state.plugin} {self.state.version} is {state}{health}")
+        health = f", {self.state.health}" if self.state.state == "running" and self.state.health is not None else ""
+        self.say(f"{self.state.plugin} {self.state.version} is {self.state.state}{health}")
         on_state = self._on_state
         if on_state is not None:
             self._show(lambda: on_state(self.state))
@@ -97,7 +102,7 @@ def first_state(plan: ServicePlan, supervisor: int, **fields: object) -> Service
     return ServiceState(
         plugin=str(plan.plugin),
         version=plan.version,
-        state=STARTING,
+        state="starting",
         supervisor=supervisor,
         supervisor_identity=process_identity(supervisor),
         port=plan.port,

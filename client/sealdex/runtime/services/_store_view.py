@@ -11,7 +11,7 @@ from sealdex.runtime.services._plan import ServicePlan
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current_version_named
 from sealdex.store.layout import Store
-from sealdex.store.leases import SERVICE, Hold, hold
+from sealdex.store.leases import Hold, hold
 
 
 class Surroundings:
@@ -32,7 +32,7 @@ class Surroundings:
 
     def hold(self, plan: ServicePlan) -> Hold | None:
         """Prevent a version from being uninstalled; None if the store can't be written."""
-        return hold(self._store, plan.plugin, plan.version, SERVICE)
+        return hold(self._store, plan.plugin, plan.version, "service")
 
     def version_in_use(self, plan: ServicePlan) -> str | None:
         """Return the version that `current` names."""

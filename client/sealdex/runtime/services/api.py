@@ -23,10 +23,7 @@ from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, 
 from sealdex.runtime.services._program import module_command
 from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
-    FAILED,
     OVER,
-    RUNNING,
-    STOPPED,
     ServiceFolder,
     ServiceState,
     remember,
@@ -199,9 +196,9 @@ class Services:
             has_ended = process.poll() is not None
             state = folder.read()
             if state is not None and state.supervisor == process.pid:
-                if state.state in {RUNNING, STOPPED}:
+                if state.state in {"running", "stopped"}:
                     return state
-                if state.state == FAILED:
+                if state.state == "failed":
                     raise PluginError(
                         state.error or f"{plan.plugin} failed",
                         subject=str(plan.plugin),
@@ -249,7 +246,7 @@ class Services:
             )
         if state is not None and state.is_left_behind and state.pid is not None and state.identity is not None:
             end_group(state.pid, state.identity, state.variable, state.grace if grace is None else grace)
-            remember(folder, replace(state, state=STOPPED, pid=None))
+            remember(folder, replace(state, state="stopped", pid=None))
         elif state is not None and state.state not in OVER:
             if grace is not None:
                 folder.ask_grace(grace)

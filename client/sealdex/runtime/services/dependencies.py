@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
 from sealdex.runtime.errors import PluginError
-from sealdex.runtime.services.state import FAILED, OVER, RUNNING, ServiceFolder, ServiceState
+from sealdex.runtime.services.state import OVER, ServiceFolder, ServiceState
 from sealdex.runtime.services.supervisor import RestartPolicy
 from sealdex.store.dependants import Broken, needs_of
 from sealdex.store.installations import Installation, current, find_installation
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from sealdex.runtime.services.api import Services
 
 _POLL_S = 0.05
-_UNHEALTHY = "unhealthy"
 
 
 def needed_services(store: Store, plugin: PluginId, version: str | None = None) -> list[PluginId]:
@@ -135,9 +134,11 @@ def _wait_until_well(
     deadline = clock() + policy.health
     while True:
         state = folder.read()
-        if state is not None and state.state == RUNNING and state.health != _UNHEALTHY:
+        if state is not None and state.state == "running" and state.health != "unhealthy":
             return
-        is_over = state is not None and (state.state == FAILED or (state.state in OVER and not folder.is_supervised()))
+        is_over = state is not None and (
+            state.state == "failed" or (state.state in OVER and not folder.is_supervised())
+        )
         if is_over or clock() >= deadline:
             how = "is not known" if state is None else f"is {state.health or state.state}"
             why = f": {state.error}" if state is not None and state.error else ""

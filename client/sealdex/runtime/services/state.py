@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
@@ -28,9 +28,9 @@ from sealdex.runtime.process._group import is_group_left
 from sealdex.runtime.services._log import follow, last_lines
 from sealdex.store.layout import Store
 
-STARTING, RUNNING, WAITING, STOPPED, FAILED, DIED = "starting", "running", "waiting", "stopped", "failed", "died"
-OVER = frozenset({STOPPED, FAILED, DIED})
-HEALTHY, UNHEALTHY = "healthy", "unhealthy"
+ServicePhase = Literal["starting", "running", "waiting", "stopped", "failed", "died"]
+ServiceHealth = Literal["healthy", "unhealthy"]
+OVER: frozenset[str] = frozenset({"stopped", "failed", "died"})
 _LOCK_PATIENCE_S = 5.0
 _KINDS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("plugin", "version", "state", "since", "log"), (str,)),
@@ -90,7 +90,7 @@ class ServiceState:
     def is_left_behind(self) -> bool:
         """Whether it, or a process that it started, still runs without a supervisor."""
         return (
-            self.state == DIED
+            self.state == "died"
             and self.pid is not None
             and self.identity is not None
             and is_group_left(self.pid, self.identity, self.variable)
@@ -165,7 +165,7 @@ class ServiceFolder:
         known = self._read()  # it may have written its last state between the two checks
         if known is None or known.state in OVER:
             return known
-        return replace(known, state=DIED, error=known.error or "its supervisor was killed")
+        return replace(known, state="died", error=known.error or "its supervisor was killed")
 
     def write(self, state: ServiceState) -> None:
         """Replace the state.

@@ -28,13 +28,6 @@ from sealdex.runtime.services._process import Event, Events, ServiceProcess
 from sealdex.runtime.services._report import Report, first_state
 from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
-    FAILED,
-    HEALTHY,
-    RUNNING,
-    STARTING,
-    STOPPED,
-    UNHEALTHY,
-    WAITING,
     ServiceFolder,
     ServiceState,
 )
@@ -128,11 +121,11 @@ class Supervisor:
         except _StopError as stop:
             self._report.say(str(stop))
             self._end_all()
-            return self._report.change(STOPPED)
+            return self._report.change("stopped")
         except PluginError as error:
             self._end_all()
             self._note(self._plan, PluginStatus.ERROR, str(error))
-            self._report.change(FAILED, error=str(error))
+            self._report.change("failed", error=str(error))
             raise
         finally:
             self._end_all()
@@ -150,7 +143,7 @@ class Supervisor:
                 continue
             self._end(process)
             if failure == _ended(0):
-                return self._report.change(STOPPED, exit_code=0)
+                return self._report.change("stopped", exit_code=0)
             process = self._start_again(process, failure)
 
     def _watch(self, process: ServiceProcess) -> str | None:
@@ -165,9 +158,9 @@ class Supervisor:
             if event is None or event.process is not process or event.code is not None:
                 continue
             unwell = 0 if event.problem is None else unwell + 1
-            health = HEALTHY if event.problem is None else UNHEALTHY
+            health = "healthy" if event.problem is None else "unhealthy"
             if health != self._report.state.health:
-                self._report.change(RUNNING, health=health, error=event.problem or self._why_passed_over)
+                self._report.change("running", health=health, error=event.problem or self._why_passed_over)
             if event.problem is not None and unwell >= self._policy.health_retries:
                 return f"was unhealthy {unwell} times in a row: {event.problem}"
 
@@ -187,11 +180,11 @@ class Supervisor:
                     subject=self._name,
                     hint=f"sealdex logs {self._plan.plugin}",
                 )
-            health = self._report.state.health and UNHEALTHY
-            self._report.change(WAITING, plan=self._plan, exit_code=code, error=f"it {failure}", health=health)
+            health = self._report.state.health and "unhealthy"
+            self._report.change("waiting", plan=self._plan, exit_code=code, error=f"it {failure}", health=health)
             self._report.say(f"it {failure}; restarting in {delay:g} s")
             self._pause(delay)
-            self._report.change(STARTING, restarts=self._report.state.restarts + 1)
+            self._report.change("starting", restarts=self._report.state.restarts + 1)
             if (other := self._other_plan()) is not None and (process := self._try(other)) is not None:
                 return process
             try:
@@ -244,7 +237,7 @@ class Supervisor:
         self._passed_over = plan.version
         self._why_passed_over = f"not switched to {plan.version}: {error}"
         self._note(plan, PluginStatus.ERROR, f"{plan.version}: {error}")
-        self._report.change(self._report.state.state, error=self._why_passed_over)
+        self._report.change(None, error=self._why_passed_over)
         self._report.say(f"{self._why_passed_over}")
 
     def _wanted(self) -> str | None:
@@ -261,7 +254,7 @@ class Supervisor:
         if named == self._plan.version and self._passed_over is not None:
             self._passed_over, self._why_passed_over = None, None
             self._note(self._plan, PluginStatus.ENABLED, None)
-            self._report.change(self._report.state.state, error=None)
+            self._report.change(None, error=None)
         return None if named in {None, self._plan.version, self._passed_over} else named
 
     # --- steps -------------------------------------------------------------------------------------------------------
@@ -277,7 +270,7 @@ class Supervisor:
         self._running.append(process)
         try:
             if not is_beside:
-                self._report.change(STARTING, plan=plan, process=process)
+                self._report.change("starting", plan=plan, process=process)
             self._await_health(process)
         except PluginError:
             self._end(process)
@@ -288,8 +281,8 @@ class Supervisor:
         self._plan = plan
         if self._passed_over is None:
             self._note(plan, PluginStatus.ENABLED, None)
-        health = None if plan.health is None else HEALTHY
-        self._report.change(RUNNING, plan=plan, process=process, health=health, error=self._why_passed_over)
+        health = None if plan.health is None else "healthy"
+        self._report.change("running", plan=plan, process=process, health=health, error=self._why_passed_over)
         if plan.health is not None:
             process.ask_every(max(plan.health.interval, self._policy.health_interval))
         return process
