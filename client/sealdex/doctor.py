@@ -30,7 +30,7 @@ from sealdex.store.installations import installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.ownership import loose_places
 from sealdex.store.verify import verify_standing, worse_than_extra
-from sealdex.store.yanked import in_words, yanked_releases
+from sealdex.store.yanked import format_mark, yanked_releases
 from sealdex.text import counted
 from sealdex.transport import Transport
 from sealdex.trust.registries import Registries
@@ -286,7 +286,7 @@ def _yanked(store: Store) -> Iterator[Finding]:
     for each in found:
         name = f"{each.namespace}/{each.name}"
         is_used = (*each.id, each.version) in standing
-        why = in_words(known[each.namespace, each.name, each.version])
+        why = format_mark(known[each.namespace, each.name, each.version])
         detail = f"{'in use' if is_used else 'installed'}, and {why}"
         remedy = f"sealdex update {name}" if is_used else f"sealdex uninstall {name}@{each.version}"
         yield Finding("yanked", f"{name}@{each.version}", "warning", detail, remedy)

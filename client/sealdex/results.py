@@ -10,7 +10,7 @@ from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve import Choice
-from sealdex.store.installations import Installation, trust_in_words
+from sealdex.store.installations import Installation, format_trust
 from sealdex.store.verify import Finding
 
 InstallAction = Literal["unpack", "repair", "keep"]
@@ -41,7 +41,7 @@ class Trust:
         return self.root_version is not None
 
     def __str__(self) -> str:
-        return trust_in_words(self.signed_by, self.root_version)
+        return format_trust(self.signed_by, self.root_version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from sealdex.resolve.explain import describe
 from sealdex.store.dependants import Need, broken_now, needs
 from sealdex.store.installations import Installation, current, installations
 from sealdex.store.layout import Store
-from sealdex.store.yanked import in_words, yanked_releases
+from sealdex.store.yanked import format_mark, yanked_releases
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def yanked_in_use(store: Store) -> list[tuple[PluginId, str, str]]:
     """Return the plugins in use whose version is known to be yanked: version, and why."""
     known = yanked_releases(store)
     return [
-        (plugin, installation.version, in_words(mark))
+        (plugin, installation.version, format_mark(mark))
         for plugin, installation in _in_use(store).items()
         if (mark := known.get((*plugin, installation.version))) is not None
     ]

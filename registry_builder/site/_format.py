@@ -18,7 +18,7 @@ _MONTHS = (
 _SYSTEMS = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
 
 
-def size_in_words(size: int | None) -> str:
+def format_size(size: int | None) -> str:
     """``4.2 MB``; powers of 1,000, as in file managers and on download pages."""
     if size is None:
         return "size not stated"
@@ -32,7 +32,7 @@ def size_in_words(size: int | None) -> str:
     return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
 
 
-def date_in_words(timestamp: str | None) -> str:
+def format_date(timestamp: str | None) -> str:
     """``21 November 2026`` of ``2026-11-21T12:00:00Z``; empty if there is none."""
     if not timestamp:
         return ""
@@ -45,7 +45,7 @@ def system_name(value: str) -> str:
     return _SYSTEMS.get(value, value)
 
 
-def selector_in_words(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> str:
+def format_selector(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> str:
     """Write selector and tags as one condition: ``Linux on amd64, memory > 8192, with cuda-11.8``."""
     named = " and ".join(tags)
     wanted = [f"with {named}"] if named else []

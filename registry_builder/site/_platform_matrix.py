@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from registry_builder.site._format import plain_label_values, size_in_words, system_name
+from registry_builder.site._format import format_size, plain_label_values, system_name
 from sealdex.model.index import ArtifactEntry, ReleaseEntry
 
 _ANY = "any"
@@ -34,7 +34,7 @@ def platform_matrix(release: ReleaseEntry) -> Matrix | None:
     for artifact in release.artifacts:
         for system in _values(release, artifact, "os"):
             for machine in _values(release, artifact, "arch"):
-                cells.setdefault((system, machine), size_in_words(artifact.size) if artifact.size else "yes")
+                cells.setdefault((system, machine), format_size(artifact.size) if artifact.size else "yes")
     systems = sorted({system for system, _ in cells}, key=_system_order)[:_MAX_SIDE]
     machines = sorted({machine for _, machine in cells})[:_MAX_SIDE]
     return Matrix(

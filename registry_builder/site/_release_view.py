@@ -14,7 +14,7 @@ import msgspec
 from markupsafe import Markup
 
 from registry_builder.compile.manifest import manifest_key
-from registry_builder.site._format import date_in_words, selector_in_words, size_in_words
+from registry_builder.site._format import format_date, format_selector, format_size
 from registry_builder.site._readme import render_readme
 from registry_builder.site._schema_table import SettingRow, setting_rows
 from registry_builder.site.plugin_view import (
@@ -102,14 +102,14 @@ def release_view(
         plugin=plugin,
         version=release.version,
         type=document.type,
-        date=date_in_words(release.released_at),
+        date=format_date(release.released_at),
         timestamp=release.released_at or "",
         channels=release.channels,
         prerelease=parse_version(release.version).prerelease is not None,
         yanked=mark_view(release.yanked, ()),
         rollout=release.rollout,
         artifacts=tuple(_artifact(plugin, release, each) for each in release.artifacts),
-        conditions=selector_in_words(release.selector, release.tags),
+        conditions=format_selector(release.selector, release.tags),
         facts=tuple(_facts(manifest)),
         dependencies=named_plugins(release.dependencies, known),
         config=setting_rows(manifest.config_schema, manifest.default_config),
@@ -123,7 +123,7 @@ def release_view(
         attachments=attachments_of(plugin, release),
         evaluations=evaluations_of(plugin, release),
         manifest_key=manifest_key(plugin, release.version),
-        manifest_size=size_in_words(release.manifest.size),
+        manifest_size=format_size(release.manifest.size),
         manifest_sha256=release.manifest.sha256,
         role=role,
     )
@@ -136,10 +136,10 @@ def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry) 
     return ArtifactView(
         file=artifact.file,
         format=artifact.format,
-        size=size_in_words(artifact.size),
+        size=format_size(artifact.size),
         bytes=artifact.size,
         sha256=artifact.sha256,
-        conditions=selector_in_words(artifact.selector, artifact.tags),
+        conditions=format_selector(artifact.selector, artifact.tags),
         key=None if elsewhere or is_image else f"{release_folder(plugin, release.version)}/{artifact.file}",
         url=url,
         image=clean(artifact.url or "") if is_image else None,

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from registry_builder.signing.metadata import bin_of
 from registry_builder.signing.offline_metadata import Trust
-from registry_builder.site._format import date_in_words
+from registry_builder.site._format import format_date
 from registry_builder.site.plugin_view import web_links
 from registry_builder.source.config import OFFLINE_ROLES, ROLES, RegistryConfig
 from sealdex.model.decode import encode_json
@@ -115,7 +115,7 @@ def trust_box(config: RegistryConfig, trust: Trust, expiries: Mapping[str, datet
         keys = f"{section.threshold} of {len(section.keys)} {place} key{'' if len(section.keys) == 1 else 's'}"
         when = held.get(role)
         days = f"{section.expiry_days} day{'' if section.expiry_days == 1 else 's'} after it is signed"
-        lines.append(RoleLine(role, keys, date_in_words(f"{when:%Y-%m-%dT}") if when else days))
+        lines.append(RoleLine(role, keys, format_date(f"{when:%Y-%m-%dT}") if when else days))
     return TrustBox(min(trust.roots), trust.first_fingerprint, max(trust.roots), trust.newest_fingerprint, tuple(lines))
 
 

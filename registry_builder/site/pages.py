@@ -14,7 +14,7 @@ from registry_builder.signing.metadata import shard_count
 from registry_builder.site import urls
 from registry_builder.site._badges import plugin_badges
 from registry_builder.site._feeds import feed_of
-from registry_builder.site._format import date_in_words
+from registry_builder.site._format import format_date
 from registry_builder.site._list_pages import ListRow, cut, list_pages
 from registry_builder.site._readme import render_readme
 from registry_builder.site._release_view import release_view
@@ -290,7 +290,7 @@ class Builder:
                     "type": rows[each.plugin].type,
                     "summary": clean(rows[each.plugin].summary),
                     "timestamp": each.released_at,
-                    "date": date_in_words(each.released_at),
+                    "date": format_date(each.released_at),
                     "page": urls.plugin_page(each.plugin),
                 }
                 for each in newest[:RECENT_ON_HOME]

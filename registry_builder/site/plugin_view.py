@@ -9,7 +9,7 @@ from typing import Literal
 from markupsafe import Markup
 
 from registry_builder.compile.catalog import catalogue_row
-from registry_builder.site._format import date_in_words, selector_in_words, size_in_words
+from registry_builder.site._format import format_date, format_selector, format_size
 from registry_builder.site._platform_matrix import Matrix, platform_matrix
 from registry_builder.site.urls import plugin_page
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -162,7 +162,7 @@ def plugin_view(
         channels=tuple(sorted(row.channels.items(), key=lambda item: (item[0] != STABLE, item[0]))),
         releases=tuple(map(_line, document.releases)),
         matrix=platform_matrix(shown) if shown else None,
-        conditions=selector_in_words(shown.selector, shown.tags) if shown and (shown.selector or shown.tags) else "",
+        conditions=format_selector(shown.selector, shown.tags) if shown and (shown.selector or shown.tags) else "",
         tags=row.tags,
         min_host_version=shown.min_host_version if shown else None,
         dependencies=named_plugins(shown.dependencies, known) if shown else (),
@@ -216,7 +216,7 @@ def mark_view(mark: Mark | None, known: Collection[PluginId]) -> MarkView | None
         return None
     successor = _parsed(mark.use) if mark.use else None
     return MarkView(
-        date=date_in_words(mark.at),
+        date=format_date(mark.at),
         by=clean(mark.by),
         why=clean(mark.why),
         use=clean(mark.use) if mark.use else None,
@@ -237,7 +237,7 @@ def _links(document: IndexDocument) -> tuple[tuple[str, str], ...]:
 def _line(release: ReleaseEntry) -> ReleaseLine:
     return ReleaseLine(
         version=release.version,
-        date=date_in_words(release.released_at),
+        date=format_date(release.released_at),
         timestamp=release.released_at or "",
         channels=release.channels,
         size=_size_range(release),
@@ -250,7 +250,7 @@ def _size_range(release: ReleaseEntry) -> str:
     sizes = sorted({artifact.size for artifact in release.artifacts if artifact.size is not None})
     if not sizes:
         return ""
-    low, high = size_in_words(sizes[0]), size_in_words(sizes[-1])
+    low, high = format_size(sizes[0]), format_size(sizes[-1])
     return low if low == high else f"{low} to {high}"
 
 
@@ -261,7 +261,7 @@ def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentV
         AttachmentView(
             name=each.name,
             kind=clean(each.kind),
-            size=size_in_words(each.size),
+            size=format_size(each.size),
             sha256=each.sha256,
             key=None if each.url else f"{folder}/{each.name}",
             url=each.url if each.url and each.url.lower().startswith(WEB) else None,
@@ -276,7 +276,7 @@ def evaluations_of(plugin: PluginId, release: ReleaseEntry) -> tuple[EvaluationV
     return tuple(
         EvaluationView(
             version=release.version,
-            date=date_in_words(each.at),
+            date=format_date(each.at),
             by=clean(each.by),
             dataset=clean(each.dataset or ""),
             evaluator=clean(each.evaluator or ""),

@@ -8,15 +8,14 @@ from sealdex.store.installations import (
     current,
     current_version_named,
     find_installation,
+    format_trust,
     installations,
     installed_versions,
     look_over,
-    trust_in_words,
 )
 from sealdex.store.layout import Store
-from sealdex.store.plugin_status import ENABLED, in_words, statuses
-from sealdex.store.yanked import in_words as why_yanked
-from sealdex.store.yanked import yanked_releases
+from sealdex.store.plugin_status import ENABLED, format_status, statuses
+from sealdex.store.yanked import format_mark, yanked_releases
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -57,9 +56,9 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
                 i.version
                 + (" (current)" if in_use[i.id] == i.version else "")
                 + (" YANKED" if (*i.id, i.version) in yanked else ""),
-                in_words(known.get(i.id, ENABLED), i.version) if in_use[i.id] == i.version else "",
+                format_status(known.get(i.id, ENABLED), i.version) if in_use[i.id] == i.version else "",
                 i.registry,
-                trust_in_words(i.signed_by, i.root_version),
+                format_trust(i.signed_by, i.root_version),
             ]
             for i in found
         ]
@@ -68,7 +67,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None) -> None:
     for i in found:
         if (mark := yanked.get((*i.id, i.version))) is not None:
             name = f"{i.namespace}/{i.name}"
-            out.warn(f"{name} {i.version} was {why_yanked(mark)}; sealdex info {name}")
+            out.warn(f"{name} {i.version} was {format_mark(mark)}; sealdex info {name}")
     if not found and not damaged:
         out.note(f"nothing is installed in {place.root}; sealdex search WORD, sealdex install NAMESPACE/NAME")
 

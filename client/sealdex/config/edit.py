@@ -46,9 +46,9 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
             hint=f"list the namespaces of '{name}': --namespace NAMESPACE (may be repeated; 'team-*' works)",
         )
     newline = "\r\n" if "\r\n" in text else "\n"
-    lines = [f"[registries.{_key(name)}]", f"url = {_string(section.url)}", f"root = {_string(section.root)}"]
+    lines = list(toml_writer.table(f"registries.{toml_writer.key(name)}", {"url": section.url, "root": section.root}))
     if section.namespaces != RegistrySection(url="x", root="x").namespaces:
-        lines.append(f"namespaces = [{', '.join(map(_string, section.namespaces))}]")
+        lines.append(f"namespaces = {toml_writer.value(section.namespaces)}")
     if section.auth is not None:
         lines.append(f"auth = {toml_writer.value(msgspec.to_builtins(section.auth))}")
     start = text if not text or text.endswith("\n") else text + newline
@@ -107,16 +107,6 @@ def _by_hand(name: str) -> ConfigError:
         untouched="the configuration was not changed",
         hint=f"edit it by hand: a registry is a table [registries.{name}] with url, root and namespaces",
     )
-
-
-def _key(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else _string(name)
-
-
-def _string(text: str) -> str:
-    """Format a TOML basic string: quotes, backslashes and control characters escaped."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
 
 
 # --- at the edge: files ----------------------------------------------------------------------------------------------

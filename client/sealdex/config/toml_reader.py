@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from sealdex.errors import ConfigError
+from sealdex.errors import ConfigError, NotFoundError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -38,6 +38,24 @@ def read_toml_text(path: Path) -> str:
         ) from error
     except OSError as error:
         raise ConfigError(f"can't be read: {error.strerror or error}", subject=str(path)) from error
+
+
+def require_toml_text(path: Path, hint: str) -> str:
+    """Read the text of a file that must be there; ``hint`` says where one comes from.
+
+    Raises:
+        NotFoundError: it isn't there.
+        ConfigError: as `read_toml_text`.
+    """
+    try:
+        return read_toml_text(path)
+    except FileNotFoundError as error:
+        raise NotFoundError(
+            f"there is no {path.name} in {path.parent}",
+            subject=str(path),
+            untouched="nothing was changed",
+            hint=hint,
+        ) from error
 
 
 def parse_toml(text: str, subject: str, hint: str) -> dict[str, Any]:

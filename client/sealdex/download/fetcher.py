@@ -222,12 +222,12 @@ class ArtifactFetcher:
         if artifact is None:
             raise AssertionError("unreachable: only artifacts are downloaded")
         began = time.monotonic()
-        is_well = False
+        succeeded = False
         try:
             path = self._artifact_file(choice, artifact)
-            is_well = True
+            succeeded = True
         finally:
-            self._observer.downloaded(choice, time.monotonic() - began, is_well=is_well)
+            self._observer.downloaded(choice, time.monotonic() - began, is_well=succeeded)
         return path
 
     def _artifact_file(self, choice: Choice, artifact: ArtifactEntry) -> Path:

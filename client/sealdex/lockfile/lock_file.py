@@ -33,7 +33,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sealdex.config import toml_writer
-from sealdex.config.toml_reader import parse_toml, read_toml_text, sides_of_merge
+from sealdex.config.toml_reader import parse_toml, read_toml_text, require_toml_text, sides_of_merge
 from sealdex.errors import ConfigError, FormatTooNewError, NotFoundError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -140,16 +140,7 @@ def read_lock(path: Path) -> LockDocument:
         NotFoundError: it isn't there.
         ConfigError, FormatTooNewError: as `parse_lock`, or the file can't be read.
     """
-    try:
-        text = read_toml_text(path)
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"there is no {path.name} in {path.parent}",
-            subject=str(path),
-            untouched="nothing was changed",
-            hint="to create it: sealdex lock",
-        ) from error
-    return parse_lock(text, str(path))
+    return parse_lock(require_toml_text(path, "to create it: sealdex lock"), str(path))
 
 
 def parse_lock(text: str, subject: str = LOCK_NAME) -> LockDocument:

@@ -23,8 +23,8 @@ from pathlib import Path
 from msgspec import Struct, field
 
 from sealdex.config.config import EnvironmentSection
-from sealdex.config.toml_reader import parse_toml, read_toml_text
-from sealdex.errors import ConfigError, NotFoundError
+from sealdex.config.toml_reader import parse_toml, require_toml_text
+from sealdex.errors import ConfigError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -32,6 +32,7 @@ from sealdex.model.ranges import parse_range
 from sealdex.model.release import Channel
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
 from sealdex.resolve import Request
+from sealdex.resolve.requests import request_problem
 
 WANTED_NAME = "sealdex.toml"
 _EXAMPLE = '[plugins] and under it a line such as "acme/slack" = "^1.2"'
@@ -87,16 +88,9 @@ def read_wanted(path: Path) -> WantedDocument:
         NotFoundError: it isn't there.
         ConfigError: it can't be read or is invalid; every problem is named.
     """
-    try:
-        text = read_toml_text(path)
-    except FileNotFoundError as error:
-        raise NotFoundError(
-            f"there is no {path.name} in {path.parent}",
-            subject=str(path),
-            untouched="nothing was changed",
-            hint=f"write one: {_EXAMPLE}; or give its folder with --project DIR",
-        ) from error
-    return parse_wanted(text, str(path))
+    return parse_wanted(
+        require_toml_text(path, f"write one: {_EXAMPLE}; or give its folder with --project DIR"), str(path)
+    )
 
 
 def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
@@ -112,17 +106,8 @@ def parse_wanted(text: str, subject: str = WANTED_NAME) -> WantedDocument:
     problems = [
         FieldProblem(f'plugins."{name}"', problem)
         for name, wanted in document.plugins.items()
-        if (problem := _problem(name, wanted if isinstance(wanted, str) else wanted.version))
+        if (problem := request_problem(name, wanted if isinstance(wanted, str) else wanted.version))
     ]
     if problems:
         raise ConfigError("\n".join(map(str, problems)), subject=subject, hint=f"edit {subject}")
     return document
-
-
-def _problem(name: str, wanted: str) -> str | None:
-    try:
-        parse_plugin_id(name)
-        parse_range(wanted)
-    except ValueError as error:
-        return str(error)
-    return None

@@ -143,7 +143,7 @@ def _is_file(choice: Choice) -> bool:
     return choice.artifact is not None and choice.artifact.format != "oci"
 
 
-def in_words(unasked: Mapping[PluginId, SealdexError], among: Sequence[object]) -> str:
+def format_unasked(unasked: Mapping[PluginId, SealdexError], among: Sequence[object]) -> str:
     """Return a text that says why only the lock vouches for these plugins, ``among`` all that there are."""
     why = "; ".join(dict.fromkeys(error.message for error in unasked.values()))
     if len(unasked) == len(among):
@@ -154,4 +154,4 @@ def in_words(unasked: Mapping[PluginId, SealdexError], among: Sequence[object]) 
     )
 
 
-__all__ = ["BY_LOCK", "Vouched", "Voucher", "in_words"]
+__all__ = ["BY_LOCK", "Vouched", "Voucher", "format_unasked"]

@@ -119,7 +119,7 @@ def mismatch(selector: Selector, labels: Mapping[str, str]) -> str | None:
     for expression in selector.match_expressions:
         actual = labels.get(expression.key)
         if not _holds(expression, actual):
-            return f"needs {in_words(expression)}, here {_shown(expression.key, actual)}"
+            return f"needs {format_expression(expression)}, here {_shown(expression.key, actual)}"
     return None
 
 
@@ -128,7 +128,7 @@ def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
     return mismatch(selector, labels) is None
 
 
-def in_words(expression: Expression) -> str:
+def format_expression(expression: Expression) -> str:
     """Format an expression for people: ``os in (linux, darwin)``, ``memory > 8192``."""
     key, listed = expression.key, ", ".join(expression.values)
     return {
@@ -144,7 +144,7 @@ def in_words(expression: Expression) -> str:
 def describe(selector: Selector) -> str:
     """Write a whole selector on one line, stable in order; ``any`` for the empty one."""
     parts = [f"{k}={v}" for k, v in sorted(selector.match_labels.items())]
-    parts += [in_words(e) for e in selector.match_expressions]
+    parts += [format_expression(e) for e in selector.match_expressions]
     return ", ".join(parts) or "any"
 
 

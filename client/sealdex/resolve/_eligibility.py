@@ -9,11 +9,11 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from sealdex.model.environment import Environment
-from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.ids import PluginId
 from sealdex.model.index import STABLE, ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
-from sealdex.resolve.requests import Want
+from sealdex.resolve.requests import Want, request_problem
 
 _MAX_RANGES = 4
 
@@ -150,17 +150,8 @@ def _channel_reason(release: ReleaseEntry, channel: str) -> Reason:
 
 def _unreadable_dependencies(release: ReleaseEntry) -> Iterable[Reason]:
     for name, wanted in release.dependencies.items():
-        if problem := _dependency_problem(name, wanted):
+        if problem := request_problem(name, wanted):
             yield Reason("unreadable", f"has a dependency that this sealdex can't read ({problem})")
-
-
-def _dependency_problem(name: str, wanted: str) -> str | None:
-    try:
-        parse_plugin_id(name)
-        parse_range(wanted)
-    except ValueError as error:
-        return str(error)
-    return None
 
 
 def newest_first(document: IndexDocument) -> list[ReleaseEntry]:

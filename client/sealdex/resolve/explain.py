@@ -163,7 +163,7 @@ def describe(explanation: Explanation) -> list[str]:
     """Format an explanation as lines: the demands, then the releases, grouped by the reasons against them."""
     lines = [_headline(explanation)]
     if len(explanation.wants) > 1 or any(want.by for want in explanation.wants):
-        lines += [f"  {line}" for line in _wants_in_words(explanation.wants)]
+        lines += [f"  {line}" for line in _format_wants(explanation.wants)]
     groups: dict[tuple[str, ...], list[str]] = {}
     for release in explanation.passed_over:
         groups.setdefault(tuple(reason.words for reason in release.reasons), []).append(release.version)
@@ -187,7 +187,7 @@ def _headline(explanation: Explanation) -> str:
     return f"no release of {plugin} fits" + ("" if wanted == ANY_RANGE else f" {wanted}") + " here"
 
 
-def _wants_in_words(wants: Sequence[Want]) -> list[str]:
+def _format_wants(wants: Sequence[Want]) -> list[str]:
     """Format a line for each demand; releases of one plugin with the same demand share a line."""
     groups: dict[tuple[str, ...], list[Want]] = {}
     for want in wants:
@@ -195,12 +195,12 @@ def _wants_in_words(wants: Sequence[Want]) -> list[str]:
         if want.by not in {None, PINNED} and not want.installed:
             key = (want.range, _name(str(want.by)), *map(_name, want.chain[:-1]))
         groups.setdefault(key, []).append(want)
-    lines = [_want_in_words(same) for same in list(groups.values())[:_MAX_WANTS]]
+    lines = [_format_want(same) for same in list(groups.values())[:_MAX_WANTS]]
     rest = len(groups) - len(lines)
     return lines if not rest else [*lines, f"and {rest} more demand{'s' if rest > 1 else ''}"]
 
 
-def _want_in_words(same: Sequence[Want]) -> str:
+def _format_want(same: Sequence[Want]) -> str:
     want = same[0]
     if want.installed:
         if want.by is None:

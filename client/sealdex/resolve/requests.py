@@ -68,6 +68,16 @@ class Want(Struct, frozen=True):
         return self.by in {None, PINNED} and len(sets) == 1 and len(sets[0]) == 1 and sets[0][0].operator == "="
 
 
+def request_problem(plugin: str, wanted: str) -> str | None:
+    """Say what is wrong with a plugin's name or the range that is wanted of it; None: nothing is."""
+    try:
+        parse_plugin_id(plugin)
+        parse_range(wanted)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def parse_request(text: str) -> Request:
     """Read ``NS/NAME`` or ``NS/NAME@RANGE``.
 

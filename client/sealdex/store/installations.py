@@ -125,7 +125,7 @@ _FIELD_TYPES: dict[str, tuple[type, ...]] = {
 del _FIELD_TYPES["path"]
 
 
-def trust_in_words(signed_by: str | None, root_version: int | None) -> str:
+def format_trust(signed_by: str | None, root_version: int | None) -> str:
     """Return who signed an installation, as text."""
     if signed_by is None:
         return "unsigned"

@@ -39,7 +39,7 @@ def statuses(store: Store) -> dict[Plugin, Status]:
     }
 
 
-def in_words(status: Status, version: str) -> str:
+def format_status(status: Status, version: str) -> str:
     """Format a version's status: ``enabled``, ``disabled``, ``error: why``, and whether the plugin is pinned to it."""
     number, error, pin = status
     said = _WORDS[number] + (f": {error}" if error else "")

@@ -37,7 +37,7 @@ def yanked_releases(store: Store) -> dict[tuple[str, str, str], Yank]:
     return found
 
 
-def in_words(mark: Yank) -> str:
+def format_mark(mark: Yank) -> str:
     """Return a text that says who yanked a release, and why."""
     return f"yanked by {mark['by']}" + (f": {mark['why']}" if mark["why"] else "")
 

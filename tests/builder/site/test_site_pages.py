@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.site_pages import Document, Publish, dead_links, pages_of, parsed
 from support.source_trees import Tree
 
-from registry_builder.site._format import selector_in_words
+from registry_builder.site._format import format_selector
 from registry_builder.site._readme import render_readme
 from registry_builder.site._schema_table import setting_rows
 from registry_builder.site.page_context import POLICY
@@ -176,7 +176,7 @@ def test_a_readme_says_what_it_says() -> None:
     ],
 )
 def test_a_condition_reads_as_a_sentence_goes_on(selector: dict[str, Any], tags: tuple[str, ...], words: str) -> None:
-    assert selector_in_words(selector, tags) == words
+    assert format_selector(selector, tags) == words
 
 
 def hostile(tree: Tree) -> None:

@@ -136,7 +136,7 @@ def install(
         out.warn(f"{what}, so what is installed or preinstalled is used: {why}")
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
-        out.line(_in_words(each), style="green" if each.action in {"unpack", "repair"} else None)
+        out.line(_format_installed(each), style="green" if each.action in {"unpack", "repair"} else None)
 
 
 def _install_archives(
@@ -159,7 +159,7 @@ def _install_archives(
     with context.client("installing") as client:
         each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)
     out.result({"installed": [_installed_plain(each)]})
-    out.line(_in_words(each), style="yellow")
+    out.line(_format_installed(each), style="yellow")
     needs = [f"{name} {wanted}" for name, wanted in each.choice.release.dependencies.items()]
     if needs:
         out.warn(f"{each.choice} depends on {', '.join(needs)}; install them: sealdex install NAMESPACE/NAME")
@@ -182,7 +182,7 @@ def _say(out: Output, resolution: Resolution) -> None:
             out.note(f"{choice.plugin} {newest.version} is newer but was not chosen: {reasons}")
 
 
-def _in_words(each: Installed) -> str:
+def _format_installed(each: Installed) -> str:
     choice = each.choice
     if each.action == "image":
         return f"{choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
@@ -298,14 +298,14 @@ def fetch(
         )
     out.result({"fetched": [{**_choice_plain(f.choice), "path": f.path, "image": f.image} for f in fetched]})
     for each in fetched:
-        out.line(_fetched_in_words(each))
+        out.line(_format_fetched(each))
         if out.mode == "quiet" and each.path is not None:
             out.answer_path(str(each.path))
     if not fetched:
         out.note("these releases have no files of their own; use --dependencies to fetch their dependencies")
 
 
-def _fetched_in_words(each: Fetched) -> str:
+def _format_fetched(each: Fetched) -> str:
     if each.path is None:
         return f"{each.choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
     return f"fetched {each.choice} · {in_bytes(each.path.stat().st_size)} · {each.path} · {each.trust}"

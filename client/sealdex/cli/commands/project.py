@@ -126,9 +126,9 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
         if not done.unasked and any(each.action != "keep" for each in done.installed):
             say_what_is_outdated(client, out)
     if done.unasked:
-        from sealdex.lockfile.voucher import in_words  # noqa: PLC0415  # tuf; here it is imported already
+        from sealdex.lockfile.voucher import format_unasked  # noqa: PLC0415  # tuf; here it is imported already
 
-        out.warn(in_words(done.unasked, [each for each in done.installed if each.action != "keep"]))
+        out.warn(format_unasked(done.unasked, [each for each in done.installed if each.action != "keep"]))
     rows = [_ensured_row(each) for each in done.installed if each.action != "image"]
     rows += [_ensured_row(each) for each in done.installed if each.action == "image"]
     for each in done.installed:

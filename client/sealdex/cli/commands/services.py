@@ -177,7 +177,7 @@ def ps(context: Context) -> None:
             [
                 state.plugin,
                 state.version,
-                _state_in_words(state),
+                _format_state(state),
                 state.health if state.health and state.state == "running" else "-",
                 str(state.pid or "-"),
                 str(state.port or "-"),
@@ -274,7 +274,7 @@ def _release(text: str) -> tuple[PluginId, str | None]:
         raise UsageError(str(error), subject=text, hint="write NAMESPACE/NAME or NAMESPACE/NAME@VERSION") from error
 
 
-def _state_in_words(state: ServiceState) -> str:
+def _format_state(state: ServiceState) -> str:
     if state.is_left_behind:
         return "died, left behind"
     return state.state if state.exit_code is None else f"{state.state} ({state.exit_code})"

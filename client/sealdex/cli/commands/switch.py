@@ -187,7 +187,7 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
     for change in done.changes:
         out.line(f"undone: {change.command} ({change.at}, change {change.id})")
     for member in done.members:
-        if (words := _in_words(member)) is not None:
+        if (words := _format_member(member)) is not None:
             out.line(f"  {words}")
     for plugin, version in done.kept:
         out.note(
@@ -218,7 +218,7 @@ def history(context: Context, limit: int) -> None:
                 str(change.id),
                 change.at,
                 change.command + ("" if change.id in standing or change.undoes is not None else " (undone)"),
-                "; ".join(words for member in change.members if (words := _in_words(member))),
+                "; ".join(words for member in change.members if (words := _format_member(member))),
             ]
             for change in shown
         ],
@@ -227,7 +227,7 @@ def history(context: Context, limit: int) -> None:
         out.note("no changes yet")
 
 
-def _in_words(member: Member) -> str | None:
+def _format_member(member: Member) -> str | None:
     """Describe what a change did to a plugin; None if nothing visible."""
     before, after = member.before, member.after
     words = []
