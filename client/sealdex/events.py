@@ -29,7 +29,7 @@ class Progress(Protocol):
 class Observer:
     """Receives waits, retries, downloads and unpacking; methods may be called from several threads.
 
-    ``is_well`` tells whether an operation succeeded. It is passed by keyword, so it keeps its name for the observers that
+    ``is_well`` tells whether an operation succeeded. It is passed by keyword, so it keeps its name for observers that
     were written for 0.1.0.
     """
 

@@ -20,7 +20,8 @@ from sealdex.errors import (
     NotFoundError,
     SealdexError,
 )
-from sealdex.install.install import NO_FILES, InstallRequest, needs_archive
+from sealdex.install.install import needs_archive
+from sealdex.install.plan import NO_FILES, InstallRequest
 from sealdex.install.transaction import finish_killed, pins
 from sealdex.lockfile import freshness
 from sealdex.lockfile.lock_file import (

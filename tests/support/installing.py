@@ -8,7 +8,7 @@ from typing import Any
 
 from support.archives import make_archive
 
-from sealdex.install.install import InstallRequest
+from sealdex.install.plan import InstallRequest
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.store.installations import current, current_version_named, installations

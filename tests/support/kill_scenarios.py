@@ -23,7 +23,8 @@ from sealdex.store.cache import ContentCache
 from sealdex.store.cache_gc import verify_files
 from sealdex.store.installations import current_version_named, installations
 from sealdex.store.layout import Store
-from sealdex.store.transaction import remove_versions, roll_back
+from sealdex.store.rollback import roll_back
+from sealdex.store.transaction import remove_versions
 from sealdex.store.verify import verify_installation
 
 

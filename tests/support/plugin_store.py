@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 from support.archives import make_archive
 
-from sealdex.install.install import InstallRequest, install
+from sealdex.install.install import install
+from sealdex.install.plan import InstallRequest
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import ArtifactEntry

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sealdex.model.ids import PluginId
-from sealdex.store.database import Facts, State
+from sealdex.store.change import Facts
+from sealdex.store.database import State
 from sealdex.store.installations import current_version_named, installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.transaction import facts_of

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     )
     from sealdex.install.batch import Vouch, install_chosen, install_request
     from sealdex.install.fallback import fall_back
-    from sealdex.install.install import NO_FILES, InstallRequest, needs_archive
+    from sealdex.install.install import needs_archive
     from sealdex.install.installed_constraints import resolve_beside
     from sealdex.install.local_archive import is_archive_path
+    from sealdex.install.plan import NO_FILES, InstallRequest
     from sealdex.install.rollback import roll_back_with_cache
     from sealdex.install.transaction import Job, deploy, finish_killed, pins
 else:

@@ -14,7 +14,7 @@ import msgspec
 
 from sealdex.config.attestation_policy import AcceptedIdentity, AttestationPolicy
 from sealdex.errors import ConfigError, VerificationError
-from sealdex.install.install import NO_FILES
+from sealdex.install.plan import NO_FILES
 from sealdex.model.ids import PluginId
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store

@@ -10,7 +10,8 @@ from pathlib import Path
 from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
 from sealdex.download.locations import image_reference
 from sealdex.events import Observer
-from sealdex.install.install import NO_FILES, ChangedMeanwhileError, InstallRequest, needs_archive
+from sealdex.install.install import needs_archive
+from sealdex.install.plan import NO_FILES, ChangedMeanwhileError, InstallRequest
 from sealdex.install.transaction import Deployed, Job, deploy
 from sealdex.model.ids import PluginId
 from sealdex.resolve import Choice

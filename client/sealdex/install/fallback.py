@@ -13,7 +13,7 @@ from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version
 from sealdex.resolve import Choice, Request
 from sealdex.results import Installed, Trust
-from sealdex.store.database import Facts
+from sealdex.store.change import Facts
 from sealdex.store.installations import Installation, current, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.transaction import change_facts

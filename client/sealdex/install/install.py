@@ -26,7 +26,6 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +33,19 @@ from pathlib import Path
 from sealdex.archive.entries import RECEIPT_FOLDER
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.tree_writer import UnpackedFile, sync_path
-from sealdex.archive.unpack import ArchiveFile, Progress, UnpackPlan, carry_out, plan_unpack
+from sealdex.archive.unpack import ArchiveFile, Progress, carry_out
 from sealdex.download.delta import ReadyTree
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
+from sealdex.install.plan import (
+    NO_FILES,
+    ChangedMeanwhileError,
+    InstallPlan,
+    InstallRequest,
+    decide,
+    plan_install,
+    refuse_other_case,
+)
 from sealdex.log import Log, stopwatch
-from sealdex.model.ids import PluginId
-from sealdex.model.index import ArtifactEntry
 from sealdex.results import InstallAction
 from sealdex.store.activation import LOCK_TIMEOUT_S, plugin_lock, point_current, rename_into, settle_current
 from sealdex.store.installations import (
@@ -51,81 +57,9 @@ from sealdex.store.installations import (
 )
 from sealdex.store.layout import FILES_NAME, MANIFEST_NAME, RECEIPT_NAME, Store
 from sealdex.store.staging import remove_stale, staging_folder
-from sealdex.store.verify import Finding, compare_tree, verify_installation, worse_than_extra, write_files_list
+from sealdex.store.verify import compare_tree, verify_installation, worse_than_extra, write_files_list
 
 _log = Log("sealdex.install")
-
-__all__ = [
-    "ChangedMeanwhileError",
-    "InstallPlan",
-    "InstallRequest",
-    "InstallResult",
-    "decide",
-    "install",
-    "needs_archive",
-]
-
-_BLOCK_BYTES = 4096
-_MARGIN_BYTES = 16 * 2**20
-
-NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
-"""The artifact of a release without files: it is recorded like others, in a folder that has only a receipt."""
-
-
-class ChangedMeanwhileError(InstallError):
-    """An installation that was to be kept was removed or damaged meanwhile: it must be fetched again."""
-
-    def __init__(self, request: InstallRequest) -> None:
-        super().__init__(
-            f"{request.plugin} {request.version} was changed by another process meanwhile",
-            subject=str(request.plugin),
-            untouched="nothing was changed",
-            hint="run the command again",
-        )
-        self.plugin = request.plugin
-
-
-@dataclass(frozen=True, slots=True)
-class InstallRequest:
-    """One release to install, with the contents of its receipt.
-
-    Attributes:
-        plugin, version: the release.
-        artifact: its artifact as pinned by the signed index.
-        registry: name of the registry.
-        manifest_sha256: digest of the release's manifest.
-        signed_by: role that signed the index document; None for a local archive without signature.
-        root_version: version of the trust root; None for a local archive.
-        manifest: the bytes of the release's manifest, kept beside the receipt; None if it is not kept.
-    """
-
-    plugin: PluginId
-    version: str
-    artifact: ArtifactEntry
-    registry: str
-    manifest_sha256: str
-    signed_by: str | None
-    root_version: int | None
-    manifest: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class InstallPlan:
-    """What an install will do, decided before anything is written.
-
-    Attributes:
-        action: ``unpack`` (not installed), ``repair`` (installed and damaged) or ``keep`` (installed and intact).
-        unpack: what is written; None for ``keep``.
-        needed_bytes: required disk space, margin included.
-        switch_to: the version that becomes current; None if that doesn't change.
-        replaces: the damaged folder that is replaced.
-    """
-
-    action: InstallAction
-    unpack: UnpackPlan | None
-    needed_bytes: int
-    switch_to: str | None
-    replaces: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,35 +86,6 @@ def needs_archive(store: Store, request: InstallRequest, *, full_check: bool = F
         InstallError: another artifact is installed under this version.
     """
     return _look(store, request, full_check=full_check)[0] != "keep"
-
-
-def decide(
-    request: InstallRequest, existing: Installation | None, damage: Sequence[Finding], *, there: bool
-) -> InstallAction:
-    """Return ``unpack``, ``repair`` or ``keep``; pure.
-
-    Args:
-        request: what is to be installed.
-        existing: what is installed under that version, if its receipt can be read.
-        damage: what is wrong with it.
-        there: whether its folder exists at all.
-
-    Raises:
-        InstallError: another artifact is installed under this version.
-    """
-    if existing is None:
-        return "repair" if there else "unpack"
-    if existing.artifact_sha256 != request.artifact.sha256:
-        name = f"{request.plugin} {request.version}"
-        raise InstallError(
-            f"{name} is installed from another file (registry {existing.registry}, "
-            f"sha256 {existing.artifact_sha256[:16]}...; wanted from {request.registry}: "
-            f"{request.artifact.sha256[:16]}...)",
-            subject=name,
-            untouched="the installed version was not changed",
-            hint=f"sealdex uninstall {request.plugin}@{request.version}, then install again",
-        )
-    return "repair" if damage else "keep"
 
 
 def install(
@@ -230,7 +135,7 @@ def install(
                 _require_same(request, tree)
             elif action != "keep" and request.artifact != NO_FILES:
                 archive = stack.enter_context(_opened(request, archive_path))
-            plan = _plan(store, request, action, archive, limits, make_current=make_current)
+            plan = plan_install(store, request, action, archive, limits, make_current=make_current)
             took = stopwatch()
             _require_room(store, request, plan)
             installation = existing
@@ -308,20 +213,8 @@ def _look(store: Store, request: InstallRequest, *, full_check: bool) -> tuple[I
     folder = store.version_folder(request.plugin, request.version)
     there = os.path.lexists(folder)
     if existing is None and there:
-        _refuse_other_case(request, version_stated_in(folder))
+        refuse_other_case(request, version_stated_in(folder))
     return decide(request, existing, damage, there=there), existing
-
-
-def _refuse_other_case(request: InstallRequest, stated: str | None) -> None:
-    """Refuse a version that differs only in case from an installed one, on a file system that ignores case."""
-    if stated is not None and stated != request.version and stated.lower() == request.version.lower():
-        raise InstallError(
-            f"{request.plugin} {request.version} and the installed {stated} differ only in case, and this file system "
-            "can't hold both",
-            subject=f"{request.plugin} {request.version}",
-            untouched="nothing was changed",
-            hint=f"sealdex uninstall {request.plugin}@{stated}, then install again; report it to the plugin's author",
-        )
 
 
 def _require_same(request: InstallRequest, tree: ReadyTree) -> None:
@@ -355,26 +248,6 @@ def _compare_with_pin(request: InstallRequest, archive: ArchiveFile) -> None:
             untouched="nothing was installed",
             hint="run the command again to download it again; if it still fails, report it to the registry's operator",
         )
-
-
-def _plan(
-    store: Store,
-    request: InstallRequest,
-    action: InstallAction,
-    archive: ArchiveFile | None,
-    limits: UnpackLimits | None,
-    *,
-    make_current: bool,
-) -> InstallPlan:
-    named = current_version_named(store, request.plugin)
-    switch_to = request.version if make_current and named != request.version else None
-    folder = Path(store.version_folder(request.plugin, request.version))
-    if archive is None:
-        return InstallPlan(action, None, 0, switch_to, folder if action == "repair" else None)
-    artifact = request.artifact
-    unpack = plan_unpack(archive, artifact.format, limits=limits, files=artifact.files, bin_path=artifact.bin)
-    needed = unpack.total_bytes + _BLOCK_BYTES * len(unpack.files) + _MARGIN_BYTES
-    return InstallPlan(action, unpack, needed, switch_to, folder if action == "repair" else None)
 
 
 def _require_room(store: Store, request: InstallRequest, plan: InstallPlan) -> None:

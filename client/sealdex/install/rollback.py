@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sealdex.errors import InstallError, SealdexError
-from sealdex.install.install import NO_FILES, InstallRequest, install
+from sealdex.install.install import install
+from sealdex.install.plan import NO_FILES, InstallRequest
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, MappedFile
 from sealdex.store.cache import ContentCache
@@ -14,8 +15,8 @@ from sealdex.store.dependants import OnBroken
 from sealdex.store.installations import Installation
 from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, Store
 from sealdex.store.manifests import installed_manifest
+from sealdex.store.rollback import RolledBack, roll_back
 from sealdex.store.tombstones import kept_record
-from sealdex.store.transaction import RolledBack, roll_back
 
 
 def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBroken | None = None) -> RolledBack:

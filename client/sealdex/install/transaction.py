@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 
 from sealdex.archive.unpack import Progress
 from sealdex.download.delta import ReadyTree
-from sealdex.install.install import InstallRequest, InstallResult, install
+from sealdex.install.install import InstallResult, install
+from sealdex.install.plan import InstallRequest
 from sealdex.model.ids import PluginId
-from sealdex.store.database import Facts, Member, State
+from sealdex.store.change import Facts, Member
+from sealdex.store.database import State
 from sealdex.store.dependants import OnBroken
 from sealdex.store.layout import Store
 from sealdex.store.transaction import SetChange, changing, settle

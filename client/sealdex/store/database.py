@@ -38,19 +38,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from sealdex.errors import MAKE_ROOM, FormatTooNewError, InstallError, is_disk_full
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
+from sealdex.store.change import Change, Facts, Member, Phase
 from sealdex.store.layout import Store
 
 _PATIENCE_S = 60.0
 _CHANGE_COUNTER_AT = 24
 
 DISABLED, ENABLED, FAILED = 0, 1, 2
-
-Phase = Literal["preparing", "committed", "done", "undone"]
 
 _MIGRATIONS = (
     (
@@ -86,63 +84,6 @@ class PluginRow:
     version: str | None = None
     error: str | None = None
     pin: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What a change can alter about a plugin: the version in use (None: none), its pin, whether it may be loaded."""
-
-    version: str | None = None
-    pin: str | None = None
-    enabled: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """The effect of a change on one plugin.
-
-    Attributes:
-        plugin: the plugin.
-        before, after: its facts before and after the change.
-        unpacks: the version that is added to the store.
-        removes: versions that are removed.
-        restores: versions that are restored, and so added to the store too.
-    """
-
-    plugin: PluginId
-    before: Facts
-    after: Facts
-    unpacks: str | None = None
-    removes: tuple[str, ...] = ()
-    restores: tuple[str, ...] = ()
-
-    @property
-    def adds(self) -> tuple[str, ...]:
-        """The versions that are added to the store."""
-        return self.restores if self.unpacks is None else (self.unpacks, *self.restores)
-
-    @property
-    def changes_something(self) -> bool:
-        """Whether there is anything to do or to record."""
-        return self.before != self.after or bool(self.adds) or bool(self.removes)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change, made by one command; fields as in the table."""
-
-    id: int
-    at: str
-    command: str
-    phase: Phase
-    undoes: int | None
-    members: tuple[Member, ...]
-
-    @property
-    def is_aside(self) -> bool:
-        """Whether it only added versions that are not in use, as jobs do."""
-        adds_only = all(m.before == m.after and m.unpacks and not m.removes for m in self.members)
-        return self.undoes is None and bool(self.members) and adds_only
 
 
 class State:

@@ -13,7 +13,8 @@ from sealdex.errors import InstallError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version
-from sealdex.store.database import DISABLED, Facts, Member, State
+from sealdex.store.change import Facts, Member
+from sealdex.store.database import DISABLED, State
 from sealdex.store.installations import Installation, current, find_installation, installations
 from sealdex.store.layout import Store
 from sealdex.store.manifests import installed_manifest

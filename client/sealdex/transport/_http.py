@@ -23,22 +23,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
 import urllib3
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    IncompleteRead,
-    LocationValueError,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-)
+from urllib3.exceptions import HTTPError, LocationValueError
 
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.log import Log
 from sealdex.transport._connections import OuterTlsSocket, direct_pools, proxied_pools
 from sealdex.transport._encoding import codings_of
+from sealdex.transport._http_errors import failure_of, proxy_refused, reason_of
 from sealdex.transport._pace import Line, Pace, current_pace
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
@@ -47,7 +38,6 @@ from sealdex.transport.types import (
     RedirectRefusedError,
     TransientError,
     host_of,
-    is_passing,
     origin_of,
     public_url,
 )
@@ -65,7 +55,6 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _SCHEMES = frozenset({"http", "https"})
 # Nineteen digits are more than any file size; Python doesn't parse numbers of more than 4,300 digits.
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
-_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _WITH_CONTENT = frozenset({200, 206})
 _DISCARD_READS = 4
@@ -153,10 +142,10 @@ class HttpGetter:
                     f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
                 ) from error
             except (HTTPError, OSError) as error:
-                raise _failure(error, url, proxy, pace) from error
+                raise failure_of(error, url, proxy, pace) from error
             if response.status == 407 and proxy is not None:
                 response.close()
-                raise _proxy_refused(proxy, url, response.status)
+                raise proxy_refused(proxy, url, response.status)
         return response
 
     def _pool_for(self, url: str, proxy: Proxy | None) -> urllib3.PoolManager:
@@ -256,7 +245,7 @@ class HttpBody:
         except (HTTPError, OSError, ValueError) as error:
             # http.client reports an invalid chunk header as ValueError.
             pace = current_pace()
-            raise (pace.verdict if pace is not None else None) or TransientError(_reason(error)) from error
+            raise (pace.verdict if pace is not None else None) or TransientError(reason_of(error)) from error
 
     def abort(self) -> None:
         """Wake a reader in another thread; harmless once the body has ended."""
@@ -389,90 +378,3 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
         return float(seconds)
     asked, answered = _date(text), _date(headers.get("Date"))
     return max(0.0, asked - answered) if asked is not None and answered is not None else None
-
-
-def _failure(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> TransientError | UnavailableError:
-    """Return the error for a request without an answer."""
-    if pace.verdict is not None:
-        return pace.verdict
-    if proxy is not None:
-        if (found := _STATUS_LINE.match(pace.tunnel_head)) is not None and (status := int(found[1])) != 200:
-            if is_passing(status):
-                return TransientError(f"the proxy {proxy.url} answered {status}")
-            return _proxy_refused(proxy, url, status)
-        if proxy.is_socks and _is_login_refused(error):
-            return _proxy_refused(proxy, url, None)
-    return _translated(error, url)
-
-
-def _is_login_refused(error: BaseException | None) -> bool:
-    from sealdex.transport._socks import SocksLoginError  # noqa: PLC0415  # an extra
-
-    return error is not None and isinstance(error.__cause__, SocksLoginError)
-
-
-def _proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedError:
-    answered = f" (it answered {status})" if status is not None else ""
-    if status is None or status in {401, 407}:
-        what = "refused the user and password" if proxy.user is not None else "requires a user and password"
-        return ProxyRefusedError(
-            f"the proxy {proxy.url} {what}{answered}",
-            subject=proxy.variable,
-            hint=f"correct {proxy.variable}: {proxy.scheme}://USER:PASSWORD@{proxy.url.partition('://')[2]}, both "
-            "percent-encoded if they contain one of @ : / % (p@ss is p%40ss); they were tried once",
-            is_login=True,
-        )
-    return ProxyRefusedError(
-        f"the proxy {proxy.url} refuses requests to {host_of(url)}{answered}",
-        subject=proxy.variable,
-        hint=f"ask the operator of the proxy, correct {proxy.variable}, or add the host to NO_PROXY",
-    )
-
-
-def _translated(error: Exception, url: str) -> TransientError | UnavailableError:
-    """Distinguish temporary from permanent failures."""
-    certificate = _certificate_error(error)
-    if certificate is not None:
-        return UnavailableError(
-            f"the certificate of {host_of(url)} does not verify: {certificate.verify_message}",
-            subject=public_url(url),
-            untouched="nothing was read",
-            hint="if it is signed by your own authority, configure ca_bundle; also check the host's clock",
-        )
-    return TransientError(_reason(error), is_unreached=_is_unreached(error))
-
-
-def _is_unreached(error: BaseException) -> bool:
-    if isinstance(error, ProxyError):
-        error = error.original_error
-    return isinstance(error, NewConnectionError | ConnectTimeoutError)  # an unknown name is a NewConnectionError
-
-
-def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
-    # urllib3 wraps the error of the ssl module, once or (behind a proxy) twice, as an argument or as the context.
-    for _ in range(6):
-        if error is None or isinstance(error, ssl.SSLCertVerificationError):
-            return error
-        inner = error.args[-1] if error.args else None
-        error = inner if isinstance(inner, BaseException) else (error.__cause__ or error.__context__)
-    return None
-
-
-def _reason(error: Exception) -> str:
-    """Return in a few words why an attempt failed, without addresses, which may contain secrets."""
-    if isinstance(error, ProxyError):
-        return "the proxy refused the request"
-    if isinstance(error, NameResolutionError):
-        return "its name could not be resolved"
-    if isinstance(error, NewConnectionError):  # a ConnectTimeoutError too, so it comes first
-        inner = error.__cause__
-        return (inner.strerror or "no connection").lower() if isinstance(inner, OSError) else "no connection"
-    if isinstance(error, ConnectTimeoutError):
-        return "no connection within the time allowed"
-    if isinstance(error, ReadTimeoutError):
-        return "it fell silent"
-    if isinstance(error, IncompleteRead) or any(isinstance(arg, IncompleteRead) for arg in error.args):
-        return "the connection ended early"
-    if isinstance(error, ProtocolError):
-        return "the connection broke"
-    return "the transfer broke"

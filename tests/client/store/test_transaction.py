@@ -19,28 +19,12 @@ from sealdex.errors import FormatTooNewError, NotFoundError, UsageError, Verific
 from sealdex.install.install import install
 from sealdex.install.transaction import deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
-from sealdex.store.database import (
-    DISABLED,
-    ENABLED,
-    FAILED,
-    Change,
-    Facts,
-    Member,
-    PluginRow,
-    State,
-    StoredStatus,
-)
+from sealdex.store.change import Change, Facts, Member
+from sealdex.store.database import DISABLED, ENABLED, FAILED, PluginRow, State, StoredStatus
 from sealdex.store.installations import current_version_named, installed_versions
 from sealdex.store.layout import Store
-from sealdex.store.transaction import (
-    RolledBack,
-    change_facts,
-    changing,
-    facts_of,
-    not_taken_back,
-    remove_versions,
-    roll_back,
-)
+from sealdex.store.rollback import RolledBack, not_taken_back, roll_back
+from sealdex.store.transaction import change_facts, changing, facts_of, remove_versions
 
 APP, BASE = PLUGINS
 

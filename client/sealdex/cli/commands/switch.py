@@ -20,7 +20,7 @@ from sealdex.store.transaction import change_facts, not_taken_back
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
-    from sealdex.store.database import Change, Facts, Member
+    from sealdex.store.change import Change, Facts, Member
     from sealdex.store.dependants import Broken
     from sealdex.store.layout import Store
 

@@ -161,7 +161,7 @@ def test_what_the_service_started_is_found_when_both_it_and_its_supervisor_are_g
 
 
 def test_rolling_back_leaves_the_version_that_runs_in_its_place(plugins: PluginStore, sealdex: Command) -> None:
-    from sealdex.store.database import Facts, Member  # noqa: PLC0415  # only here
+    from sealdex.store.change import Facts, Member  # noqa: PLC0415  # only here
     from sealdex.store.transaction import changing  # noqa: PLC0415  # only here
 
     worker(plugins)
