@@ -28,7 +28,7 @@ from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.secrets.text import MAX_SCANNED_BYTES
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
-from sealdex.archive.entries import FILE, RECEIPT_FOLDER, SYMLINK, TreeRules, path_problem, symlink_problem
+from sealdex.archive.entries import RECEIPT_FOLDER, TreeRules, path_problem, symlink_problem
 from sealdex.archive.windows_names import windows_problem
 from sealdex.errors import ConfigError, UsageError
 
@@ -108,7 +108,7 @@ def list_files(
     names = TreeRules()
     for file in found:
         problem = path_problem(file.name) or (windows_problem(file.name) if windows else None)
-        problem = problem or names.add(file.name, SYMLINK if file.is_link else FILE)
+        problem = problem or names.add(file.name, "symlink" if file.is_link else "file")
         if problem is None and file.name.split("/", 1)[0].casefold() == RECEIPT_FOLDER:
             problem = f"is in {RECEIPT_FOLDER}/, which is reserved for Sealdex"
         if problem:
@@ -214,7 +214,7 @@ def pack(
     except BaseException:
         Path(part).unlink(missing_ok=True)
         raise
-    kinds = [(file.name, SYMLINK if file.is_link else FILE) for file in files]
+    kinds = [(file.name, "symlink" if file.is_link else "file") for file in files]
     warnings = name_warnings(kinds, windows=windows)
     return Packed(
         target,

@@ -13,7 +13,6 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 
-from sealdex.archive.entries import FILE, FOLDER, HARDLINK, SYMLINK
 from sealdex.archive.mapping import PlannedFile
 from sealdex.model.release import Release
 
@@ -48,11 +47,11 @@ class InstalledFiles:
         path = posixpath.normpath(path)
         for _ in range(_MAX_LINKS):
             found = self._by_path.get(path)
-            if found is None or found.kind == FILE:
+            if found is None or found.kind == "file":
                 return found
-            if found.kind == HARDLINK:
+            if found.kind == "hardlink":
                 path = found.source
-            elif found.kind == SYMLINK:
+            elif found.kind == "symlink":
                 path = posixpath.normpath(posixpath.join(posixpath.dirname(path), found.target or ""))
             else:
                 return None
@@ -65,7 +64,7 @@ class InstalledFiles:
 
     def is_folder(self, path: str) -> bool:
         """Return whether there is a folder at a path."""
-        return path in self._folders or (path in self._by_path and self._by_path[path].kind == FOLDER)
+        return path in self._folders or (path in self._by_path and self._by_path[path].kind == "folder")
 
     def content(self, file: PlannedFile) -> bytes | None:
         """Return the content of a file, or None if it can't be read."""

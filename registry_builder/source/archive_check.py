@@ -18,7 +18,7 @@ from registry_builder.source._opaque_formats import opaque_problem
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.secrets.scan import secrets_of_archive
 from registry_builder.source.tree import Severity
-from sealdex.archive.entries import FILE, SYMLINK, ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
+from sealdex.archive.entries import ArchiveEntry, DamagedArchiveError, Listing, RefusedArchiveError
 from sealdex.archive.entries import entry_problems as refused_entries
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import MappingError, plan_files
@@ -144,7 +144,7 @@ def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], p
             entry = next((entry for entry in entries if entry.path == path), None)
             return b"".join(zip_content(archive, entry)) if entry is not None else None
         for item in read_tar(archive, kind.removeprefix("tar."), UnpackLimits()):
-            if item.entry.path == path and item.entry.kind == FILE:
+            if item.entry.path == path and item.entry.kind == "file":
                 return b"".join(item.content)
     except (DamagedArchiveError, RefusedArchiveError):
         return None  # reported by listing or unpacking the archive
@@ -153,7 +153,7 @@ def _content(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry], p
 
 def _listing(archive: ArchiveFile, kind: str, limits: UnpackLimits) -> Listing:
     if kind == "file":
-        return Listing([ArchiveEntry(path=archive.name, kind=FILE, size=archive.size)], [])
+        return Listing([ArchiveEntry(path=archive.name, kind="file", size=archive.size)], [])
     return list_zip(archive, limits) if kind == "zip" else list_tar(archive, kind.removeprefix("tar."), limits)
 
 
@@ -187,7 +187,7 @@ def name_warnings(entries: Sequence[tuple[str, str]], *, windows: bool, depth: i
         )
     if not windows:
         return
-    if links := [path for path, kind in entries if kind == SYMLINK]:
+    if links := [path for path, kind in entries if kind == "symlink"]:
         yield (
             f"{_example(links)} a symbolic link, which few users may create on Windows: pack the file itself, "
             "or limit the artifact: selector os In [linux, darwin]"

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
-from sealdex.archive.entries import FILE, ArchiveEntry, refuse_if
+from sealdex.archive.entries import ArchiveEntry, refuse_if
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.zip import list_zip, zip_content
@@ -48,7 +48,7 @@ def file_list_pin(path: Path) -> FileListPin | None:
 
 
 def _listed(archive: ArchiveFile, entry: ArchiveEntry) -> ListedEntry:
-    if entry.kind != FILE or entry.data is None:
+    if entry.kind != "file" or entry.data is None:
         return ListedEntry(entry.path, entry.kind, entry.mode, target=entry.target)
     digest = hashlib.sha256()
     for piece in zip_content(archive, entry):

@@ -24,7 +24,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -43,8 +43,9 @@ _DEVICE_RE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\
 _DRIVE_RE = re.compile(r"[A-Za-z]:")
 _SHOWN_PROBLEMS = 20
 
-FILE, FOLDER, SYMLINK, HARDLINK = "file", "folder", "symlink", "hardlink"
-KINDS = frozenset({FILE, FOLDER, SYMLINK, HARDLINK})
+EntryKind = Literal["file", "folder", "symlink", "hardlink", "other"]
+"""What an entry of an archive is; ``other`` is refused."""
+DEVICE = "a device, pipe or socket"
 
 
 class StoredData(Struct, frozen=True, gc=False):
@@ -72,14 +73,16 @@ class ArchiveEntry(Struct, frozen=True):
         mode: permission bits as stored, 0 if the archive has none.
         target: what a link points to, as stored.
         data: zip only.
+        described: in words what an ``other`` is.
     """
 
     path: str
-    kind: str
+    kind: EntryKind
     size: int = 0
     mode: int = 0
     target: str | None = None
     data: StoredData | None = None
+    described: str = ""
 
     @property
     def executable(self) -> bool:
@@ -158,9 +161,9 @@ def entry_problems(entries: Sequence[ArchiveEntry], limits: UnpackLimits, archiv
     files: set[str] = set()
     for entry in entries:
         problems += (EntryProblem(entry.path, message) for message in _problems_of(entry, files))
-        if message := tree.add(entry.path, entry.kind):
+        if message := tree.add(entry.path, entry.described or entry.kind):
             problems.append(EntryProblem(entry.path, message))
-        if entry.kind == FILE:
+        if entry.kind == "file":
             files.add(entry.path)
     return problems
 
@@ -170,13 +173,13 @@ def _problems_of(entry: ArchiveEntry, files_before: set[str]) -> Iterator[str]:
         yield problem
     elif is_reserved(entry.path):
         yield f"is in {RECEIPT_FOLDER}/, which is reserved for Sealdex"
-    if entry.kind not in KINDS:
-        yield f"is {entry.kind}; only files, folders and links are unpacked"
-    if entry.mode & (stat.S_ISUID | stat.S_ISGID) and entry.kind != FOLDER:
+    if entry.kind == "other":
+        yield f"is {entry.described}; only files, folders and links are unpacked"
+    if entry.mode & (stat.S_ISUID | stat.S_ISGID) and entry.kind != "folder":
         yield "is set-user-id or set-group-id"
-    if entry.kind == SYMLINK and (problem := symlink_problem(entry.path, entry.target or "")):
+    if entry.kind == "symlink" and (problem := symlink_problem(entry.path, entry.target or "")):
         yield problem
-    if entry.kind == HARDLINK and entry.target not in files_before:
+    if entry.kind == "hardlink" and entry.target not in files_before:
         yield f"is a hard link to {entry.target!a}, which is not an earlier file in the archive"
 
 
@@ -255,7 +258,7 @@ class TreeRules:
         slash = path.find("/")
         while slash > 0:
             folder = path[:slash]
-            if problem := self._clash(folder, FOLDER):
+            if problem := self._clash(folder, "folder"):
                 return problem
             slash = path.find("/", slash + 1)
         return self._clash(path, kind)
@@ -267,10 +270,10 @@ class TreeRules:
             return None
         if spelling != path:
             return f"clashes with {spelling!a}, which is the same name on file systems that ignore case or Unicode form"
-        if kind == before == FOLDER:
+        if kind == before == "folder":
             return None  # archives made by appending list a folder again; folders have nothing that could differ
-        if FOLDER in {kind, before}:
-            return f"clashes with {path!a}, which is {before if kind == FOLDER else kind} and folder at the same time"
+        if "folder" in {kind, before}:
+            return f"clashes with {path!a}, which is {before if kind == 'folder' else kind} and folder at the same time"
         return "occurs twice"
 
 

@@ -21,11 +21,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from sealdex.archive.entries import (
-    FILE,
-    FOLDER,
-    HARDLINK,
-    SYMLINK,
     ArchiveEntry,
+    EntryKind,
     TreeRules,
     is_reserved,
     path_problem,
@@ -59,7 +56,7 @@ class PlannedFile(Struct, frozen=True, omit_defaults=True):
     """
 
     path: str
-    kind: str
+    kind: EntryKind
     size: int
     mode: int
     source: str
@@ -99,45 +96,47 @@ def plan_files(
     paths = _mapped_paths(entries, files, problems) if files else {entry.path: entry.path for entry in entries}
     planned: dict[str, PlannedFile] = {}
     content_at: dict[str, str] = {}  # entry whose content is written -> where
-    originals = {entry.path: entry.target for entry in entries if entry.kind == HARDLINK and entry.target}
+    originals = {entry.path: entry.target for entry in entries if entry.kind == "hardlink" and entry.target}
     sizes = {entry.path: entry.size for entry in entries}
     rules = TreeRules()
     for entry in entries:
         path = paths.get(entry.path)
-        if path is None or (path in planned and entry.kind == FOLDER == planned[path].kind):
+        if path is None or (path in planned and entry.kind == "folder" == planned[path].kind):
             continue
         if problem := _output_problem(path, entry, rules):
             problems.append(("files", f"puts {entry.path!a} at {path!a}, which {problem}"))
             continue
         source = originals.get(entry.path, entry.path)
-        first = content_at.setdefault(source, path) if entry.kind in {FILE, HARDLINK} else path
-        kind = entry.kind if entry.kind not in {FILE, HARDLINK} else FILE if first == path else HARDLINK
+        first = content_at.setdefault(source, path) if entry.kind in {"file", "hardlink"} else path
+        kind: EntryKind = entry.kind
+        if kind in {"file", "hardlink"}:
+            kind = "file" if first == path else "hardlink"
         planned[path] = PlannedFile(
             path=path,
             kind=kind,
-            size=sizes[source] if kind == FILE else 0,
+            size=sizes[source] if kind == "file" else 0,
             # names of one file also share its mode
-            mode=planned[first].mode if kind == HARDLINK else _mode(entry),
-            source=first if kind == HARDLINK else source,
-            target=entry.target if kind == SYMLINK else None,
+            mode=planned[first].mode if kind == "hardlink" else _mode(entry),
+            source=first if kind == "hardlink" else source,
+            target=entry.target if kind == "symlink" else None,
         )
     if bin_path is not None and not problems:
         _make_executable(bin_path, planned, problems)
     if problems:
         raise MappingError(archive, problems)
-    return tuple(sorted(planned.values(), key=lambda file: file.kind != FOLDER))
+    return tuple(sorted(planned.values(), key=lambda file: file.kind != "folder"))
 
 
 def _mode(entry: ArchiveEntry) -> int:
-    return 0o755 if entry.kind == FOLDER or entry.executable else 0o644
+    return 0o755 if entry.kind == "folder" or entry.executable else 0o644
 
 
 def _output_problem(path: str, entry: ArchiveEntry, rules: TreeRules) -> str | None:
     if is_reserved(path):
         return "is reserved for Sealdex"
-    if problem := path_problem(path) or rules.add(path, entry.kind):
+    if problem := path_problem(path) or rules.add(path, entry.described or entry.kind):
         return problem
-    return symlink_problem(path, entry.target or "") if entry.kind == SYMLINK else None
+    return symlink_problem(path, entry.target or "") if entry.kind == "symlink" else None
 
 
 def _mapped_paths(
@@ -187,15 +186,15 @@ def _make_executable(bin_path: str, planned: dict[str, PlannedFile], problems: l
     path = posixpath.normpath(bin_path)
     for _ in range(40):  # links to links; the number is the kernel's
         file = planned.get(path)
-        if file is None or file.kind not in {SYMLINK, HARDLINK}:
+        if file is None or file.kind not in {"symlink", "hardlink"}:
             break
         path = (
             file.source
-            if file.kind == HARDLINK
+            if file.kind == "hardlink"
             else posixpath.normpath(posixpath.join(posixpath.dirname(path), file.target or ""))
         )
-    if file is None or file.kind != FILE:
-        programs = [name for name, other in planned.items() if other.kind == FILE]
+    if file is None or file.kind != "file":
+        programs = [name for name, other in planned.items() if other.kind == "file"]
         near = difflib.get_close_matches(bin_path, programs, n=3, cutoff=0.4)
         problems.append(
             (
@@ -205,5 +204,5 @@ def _make_executable(bin_path: str, planned: dict[str, PlannedFile], problems: l
         )
         return
     for name, other in planned.items():
-        if other.path == path or (other.kind == HARDLINK and other.source == path):
+        if other.path == path or (other.kind == "hardlink" and other.source == path):
             planned[name] = PlannedFile(other.path, other.kind, other.size, 0o755, other.source, other.target)

@@ -16,12 +16,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 from sealdex.archive.entries import (
-    FILE,
-    FOLDER,
-    HARDLINK,
-    SYMLINK,
+    DEVICE,
     ArchiveEntry,
     DamagedArchiveError,
+    EntryKind,
     EntryProblem,
     Listing,
     RefusedArchiveError,
@@ -100,21 +98,21 @@ def _entry(member: tarfile.TarInfo) -> tuple[ArchiveEntry, list[EntryProblem]]:
     problems: list[EntryProblem] = []
     if member.issparse():
         problems.append(EntryProblem(path, "is a sparse file: create the archive without --sparse"))
+    kind: EntryKind = "other"
     if member.isreg():
-        kind = FILE
+        kind = "file"
     elif member.isdir():
-        kind = FOLDER
+        kind = "folder"
     elif member.issym():
-        kind = SYMLINK
+        kind = "symlink"
     elif member.islnk():
-        kind = HARDLINK
-    else:
-        kind = "a device, pipe or socket"
-    target = member.linkname if kind == SYMLINK else normal_path(member.linkname) if kind == HARDLINK else None
+        kind = "hardlink"
+    target = member.linkname if kind == "symlink" else normal_path(member.linkname) if kind == "hardlink" else None
     if member.size < 0:
         problems.append(EntryProblem(path, "has a negative size"))
-    size = max(0, member.size) if kind == FILE else 0
-    return ArchiveEntry(path=path, kind=kind, size=size, mode=stat.S_IMODE(member.mode), target=target), problems
+    size = max(0, member.size) if kind == "file" else 0
+    mode, described = stat.S_IMODE(member.mode), DEVICE if kind == "other" else ""
+    return ArchiveEntry(path=path, kind=kind, size=size, mode=mode, target=target, described=described), problems
 
 
 def _standard_filter(item: TarItem) -> list[EntryProblem]:

@@ -22,10 +22,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from sealdex.archive.entries import (
-    FILE,
-    FOLDER,
-    HARDLINK,
-    SYMLINK,
     ArchiveEntry,
     DamagedArchiveError,
     EntryProblem,
@@ -147,11 +143,11 @@ def plan_unpack(
         refuse_if(archive.name, entry_problems(entries, limits or UnpackLimits(), archive.size))
         planned = plan_files(archive.name, entries, files, bin_path)
     refuse_on_windows(archive.name, (file.path for file in planned))
-    needed = {file.source for file in planned if file.kind == FILE}
+    needed = {file.source for file in planned if file.kind == "file"}
     return UnpackPlan(
         format=archive_format,
         files=planned,
-        entries={entry.path: entry for entry in entries if entry.path in needed and entry.kind == FILE},
+        entries={entry.path: entry for entry in entries if entry.path in needed and entry.kind == "file"},
         total_bytes=sum(file.size for file in planned),
     )
 
@@ -228,7 +224,7 @@ def _listing(archive: ArchiveFile, archive_format: str, limits: UnpackLimits) ->
     if archive_format in {"tar.gz", "tar.zst"}:
         return list_tar(archive, archive_format.removeprefix("tar."), limits)
     if archive_format == "file":
-        return Listing([ArchiveEntry(path=archive.name, kind=FILE, size=archive.size, mode=stat.S_IRUSR)], [])
+        return Listing([ArchiveEntry(path=archive.name, kind="file", size=archive.size, mode=stat.S_IRUSR)], [])
     raise InstallError(f"format {archive_format!a} can't be unpacked", subject=archive.name)
 
 
@@ -256,20 +252,20 @@ def _write(
     plan: UnpackPlan, archive: ArchiveFile, writer: TreeWriter, limits: UnpackLimits, durable: bool, meter: _Meter
 ) -> tuple[UnpackedFile, ...]:
     for file in plan.files:
-        writer.add_folder(file.path if file.kind == FOLDER else file.path.rpartition("/")[0])
+        writer.add_folder(file.path if file.kind == "folder" else file.path.rpartition("/")[0])
     if plan.format in {"zip", "file"}:
         written = _write_in_parallel(plan, archive, writer, meter)
     else:
         written = _write_in_order(plan, archive, writer, limits, meter)
     by_path = {file.path: file for file in written}
-    missing = [file.path for file in plan.files if file.kind == FILE and file.path not in by_path]
-    if missing or any(by_path[file.path].size != file.size for file in plan.files if file.kind == FILE):
+    missing = [file.path for file in plan.files if file.kind == "file" and file.path not in by_path]
+    if missing or any(by_path[file.path].size != file.size for file in plan.files if file.kind == "file"):
         raise DamagedArchiveError(archive.name, "it changed while it was read")
     for file in plan.files:
-        if file.kind == HARDLINK:
+        if file.kind == "hardlink":
             by_path[file.path] = writer.add_hard_link(file.path, by_path[file.source])
     for file in plan.files:
-        if file.kind == SYMLINK:
+        if file.kind == "symlink":
             by_path[file.path] = writer.add_symlink(file.path, file.target or "")
     if durable:
         _in_threads(writer.sync_file, [file for file in written if file.size], plan.total_bytes)
@@ -285,7 +281,7 @@ def _write_in_parallel(plan: UnpackPlan, archive: ArchiveFile, writer: TreeWrite
         return writer.add_file(file.path, file.mode, meter.metered(content))
 
     # the largest first, so that no thread starts a long one when the others are done
-    files = sorted((file for file in plan.files if file.kind == FILE), key=lambda file: -file.size)
+    files = sorted((file for file in plan.files if file.kind == "file"), key=lambda file: -file.size)
     return _in_threads(write, files, plan.total_bytes)
 
 
@@ -298,11 +294,11 @@ def _whole(archive: ArchiveFile) -> Iterator[bytes]:
 def _write_in_order(
     plan: UnpackPlan, archive: ArchiveFile, writer: TreeWriter, limits: UnpackLimits, meter: _Meter
 ) -> list[UnpackedFile]:
-    wanted = {file.source: file for file in plan.files if file.kind == FILE}
+    wanted = {file.source: file for file in plan.files if file.kind == "file"}
     return [
         writer.add_file(file.path, file.mode, meter.metered(item.content))
         for item in read_tar(archive, plan.format.removeprefix("tar."), limits)
-        if item.entry.kind == FILE and (file := wanted.pop(item.entry.path, None)) is not None
+        if item.entry.kind == "file" and (file := wanted.pop(item.entry.path, None)) is not None
     ]
 
 

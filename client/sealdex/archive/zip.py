@@ -15,12 +15,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from sealdex.archive.entries import (
-    FILE,
-    FOLDER,
+    DEVICE,
     MAX_LINK_TARGET_BYTES,
-    SYMLINK,
     ArchiveEntry,
     DamagedArchiveError,
+    EntryKind,
     EntryProblem,
     Listing,
     StoredData,
@@ -107,7 +106,7 @@ def list_zip(archive: ArchiveFile, limits: UnpackLimits, *, as_0_1_0: bool = Fal
     # Content is read only here, to learn where links lead; nothing of an archive with a forged layout is read.
     if not problems:
         for i, entry in enumerate(entries):
-            if entry.kind == SYMLINK:
+            if entry.kind == "symlink":
                 entries[i] = _with_target(archive, entry, problems)
     return Listing(entries, problems, guessed=guessed)
 
@@ -332,14 +331,15 @@ def _mode(record: _Record) -> int:
 
 def _entry(record: _Record, data_offset: int) -> ArchiveEntry:
     mode = _mode(record)
-    kinds = {0: FILE, stat.S_IFREG: FILE, stat.S_IFLNK: SYMLINK, stat.S_IFDIR: FOLDER}
-    kind = FOLDER if record.name.endswith("/") else kinds.get(stat.S_IFMT(mode), "a device, pipe or socket")
+    kinds: dict[int, EntryKind] = {0: "file", stat.S_IFREG: "file", stat.S_IFLNK: "symlink", stat.S_IFDIR: "folder"}
+    kind = "folder" if record.name.endswith("/") else kinds.get(stat.S_IFMT(mode), "other")
     return ArchiveEntry(
         path=normal_path(record.name),
         kind=kind,
-        size=record.size if kind in {FILE, SYMLINK} else 0,
+        size=record.size if kind in {"file", "symlink"} else 0,
         mode=stat.S_IMODE(mode),
         data=StoredData(data_offset, record.stored_size, record.method, record.crc32),
+        described=DEVICE if kind == "other" else "",
     )
 
 
@@ -349,7 +349,7 @@ def _with_target(archive: ArchiveFile, entry: ArchiveEntry, problems: list[Entry
     except DamagedArchiveError as error:
         problems.append(EntryProblem(entry.path, f"is a link that can't be read: {error}"))
         target = None
-    return ArchiveEntry(path=entry.path, kind=SYMLINK, mode=entry.mode, target=target)
+    return ArchiveEntry(path=entry.path, kind="symlink", mode=entry.mode, target=target)
 
 
 def _overlaps(ends: list[tuple[int, int, str]], directory: _Directory) -> Iterator[EntryProblem]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sealdex.archive.entries import FILE, ArchiveEntry, EntryProblem, StoredData, entry_problems, refuse_if
+from sealdex.archive.entries import ArchiveEntry, EntryKind, EntryProblem, StoredData, entry_problems, refuse_if
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import MappingError, PlannedFile, plan_files
 from sealdex.archive.windows_names import refuse_on_windows
@@ -21,6 +21,7 @@ from sealdex.store.hashing import is_digest
 
 GAP_BYTES = 32 * 1024
 """Ranges closer than this are joined: the bytes between cost less than a request."""
+_KINDS: dict[str, EntryKind] = {"file": "file", "folder": "folder", "symlink": "symlink", "hardlink": "hardlink"}
 WORTH_SHARE = 0.7
 """From this share of the archive on, the whole archive is fetched: that is quicker, and it can be cached."""
 
@@ -91,10 +92,10 @@ def _planned(listed: FileList, artifact: ArtifactEntry, bounds: UnpackLimits) ->
     refuse_if(f"{artifact.file} (by its list of files)", problems)
     planned = plan_files(artifact.file, entries, artifact.files, artifact.bin)
     refuse_on_windows(artifact.file, (file.path for file in planned))
-    needed = {file.source for file in planned if file.kind == FILE}
+    needed = {file.source for file in planned if file.kind == "file"}
     return ListedPlan(
         files=planned,
-        entries={entry.path: entry for entry in entries if entry.path in needed and entry.kind == FILE},
+        entries={entry.path: entry for entry in entries if entry.path in needed and entry.kind == "file"},
         sha256={each.path: each.sha256 for each in listed.entries if each.path in needed},
         total_bytes=sum(file.size for file in planned),
         archive_bytes=listed.archive.size,
@@ -119,20 +120,22 @@ def missing_entries(plan: ListedPlan, held: Collection[str]) -> list[ArchiveEntr
 
 
 def _entry(listed: ListedEntry) -> ArchiveEntry:
+    kind = _KINDS.get(listed.kind, "other")
     return ArchiveEntry(
         path=listed.path,
-        kind=listed.kind,
-        size=listed.size if listed.kind == FILE else 0,
+        kind=kind,
+        size=listed.size if listed.kind == "file" else 0,
         mode=listed.mode,
         target=listed.target,
-        data=StoredData(listed.offset, listed.length, listed.method, listed.crc32) if listed.kind == FILE else None,
+        data=StoredData(listed.offset, listed.length, listed.method, listed.crc32) if listed.kind == "file" else None,
+        described=listed.kind if kind == "other" else "",
     )
 
 
 def _layout_problems(listed: FileList) -> list[EntryProblem]:
     """Return where the list points outside the archive, or to the same bytes twice, as a bomb would."""
     problems: list[EntryProblem] = []
-    files: Sequence[ListedEntry] = [each for each in listed.entries if each.kind == FILE]
+    files: Sequence[ListedEntry] = [each for each in listed.entries if each.kind == "file"]
     for each in files:
         if not is_digest(each.sha256):
             problems.append(EntryProblem(each.path, "has no SHA-256"))

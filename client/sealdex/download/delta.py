@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from sealdex.archive.entries import FILE, FOLDER, SYMLINK, DamagedArchiveError
+from sealdex.archive.entries import DamagedArchiveError
 from sealdex.archive.mapping import PlannedFile
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.tree_writer import TreeWriter, UnpackedFile
@@ -156,10 +156,10 @@ def put_together(
         staging = stack.enter_context(staging_folder(store))
         writer = TreeWriter(staging / "new")
         for file in plan.files:
-            writer.add_folder(file.path if file.kind == FOLDER else file.path.rpartition("/")[0])
+            writer.add_folder(file.path if file.kind == "folder" else file.path.rpartition("/")[0])
         reused = _reuse(writer, plan, held)
         have = {file.path for file in reused}
-        wanted = [file for file in plan.files if file.kind == FILE and file.path not in have]
+        wanted = [file for file in plan.files if file.kind == "file" and file.path not in have]
         entries = [plan.entries[file.source] for file in wanted]
         spans = spans_for(entries)
         if len(reused) == 0 or not is_worth(plan, {file.sha256 for file in reused}, list_bytes):
@@ -170,7 +170,7 @@ def put_together(
         except NoRangesError as error:
             raise GivenUpError(str(error)) from error
         fetched = _unpack(writer, plan, wanted, archive.path)
-        links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == SYMLINK]
+        links = [writer.add_symlink(f.path, f.target or "") for f in plan.files if f.kind == "symlink"]
         # flushing each link would wait for the file system's journal, for content that is already on the disk
         written = [file for file in (*reused, *fetched) if file.size and not writer.is_shared(file)]
         _in_threads(writer.sync_file, written)
@@ -197,7 +197,7 @@ def _reuse(
                 return made
         return None
 
-    found = _in_threads(reuse, [file for file in plan.files if file.kind == FILE])
+    found = _in_threads(reuse, [file for file in plan.files if file.kind == "file"])
     return [file for file in found if file is not None]
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sealdex.archive.entries import FILE
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.tar import read_tar
@@ -164,11 +163,11 @@ def _manifest_inside(archive: ArchiveFile, archive_format: str) -> bytes | None:
     limits = UnpackLimits()
     if archive_format == "zip":
         for entry in list_zip(archive, limits).entries:
-            if entry.path == MANIFEST_INSIDE and entry.kind == FILE and entry.size <= MAX_MANIFEST_BYTES:
+            if entry.path == MANIFEST_INSIDE and entry.kind == "file" and entry.size <= MAX_MANIFEST_BYTES:
                 return b"".join(zip_content(archive, entry))
         return None
     for item in read_tar(archive, archive_format.removeprefix("tar."), limits):
-        if item.entry.path == MANIFEST_INSIDE and item.entry.kind == FILE and item.entry.size <= MAX_MANIFEST_BYTES:
+        if item.entry.path == MANIFEST_INSIDE and item.entry.kind == "file" and item.entry.size <= MAX_MANIFEST_BYTES:
             return b"".join(item.content)
     return None
 

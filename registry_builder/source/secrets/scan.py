@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from registry_builder.source.secrets._file_names import secret_name
 from registry_builder.source.secrets.text import MAX_SCANNED_BYTES, Secret, is_scanned, secrets_in
-from sealdex.archive.entries import FILE, ArchiveEntry
+from sealdex.archive.entries import ArchiveEntry
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.reader import ArchiveFile
 from sealdex.archive.tar import read_tar
@@ -64,11 +64,11 @@ def _members(archive: ArchiveFile, kind: str, entries: Sequence[ArchiveEntry]) -
         yield archive.name, [archive.read_at(0, MAX_SCANNED_BYTES)]
     elif kind == "zip":
         for entry in entries:
-            if entry.kind == FILE:
+            if entry.kind == "file":
                 yield entry.path, zip_content(archive, entry)
     else:
         for item in read_tar(archive, kind.removeprefix("tar."), UnpackLimits()):
-            if item.entry.kind == FILE:
+            if item.entry.kind == "file":
                 yield item.entry.path, item.content
 
 
