@@ -7,6 +7,7 @@ Its modules:
     check                    what is installed of a plugin, and whether it still is what was installed
     batch                    installs chosen releases as one change
     install                  installs one release: look, decide, unpack beside, then switch by rename
+    plan                     what installing a release will do, decided before anything is written
     transaction              brings a set of releases into the store: all unpacked, then all switched
     rollback                 puts a version back that was taken out, from its cached archive
     attestations             whether an accepted identity vouches for a release
@@ -48,9 +49,10 @@ else:
             ),
             "batch": ("Vouch", "install_chosen", "install_request"),
             "fallback": ("fall_back",),
-            "install": ("InstallRequest", "NO_FILES", "needs_archive"),
+            "install": ("needs_archive",),
             "installed_constraints": ("resolve_beside",),
             "local_archive": ("is_archive_path",),
+            "plan": ("InstallRequest", "NO_FILES"),
             "rollback": ("roll_back_with_cache",),
             "transaction": ("Job", "deploy", "finish_killed", "pins"),
         },

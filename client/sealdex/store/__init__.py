@@ -9,7 +9,9 @@ Public are all modules. The first five are what `list`, `path` and a warm `ensur
     hashing          SHA-256 of files, read in small bites
 
     database         state.db: decisions about plugins, and every change of what is installed
+    change           what a change is, as values; pure
     transaction      changes several plugins as one: everything of it, or nothing
+    rollback         takes changes back, as one change more
     activation       changes one plugin: one process at a time, each change visible at one instant
     dependants       which installed plugins depend on which, and what a change would break
     leases           who uses an installed version now

@@ -7,6 +7,7 @@ Its modules; ``_`` marks what is private to the room:
     proxies         which proxy a request goes through
     _fetch          Transport: small documents whole, big files as streams, with retries
     _http           one GET over urllib3: redirects, credentials, proxies and TLS
+    _http_errors    what a request failed of: whether it may pass, in a few words
     _files          file:// with the semantics of a web server
     _connections    connections of urllib3 that ask the pace of their request before each read
     _encoding       content codings, undone within bounds
