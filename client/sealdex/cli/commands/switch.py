@@ -16,7 +16,8 @@ from sealdex.model.ids import parse_plugin_id
 from sealdex.paths import store_folder
 from sealdex.store.database import ENABLED, State
 from sealdex.store.layout import Store
-from sealdex.store.transaction import change_facts, not_taken_back
+from sealdex.store.rollback import not_taken_back
+from sealdex.store.transaction import change_facts
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
