@@ -45,7 +45,8 @@ class _OutputHandler(logging.Handler):
             return  # of a plugin whose lines are shown anyway
         record.is_shown = True
         try:
-            self._show(record, message_of(record))
+            # what a plugin logs into a job stays its own, as ever; JSON escapes it, the output layer cleans it
+            self._show(record, message_of(record) if self._follows else record.getMessage())
         except (OSError, ValueError):  # nobody reads stderr any more: the command goes on, and says nothing there
             self.addFilter(lambda _: False)
             swallow([self._out.stderr])
