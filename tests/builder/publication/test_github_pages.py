@@ -253,7 +253,7 @@ def test_a_tree_that_is_too_large_or_damaged_is_not_deployed(deployed: Live, mon
     deployed.publish(1)
     with monkeypatch.context() as patched:
         patched.setattr(pages_deployment, "MAX_BYTES", 1000)
-        with pytest.raises(NotDeployableError, match="takes 1000 at most"):
+        with pytest.raises(NotDeployableError, match="allows at most 1000"):
             check_deployment(deployed.publisher(1))
     (deployed.folder / "plugins/acme/slack/1.1.0/slack-1.1.0.bin").write_bytes(b"another")
     with pytest.raises(NotDeployableError, match=r"slack-1\.1\.0\.bin"):
