@@ -20,7 +20,6 @@ Names are imported when they are first used, so that a program loads only what i
 
     cli/          the command line
     runtime/      plugins in a Python host, services, jobs
-    mirror/       copies of a registry, or of a part of it
     install/      from chosen releases to installed ones
     lockfile/     sealdex.toml and sealdex.lock
     download/     from a signed entry to a verified file
