@@ -118,7 +118,7 @@ def test_what_new_refuses(tree: Path) -> None:
         new_plugin(tree, "notfy", THING)
     with pytest.raises(UsageError, match="no realm 'team'"):
         new_plugin(tree, "notify", THING, realm="team")
-    with pytest.raises(UsageError, match="no version"):
+    with pytest.raises(UsageError, match="not a valid version"):
         new_plugin(tree, "application-suite", THING, depends={"acme/base": "what"})
     assert not (tree / "plugins/acme/thing").exists()
     new_plugin(tree, "notify", THING)
