@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from securesystemslib.exceptions import KeyMismatchError
+from securesystemslib.exceptions import KeyMismatchError, UnverifiedSignatureError, VerificationError
 from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SigstoreSigner, SSlibKey
 
 import sealdex.trust.sigstore_key  # noqa: F401  # registers Sigstore identities as a kind of key
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 _log = Log("registry_builder.signing")
+
+_PROOF = b"sealdex"
+"""What a private key signs when it is loaded, to show that it belongs to its public half."""
 
 ENVIRONMENT_SCHEME = "env:"
 SIGSTORE_SCHEME = "sigstore:"
@@ -120,8 +123,10 @@ def _crypto_signer(
         raise _unusable(name, f"this URI doesn't fit a {section.keytype} key")
     private = _decrypt(name, path, data, prompt)
     try:
-        return CryptoSigner(private, public)
-    except (KeyMismatchError, ValueError) as error:
+        signer = CryptoSigner(private, public)
+        public.verify_signature(signer.sign(_PROOF), _PROOF)  # securesystemslib before 1.6 takes any private key
+        return signer  # noqa: TRY300  # the two lines above are what may fail
+    except (KeyMismatchError, UnverifiedSignatureError, VerificationError, ValueError) as error:
         raise ConfigError(
             f"{path} is not the private half of key '{name}' in registry.toml: {error}",
             subject=name,
