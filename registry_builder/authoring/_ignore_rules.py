@@ -16,7 +16,7 @@ from pathlib import Path
 import pathspec
 
 from registry_builder.source.config import CONFIG_NAME
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.text import without_mark
 from registry_builder.source.version_control import is_version_control
 from sealdex.errors import ConfigError

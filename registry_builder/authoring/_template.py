@@ -19,8 +19,8 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from registry_builder.source.files import MAX_MANIFEST_BYTES, control_problems
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.documents import MAX_MANIFEST_BYTES, control_problems
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.text import text_problem, without_mark
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import ConfigError

@@ -24,7 +24,7 @@ from typing import BinaryIO
 from registry_builder.authoring._ignore_rules import DEFAULT_IGNORES, IGNORE_FILE, IgnoreRules
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.archive_check import name_warnings
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.secrets.text import MAX_SCANNED_BYTES
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer

@@ -19,8 +19,8 @@ import msgspec
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.attachments import attachment_path
 from registry_builder.source.event_files import STATUS_FOLDER, event_file_name, event_order
-from registry_builder.source.gate import Gate, UnreadableError
 from registry_builder.source.load import STATUS_NAME, load_tree
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.decode import DocumentError, FieldProblem, convert_to, encode_pretty, problems_in

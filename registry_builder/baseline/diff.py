@@ -20,8 +20,8 @@ from registry_builder.compile.manifest import manifest_key
 from registry_builder.compile.removed_events import Older, older
 from registry_builder.parallel import collector_paused
 from registry_builder.signing.metadata import TargetPin, bin_names, bin_of, shard_count
-from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.errors import SealdexError
 from sealdex.model.catalog import CatalogRow, shard_of, shard_target

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from registry_builder.ceremony.ceremony import CEREMONIES_FOLDER, CEREMONY_NAME, OFFLINE
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import read_config
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 
 MAX_FILES = 500

@@ -37,7 +37,7 @@ from registry_builder.source.config import (
     RoleSection,
     read_config,
 )
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.errors import ConfigError, NotFoundError, VerificationError
 from sealdex.model.decode import DocumentError, read_json
 from sealdex.trust.role_marks import mark_problem

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from registry_builder.source.files import control_problems
+from registry_builder.source.documents import control_problems
 from registry_builder.source.spelling import with_usual_platforms
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.release import (

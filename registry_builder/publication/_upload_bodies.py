@@ -8,8 +8,8 @@ from collections.abc import Callable
 from registry_builder.compile.manifest import manifest_bytes
 from registry_builder.publication.uploads import FileListSource, ManifestSource, ReadmeSource, TreeFile, Upload
 from registry_builder.source.file_list import file_list_bytes
-from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from registry_builder.storage import Body, FileChangedError, headers_for
 from sealdex.errors import SealdexError

@@ -12,7 +12,7 @@ from registry_builder.baseline.documents import target_key
 from registry_builder.compile.index import Ingestion, is_ingested, stored_names
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.source.attachments import attachment_path
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId

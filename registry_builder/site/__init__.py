@@ -18,8 +18,8 @@
     _format             sizes, dates, selectors, platforms as text
     _list_pages         lists in pages whose bounds follow from the content
     _platform_matrix    platforms of a release as a table
-    _readme             READMEs: Markdown to sanitised HTML
-    _readme_html        images, anchors and headings of a README, before it is sanitised
+    _readme_html        READMEs: Markdown to sanitised HTML
+    _readme_rewrite     images, anchors and headings of a README, before it is sanitised
     _release_view       the contents of a release's page
     _schema_table       a JSON Schema as the rows of a table
 

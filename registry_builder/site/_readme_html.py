@@ -1,81 +1,200 @@
-"""Rewrites a README's HTML before the final sanitising: images, anchors, headings. Pure, on text.
+"""READMEs: Markdown by `markdown-it-py`, sanitised by `nh3`. Nothing from an author runs, styles or loads anything.
 
-The input comes from a first pass of the sanitiser, so tags are lower case and values are in double quotes. The
-output is not safe by itself: the last pass of the sanitiser decides what survives.
+Three layers, each enough alone against script: only tags and attributes of the lists below survive the sanitiser;
+links have one of three schemes; and the pages' Content-Security-Policy forbids inline scripts and foreign resources.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from html import escape, unescape
+from collections.abc import Collection, Iterable, Iterator
+from functools import lru_cache
+from html import unescape
+from urllib.parse import quote, unquote
 
-_ATTRIBUTES = r'((?:\s+[a-z][a-z-]*="[^"]*")*)\s*'
-_TAG = re.compile(rf"<(/?)(a|img|h[1-6]){_ATTRIBUTES}>")
-_ATTRIBUTE = re.compile(r'([a-z][a-z-]*)="([^"]*)"')
-_HEADING = re.compile(rf"<(h[3-6]){_ATTRIBUTES}>(.*?)</\1>", re.DOTALL)
-_ANY_TAG = re.compile(r"<[^>]*>")
-_LINK = re.compile(rf"<a{_ATTRIBUTES}>")
-_EMPTY_LINK = re.compile(rf"<a{_ATTRIBUTES}>(\s*)</a>")
-_PAGE_HEADINGS = {"h1": "h3", "h2": "h3"}  # the page has an h1 and an h2 of its own
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
+
+from registry_builder.site._readme_rewrite import rewritten, with_sound_links
+from sealdex.text import clean
+
+MAX_README_BYTES = 1024 * 1024
+
+_ID_PREFIX = "readme-"
+_DEEPEST = 6
+_FIRST_LEVEL = 3  # the page has the plugin's name as h1 and "README" as h2
+
+_TAGS = frozenset({
+    "a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "h3", "h4", "h5",
+    "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub",
+    "summary", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr", "ul", "var",
+})  # fmt: skip
+_ATTRIBUTES = {
+    "*": {"id"},
+    "a": {"href", "title"},
+    "abbr": {"title"},
+    "details": {"open"},
+    "ol": {"start"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+}  # fmt: skip
+_WITH_CONTENT = frozenset({"script", "style", "title", "textarea", "iframe", "noscript", "svg", "math", "template"})
+_SCHEMES = frozenset({"http", "https", "mailto"})
+_ABSOLUTE = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
+# RFC 3986, in ASCII. The library for this, linkify-it-py, takes half a minute for 100 KB of "://".
+_ADDRESS = re.compile(r"(?<![\w/])https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{0,2000}")
+_HTML_LINK = re.compile(r"<(?P<end>/?)a[\s>]", re.IGNORECASE)
+_PLACE = re.compile(r'<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?\s+id="([^"]*)"')
+_WITH_HTML = frozenset({"html_block", "html_inline", "image"})
+_MAX_ID = 200
+_NOT_SLUG = re.compile(r"[^\w-]+")
 
 
-def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
-    """Turn images into text or links, ``<a name>`` into ids, HTML headings into levels that the page allows.
+def render_readme(source: bytes, name: str) -> Markup:
+    """Return the HTML of a README, safe to include in a page; its headings start at ``h3``.
+
+    A first heading that is only the plugin's ``name`` is left out: the page has it already.
+
+    Images become links to them, or text inside a link: the policy loads nothing from elsewhere, to protect
+    readers' privacy. Relative links have no target here and become plain text; links
+    to a place in the README (a heading, ``<a name>``, an id) lead there.
+    """
+    text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
+    tokens = _parser().parse(text)
+    if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[1].content.strip().lower() == name.lower():
+        del tokens[:3]
+    slugs: dict[str, int] = {}
+    _adjust(tokens, slugs)
+    parser = _parser()
+    html = parser.renderer.render(tokens, parser.options, {})
+    if any(token.type in _WITH_HTML for token in _all(tokens)):
+        html = rewritten(_first_pass(html), lambda text: _slug(text, slugs))
+    places = {unescape(place) for place in _PLACE.findall(html)}
+    html = nh3.clean(
+        html,
+        tags=set(_TAGS),
+        attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
+        clean_content_tags=set(_WITH_CONTENT),
+        url_schemes=set(_SCHEMES),
+        link_rel="nofollow noopener noreferrer",
+        attribute_filter=_Attributes(places),
+    )
+    html = with_sound_links(html)
+    # a wide table or code block scrolls by itself, also with the keyboard
+    html = html.replace("<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
+    html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    return Markup(html)  # noqa: S704  # sanitised two lines above
+
+
+@lru_cache(maxsize=1)
+def _parser() -> MarkdownIt:
+    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+
+
+def _first_pass(html: str) -> str:
+    """Return HTML nested as a browser would read it, and still with images and the names of anchors."""
+    attributes = {tag: set(names) for tag, names in _ATTRIBUTES.items()}
+    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}}
+    return nh3.clean(
+        html,
+        tags={*_TAGS, "img", "h1", "h2"},
+        attributes=attributes,
+        clean_content_tags=set(_WITH_CONTENT),
+        url_schemes=set(_SCHEMES),
+        link_rel=None,
+    )
+
+
+class _Attributes:
+    """Decides about each attribute: only web URLs, and only places in the README itself.
 
     Args:
-        html: sanitised once, with ``img`` and ``name`` of ``a`` still in it.
-        slug_of: returns the id of a heading by its text; an empty one for none.
-    """
-    in_link = False
-
-    def tag(match: re.Match[str]) -> str:
-        nonlocal in_link
-        end, name, attributes = match[1], match[2], dict(_ATTRIBUTE.findall(match[3]))
-        if name == "img":
-            text = attributes.get("alt", "").strip() or "image"
-            source = attributes.get("src", "")
-            return text if in_link or not source else f'<a href="{source}">{text}</a>'
-        if name != "a":
-            return f"<{end}{_PAGE_HEADINGS.get(name, name)}{match[3]}>"
-        if end:
-            in_link = False
-            return "</a>"
-        if "name" in attributes:
-            attributes.setdefault("id", attributes.pop("name"))
-        in_link = "href" in attributes
-        return f"<a{_text(attributes)}>"
-
-    def heading(match: re.Match[str]) -> str:
-        attributes = dict(_ATTRIBUTE.findall(match[2]))
-        if not attributes.get("id") and (slug := slug_of(unescape(_ANY_TAG.sub("", match[3])))):
-            attributes["id"] = escape(slug)
-        return f"<{match[1]}{_text(attributes)}>{match[3]}</{match[1]}>"
-
-    return _HEADING.sub(heading, _TAG.sub(tag, html))
-
-
-def with_sound_links(html: str) -> str:
-    """Tidy links after the last pass: remove link attributes without a URL, and links without text.
-
-    A link without text can't be seen or named; one that is a link target stays as that.
+        places: ids as the author wrote them; each gets a prefix, so that none is the page's own or a script's.
     """
 
-    def without_relation(match: re.Match[str]) -> str:
-        attributes = dict(_ATTRIBUTE.findall(match[1]))
-        if "href" not in attributes:
-            attributes.pop("rel", None)
-        return f"<a{_text(attributes)}>"
+    def __init__(self, places: Collection[str]) -> None:
+        self._places = places
+        self._used: set[str] = set()
 
-    def without_text(match: re.Match[str]) -> str:
-        place = dict(_ATTRIBUTE.findall(match[1])).get("id")
-        return (f'<a id="{place}"></a>' if place else "") + match[2]
+    def __call__(self, tag: str, name: str, value: str) -> str | None:
+        if tag == "a" and name == "href":
+            if value.startswith("#"):
+                return self._link_to(unquote(value[1:]))
+            return value if _ABSOLUTE.match(value) else None
+        if name == "id":
+            if not value or len(value) > _MAX_ID or value in self._used or any(c.isspace() for c in value):
+                return None
+            self._used.add(value)
+            return _ID_PREFIX + value
+        return value
 
-    return _EMPTY_LINK.sub(without_text, _LINK.sub(without_relation, html))
+    def _link_to(self, place: str) -> str | None:
+        for candidate in (place, place.lower(), place.removeprefix("user-content-")):
+            if candidate in self._places:
+                return f"#{_ID_PREFIX}{quote(candidate, safe='')}"
+        return None
 
 
-def _text(attributes: dict[str, str]) -> str:
-    return "".join(f' {name}="{value}"' for name, value in attributes.items())
+def _all(tokens: Iterable[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from token.children or ()
 
 
-__all__ = ["rewritten", "with_sound_links"]
+def _adjust(tokens: list[Token], seen: dict[str, int]) -> None:
+    """Shift headings below the page's own without leaving a level out, and name them; ``seen`` counts the names."""
+    open_levels: list[int] = []
+    for token, following in zip(tokens, [*tokens[1:], None], strict=False):
+        if token.type == "heading_open" and following is not None:
+            level = int(token.tag[1])
+            while open_levels and open_levels[-1] >= level:
+                open_levels.pop()
+            open_levels.append(level)
+            slug = _slug("".join(child.content for child in following.children or ()), seen)
+            if slug:
+                token.attrSet("id", slug)
+        if token.type in {"heading_open", "heading_close"}:
+            token.tag = f"h{min(_DEEPEST, _FIRST_LEVEL - 1 + len(open_levels))}"
+        if token.children:
+            token.children = _with_addresses(token.children)
+
+
+def _slug(text: str, seen: dict[str, int]) -> str:
+    slug = _NOT_SLUG.sub("", clean(text).strip().lower().replace(" ", "-"))
+    count = seen.get(slug, 0)
+    seen[slug] = count + 1
+    return f"{slug}-{count}" if slug and count else slug
+
+
+def _with_addresses(children: list[Token]) -> list[Token]:
+    """Turn bare URLs in the text into links, as GitHub and others do."""
+    changed: list[Token] = []
+    in_link = 0
+    for child in children:
+        in_link += {"link_open": 1, "link_close": -1}.get(child.type, 0)
+        if child.type == "html_inline" and (tag := _HTML_LINK.match(child.content)):
+            in_link += -1 if tag["end"] else 1
+        if child.type != "text" or in_link or "://" not in child.content:
+            changed.append(child)
+            continue
+        end = 0
+        for found in _ADDRESS.finditer(child.content):
+            url = _without_punctuation(found.group())
+            changed.append(Token("text", "", 0, content=child.content[end : found.start()]))
+            changed += [
+                Token("link_open", "a", 1, attrs={"href": url}),
+                Token("text", "", 0, content=url),
+                Token("link_close", "a", -1),
+            ]
+            end = found.start() + len(url)
+        changed.append(Token("text", "", 0, content=child.content[end:]))
+    return changed
+
+
+def _without_punctuation(url: str) -> str:
+    """Leave final punctuation to the sentence, and a closing bracket that was opened before the URL."""
+    while url[-1] in ".,:;!?'*_~" or (url[-1] == ")" and url.count(")") > url.count("(")):
+        url = url[:-1]
+    return url

@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.site._format import format_date, format_selector, format_size
-from registry_builder.site._readme import render_readme
+from registry_builder.site._readme_html import render_readme
 from registry_builder.site._schema_table import SettingRow, setting_rows
 from registry_builder.site.plugin_view import (
     WEB,

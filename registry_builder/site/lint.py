@@ -17,7 +17,7 @@ from registry_builder.site.templates import (
     is_template,
 )
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
-from registry_builder.source.gate import UnreadableError
+from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import POINTER_PROBLEM, conflict_problem, is_lfs_pointer, text_problem, without_mark
 from registry_builder.source.tree import Problem, SourceTree

@@ -16,7 +16,7 @@ from registry_builder.site._badges import plugin_badges
 from registry_builder.site._feeds import feed_of
 from registry_builder.site._format import format_date
 from registry_builder.site._list_pages import ListRow, cut, list_pages
-from registry_builder.site._readme import render_readme
+from registry_builder.site._readme_html import render_readme
 from registry_builder.site._release_view import release_view
 from registry_builder.site.affected_pages import Touched
 from registry_builder.site.document_source import Shelf

@@ -28,7 +28,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from registry_builder.site.urls import address, link
 from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.config import SiteSection
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import without_mark
 from sealdex.errors import ConfigError, SealdexError

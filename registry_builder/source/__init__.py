@@ -3,9 +3,9 @@
     config           registry.toml, as strict structs
     load             folders and files to plain data, every problem kept
     tree             the loaded source tree, as plain data
-    gate             the one way to open files of a folder that others may have filled
+    safe_open        the one way to open files of a folder that others may have filled
     version_control  names of version control's own files, on any file system
-    files            decodes documents: strictly, every problem named
+    documents        decodes documents: strictly, every problem named
     text             text that people edit: byte order marks, line ends, conflict markers
     yaml12           YAML 1.2, bounded
     realms           which plugins a realm publishes, and what may not leave it

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from registry_builder.source.allowed_secrets import is_allowed, refusal
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from sealdex.errors import ConfigError

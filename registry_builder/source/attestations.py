@@ -14,7 +14,7 @@ from registry_builder.source.attachments import (
     attachment_path,
     stored_attachment_problem,
 )
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
 from sealdex.config.attestation_policy import AttestationPolicy
 from sealdex.errors import SealdexError

@@ -8,8 +8,8 @@ from typing import Annotated, Literal, get_args
 
 from msgspec import Meta, Struct, field
 
-from registry_builder.source.files import newer_format
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.documents import newer_format
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, convert_command, other_encoding, without_mark
 from sealdex.config.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.config.toml_reader import toml_values

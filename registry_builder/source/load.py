@@ -26,15 +26,15 @@ import msgspec
 from registry_builder.parallel import collector_paused
 from registry_builder.source.allowed_secrets import with_allowed
 from registry_builder.source.config import RegistryConfig, read_config
-from registry_builder.source.event_files import STATUS_FOLDER, EventOrder, event_name_problem, event_order
-from registry_builder.source.files import (
+from registry_builder.source.documents import (
     MAX_MANIFEST_BYTES,
     MAX_STATUS_BYTES,
     MAX_VALUE_DEPTH,
     decode_document,
     depth_of,
 )
-from registry_builder.source.gate import Found, Gate, UnreadableError
+from registry_builder.source.event_files import STATUS_FOLDER, EventOrder, event_name_problem, event_order
+from registry_builder.source.safe_open import Found, Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, text_problem, without_mark
 from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from sealdex.log import Log, stopwatch

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 
-from registry_builder.source.files import MAX_MANIFEST_BYTES
-from registry_builder.source.gate import Gate
+from registry_builder.source.documents import MAX_MANIFEST_BYTES
+from registry_builder.source.safe_open import Gate
 from registry_builder.source.text import with_plain_lines
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.index import FilePin

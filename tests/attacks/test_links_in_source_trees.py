@@ -21,8 +21,8 @@ from registry_builder.signing.metadata import realm_marker
 from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.lint import site_problems
-from registry_builder.source.gate import Gate, StrayError, UnreadableError
 from registry_builder.source.lint.tree import lint_tree
+from registry_builder.source.safe_open import Gate, StrayError, UnreadableError
 from registry_builder.source.version_control import is_version_control
 from sealdex.errors import SealdexError
 

@@ -120,5 +120,5 @@ def test_validate_warns_where_no_encoding_is_stated(tmp_path: Path) -> None:
     found = tree.lint()
     assert errors(found) == []
     (warning,) = [each for each in warnings(found) if "encoding" in each]
-    assert "(and 1 more) is stated nowhere" in warning
+    assert "(and 1 more) is not stated" in warning
     assert "sealdex-builder pack FOLDER -o f.zip" in warning

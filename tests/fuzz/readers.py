@@ -28,7 +28,7 @@ from support.tuf_repository import TufRepository, document
 
 from registry_builder.importers.krew import read_history
 from registry_builder.source.config import ROLES, read_config
-from registry_builder.source.files import decode_document
+from registry_builder.source.documents import decode_document
 from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.archive.unpack import unpack
 from sealdex.config.config import load_config

@@ -154,6 +154,7 @@ def _shown(key: str, actual: str | None) -> str:
 
 # Bounded, so that every number and its neighbours are exact as floats and `overlap` can step past a bound.
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,6})?")
+_STEP = 1e-6  # between two neighbours
 
 
 def _number(text: str) -> float | None:
@@ -234,21 +235,26 @@ class _Domain:
 
     def _numbers(self) -> Iterator[str]:
         """Numbers inside the open interval, enough of them to get past the finitely many excluded ones."""
+        for number in self._candidates():
+            text = _plain(number)
+            read = _number(text)  # a label has no more digits than this reads, so the number may have been rounded
+            if read is not None and self.above < read < self.below:
+                yield text
+
+    def _candidates(self) -> Iterator[float]:
         tries = len(self.excluded) + 1
         if self.above == -math.inf:
-            yield from (_plain(math.floor(self.below) - 1 - i) for i in range(tries))
+            yield from (math.floor(self.below) - 1 - i for i in range(tries))
         elif self.below == math.inf:
-            yield from (_plain(math.ceil(self.above) + 1 + i) for i in range(tries))
+            yield from (math.ceil(self.above) + 1 + i for i in range(tries))
         elif self.above < self.below:
             width = self.below - self.above
-            for i in range(1, tries + 1):
-                number = self.above + width * i / (tries + 1)
-                if self.above < number < self.below:
-                    yield _plain(number)
+            yield from (self.above + width * i / (tries + 1) for i in range(1, tries + 1))
+            yield from (self.above + _STEP * i for i in range(1, tries + 1))  # all there are in a narrow interval
 
 
 def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else repr(number)
+    return str(int(number)) if number == int(number) else f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _domains_of(*selectors: Selector) -> dict[str, str | None] | None:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from registry_builder.source._opaque_formats import opaque_problem
 from registry_builder.source.allowed_secrets import is_allowed
 from registry_builder.source.archive_check import Finding, archive_findings
-from registry_builder.source.gate import Gate, UnreadableError
+from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer, line_end_problem
 from registry_builder.source.tree import SourceTree
 from sealdex.model.ids import PluginId

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Collection, Iterator
 
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
-from registry_builder.source.gate import UnreadableError
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import text_problem
 from registry_builder.source.tree import Problem, Severity, SourcePlugin

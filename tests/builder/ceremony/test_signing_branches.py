@@ -211,7 +211,7 @@ def test_a_ceremony_is_shown_as_markdown_in_which_everything_said_is_text(clone:
     text = summary.read_text()
     assert "## Ceremony swap: waits for signatures" in text
     assert "- role root no longer trusts root\\-2" in text
-    assert "| root 1 | 1 of 2 needed | `root-1` |" in text
+    assert "| root 1 | 1 of 2 required | `root-1` |" in text
     for part in ("\n# Signed", "<img", "![x]", "@everyone", " `code`", "**bold**"):
         assert part not in text
 

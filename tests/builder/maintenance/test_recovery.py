@@ -275,7 +275,7 @@ def test_killed_on_its_way_it_is_taken_up(drill: Drill, at: str) -> None:
 def test_a_tree_with_errors_is_refused(drill: Drill) -> None:
     (drill.root / "plugins/acme/slack/releases/1.0.0.json").write_text("{")
     before = bucket(drill)
-    with pytest.raises(ConfigError, match="isn't whole"):
+    with pytest.raises(ConfigError, match="is incomplete"):
         run(drill)
     assert bucket(drill) == before
 

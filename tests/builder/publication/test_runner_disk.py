@@ -37,7 +37,7 @@ def test_publishing_onto_a_disk_that_is_thrown_away_is_refused(
 ) -> None:
     assert builder("--tree", checkout, "publish") == 1
     said = capsys.readouterr().err
-    assert "thrown away" in said
+    assert "discarded after the job" in said
     for way in ("s3://BUCKET/PREFIX", "pages:published", "folder_in_ci = true", "--folder-in-ci"):
         assert way in said
     assert not (checkout / "published").exists()
@@ -70,7 +70,7 @@ def test_a_registry_that_the_job_made_itself_is_not_refused(checkout: Path) -> N
     check_disk(checkout, "public", read_config(checkout).realms["public"])
     # without git nobody can tell, so it is refused, with a way on
     shutil.rmtree(checkout / ".git")
-    with pytest.raises(ConfigError, match="thrown away"):
+    with pytest.raises(ConfigError, match="discarded after the job"):
         check_disk(checkout, "public", read_config(checkout).realms["public"])
 
 

@@ -15,7 +15,7 @@ from support.site_pages import Document, Publish, dead_links, pages_of, parsed
 from support.source_trees import Tree
 
 from registry_builder.site._format import format_selector
-from registry_builder.site._readme import render_readme
+from registry_builder.site._readme_html import render_readme
 from registry_builder.site._schema_table import setting_rows
 from registry_builder.site.page_context import POLICY
 from registry_builder.site.templates import Templates

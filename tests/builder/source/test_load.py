@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.authoring import Bare, errors, url_artifact, warnings
 
 from registry_builder.source import yaml12
-from registry_builder.source.files import MAX_MANIFEST_BYTES, decode_document
+from registry_builder.source.documents import MAX_MANIFEST_BYTES, decode_document
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import Problem, SourcePlugin
 from registry_builder.source.yaml12 import YamlError, read_yaml

@@ -158,7 +158,7 @@ def test_a_disk_that_fills_up_meanwhile(disk: Path, archives: Path, monkeypatch:
     with pytest.raises(InstallError, match="No space left") as caught:
         install(store, two[1], two[0])
     assert caught.value.hint is not None
-    assert "make room" in caught.value.hint
+    assert "free some space" in caught.value.hint
     assert state(store) == whole(["1.0.0"], "1.0.0")
 
 

@@ -77,7 +77,7 @@ def test_a_tar_with_dependencies(lenient: Run, tmp_path: Path) -> None:
             info.size = len(data)
             made.addfile(info, io.BytesIO(data))
     done = lenient("install", path, "--allow-unsigned")
-    assert (done.code, "needs acme/base ^1" in done.err) == (0, True)
+    assert (done.code, "depends on acme/base ^1" in done.err) == (0, True)
 
 
 def test_it_does_not_replace_what_is_signed(lenient: Run, tmp_path: Path) -> None:

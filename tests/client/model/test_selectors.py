@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sealdex.model.environment import Environment, detect_environment
@@ -129,7 +129,15 @@ selectors = st.builds(Selector, st.dictionaries(keys, values, max_size=2), st.li
 some_values = [None, "0", "1", "1.5", "2", "2.5", "3", "4", "4.5", "9", "linux", "darwin", "other"]
 
 
+def between(above: str, below: str, *excluded: str) -> Selector:
+    bounds = (Expression("os", Operator.GT, (above,)), Expression("os", Operator.LT, (below,)))
+    return Selector(match_expressions=(*bounds, *(Expression("os", Operator.NOT_IN, (value,)) for value in excluded)))
+
+
 @given(selectors, selectors)
+@example(between("1", "2", "1"), Selector())  # a third has more digits than a label's number
+@example(between("1", "1.000003", "1.000001"), Selector())
+@example(between("1", "1.000001"), Selector())
 def test_overlap_is_right_and_proves_it(a: Selector, b: Selector) -> None:
     witness = overlap(a, b)
     if witness is not None:

@@ -61,7 +61,7 @@ def test_no_identifier_or_version_leads_out_of_the_store(store: Store, bad: str)
 
 
 def test_current_is_no_version(store: Store) -> None:
-    with pytest.raises(ValueError, match="no version"):
+    with pytest.raises(ValueError, match="not a valid version"):
         store.version_folder(PLUGIN, "current")
 
 

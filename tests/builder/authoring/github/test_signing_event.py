@@ -118,15 +118,15 @@ def test_two_people_change_a_root_key_and_clients_follow(scene: Scene, tmp_path:
     assert "## Ceremony new\\-laptop: waits for signatures" in pull["body"]
     assert "Why: root\\-1 was on the old one" in pull["body"]
     assert "role root no longer trusts root\\-1" in pull["body"]
-    assert "| root 1 | 0 of 2 needed |  |" in pull["body"]
+    assert "| root 1 | 0 of 2 required |  |" in pull["body"]
     assert "for root 1, of root\\-1, root\\-2" in pull["body"]
 
     # nobody can sign for the other; each adds what they have, and pushes
-    assert "root-2 is not here" in kim.run("ceremony", "sign", "new-laptop", "--yes")
+    assert "root-2 is not available here" in kim.run("ceremony", "sign", "new-laptop", "--yes")
     kim.push("sign/new-laptop")
     assert results(event(scene, "sign/new-laptop")) == {"event": "success"}
     (pull,) = github.known["pulls"]
-    assert "| root 1 | 1 of 2 needed | `root-1` |" in pull["body"]
+    assert "| root 1 | 1 of 2 required | `root-1` |" in pull["body"]
     before = main_of(scene)
     git(kai.clone, "fetch", "--quiet", "origin")
     git(kai.clone, "switch", "--quiet", "sign/new-laptop")
@@ -202,7 +202,7 @@ def test_a_plan_that_was_changed_finishes_nothing(scene: Scene, started: Signer)
     started.push("sign/renew")
     jobs = event(scene, "sign/renew")
     assert results(jobs) == {"event": "success", "finish": "failure"}
-    assert "isn't what 2.root.json says" in jobs["finish"].output
+    assert "does not match 2.root.json" in jobs["finish"].output
     assert main_of(scene) == before
 
 

@@ -1,0 +1,81 @@
+"""Rewrites a README's HTML before the final sanitising: images, anchors, headings. Pure, on text.
+
+The input comes from a first pass of the sanitiser, so tags are lower case and values are in double quotes. The
+output is not safe by itself: the last pass of the sanitiser decides what survives.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html import escape, unescape
+
+_ATTRIBUTES = r'((?:\s+[a-z][a-z-]*="[^"]*")*)\s*'
+_TAG = re.compile(rf"<(/?)(a|img|h[1-6]){_ATTRIBUTES}>")
+_ATTRIBUTE = re.compile(r'([a-z][a-z-]*)="([^"]*)"')
+_HEADING = re.compile(rf"<(h[3-6]){_ATTRIBUTES}>(.*?)</\1>", re.DOTALL)
+_ANY_TAG = re.compile(r"<[^>]*>")
+_LINK = re.compile(rf"<a{_ATTRIBUTES}>")
+_EMPTY_LINK = re.compile(rf"<a{_ATTRIBUTES}>(\s*)</a>")
+_PAGE_HEADINGS = {"h1": "h3", "h2": "h3"}  # the page has an h1 and an h2 of its own
+
+
+def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
+    """Turn images into text or links, ``<a name>`` into ids, HTML headings into levels that the page allows.
+
+    Args:
+        html: sanitised once, with ``img`` and ``name`` of ``a`` still in it.
+        slug_of: returns the id of a heading by its text; an empty one for none.
+    """
+    in_link = False
+
+    def tag(match: re.Match[str]) -> str:
+        nonlocal in_link
+        end, name, attributes = match[1], match[2], dict(_ATTRIBUTE.findall(match[3]))
+        if name == "img":
+            text = attributes.get("alt", "").strip() or "image"
+            source = attributes.get("src", "")
+            return text if in_link or not source else f'<a href="{source}">{text}</a>'
+        if name != "a":
+            return f"<{end}{_PAGE_HEADINGS.get(name, name)}{match[3]}>"
+        if end:
+            in_link = False
+            return "</a>"
+        if "name" in attributes:
+            attributes.setdefault("id", attributes.pop("name"))
+        in_link = "href" in attributes
+        return f"<a{_text(attributes)}>"
+
+    def heading(match: re.Match[str]) -> str:
+        attributes = dict(_ATTRIBUTE.findall(match[2]))
+        if not attributes.get("id") and (slug := slug_of(unescape(_ANY_TAG.sub("", match[3])))):
+            attributes["id"] = escape(slug)
+        return f"<{match[1]}{_text(attributes)}>{match[3]}</{match[1]}>"
+
+    return _HEADING.sub(heading, _TAG.sub(tag, html))
+
+
+def with_sound_links(html: str) -> str:
+    """Tidy links after the last pass: remove link attributes without a URL, and links without text.
+
+    A link without text can't be seen or named; one that is a link target stays as that.
+    """
+
+    def without_relation(match: re.Match[str]) -> str:
+        attributes = dict(_ATTRIBUTE.findall(match[1]))
+        if "href" not in attributes:
+            attributes.pop("rel", None)
+        return f"<a{_text(attributes)}>"
+
+    def without_text(match: re.Match[str]) -> str:
+        place = dict(_ATTRIBUTE.findall(match[1])).get("id")
+        return (f'<a id="{place}"></a>' if place else "") + match[2]
+
+    return _EMPTY_LINK.sub(without_text, _LINK.sub(without_relation, html))
+
+
+def _text(attributes: dict[str, str]) -> str:
+    return "".join(f' {name}="{value}"' for name, value in attributes.items())
+
+
+__all__ = ["rewritten", "with_sound_links"]
