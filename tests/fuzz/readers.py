@@ -33,6 +33,10 @@ from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.archive.unpack import unpack
 from sealdex.config.config import load_config
 from sealdex.download._delta_plan import plan_listed, read_file_list
+from sealdex.download.mirror.record import parse_record
+from sealdex.download.mirror.state import read_state
+from sealdex.download.mirror.volumes import ARCHIVE_FORMAT, ArchiveHead, Piece, read_head, write_volume
+from sealdex.download.mirror.volumes import unpack as unpack_volume
 from sealdex.errors import SealdexError
 from sealdex.lockfile.lock_file import LOCK_NAME, read_lock
 from sealdex.lockfile.project_file import WANTED_NAME, read_wanted
@@ -443,6 +447,37 @@ def _frame(data: bytes) -> object:
     return [protocol.read(line) for line in data.splitlines()]
 
 
+_MIRROR = (
+    b'{"format":1,"source":"s","made_at":"t","timestamp_version":1,"snapshot_version":1,"root_version":1,'
+    b'"selection":{"plugins":["acme/slack"],"latest":2}}'
+)
+
+
+def _mirror_head(data: bytes) -> object:
+    return read_head(_file("volume.tar", data))
+
+
+def _mirror_volume(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(dir=_folder()) as folder:
+        unpack_volume(_file("volume.tar", data), Path(folder))
+
+
+def _mirror_state(data: bytes) -> object:
+    return read_state(_file("state.json.gz", gzip.compress(data, 1)))
+
+
+@cache
+def _volume() -> bytes:
+    with tempfile.TemporaryDirectory(dir=_folder()) as folder:
+        key = "plugins/acme/slack/1.0.0/manifest.json"
+        path = Path(folder) / key
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"{}")
+        head = ArchiveHead(ARCHIVE_FORMAT, "0" * 16, 1, 0, 1)
+        write_volume(Path(folder) / "out.tar", head, [Piece(key, None, 2)], Path(folder))
+        return (Path(folder) / "out.tar").read_bytes()
+
+
 @cache
 def readers() -> dict[str, Reader]:
     """All readers by name; made when first asked for, since some seeds are signed."""
@@ -469,6 +504,14 @@ def readers() -> dict[str, Reader]:
             (msgspec.DecodeError,),
             js,
         ),
+        "mirror-record": Reader(
+            lambda data: parse_record(data, "mirror.json"),
+            (_MIRROR,),
+            tokens=js,
+        ),
+        "mirror-state": Reader(_mirror_state, (b'{"format":1,"number":1,"keys":["plugins/a"]}',), tokens=js, cost=3),
+        "mirror-head": Reader(_mirror_head, (_volume(),), cost=3),
+        "mirror-volume": Reader(_mirror_volume, (_volume(),), (OSError,), cost=5),
         "part-sidecar": Reader(
             _sidecar, (b'{"url":"http://h/f","etag":null,"contiguous":5,"pieces":[[1,2]]}',), tokens=js
         ),
