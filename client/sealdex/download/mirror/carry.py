@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from sealdex.config.config import Config
-from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
-from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, RECORD_NAME, read_record
+from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, record_before
+from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME
 from sealdex.download.mirror.source import Source
 from sealdex.download.mirror.state import (
     STATE_ENDING,
@@ -159,7 +159,7 @@ def import_archive(
     volumes = check_set(paths)
     head = volumes[0][1]
     _require_link(folder, head)
-    if not new_selection and (folder / RECORD_NAME).exists() and read_record(folder).selection != head.selection:
+    if not new_selection and (before := record_before(folder)) is not None and before.selection != head.selection:
         raise UsageError(
             "the archive has another selection than the mirror",
             subject=str(folder),

@@ -24,7 +24,9 @@ from sealdex.download.mirror.record import (
     OWN_FOLDER,
     REACHED_BEFORE_NAME,
     REACHED_NAME,
+    RECORD_BEFORE_NAME,
     RECORD_NAME,
+    TIMESTAMP_KEY,
     MirrorRecord,
     NamedImage,
     read_record,
@@ -34,12 +36,10 @@ from sealdex.download.mirror.record import (
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
 from sealdex.download.mirror.transfer import Fetcher, Place, each_of
-from sealdex.errors import InstallError, UnavailableError
+from sealdex.errors import InstallError, NotFoundError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
-
-TIMESTAMP_KEY = "metadata/timestamp.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def create(
     with held(folder, watch) as own:
         registry = TrustedRegistry(source.name, source.url, root, own / "trust", transport, on_wait=watch.waiting)
         state = registry.refresh()
-        before = _record_before(folder)
+        before = record_before(folder)
         if before is not None and not options.verify and _is_current(before, state, options.selection):
             return _unchanged(before, state)
         if options.selection.is_everything and (theirs := record_of_source(source, transport)) is not None:
@@ -286,6 +286,8 @@ class _Run:
             kept.replace(self._own / REACHED_BEFORE_NAME)
         self._reached.replace(kept)
         self._place.sync()
+        if before is not None:
+            self._place.put_same(f"{OWN_FOLDER}/{RECORD_BEFORE_NAME}", record_bytes(before))
         self._place.put_same(RECORD_NAME, record_bytes(record))
         self._place.put_same(TIMESTAMP_KEY, timestamp)
         self._place.sync()
@@ -326,8 +328,12 @@ def _fresh(folder: Path) -> Path:
     return folder
 
 
-def _record_before(folder: Path) -> MirrorRecord | None:
-    return read_record(folder) if (folder / RECORD_NAME).exists() else None
+def record_before(folder: Path) -> MirrorRecord | None:
+    """Return what a mirror says of the state that its readers see; None where there is no mirror yet."""
+    try:
+        return read_record(folder)
+    except NotFoundError:
+        return None
 
 
 def _is_current(before: MirrorRecord, state: TrustState, selection: Selection) -> bool:

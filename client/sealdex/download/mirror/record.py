@@ -7,6 +7,7 @@ On disk, in the folder of a mirror:
     .sealdex-mirror/lock            held by the process that changes the mirror
     .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
     .sealdex-mirror/reached.txt     keys of all files that the present state leads to; reached-before.txt: the previous
+    .sealdex-mirror/mirror-before.json   the record of the previous state
     .sealdex-mirror/number          of the archive that was imported last
     .sealdex-mirror/staging/        files on their way; a name outside appears when the file is whole and verified
 """
@@ -21,14 +22,24 @@ from msgspec import Meta, Struct
 
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, NotFoundError
-from sealdex.model.decode import DocumentError, encode_pretty, read_wire
+from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
 
 MIRROR_FORMAT = 1
 RECORD_NAME = "mirror.json"
+RECORD_BEFORE_NAME = "mirror-before.json"
+TIMESTAMP_KEY = "metadata/timestamp.json"
 OWN_FOLDER = ".sealdex-mirror"
 REACHED_NAME = "reached.txt"
 REACHED_BEFORE_NAME = "reached-before.txt"
 MAX_RECORD_BYTES = 64 * 1024 * 1024
+
+
+class _SignedHead(Struct):
+    version: int
+
+
+class _Envelope(Struct):
+    signed: _SignedHead
 
 
 class NamedImage(Struct, frozen=True):
@@ -67,26 +78,45 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
 
 
 def read_record(folder: Path) -> MirrorRecord:
-    """Read what a mirror says of itself.
+    """Read what a mirror says of the state that its readers see.
+
+    A run that died just before the last rename has left the record of the next state; the previous one is kept then.
 
     Raises:
         NotFoundError: the folder isn't a mirror that was completed once.
         ConfigError, FormatTooNewError: the file can't be read.
     """
-    path = folder / RECORD_NAME
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_RECORD_BYTES + 1)
-    except FileNotFoundError as error:
+    record, visible = _read(folder / RECORD_NAME), _timestamp_version(folder)
+    if record is None or visible is None:
         raise NotFoundError(
-            f"{folder} is not a mirror, or not a complete one: it has no {RECORD_NAME}",
+            f"{folder} is not a mirror, or not a complete one",
             subject=str(folder),
             untouched="nothing was changed",
             hint="sealdex mirror create SOURCE DEST makes one",
-        ) from error
+        )
+    if record.timestamp_version != visible:
+        before = _read(folder / OWN_FOLDER / RECORD_BEFORE_NAME)
+        if before is not None and before.timestamp_version == visible:
+            return before
+    return record
+
+
+def _read(path: Path) -> MirrorRecord | None:
+    try:
+        with path.open("rb") as file:
+            return parse_record(file.read(MAX_RECORD_BYTES + 1), str(path))
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}", subject=str(path)) from error
-    return parse_record(data, str(path))
+
+
+def _timestamp_version(folder: Path) -> int | None:
+    """Return the version that the mirror's timestamp states, unverified; None where there is none to read."""
+    try:
+        return decode_as((folder / TIMESTAMP_KEY).read_bytes(), _Envelope).signed.version
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def parse_record(data: bytes, subject: str) -> MirrorRecord:
@@ -121,7 +151,9 @@ __all__ = [
     "OWN_FOLDER",
     "REACHED_BEFORE_NAME",
     "REACHED_NAME",
+    "RECORD_BEFORE_NAME",
     "RECORD_NAME",
+    "TIMESTAMP_KEY",
     "MirrorRecord",
     "NamedImage",
     "parse_record",
