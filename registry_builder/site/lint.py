@@ -61,7 +61,7 @@ def _of_file(own: OwnFiles, name: str, allowed: Collection[str], is_stored: IsSt
     try:
         data = own.read(name) or b""
     except UnreadableError as error:
-        yield Problem(path, "", str(error).removeprefix(f"{path} "))
+        yield Problem(path, "", error.reason)
         return
     if name.endswith(".j2"):
         if problem := text_problem(data, path):

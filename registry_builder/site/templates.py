@@ -168,7 +168,7 @@ class OwnFiles:
         try:
             return self._gate.read(path, MAX_OWN_BYTES)
         except UnreadableError as error:
-            raise UnreadableError(f"{OVERRIDES}/{name} {error}") from error
+            raise UnreadableError(error.reason, f"{OVERRIDES}/{name}") from error
 
     def refuse_secrets(self, name: str, data: bytes) -> None:
         """Refuse a file that contains what may not be published.
@@ -179,7 +179,7 @@ class OwnFiles:
         path = f"{OVERRIDES}/{name}"
         found = secrets_of_bytes(path, data)
         if found and not is_allowed(self._allowed, path):
-            raise UnreadableError(f"{path} {refusal(path, found[0])}")
+            raise UnreadableError(refusal(path, found[0]), path)
 
     def includable(self) -> list[str]:
         """Return the names of all files that a template may include, sorted: all in ``site/`` that aren't assets."""
@@ -221,14 +221,13 @@ class OwnFiles:
             if not wanted(name.rpartition("/")[2]):
                 return
             if refused is None:
-                raise UnreadableError(f"{name} {why}")
+                raise UnreadableError(why, name)
             refused(name, why)
 
         try:
             found = self._gate.entries(folder, refuse)
         except UnreadableError as error:
-            said, shown = str(error), self._gate.relative(folder)
-            raise UnreadableError(said if said.startswith(shown) else f"{shown} {said}") from error
+            raise UnreadableError(error.reason, error.path or self._gate.relative(folder)) from error
         return [each.name for each in found if not each.is_folder and wanted(each.name)]
 
 
@@ -249,7 +248,7 @@ class _OwnLoader(BaseLoader):
         try:
             return without_mark(data).decode(), None, None
         except UnicodeDecodeError as error:
-            raise UnreadableError(f"{OVERRIDES}/{template} is not in UTF-8") from error
+            raise UnreadableError("is not in UTF-8", f"{OVERRIDES}/{template}") from error
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):

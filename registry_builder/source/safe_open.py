@@ -35,7 +35,17 @@ _NOTHING = "is a link to nothing: put the file itself there, or remove the link"
 
 
 class UnreadableError(Exception):
-    """A file can't be used as it is; the message says why and what to do."""
+    """A file can't be used as it is.
+
+    Attributes:
+        reason: why, and what to do.
+        path: which file, where whoever catches this can't know it.
+    """
+
+    def __init__(self, reason: str, path: str | None = None) -> None:
+        super().__init__(reason if path is None else f"{path} {reason}")
+        self.reason = reason
+        self.path = path
 
 
 class StrayError(UnreadableError):
