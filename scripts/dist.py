@@ -104,7 +104,8 @@ def _compare_wheel_of_sdist(files: dict[str, Path], name: str, work: Path) -> No
     """Build the wheel from the sdist, as someone who installs it would: it is complete, and the result is the same."""
     unpacked = work / f"{name}-sdist"
     with tarfile.open(files[f"{name}-{version()}.tar.gz"]) as archive:
-        archive.extractall(unpacked, filter="data")
+        # our own archive; Python before 3.11.4 and 3.10.12 has no filters
+        archive.extractall(unpacked, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))  # noqa: S202
     _hatchling(unpacked / f"{name}-{version()}", work / f"{name}-out", _SURROUNDINGS[0], "wheel")
     wheel = f"{name}-{version()}-py3-none-any.whl"
     if (work / f"{name}-out" / wheel).read_bytes() != files[wheel].read_bytes():
