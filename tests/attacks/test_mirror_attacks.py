@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Run
+from support.mirror_files import published
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
@@ -18,14 +19,6 @@ def mirror(run: Run, tmp_path: Path) -> Path:
     folder = tmp_path / "mirror"
     assert run("mirror", "create", "public", folder).code == 0
     return folder
-
-
-def published(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and ".sealdex-mirror" not in path.parts
-    }
 
 
 def test_attack_nothing_that_is_carried_sets_trust(run: Run, mirror: Path, tmp_path: Path) -> None:
@@ -94,6 +87,17 @@ def test_attack_a_changed_file_is_found_and_mended(run: Run, mirror: Path, which
     assert (mirror / which).read_bytes() == was
     (mirror / which).unlink()
     assert f"{which}: missing" in run("mirror", "verify", mirror, "--registry", "public").err
+
+
+def test_attack_prune_removes_nothing_behind_a_link(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes to the mirror's folder: a link to another folder of the user's in the place of a tree."""
+    other = (mirror / "plugins").rename(tmp_path / "other")
+    (other / "mine.txt").write_text("mine")
+    (mirror / "plugins").symlink_to(other)
+    before = published(other)
+    refused = run("mirror", "prune", mirror, "--yes")
+    assert refused.code == 1, refused.err
+    assert published(other) == before
 
 
 def test_attack_changed_metadata_of_a_mirror_is_found(run: Run, mirror: Path) -> None:

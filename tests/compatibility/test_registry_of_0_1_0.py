@@ -18,6 +18,8 @@ from support.builder_cli import call, document
 from support.released import Released
 from support.source_trees import Tree
 
+from sealdex.cli.main import main as sealdex
+
 BY = ("--by", "Kim <kim@example.org>")
 IMMUTABLE = ("metadata", "targets", "plugins")
 REPLACED = {"metadata/timestamp.json", "metadata/recent.bundle"}
@@ -221,3 +223,21 @@ def test_what_it_published_with_a_newer_format_locks_nobody_out(old: Old, capsys
     assert call(old.tree.root, "validate") == 0
     old.tree.release("acme/mail", "0.3.0")
     assert call(old.tree.root, "publish") == 0
+
+
+def test_a_mirror_of_its_registry_serves_both_clients(
+    old: Old, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = old.tree.root / "trust/public/1.root.json"
+    mirror = tmp_path / "mirror"
+    for arguments in (
+        ["mirror", "create", str(old.published), str(mirror), "--root", str(root)],
+        ["mirror", "verify", str(mirror), "--root", str(root)],
+        ["uninstall", "acme/slack", "acme/chat"],
+        ["registry", "remove", "acme"],
+        ["registry", "add", "far", str(mirror), "--root", str(root)],
+    ):
+        assert sealdex(arguments) == 0, capsys.readouterr().err
+    old.client("install", "acme/chat")
+    assert old.installed("acme/chat") == "0.1.0"
+    assert sealdex(["install", "acme/slack"]) == 0, capsys.readouterr().err

@@ -28,6 +28,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
+    from sealdex.trust._fetcher import stated_version
     from sealdex.trust.registries import Registries
     from sealdex.trust.registry import Places, TrustedRegistry, TrustState
     from sealdex.trust.roots import check_root, fetch_root_by_fingerprint, fingerprint
@@ -36,6 +37,7 @@ else:
     __getattr__, __dir__ = exports(
         __name__,
         {
+            "_fetcher": ("stated_version",),
             "registries": ("Registries",),
             "registry": ("Places", "TrustState", "TrustedRegistry"),
             "roots": ("check_root", "fetch_root_by_fingerprint", "fingerprint"),
@@ -55,4 +57,5 @@ __all__ = [
     "check_root",
     "fetch_root_by_fingerprint",
     "fingerprint",
+    "stated_version",
 ]

@@ -44,6 +44,14 @@ class _Envelope(msgspec.Struct):
     signed: _SignedHead
 
 
+def stated_version(metadata: bytes) -> int | None:
+    """Return the version that the bytes of a metadata file state, unverified, or None."""
+    try:
+        return decode_as(metadata, _Envelope).signed.version
+    except msgspec.DecodeError:
+        return None
+
+
 class CachedMetadata:
     """The files in ngclient's folder, to be read before ngclient loads and verifies them.
 
@@ -64,10 +72,7 @@ class CachedMetadata:
     def version(self, role: str) -> int | None:
         """Return the version in the cached file of a role, unverified, or None."""
         data = self.read(role)
-        try:
-            return decode_as(data, _Envelope).signed.version if data is not None else None
-        except msgspec.DecodeError:
-            return None
+        return stated_version(data) if data is not None else None
 
     def drop(self, role: str) -> None:
         """Delete the cached file of a role (for root, all of them), so that the next run fetches it again."""

@@ -166,9 +166,7 @@ class TrustedRegistry:
         """Return the index documents of several plugins, as `index` does, fetching missing ones in parallel."""
         paths = {plugin: index_target(plugin) for plugin in plugins}
         documents = self._documents(paths, MAX_INDEX_BYTES)
-        return {
-            plugin: None if data is None else self._index_document(plugin, data) for plugin, data in documents.items()
-        }
+        return {plugin: None if data is None else self.read_index(plugin, data) for plugin, data in documents.items()}
 
     def signed_by(self, plugin: PluginId) -> str | None:
         """Return the role that signs for a plugin: ``packages`` or that of a claimed namespace; None if none does."""
@@ -370,7 +368,13 @@ class TrustedRegistry:
 
     # --- what documents say ------------------------------------------------------------------------------------------
 
-    def _index_document(self, plugin: PluginId, data: bytes) -> IndexDocument:
+    def read_index(self, plugin: PluginId, data: bytes) -> IndexDocument:
+        """Decode the verified bytes of a plugin's index document.
+
+        Raises:
+            VerificationError: it is another plugin's, or signed but unreadable.
+            FormatTooNewError: the document needs a newer sealdex.
+        """
         document = self._decoded(data, IndexDocument, INDEX_FORMAT, index_target(plugin))
         if document.id != plugin:
             raise mixed_up(self.name, index_target(plugin), f"is the document of {document.id}")

@@ -26,18 +26,6 @@ DATA = bytes(range(256)) * 20
 URL = "http://registry.test/f"
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
-
-
 @pytest.fixture
 def transport(time: FakeTime) -> Iterator[Transport]:
     with Transport(chance=time.chance) as transport:

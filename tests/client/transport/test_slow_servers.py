@@ -29,18 +29,6 @@ OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
 TOO_SLOW = "no complete head|fewer than 1024 bytes|slower than 256 bytes"
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
-@pytest.fixture
-def time() -> FakeTime:
-    return FakeTime()
-
-
 @pytest.fixture
 def authority(tmp_path: Path) -> trustme.CA:
     authority = trustme.CA()

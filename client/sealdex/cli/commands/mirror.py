@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import click
 import msgspec
@@ -15,7 +15,7 @@ from sealdex.cli.progress import in_bytes
 from sealdex.config.toml_reader import parse_toml, read_toml_text
 from sealdex.download.mirror.carry import Exported, export, import_archive
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
-from sealdex.download.mirror.selection import LockedRelease, Selection, check_selection
+from sealdex.download.mirror.selection import Artifacts, LockedRelease, Selection, check_selection
 from sealdex.download.mirror.source import Source, find_source, pinned_root
 from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
 from sealdex.download.mirror.verify import prune, verify
@@ -42,10 +42,10 @@ class SelectionFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     namespaces: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
-    latest: int | None = None
+    latest: Annotated[int, msgspec.Meta(ge=1)] | None = None
     locks: tuple[str, ...] = ()
     with_dependencies: bool = False
-    artifacts: str | None = None
+    artifacts: Artifacts | None = None
 
 
 def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,6 +287,7 @@ def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str
         "extra": found.extra,
         "timestamp_version": found.state.timestamp_version,
         "made_at": found.record.made_at,
+        "selection": msgspec.to_builtins(found.record.selection),
     })  # fmt: skip
     if not found.is_intact:
         wrong = [f"{key}: missing" for key in found.missing] + [f"{key}: not what was signed" for key in found.wrong]
@@ -297,6 +298,7 @@ def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str
             hint="to fetch them again: sealdex mirror create SOURCE DEST --verify",
         )
     out.line(f"{dest} is intact · {counted(found.files, 'file')}, {in_bytes(found.bytes)}", style="green")
+    out.line(f"  selection: {_described(found.record.selection)}")
     if found.extra:
         out.note(f"{counted(found.extra, 'file')} of earlier states or selections: sealdex mirror prune {dest}")
 
@@ -337,7 +339,7 @@ def _selection(
     latest: int | None,
     locks: tuple[Path, ...],
     with_dependencies: bool,
-    artifacts: str | None,
+    artifacts: Artifacts | None,
 ) -> Selection:
     """Return what the options and the file of ``--from`` say; an option adds to the file or overrides it."""
     said = SelectionFile() if from_file is None else _read_selection(from_file)
@@ -350,23 +352,30 @@ def _selection(
         latest=latest if latest is not None else said.latest,
         locked=tuple(_locked([*beside, *locks])),
         with_dependencies=with_dependencies or said.with_dependencies,
-        artifacts=artifacts or said.artifacts or "all",  # type: ignore[arg-type]  # click and _read_selection see to it
+        artifacts=artifacts or said.artifacts or "all",
     )
 
 
 def _read_selection(path: Path) -> SelectionFile:
     hint = f"edit {path}; its fields are those of: sealdex mirror create --help"
     try:
-        said = read_values(parse_toml(read_toml_text(path), str(path), hint), SelectionFile)
+        return read_values(parse_toml(read_toml_text(path), str(path), hint), SelectionFile)
     except DocumentError as error:
         raise ConfigError(
             "\n".join(map(str, error.problems)), subject=str(path), untouched="nothing was copied", hint=hint
         ) from error
-    if said.artifacts not in {None, "all", "store", "none"}:
-        raise ConfigError(f"artifacts: '{said.artifacts}' is not one of all, store, none", subject=str(path), hint=hint)
-    if said.latest is not None and said.latest < 1:
-        raise ConfigError(f"latest: {said.latest} is less than 1", subject=str(path), hint=hint)
-    return said
+
+
+def _described(selection: Selection) -> str:
+    """Return a selection on one line, as options: what ``mirror verify`` looked for is for a person to judge."""
+    said = msgspec.to_builtins(selection)
+    locked = said.pop("locked", ())
+    parts = []
+    for name, value in said.items():
+        parts.append(f"{name} {', '.join(value) if isinstance(value, list | tuple) else value}")
+    if locked:
+        parts.append(f"{counted(len(locked), 'release')} of locks")
+    return "; ".join(parts) or "everything"
 
 
 def _locked(paths: list[Path]) -> list[LockedRelease]:

@@ -79,17 +79,16 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
     while waiting:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
         signed = registry.published_targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES)
-        documents = registry.indexes(batch)
         for plugin in batch:
-            document = documents[plugin]
-            if document is None:
+            if (target := signed.get(index_target(plugin))) is None:
                 missing.plugin(plugin)
                 continue
+            document = registry.read_index(plugin, target[1])
             picked = list(pick(document, wants[plugin], locked.get(plugin, {}), selection))
             missing.releases(document, picked, wants[plugin], locked.get(plugin, {}))
             if plugin not in seen:
                 seen.add(plugin)
-                yield Target(signed[index_target(plugin)])
+                yield Target(target)
                 yield from readme_of(document)
                 found.plugins += 1
             new = [each for each in picked if (plugin, each.release.version) not in done]

@@ -22,7 +22,8 @@ from msgspec import Meta, Struct
 
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, NotFoundError
-from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
+from sealdex.model.decode import DocumentError, encode_pretty, read_wire
+from sealdex.trust import stated_version
 
 MIRROR_FORMAT = 1
 RECORD_NAME = "mirror.json"
@@ -32,14 +33,6 @@ OWN_FOLDER = ".sealdex-mirror"
 REACHED_NAME = "reached.txt"
 REACHED_BEFORE_NAME = "reached-before.txt"
 MAX_RECORD_BYTES = 64 * 1024 * 1024
-
-
-class _SignedHead(Struct):
-    version: int
-
-
-class _Envelope(Struct):
-    signed: _SignedHead
 
 
 class NamedImage(Struct, frozen=True):
@@ -114,8 +107,8 @@ def _read(path: Path) -> MirrorRecord | None:
 def _timestamp_version(folder: Path) -> int | None:
     """Return the version that the mirror's timestamp states, unverified; None where there is none to read."""
     try:
-        return decode_as((folder / TIMESTAMP_KEY).read_bytes(), _Envelope).signed.version
-    except (OSError, msgspec.DecodeError):
+        return stated_version((folder / TIMESTAMP_KEY).read_bytes())
+    except OSError:
         return None
 
 

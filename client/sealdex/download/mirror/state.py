@@ -9,6 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sealdex.config.edit import replace_file
 from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError
@@ -67,10 +68,7 @@ def imported_number(folder: Path) -> int:
 
 def note_imported(folder: Path, number: int) -> None:
     """Note the number of the archive that was imported."""
-    path = folder / OWN_FOLDER / _NUMBER_NAME
-    draft = path.with_suffix(".new")
-    draft.write_text(f"{number}\n", encoding="ascii")
-    draft.replace(path)
+    replace_file(folder / OWN_FOLDER / _NUMBER_NAME, f"{number}\n".encode())
 
 
 def write_state(state: MirrorState, path: Path) -> None:

@@ -106,12 +106,20 @@ def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run:
     Raises:
         NotFoundError: the folder isn't a mirror that was completed once.
         UsageError: more than a fifth would go, and it isn't confirmed.
-        InstallError: a file can't be removed.
+        InstallError: a file can't be removed, or a tree of the mirror is a link.
     """
     read_record(folder)
     with held(folder, watch) as own:
         kept = _listed(own / REACHED_NAME) | _listed(own / REACHED_BEFORE_NAME)
         folders = tuple(f"{release_folder(parse_plugin_id(each.plugin), each.version)}/" for each in keep)
+        linked = [tree for tree in _TREES if (folder / tree).is_symlink()]
+        if linked:
+            raise InstallError(
+                f"{', '.join(linked)} of {folder} is a link: nothing is removed from where it leads",
+                subject=str(folder),
+                untouched="nothing was removed",
+                hint="remove what isn't needed there yourself, or make the mirror in a folder without links",
+            )
         going = [key for key in _keys(folder) if key not in kept and not (folders and key.startswith(folders))]
         size = sum((folder / key).lstat().st_size for key in going)
         total = sum(1 for _ in _keys(folder))
@@ -158,8 +166,10 @@ def _files(registry: TrustedRegistry, record: MirrorRecord, known: set[str]) -> 
 
 
 def _keys(folder: Path) -> Iterator[str]:
-    """Yield the key of every file of the published tree."""
+    """Yield the key of every file of the published tree; what a link leads to is somebody else's."""
     for tree in _TREES:
+        if (folder / tree).is_symlink():
+            continue
         for parent, _, names in os.walk(folder / tree):
             at = Path(parent).relative_to(folder).as_posix()
             yield from (f"{at}/{name}" for name in names)

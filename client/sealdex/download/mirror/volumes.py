@@ -235,7 +235,7 @@ def unpack(path: Path, folder: Path) -> None:
     try:
         with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
             for member in archive:
-                if member.name == HEAD_NAME:
+                if member.name == HEAD_NAME or member.isdir():  # folders are there where a tar was packed again
                     continue
                 source = archive.extractfile(member) if member.isreg() else None
                 if source is None:

@@ -141,6 +141,8 @@ def _wait_until_well(
         )
         if is_over or clock() >= deadline:
             how = "is not known" if state is None else f"is {state.health or state.state}"
+            if state is not None and state.state == "failed":
+                how = "could not be started"
             why = f": {state.error}" if state is not None and state.error else ""
             raise PluginError(
                 f"{plugin}, which it depends on, {how}{why}",

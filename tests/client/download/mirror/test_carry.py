@@ -4,32 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import Run
+from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
 from sealdex.download.mirror.volumes import cut, parse_volume_size
 from sealdex.errors import UsageError
-
-
-@pytest.fixture
-def root(registry: PluginRegistry, tmp_path: Path) -> Path:
-    path = tmp_path / "pinned.json"
-    path.write_bytes(registry.root)
-    return path
-
-
-def keys(folder: Path) -> set[str]:
-    return {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and ".sealdex-mirror" not in path.parts and path.name != "mirror.json"
-    }
 
 
 def test_a_registry_goes_across_in_one_archive_and_then_by_what_is_new(
@@ -157,6 +144,17 @@ def test_a_damaged_volume_changes_nothing(run: Run, root: Path, tmp_path: Path, 
     assert not (tmp_path / "far/metadata/timestamp.json").exists()
     # and what was refused doesn't stand in the way of the right one
     assert run("mirror", "import", tmp_path / "out.tar", tmp_path / "far", "--root", root).code == 0
+    assert run("mirror", "verify", tmp_path / "far", "--root", root).code == 0
+
+
+def test_an_archive_that_another_tool_packed_again_is_read(run: Run, root: Path, tmp_path: Path) -> None:
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    (tmp_path / "x").mkdir()
+    names = ["sealdex-mirror.json", "files", "sealdex-mirror-end.json"]
+    subprocess.run(["tar", "xf", tmp_path / "out.tar", "-C", tmp_path / "x"], check=True)
+    subprocess.run(["tar", "cf", tmp_path / "again.tar", "-C", tmp_path / "x", *names], check=True)
+    done = run("mirror", "import", tmp_path / "again.tar", tmp_path / "far", "--root", root)
+    assert done.code == 0, done.err
     assert run("mirror", "verify", tmp_path / "far", "--root", root).code == 0
 
 

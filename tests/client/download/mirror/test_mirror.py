@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -9,27 +10,12 @@ from pathlib import Path
 
 import pytest
 from support.commands import Run
+from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 from tuf.ngclient import Updater
 
 DEST = "mirror"
-
-
-@pytest.fixture
-def root(registry: PluginRegistry, tmp_path: Path) -> Path:
-    path = tmp_path / "pinned.json"
-    path.write_bytes(registry.root)
-    return path
-
-
-def keys(folder: Path) -> set[str]:
-    """What readers of a mirror see."""
-    return {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and ".sealdex-mirror" not in path.parts and path.name != "mirror.json"
-    }
 
 
 def plugin_files(folder: Path) -> set[str]:
@@ -240,3 +226,31 @@ def test_prune_keeps_what_the_present_and_the_previous_state_lead_to(
     assert done.code == 0, done.err
     assert {key.split("/")[2] for key in plugin_files(folder)} == {"base"}
     assert run("mirror", "verify", folder, "--registry", "public").code == 0
+
+
+def test_prune_keeps_what_a_lock_names(
+    run: Run, registry: PluginRegistry, want: Callable[[str], None], tmp_path: Path
+) -> None:
+    want('"acme/mail" = "=0.9.0"')
+    assert run("lock").code == 0
+    lock = tmp_path / "project/sealdex.lock"
+    folder = tmp_path / DEST
+    assert run("mirror", "create", "public", folder, "--lock", lock, "--namespace", "acme").code == 0
+    for version in ("1.0.1", "1.0.2"):  # two states later nothing but the lock keeps them
+        registry.release("acme/base", version)
+        registry.publish()
+        assert run("mirror", "create", "public", folder, "--plugin", "acme/base").code == 0
+    assert run("mirror", "prune", folder, "--yes", "--keep-lock", lock).code == 0
+    kept = {"/".join(key.split("/")[2:4]) for key in plugin_files(folder)}
+    assert kept == {"mail/0.9.0", "base/1.0.0", "base/1.0.1", "base/1.0.2"}
+
+
+def test_the_root_can_be_named_by_its_fingerprint(
+    run: Run, server: TreeServer, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(registry.root).hexdigest()
+    assert run("mirror", "create", server.url, tmp_path / DEST, "--fingerprint", digest).code == 0
+    assert run("mirror", "verify", tmp_path / DEST, "--fingerprint", digest).code == 0
+    refused = run("mirror", "create", server.url, tmp_path / "other", "--fingerprint", "0" * 64)
+    assert refused.code == 4
+    assert not (tmp_path / "other/metadata").exists()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from support.plugin_store import PluginStore
+from support.service_commands import Command
 
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
@@ -19,21 +18,6 @@ from sealdex.runtime.services.supervisor import RestartPolicy
 
 WORKER = "import time\nprint('working', flush=True)\nwhile True: time.sleep(0.05)"
 APP, BASE, STORE = (PluginId("speech", name) for name in ("app", "base", "store"))
-
-Command = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def sealdex(plugins: PluginStore, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    def run(*args: str) -> tuple[int, Any]:
-        capfd.readouterr()
-        code = main([args[0], "--json", "--store", plugins.store.root, *args[1:]])
-        return code, json.loads(capfd.readouterr().out)
-
-    yield run
-    for state in Services(plugins.store).list():
-        if state.state == "running" or state.is_left_behind:
-            Services(plugins.store).stop(PluginId(*state.plugin.split("/")), 0)
 
 
 def service(plugins: PluginStore, plugin: PluginId, *needs: PluginId, source: str = WORKER, **more: Any) -> None:

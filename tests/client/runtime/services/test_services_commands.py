@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from support.plugin_store import PluginStore
+from support.service_commands import Command
 
 from sealdex.cli.main import main
 from sealdex.model.ids import PluginId
@@ -30,23 +31,6 @@ ECHO = PluginId("speech", "echo")
 WORKER = "import os, time\nprint('working', os.environ.get('TOKEN', ''), flush=True)\nwhile True: time.sleep(0.05)"
 DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WORKER
 SEALDEX = [sys.executable, "-c", "import sys; from sealdex.cli.main import main; sys.exit(main(sys.argv[1:]))"]
-
-Command = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def sealdex(plugins: PluginStore, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
-    """Run a command on the store; return its exit code and its JSON document. What still runs is ended at the end."""
-
-    def run(*args: str) -> tuple[int, Any]:
-        capfd.readouterr()
-        code = main([args[0], "--json", "--store", plugins.store.root, *args[1:]])
-        return code, json.loads(capfd.readouterr().out)
-
-    yield run
-    for state in Services(plugins.store).list():
-        if state.state == "running" or state.is_left_behind:
-            Services(plugins.store).stop(PluginId(*state.plugin.split("/")), 0)
 
 
 def worker(plugins: PluginStore, plugin: str = "speech/echo", source: str = WORKER, version: str = "1.0.0") -> None:
