@@ -23,10 +23,10 @@ from typing import Any
 
 import jinja2
 
-from registry_builder.authoring._storage_choice import storage_choice
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.storage_choice import storage_choice
 from registry_builder.source.tree import SCHEMA_FOLDER
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.decode import encode_pretty
@@ -81,7 +81,8 @@ def init_tree(
                 f"{CONFIG_NAME} exists already",
                 subject=str(above),
                 untouched="nothing was written",
-                hint="sealdex-builder new TYPE NS/NAME adds a plugin to the registry",
+                hint="sealdex-builder new TYPE NS/NAME adds a plugin; sealdex-builder realm add NAME adds a realm, "
+                "or the keys and the first root that one lacks",
             )
     chosen = name if name is not None else _as_name(folder.resolve().name)
     if problem := part_problem(chosen):

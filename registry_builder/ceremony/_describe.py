@@ -27,6 +27,22 @@ def describe_root(old: Root, new: Root, name_of: NameOf) -> list[str]:
     ]
 
 
+def describe_first(new: Root | Targets, name_of: NameOf) -> list[str]:
+    """Return whom version 1 of root or targets trusts: there is nothing that it could be compared with."""
+    roles = new.roles if isinstance(new, Root) else delegations_of(new)
+    role = "root" if isinstance(new, Root) else "targets"
+    lines = [f"it is the FIRST {role} of this realm, whose readers will trust what it says"]
+    for name, each in roles.items():
+        paths = getattr(each, "paths", None)
+        what = f" for {', '.join(paths)}{' alone' if getattr(each, 'terminating', False) else ''}" if paths else ""
+        lines.append(f"{_called(name)}: {_signers(each, name_of)}{' sign' if what else ''}{what}")
+    if isinstance(new, Targets) and new.targets:
+        lines.append(f"it signs {len(new.targets)} file(s) itself")
+    if isinstance(new, Root) and not new.consistent_snapshot:
+        lines.append("consistent snapshots are switched off: do not sign this")
+    return [*lines, f"it expires on {new.expires:%Y-%m-%d}"]
+
+
 def describe_targets(old: Targets, new: Targets, name_of: NameOf) -> list[str]:
     """Return a sentence for each difference of two top-level targets metadata."""
     before, after = delegations_of(old), delegations_of(new)
@@ -107,4 +123,4 @@ def _signers(role: Role, name_of: NameOf) -> str:
     return f"{role.threshold} of {', '.join(map(name_of, role.keyids))}"
 
 
-__all__ = ["describe_root", "describe_targets"]
+__all__ = ["describe_first", "describe_root", "describe_targets"]

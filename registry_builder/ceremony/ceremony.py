@@ -29,9 +29,9 @@ from tuf.api.metadata import Metadata, Role, Root, Targets
 from tuf.api.serialization import DeserializationError
 from tuf.api.serialization.json import CanonicalJSONSerializer
 
-from registry_builder.ceremony._describe import describe_root, describe_targets
+from registry_builder.ceremony._describe import describe_first, describe_root, describe_targets
 from registry_builder.signing.metadata import realm_marker, same_authority
-from registry_builder.signing.offline_metadata import MAX_METADATA_BYTES, Trust, load_trust
+from registry_builder.signing.offline_metadata import MAX_METADATA_BYTES, Trust, has_trust, load_trust
 from registry_builder.source.config import (
     NamespaceSection,
     RoleSection,
@@ -57,6 +57,7 @@ class CeremonyPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_default
         namespaces: complete claims that change.
         released: namespaces whose claim ends.
         renew: roles that are re-signed although nothing changes.
+        first: realms that get version 1 of root and targets, by registry.toml as it is; then nothing else changes.
     """
 
     format: int = 1
@@ -67,6 +68,7 @@ class CeremonyPlan(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     namespaces: dict[str, NamespaceSection] = {}
     released: tuple[str, ...] = ()
     renew: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
 
 
 class Closed(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -201,7 +203,8 @@ def load_ceremony(tree: Path, name: str) -> Ceremony:
             if (match := _DOCUMENT.fullmatch(path.name))
         }
         if found:
-            trust = load_trust(tree, realm, realm_marker(config, realm))
+            is_first = realm in plan.first and not has_trust(tree, realm)
+            trust = None if is_first else load_trust(tree, realm, realm_marker(config, realm))
             documents += _documents(folder / realm, realm, trust, found, names, is_open=closed is None)
     return Ceremony(name, folder, plan, tuple(documents), closed)
 
@@ -209,7 +212,7 @@ def load_ceremony(tree: Path, name: str) -> Ceremony:
 def _documents(
     folder: Path,
     realm: str,
-    trust: Trust,
+    trust: Trust | None,
     found: Mapping[str, Root | Targets],
     names: Mapping[str, str],
     *,
@@ -224,21 +227,23 @@ def _documents(
         signed = found.get(role)
         if signed is None:
             continue
-        newest = trust.root if role == "root" else trust.targets_role
         payload = CanonicalJSONSerializer().serialize(signed)
-        # already in trust/: a finish that was interrupted continues
-        is_there = signed.version == newest.version and CanonicalJSONSerializer().serialize(newest) == payload
-        if is_open and signed.version != newest.version + 1 and not is_there:
-            raise ConfigError(
-                f"{signed.version}.{role}.json follows {role} {signed.version - 1}, but {role} "
-                f"{newest.version} is the newest",
-                subject=str(folder),
-                untouched=NOTHING_SIGNED,
-                hint="another ceremony was finished meanwhile: abort this one and start it again",
-            )
+        if is_open:
+            _check_follows(folder, role, signed, payload, trust)
         authorities: list[tuple[str, Root]] = []
         optional: set[str] = set()
-        if isinstance(signed, Root):
+        if trust is None or signed.version == 1:
+            delegator = new_root if isinstance(new_root, Root) else trust.root if trust is not None else None
+            if delegator is None:
+                raise ConfigError(
+                    f"1.{role}.json is there, but not 1.root.json, which says who may sign it",
+                    subject=str(folder),
+                    untouched=NOTHING_SIGNED,
+                    hint="restore it from the source tree's history, or abort this ceremony and start it again",
+                )
+            changes = describe_first(signed, name_of)
+            authorities = [("root 1 itself" if role == "root" else "root 1", delegator)]
+        elif isinstance(signed, Root):
             before = _root_before(trust, signed.version)
             changes = describe_root(before, signed, name_of)
             authorities = [(f"root {before.version}", before), (f"root {signed.version} itself", signed)]
@@ -268,6 +273,21 @@ def _documents(
             )
         )
     return documents
+
+
+def _check_follows(folder: Path, role: str, signed: Root | Targets, payload: bytes, trust: Trust | None) -> None:
+    """Refuse metadata that isn't the next version, unless it is in trust/ already: an interrupted finish continues."""
+    newest = None if trust is None else trust.root if role == "root" else trust.targets_role
+    number = 0 if newest is None else newest.version
+    is_there = newest is not None and CanonicalJSONSerializer().serialize(newest) == payload
+    if signed.version != number + 1 and not is_there:
+        raise ConfigError(
+            f"{signed.version}.{role}.json follows {role} {signed.version - 1}, but "
+            + (f"{role} {number} is the newest" if number else f"the realm has no {role} yet"),
+            subject=str(folder),
+            untouched=NOTHING_SIGNED,
+            hint="another ceremony was finished meanwhile: abort this one and start it again",
+        )
 
 
 def _root_before(trust: Trust, version: int) -> Root:

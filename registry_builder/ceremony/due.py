@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from registry_builder.signing.metadata import is_due, realm_marker, utc_now
-from registry_builder.signing.offline_metadata import load_trust
+from registry_builder.signing.offline_metadata import has_trust, load_trust
 from registry_builder.source.config import read_config
 
 
@@ -17,7 +17,8 @@ def due_offline_roles(tree: Path, *, now: datetime | None = None) -> tuple[str, 
         ConfigError, VerificationError: the tree's configuration or trust material is invalid.
     """
     config, moment = read_config(tree), now or utc_now()
-    trusts = [load_trust(tree, realm, realm_marker(config, realm)) for realm in config.realms]
+    begun = [realm for realm in config.realms if has_trust(tree, realm)]
+    trusts = [load_trust(tree, realm, realm_marker(config, realm)) for realm in begun]
     expiries = {
         "root": [trust.root.expires for trust in trusts],
         "targets": [trust.targets_role.expires for trust in trusts],

@@ -35,7 +35,13 @@ from registry_builder.signing.metadata import (
     same_authority,
     utc_now,
 )
-from registry_builder.signing.offline_metadata import Trust, load_trust, trust_folder
+from registry_builder.signing.offline_metadata import (
+    Trust,
+    has_trust,
+    load_trust,
+    trust_folder,
+    without_trust_hint,
+)
 from registry_builder.signing.signers import Keyring
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.config import (
@@ -45,6 +51,7 @@ from registry_builder.source.config import (
     RoleSection,
     config_problems,
     read_config,
+    roles_without_keys,
 )
 from sealdex.errors import ConfigError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.model.decode import encode_pretty
@@ -98,10 +105,19 @@ def start_ceremony(
             hint=f"sealdex-builder ceremony show {name}, or choose another name",
         )
     config, moment = read_config(tree), now or utc_now()
+    begun = [realm for realm in config.realms if has_trust(tree, realm)]
+    if not begun:
+        realm = next(iter(config.realms))
+        raise ConfigError(
+            f"realm {realm} has no trust root yet that could be changed",
+            subject=realm,
+            untouched="no ceremony was started",
+            hint=without_trust_hint(realm),
+        )
     plan = _plan(config, wanted, by=by, why=why, at=stamp(moment))
     after = _planned_config(config, plan)
     documents: dict[str, Root | Targets] = {}
-    for realm in config.realms:
+    for realm in begun:  # the others get what registry.toml says by then with their first root
         trust = load_trust(tree, realm, realm_marker(config, realm))
         for role, signed in _new_metadata(after, realm, trust, plan, moment).items():
             documents[f"{realm}/{signed.version}.{role}.json"] = signed
@@ -156,8 +172,9 @@ def _planned_config(config: RegistryConfig, plan: CeremonyPlan) -> RegistryConfi
     planned = msgspec.structs.replace(
         config, roles={**config.roles, **plan.roles}, namespaces={**kept, **plan.namespaces}
     )
-    if problems := config_problems(planned):
-        raise ConfigError("; ".join(map(str, problems)), untouched="no ceremony was started")
+    empty = [f"roles.{role}.keys: is empty, so nobody could sign" for role in roles_without_keys(planned)]
+    if problems := [*map(str, config_problems(planned)), *empty]:
+        raise ConfigError("; ".join(problems), untouched="no ceremony was started")
     return planned
 
 
@@ -281,6 +298,8 @@ def finish_ceremony(tree: Path, name: str, *, by: str, now: datetime | None = No
     config = read_config(tree)
     planned = _planned_config(config, ceremony.plan)
     _check_plan(planned, ceremony)
+    if not ceremony.plan.first:
+        _check_all_realms(tree, planned, ceremony)
     written: list[Path] = []
     files = [(trust_folder(tree, d.realm) / d.name, _assembled(d)) for d in ceremony.documents]
     # targets before root: a tree with only the new targets still verifies, or is refused, and finish continues
@@ -325,7 +344,27 @@ def _open(tree: Path, name: str) -> Ceremony:
 
 
 def _check_plan(planned: RegistryConfig, ceremony: Ceremony) -> None:
-    """Refuse a plan.json that would write something into registry.toml that isn't in the signed metadata."""
+    """Refuse a plan.json that would write something into registry.toml that isn't in the signed metadata.
+
+    Version 1 is signed by its own keys alone, so it may change nothing: its keys are those that registry.toml of this
+    tree names.
+    """
+    plan = ceremony.plan
+    if plan.first and (plan.roles or plan.namespaces or plan.released or plan.renew):
+        raise VerificationError(
+            f"plan.json of ceremony '{ceremony.name}' makes a first root, and changes other things as well",
+            subject=str(ceremony.folder),
+            untouched="trust/ and registry.toml are as they were",
+            hint="plan.json was edited after the start: restore it from git's history",
+        )
+    for realm in plan.first:
+        if {document.role for document in ceremony.documents if document.realm == realm} != {*OFFLINE}:
+            raise VerificationError(
+                f"ceremony '{ceremony.name}' lacks version 1 of root or targets of realm {realm}",
+                subject=str(ceremony.folder),
+                untouched="trust/ and registry.toml are as they were",
+                hint="restore it from git's history, or abort this ceremony and start it again",
+            )
     for document in ceremony.documents:
         signed = document.signed
         build = build_root if isinstance(signed, Root) else build_targets
@@ -335,7 +374,26 @@ def _check_plan(planned: RegistryConfig, ceremony: Ceremony) -> None:
                 f"plan.json of ceremony '{ceremony.name}' does not match {document.name}",
                 subject=str(ceremony.folder),
                 untouched="trust/ and registry.toml are as they were",
-                hint="plan.json was edited after the start: restore it from git's history",
+                hint="plan.json was edited after the start: restore it from git's history; or registry.toml was: abort "
+                "this ceremony and start it again",
+            )
+
+
+def _check_all_realms(tree: Path, planned: RegistryConfig, ceremony: Ceremony) -> None:
+    """Refuse a ceremony that lacks metadata of a realm: registry.toml would then say other keys than its root."""
+    there = {(document.realm, document.role) for document in ceremony.documents}
+    for realm in planned.realms:
+        if not has_trust(tree, realm):
+            continue
+        trust = load_trust(tree, realm, realm_marker(planned, realm))
+        needed = _new_metadata(planned, realm, trust, ceremony.plan, utc_now())
+        if lacking := [f"{realm}/{role}" for role in needed if (realm, role) not in there]:
+            raise VerificationError(
+                f"ceremony '{ceremony.name}' has no metadata for {', '.join(lacking)}, which its plan changes too",
+                subject=str(ceremony.folder),
+                untouched="trust/ and registry.toml are as they were",
+                hint="files were removed, or a realm was added since the start: restore them from git's history, or "
+                "abort this ceremony and start it again",
             )
 
 

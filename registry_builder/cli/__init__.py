@@ -21,10 +21,12 @@
     ceremony            ceremony start, sign, show, finish, abort
     ceremony_branch     ceremony take
     namespace           namespace sign, list
+    realm               realm add, list, show, remove
     completion          completion
     options             what commands share: options, the source tree, passphrases, examples
     realms              the realms of a command, opened
     accept_removed      --accept-removed, and how publish and diff end without it
+    role_options        --keys ROLE=KEY,... and --threshold ROLE=N
     archive_argument    an archive argument: PATH:os=linux,arch=arm64
     plan_output         a publish plan, for people and for programs
     markdown            what commands found, as Markdown for --summary

@@ -69,6 +69,7 @@ def init(
     if github and storage is None and not is_there:
         storage, url = _asked_for_storage(out, url)
     made = authoring.Made(folder, ())
+    reused = signing.check_key_place(folder) if dev_keys else []  # before anything is written
     if not is_there:
         made = authoring.init_tree(folder, name=name, storage=storage, url=url, in_ci=github and storage is not None)
     if github:
@@ -90,6 +91,8 @@ def init(
     keys: Path | None = None
     if dev_keys:
         keys = signing.make_dev_trust(folder)
+        if reused:
+            out.warn(f"these keys were in {keys} already and are used: {', '.join(reused)}")
         out.line(f"created development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
         out.note(
             "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"

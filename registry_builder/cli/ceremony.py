@@ -13,6 +13,7 @@ from registry_builder import authoring, ceremony, signing, source
 from registry_builder.cli.ceremony_branch import refusals_in, take
 from registry_builder.cli.markdown import ceremony_markdown
 from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, shown, tree_of
+from registry_builder.cli.role_options import named_keys, named_number
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UsageError
 
@@ -92,11 +93,11 @@ def start(
             out.result({"name": name, "started": False})
             return
     wanted = ceremony.Wanted(
-        keys=dict(map(_names, keys)),
-        thresholds=dict(map(_number, threshold)),
-        expiry_days=dict(map(_number, expiry_days)),
-        claims=dict(map(_names, claim)),
-        claim_thresholds=dict(map(_number, claim_threshold)),
+        keys=dict(map(named_keys, keys)),
+        thresholds=dict(map(named_number, threshold)),
+        expiry_days=dict(map(named_number, expiry_days)),
+        claims=dict(map(named_keys, claim)),
+        claim_thresholds=dict(map(named_number, claim_threshold)),
         realm=realm,
         release=release_claim,
         renew=renew,
@@ -202,21 +203,6 @@ def abort(ctx: click.Context, name: str, why: str, by: str | None) -> None:
 
 
 # --- what they share --------------------------------------------------------------------------------------------------
-
-
-def _names(text: str) -> tuple[str, tuple[str, ...]]:
-    name, equals, keys = text.partition("=")
-    named = tuple(dict.fromkeys(key.strip() for key in keys.split(",") if key.strip()))
-    if not equals or not name or not named:
-        raise UsageError(f"'{text}' has no keys: write NAME=KEY,KEY")
-    return name, named
-
-
-def _number(text: str) -> tuple[str, int]:
-    name, _, number = text.partition("=")
-    if not name or not number.isdecimal() or int(number) < 1:
-        raise UsageError(f"'{text}' has no number: write NAME=2")
-    return name, int(number)
 
 
 def _who(by: str | None, tree: Path) -> str:

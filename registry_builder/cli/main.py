@@ -48,6 +48,7 @@ COMMANDS = {
     "site": LazyCommand(f"{_ROOM}.site:site_command", "Write the browse pages."),
     "keys": LazyCommand(f"{_ROOM}.keys:keys", "Create and list signing keys."),
     "ceremony": LazyCommand(f"{_ROOM}.ceremony:ceremony_group", "Change root or targets with several signers."),
+    "realm": LazyCommand(f"{_ROOM}.realm:realm", "Add, list and remove realms."),
     "namespace": LazyCommand(f"{_ROOM}.namespace:namespace", "Sign for a claimed namespace."),
     "completion": LazyCommand(f"{_ROOM}.completion:completion", "Print a completion script for a shell."),
 }

@@ -48,6 +48,14 @@ class PluginIdParam(_PluginIdType):
 
 PLUGIN_ID = PluginIdParam()
 REALM = click.option("--realm", metavar="NAME", help="Only this realm; by default all of registry.toml.")
+REALMS = click.option(
+    "--realm",
+    "realms",
+    multiple=True,
+    metavar="NAME",
+    help="Only this realm; may be repeated; by default all of registry.toml.",
+)
+ALL_REALMS = click.option("--all-realms", is_flag=True, help="All realms of registry.toml, which is the default.")
 ALLOW_FILE = click.option(
     "--allow-file",
     "allow_files",
@@ -132,10 +140,12 @@ def append(summary: Path | None, markdown: str) -> None:
 
 __all__ = [
     "ALLOW_FILE",
+    "ALL_REALMS",
     "BY_URL",
     "FILES",
     "PLUGIN_ID",
     "REALM",
+    "REALMS",
     "SUMMARY",
     "append",
     "example",

@@ -11,7 +11,17 @@ import click
 from registry_builder import publication, source
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
 from registry_builder.cli.markdown import plan_markdown
-from registry_builder.cli.options import ALLOW_FILE, FILES, PLUGIN_ID, REALM, SUMMARY, append, example, tree_of
+from registry_builder.cli.options import (
+    ALL_REALMS,
+    ALLOW_FILE,
+    FILES,
+    PLUGIN_ID,
+    REALMS,
+    SUMMARY,
+    append,
+    example,
+    tree_of,
+)
 from registry_builder.cli.plan_output import file_documents, plan_document, show_files, show_plan
 from registry_builder.cli.realms import open_realm, realms_named
 from sealdex.cli.group import output_of, output_options
@@ -34,7 +44,8 @@ _ONLY = click.option(
         "sealdex-builder publish --dry-run --files",
     )
 )
-@REALM
+@REALMS
+@ALL_REALMS
 @_ONLY
 @click.option("--dry-run", is_flag=True, help="Read, verify and plan; write nothing.")
 @ACCEPT_REMOVED
@@ -57,7 +68,8 @@ _ONLY = click.option(
 @click.pass_context
 def publish(
     ctx: click.Context,
-    realm: str | None,
+    realms: tuple[str, ...],
+    all_realms: bool,
     only: tuple[PluginId, ...],
     dry_run: bool,
     accept_removed: tuple[PluginId, ...],
@@ -76,15 +88,20 @@ def publish(
     only the pages of these plugins are written, and the next full publish writes the rest of the browse site.
 
     A plugin without some of its published events, such as a yank, is left as published, because the source tree is
-    probably an older checkout. All others are published, and the exit code is 1.
+    probably an older checkout. All others are published, and the exit code is 1. A realm that can't be published
+    doesn't keep the others: they are published, and the exit code is that of the first error.
+
+    Output, logs and --summary of a run with --realm have no name of another realm's plugins.
     """
     out, root = output_of(ctx), tree_of(ctx)
+    if realms and all_realms:
+        raise UsageError("--all-realms and --realm exclude each other", untouched="nothing was published")
     if not dry_run:
-        _check_places(root, realm, first_publish=first_publish, folder_in_ci=folder_in_ci)
+        _check_places(root, realms, first_publish=first_publish, folder_in_ci=folder_in_ci)
     results = _publish_realms(
         out,
         root,
-        realm,
+        realms,
         only,
         dry_run=dry_run,
         first_publish=first_publish,
@@ -106,7 +123,7 @@ def publish(
 def _publish_realms(
     out: Output,
     root: Path,
-    realm: str | None,
+    realms: Collection[str],
     only: Collection[PluginId],
     *,
     dry_run: bool,
@@ -117,20 +134,29 @@ def _publish_realms(
     allow_files: Collection[str],
 ) -> list[PublishResult]:
     tree = source.load_tree(root, only=only or None, allow_files=allow_files)
-    results = []
-    for name in realms_named(tree, realm, only):
-        with out.progress(f"publishing {name}") as progress:
-            publisher = open_realm(tree, name, progress, site=site)
-            try:
-                result = publication.publish_realm(
-                    publisher,
-                    only=only or None,
-                    dry_run=dry_run,
-                    accept_removed=accept_removed,
-                    first_publish=first_publish and tree.config.realms[name].is_pages,
-                )
-            except publication.NotAllPublishedError as error:  # raised once every realm is published
-                (result,) = error.results
+    results: list[PublishResult] = []
+    failed: list[SealdexError] = []
+    named = realms_named(tree, realms, only)
+    for name in named:
+        try:
+            with out.progress(f"publishing {name}") as progress:
+                publisher = open_realm(tree, name, progress, site=site)
+                try:
+                    result = publication.publish_realm(
+                        publisher,
+                        only=only or None,
+                        dry_run=dry_run,
+                        accept_removed=accept_removed,
+                        first_publish=first_publish and tree.config.realms[name].is_pages,
+                    )
+                except publication.NotAllPublishedError as error:  # raised once every realm is published
+                    (result,) = error.results
+        except SealdexError as error:
+            if len(named) == 1:
+                raise
+            failed.append(error)
+            out.warn(f"realm {name} is not published: {error.message}")
+            continue
         results.append(result)
         show_plan(out, result.plan)
         if files:
@@ -141,8 +167,12 @@ def _publish_realms(
             versions = ", ".join(f"{role} {version}" for role, version in result.versions.items())
             races = f", after losing {result.attempts - 1} races" if result.attempts > 1 else ""
             out.line(f"published realm {name}: {versions}{races}", style="green")
+    if failed:
+        raise failed[0]
     if not results:
-        raise NotFoundError(f"none of {', '.join(map(str, only))} is in realm {realm}", untouched="nothing was written")
+        raise NotFoundError(
+            f"none of {', '.join(map(str, only))} is in realm {', '.join(realms)}", untouched="nothing was written"
+        )
     return results
 
 
@@ -172,8 +202,9 @@ def _document(result: PublishResult) -> dict[str, Any]:
     }
 
 
-def _check_places(root: Path, realm: str | None, *, first_publish: bool, folder_in_ci: bool) -> None:
-    sections = {name: section for name, section in source.read_config(root).realms.items() if realm in {None, name}}
+def _check_places(root: Path, realms: Collection[str], *, first_publish: bool, folder_in_ci: bool) -> None:
+    configured = source.read_config(root).realms.items()
+    sections = {name: section for name, section in configured if not realms or name in realms}
     if first_publish and not any(section.is_pages for section in sections.values()):
         raise UsageError(
             "--first-publish is for a realm on GitHub Pages; elsewhere the storage itself is read",

@@ -24,18 +24,16 @@ def tree_without_plugins(root: Path) -> source.SourceTree:
     return source.SourceTree(root, source.read_config(root), {}, problems=(), complete=False)
 
 
-def realms_named(tree: SourceTree, realm: str | None, only: Collection[PluginId] = ()) -> list[str]:
-    """Return the realms to process: ``realm``, or all; with ``only``, those that have these plugins.
+def realms_named(tree: SourceTree, realms: Collection[str], only: Collection[PluginId] = ()) -> list[str]:
+    """Return the realms to process: ``realms``, or all; with ``only``, those that have these plugins.
 
     Raises:
-        UsageError: the realm does not exist.
+        UsageError: a realm does not exist.
     """
-    if realm is not None:
+    for realm in realms:
         if realm not in tree.config.realms:
             raise UsageError(f"there is no realm '{realm}'; realms are {', '.join(tree.config.realms)}")
-        named = [realm]
-    else:
-        named = list(tree.config.realms)
+    named = [name for name in tree.config.realms if not realms or name in realms]
     if not only:
         return named
     # unknown plugins are reported by publish

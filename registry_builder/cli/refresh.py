@@ -11,7 +11,7 @@ import click
 
 from registry_builder import publication
 from registry_builder.cli.markdown import error_markdown
-from registry_builder.cli.options import REALM, SUMMARY, append, example, shown, tree_of
+from registry_builder.cli.options import REALMS, SUMMARY, append, example, shown, tree_of
 from registry_builder.cli.plan_output import plan_document, show_plan
 from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
 from sealdex.cli.group import output_of, output_options
@@ -19,7 +19,7 @@ from sealdex.errors import SealdexError, UsageError
 
 
 @click.command(epilog=example("sealdex-builder refresh", "sealdex-builder refresh --dry-run"))
-@REALM
+@REALMS
 @click.option("--dry-run", is_flag=True, help="Show what expires soon; sign nothing.")
 @click.option("--online", is_flag=True, help="Skip root and targets, which are signed offline.")
 @click.option(
@@ -35,7 +35,7 @@ from sealdex.errors import SealdexError, UsageError
 @click.pass_context
 def refresh(
     ctx: click.Context,
-    realm: str | None,
+    realms: tuple[str, ...],
     dry_run: bool,
     online: bool,
     allow_expired: bool,
@@ -58,7 +58,7 @@ def refresh(
     tree = tree_without_plugins(root)
     documents: list[dict[str, Any]] = []
     complete = True
-    for name in realms_named(tree, realm):
+    for name in realms_named(tree, realms):
         with out.progress(f"refreshing {name}") as progress:
             publisher = open_realm(tree, name, progress, allow_expired=allow_expired)
             with _told_in(summary, name):

@@ -9,7 +9,7 @@ import click
 
 from registry_builder import maintenance
 from registry_builder.cli.markdown import status_markdown
-from registry_builder.cli.options import BY_URL, REALM, SUMMARY, append, example, reader_storage, tree_of
+from registry_builder.cli.options import BY_URL, REALMS, SUMMARY, append, example, reader_storage, tree_of
 from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
 from sealdex.cli.group import output_of, output_options
 from sealdex.text import counted
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 @click.command(epilog=example("sealdex-builder status", "sealdex-builder status --json"))
-@REALM
+@REALMS
 @BY_URL
 @SUMMARY
 @output_options
 @click.pass_context
-def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | None) -> int:
+def status(ctx: click.Context, realms: tuple[str, ...], by_url: bool, summary: Path | None) -> int:
     """Show what is published, when it expires, who signs it and which keys are available here.
 
     Exits 1 if a role expires soon or has expired: run refresh, or let the holders of its keys sign.
@@ -33,8 +33,8 @@ def status(ctx: click.Context, realm: str | None, by_url: bool, summary: Path | 
     out, root = output_of(ctx), tree_of(ctx)
     tree = tree_without_plugins(root)
     found: list[RealmStatus] = []
-    for name in realms_named(tree, realm):
-        if by_url and realm is None and tree.config.realms[name].url is None:
+    for name in realms_named(tree, realms):
+        if by_url and not realms and tree.config.realms[name].url is None:
             out.warn(f"realm {name} is skipped: it has no url in registry.toml")
             continue
         place = reader_storage(tree.config, name, by_url=by_url)

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry_builder import publication, signing, site, source, storage
+from registry_builder import ceremony, publication, signing, site, source, storage
 from registry_builder.cli.markdown import problems_markdown
 from registry_builder.cli.options import (
     ALLOW_FILE,
     BY_URL,
     PLUGIN_ID,
+    REALMS,
     SUMMARY,
     append,
     example,
     reader_storage,
     tree_of,
 )
+from registry_builder.cli.realms import realms_named
 from registry_builder.source import lint
+from registry_builder.source.realms import problems_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.ids import PluginId
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
 @click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
 @click.option("--offline", is_flag=True, help="Don't compare with the published state.")
+@REALMS
 @ALLOW_FILE
 @BY_URL
 @SUMMARY
@@ -45,12 +49,14 @@ def validate(
     ctx: click.Context,
     plugins: tuple[PluginId, ...],
     offline: bool,
+    realms: tuple[str, ...],
     allow_files: tuple[str, ...],
     by_url: bool,
     summary: Path | None,
 ) -> int:
     """Show every problem of the source tree, or of the named plugins, at once.
 
+    With --realm, what belongs to plugins of other realms isn't shown, nor counted, so that the output can be public.
     Each line has the file, the field, what is wrong and how to fix it. Errors exit 1, warnings don't. Releases
     are compared with the published state, so that changes are found before publish refuses them.
     """
@@ -59,6 +65,7 @@ def validate(
         tree_of(ctx),
         plugins,
         offline=offline,
+        realms=realms,
         by_url=by_url,
         summary=summary,
         allow_files=allow_files,
@@ -71,18 +78,25 @@ def _validate_tree(
     plugins: Collection[PluginId],
     *,
     offline: bool,
+    realms: Collection[str] = (),
     by_url: bool = False,
     summary: Path | None = None,
     allow_files: Collection[str] = (),
 ) -> int:
     """Lint a tree, or the named plugins of it, print everything and return the exit code."""
     tree = source.load_tree(root, only=plugins or None, allow_files=allow_files)
-    compared = {} if offline else _published(out, tree, by_url=by_url)
+    shown = realms_named(tree, realms)
+    compared = {} if offline else _published(out, tree, shown, by_url=by_url)
     published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
     problems = sorted({*lint.lint_tree(tree, published=published or None), *_comparisons(compared.values())})
+
     waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
+        problems = sorted({*problems, *ceremony.realm_problems(tree, shown)})
         problems = sorted({*problems, *site.site_problems(tree, partial(_is_stored, tree, tuple(compared)))})
+    mine = {plugin: each for plugin, each in tree.plugins.items() if each.plugin.realm in shown} if realms else None
+    if mine is not None:
+        problems = problems_of(problems, tree, shown)
     errors = [problem for problem in problems if problem.severity == "error"]
     file = ""
     for problem in problems:
@@ -91,16 +105,17 @@ def _validate_tree(
             out.answer(file)
         place = f"{problem.where}: " if problem.where else ""
         out.answer(f"  {problem.severity}: {place}{problem.message}")
-    releases = sum(len(plugin.releases) for plugin in tree.plugins.values())
-    held = f"{counted(len(tree.plugins), 'plugin')}, {counted(releases, 'release')}"
+    plugins_shown = tree.plugins if mine is None else mine
+    releases = sum(len(plugin.releases) for plugin in plugins_shown.values())
+    held = f"{counted(len(plugins_shown), 'plugin')}, {counted(releases, 'release')}"
     found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
     out.line(f"{held}: {found}", style="red" if errors else "green")
     if summary is not None:
-        append(summary, problems_markdown(problems, len(tree.plugins), releases, waiting))
+        append(summary, problems_markdown(problems, len(plugins_shown), releases, waiting))
     out.result(
         {
             "valid": not errors,
-            "plugins": len(tree.plugins),
+            "plugins": len(plugins_shown),
             "releases": releases,
             "errors": len(errors),
             "warnings": len(problems) - len(errors),
@@ -141,11 +156,11 @@ def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:
         return False  # a storage that can't be read
 
 
-def _published(out: Output, tree: SourceTree, *, by_url: bool) -> dict[str, Compared]:
+def _published(out: Output, tree: SourceTree, realms: Collection[str], *, by_url: bool) -> dict[str, Compared]:
     """Read the published state of each realm; report and skip what can't be read."""
     found: dict[str, Compared] = {}
-    for realm in tree.config.realms:
-        if not signing.trust_folder(tree.root, realm).is_dir():
+    for realm in realms:
+        if not signing.has_trust(tree.root, realm):
             continue  # without a trust root nothing can be published
         try:
             # expired metadata is still signed: it shows what was published, and validate trusts nothing because of it

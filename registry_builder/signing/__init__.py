@@ -25,22 +25,22 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from registry_builder.signing.dev_keys import make_dev_trust
+    from registry_builder.signing.dev_keys import check_key_place, make_dev_trust
     from registry_builder.signing.key_check import RoleKeys, check_online_keys
     from registry_builder.signing.key_libraries import put_off
     from registry_builder.signing.key_registration import create_key, import_key, register_keys
     from registry_builder.signing.keystore import FILE_SCHEME, key_file
-    from registry_builder.signing.offline_metadata import trust_folder
+    from registry_builder.signing.offline_metadata import has_trust, trust_folder, without_trust_hint
     from registry_builder.signing.passphrase import find_passphrase
     from registry_builder.signing.signers import Keyring
 else:
     __getattr__, __dir__ = exports(__name__, {
-        "dev_keys": ("make_dev_trust",),
+        "dev_keys": ("check_key_place", "make_dev_trust"),
         "key_check": ("RoleKeys", "check_online_keys"),
         "key_libraries": ("put_off",),
         "key_registration": ("create_key", "import_key", "register_keys"),
         "keystore": ("FILE_SCHEME", "key_file"),
-        "offline_metadata": ("trust_folder",),
+        "offline_metadata": ("has_trust", "trust_folder", "without_trust_hint"),
         "passphrase": ("find_passphrase",),
         "signers": ("Keyring",),
     })  # fmt: skip
@@ -49,13 +49,16 @@ __all__ = [
     "FILE_SCHEME",
     "Keyring",
     "RoleKeys",
+    "check_key_place",
     "check_online_keys",
     "create_key",
     "find_passphrase",
+    "has_trust",
     "import_key",
     "key_file",
     "make_dev_trust",
     "put_off",
     "register_keys",
     "trust_folder",
+    "without_trust_hint",
 ]

@@ -155,7 +155,16 @@ def _sigstore_section(uri: str) -> KeySection:
 
 
 def _environment_section(name: str, uri: str, prompt: Prompt | None) -> KeySection:
-    data = os.environ.get(uri.partition(":")[2], "").encode()
+    return section_of_pem(name, uri, os.environ.get(uri.partition(":")[2], "").encode(), prompt)
+
+
+def section_of_pem(name: str, uri: str, data: bytes, prompt: Prompt | None = None) -> KeySection:
+    """Return the section of a private key in a PEM file.
+
+    Raises:
+        ConfigError: its type is not supported, or it is encrypted and there is no passphrase.
+        ValueError, TypeError: it is not a private key.
+    """
     private = serialization.load_pem_private_key(data, find_passphrase(name, prompt) if b"ENCRYPTED" in data else None)
     if isinstance(private, ed25519.Ed25519PrivateKey):
         return _section(uri, private, "ed25519")
@@ -281,4 +290,13 @@ def _toml(section: KeySection) -> Table:
     return table
 
 
-__all__ = ["KEY_KINDS", "create_key", "import_key", "key_folder", "register_keys", "unchecked_config", "write_sections"]
+__all__ = [
+    "KEY_KINDS",
+    "create_key",
+    "import_key",
+    "key_folder",
+    "register_keys",
+    "section_of_pem",
+    "unchecked_config",
+    "write_sections",
+]

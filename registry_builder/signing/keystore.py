@@ -27,14 +27,23 @@ def key_folder(config: RegistryConfig, tree: Path) -> Path:
     Raises:
         ConfigError: it would be inside the source tree.
     """
-    stated = os.environ.get(KEYS_VARIABLE)
-    if stated:
-        folder = Path(stated).expanduser()
-    else:
-        data_home = os.environ.get("XDG_DATA_HOME")
-        base = Path(data_home) if data_home else Path(home_folder()) / ".local" / "share"
-        folder = base / "sealdex-builder" / "keys" / f"{config.registry.name}-{config.registry.id}"
-    return _outside(folder, tree)
+    folder = keys_base(tree)
+    if os.environ.get(KEYS_VARIABLE):
+        return folder
+    return _outside(folder / f"{config.registry.name}-{config.registry.id}", tree)
+
+
+def keys_base(tree: Path) -> Path:
+    """Return the folder that $SEALDEX_KEYS names, or else the one that has a folder for each registry.
+
+    Raises:
+        ConfigError: it would be inside the source tree.
+    """
+    if stated := os.environ.get(KEYS_VARIABLE):
+        return _outside(Path(stated).expanduser(), tree)
+    data_home = os.environ.get("XDG_DATA_HOME")
+    base = Path(data_home) if data_home else Path(home_folder()) / ".local" / "share"
+    return _outside(base / "sealdex-builder" / "keys", tree)
 
 
 def key_file(uri: str, config: RegistryConfig, tree: Path) -> Path:

@@ -72,6 +72,26 @@ def trust_files(tree: Path, realm: str) -> list[str]:
         raise ConfigError(f"{folder} {error}", subject=str(folder)) from error
 
 
+def has_trust(tree: Path, realm: str) -> bool:
+    """Return whether a realm has trust material, so that it can be published; nothing is verified.
+
+    False also where only one of version 1 of root and targets is there, which an interruption leaves behind.
+
+    Raises:
+        ConfigError: its folder can't be read.
+    """
+    matches = [match for name in trust_files(tree, realm) if (match := _FILE.fullmatch(name))]
+    return {match[2] for match in matches} == {"root", "targets"} or any(match[1] != "1" for match in matches)
+
+
+def without_trust_hint(realm: str) -> str:
+    """Return how a realm without trust material gets it."""
+    return (
+        f"with the keys of this machine, or with development keys: sealdex-builder realm add {realm} --dev-keys; "
+        f"signed by several people: sealdex-builder realm add {realm} --ceremony"
+    )
+
+
 def read_metadata_file(tree: Path, path: Path) -> bytes:
     """Read one metadata file of the source tree.
 
@@ -104,7 +124,7 @@ def load_trust(tree: Path, realm: str, marker: str) -> Trust:
             f"realm {realm} has no trust root yet: {folder} has no root or targets metadata",
             subject=str(folder),
             untouched="nothing was published",
-            hint="create a registry with development keys: sealdex-builder init DIR --dev-keys",
+            hint=without_trust_hint(realm),
         )
     numbers = sorted(roots)
     if numbers != list(range(numbers[0], numbers[-1] + 1)):

@@ -9,6 +9,8 @@
     text             text that people edit: byte order marks, line ends, conflict markers
     yaml12           YAML 1.2, bounded
     realms           which plugins a realm publishes, and what may not leave it
+    realm_sections   adds and removes a realm in the text of registry.toml
+    storage_choice   where a new realm is published, by options and by git's remote
     lint/            every problem of a tree at once
     secrets/         keys and tokens that would be published
     allowed_secrets  which secrets are meant to be published

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -19,6 +20,7 @@ from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
+_NO_STORAGE = re.compile(r"realms\.([^.]+)\.storage")
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 OfflineRole = Literal["root", "targets"]
 OnlineRole = Literal["packages", "catalog", "snapshot", "timestamp"]
@@ -192,8 +194,23 @@ def read_config(tree: Path) -> RegistryConfig:
     except DocumentError as error:
         problems = error.problems
     if problems:
-        raise ConfigError("; ".join(map(str, problems)), subject=str(path), untouched="nothing was changed")
+        raise ConfigError(
+            "; ".join(map(str, problems)), subject=str(path), untouched="nothing was changed", hint=_mended_by(problems)
+        )
     return config
+
+
+def _mended_by(problems: Iterable[FieldProblem]) -> str | None:
+    """Return the command that adds a storage to a realm that lacks one."""
+    for problem in problems:
+        if match := _NO_STORAGE.fullmatch(problem.path):
+            return f"sealdex-builder realm add {match[1]} --storage s3://BUCKET/PREFIX, or --storage folder:PATH"
+    return None
+
+
+def roles_without_keys(config: RegistryConfig) -> list[str]:
+    """Return the roles that have no key: before a registry's first root, and a mistake after it."""
+    return [name for name, section in config.roles.items() if not section.keys]
 
 
 def read_config_text(tree: Path) -> str:
@@ -231,7 +248,8 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
             if key not in config.keys
         ]
         distinct = {config.keys[k].keyid for k in role_section.keys if k in config.keys}
-        if config.keys and len(distinct) < role_section.threshold:
+        # no key at all: its first root isn't signed yet, and keys are made one by one before that
+        if role_section.keys and config.keys and len(distinct) < role_section.threshold:
             problems.append(
                 FieldProblem(
                     f"roles.{name}.threshold",
@@ -290,4 +308,5 @@ __all__ = [
     "find_tree",
     "read_config",
     "read_config_text",
+    "roles_without_keys",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from registry_builder.source.config import RegistryConfig
-from registry_builder.source.tree import SourcePlugin, SourceTree
+from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from registry_builder.storage import place_of
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -17,6 +17,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 PUBLIC_REALM = "public"
 
 _UNTOUCHED = "nothing was published"
+_SHOWS = "sealdex-builder validate, without --realm, shows it"
 
 
 def check_realm(config: RegistryConfig, realm: str) -> None:
@@ -62,11 +63,17 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
         SealdexError: the tree has errors: what didn't load must not look as if it didn't exist.
     """
     errors = [problem for problem in tree.problems if problem.severity == "error"]
+    if len(tree.config.realms) > 1:
+        errors = [problem for problem in errors if only is not None or belongs(problem, tree, {realm}) is not False]
     if errors:
+        shown = [problem for problem in errors if len(tree.config.realms) == 1 or belongs(problem, tree, {realm})]
+        if not shown and only is None:
+            raise _unreadable(realm)
+        first = (shown or errors)[0]
         more = f", and {len(errors) - 1} more" if len(errors) > 1 else ""
         raise SealdexError(
-            f"the source tree has errors: {errors[0]}{more}",
-            subject=errors[0].file,
+            f"the source tree has errors: {first}{more}",
+            subject=first.file,
             untouched=_UNTOUCHED,
             hint="sealdex-builder validate shows all of them",
         )
@@ -76,15 +83,47 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
         if source is None:
             raise NotFoundError(f"there is no plugin {plugin} in the source tree", subject=str(plugin))
         if source.plugin.realm not in tree.config.realms:
+            # not named in a run whose log may be public: what it says of its realm is that it isn't for everybody
+            named = str(plugin) if only is not None else "a plugin"
             raise ConfigError(
-                f"{plugin} is for realm '{source.plugin.realm}', which registry.toml doesn't have",
-                subject=str(plugin),
+                f"{named} is for a realm that registry.toml doesn't have",
+                subject=str(plugin) if only is not None else None,
                 untouched=_UNTOUCHED,
-                hint=f"add [realms.{source.plugin.realm}] to registry.toml, or correct plugin.yaml",
+                hint="sealdex-builder validate shows which; sealdex-builder realm add NAME adds the realm",
             )
         if source.plugin.realm == realm:
             chosen[plugin] = source
     return chosen
+
+
+def belongs(problem: Problem, tree: SourceTree, realms: Collection[str]) -> bool | None:
+    """Return whether a problem is about plugins of ``realms``; None if it can't be told, as what doesn't load.
+
+    What is about no plugin, such as registry.toml, belongs to all realms.
+    """
+    parts = problem.file.split("/")
+    if parts[0] != "plugins" or len(parts) < 3:
+        return True if parts[0] != "plugins" else None
+    source = tree.plugins.get(PluginId(parts[1], parts[2]))
+    return None if source is None else source.plugin.realm in realms
+
+
+def problems_of(problems: Collection[Problem], tree: SourceTree, realms: Collection[str]) -> list[Problem]:
+    """Return the problems of some realms; of what doesn't load only that there is some, without its name."""
+    kinds = [(problem, belongs(problem, tree, realms)) for problem in problems]
+    found = [problem for problem, mine in kinds if mine]
+    if any(mine is None and problem.severity == "error" for problem, mine in kinds):
+        found.append(Problem("plugins", "", "something here doesn't load, so that its realm isn't known: " + _SHOWS))
+    return sorted(found)
+
+
+def _unreadable(realm: str) -> SealdexError:
+    return SealdexError(
+        f"a plugin of the source tree doesn't load, so that it isn't known whether it is for realm {realm}",
+        subject="plugins",
+        untouched=_UNTOUCHED,
+        hint=_SHOWS,
+    )
 
 
 def check_leaks(tree: SourceTree, realm: str, plugins: Collection[SourcePlugin]) -> None:

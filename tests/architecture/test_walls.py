@@ -88,7 +88,7 @@ BUILDER = {
 EVERY = " ".join(BUILDER)
 SHARED = {
     "model.*": EVERY,  # any module of it: the wire format is common to both
-    "text": "cli compile publication site",
+    "text": "ceremony cli compile publication site",
     "paths": "baseline signing",  # where this machine keeps keys and what it saw last
     # an archive is refused by the rules that its installation will be held to
     "archive.entries": "authoring source",
@@ -106,7 +106,7 @@ SHARED = {
     "cli.progress": "cli",
     # the same words in registry.toml and in config.toml
     "config.attestation_policy": "source",
-    "config.toml_reader": "signing source",
+    "config.toml_reader": "ceremony signing source",
     # what clients read, and how they verify it
     "trust.metadata_bundle": "compile",
     "trust.role_marks": "baseline ceremony maintenance publication signing",

@@ -53,23 +53,32 @@ def _one(
     if target is None:
         folder = f"plugins/{needed}/"
         if tree.complete and not any(problem.file.startswith(folder) for problem in tree.problems):
-            close = difflib.get_close_matches(str(needed), [str(i) for i in _neighbours(tree, needed)], n=1)
+            close = difflib.get_close_matches(str(needed), [str(i) for i in _neighbours(tree, plugin, needed)], n=1)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             yield Problem(file, where, f"there is no plugin {needed} in this registry{hint}")
         return
     if target.plugin.realm not in {plugin.plugin.realm, PUBLIC_REALM}:
-        yield Problem(
+        yield Problem(  # without the name: what is said of a public plugin is public
             file,
-            where,
-            f"{needed} is in realm '{target.plugin.realm}', which readers of realm '{plugin.plugin.realm}' may not "
-            "read: depend on a plugin of the same or the public realm",
+            "dependencies",
+            f"names a plugin of another realm, which readers of realm '{plugin.plugin.realm}' may not read: depend on "
+            f"a plugin of the same or the public realm, or: sealdex-builder move {plugin.id} --to-realm NAME",
         )
+        return
     yield from _range_problem(file, where, target, wanted)
 
 
-def _neighbours(tree: SourceTree, needed: PluginId) -> Iterable[PluginId]:
-    """Plugins whose names are worth comparing: difflib over 100,000 names would take seconds."""
-    return (i for i in tree.plugins if i.name[:1] == needed.name[:1] or i.namespace == needed.namespace)
+def _neighbours(tree: SourceTree, plugin: SourcePlugin, needed: PluginId) -> Iterable[PluginId]:
+    """Plugins whose names are worth comparing: difflib over 100,000 names would take seconds.
+
+    None of a realm that readers of this one may not know.
+    """
+    return (
+        i
+        for i, each in tree.plugins.items()
+        if (i.name[:1] == needed.name[:1] or i.namespace == needed.namespace)
+        and each.plugin.realm in {plugin.plugin.realm, PUBLIC_REALM}
+    )
 
 
 def _range_problem(file: str, where: str, target: SourcePlugin, wanted: VersionRange) -> Iterator[Problem]:
@@ -117,7 +126,7 @@ def _cycles(tree: SourceTree, edges: dict[PluginId, dict[str, dict[PluginId, Ver
         for tangle in nx.strongly_connected_components(releases):
             if len(tangle) == 1 and not releases.has_edge(*tangle, *tangle):
                 continue
-            start = min(tangle, key=lambda release: (release[0], release[1]))
+            start = min(tangle, key=lambda each: (tree.plugins[each[0]].plugin.realm == PUBLIC_REALM, each))
             yield _cycle_problem(tree, _shortest_cycle(nx, releases.subgraph(tangle), start))
 
 

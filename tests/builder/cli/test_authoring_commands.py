@@ -12,6 +12,7 @@ import pytest
 from support.authoring import Bare, builder, zip_of
 
 from registry_builder.cli.main import COMMANDS, group
+from registry_builder.signing.dev_keys import make_dev_trust
 from registry_builder.signing.offline_metadata import trust_folder
 from registry_builder.source.load import load_tree
 
@@ -21,6 +22,7 @@ AUTHORING = ("init", "new", "pack", "release", "validate", "import", "diff")
 @pytest.fixture
 def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bare:
     tree = Bare(tmp_path / "registry")
+    make_dev_trust(tree.root)
     monkeypatch.chdir(tree.root)
     return tree
 
@@ -176,10 +178,13 @@ def test_validate_compares_with_what_is_published(tmp_path: Path, capsys: pytest
 def test_validate_does_without_a_storage_that_does_not_answer(tree: Bare, capsys: pytest.CaptureFixture[str]) -> None:
     tree.plugin("acme/slack")
     text = (tree.root / "registry.toml").read_text()
-    (tree.root / "registry.toml").write_text(text.replace('"folder:published"', '"gopher:x"'))
-    (tree.root / "trust/public").mkdir(parents=True)
+    nobody = "s3://bucket?endpoint_url=http://127.0.0.1:9&region=us-east-1"
+    (tree.root / "registry.toml").write_text(text.replace('"folder:published"', f'"{nobody}"'))
     assert builder("validate") == 0
     assert "realm public is not compared with what is published" in capsys.readouterr().err
+    (tree.root / "registry.toml").write_text(text.replace('"folder:published"', '"gopher:x"'))
+    assert builder("validate") == 1
+    assert "error: realms.public.storage: can't publish to 'gopher:x'" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", AUTHORING)

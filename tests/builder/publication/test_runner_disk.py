@@ -10,11 +10,11 @@ import pytest
 from support.authoring import builder
 from support.workflows import git
 
-from registry_builder.authoring._storage_choice import storage_choice
 from registry_builder.authoring.github import write_workflows
 from registry_builder.authoring.scaffold import init_tree
 from registry_builder.publication.runner_disk import check_disk
 from registry_builder.source.config import RealmSection, read_config
+from registry_builder.source.storage_choice import storage_choice
 from sealdex.errors import ConfigError, UsageError
 
 

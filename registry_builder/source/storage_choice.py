@@ -1,4 +1,4 @@
-"""Where a new registry is published: the options of `init`, and what can be derived from git."""
+"""Where a new realm is published: the options of `init` and `realm add`, and what can be derived from git."""
 
 from __future__ import annotations
 
