@@ -29,6 +29,7 @@ MODULES = {
     "look-up": "benchmarks.look_up",
     "site": "benchmarks.site",
     "search-page": "benchmarks.search_page",
+    "mirror": "benchmarks.mirror",
 }
 KREW_VARIABLE = "SEALDEX_BENCH_KREW"
 

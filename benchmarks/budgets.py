@@ -68,6 +68,15 @@ SITE_ONE_WALL = Budget(10, "s")
 SEARCH_QUERY = Budget(100, "ms", strict=True)
 """Search 20,000 plugins in the browser: a query, once loaded."""
 
+MIRROR_FIRST = Budget(1.3, "ratio")
+"""Mirror a registry into an empty folder, with every byte verified: at most 1.3 times `rclone copy`."""
+MIRROR_RSS = Budget(100, "MiB", strict=True)
+"""The same, and proving it: peak memory."""
+MIRROR_REQUESTS = Budget(4, "requests")
+"""Bring a mirror up to date where nothing has changed."""
+MIRROR_VERIFY = Budget(1.0, "ratio")
+"""Prove a mirror: no slower than `sha256sum -c` on all cores."""
+
 ALL = {
     "install: wall": INSTALL_WALL,
     "install: memory": INSTALL_RSS,
@@ -83,4 +92,8 @@ ALL = {
     "site: all pages": SITE_ALL_WALL,
     "site: one release": SITE_ONE_WALL,
     "search page: a query": SEARCH_QUERY,
+    "mirror: first run": MIRROR_FIRST,
+    "mirror: memory": MIRROR_RSS,
+    "mirror: no change": MIRROR_REQUESTS,
+    "mirror: verify": MIRROR_VERIFY,
 }

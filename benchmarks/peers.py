@@ -32,6 +32,7 @@ DEBIAN_PACKAGES = {
     "zsync": "zsync",
     "zsyncmake": "zsync",
     "wrk": "wrk",
+    "rclone": "rclone",
 }
 
 _VERSION_ARGUMENTS = {
@@ -44,6 +45,7 @@ _VERSION_ARGUMENTS = {
     "zsync": "-V",
     "wrk": "-v",
     "uv": "--version",
+    "rclone": "--version",
 }
 
 

@@ -9,6 +9,7 @@ Its modules; ``_`` marks what is private to the room:
     _http           one GET over urllib3: redirects, credentials, proxies and TLS
     _http_errors    what a request failed of: whether it may pass, in a few words
     _files          file:// with the semantics of a web server
+    _pipeline       many small files over one connection, the plain case alone
     _connections    connections of urllib3 that ask the pace of their request before each read
     _encoding       content codings, undone within bounds
     _pace           ends a request that only seems to move

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from sealdex.transport._http import HttpGetter
+    from sealdex.transport._pipeline import Pipeline
 
 _log = Log("sealdex.transport")
 
@@ -122,6 +123,7 @@ class Transport:
         self._throttle = Throttle(rate, self._chance) if rate else None
         self._line = Line()
         self._http: HttpGetter | None = None
+        self._parents_http: HttpGetter | None = None  # kept, since what is collected closes its connections
         self._reached: set[str] = set()  # hosts that answered once
         self._lock = threading.Lock()
 
@@ -138,6 +140,17 @@ class Transport:
         with self._lock:
             if self._http is not None:
                 self._http.close()
+
+    def forked(self) -> None:
+        """In a forked child: leave the connections to the parent; the transport is then the child's own."""
+        self._parents_http, self._http = self._http, None
+        self._lock, self._line = threading.Lock(), Line()
+
+    def pipeline(self, url: str) -> Pipeline | None:
+        """Return what reads many small files from the host of a URL; None where each has to be read by itself."""
+        if urlsplit(url).scheme not in {"http", "https"} or self._throttle is not None:
+            return None
+        return self._getter().pipeline(url)
 
     def read(
         self,
@@ -273,14 +286,17 @@ class Transport:
         scheme = _checked_scheme(url)
         if scheme == "file":
             return get_file(url, headers, start, end)
+        answer = self._getter().get(url, headers, pace)
+        self._reached.add(host_of(url))
+        return answer
+
+    def _getter(self) -> HttpGetter:
         with self._lock:
             if self._http is None:
                 from sealdex.transport._http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
 
                 self._http = HttpGetter(self.settings, self._credentials)
-        answer = self._http.get(url, headers, pace)
-        self._reached.add(host_of(url))
-        return answer
+            return self._http
 
     def _read_body(self, url: str, answer: Answer, max_bytes: int, attempts: Attempts) -> bytes:
         stream = Stream(url, answer, self._throttle, attempts.pace)

@@ -31,6 +31,7 @@ from sealdex.transport._connections import OuterTlsSocket, direct_pools, proxied
 from sealdex.transport._encoding import codings_of
 from sealdex.transport._http_errors import failure_of, proxy_refused, reason_of
 from sealdex.transport._pace import Line, Pace, current_pace
+from sealdex.transport._pipeline import Pipeline
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
     Answer,
@@ -71,6 +72,7 @@ class HttpGetter:
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
         self._tls: ssl.SSLContext | None = None
         self._pools: dict[tuple[str, Proxy | None], urllib3.PoolManager] = {}
+        self._proxies: dict[tuple[str, str], Proxy | None] = {}  # finding one reads all of the environment
         self._lock = threading.Lock()
         self._logins = _Logins()
 
@@ -108,6 +110,13 @@ class HttpGetter:
             url = target
         raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
 
+    def pipeline(self, url: str) -> Pipeline | None:
+        """Return what reads many small files from the host of a URL; None behind a proxy."""
+        if self._proxy_for(url) is not None:
+            return None
+        is_tls = urlsplit(url).scheme == "https"
+        return Pipeline(url, self._settings, self._credentials, _tls_context(self._settings) if is_tls else None)
+
     def close(self) -> None:
         """Drop all idle connections."""
         with self._lock:
@@ -122,7 +131,7 @@ class HttpGetter:
         if with_credentials and self._credentials is not None:
             sent.update(self._credentials(url))
         sent.update(headers)
-        proxy = proxy_for(url)
+        proxy = self._proxy_for(url)
         pool = self._pool_for(url, proxy)
         with self._logins.first(proxy) if proxy is not None else nullcontext():
             try:
@@ -147,6 +156,14 @@ class HttpGetter:
                 response.close()
                 raise proxy_refused(proxy, url, response.status)
         return response
+
+    def _proxy_for(self, url: str) -> Proxy | None:
+        parts = urlsplit(url)
+        origin = (parts.scheme, parts.netloc)
+        try:
+            return self._proxies[origin]
+        except KeyError:
+            return self._proxies.setdefault(origin, proxy_for(url))
 
     def _pool_for(self, url: str, proxy: Proxy | None) -> urllib3.PoolManager:
         scheme = urlsplit(url).scheme
@@ -374,6 +391,8 @@ def _number(text: str | None) -> int | None:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Read Retry-After in seconds; a date is relative to the answer's own Date, so this host's clock doesn't matter."""
     text = (headers.get("Retry-After") or "").strip()
+    if not text:
+        return None
     if (seconds := _number(text)) is not None:
         return float(seconds)
     asked, answered = _date(text), _date(headers.get("Date"))

@@ -108,6 +108,7 @@ class TrustedRegistry:
         on_wait: called once with a text when another process holds the lock.
         places: addresses and folders, if not those of the published tree.
         fetch_ahead: request independent files at once and use the bundle; False makes ngclient's own requests only.
+        keep_documents: cache index documents and shards; False where each is read once.
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class TrustedRegistry:
         on_wait: Callable[[str], None] | None = None,
         places: Places | None = None,
         fetch_ahead: bool = True,
+        keep_documents: bool = True,
     ) -> None:
         self.name = name
         self.url = url if url.endswith("/") else f"{url}/"
@@ -138,7 +140,11 @@ class TrustedRegistry:
         self._lock = FileLock(folder / "lock", thread_local=False)
         self._session: TrustSession | None = None
         self._store = DocumentStore(
-            name, self._places.targets_url, self._places.documents_folder, None if offline else transport
+            name,
+            self._places.targets_url,
+            self._places.documents_folder,
+            None if offline else transport,
+            keep=keep_documents,
         )
 
     def refresh(self) -> TrustState:

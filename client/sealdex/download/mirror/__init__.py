@@ -1,6 +1,6 @@
 """Mirrors: copies of a registry, or of a part of it, that need nothing signed again and set no trust.
 
-Public are all modules:
+Public are all modules but one:
 
     selection   which releases and artifacts: the filters (pure)
     contents    which files these are (pure)
@@ -13,4 +13,5 @@ Public are all modules:
     state       what a mirror has, as a small file
     carry       across a gap: an archive of what the far side lacks
     verify      proving it complete and intact; removing what isn't selected any more
+    _forked     work on many files, shared out over processes
 """

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sealdex.download.mirror._forked import processes, share_out
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import (
@@ -40,6 +41,9 @@ from sealdex.errors import InstallError, NotFoundError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
+
+_MANY = 500
+"""Files from which on several processes fetch them: forking takes less than a tenth of the time of so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,10 +250,42 @@ class _Run:
             taken_from=self._options.taken_from,
             on_bytes=self._watch.moved,
         )
-        failed = each_of(_lines(missing), fetcher.fetch, self._options.threads)
+        failed = self._shared_out(missing, fetcher) if result.files >= _MANY else None
+        if failed is None:
+            failed = each_of(_lines(missing), fetcher.fetch, self._options.threads)
         if failed:
-            raise IncompleteError([(file.key, error.message) for file, error in failed], result.total_files)
+            raise IncompleteError(failed, result.total_files)
         shutil.rmtree(self._own / "cache", ignore_errors=True)
+
+    def _shared_out(self, missing: Path, fetcher: Fetcher) -> list[tuple[str, str]] | None:
+        """Fetch with several processes; None where that isn't to be had, or something has to be told from here."""
+        count = processes()
+        if count < 2 or self._transport.settings.max_bytes_per_second:
+            return None
+        failed: list[tuple[str, str]] = []
+
+        def work(lines: Iterator[bytes], answer: Callable[[bytes], None]) -> None:
+            self._transport.forked()
+            fetcher.tell(lambda size: answer(b"%d" % size))
+            files = (MirrorFile(*json.loads(line)) for line in lines)
+            for key, why in each_of(fetcher.small_ones(files), fetcher.fetch, max(1, self._options.threads // count)):
+                answer(json.dumps([key, why[:1000]]).encode())
+
+        def heard(answer: bytes) -> None:
+            said = json.loads(answer)
+            if isinstance(said, int):
+                self._watch.moved(said)
+            else:
+                failed.append((said[0], said[1]))
+
+        with missing.open("rb") as lines:
+            if share_out((line.rstrip(b"\n") for line in lines), work, count, heard):
+                return failed
+        there = missing.with_name("left.jsonl")  # what was fetched has its name, and only then
+        with there.open("w", encoding="utf-8") as left:
+            left.writelines(json.dumps(f) + "\n" for f in _lines(missing) if not self._place.has(f, hashed=True))
+        there.replace(missing)
+        return None
 
     def _record(self, result: MirrorResult) -> MirrorRecord:
         return MirrorRecord(

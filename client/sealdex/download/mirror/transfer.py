@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
-import secrets
 import stat
 import threading
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from queue import Queue
 from urllib.parse import quote
@@ -21,6 +22,9 @@ from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_
 
 _SMALL_BYTES = 256 * 1024
 """Files of at most this size are read whole; larger ones can be resumed."""
+
+_PIPED_BYTES = 1 << 20
+"""Files of at most this size are asked for many at a time; larger ones take long enough for a request of their own."""
 
 _MOST_FAILURES = 100
 
@@ -36,6 +40,7 @@ class Place:
     def __init__(self, folder: Path, staging: Path) -> None:
         self.folder = folder
         self._staging = staging
+        self._numbers = itertools.count()
 
     def path(self, key: str) -> Path:
         """Return where a key of the published tree is."""
@@ -54,9 +59,17 @@ class Place:
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file whole under its name, in place of another."""
-        draft = self._staging / secrets.token_hex(8)
-        draft.write_bytes(data)
-        self.adopt(draft, key)
+        draft = f"{self._staging}/{os.getpid()}-{next(self._numbers)}"  # the folder's lock is ours alone
+        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(fd, 0o644)  # a web server may be another user
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+        finally:
+            os.close(fd)
+        self._rename(draft, key)
 
     def put_same(self, key: str, data: bytes) -> bool:
         """Write a file unless these bytes are there; return whether it was written."""
@@ -70,13 +83,22 @@ class Place:
 
     def adopt(self, draft: Path, key: str) -> None:
         """Move a file that is whole to its name."""
-        path = self.path(key)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             draft.chmod(0o644)
-            draft.replace(path)
         except OSError as error:
-            raise _local(error, path) from error
+            raise _local(error, self.path(key)) from error
+        self._rename(str(draft), key)
+
+    def _rename(self, draft: str, key: str) -> None:
+        path = f"{self.folder}/{key}"
+        try:
+            try:
+                os.replace(draft, path)  # noqa: PTH105  # there are many: a Path costs more than the rename
+            except FileNotFoundError:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(draft, path)  # noqa: PTH105
+        except OSError as error:
+            raise _local(error, Path(path)) from error
 
     def sync(self) -> None:
         """Make what was written outlast a power failure."""
@@ -118,6 +140,39 @@ class Fetcher:
         self._has_copies = has_copies
         self._taken_from = taken_from
         self._on_bytes = on_bytes
+
+    def tell(self, on_bytes: Callable[[int], None]) -> None:
+        """Tell somebody else of bytes from now on."""
+        self._on_bytes = on_bytes
+
+    def small_ones(self, files: Iterator[MirrorFile]) -> Iterator[MirrorFile]:
+        """Bring the small files that are in the source's tree all at once, and yield the others, and what failed."""
+        pipeline = None if self._taken_from is not None else self._transport.pipeline(self._base)
+        if pipeline is None:
+            yield from files
+            return
+        left: deque[MirrorFile] = deque()
+
+        def small() -> Iterator[tuple[MirrorFile, str, int] | None]:
+            for file in files:
+                if file.url is None and file.size is not None and file.size <= _PIPED_BYTES:
+                    yield file, self._base + quote(file.key, safe="/"), file.size
+                else:
+                    left.append(file)
+                    yield None
+
+        for file, data in pipeline.read(small()):
+            if file is not None and (data is None or not self._kept(file, data)):
+                left.append(file)
+            while left:
+                yield left.popleft()
+
+    def _kept(self, file: MirrorFile, data: bytes) -> bool:
+        """Put a file to its name if these are its bytes; else it is asked for in the usual way, which tells."""
+        if hashlib.sha256(data).hexdigest() != file.sha256:
+            return False
+        self._put(file, data)
+        return True
 
     def fetch(self, file: MirrorFile) -> int:
         """Bring one file to its name; return how many bytes it has.
@@ -165,18 +220,19 @@ class Fetcher:
             raise _wrong(url, file) from error
         if hashlib.sha256(data).hexdigest() != file.sha256:
             raise _wrong(url, file)
+        self._put(file, data)
+        return len(data)
+
+    def _put(self, file: MirrorFile, data: bytes) -> None:
         try:
             self._place.put(file.key, data)
         except OSError as error:
             raise _local(error, self._place.path(file.key)) from error
         self._on_bytes(len(data))
-        return len(data)
 
 
-def each_of(
-    files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], threads: int
-) -> list[tuple[MirrorFile, UnavailableError]]:
-    """Do something with each file, several at once, and return those that couldn't be had.
+def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], threads: int) -> list[tuple[str, str]]:
+    """Do something with each file, several at once, and return key and reason of those that couldn't be had.
 
     The files are taken as they are needed, so there may be any number of them.
 
@@ -184,7 +240,7 @@ def each_of(
         SealdexError: what ``do`` raises and isn't an `UnavailableError`; the first of them, once the others ended.
     """
     queue: Queue[MirrorFile | None] = Queue(threads * 2)
-    failed: list[tuple[MirrorFile, UnavailableError]] = []
+    failed: list[tuple[str, str]] = []
     broken: list[BaseException] = []
 
     def work() -> None:
@@ -194,7 +250,7 @@ def each_of(
             try:
                 do(file)
             except UnavailableError as error:
-                failed.append((file, error))
+                failed.append((file.key, error.message))
             except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
                 broken.append(error)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import stat
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sealdex.download.mirror._forked import processes, share_out
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.create import Watch, held
 from sealdex.download.mirror.plan import Found, Target, plan_files
@@ -17,11 +22,13 @@ from sealdex.download.mirror.transfer import each_of
 from sealdex.errors import InstallError, UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import release_folder
-from sealdex.store.hashing import hash_of_regular
+from sealdex.store.hashing import NO_FOLLOW
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
 
 _TREES = ("metadata", "targets", "plugins")
+_MISSING, _WRONG = -1, -2
+_TOLD_FILES = 50
 _MUCH = 5
 """A prune that removes more than one file in so many asks to be confirmed."""
 
@@ -62,19 +69,69 @@ def verify(folder: Path, root: bytes, transport: Transport, watch: Watch) -> Ver
     """
     record = read_record(folder)
     with tempfile.TemporaryDirectory() as trust:
-        registry = TrustedRegistry("mirror", folder.resolve().as_uri(), root, Path(trust), transport)
+        url = folder.resolve().as_uri()
+        registry = TrustedRegistry("mirror", url, root, Path(trust), transport, keep_documents=False)
         found = Verified(registry.refresh(), record)
-        known: set[str] = set()
-        check = _Check(folder, found, watch.moved)
-        failed = each_of(_files(registry, record, known), check, os.cpu_count() or 1)
-        if failed:
-            raise failed[0][1]
-        known |= {f"metadata/{name}" for name, _ in registry.metadata_files()}
-        known |= {f"metadata/{path.name}" for path in (folder / "metadata").glob("*.root.json")}
+        known = _Known()
+        _check_all(folder, _files(registry, record, known), found, watch)
+        for name, _ in registry.metadata_files():
+            known.add(f"metadata/{name}")
+        for path in (folder / "metadata").glob("*.root.json"):
+            known.add(f"metadata/{path.name}")
     found.missing.sort()
     found.wrong.sort()
     found.extra = sum(1 for key in _keys(folder) if key not in known)
     return found
+
+
+def _check_all(folder: Path, files: Iterable[MirrorFile], found: Verified, watch: Watch) -> None:
+    """Compare every file with its pin, with several processes where that is safe, else with threads."""
+    check = _Check(str(folder))
+
+    def note(key: str, state: int) -> None:
+        if state >= 0:
+            found.files += 1
+            found.bytes += state
+            watch.moved(state)
+        else:
+            (found.missing if state == _MISSING else found.wrong).append(key)
+
+    def work(lines: Iterator[bytes], answer: Callable[[bytes], None]) -> None:
+        good = size = 0
+        for line in lines:
+            key, digest, length = json.loads(line)
+            if (state := check(key, digest, length)) < 0:
+                answer(json.dumps([state, key]).encode())
+                continue
+            good, size = good + 1, size + state
+            if good == _TOLD_FILES:
+                answer(b"[%d,%d]" % (good, size))
+                good = size = 0
+        answer(b"[%d,%d]" % (good, size))
+
+    def heard(answer: bytes) -> None:
+        first, second = json.loads(answer)
+        if first < 0:
+            note(second, first)
+        else:
+            found.files += first
+            found.bytes += second
+            watch.moved(second)
+
+    count = processes()
+    if count > 1:
+        lines = (json.dumps([file.key, file.sha256, file.size]).encode() for file in files)
+        if not share_out(lines, work, count, heard):
+            raise InstallError("a process that hashed files was ended by somebody else", hint="run it again")
+        return
+    lock = threading.Lock()
+
+    def one(file: MirrorFile) -> None:
+        state = check(file.key, file.sha256, file.size)
+        with lock:
+            note(file.key, state)
+
+    each_of(files, one, os.cpu_count() or 1)
 
 
 @dataclass
@@ -139,26 +196,55 @@ def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run:
 class _Check:
     """Compares one file with its pin."""
 
-    def __init__(self, folder: Path, found: Verified, on_bytes: Callable[[int], None]) -> None:
+    def __init__(self, folder: str) -> None:
         self._folder = folder
-        self._found = found
-        self._on_bytes = on_bytes
+        self._buffer = threading.local()
 
-    def __call__(self, file: MirrorFile) -> None:
-        path = self._folder / file.key
-        if not path.is_file() or path.is_symlink():
-            self._found.missing.append(file.key)
-            return
-        size = path.stat().st_size
-        if (file.size is not None and size != file.size) or hash_of_regular(path) != file.sha256:
-            self._found.wrong.append(file.key)
-            return
-        self._found.files += 1
-        self._found.bytes += size
-        self._on_bytes(size)
+    def __call__(self, key: str, sha256: str, length: int | None) -> int:
+        """Return the size of a file that is as signed; else `_MISSING` or `_WRONG`."""
+        try:
+            fd = os.open(f"{self._folder}/{key}", os.O_RDONLY | NO_FOLLOW)
+        except OSError:
+            return _MISSING  # or a link, or not to be read
+        with open(fd, "rb", buffering=0) as file:  # noqa: PTH123  # Path.open takes no descriptor
+            there = os.fstat(fd)
+            if not stat.S_ISREG(there.st_mode):
+                return _MISSING
+            if length is not None and there.st_size != length:
+                return _WRONG
+            hasher, buffer = hashlib.sha256(), self._own_buffer()
+            try:
+                while got := file.readinto(buffer):
+                    hasher.update(buffer[:got])
+            except OSError:
+                return _WRONG
+        return there.st_size if hasher.hexdigest() == sha256 else _WRONG
+
+    def _own_buffer(self) -> memoryview:
+        found: memoryview | None = getattr(self._buffer, "view", None)
+        if found is None:
+            found = self._buffer.view = memoryview(bytearray(256 << 10))
+        return found
 
 
-def _files(registry: TrustedRegistry, record: MirrorRecord, known: set[str]) -> Iterator[MirrorFile]:
+class _Known:
+    """Keys that a state leads to, in sixteen bytes each: there may be hundreds of thousands."""
+
+    def __init__(self) -> None:
+        self._digests: set[bytes] = set()
+
+    def add(self, key: str) -> None:
+        self._digests.add(_short(key))
+
+    def __contains__(self, key: str) -> bool:
+        return _short(key) in self._digests
+
+
+def _short(key: str) -> bytes:
+    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+
+
+def _files(registry: TrustedRegistry, record: MirrorRecord, known: _Known) -> Iterator[MirrorFile]:
     for each in plan_files(registry, record.selection, Found()):
         known.add(each[0])
         if not isinstance(each, Target):
@@ -170,9 +256,15 @@ def _keys(folder: Path) -> Iterator[str]:
     for tree in _TREES:
         if (folder / tree).is_symlink():
             continue
-        for parent, _, names in os.walk(folder / tree):
-            at = Path(parent).relative_to(folder).as_posix()
-            yield from (f"{at}/{name}" for name in names)
+        waiting = [tree] if (folder / tree).is_dir() else []
+        while waiting:
+            at = waiting.pop()
+            with os.scandir(f"{folder}/{at}") as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(f"{at}/{entry.name}")
+                    else:
+                        yield f"{at}/{entry.name}"
 
 
 def _listed(path: Path) -> set[str]:

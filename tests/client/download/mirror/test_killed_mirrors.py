@@ -18,15 +18,15 @@ KILLS = 6
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-left, rename = [int(sys.argv[1])], Path.replace
+left, rename = [int(sys.argv[1])], os.replace
 
-def replace(path, target):
+def replace(path, target, **more):
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    left[0] -= 1
-    return rename(path, target)
+    rename(path, target, **more)
+    left[0] -= 1  # those that find no folder yet don't count
 
-Path.replace = replace
+os.replace = replace
 sys.argv = ["sealdex", *sys.argv[2:]]
 from sealdex.cli.main import main
 main()

@@ -1,0 +1,68 @@
+"""Many small files over one connection: in order, and given up wherever an answer isn't the plain one."""
+
+from __future__ import annotations
+
+import pytest
+from support.tree_server import TreeServer
+
+from sealdex.transport import Transport, TransportSettings
+
+FILES = {f"f/{number}": b"%d" % number * number for number in range(1, 60)}
+
+
+def read(server: TreeServer, *wanted: tuple[str, int]) -> dict[str, bytes | None]:
+    with Transport() as transport:
+        pipeline = transport.pipeline(server.url)
+        assert pipeline is not None
+        asked = [(path, f"{server.url}/{path}", size) for path, size in wanted]
+        return {key: data for key, data in pipeline.read(asked) if key is not None}
+
+
+def test_all_files_come_in_order_with_one_request_each() -> None:
+    with TreeServer(FILES) as server:
+        found = read(server, *((path, len(data)) for path, data in FILES.items()))
+        assert found == FILES
+        assert list(found) == list(FILES)
+        assert server.requests == list(FILES)
+
+
+@pytest.mark.parametrize("instead", [404, 503, b"another length", b"", 301])
+def test_what_is_not_the_plain_answer_is_given_up_and_the_rest_comes(instead: bytes | int) -> None:
+    with TreeServer(FILES) as server:
+        server.instead["f/7"] = instead
+        found = read(server, *((path, len(data)) for path, data in FILES.items()))
+        assert found == {**FILES, "f/7": None}
+
+
+def test_an_answer_in_a_coding_is_given_up() -> None:
+    with TreeServer(FILES) as server:
+        server.gzipped.add("f/3")
+        assert read(server, ("f/2", 2), ("f/3", 3), ("f/4", 4)) == {"f/2": b"22", "f/3": None, "f/4": b"4444"}
+
+
+def test_a_longer_answer_than_signed_is_not_read() -> None:
+    with TreeServer({**FILES, "f/3": bytes(1 << 20)}) as server:
+        assert read(server, ("f/2", 2), ("f/3", 3)) == {"f/2": b"22", "f/3": None}
+
+
+def test_nothing_is_lost_where_nobody_listens() -> None:
+    with TreeServer(FILES) as server:
+        pass
+    assert read(server, ("f/2", 2), ("f/3", 3), ("f/4", 4)) == {"f/2": None, "f/3": None, "f/4": None}
+
+
+def test_a_gap_in_what_is_wanted_gives_the_caller_a_turn() -> None:
+    with TreeServer(FILES) as server, Transport() as transport:
+        pipeline = transport.pipeline(server.url)
+        assert pipeline is not None
+        wanted = [None, ("a", f"{server.url}/f/1", 1), None]
+        assert sorted(pipeline.read(wanted), key=str) == [("a", b"1"), (None, None), (None, None)]
+
+
+def test_where_each_file_needs_a_request_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Transport().pipeline("file:///srv/") is None
+    assert Transport(TransportSettings(max_bytes_per_second=1000)).pipeline("http://127.0.0.1:1/") is None
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:2")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert Transport().pipeline("http://registry.example/") is None
