@@ -26,6 +26,7 @@ from registry_builder.publication.context import open_publisher
 from registry_builder.publication.publish import NotAllPublishedError, PublishResult, publish_realm
 from registry_builder.source.config import read_config
 from registry_builder.source.load import load_tree
+from registry_builder.source.realms import realms_of
 from registry_builder.storage import Storage
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -138,7 +139,7 @@ def publish(
         if missing := [str(each) for each in plugins if each not in loaded.plugins]:
             said = "; ".join(str(problem) for problem in loaded.problems)
             raise NotFoundError(said or f"there is no plugin {', '.join(missing)}", untouched="nothing was published")
-        inside = {loaded.plugins[each].plugin.realm for each in plugins}
+        inside = {name for each in plugins for name in realms_of(loaded.plugins[each], loaded.config)}
         realms = [each for each in realms if each in inside]
     if storage is not None and len(realms) != 1:
         raise UsageError("a storage is for one realm: give the realm", untouched="nothing was published")

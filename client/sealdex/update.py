@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sealdex.client import Client
 from sealdex.errors import NotFoundError
 from sealdex.install.transaction import finish_killed, pins
 from sealdex.lockfile.staleness import Difference
 from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.plugin import MovedTo
 from sealdex.model.precedence import version_sort_key
 from sealdex.resolve import Keeping, NothingFitsError, Policy, Request, Resolution
 from sealdex.resolve.explain import describe
@@ -35,11 +36,13 @@ class Updated:
     """What an update changed, or would change, and which requested plugins are not updated, with the reason.
 
     ``yanked`` has the versions that were in use before and had been yanked: plugin, version, by whom and why.
+    ``moved`` says of plugins that moved where their later releases are; nothing is ever installed from there by it.
     """
 
     differences: tuple[Difference, ...]
     kept: Mapping[PluginId, str]
     yanked: tuple[tuple[PluginId, str, str], ...] = ()
+    moved: Mapping[PluginId, MovedTo] = field(default_factory=dict)
 
 
 def outdated(client: Client, policy: Policy | None = None) -> list[Outdated]:
@@ -115,7 +118,8 @@ def update_installed(
             )
     kept: dict[PluginId, str] = {}
     requests: list[Request] = []
-    client.documents([plugin for plugin in in_use if not named or plugin in named])
+    documents = client.documents([plugin for plugin in in_use if not named or plugin in named])
+    moved = {p: each.moved_to for p, each in documents.items() if each is not None and each.moved_to is not None}
     told = tuple(each for each in yanked_in_use(store) if not named or each[0] in named)
     yanked = {plugin: why for plugin, _, why in told}
     for plugin, installation in in_use.items():
@@ -135,7 +139,7 @@ def update_installed(
         else:
             requests.append(newer)
     if not requests:
-        return Updated((), kept, told)
+        return Updated((), kept, told, moved)
     keeping = Keeping(pinned=held)
     try:
         resolution = client.resolve_beside(requests, keeping, policy, cascade=cascade, free=force)
@@ -155,7 +159,7 @@ def update_installed(
     if found and not dry_run:
         command = f"update {' '.join(map(str, named))}".rstrip()
         client.install_choices(resolution.choices, client.trust, command=command, force=force)
-    return Updated(found, kept, told)
+    return Updated(found, kept, told, moved)
 
 
 def _why_nothing_fits(plugin: PluginId, error: NothingFitsError) -> str:

@@ -8,6 +8,7 @@
     pack               a folder to a zip: same input, same bytes
     release            archives and release.yaml to releases/<version>.json
     lifecycle          yank, deprecate, promote, evaluate, attest and their opposites
+    move               a plugin to another realm, with all its releases
     status_file        the events of a plugin, each a file in status/
     _ignore_rules      what .sealdexignore or .gitignore exclude from an archive
     _service_package   service.json of a service's archive
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         unyank,
         yank,
     )
+    from registry_builder.authoring.move import MoveRefusedError, move_plugin
     from registry_builder.authoring.payload import pack_folder
     from registry_builder.authoring.release import Archive, ReleasePlan, write_release
     from registry_builder.authoring.scaffold import Made, init_tree, new_plugin
@@ -41,6 +43,7 @@ else:
         "scaffold": ("Made", "init_tree", "new_plugin"),
         "github": ("upgrade_workflows", "write_workflows"),
         "github_install": ("DISTRIBUTIONS", "digests_of_wheels"),
+        "move": ("MoveRefusedError", "move_plugin"),
         "payload": ("pack_folder",),
         "release": ("Archive", "ReleasePlan", "write_release"),
         "lifecycle": (
@@ -53,6 +56,7 @@ __all__ = [
     "DISTRIBUTIONS",
     "Archive",
     "Made",
+    "MoveRefusedError",
     "ReleasePlan",
     "Report",
     "StatusChange",
@@ -63,6 +67,7 @@ __all__ = [
     "digests_of_wheels",
     "evaluate",
     "init_tree",
+    "move_plugin",
     "new_plugin",
     "pack_folder",
     "promote",

@@ -53,6 +53,8 @@ from registry_builder.source.config import (
     read_config,
     roles_without_keys,
 )
+from registry_builder.source.load import load_tree
+from registry_builder.source.private_names import PrivateNames
 from sealdex.errors import ConfigError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.model.decode import encode_pretty
 
@@ -116,6 +118,7 @@ def start_ceremony(
         )
     plan = _plan(config, wanted, by=by, why=why, at=stamp(moment))
     after = _planned_config(config, plan)
+    _check_claims(tree, after, plan)
     documents: dict[str, Root | Targets] = {}
     for realm in begun:  # the others get what registry.toml says by then with their first root
         trust = load_trust(tree, realm, realm_marker(config, realm))
@@ -165,6 +168,22 @@ def _plan(config: RegistryConfig, wanted: Wanted, *, by: str, why: str, at: str)
     return CeremonyPlan(
         by=by, at=at, why=why, roles=roles, namespaces=namespaces, released=wanted.release, renew=wanted.renew
     )
+
+
+def _check_claims(tree: Path, after: RegistryConfig, plan: CeremonyPlan) -> None:
+    """Refuse to claim a namespace in a realm whose readers may not know it: its targets metadata would name it."""
+    if not plan.namespaces or len(after.realms) == 1:
+        return
+    names = PrivateNames(load_tree(tree))
+    for namespace in plan.namespaces:
+        realm = after.namespaces[namespace].realm
+        if names.lines(f"{namespace}/*", realm):
+            raise ConfigError(
+                f"namespace {namespace} can't be claimed in realm {realm}: all of its plugins are in another one",
+                subject=namespace,
+                untouched="no ceremony was started",
+                hint="claim it in the realm of its plugins: --realm NAME",
+            )
 
 
 def _planned_config(config: RegistryConfig, plan: CeremonyPlan) -> RegistryConfig:

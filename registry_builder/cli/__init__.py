@@ -3,6 +3,7 @@
     main                the table of all commands, imported only when they run
     authoring           init, new, pack, release
     lifecycle           yank, deprecate, promote, evaluate, attest and their opposites
+    move                move
     import_             import
     upgrade             upgrade
     validate            validate

@@ -29,6 +29,7 @@ COMMANDS = {
     "undeprecate": LazyCommand(f"{_ROOM}.lifecycle:undeprecate", "Undo a deprecation."),
     "promote": LazyCommand(f"{_ROOM}.lifecycle:promote", "Add a release to a channel."),
     "demote": LazyCommand(f"{_ROOM}.lifecycle:demote", "Remove a release from a channel."),
+    "move": LazyCommand(f"{_ROOM}.move:move", "Move a plugin to another realm."),
     "evaluate": LazyCommand(f"{_ROOM}.lifecycle:evaluate", "Link evaluation results to a release."),
     "attest": LazyCommand(f"{_ROOM}.lifecycle:attest", "Attach an SBOM, statement or bundle to a release."),
     "import": LazyCommand(f"{_ROOM}.import_:import_group", "Import other registries' metadata."),

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING
 
 from registry_builder import publication, signing, source
 from registry_builder.cli.options import prompt_for_passphrase
+from registry_builder.source.realms import realms_of
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId
 
 if TYPE_CHECKING:
     from registry_builder.publication.context import Publisher
+    from registry_builder.source.realms import realms_of
     from registry_builder.source.tree import SourceTree
     from registry_builder.storage import Storage
-    from sealdex.cli.progress import Progress
+from sealdex.cli.progress import Progress
 
 
 def tree_without_plugins(root: Path) -> source.SourceTree:
@@ -37,8 +39,8 @@ def realms_named(tree: SourceTree, realms: Collection[str], only: Collection[Plu
     if not only:
         return named
     # unknown plugins are reported by publish
-    known = [source.plugin.realm for source in tree.plugins.values()]
-    return [name for name in named if name in known] if len(known) == len(set(only)) else named[:1]
+    known = {realm for each in tree.plugins.values() for realm in (each.plugin.realm, *realms_of(each, tree.config))}
+    return [name for name in named if name in known] if len(tree.plugins) == len(set(only)) else named[:1]
 
 
 def open_realm(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,8 +87,20 @@ def _validate_tree(
     tree = source.load_tree(root, only=plugins or None, allow_files=allow_files)
     shown = realms_named(tree, realms)
     compared = {} if offline else _published(out, tree, shown, by_url=by_url)
-    published = {plugin: document for each in compared.values() for plugin, document in each.documents.items()}
-    problems = sorted({*lint.lint_tree(tree, published=published or None), *_comparisons(compared.values())})
+    # what another realm has of a plugin that moved says nothing of the one that it is in
+    published = {
+        plugin: document
+        for realm, each in compared.items()
+        for plugin, document in each.documents.items()
+        if plugin not in tree.plugins or tree.plugins[plugin].plugin.realm == realm
+    }
+    problems = sorted(
+        {
+            *lint.lint_tree(tree, published=published or None),
+            *_comparisons(compared.values()),
+            *_elsewhere(tree, compared),
+        }
+    )
 
     waiting = [each for realm in compared.values() for each in realm.waiting]
     if tree.complete:
@@ -143,6 +155,27 @@ def _comparisons(compared: Iterable[Compared]) -> Iterator[Problem]:
                 yield source.Problem(f"plugins/{plugin}", "", said, "warning")
             if not waits.plugins:
                 yield source.Problem("registry.toml", f"namespaces.{waits.namespace}", said, "warning")
+
+
+def _elsewhere(tree: SourceTree, compared: Mapping[str, Compared]) -> Iterator[Problem]:
+    """Yield plugins that another realm has published than the one they are in, and that no ``move`` explains."""
+    for realm, each in compared.items():
+        for plugin in each.documents:
+            found = tree.plugins.get(plugin)
+            if found is None or found.plugin.realm == realm:
+                continue
+            if any(event.action == "move" and event.from_realm == realm for event in found.status.events):
+                continue
+            there = compared.get(found.plugin.realm)
+            message = (
+                f"'{found.plugin.realm}' is not the realm in which the plugin is published: write 'realm: {realm}'"
+            )
+            yield source.Problem(
+                f"plugins/{plugin}/plugin.yaml",
+                "realm",
+                f"{message} again, then: sealdex-builder move {plugin} --to-realm {found.plugin.realm}",
+                "warning" if there is not None and plugin in there.documents else "error",
+            )
 
 
 def _is_stored(tree: SourceTree, realms: Collection[str], key: str) -> bool:

@@ -146,6 +146,7 @@ def compile_index(
         links=plugin.links,
         deprecated=status.deprecated,
         readme=readme,
+        moved_to=source.moved_to,
         taken_back=(*status.taken_back, *(each for each in kept if each not in status.taken_back)),
     )
     published_versions = {entry.version for entry in published.releases} if published else set()

@@ -141,6 +141,10 @@ def removed_events(source: SourcePlugin, published: IndexDocument, compiled: Ind
     mark = published.deprecated
     if mark is not None and mark != compiled.deprecated and not _has_mark(events, "deprecate", None, mark):
         yield _of_mark(source.id, "deprecate", "", mark)
+    left = published.moved_to
+    moves = {(event.at, event.by) for event in events if event.action == "move"}
+    if left is not None and left != compiled.moved_to and (left.at, left.by) not in moves:
+        yield RemovedEvent(source.id, "move", "", f"to {left.realm}", left.at, left.by, left.why)
     known = {taken_back_of(event) for event in events}
     for each in published.taken_back:
         if each not in known and each not in compiled.taken_back:

@@ -15,6 +15,7 @@ from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.lint.readme import readme_problems
 from registry_builder.source.lint.secrets import document_secrets
 from registry_builder.source.lint.tree import lint_tree
+from registry_builder.source.private_names import PrivateNames, name_problems
 from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from sealdex.errors import SealdexError
 from sealdex.model.ids import PluginId
@@ -36,6 +37,25 @@ class InvalidReleasesError(SealdexError):
             hint="sealdex-builder validate lists all of them",
         )
         self.problems = problems
+
+
+def check_names(tree: SourceTree, changes: Iterable[PluginChange]) -> None:
+    """Refuse to publish a name of another realm's plugin; what is published already stays.
+
+    Raises:
+        InvalidReleasesError: a text that isn't published yet has one; it isn't repeated.
+    """
+    names = PrivateNames(tree)
+    if not names.any:
+        return
+    problems = [
+        problem
+        for change in changes
+        for problem in name_problems(change.source, change.published, names)
+        if problem.severity == "error"
+    ]
+    if problems:
+        raise InvalidReleasesError(problems)
 
 
 def check_new_releases(tree: SourceTree, plan: PublishPlan) -> None:

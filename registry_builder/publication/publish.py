@@ -37,7 +37,13 @@ from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.publication._cdn import invalidate
 from registry_builder.publication._plan_log import log_plan, log_state
 from registry_builder.publication.bundle_update import put_bundle
-from registry_builder.publication.checks import check_attachments, check_documents, check_new_releases, check_readmes
+from registry_builder.publication.checks import (
+    check_attachments,
+    check_documents,
+    check_names,
+    check_new_releases,
+    check_readmes,
+)
 from registry_builder.publication.commit import Committed, RetryState, commit
 from registry_builder.publication.context import Attempt, Publisher, open_publisher
 from registry_builder.publication.github_pages import on_live_state
@@ -262,6 +268,7 @@ class _Job:
         check_attachments(tree, plan)
         check_readmes(tree, plan)
         check_documents(tree, found.changes)
+        check_names(tree, found.changes)
 
     def _ingest(self, artifacts: list[IngestedArtifact]) -> None:
         """Copy artifacts into the store, after which their sizes are known."""

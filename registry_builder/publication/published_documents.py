@@ -16,6 +16,7 @@ from registry_builder.compile.removed_events import Older, older
 from registry_builder.publication.claims import Waiting
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, bin_names, bin_of, claims_of
+from registry_builder.source.realms import moved_away
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, index_target, plugin_of_target
@@ -49,6 +50,9 @@ def compare(publisher: Publisher) -> Compared:
     """
     tree, now = publisher.tree, publisher.clock()
     plugins = {i: source for i, source in tree.plugins.items() if source.plugin.realm == publisher.realm}
+    for i, source in tree.plugins.items():
+        if (left := moved_away(source, publisher.realm, tree.config)) is not None:
+            plugins[i] = left
     sources = Sources(plugins, is_complete=tree.complete, ingestion=Ingestion(enabled=tree.config.registry.ingest))
     with publisher.reader(now) as reader:
         state = reader.open()

@@ -32,7 +32,9 @@ from registry_builder.site.search_catalog import MAX_BYTES, Shown, catalogue_fil
 from registry_builder.site.templates import MAX_OWN_BYTES, Templates
 from registry_builder.site.urls import CATALOGUE, plugin_file
 from registry_builder.site.writer import SHARE
+from registry_builder.source.private_names import PrivateNames, shared_problems
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, Storage, headers_for
+from sealdex.errors import SealdexError
 from sealdex.model.decode import decode_as, read_wire
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
@@ -72,7 +74,14 @@ def put_site(attempt: Attempt, *, snapshot: int, every_page: bool = False) -> Si
         SealdexError: a template is wrong, or what is published doesn't verify; pages are left as they were.
         UnavailableError: the storage doesn't answer.
     """
+    _check_names(attempt)
     return _Job(attempt, snapshot, every_page=every_page).run()
+
+
+def _check_names(attempt: Attempt) -> None:
+    tree, realm = attempt.publisher.tree, attempt.publisher.realm
+    if found := list(shared_problems(tree, PrivateNames(tree), (realm,))):
+        raise SealdexError(str(found[0]), subject=found[0].file, untouched="the pages are as they were")
 
 
 class _Job:

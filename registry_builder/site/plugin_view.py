@@ -14,7 +14,7 @@ from registry_builder.site._platform_matrix import Matrix, platform_matrix
 from registry_builder.site.urls import plugin_page
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, readme_key, release_folder
-from sealdex.model.plugin import Mark
+from sealdex.model.plugin import Mark, MovedTo
 from sealdex.model.versions import parse_version
 from sealdex.text import clean
 
@@ -91,6 +91,7 @@ class PluginView:
         state: whether a release can be installed; deprecation comes on top of each.
         latest: the version that is shown first.
         install: the install command; None if there is nothing to install.
+        moved_to: the realm that has later releases, with its address and the reason.
         document: key of the signed index document, the JSON beside this page.
         role: the metadata role that signs it.
     """
@@ -120,6 +121,7 @@ class PluginView:
     evaluations: tuple[EvaluationView, ...]
     document: str
     role: str
+    moved_to: MovedTo | None = None
 
 
 def plugin_view(
@@ -172,7 +174,14 @@ def plugin_view(
         evaluations=tuple(each for release in document.releases for each in evaluations_of(plugin, release)),
         document=f"targets/index/{plugin.namespace}/{sha256}.{plugin.name}.json",
         role=role,
+        moved_to=_moved(document.moved_to),
     )
+
+
+def _moved(moved: MovedTo | None) -> MovedTo | None:
+    if moved is None:
+        return None
+    return MovedTo(clean(moved.realm), moved.at, clean(moved.by), clean(moved.why), clean(moved.url or "") or None)
 
 
 def dependencies_of(document: IndexDocument) -> frozenset[PluginId]:

@@ -120,11 +120,13 @@ class PolicySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
     Attributes:
         require_license, require_readme: whether a plugin without one is an error.
         allow_files: patterns of files that may contain keys or tokens, because they are meant to be public.
+        allow_names: plugins of private realms, ``namespace/name``, that other realms may mention.
     """
 
     require_license: bool = False
     require_readme: bool = False
     allow_files: tuple[str, ...] = ()
+    allow_names: tuple[str, ...] = ()
 
 
 class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

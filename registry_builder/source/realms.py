@@ -7,12 +7,16 @@ to no other, and names of plugins in a realm that isn't public may not appear in
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
+
+from msgspec import structs
 
 from registry_builder.source.config import RegistryConfig
 from registry_builder.source.tree import Problem, SourcePlugin, SourceTree
 from registry_builder.storage import place_of
 from sealdex.errors import ConfigError, NotFoundError, SealdexError
 from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.plugin import MovedTo
 
 PUBLIC_REALM = "public"
 
@@ -82,6 +86,9 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
     for plugin, source in wanted.items():
         if source is None:
             raise NotFoundError(f"there is no plugin {plugin} in the source tree", subject=str(plugin))
+        if (left := moved_away(source, realm, tree.config)) is not None:
+            chosen[plugin] = left
+            continue
         if source.plugin.realm not in tree.config.realms:
             # not named in a run whose log may be public: what it says of its realm is that it isn't for everybody
             named = str(plugin) if only is not None else "a plugin"
@@ -94,6 +101,43 @@ def plugins_of(tree: SourceTree, realm: str, only: Collection[PluginId] | None) 
         if source.plugin.realm == realm:
             chosen[plugin] = source
     return chosen
+
+
+def moved_away(source: SourcePlugin, realm: str, config: RegistryConfig) -> SourcePlugin | None:
+    """Return what a realm goes on publishing of a plugin that moved from it to the public realm; None if it didn't.
+
+    That is all releases that the plugin had then, with what happened to them since, and where later ones are. Of a
+    plugin that moved elsewhere, nothing that happens later may become known here: it stays as it was published.
+    """
+    here = source.plugin.realm
+    if here != PUBLIC_REALM or realm == PUBLIC_REALM:
+        return None
+    moves = [each for each in source.status.events if each.action == "move" and each.from_realm == realm]
+    if not moves or not moves[-1].versions:
+        return None
+    move, kept = moves[-1], set(moves[-1].versions)
+    public = config.realms.get(PUBLIC_REALM)
+    events = [e for e in enumerate(source.status.events) if e[1].version is None or e[1].version in kept]
+    first = source.in_status_json
+    return replace(
+        source,
+        releases={version: release for version, release in source.releases.items() if version in kept},
+        files={version: file for version, file in source.files.items() if version in kept},
+        status=structs.replace(source.status, events=tuple(event for _, event in events)),
+        event_files=tuple(source.event_files[number - first] for number, _ in events if number >= first),
+        moved_to=MovedTo(
+            realm=PUBLIC_REALM, at=move.at, by=move.by, why=move.why, url=public.url if public is not None else None
+        ),
+    )
+
+
+def realms_of(source: SourcePlugin, config: RegistryConfig) -> list[str]:
+    """Return the realms that publish something of a plugin: its own, and those that it moved away from."""
+    return [
+        realm
+        for realm in config.realms
+        if source.plugin.realm == realm or moved_away(source, realm, config) is not None
+    ]
 
 
 def belongs(problem: Problem, tree: SourceTree, realms: Collection[str]) -> bool | None:
@@ -142,8 +186,8 @@ def check_leaks(tree: SourceTree, realm: str, plugins: Collection[SourcePlugin])
     for plugin, where, named in mentions:
         target = known.get(named)
         if target is not None and target.plugin.realm not in {realm, PUBLIC_REALM}:
-            raise SealdexError(
-                f"{plugin} in realm {realm} mentions a plugin of realm {target.plugin.realm} ({where}): "
+            raise SealdexError(  # without the name: logs of a realm's publish are for its readers
+                f"{plugin} in realm {realm} names a plugin of another realm ({where}): "
                 "publishing it would disclose that name to readers who may not know it",
                 subject=str(plugin),
                 untouched=_UNTOUCHED,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from registry_builder.source.config import RegistryConfig
 from sealdex.model.ids import PluginId
-from sealdex.model.plugin import Plugin, PluginStatus
+from sealdex.model.plugin import MovedTo, Plugin, PluginStatus
 from sealdex.model.release import Release
 
 SCHEMA_FOLDER = "schema"  # JSON Schemas that `init` writes, for editors
@@ -49,6 +49,7 @@ class SourcePlugin:
         status: all events, in order: those of ``status.json``, then those of ``status/``.
         event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
         pending: problems that are errors in files that aren't published yet, and warnings in those that are.
+        moved_to: where the plugin is now, in what the realm that it left goes on publishing of it.
     """
 
     id: PluginId
@@ -60,6 +61,7 @@ class SourcePlugin:
     readme: Path | None
     event_files: tuple[str, ...] = ()
     pending: tuple[Problem, ...] = ()
+    moved_to: MovedTo | None = None
 
     @property
     def root(self) -> Path:

@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 from sealdex.model.decode import convert_to
 from sealdex.model.environment import Environment
 from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
-from sealdex.model.plugin import Attachment, Evaluation, Mark, Owner, TakenBack
+from sealdex.model.plugin import Attachment, Evaluation, Mark, MovedTo, Owner, TakenBack
 from sealdex.model.precedence import is_prerelease, version_sort_key
 from sealdex.model.selectors import Selector, mismatch
 from sealdex.model.versions import Version, VersionText, parse_version
@@ -108,6 +108,7 @@ class IndexDocument(Struct, frozen=True, omit_defaults=True):
     deprecated: Mark | None = None
     readme: FilePin | None = None
     taken_back: tuple[TakenBack, ...] = ()
+    moved_to: MovedTo | None = None
 
     @property
     def id(self) -> PluginId:

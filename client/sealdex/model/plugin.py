@@ -96,7 +96,7 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
     realm: IdentifierPart = "public"
 
 
-EventAction = Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest"]
+EventAction = Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest", "move"]
 
 
 class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -113,6 +113,8 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
         kind: what an attested file is, such as ``in-toto`` or ``cyclonedx``.
         metrics: what an evaluation measured, by name.
         dataset, evaluator: what it measured with, and who or what did.
+        from_realm, to_realm: the realm that the plugin left with ``move``, and the one that it is in since.
+        versions: the releases that it had then, which the realm that it left keeps.
     """
 
     action: EventAction
@@ -130,6 +132,9 @@ class StatusEvent(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     metrics: dict[MetricName, float] = {}
     dataset: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
     evaluator: Annotated[str, Meta(min_length=1, max_length=256)] | None = None
+    from_realm: IdentifierPart | None = None
+    to_realm: IdentifierPart | None = None
+    versions: tuple[VersionText, ...] = ()
 
 
 class EventFile(StatusEvent, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -166,6 +171,26 @@ class Mark(Struct, omit_defaults=True, frozen=True):
     by: str
     why: str = ""
     use: str | None = None
+
+
+class MovedTo(Struct, omit_defaults=True, frozen=True):
+    """Where a plugin is since it moved: later releases are there alone. Clients say so, and never go there by it.
+
+    Attributes:
+        realm: the realm's name.
+        at, by, why: when, who and the reason.
+        url: where that realm is read, as far as its configuration says.
+    """
+
+    realm: str
+    at: str
+    by: str
+    why: str = ""
+    url: str | None = None
+
+    def __str__(self) -> str:
+        place = f" at {self.url}" if self.url else ""
+        return f"realm {self.realm}{place}" + (f": {self.why}" if self.why else "")
 
 
 class TakenBack(Struct, omit_defaults=True, frozen=True):
@@ -260,6 +285,11 @@ def fold_status(events: tuple[StatusEvent, ...]) -> FoldedStatus:
     )
 
 
+def last_move(events: Sequence[StatusEvent]) -> StatusEvent | None:
+    """Return the last ``move`` among events, or None."""
+    return next((event for event in reversed(events) if event.action == "move"), None)
+
+
 def mark_of(event: StatusEvent) -> Mark:
     """Return how the index document shows a yank or a deprecation."""
     return Mark(at=event.at, by=event.by, why=event.why, use=event.use)
@@ -301,7 +331,11 @@ def event_problems(events: Sequence[StatusEvent]) -> Iterator[tuple[int, str, st
     """Yield (number of the event, field, problem) for events of one plugin that lack what their action needs."""
     names: dict[tuple[str | None, str], str | None] = {}
     for i, event in enumerate(events):
-        about_release = event.action not in {"deprecate", "undeprecate"}
+        about_release = event.action not in {"deprecate", "undeprecate", "move"}
+        if event.action == "move":
+            for name in ("from_realm", "to_realm"):
+                if getattr(event, name) is None:
+                    yield i, name, "is missing: 'move' names the realm that the plugin leaves, and the one it goes to"
         if about_release and event.version is None:
             yield i, "version", f"is missing: '{event.action}' is about one release"
         if event.action in {"promote", "demote"} and event.channel is None:

@@ -21,13 +21,14 @@ from registry_builder.source.lint.artifacts import ArtifactChecks
 from registry_builder.source.lint.readme import pending_problems, readme_problems
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.lint.secrets import document_secrets
+from registry_builder.source.private_names import PrivateNames, name_problems, shared_problems
 from registry_builder.source.spelling import platform_warnings
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
 from sealdex.log import Log, stopwatch
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import KNOWN_TYPES, PluginId, file_name_problem, normalise_type, parse_plugin_id
 from sealdex.model.index import IndexDocument
-from sealdex.model.plugin import event_problems
+from sealdex.model.plugin import event_problems, last_move
 from sealdex.model.release import Release, published_manifest, release_problems
 from sealdex.model.versions import same_version_key, version_clash
 
@@ -56,7 +57,10 @@ def lint_tree(
     """
     took = stopwatch()
     problems = list(tree.problems)
+    names = PrivateNames(tree)
     problems += dependency_problems(tree)
+    if tree.complete and check_texts:
+        problems += shared_problems(tree, names)
     problems += _missing_published(tree, published or {})
     types = {*KNOWN_TYPES, *(normalise_type(t) for t in tree.config.registry.types)}
     artifacts = ArtifactChecks(tree) if check_artifacts else None
@@ -69,7 +73,7 @@ def lint_tree(
         return [
             *_plugin_problems(tree, plugin, types),
             *pending_problems(plugin, document),
-            *(_text_problems(plugin, document, allowed) if check_texts else ()),
+            *(_text_problems(plugin, document, allowed, names) if check_texts else ()),
             *_status_problems(tree, plugin),
             *_attachment_problems(tree, plugin, document, attestations),
             *_missing_bundles(plugin, document, attestations),
@@ -96,7 +100,10 @@ def lint_tree(
     return found_problems
 
 
-def _text_problems(plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str]) -> Iterator[Problem]:
+def _text_problems(
+    plugin: SourcePlugin, document: IndexDocument | None, allowed: Collection[str], names: PrivateNames
+) -> Iterator[Problem]:
+    yield from name_problems(plugin, document, names, dependencies=False)
     yield from readme_problems(plugin, document, allowed)
     yield from document_secrets(plugin, document, allowed)
 
@@ -113,7 +120,12 @@ def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) ->
     if about.realm not in tree.config.realms:
         close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
         hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
-        yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}")
+        add = f"sealdex-builder realm add {about.realm} --storage PLACE"
+        yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}; to add it: {add}")
+    moved = last_move(plugin.status.events)
+    if moved is not None and moved.to_realm != about.realm:
+        message = f"is '{about.realm}', but the last event says that the plugin moved to '{moved.to_realm}'"
+        yield Problem(file, "realm", f"{message}: sealdex-builder move {plugin.id} --to-realm {moved.to_realm}")
     license_severity: Severity = "error" if policy.require_license else "warning"
     licenses = {"": about.license, **{plugin.files[v]: r.license for v, r in plugin.releases.items()}}
     if about.license is None and not (plugin.releases and all(r.license for r in plugin.releases.values())):

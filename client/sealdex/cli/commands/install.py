@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from sealdex import resolve
 from sealdex.cli.completion import installed_plugin
@@ -173,6 +174,8 @@ def _say(out: Output, resolution: Resolution) -> None:
             why = f": {mark.why}" if mark.why else ""
             use = f"; use {mark.use} instead" if mark.use else ""
             out.warn(f"{choice.plugin} is deprecated{why}{use}")
+        if choice.document.moved_to is not None:
+            out.warn(f"{choice.plugin} moved to {choice.document.moved_to}; later releases are only there")
         if choice.release.yanked is not None:
             why = f": {choice.release.yanked.why}" if choice.release.yanked.why else ""
             out.warn(f"{choice} was yanked by {choice.release.yanked.by}{why}")
@@ -205,6 +208,7 @@ def _choice_plain(choice: Choice) -> dict[str, Any]:
         "sha256": choice.artifact.sha256 if choice.artifact is not None else None,
         "yanked": choice.release.yanked is not None,
         "deprecated": mark is not None,
+        **({"moved_to": msgspec.to_builtins(moved)} if (moved := choice.document.moved_to) is not None else {}),
     }
 
 

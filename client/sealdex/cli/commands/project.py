@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
 
 from sealdex import lockfile
 from sealdex.cli.context import Context, client_command, download_options
@@ -201,7 +202,10 @@ def update(
                 "yanked": [
                     {"plugin": str(plugin), "version": version, "why": why} for plugin, version, why in done.yanked
                 ],
+                **({"moved_to": {str(p): msgspec.to_builtins(m) for p, m in done.moved.items()}} if done.moved else {}),
             })  # fmt: skip
+            for plugin, moved in done.moved.items():
+                out.warn(f"{plugin} moved to {moved}; later releases are only there")
             for plugin, version, why in done.yanked:
                 replaced = any(each.plugin == plugin for each in changed)
                 out.warn(f"{plugin} {version}, which {'was' if replaced and not dry_run else 'is'} in use, was {why}")

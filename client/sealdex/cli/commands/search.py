@@ -219,6 +219,9 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
         why = f": {document.deprecated.why}" if document.deprecated.why else ""
         use = f"; use {document.deprecated.use} instead" if document.deprecated.use else ""
         out.line(f"  DEPRECATED{why}{use}", style="yellow")
+    if document.moved_to is not None:
+        out.line(f"  MOVED to {document.moved_to}", style="yellow")
+        out.line("  later releases are there; this host asks the registry that its namespace is mapped to")
     for label, value in (
         ("keywords", ", ".join(document.keywords)),
         ("owners", ", ".join(owner.name for owner in document.owners)),
