@@ -65,7 +65,7 @@ def write_artifact(registry: Registry, plugin: int, release: int, size: int) -> 
     home, version = registry.folder / "plugins" / namespace / name, version_name(release)
     (home / "releases").mkdir(parents=True, exist_ok=True)
     (home / "dist").mkdir(exist_ok=True)
-    if release == 0:
+    if not (home / "plugin.yaml").exists():
         (home / "plugin.yaml").write_text("type: model\nsummary: Made for a benchmark\nlicense: Apache-2.0\n")
     path = home / "dist" / f"{name}-{version}.bin"
     path.write_bytes(random.Random(f"{plugin} {release}").randbytes(size))

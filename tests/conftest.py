@@ -11,10 +11,13 @@ alone at the end.
 from __future__ import annotations
 
 import os
+import secrets
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 from support.budgets import PROFILES
+from support.s3_server import S3Server, WeedMissingError, shared_s3_server
 
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
@@ -28,3 +31,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     size = -(-len(fast) // parts)
     items[:] = [item for part in range(parts) for item in (*slow[part::parts], *fast[part * size : (part + 1) * size])]
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A SeaweedFS server that all workers of a run share."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # each worker has its own base in the run's
+    folder = folder / "s3-server"
+    folder.mkdir(exist_ok=True)
+    try:
+        with shared_s3_server(folder) as server:
+            yield server
+    except WeedMissingError as error:
+        if os.environ.get("CI"):
+            raise  # a run that is to prove something must not pass by leaving S3 out
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def s3_bucket(s3_server: S3Server) -> str:
+    """A bucket of this worker that anonymous readers may read from, as a CDN would."""
+    bucket = f"public-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{secrets.token_hex(4)}"
+    s3_server.client().create_bucket(Bucket=bucket)
+    return bucket

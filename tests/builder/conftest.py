@@ -1,20 +1,20 @@
-"""Fixtures of the builder's tests: own folders, a tree with two plugins, a real S3 server for the run, storages."""
+"""Fixtures of the builder's tests: own folders, a tree with two plugins, storages."""
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from support.s3_server import S3Server, WeedMissingError, shared_s3_server
 from support.source_trees import Tree
 
 from registry_builder.storage import open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    from support.s3_server import S3Server
 
     from registry_builder.storage import Storage
 
@@ -37,31 +37,6 @@ def tree(tmp_path: Path) -> Tree:
     made.plugin("acme/mail")
     made.release("acme/mail", "0.1.0")
     return made
-
-
-@pytest.fixture(scope="session")
-def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A SeaweedFS server that all workers of a run share."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # each worker has its own base in the run's
-    folder = folder / "s3-server"
-    folder.mkdir(exist_ok=True)
-    try:
-        with shared_s3_server(folder) as server:
-            yield server
-    except WeedMissingError as error:
-        if os.environ.get("CI"):
-            raise  # a run that is to prove something must not pass by leaving S3 out
-        pytest.skip(str(error))
-
-
-@pytest.fixture(scope="session")
-def s3_bucket(s3_server: S3Server) -> str:
-    """A bucket of this worker that anonymous readers may read from, as a CDN would."""
-    bucket = f"public-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}-{secrets.token_hex(4)}"
-    s3_server.client().create_bucket(Bucket=bucket)
-    return bucket
 
 
 @pytest.fixture

@@ -96,6 +96,8 @@ def _piece(value: ast.expr) -> str:
 
 def sample(expression: str) -> str:
     """Return what may stand in the place of a value that a message fills in."""
+    if "number" in expression:
+        return "2"
     if "version" in expression.lower():
         return "1.0.0"
     if "namespace" in expression or "CLAIM_PREFIX" in expression:

@@ -97,7 +97,7 @@ def credentials_for(registries: Mapping[str, RegistrySection], folder: Path) -> 
 
 def _reader(name: str, auth: AuthSection, folder: Path) -> Callable[[str], Mapping[str, str]]:
     if auth.type == "sigv4":
-        return _Signer(name, auth)
+        return S3Signer(name, auth.profile, auth.region or "")
     if auth.type == "bearer":
         return lambda _: {"Authorization": f"Bearer {_token(name, auth, folder)}"}
     if auth.type == "basic":
@@ -174,24 +174,63 @@ def _missing(name: str, why: str) -> ConfigError:
     )
 
 
-class _Signer:
-    """Signs requests to S3 (AWS Signature Version 4) with the keys that botocore finds; thread-safe."""
+class S3Signer:
+    """Signs requests to S3 (AWS Signature Version 4) with the keys that botocore finds; thread-safe.
 
-    def __init__(self, name: str, auth: AuthSection) -> None:
+    Args:
+        name: of the registry or the bucket, for messages.
+        profile: of AWS's configuration; None: the usual one.
+        region: of the bucket; None: the usual one.
+    """
+
+    def __init__(self, name: str, profile: str | None, region: str | None) -> None:
         self._name = name
-        self._auth = auth
+        self._profile = profile
+        self._region = region
         self._lock = threading.Lock()
         self._keys: AwsCredentials | None = None
 
+    @property
+    def region(self) -> str:
+        """The region: as given, as AWS's own tools find it, or the one that other servers call theirs."""
+        if self._region is None:
+            try:
+                from botocore.session import Session  # noqa: PLC0415  # an extra
+            except ImportError as error:
+                raise self._without_botocore() from error
+            self._region = Session(profile=self._profile).get_config_variable("region") or "us-east-1"
+        return self._region
+
     def __call__(self, url: str) -> Mapping[str, str]:
+        """Return the headers of a GET."""
+        return self.signed("GET", url, {})
+
+    def signed(self, method: str, url: str, headers: Mapping[str, str], sha256: str | None = None) -> dict[str, str]:
+        """Return the headers that sign a request.
+
+        Args:
+            method: its verb.
+            url: its address.
+            headers: more of it, to be signed with it.
+            sha256: of its body; None: there is none.
+
+        Raises:
+            ConfigError: there are no keys, or no botocore.
+        """
         try:
             from botocore.auth import S3SigV4Auth  # noqa: PLC0415  # an extra
             from botocore.awsrequest import AWSRequest  # noqa: PLC0415  # an extra
         except ImportError as error:
-            raise _missing(self._name, "signing needs botocore: pip install 'sealdex[s3]'") from error
-        request = AWSRequest("GET", url)
-        S3SigV4Auth(self._frozen(), "s3", self._auth.region or "").add_auth(request)
+            raise self._without_botocore() from error
+        request = AWSRequest(method, url, headers=dict(headers))
+        signer = S3SigV4Auth(self._frozen(), "s3", self.region)
+        if sha256 is not None:
+            signer.payload = lambda request: sha256  # type: ignore[method-assign]  # noqa: ARG005  # known
+        signer.add_auth(request)
         return dict(request.headers.items())
+
+    def _without_botocore(self) -> ConfigError:
+        return _missing(self._name, "signing needs botocore: pip install 'sealdex[s3]'")
 
     def _frozen(self) -> ReadOnlyCredentials:
         """Return the current keys: botocore renews temporary ones."""
@@ -201,7 +240,7 @@ class _Signer:
         try:
             with self._lock:
                 if self._keys is None:
-                    self._keys = Session(profile=self._auth.profile).get_credentials()
+                    self._keys = Session(profile=self._profile).get_credentials()
                 if self._keys is None:
                     raise _missing(self._name, "no AWS credentials were found on this host")
                 keys = self._keys.get_frozen_credentials()

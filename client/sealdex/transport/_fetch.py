@@ -24,6 +24,7 @@ from sealdex.transport.types import (
     HttpStatusError,
     OtherRangeError,
     RetryNotice,
+    Sent,
     TooLargeError,
     TransientError,
     TransportSettings,
@@ -35,6 +36,7 @@ from sealdex.transport.types import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from sealdex.transport._http import HttpGetter
@@ -198,6 +200,48 @@ class Transport:
                 )
                 return Document(data, answer.etag, date=answer.date)
 
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        expected: frozenset[int],
+        max_bytes: int,
+        body: bytes | Path | None = None,
+    ) -> Sent:
+        """Send a request with a body, or another than GET; it must do no harm to send it again.
+
+        Redirects aren't followed, and credentials of this transport aren't added.
+
+        Args:
+            method: its verb.
+            url: its address.
+            headers: all of it.
+            expected: statuses that are answers; others are errors.
+            max_bytes: of the answer.
+            body: bytes, or a file of them.
+
+        Raises:
+            HttpStatusError: another status.
+            TooLargeError: the answer is longer than ``max_bytes``.
+            UnavailableError: no answer within the no-progress window.
+        """
+        _checked_scheme(url)
+        attempts = self._attempts(url, retry=True, cancelled=None)
+        while True:
+            try:
+                sent = self._getter().send(method, url, headers, body, max_bytes, attempts.pace)
+                self._reached.add(host_of(url))
+                _log.debug(
+                    "transport.sent", "{method} {url}: {status}", method=method, url=public_url(url), status=sent.status
+                )
+                if sent.status in expected:
+                    return sent
+                _refuse(url, sent.status)
+            except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
+                attempts.failed(error, is_unknown=error.is_unreached and host_of(url) not in self._reached)
+
     @contextmanager
     def stream(
         self,
@@ -309,6 +353,12 @@ class Transport:
             attempts.reached(len(data))
         decode.finish()
         return bytes(data)
+
+
+def _refuse(url: str, status: int) -> None:
+    if status != 409 and not is_passing(status):  # S3's conflict of two writers passes
+        raise HttpStatusError(url, status)
+    raise TransientError(f"it answered {status}", status=status)
 
 
 def _log_answer(url: str, headers: Mapping[str, str], answer: Answer, seconds: float) -> None:

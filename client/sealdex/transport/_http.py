@@ -19,6 +19,7 @@ from base64 import b64encode
 from contextlib import contextmanager, nullcontext
 from datetime import timezone
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urljoin, urlsplit, urlunsplit
 
@@ -37,6 +38,8 @@ from sealdex.transport.types import (
     Answer,
     ProxyRefusedError,
     RedirectRefusedError,
+    Sent,
+    TooLargeError,
     TransientError,
     host_of,
     origin_of,
@@ -109,6 +112,49 @@ class HttpGetter:
             )
             url = target
         raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | Path | None, max_bytes: int, pace: Pace
+    ) -> Sent:
+        """Send one request as it is, without credentials and redirects, and read its answer whole.
+
+        Raises:
+            TransientError, ProxyRefusedError, UnavailableError: as `get`.
+            TooLargeError: the answer is longer than ``max_bytes``.
+        """
+        proxy = self._proxy_for(url)
+        pool = self._pool_for(url, proxy)
+        with (
+            self._logins.first(proxy) if proxy is not None else nullcontext(),
+            body.open("rb") if isinstance(body, Path) else nullcontext(body) as content,
+        ):
+            length = {} if content is None else {"Content-Length": str(_length_of(body))}
+            try:
+                response = pool.request(
+                    method,
+                    url,
+                    headers={"User-Agent": self._settings.user_agent, **length, **headers},
+                    body=content,
+                    preload_content=False,
+                    decode_content=False,
+                    redirect=False,
+                    retries=False,
+                    timeout=self._timeout,
+                )
+                data = response.read(max_bytes + 1)
+                response.release_conn()
+            except LocationValueError as error:
+                raise ConfigError(
+                    f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
+                ) from error
+            except (HTTPError, OSError) as error:
+                raise failure_of(error, url, proxy, pace) from error
+        if len(data) > max_bytes:
+            response.close()
+            raise TooLargeError(url, max_bytes)
+        if response.status == 407 and proxy is not None:
+            raise proxy_refused(proxy, url, response.status)
+        return Sent(response.status, data, response.headers.get("ETag"))
 
     def pipeline(self, url: str) -> Pipeline | None:
         """Return what reads many small files from the host of a URL; None behind a proxy."""
@@ -242,6 +288,10 @@ class _Logins:
                 self._passed.add(proxy)
                 return
         yield
+
+
+def _length_of(body: bytes | Path | None) -> int:
+    return body.stat().st_size if isinstance(body, Path) else len(body or b"")
 
 
 def _basic(user: bytes | None, password: bytes | None) -> str:

@@ -62,6 +62,15 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """The answer to a request that isn't a plain GET."""
+
+    status: int
+    data: bytes
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class RetryNotice:
     """One failed attempt that will be followed by another, for progress displays."""
 

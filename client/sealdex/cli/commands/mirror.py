@@ -13,14 +13,16 @@ from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config.toml_reader import parse_toml, read_toml_text
-from sealdex.download.mirror.carry import Exported, export, import_archive
+from sealdex.download.mirror.bucket import SCHEME, Bucket
+from sealdex.download.mirror.bucket_place import BucketPlace
+from sealdex.download.mirror.carry import Exported, export, import_archive, to_resend
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
 from sealdex.download.mirror.selection import Artifacts, LockedRelease, Selection, check_selection
 from sealdex.download.mirror.source import Source, find_source, pinned_root
 from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
 from sealdex.download.mirror.verify import prune, verify
 from sealdex.download.mirror.volumes import parse_volume_size
-from sealdex.errors import ConfigError, UsageError, VerificationError
+from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
 from sealdex.lockfile.lock_file import read_lock
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.text import counted
@@ -74,7 +76,7 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
     ),
 )
 @click.argument("source")
-@click.argument("dest", type=click.Path(path_type=Path))
+@click.argument("dest")
 @_root_options
 @click.option("--plugin", "plugins", multiple=True, metavar="NS/NAME[@RANGE]", help="A plugin; may be repeated.")
 @click.option("--namespace", "namespaces", multiple=True, metavar="NS", help="All plugins of a namespace.")
@@ -113,6 +115,12 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="FILE",
     help="Of an archive: leave out what the far side has by this file, which `mirror state` wrote there.",
 )
+@click.option(
+    "--resend",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of an archive: make number N again, which never arrived, from the records beside the archives.",
+)
 @click.option("--volume-size", metavar="SIZE", help="Of an archive: cut it into files of fat32, cd, dvd, 8G, 500M ...")
 @click.option("--dry-run", is_flag=True, help="Say how many files and bytes would be copied.")
 @click.option("--verify", "hash_all", is_flag=True, help="Hash what is there already, in place of comparing sizes.")
@@ -121,12 +129,13 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def create_(
     context: Context,
     source: str,
-    dest: Path,
+    dest: str,
     *,
     root: Path | None,
     fingerprint: str | None,
     from_file: Path | None,
     base: Path | None,
+    resend: int | None,
     volume_size: str | None,
     dry_run: bool,
     hash_all: bool,
@@ -141,16 +150,22 @@ def create_(
     """
     out, config = context.out, context.config()
     selection = check_selection(_selection(from_file, **selected))
-    is_archive = dest.suffix == ".tar"
-    if not is_archive and (base is not None or volume_size is not None):
+    place = _dest(config, dest)
+    archive = place if isinstance(place, Path) and place.suffix == ".tar" else None
+    if archive is None and (base is not None or resend is not None or volume_size is not None):
         raise UsageError(
-            "--base and --volume-size are for archives",
-            subject=str(dest),
+            "--base, --resend and --volume-size are for archives",
+            subject=dest,
             untouched="nothing was copied",
             hint="name an archive that ends in .tar, or leave them out",
         )
     volume_bytes = parse_volume_size(volume_size) if volume_size is not None else None
-    state = read_state(base) if base is not None else None
+    state, number = (read_state(base) if base is not None else None), None
+    if resend is not None and archive is not None:
+        if base is not None:
+            raise UsageError("give --base or --resend, not both", untouched="nothing was written")
+        state, number = to_resend(archive.parent, resend, selection)
+        selection = selection if state is None else state.selection
     found = find_source(config, source)
     with (
         context.out.progress(f"mirroring {source}") as progress,
@@ -159,22 +174,24 @@ def create_(
         trusted = pinned_root(config, found, root, fingerprint, transport)
         options = _options(config, selection, dry_run=dry_run, verify=hash_all)
         watch = _watch(context, progress)
-        if is_archive:
-            exported = export(found, trusted, transport, dest, options, watch, base=state, volume_bytes=volume_bytes)
-            _show_export(context, exported, found, dest, dry_run=dry_run)
+        if archive is not None:
+            exported = export(
+                found, trusted, transport, archive, options, watch, base=state, volume_bytes=volume_bytes, number=number
+            )
+            _show_export(context, exported, found, archive, dry_run=dry_run)
             return
-        result = create(found, trusted, transport, dest, options, watch)
+        result = create(found, trusted, transport, place, options, watch)
     for warning in result.warnings:
         out.warn(warning)
-    out.result(_told(result, found, dest, dry_run=dry_run))
+    out.result(_told(result, found, place, dry_run=dry_run))
     what = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
     whole = f"{counted(result.total_files, 'file')}, {in_bytes(result.total_bytes)}"
     if dry_run:
-        out.line(f"would copy {what} of {whole} into {dest}")
+        out.line(f"would copy {what} of {whole} into {place}")
     elif not result.changed:
-        out.line(f"{dest} is up to date · {whole}", style="green")
+        out.line(f"{place} is up to date · {whole}", style="green")
     else:
-        out.line(f"copied {what} · {dest} has {whole}", style="green")
+        out.line(f"copied {what} · {place} has {whole}", style="green")
     out.line(
         f"  state: timestamp {result.state.timestamp_version}, root v{result.state.root_version}, "
         f"{counted(result.plugins, 'plugin')}, {counted(result.releases, 'release')}"
@@ -193,7 +210,7 @@ def create_(
     ),
 )
 @click.argument("archives", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("dest", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("dest")
 @_root_options
 @click.option("--registry", metavar="NAME", help="Instead: the root of this configured registry.")
 @click.option("--new-selection", is_flag=True, help="Take over another selection than the mirror has had.")
@@ -201,7 +218,7 @@ def create_(
 def import_(
     context: Context,
     archives: tuple[Path, ...],
-    dest: Path,
+    dest: str,
     *,
     root: Path | None,
     fingerprint: str | None,
@@ -215,19 +232,20 @@ def import_(
     again after any failure, and the same archive twice changes nothing.
     """
     out, config = context.out, context.config()
-    place = Source(registry or "", dest.resolve().as_uri() + "/", None)
+    to = _dest(config, dest)
+    place = _as_source(registry, to)
     with context.out.progress(f"importing into {dest}") as progress, Transport(config.transport_settings) as transport:
         trusted = pinned_root(config, place, root, fingerprint, transport)
         head, result = import_archive(
             config,
             list(archives),
-            dest,
+            to,
             trusted,
             _options(config, Selection()),
             _watch(context, progress),
             new_selection=new_selection,
         )
-    out.result({**_told(result, place, dest, dry_run=False), "number": head.number, "source": head.source})
+    out.result({**_told(result, place, to, dry_run=False), "number": head.number, "source": head.source})
     if result.changed:
         copied = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
         out.line(
@@ -239,7 +257,7 @@ def import_(
 
 
 @mirror.command("state", epilog=examples("sealdex mirror state /srv/mirror -o site.state.json.gz"))
-@click.argument("dest", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("dest")
 @click.option(
     "-o",
     "--output",
@@ -248,13 +266,19 @@ def import_(
     help="Where to write it; default: DEST's name with .state.json.gz.",
 )
 @client_command
-def state_(context: Context, dest: Path, *, output: Path | None) -> None:
+def state_(context: Context, dest: str, *, output: Path | None) -> None:
     """Write what a mirror has, to be carried back: the sender then sends only what is lacking."""
     out = context.out
-    path = output or Path(f"{dest.resolve().name}{STATE_ENDING}")
-    state = state_of(dest)
+    place = _there(_dest(context.config(), dest))
+    is_remote = isinstance(place, Bucket)
+    folder = place.folder if isinstance(place, Bucket) else place
+    if isinstance(place, Bucket):
+        BucketPlace(place).bring()
+    name = dest.partition("?")[0].rstrip("/").rpartition("/")[2] if is_remote else folder.resolve().name
+    path = output or Path(f"{name}{STATE_ENDING}")
+    state = state_of(folder, is_remote=is_remote)
     write_state(state, path)
-    out.result({"mirror": dest, "state": path, "number": state.number, "files": len(state.keys)})
+    out.result({"mirror": str(place), "state": path, "number": state.number, "files": len(state.keys)})
     out.line(f"wrote {path} · {counted(len(state.keys), 'file')}, archive {state.number}")
     out.note(f"on the other side: sealdex mirror create SOURCE update.tar --base {path.name}")
 
@@ -263,22 +287,27 @@ def state_(context: Context, dest: Path, *, output: Path | None) -> None:
     "verify",
     epilog=examples("sealdex mirror verify /srv/mirror --root root.json", "sealdex mirror verify /srv/mirror --json"),
 )
-@click.argument("dest", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("dest")
 @_root_options
 @click.option("--registry", metavar="NAME", help="Instead: the root of this configured registry.")
 @client_command
-def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str | None, registry: str | None) -> None:
+def verify_(context: Context, dest: str, *, root: Path | None, fingerprint: str | None, registry: str | None) -> None:
     """Prove that a mirror has all of its selection, unchanged, from the root alone.
 
     Every signature is verified again and every file hashed, on all processors. Only what is wrong is listed.
     """
     out, config = context.out, context.config()
-    place = Source(registry or "", dest.resolve().as_uri() + "/", None)
-    with context.out.progress(f"verifying {dest}") as progress, Transport(config.transport_settings) as transport:
+    at = _there(_dest(config, dest))
+    place = _as_source(registry, at)
+    credentials = at.credentials if isinstance(at, Bucket) else None
+    with (
+        context.out.progress(f"verifying {dest}") as progress,
+        Transport(config.transport_settings, credentials=credentials) as transport,
+    ):
         data = pinned_root(config, place, root, fingerprint, transport)
-        found = verify(dest, data, transport, _watch(context, progress))
+        found = verify(at, data, transport, _watch(context, progress))
     out.result({
-        "mirror": dest,
+        "mirror": str(at),
         "intact": found.is_intact,
         "files": found.files,
         "bytes": found.bytes,
@@ -293,7 +322,7 @@ def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str
         wrong = [f"{key}: missing" for key in found.missing] + [f"{key}: not what was signed" for key in found.wrong]
         raise VerificationError(
             f"{counted(len(wrong), 'file')} of {dest}: " + "\n".join(wrong),
-            subject=str(dest),
+            subject=str(at),
             untouched="nothing was changed",
             hint="to fetch them again: sealdex mirror create SOURCE DEST --verify",
         )
@@ -307,7 +336,7 @@ def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str
     "prune",
     epilog=examples("sealdex mirror prune /srv/mirror --dry-run", "sealdex mirror prune /srv/mirror --yes"),
 )
-@click.argument("dest", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("dest")
 @click.option(
     "--keep-lock",
     "locks",
@@ -319,14 +348,37 @@ def verify_(context: Context, dest: Path, *, root: Path | None, fingerprint: str
 @click.option("--dry-run", is_flag=True, help="Say what would be removed.")
 @click.option("--yes", is_flag=True, help="Remove even more than a fifth of all files.")
 @client_command
-def prune_(context: Context, dest: Path, *, locks: tuple[Path, ...], dry_run: bool, yes: bool) -> None:
+def prune_(context: Context, dest: str, *, locks: tuple[Path, ...], dry_run: bool, yes: bool) -> None:
     """Remove files that neither the present nor the previous state of a mirror leads to."""
     out = context.out
     watch = Watch(waiting=out.note)
-    done = prune(dest, _locked(list(locks)), watch, dry_run=dry_run, confirmed=yes)
-    out.result({"mirror": dest, "files": done.files, "bytes": done.bytes, "kept": done.kept, "removed": done.removed})
+    place = _there(_dest(context.config(), dest))
+    done = prune(place, _locked(list(locks)), watch, dry_run=dry_run, confirmed=yes)
+    out.result(
+        {"mirror": str(place), "files": done.files, "bytes": done.bytes, "kept": done.kept, "removed": done.removed}
+    )
     verb = "removed" if done.removed else "would remove"
     out.line(f"{verb} {counted(done.files, 'file')}, {in_bytes(done.bytes)}; {counted(done.kept, 'file')} stay")
+
+
+def _dest(config: Config, text: str) -> Path | Bucket:
+    """Return what a DEST names."""
+    return Bucket(text, config) if text.startswith(SCHEME) else Path(text)
+
+
+def _there(place: Path | Bucket) -> Path | Bucket:
+    """Return a place that is there, as far as that is seen from here.
+
+    Raises:
+        NotFoundError: it isn't.
+    """
+    if isinstance(place, Path) and not place.is_dir():
+        raise NotFoundError(f"there is no folder {place}", subject=str(place), untouched="nothing was changed")
+    return place
+
+
+def _as_source(registry: str | None, place: Path | Bucket) -> Source:
+    return Source(registry or "", place.url if isinstance(place, Bucket) else place.resolve().as_uri() + "/", None)
 
 
 def _selection(
@@ -427,9 +479,9 @@ def _watch(context: Context, progress: Progress) -> Watch:
     return Watch(waiting=context.out.note, totals=totals, moved=moved)
 
 
-def _told(result: MirrorResult, source: Source, dest: Path, *, dry_run: bool) -> dict[str, Any]:
+def _told(result: MirrorResult, source: Source, dest: Path | Bucket, *, dry_run: bool) -> dict[str, Any]:
     return {
-        "mirror": dest,
+        "mirror": str(dest),
         "source": source.url,
         "dry_run": dry_run,
         "changed": result.changed,

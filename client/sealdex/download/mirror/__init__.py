@@ -8,6 +8,9 @@ Public are all modules but one:
     source      the registry that is copied, and the root that the user trusts
     plan        the files of a selection, asked of the registry batch by batch
     transfer    bringing files into the folder
+    keys        a set of many keys in little memory
+    bucket      an S3 bucket: GET and conditional PUT
+    bucket_place    a mirror in a bucket: its lists, and its commit
     create      making a mirror and bringing it up to date
     volumes     archives of a mirror, in one volume or several
     state       what a mirror has, as a small file

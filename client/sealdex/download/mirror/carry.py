@@ -9,20 +9,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import msgspec
 
 from sealdex.config.config import Config
-from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, record_before
+from sealdex.download.mirror.bucket import Bucket
+from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, place_of, record_before
 from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME
+from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source
 from sealdex.download.mirror.state import (
     STATE_ENDING,
     STATE_FORMAT,
     MirrorState,
     imported_number,
-    note_imported,
+    keep_earlier,
+    sent_states,
     write_state,
 )
 from sealdex.download.mirror.volumes import (
@@ -36,7 +39,7 @@ from sealdex.download.mirror.volumes import (
 )
 from sealdex.errors import InstallError, NotFoundError, UsageError
 from sealdex.model.decode import encode_json, encode_pretty
-from sealdex.transport import Document, HttpStatusError, Transport, TransportSettings, public_url
+from sealdex.transport import Document, HttpStatusError, Transport, public_url
 
 
 @dataclass
@@ -66,6 +69,7 @@ def export(
     *,
     base: MirrorState | None,
     volume_bytes: int | None,
+    number: int | None = None,
 ) -> Exported:
     """Write an archive of a mirror: everything of a selection that a far side doesn't have.
 
@@ -78,6 +82,7 @@ def export(
         options: the selection, above all.
         base: what the far side has; None: nothing.
         volume_bytes: the most that one file may have.
+        number: of the archive; None: the one after the base's.
 
     Raises:
         UsageError: the far side has another selection, whose state can't be gone on from.
@@ -99,7 +104,7 @@ def export(
             return Exported(result, None, [], None)
         keys = (work / OWN_FOLDER / REACHED_NAME).read_text(encoding="utf-8").splitlines()
         files = [(key, (work / key).stat().st_size) for key in dict.fromkeys(keys) if (work / key).is_file()]
-        number = base.number + 1 if base is not None else 1
+        number = number or (base.number + 1 if base is not None else 1)
         state = MirrorState(STATE_FORMAT, number, result.state.timestamp_version, options.selection, tuple(keys))
         head = ArchiveHead(
             ARCHIVE_FORMAT,
@@ -119,6 +124,7 @@ def export(
             paths.append(volume_name(out, volume, len(volumes)))
             write_volume(paths[-1], msgspec.structs.replace(head, volume=volume), pieces, work)
         kept = out.with_name(out.name + STATE_ENDING)
+        keep_earlier(kept)
         write_state(state, kept)
     except OSError as error:
         raise InstallError(
@@ -132,8 +138,51 @@ def export(
     return Exported(result, head, paths, kept)
 
 
+def to_resend(folder: Path, number: int, selection: Selection) -> tuple[MirrorState | None, int]:
+    """Return what the far side has that lacks an archive, and the number of what is to be made in its place.
+
+    It brings the far side to the present state, so it stands in for all that came after the missing one, and has the
+    number of the last of them.
+
+    Args:
+        folder: where the records of what was sent are.
+        number: of the archive that is missing.
+        selection: of the archives; everything: that of the records.
+
+    Raises:
+        NotFoundError: there is no record of what came before it.
+        UsageError: there are records of several selections.
+    """
+    states = [state for state in sent_states(folder) if selection.is_everything or state.selection == selection]
+    if len({encode_json(state.selection) for state in states}) > 1:
+        raise UsageError(
+            f"{folder} has records of archives with several selections",
+            subject=str(folder),
+            untouched="nothing was written",
+            hint="say the selection too, or give --base in place of --resend",
+        )
+    last = max((state.number for state in states), default=0)
+    before = next((state for state in states if state.number == number - 1), None)
+    if last < number or (before is None and number > 1):
+        raise NotFoundError(
+            f"{folder} has no record of archive {number if last < number else number - 1}",
+            subject=str(folder),
+            untouched="nothing was written",
+            hint="name a place beside the archives that were sent, or have the far side say what it has "
+            "(sealdex mirror state DEST), for --base",
+        )
+    return before, last
+
+
 def import_archive(
-    config: Config, paths: list[Path], folder: Path, root: bytes, options: Options, watch: Watch, *, new_selection: bool
+    config: Config,
+    paths: list[Path],
+    dest: Path | Bucket,
+    root: bytes,
+    options: Options,
+    watch: Watch,
+    *,
+    new_selection: bool,
 ) -> tuple[ArchiveHead, MirrorResult]:
     """Bring a mirror to the state that an archive carries; the media are read once and never written to.
 
@@ -143,7 +192,7 @@ def import_archive(
     Args:
         config: limits.
         paths: all volumes, in any order.
-        folder: the mirror; made if it isn't there.
+        dest: the mirror; a folder is made if it isn't there.
         root: the root metadata that the user trusts.
         options: threads and limits; the selection is the archive's.
         watch: told of waits and progress.
@@ -158,11 +207,14 @@ def import_archive(
     """
     volumes = check_set(paths)
     head = volumes[0][1]
-    _require_link(folder, head)
+    folder = dest if isinstance(dest, Path) else dest.folder
+    place = place_of(dest, folder / OWN_FOLDER)
+    place.bring()
+    _require_link(dest, imported_number(folder), head)
     if not new_selection and (before := record_before(folder)) is not None and before.selection != head.selection:
         raise UsageError(
             "the archive has another selection than the mirror",
-            subject=str(folder),
+            subject=str(dest),
             untouched="nothing was changed",
             hint="ask the sender; if it is meant so: --new-selection",
         )
@@ -176,31 +228,34 @@ def import_archive(
             unpack(path, unpacked)
         source = Source("archive", unpacked.resolve().as_uri() + "/", None, head.source)
         options = replace(options, selection=head.selection, taken_from=unpacked)
-        with _Overlay(config.transport_settings, unpacked, folder) as transport:
-            result = create(source, root, transport, folder, options, watch)
+        with _Overlay(config, unpacked, dest) as transport:
+            result = create(source, root, transport, dest, options, watch)
     except OSError as error:
         raise InstallError(
-            f"the archive can't be read, or {folder} not be written: {error.strerror}",
-            subject=str(folder),
+            f"the archive can't be read, or {dest} not be written: {error.strerror}",
+            subject=str(dest),
             untouched="readers of the mirror see its earlier state",
             hint="check the medium, the room and the permissions, and run it again",
         ) from error
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
-    note_imported(folder, max(head.number, imported_number(folder)))
+    if head.number > imported_number(folder):
+        place.bring()
+        place.note_number(head.number)
     return head, result
 
 
-def _require_link(folder: Path, head: ArchiveHead) -> None:
+def _require_link(dest: Path | Bucket, had: int, head: ArchiveHead) -> None:
     """Refuse an archive that goes on from one that the mirror hasn't had; for the sake of a clear message."""
-    had = imported_number(folder)
     if head.base > had:
-        missing = ", ".join(map(str, range(had + 1, head.base + 1)))
+        first_number = had + 1
+        missing = ", ".join(map(str, range(first_number, head.base + 1)))
         raise NotFoundError(
             f"archive {head.number} goes on from archive {head.base}; this mirror has had {had or 'none'}",
-            subject=str(folder),
+            subject=str(dest),
             untouched="nothing was changed",
-            hint=f"import archive {missing} first, or have one made with --base of: sealdex mirror state {folder}",
+            hint=f"import archive {missing} first; where it is lost, the sender makes it again: "
+            f"sealdex mirror create SOURCE update.tar --resend {first_number}",
         )
 
 
@@ -221,10 +276,12 @@ def _require_room(folder: Path, head: ArchiveHead) -> None:
 class _Overlay(Transport):
     """Reads what an archive brought, and what it left out since the mirror has it, as one published tree."""
 
-    def __init__(self, settings: TransportSettings, upper: Path, lower: Path) -> None:
-        super().__init__(settings)
+    def __init__(self, config: Config, upper: Path, lower: Path | Bucket) -> None:
+        super().__init__(
+            config.transport_settings, credentials=lower.credentials if isinstance(lower, Bucket) else None
+        )
         self._upper = upper.resolve()
-        self._lower = lower.resolve()
+        self._lower = lower.url if isinstance(lower, Bucket) else lower.resolve().as_uri() + "/"
 
     def read(self, url: str, **options: Any) -> Document:
         """As `Transport.read`."""
@@ -244,7 +301,7 @@ class _Overlay(Transport):
             key = path.relative_to(self._upper)
         except ValueError:
             return url
-        return url if path.exists() else (self._lower / key).as_uri()
+        return url if path.exists() else self._lower + quote(key.as_posix(), safe="/")
 
 
 __all__ = ["Exported", "export", "import_archive"]

@@ -18,21 +18,18 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sealdex.download.mirror._forked import processes, share_out
+from sealdex.download.mirror.bucket import Bucket
+from sealdex.download.mirror.bucket_place import BucketPlace, OvertakenError
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import (
     MIRROR_FORMAT,
     OWN_FOLDER,
-    REACHED_BEFORE_NAME,
     REACHED_NAME,
-    RECORD_BEFORE_NAME,
-    RECORD_NAME,
     TIMESTAMP_KEY,
     MirrorRecord,
     NamedImage,
     read_record,
-    record_bytes,
-    same_content,
 )
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
@@ -41,6 +38,9 @@ from sealdex.errors import InstallError, NotFoundError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
+
+_STARTS = 3
+"""How often a run begins that others overtake, each time with what they wrote."""
 
 _MANY = 500
 """Files from which on several processes fetch them: forking takes less than a tenth of the time of so many."""
@@ -127,15 +127,15 @@ class IncompleteError(UnavailableError):
 
 
 def create(
-    source: Source, root: bytes, transport: Transport, folder: Path, options: Options, watch: Watch
+    source: Source, root: bytes, transport: Transport, dest: Path | Bucket, options: Options, watch: Watch
 ) -> MirrorResult:
-    """Make or update the mirror in a folder.
+    """Make or update the mirror in a folder or a bucket.
 
     Args:
         source: the registry, or another mirror of it.
         root: the root metadata that the user trusts.
         transport: makes the requests.
-        folder: the mirror; made if it isn't there.
+        dest: the mirror; a folder is made if it isn't there.
         options: what it is to have, and how.
         watch: told of waits and progress.
 
@@ -146,21 +146,36 @@ def create(
         UnavailableError: the source doesn't answer.
         InstallError: no room, or the folder can't be written.
     """
+    folder = dest if isinstance(dest, Path) else dest.folder
     with held(folder, watch) as own:
-        registry = TrustedRegistry(source.name, source.url, root, own / "trust", transport, on_wait=watch.waiting)
-        state = registry.refresh()
-        before = record_before(folder)
+        for _ in range(_STARTS - 1):
+            try:
+                return _create(source, root, transport, dest, own, options, watch)
+            except OvertakenError as error:  # noqa: PERF203  # the loop is the retry
+                watch.waiting(f"{error.message}: starting over")
+        return _create(source, root, transport, dest, own, options, watch)
+
+
+def _create(
+    source: Source, root: bytes, transport: Transport, dest: Path | Bucket, own: Path, options: Options, watch: Watch
+) -> MirrorResult:
+    place = place_of(dest, own, verify=options.verify)
+    place.bring()
+    folder = place.folder
+    registry = TrustedRegistry(source.name, source.url, root, own / "trust", transport, on_wait=watch.waiting)
+    state = registry.refresh()
+    before = record_before(folder)
+    if before is not None and not options.verify and _is_current(before, state, options.selection):
+        return _unchanged(before, state)
+    if options.selection.is_everything and (theirs := record_of_source(source, transport)) is not None:
+        options = replace(options, selection=theirs.selection)  # everything that another mirror has
         if before is not None and not options.verify and _is_current(before, state, options.selection):
             return _unchanged(before, state)
-        if options.selection.is_everything and (theirs := record_of_source(source, transport)) is not None:
-            options = replace(options, selection=theirs.selection)  # everything that another mirror has
-            if before is not None and not options.verify and _is_current(before, state, options.selection):
-                return _unchanged(before, state)
-        place = Place(folder, _fresh(own / "staging"))
-        try:
-            return _Run(source, registry, state, transport, place, own, options, watch).run(before, root)
-        finally:
-            shutil.rmtree(own / "staging", ignore_errors=True)
+    _fresh(own / "staging")
+    try:
+        return _Run(source, registry, state, transport, place, own, options, watch).run(before, root)
+    finally:
+        shutil.rmtree(own / "staging", ignore_errors=True)
 
 
 class _Run:
@@ -188,7 +203,7 @@ class _Run:
         self._reached = own / "staging" / REACHED_NAME
         self._elsewhere: list[str] = []
         # files that no finished run of ours put there are hashed once
-        self._hashed = options.verify or not (own / REACHED_NAME).exists()
+        self._hashed = options.verify or (not place.is_remote and not (own / REACHED_NAME).exists())
 
     def run(self, before: MirrorRecord | None, root: bytes) -> MirrorResult:
         result = MirrorResult(self._state)
@@ -196,6 +211,7 @@ class _Run:
         if self._options.dry_run:
             return result
         self._require_room(result)
+        self._place.require_conditions()
         self._fetch(missing, result)
         record = self._record(result)
         self._commit(record, before, root)
@@ -228,8 +244,8 @@ class _Run:
         return path
 
     def _require_room(self, result: MirrorResult) -> None:
-        free = shutil.disk_usage(self._place.folder).free
-        if result.bytes > free:
+        free = self._place.room()
+        if free is not None and result.bytes > free:
             raise InstallError(
                 f"{result.bytes} bytes are to be copied, and {free} are free on the disk of {self._place.folder}",
                 subject=str(self._place.folder),
@@ -260,7 +276,7 @@ class _Run:
     def _shared_out(self, missing: Path, fetcher: Fetcher) -> list[tuple[str, str]] | None:
         """Fetch with several processes; None where that isn't to be had, or something has to be told from here."""
         count = processes()
-        if count < 2 or self._transport.settings.max_bytes_per_second:
+        if count < 2 or self._place.is_remote or self._transport.settings.max_bytes_per_second:
             return None
         failed: list[tuple[str, str]] = []
 
@@ -317,20 +333,16 @@ class _Run:
                     timestamp = data
                 else:
                     self._put_metadata(key, data)
-        kept = self._own / REACHED_NAME
-        if kept.exists() and (before is None or not same_content(before, record)):
-            kept.replace(self._own / REACHED_BEFORE_NAME)
-        self._reached.replace(kept)
-        self._place.sync()
-        if before is not None:
-            self._place.put_same(f"{OWN_FOLDER}/{RECORD_BEFORE_NAME}", record_bytes(before))
-        self._place.put_same(RECORD_NAME, record_bytes(record))
-        self._place.put_same(TIMESTAMP_KEY, timestamp)
-        self._place.sync()
+        self._place.commit(self._reached, record, before, timestamp)
 
     def _put_metadata(self, key: str, data: bytes) -> None:
         if key not in self._options.have:
             self._place.put_same(key, data)
+
+
+def place_of(dest: Path | Bucket, own: Path, *, verify: bool = False) -> Place:
+    """Return how files are put into a mirror; ``own`` is its folder for what is on its way."""
+    return Place(dest, own / "staging") if isinstance(dest, Path) else BucketPlace(dest, verify=verify)
 
 
 @contextmanager

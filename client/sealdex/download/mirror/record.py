@@ -31,6 +31,7 @@ RECORD_BEFORE_NAME = "mirror-before.json"
 TIMESTAMP_KEY = "metadata/timestamp.json"
 OWN_FOLDER = ".sealdex-mirror"
 REACHED_NAME = "reached.txt"
+NUMBER_NAME = "number"
 REACHED_BEFORE_NAME = "reached-before.txt"
 MAX_RECORD_BYTES = 64 * 1024 * 1024
 
@@ -55,6 +56,9 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
         elsewhere: keys of files that the registry has at other addresses, copied into the tree.
         images: container images of the selected releases.
         files, bytes: of the selection, metadata not counted.
+        reached, reached_before: in a bucket: SHA-256 of the lists of keys of this and the previous state.
+        pruning: in a bucket: a prune is at work.
+        number: in a bucket: of the archive that was imported last.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -68,6 +72,10 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
     images: tuple[NamedImage, ...] = ()
     files: int = 0
     bytes: int = 0
+    reached: str = ""
+    reached_before: str = ""
+    pruning: bool = False
+    number: int = 0
 
 
 def read_record(folder: Path) -> MirrorRecord:
@@ -140,7 +148,9 @@ def same_content(one: MirrorRecord, other: MirrorRecord) -> bool:
 
 
 __all__ = [
+    "MAX_RECORD_BYTES",
     "MIRROR_FORMAT",
+    "NUMBER_NAME",
     "OWN_FOLDER",
     "REACHED_BEFORE_NAME",
     "REACHED_NAME",

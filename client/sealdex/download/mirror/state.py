@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from sealdex.config.edit import replace_file
-from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, MirrorRecord, read_record
+from sealdex.download.mirror.record import NUMBER_NAME, OWN_FOLDER, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import Selection
-from sealdex.errors import ConfigError
+from sealdex.errors import ConfigError, SealdexError
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 
 STATE_FORMAT = 1
 STATE_ENDING = ".state.json.gz"
 MAX_STATE_BYTES = 512 * 1024 * 1024
-_NUMBER_NAME = "number"
 
 _Count = Annotated[int, Meta(ge=0)]
 
@@ -41,8 +40,12 @@ class MirrorState(Struct, frozen=True, omit_defaults=True):
     keys: tuple[str, ...] = ()
 
 
-def state_of(folder: Path) -> MirrorState:
+def state_of(folder: Path, *, is_remote: bool = False) -> MirrorState:
     """Return the state of a mirror.
+
+    Args:
+        folder: the mirror; of one in a bucket, what was brought of it.
+        is_remote: it is in a bucket.
 
     Raises:
         NotFoundError: the folder isn't a mirror.
@@ -54,26 +57,39 @@ def state_of(folder: Path) -> MirrorState:
         imported_number(folder),
         record.timestamp_version,
         record.selection,
-        tuple(key for key in keys if (folder / key).is_file()),
+        tuple(key for key in keys if is_remote or (folder / key).is_file()),
     )
 
 
 def imported_number(folder: Path) -> int:
     """Return the number of the archive that a mirror imported last; 0 for none."""
     try:
-        return int((folder / OWN_FOLDER / _NUMBER_NAME).read_text(encoding="ascii"))
+        return int((folder / OWN_FOLDER / NUMBER_NAME).read_text(encoding="ascii"))
     except (OSError, ValueError):
         return 0
-
-
-def note_imported(folder: Path, number: int) -> None:
-    """Note the number of the archive that was imported."""
-    replace_file(folder / OWN_FOLDER / _NUMBER_NAME, f"{number}\n".encode())
 
 
 def write_state(state: MirrorState, path: Path) -> None:
     """Write a state file; the same state gives the same bytes."""
     path.write_bytes(gzip.compress(encode_json(state), mtime=0))
+
+
+def sent_states(folder: Path) -> Iterator[MirrorState]:
+    """Yield the records that archives have left in a folder; what isn't one is passed over."""
+    for path in sorted(folder.glob(f"*{STATE_ENDING}")):
+        try:
+            yield read_state(path)
+        except SealdexError:  # noqa: PERF203  # a file of somebody else's
+            continue
+
+
+def keep_earlier(path: Path) -> None:
+    """Give the record that is under a name one with its number, before another takes its place."""
+    try:
+        number = read_state(path).number
+    except SealdexError:
+        return
+    path.replace(path.with_name(f"{path.name.removesuffix(STATE_ENDING)}.{number:04}{STATE_ENDING}"))
 
 
 def read_state(path: Path) -> MirrorState:
@@ -101,8 +117,9 @@ __all__ = [
     "STATE_FORMAT",
     "MirrorState",
     "imported_number",
-    "note_imported",
+    "keep_earlier",
     "read_state",
+    "sent_states",
     "state_of",
     "write_state",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import stat
 import threading
 from collections import deque
@@ -13,8 +14,21 @@ from pathlib import Path
 from queue import Queue
 from urllib.parse import quote
 
+from sealdex.config.edit import replace_file
 from sealdex.download.download import Pin, download
 from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror.record import (
+    NUMBER_NAME,
+    OWN_FOLDER,
+    REACHED_BEFORE_NAME,
+    REACHED_NAME,
+    RECORD_BEFORE_NAME,
+    RECORD_NAME,
+    TIMESTAMP_KEY,
+    MirrorRecord,
+    record_bytes,
+    same_content,
+)
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
 from sealdex.store.cache import ContentCache
 from sealdex.store.hashing import hash_of_regular
@@ -36,6 +50,8 @@ class Place:
         folder: the mirror.
         staging: a folder on the same file system, for what is on its way.
     """
+
+    is_remote = False
 
     def __init__(self, folder: Path, staging: Path) -> None:
         self.folder = folder
@@ -81,7 +97,7 @@ class Place:
         self.put(key, data)
         return True
 
-    def adopt(self, draft: Path, key: str) -> None:
+    def adopt(self, draft: Path, key: str, sha256: str) -> None:  # noqa: ARG002  # where it is carried it is named
         """Move a file that is whole to its name."""
         try:
             draft.chmod(0o644)
@@ -99,6 +115,33 @@ class Place:
                 os.replace(draft, path)  # noqa: PTH105
         except OSError as error:
             raise _local(error, Path(path)) from error
+
+    def bring(self, *, takes_over: bool = False) -> None:
+        """Nothing to do: what a mirror says of itself is here."""
+
+    def require_conditions(self) -> None:
+        """Nothing to do: its lock is held."""
+
+    def room(self) -> int | None:
+        """Return how many bytes are free; None where there is no end."""
+        return shutil.disk_usage(self.folder).free
+
+    def note_number(self, number: int) -> None:
+        """Note the number of the archive that was imported."""
+        replace_file(self.folder / OWN_FOLDER / NUMBER_NAME, f"{number}\n".encode())
+
+    def commit(self, reached: Path, record: MirrorRecord, before: MirrorRecord | None, timestamp: bytes) -> None:
+        """Write what the mirror says of itself, and last the timestamp, which readers start from."""
+        kept = self.folder / OWN_FOLDER / REACHED_NAME
+        if kept.exists() and (before is None or not same_content(before, record)):
+            kept.replace(kept.with_name(REACHED_BEFORE_NAME))
+        reached.replace(kept)
+        self.sync()
+        if before is not None:
+            self.put_same(f"{OWN_FOLDER}/{RECORD_BEFORE_NAME}", record_bytes(before))
+        self.put_same(RECORD_NAME, record_bytes(record))
+        self.put_same(TIMESTAMP_KEY, timestamp)
+        self.sync()
 
     def sync(self) -> None:
         """Make what was written outlast a power failure."""
@@ -199,7 +242,7 @@ class Fetcher:
         if hash_of_regular(path) != file.sha256:
             raise _wrong(path.as_uri(), file)
         size = path.stat().st_size
-        self._place.adopt(path, file.key)
+        self._place.adopt(path, file.key, file.sha256)
         self._on_bytes(size)
         return size
 
@@ -209,7 +252,7 @@ class Fetcher:
         meter = _Meter(self._on_bytes)
         path = download(self._transport, url, Pin(file.sha256, file.size, self._max_bytes), self._cache, progress=meter)
         size = path.stat().st_size
-        self._place.adopt(path, file.key)
+        self._place.adopt(path, file.key, file.sha256)
         self._cache.remove_companions(file.sha256)
         return size
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sealdex.download.mirror._forked import processes, share_out
+from sealdex.download.mirror.bucket import Bucket
+from sealdex.download.mirror.bucket_place import BucketPlace
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.create import Watch, held
+from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import LockedRelease
 from sealdex.download.mirror.transfer import each_of
-from sealdex.errors import InstallError, UsageError
+from sealdex.errors import InstallError, UnavailableError, UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import release_folder
 from sealdex.store.hashing import NO_FOLLOW
@@ -29,6 +32,7 @@ from sealdex.trust import TrustedRegistry, TrustState
 _TREES = ("metadata", "targets", "plugins")
 _MISSING, _WRONG = -1, -2
 _TOLD_FILES = 50
+_CONNECTIONS = 8
 _MUCH = 5
 """A prune that removes more than one file in so many asks to be confirmed."""
 
@@ -59,34 +63,39 @@ class Verified:
         return not self.missing and not self.wrong
 
 
-def verify(folder: Path, root: bytes, transport: Transport, watch: Watch) -> Verified:
+def verify(dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch) -> Verified:
     """Verify the metadata of a mirror from a root, and hash every file of its selection, on all processors.
 
     Raises:
-        NotFoundError: the folder isn't a mirror.
+        NotFoundError: it isn't a mirror.
         VerificationError: its metadata, or a signed document, isn't what the root leads to.
         UnavailableError: metadata or a signed document is missing.
     """
+    folder = dest if isinstance(dest, Path) else dest.folder
+    if isinstance(dest, Bucket):
+        BucketPlace(dest).bring()
     record = read_record(folder)
     with tempfile.TemporaryDirectory() as trust:
-        url = folder.resolve().as_uri()
+        url = folder.resolve().as_uri() if isinstance(dest, Path) else dest.url
         registry = TrustedRegistry("mirror", url, root, Path(trust), transport, keep_documents=False)
         found = Verified(registry.refresh(), record)
-        known = _Known()
-        _check_all(folder, _files(registry, record, known), found, watch)
+        known = Keys()
+        _check_all(dest, _files(registry, record, known), found, watch)
         for name, _ in registry.metadata_files():
             known.add(f"metadata/{name}")
-        for path in (folder / "metadata").glob("*.root.json"):
-            known.add(f"metadata/{path.name}")
+        keys = list(_keys(folder)) if isinstance(dest, Path) else [key for key, _ in _listed_trees(dest)]
+        for key in keys:
+            if key.startswith("metadata/") and key.endswith(".root.json"):
+                known.add(key)
     found.missing.sort()
     found.wrong.sort()
-    found.extra = sum(1 for key in _keys(folder) if key not in known)
+    found.extra = sum(1 for key in keys if key not in known)
     return found
 
 
-def _check_all(folder: Path, files: Iterable[MirrorFile], found: Verified, watch: Watch) -> None:
+def _check_all(dest: Path | Bucket, files: Iterable[MirrorFile], found: Verified, watch: Watch) -> None:
     """Compare every file with its pin, with several processes where that is safe, else with threads."""
-    check = _Check(str(folder))
+    check = _Check(str(dest)) if isinstance(dest, Path) else _BucketCheck(dest)
 
     def note(key: str, state: int) -> None:
         if state >= 0:
@@ -119,7 +128,7 @@ def _check_all(folder: Path, files: Iterable[MirrorFile], found: Verified, watch
             watch.moved(second)
 
     count = processes()
-    if count > 1:
+    if count > 1 and isinstance(dest, Path):
         lines = (json.dumps([file.key, file.sha256, file.size]).encode() for file in files)
         if not share_out(lines, work, count, heard):
             raise InstallError("a process that hashed files was ended by somebody else", hint="run it again")
@@ -131,7 +140,9 @@ def _check_all(folder: Path, files: Iterable[MirrorFile], found: Verified, watch
         with lock:
             note(file.key, state)
 
-    each_of(files, one, os.cpu_count() or 1)
+    failed = each_of(files, one, (os.cpu_count() or 1) if isinstance(dest, Path) else _CONNECTIONS)
+    if failed:
+        raise UnavailableError("\n".join(f"{key}: {why}" for key, why in failed[:20]), subject=str(dest))
 
 
 @dataclass
@@ -150,11 +161,13 @@ class Pruned:
     removed: bool
 
 
-def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run: bool, confirmed: bool) -> Pruned:
+def prune(
+    dest: Path | Bucket, keep: Iterable[LockedRelease], watch: Watch, *, dry_run: bool, confirmed: bool
+) -> Pruned:
     """Remove files that neither the present nor the previous state of a mirror leads to, nor a lock.
 
     Args:
-        folder: the mirror.
+        dest: the mirror.
         keep: releases that stay in any case.
         watch: told of waits.
         dry_run: remove nothing.
@@ -165,11 +178,17 @@ def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run:
         UsageError: more than a fifth would go, and it isn't confirmed.
         InstallError: a file can't be removed, or a tree of the mirror is a link.
     """
-    read_record(folder)
+    folder = dest if isinstance(dest, Path) else dest.folder
+    if isinstance(dest, Path):
+        read_record(folder)
     with held(folder, watch) as own:
+        if isinstance(dest, Bucket):
+            place = BucketPlace(dest)
+            place.bring(takes_over=True)
+            read_record(folder)
         kept = _listed(own / REACHED_NAME) | _listed(own / REACHED_BEFORE_NAME)
         folders = tuple(f"{release_folder(parse_plugin_id(each.plugin), each.version)}/" for each in keep)
-        linked = [tree for tree in _TREES if (folder / tree).is_symlink()]
+        linked = [] if isinstance(dest, Bucket) else [tree for tree in _TREES if (folder / tree).is_symlink()]
         if linked:
             raise InstallError(
                 f"{', '.join(linked)} of {folder} is a link: nothing is removed from where it leads",
@@ -177,17 +196,20 @@ def prune(folder: Path, keep: Iterable[LockedRelease], watch: Watch, *, dry_run:
                 untouched="nothing was removed",
                 hint="remove what isn't needed there yourself, or make the mirror in a folder without links",
             )
-        going = [key for key in _keys(folder) if key not in kept and not (folders and key.startswith(folders))]
-        size = sum((folder / key).lstat().st_size for key in going)
-        total = sum(1 for _ in _keys(folder))
+        there = dict(_listed_trees(dest)) if isinstance(dest, Bucket) else dict.fromkeys(_keys(folder), 0)
+        going = [key for key in there if key not in kept and not (folders and key.startswith(folders))]
+        size = sum(there[key] if isinstance(dest, Bucket) else (folder / key).lstat().st_size for key in going)
+        total = len(there)
         if going and len(going) * _MUCH > total and not (dry_run or confirmed):
             raise UsageError(
                 f"{len(going)} of {total} files would be removed, which is more than a fifth",
-                subject=str(folder),
+                subject=str(dest),
                 untouched="nothing was removed",
                 hint="look at: sealdex mirror prune DEST --dry-run; then, if that is meant: --yes",
             )
-        if not dry_run:
+        if not dry_run and isinstance(dest, Bucket):
+            place.prune(going)
+        elif not dry_run:
             for key in going:
                 _remove(folder, key)
         return Pruned(len(going), size, total - len(going), removed=not dry_run)
@@ -227,24 +249,26 @@ class _Check:
         return found
 
 
-class _Known:
-    """Keys that a state leads to, in sixteen bytes each: there may be hundreds of thousands."""
+class _BucketCheck:
+    """Compares one object with its pin."""
 
-    def __init__(self) -> None:
-        self._digests: set[bytes] = set()
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
 
-    def add(self, key: str) -> None:
-        self._digests.add(_short(key))
-
-    def __contains__(self, key: str) -> bool:
-        return _short(key) in self._digests
-
-
-def _short(key: str) -> bytes:
-    return hashlib.blake2b(key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
+    def __call__(self, key: str, sha256: str, length: int | None) -> int:
+        """Return the size of an object that is as signed; else `_MISSING` or `_WRONG`."""
+        found = self._bucket.digest(key)
+        if found is None:
+            return _MISSING
+        return found.size if found.sha256 == sha256 and length in {None, found.size} else _WRONG
 
 
-def _files(registry: TrustedRegistry, record: MirrorRecord, known: _Known) -> Iterator[MirrorFile]:
+def _listed_trees(bucket: Bucket) -> Iterator[tuple[str, int]]:
+    for tree in _TREES:
+        yield from bucket.listed(f"{tree}/")
+
+
+def _files(registry: TrustedRegistry, record: MirrorRecord, known: Keys) -> Iterator[MirrorFile]:
     for each in plan_files(registry, record.selection, Found()):
         known.add(each[0])
         if not isinstance(each, Target):

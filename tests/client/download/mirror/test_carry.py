@@ -81,6 +81,43 @@ def test_a_diode_goes_on_from_the_sender_s_own_record(
     assert run("mirror", "verify", far, "--root", root).code == 0
 
 
+def test_a_lost_archive_is_made_again_without_a_full_export(
+    run: Run, registry: PluginRegistry, root: Path, tmp_path: Path
+) -> None:
+    for number in (1, 2, 3):
+        base = ["--base", tmp_path / "update.tar.state.json.gz"] if number > 1 else []
+        registry.release("acme/base", f"1.{number}.0")
+        registry.publish()
+        assert run("mirror", "create", "public", tmp_path / "update.tar", *base).code == 0
+        (tmp_path / "update.tar").rename(tmp_path / f"{number}.tar")
+    far = tmp_path / "far"
+    assert run("mirror", "import", tmp_path / "1.tar", far, "--root", root).code == 0
+    refused = run("mirror", "import", tmp_path / "3.tar", far, "--root", root)
+    assert refused.code == 3
+    assert "--resend 2" in refused.err
+    made = run("mirror", "create", "public", tmp_path / "again.tar", "--resend", "2", "--json")
+    assert made.code == 0, made.err
+    told = json.loads(made.out)
+    assert (told["number"], told["base"], told["files"]) == (3, 1, 4)  # two releases, no more
+    assert run("mirror", "import", tmp_path / "again.tar", far, "--root", root).code == 0
+    assert run("mirror", "verify", far, "--root", root).code == 0
+    again = run("mirror", "import", tmp_path / "3.tar", far, "--root", root, "--json")
+    assert json.loads(again.out)["changed"] is False  # it stood in for that one
+    first = run("mirror", "create", "public", tmp_path / "first.tar", "--resend", "1", "--json")
+    assert json.loads(first.out)["base"] == 0
+
+
+def test_what_was_never_sent_is_not_sent_again(run: Run, tmp_path: Path) -> None:
+    assert run("mirror", "create", "public", tmp_path / "1.tar").code == 0
+    refused = run("mirror", "create", "public", tmp_path / "again.tar", "--resend", "2")
+    assert refused.code == 3
+    assert "archive 2" in refused.err
+    both = run("mirror", "create", "public", tmp_path / "again.tar", "--resend", "1", "--base", tmp_path / "1.tar")
+    assert both.code in {1, 2}
+    assert run("mirror", "create", "public", tmp_path / "folder", "--resend", "1").code == 2
+    assert not (tmp_path / "again.tar").exists()
+
+
 def large(registry: PluginRegistry) -> None:
     seed = b"".join(number.to_bytes(4, "big") for number in range(700_000))
     registry.release("acme/big", "1.0.0", {"data.bin": seed, "again.bin": seed[::-1]})
