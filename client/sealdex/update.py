@@ -118,8 +118,7 @@ def update_installed(
             )
     kept: dict[PluginId, str] = {}
     requests: list[Request] = []
-    documents = client.documents([plugin for plugin in in_use if not named or plugin in named])
-    moved = {p: each.moved_to for p, each in documents.items() if each is not None and each.moved_to is not None}
+    moved = moved_plugins(client, [plugin for plugin in in_use if not named or plugin in named])
     told = tuple(each for each in yanked_in_use(store) if not named or each[0] in named)
     yanked = {plugin: why for plugin, _, why in told}
     for plugin, installation in in_use.items():
@@ -160,6 +159,16 @@ def update_installed(
         command = f"update {' '.join(map(str, named))}".rstrip()
         client.install_choices(resolution.choices, client.trust, command=command, force=force)
     return Updated(found, kept, told, moved)
+
+
+def moved_plugins(client: Client, plugins: Sequence[PluginId]) -> dict[PluginId, MovedTo]:
+    """Return where those of some plugins are that moved, as their registries say; what isn't known is left out.
+
+    Raises:
+        VerificationError, UnavailableError: as `Client.documents`.
+    """
+    documents = client.documents(list(plugins))
+    return {p: each.moved_to for p, each in documents.items() if each is not None and each.moved_to is not None}
 
 
 def _why_nothing_fits(plugin: PluginId, error: NothingFitsError) -> str:

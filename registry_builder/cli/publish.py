@@ -10,7 +10,7 @@ import click
 
 from registry_builder import publication, source
 from registry_builder.cli.accept_removed import ACCEPT_REMOVED, refuse_held
-from registry_builder.cli.markdown import plan_markdown
+from registry_builder.cli.markdown import error_markdown, plan_markdown
 from registry_builder.cli.options import (
     ALL_REALMS,
     ALLOW_FILE,
@@ -98,7 +98,7 @@ def publish(
         raise UsageError("--all-realms and --realm exclude each other", untouched="nothing was published")
     if not dry_run:
         _check_places(root, realms, first_publish=first_publish, folder_in_ci=folder_in_ci)
-    results = _publish_realms(
+    results, failed = _publish_realms(
         out,
         root,
         realms,
@@ -114,7 +114,17 @@ def publish(
         title = "Publishing would change" if dry_run else "Published"
         for each in results:
             append(summary, plan_markdown(each.plan, title))
-    out.result({"dry_run": dry_run, "realms": [_document(result) for result in results]})
+        for name, error in failed.items():
+            append(summary, error_markdown(error, name))
+    out.result(
+        {
+            "dry_run": dry_run,
+            "realms": [_document(result) for result in results],
+            **({"failed": {name: error.message for name, error in failed.items()}} if failed else {}),
+        }
+    )
+    for error in failed.values():
+        raise error
     refuse_held(results, dry_run=dry_run)
     if require_all:
         _refuse_waiting(results)
@@ -132,10 +142,11 @@ def _publish_realms(
     accept_removed: Collection[PluginId],
     first_publish: bool,
     allow_files: Collection[str],
-) -> list[PublishResult]:
+) -> tuple[list[PublishResult], dict[str, SealdexError]]:
+    """Publish each realm; return what was done, and what kept the others from it."""
     tree = source.load_tree(root, only=only or None, allow_files=allow_files)
     results: list[PublishResult] = []
-    failed: list[SealdexError] = []
+    failed: dict[str, SealdexError] = {}
     named = realms_named(tree, realms, only)
     for name in named:
         try:
@@ -154,7 +165,7 @@ def _publish_realms(
         except SealdexError as error:
             if len(named) == 1:
                 raise
-            failed.append(error)
+            failed[name] = error
             out.warn(f"realm {name} is not published: {error.message}")
             continue
         results.append(result)
@@ -167,13 +178,11 @@ def _publish_realms(
             versions = ", ".join(f"{role} {version}" for role, version in result.versions.items())
             races = f", after losing {result.attempts - 1} races" if result.attempts > 1 else ""
             out.line(f"published realm {name}: {versions}{races}", style="green")
-    if failed:
-        raise failed[0]
-    if not results:
+    if not results and not failed:
         raise NotFoundError(
             f"none of {', '.join(map(str, only))} is in realm {', '.join(realms)}", untouched="nothing was written"
         )
-    return results
+    return results, failed
 
 
 def _refuse_waiting(results: Iterable[PublishResult]) -> None:

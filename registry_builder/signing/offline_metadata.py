@@ -119,6 +119,14 @@ def load_trust(tree: Path, realm: str, marker: str) -> Trust:
         if match := _FILE.fullmatch(name):
             found[match[2]][int(match[1])] = read_metadata_file(tree, folder / name)
     roots, targets = found["root"], found["targets"]
+    if (not roots or not targets) and has_trust(tree, realm):
+        missing = "root" if not roots else "targets"
+        raise ConfigError(
+            f"realm {realm} has lost its {missing} metadata: {folder} has other files of it",
+            subject=str(folder),
+            untouched="nothing was published",
+            hint="restore it from the source tree's history: git log -- trust/",
+        )
     if not roots or not targets:
         raise ConfigError(
             f"realm {realm} has no trust root yet: {folder} has no root or targets metadata",

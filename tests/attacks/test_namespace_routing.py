@@ -76,9 +76,9 @@ def test_attack_a_higher_version_in_the_public_registry(world: Scene, want: Call
     world.nothing_was_gained()
 
 
-def test_attack_the_public_name_when_the_team_does_not_answer(world: Scene) -> None:
+def test_attack_the_public_name_when_the_team_does_not_answer(team_registry: PluginRegistry, world: Scene) -> None:
     """The private registry is withheld: no other one stands in for it."""
-    world.team.files.clear()
+    team_registry.files.clear()
     done = world.run("install", "team/base")
     assert done.code != 0
     world.nothing_was_gained()
@@ -141,5 +141,7 @@ def test_attack_an_address_that_a_plugin_moved_to(
     want('"team/base" = "*"')
     assert world.run("lock").code == 0
     assert world.run("ensure").code == 0
+    updated = world.run("update", "--json")
+    assert updated.document["moved_to"]["team/base"]["realm"] == "public"
     assert [p for p in world.public.requests if "metadata" not in p] == []
     world.nothing_was_gained()

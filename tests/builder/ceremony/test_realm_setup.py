@@ -67,8 +67,11 @@ def test_a_realm_written_by_hand_is_no_blind_alley(tree: Tree, capsys: pytest.Ca
 
 def test_a_realm_without_a_root_does_not_keep_the_others(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     team_in(tree)
-    assert call(tree.root, "publish", "--all-realms") == 1
+    assert call(tree.root, "publish", "--all-realms", "--summary", str(tree.root.parent / "summary.md")) == 1
     assert "realm team is not published: realm team has no trust root yet" in capsys.readouterr().err
+    summary = (tree.root.parent / "summary.md").read_text()
+    assert "## Published: realm public" in summary
+    assert "Realm team" in summary
     assert (tree.root.parent / "published/public/metadata/timestamp.json").exists()
     assert call(tree.root, "publish", "--all-realms", "--realm", "team") == 2
     assert call(tree.root, "realm", "add", "team") == 0
@@ -268,7 +271,7 @@ def test_list_show_and_remove(tree: Tree, capsys: pytest.CaptureFixture[str]) ->
     edited = (tree.root / "registry.toml").read_text()
     error = document(tree.root, capsys, "realm", "remove", "team", code=1)["error"]
     assert "1 plugin in it: skunk/engine" in error["message"]
-    assert "sealdex-builder move skunk/engine --to-realm" in error["hint"]
+    assert "move skunk/engine --to-realm" in error["hint"]
     assert (tree.root / "registry.toml").read_text() == edited
     (tree.root / "plugins/skunk/engine/plugin.json").write_text("{")
     assert call(tree.root, "realm", "remove", "team") == 1  # what doesn't load may be in it

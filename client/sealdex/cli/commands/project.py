@@ -22,7 +22,7 @@ from sealdex.text import counted
 if TYPE_CHECKING:
     from sealdex.lockfile.staleness import Difference
     from sealdex.model.ids import PluginId
-    from sealdex.model.plugin import Mark
+    from sealdex.model.plugin import Mark, MovedTo
     from sealdex.project import Locked, Project
     from sealdex.results import Installed
 
@@ -179,7 +179,7 @@ def update(
     With a sealdex.toml here, its lock and the store are updated within its ranges. Without one, the plugins in use are
     updated to the newest releases that fit this host and each other. Pinned plugins are not changed.
     """
-    from sealdex.update import update_installed  # noqa: PLC0415  # `--help` needn't wait for all that installs
+    from sealdex.update import moved_plugins, update_installed  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
     out, named = context.out, _ids(plugins)
     nothing_kept: Mapping[PluginId, str] = {}
@@ -191,10 +191,11 @@ def update(
                 project.ensure(made.document, on_yanked=lambda p, v, mark: _warn_yanked(out, p, v, mark))
             _say_made_again(out, made)
             changed, kept = made.differences, nothing_kept
-            out.result({**_locked_plain(made), "dry_run": dry_run})
+            moved = moved_plugins(client, [each.id for each in made.document.plugin])
+            out.result({**_locked_plain(made), "dry_run": dry_run, **_moved_plain(moved)})
         else:
             done = update_installed(client, named, dry_run=dry_run, cascade=cascade, force=force)
-            changed, kept = done.differences, done.kept
+            changed, kept, moved = done.differences, done.kept, dict(done.moved)
             out.result({
                 "changed": _differences_plain(changed),
                 "kept": {str(plugin): why for plugin, why in kept.items()},
@@ -202,13 +203,13 @@ def update(
                 "yanked": [
                     {"plugin": str(plugin), "version": version, "why": why} for plugin, version, why in done.yanked
                 ],
-                **({"moved_to": {str(p): msgspec.to_builtins(m) for p, m in done.moved.items()}} if done.moved else {}),
+                **_moved_plain(moved),
             })  # fmt: skip
-            for plugin, moved in done.moved.items():
-                out.warn(f"{plugin} moved to {moved}; later releases are only there")
             for plugin, version, why in done.yanked:
                 replaced = any(each.plugin == plugin for each in changed)
                 out.warn(f"{plugin} {version}, which {'was' if replaced and not dry_run else 'is'} in use, was {why}")
+    for plugin, where in moved.items():
+        out.warn(f"{plugin} moved to {where}; later releases are only there")
     _say_differences(out, changed)
     for plugin, why in kept.items():
         out.note(f"{plugin} is not updated: {why}")
@@ -252,6 +253,10 @@ def _locked_plain(made: Locked) -> dict[str, Any]:
         "plugins": len(made.document.plugin),
         "changed": _differences_plain(made.differences),
     }
+
+
+def _moved_plain(moved: Mapping[PluginId, MovedTo]) -> dict[str, Any]:
+    return {"moved_to": {str(plugin): msgspec.to_builtins(each) for plugin, each in moved.items()}} if moved else {}
 
 
 def _differences_plain(found: Sequence[Difference]) -> list[dict[str, Any]]:
