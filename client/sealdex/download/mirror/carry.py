@@ -16,7 +16,7 @@ import msgspec
 from sealdex.config.config import Config
 from sealdex.download.mirror.bucket import Bucket
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, place_of, record_before
-from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME
+from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source
 from sealdex.download.mirror.state import (
@@ -37,9 +37,12 @@ from sealdex.download.mirror.volumes import (
     volume_name,
     write_volume,
 )
-from sealdex.errors import InstallError, NotFoundError, UsageError
+from sealdex.errors import InstallError, NotFoundError, UnavailableError, UsageError
 from sealdex.model.decode import encode_json, encode_pretty
 from sealdex.transport import Document, HttpStatusError, Transport, public_url
+
+MEMBER_BYTES = 2560
+"""What a file takes in an archive beside its bytes, at most: its head, and what fills its last block."""
 
 
 @dataclass
@@ -98,12 +101,15 @@ def export(
     if base is not None:
         options = replace(options, selection=base.selection, have=frozenset(base.keys))
     work = out.with_name(f".{out.name}.work")
+    options = replace(options, overhead=MEMBER_BYTES)
+    is_kept, paths = False, list[Path]()
     try:
         result = create(source, root, transport, work, options, watch)
         if result.record is None:
             return Exported(result, None, [], None)
         keys = (work / OWN_FOLDER / REACHED_NAME).read_text(encoding="utf-8").splitlines()
-        files = [(key, (work / key).stat().st_size) for key in dict.fromkeys(keys) if (work / key).is_file()]
+        new = (key for key in dict.fromkeys(keys) if key not in options.have or key == TIMESTAMP_KEY)
+        files = [(key, (work / key).stat().st_size) for key in new if (work / key).is_file()]
         number = number or (base.number + 1 if base is not None else 1)
         state = MirrorState(STATE_FORMAT, number, result.state.timestamp_version, options.selection, tuple(keys))
         head = ArchiveHead(
@@ -119,7 +125,6 @@ def export(
         )
         volumes = cut(files, volume_bytes, len(encode_pretty(head)))
         head = msgspec.structs.replace(head, volumes=len(volumes))
-        paths = []
         for volume, pieces in enumerate(volumes, start=1):
             paths.append(volume_name(out, volume, len(volumes)))
             write_volume(paths[-1], msgspec.structs.replace(head, volume=volume), pieces, work)
@@ -127,15 +132,26 @@ def export(
         keep_earlier(kept)
         write_state(state, kept)
     except OSError as error:
+        _remove_volumes(paths)
         raise InstallError(
             f"{out} can't be written: {error.strerror}",
             subject=str(out),
             untouched="what was written of it was removed",
             hint="make room, or check the permissions of the folder",
         ) from error
+    except UnavailableError:
+        is_kept = True  # the same command goes on with what came
+        raise
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if not is_kept:
+            shutil.rmtree(work, ignore_errors=True)
     return Exported(result, head, paths, kept)
+
+
+def _remove_volumes(paths: list[Path]) -> None:
+    """Remove the volumes of an archive that didn't become whole."""
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def to_resend(folder: Path, number: int, selection: Selection) -> tuple[MirrorState | None, int]:

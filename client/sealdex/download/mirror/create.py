@@ -57,6 +57,7 @@ class Options:
         dry_run: find out what is missing, and write nothing but the trust that was established.
         verify: hash what is there, in place of comparing sizes.
         have: keys that the recipient already has: they are neither fetched nor compared.
+        overhead: bytes that each file takes beside its own.
         taken_from: a folder that files are moved from, verified, in place of being fetched.
     """
 
@@ -66,6 +67,7 @@ class Options:
     dry_run: bool = False
     verify: bool = False
     have: frozenset[str] = frozenset()
+    overhead: int = 0
     taken_from: Path | None = None
 
 
@@ -245,9 +247,10 @@ class _Run:
 
     def _require_room(self, result: MirrorResult) -> None:
         free = self._place.room()
-        if free is not None and result.bytes > free:
+        needed = result.bytes + result.files * self._options.overhead
+        if free is not None and needed > free:
             raise InstallError(
-                f"{result.bytes} bytes are to be copied, and {free} are free on the disk of {self._place.folder}",
+                f"{needed} bytes are to be copied, and {free} are free on the disk of {self._place.folder}",
                 subject=str(self._place.folder),
                 untouched="nothing was copied",
                 hint="make room, or select less: --latest, --platform, --namespace",

@@ -148,7 +148,9 @@ def volume_name(path: Path, volume: int, volumes: int) -> Path:
 
 
 def write_volume(path: Path, head: ArchiveHead, pieces: Iterable[Piece], folder: Path) -> None:
-    """Write one volume, whole or not at all under its name.
+    """Write one volume, whole or not at all under its name. Each file goes once all of it is written.
+
+    So all that is sent takes its room once, and once more its largest file.
 
     Raises:
         OSError: it can't be written, or a file can't be read.
@@ -163,6 +165,9 @@ def write_volume(path: Path, head: ArchiveHead, pieces: Iterable[Piece], folder:
                 with (folder / piece.key).open("rb") as source:
                     source.seek(piece.offset or 0)
                     archive.addfile(_info(name, piece.size), source)
+                    is_done = source.tell() == source.seek(0, io.SEEK_END)
+                if is_done:
+                    (folder / piece.key).unlink()
                 count += 1
             _add(archive, END_NAME, encode_pretty(_End(ARCHIVE_FORMAT, count)))
         draft.replace(path)
