@@ -24,6 +24,7 @@
     _pages_live          what is live on GitHub Pages
     _progress            counts bytes on their way into the store
     _plan_log            what the log says of a plan
+    _signing_time        when a publish says that it signed
     _site_journal        what changed since the pages were written
     _tamper_report       how a published file differs from what was signed
     _upload_bodies       the bytes of each file that a publish creates

@@ -26,6 +26,7 @@ from tuf.api.metadata import Metadata, Root
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedState
 from registry_builder.publication._progress import ByteCount
+from registry_builder.publication._signing_time import signing_time
 from registry_builder.publication._upload_bodies import body_of
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.plan import PublishPlan
@@ -102,6 +103,7 @@ def commit(
         retry: what earlier attempts put; what this one puts is added to it.
 
     Raises:
+        SealdexError: this machine's clock is behind what is published; nothing was written.
         ConfigError: a key that is needed can't sign here; nothing was written.
         ObjectConflictError: another file is published under a name that is needed; nothing was committed.
         FileChangedError: an artifact isn't what its manifest says; nothing was committed.
@@ -123,6 +125,7 @@ class _Commit:
         self._trust = publisher.trust
         self._keyring = publisher.keyring
         self._now = now
+        self._signed_at = signing_time(state, publisher.trust.root, now)
         self._workers = publisher.workers
         self._notice = publisher.notice or (lambda _what, _done, _total: None)
         self._retry = retry
@@ -257,7 +260,9 @@ class _Commit:
         roles = dict(self._done.versions)  # of the old bins too: a snapshot may never drop a name
 
         def make(version: int) -> bytes:
-            snapshot = build_snapshot(self._config, self._plan.realm, roles, version=version, now=self._now)
+            snapshot = build_snapshot(
+                self._config, self._plan.realm, roles, version=version, now=self._now, signed_at=self._signed_at
+            )
             self._done.snapshot = sign_role(snapshot, "snapshot", authorities["snapshot"])
             return self._done.snapshot
 
@@ -267,7 +272,12 @@ class _Commit:
     def _swap_timestamp(self, authority: Authority) -> None:
         version = self._state.timestamp.version + 1 if self._state else 1
         timestamp = build_timestamp(
-            self._config, self._plan.realm, self._done.versions["snapshot"], version=version, now=self._now
+            self._config,
+            self._plan.realm,
+            self._done.versions["snapshot"],
+            version=version,
+            now=self._now,
+            signed_at=self._signed_at,
         )
         data = sign_role(timestamp, "timestamp", authority)
         body = Body.of_bytes(data, headers_for(TIMESTAMP_KEY))

@@ -9,7 +9,8 @@
 All delegations are terminating, so a role that comes later can't sign what an earlier one doesn't list: a claimed
 namespace is its team's alone, whatever ``packages`` signs. Every
 role is marked with its registry, realm and name (`sealdex.trust.role_marks`): realms share keys and so do bins, and
-without the marks a storage could serve one realm's or bin's files, validly signed, as another's.
+without the marks a storage could serve one realm's or bin's files, validly signed, as another's. ``timestamp`` and
+``snapshot`` also state when they were signed (`sealdex.trust.signed_time`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from tuf.api.metadata import (
 from registry_builder.signing.signers import public_key
 from registry_builder.source.config import NamespaceSection, RegistryConfig, RoleSection
 from sealdex.trust.role_marks import REALM_FIELD, ROLE_FIELD
+from sealdex.trust.signed_time import SIGNED_AT_FIELD, signed_at_text
 
 BIN_PREFIX = "bin"
 TOP_ROLES = ("root", "targets", "snapshot", "timestamp")
@@ -79,6 +81,10 @@ def realm_marker(config: RegistryConfig, realm: str) -> str:
 
 def _marks(config: RegistryConfig, realm: str, role: str) -> dict[str, str]:
     return {REALM_FIELD: realm_marker(config, realm), ROLE_FIELD: role}
+
+
+def _dated(marks: dict[str, str], signed_at: datetime) -> dict[str, str]:
+    return {**marks, SIGNED_AT_FIELD: signed_at_text(signed_at)}
 
 
 def expiry(role: RoleSection, now: datetime) -> datetime:
@@ -247,26 +253,41 @@ def build_target_role(
 
 
 def build_snapshot(
-    config: RegistryConfig, realm: str, versions: Mapping[str, int], *, version: int, now: datetime
+    config: RegistryConfig,
+    realm: str,
+    versions: Mapping[str, int],
+    *,
+    version: int,
+    now: datetime,
+    signed_at: datetime | None = None,
 ) -> Snapshot:
-    """Return snapshot metadata: the version of each role, by role name. No hashes: docs/format.md says why."""
+    """Return snapshot metadata: the version of each role, by role name. No hashes: docs/format.md says why.
+
+    ``signed_at`` is what it states, ``now`` by default.
+    """
     return Snapshot(
         version=version,
         expires=expiry(config.roles["snapshot"], now),
         meta={f"{role}.json": MetaFile(number) for role, number in versions.items()},
-        unrecognized_fields=_marks(config, realm, "snapshot"),
+        unrecognized_fields=_dated(_marks(config, realm, "snapshot"), signed_at or now),
     )
 
 
 def build_timestamp(
-    config: RegistryConfig, realm: str, snapshot_version: int, *, version: int, now: datetime
+    config: RegistryConfig,
+    realm: str,
+    snapshot_version: int,
+    *,
+    version: int,
+    now: datetime,
+    signed_at: datetime | None = None,
 ) -> Timestamp:
-    """Return timestamp metadata, which names the one current snapshot."""
+    """Return timestamp metadata, which names the one current snapshot; ``signed_at`` as for `build_snapshot`."""
     return Timestamp(
         version=version,
         expires=expiry(config.roles["timestamp"], now),
         snapshot_meta=MetaFile(snapshot_version),
-        unrecognized_fields=_marks(config, realm, "timestamp"),
+        unrecognized_fields=_dated(_marks(config, realm, "timestamp"), signed_at or now),
     )
 
 

@@ -110,6 +110,7 @@ SHARED = {
     # what clients read, and how they verify it
     "trust.metadata_bundle": "compile",
     "trust.role_marks": "baseline ceremony maintenance publication signing",
+    "trust.signed_time": "publication signing",
     "trust.sigstore_bundles": "signing source",
     "trust.sigstore_key": "signing",
     # artifacts at foreign addresses, and a registry as its readers see it

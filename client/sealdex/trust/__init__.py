@@ -8,6 +8,7 @@ that ask no registry must not.
     roots               the pinned root: its fingerprint, whether it is one, finding it by fingerprint
     errors              errors of tuf as errors of Sealdex
     role_marks          marks in signed metadata: the realm and role that it was signed for
+    signed_time         when metadata was signed, and as of when it may be used: max_staleness, the floor of time
     metadata_bundle     metadata/recent.bundle, so that a cold client asks once
     sigstore_bundles    Sigstore bundles of releases, verified
     sigstore_key        Sigstore identities as TUF keys
