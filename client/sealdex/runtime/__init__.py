@@ -26,6 +26,7 @@ are imported when they are first used.
     _module_namespace    a module namespace for each loaded version
     _plugin_table        which version serves, and by how many it is used
     _plugin_config       a plugin's configuration, checked against its schema
+    _schema_check        values against the JSON Schemas of a release
     _status_recorder     takes note of how plugins fare
     _virtualenv          a virtual environment from a release's requirements.txt
     _watcher             reloads a plugin when another version becomes the one in use

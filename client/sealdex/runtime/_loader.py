@@ -15,6 +15,7 @@ from sealdex.runtime._plugin_config import plugin_config
 from sealdex.runtime._plugin_table import Entry, Serving
 from sealdex.runtime._process_plugin import ProcessPlugin
 from sealdex.runtime._python_plugin import PythonPlugin
+from sealdex.runtime._schema_check import ParamsCheck
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import LoadedPlugin, PluginContext, StatusKeeper, failure_text, plugin_logger
 from sealdex.store.activation import require_installed
@@ -105,7 +106,7 @@ class Loader:
             seconds=round(time.monotonic() - began, 3),
         )
         context = PluginContext(entry.plugin, version, Path(installation.path), config, plugin_logger(entry.plugin))
-        return Serving(loaded, context, time.monotonic() - began, held)
+        return Serving(loaded, context, ParamsCheck(manifest), time.monotonic() - began, held)
 
     def _loaded(
         self,

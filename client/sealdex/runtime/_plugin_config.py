@@ -8,8 +8,7 @@ from typing import Any
 
 from sealdex.errors import ConfigError
 from sealdex.model.release import PublishedManifest
-
-_MOST_SHOWN = 10
+from sealdex.runtime._schema_check import SchemaCheck
 
 
 def plugin_config(manifest: PublishedManifest, given: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -39,8 +38,7 @@ def merged(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
 
 def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
     try:
-        import jsonschema  # noqa: PLC0415  # an extra: only plugins with a schema need it
-        import referencing  # noqa: PLC0415  # of the same extra
+        problems = SchemaCheck(schema, "config_schema", name).problems(config)
     except ImportError as error:
         raise ConfigError(
             f"{name} has a config_schema, but jsonschema, which checks it, is not installed",
@@ -48,18 +46,9 @@ def _check(config: dict[str, Any], schema: dict[str, Any], name: str) -> None:
             untouched="nothing of it was run",
             hint="pip install 'sealdex[runtime]'",
         ) from error
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    try:
-        kind.check_schema(schema)
-        # without a registry of its own, a "$ref" to an address would be fetched
-        validator = kind(schema, registry=referencing.Registry())
-        problems = sorted(validator.iter_errors(config), key=lambda problem: problem.json_path)
-    except (jsonschema.SchemaError, referencing.exceptions.Unresolvable) as error:
-        raise ConfigError(f"the config_schema of {name} can't be used: {error}", subject=name) from error
     if problems:
-        shown = [f"{problem.json_path}: {problem.message}" for problem in problems[:_MOST_SHOWN]]
         raise ConfigError(
-            f"the configuration of {name} does not match its config_schema:\n" + "\n".join(shown),
+            f"the configuration of {name} does not match its config_schema:\n" + "\n".join(problems),
             subject=name,
             untouched="nothing of it was run",
             hint=f"to see the schema: sealdex info {name.replace(' ', '@')}",

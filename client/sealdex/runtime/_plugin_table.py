@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sealdex.model.ids import PluginId
+from sealdex.runtime._schema_check import ParamsCheck
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.plugin import LoadedPlugin, PluginContext, PluginState, PluginStatus
 from sealdex.runtime.process._backoff import BackOff, FailureRow
@@ -21,6 +22,7 @@ class Serving:
     Attributes:
         loaded: the version.
         context: the context that it was given.
+        params: checks the parameters of its calls.
         seconds: seconds that loading and initializing took.
         hold: prevents it from being uninstalled; None if the store can't be written.
         since: when it was loaded, in seconds of the monotonic clock.
@@ -31,6 +33,7 @@ class Serving:
 
     loaded: LoadedPlugin
     context: PluginContext
+    params: ParamsCheck
     seconds: float
     hold: Hold | None
     since: float = field(default_factory=time.monotonic)

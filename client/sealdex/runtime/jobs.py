@@ -153,8 +153,8 @@ class _Run:
             if not self._status.is_enabled(needed.plugin):
                 problem = problem or self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
                 continue
-            if manifest.entry_point is None or kind not in {"python", "process"}:
-                continue  # a model, a native program: it can only be installed
+            if manifest.entry_point is None or manifest.service is not None or kind not in {"python", "process"}:
+                continue  # a model, a service, a native program: it can only be installed
 
             def load(needed: JobPlugin = needed) -> None:
                 name = _name(needed)

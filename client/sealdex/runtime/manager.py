@@ -158,13 +158,17 @@ class PluginManager:
         with self._used(name) as serving:
             yield serving.loaded.target
 
-    def call(self, name: str, method: str, *params: Any, **named: Any) -> Any:
-        """Call a method of a plugin of either kind.
+    def call(self, name: str, method: str, /, *params: Any, **named: Any) -> Any:
+        """Call a method of a plugin of either kind, with positional or with named parameters.
+
+        Named parameters, and a single object, are checked against the release's ``params_schema``, if it has one.
 
         Raises:
-            NotFoundError, PluginError: as `get`; and whatever the method raises.
+            NotFoundError, PluginError: as `get`. UsageError: the parameters don't match. And whatever the method
+            raises.
         """
         with self._used(name) as serving:
+            serving.params.require(method, params, named)
             return serving.loaded.call(method, params, named)
 
     def reload(self, name: str, *, version: str | None = None, config: Mapping[str, Any] | None = None) -> PluginState:

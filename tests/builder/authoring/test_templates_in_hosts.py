@@ -1,0 +1,114 @@
+"""What `new` creates works as a host uses it: loaded, called, in a job, run as a service, with python3 alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import urllib.request
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from support.authoring import Bare
+from support.plugin_store import PluginStore
+
+from registry_builder.authoring.payload import pack_folder
+from registry_builder.authoring.release import Archive, write_release
+from registry_builder.authoring.scaffold import new_plugin
+from sealdex import Client
+from sealdex.config.config import Config, ConfigDocument
+from sealdex.errors import UsageError
+from sealdex.model.ids import KNOWN_TYPES, PluginId
+from sealdex.runtime import PluginManager, PluginStatus, Services, run_job
+from sealdex.runtime.services._plan import free_port, plan_service
+from sealdex.store.installations import find_installation
+from sealdex.store.layout import Store
+from sealdex.store.manifests import installed_manifest
+
+THING = PluginId("acme", "thing")
+OWN = "shader"
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "notify": ("send", {"text": "hello"}),
+    "build": ("build", {"command": [sys.executable, "-c", "print(1)"]}),
+    "model": ("predict", {"x": 3}),
+    "training-script": ("train", {"epochs": 2, "learning_rate": 0.1}),
+    "acr-algorithm": ("process", {"batch": [1, 2, 9]}),
+    "hal-driver": ("read", {}),
+    "application-suite": ("parts", {}),
+    OWN: ("run", {}),
+}
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "notify": ({"text": 5}, r"\$\.text: 5 is not of type 'string'"),
+    "build": ({"command": []}, r"\$\.command: "),
+    "model": ({"x": "three"}, r"\$\.x: 'three' is not of type 'number'"),
+    "training-script": ({"epochs": 0}, r"\$\.epochs: 0 is less than the minimum of 1"),
+}
+
+
+def installed(tmp_path: Path, kind: str) -> Store:
+    """Make, pack, release and install a new plugin, without changing a line of it."""
+    tree = Bare(tmp_path / "registry", config=[("types = []", f'types = ["{OWN}"]')])
+    packed = pack_folder(new_plugin(tree.root, kind, THING).folder)
+    release = write_release(tree.root, [Archive(packed.path)]).release
+    assert tree.lint() == []
+    with zipfile.ZipFile(packed.path) as archive:
+        files = {name: archive.read(name).decode() for name in archive.namelist() if not name.endswith("/")}
+    plain = msgspec.to_builtins(release)
+    manifest = {k: v for k, v in plain.items() if k not in {"version", "format", "artifacts", "$schema"}}
+    plugins = PluginStore(tmp_path)
+    plugins.install(str(THING), release.version, files, **manifest)
+    return plugins.store
+
+
+def test_each_kind_is_tried() -> None:
+    assert {*KNOWN_TYPES, OWN} == {*CALLS, "service"}
+
+
+@pytest.mark.parametrize("kind", CALLS)
+def test_it_is_loaded_and_called(tmp_path: Path, kind: str) -> None:
+    method, params = CALLS[kind]
+    with PluginManager(installed(tmp_path, kind), load_timeout=30) as manager:
+        manager.register(str(THING))
+        manager.init()
+        assert manager.state(str(THING)).status is PluginStatus.ENABLED
+        json.dumps(manager.call(str(THING), method, **params))
+        if kind in WRONG:
+            wrong, said = WRONG[kind]
+            with pytest.raises(UsageError, match=said):
+                manager.call(str(THING), method, **wrong)
+            with pytest.raises(UsageError, match=said):
+                manager.call(str(THING), method, wrong)
+
+
+@pytest.mark.parametrize("kind", ["notify", "service"])
+def test_a_job_calls_it_or_only_installs_it(tmp_path: Path, kind: str) -> None:
+    store = installed(tmp_path, kind)
+    config = Config(tmp_path / "config.toml", Path(store.root), ConfigDocument(registries={}))
+    job = {"job_id": "build-42", "plugins": [{"plugin_id": str(THING), "version": "0.1.0"}]}
+    with Client(config) as client:
+        result = run_job(job, client=client)
+    assert (result.success, result.error_message) == (True, "")
+    stages = [done.stage for done in result.plugin_results]
+    assert stages == (["load", "before", "on_success", "after"] if kind == "notify" else [])
+
+
+def test_a_service_runs_where_python3_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = installed(tmp_path, "service")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python3").symlink_to(sys.executable)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}/nowhere")
+    installation = find_installation(store, THING, "0.1.0")
+    assert installation is not None
+    plan = plan_service(installation, installed_manifest(installation), os.environ, port=free_port())
+    services = Services(store)
+    started = services.start(plan)
+    try:
+        assert started.state == "running"
+        with urllib.request.urlopen(f"http://127.0.0.1:{started.port}/", b"hello", timeout=30) as answer:
+            assert json.load(answer) == {"text": "you said: hello"}
+    finally:
+        services.stop(THING)
