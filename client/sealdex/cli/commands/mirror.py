@@ -17,6 +17,7 @@ from sealdex.download.mirror.bucket import SCHEME, Bucket
 from sealdex.download.mirror.bucket_place import BucketPlace
 from sealdex.download.mirror.carry import Exported, export, import_archive, to_resend
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
+from sealdex.download.mirror.record import NamedImage
 from sealdex.download.mirror.selection import Artifacts, LockedRelease, Selection, check_selection
 from sealdex.download.mirror.source import Source, find_source, pinned_root
 from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
@@ -198,8 +199,7 @@ def create_(
         if result.changed
         else f"  state: timestamp {result.state.timestamp_version}, root v{result.state.root_version}"
     )
-    for image in result.images:
-        out.note(f"not copied: the container image of {image.plugin} {image.version}: docker pull {image.reference}")
+    _note_images(context, result)
 
 
 @mirror.command(
@@ -443,6 +443,17 @@ def _options(config: Config, selection: Selection, *, dry_run: bool = False, ver
     return Options(selection, said.concurrent, said.max_plugin_size, dry_run=dry_run, verify=verify)
 
 
+def _note_images(context: Context, result: MirrorResult) -> None:
+    """Say which container images aren't copied, and how each is: all of it, under the digest that is signed."""
+    for image in result.images:
+        context.out.note(f"not copied: the container image of {image.plugin} {image.version}: {_copying(image)}")
+
+
+def _copying(image: NamedImage) -> str:
+    name = f"{image.plugin.replace('/', '-')}-{image.version}.oci.tar"
+    return f"skopeo copy --all --preserve-digests docker://{image.reference} oci-archive:{name}"
+
+
 def _show_export(context: Context, exported: Exported, source: Source, dest: Path, *, dry_run: bool) -> None:
     out, result = context.out, exported.result
     for warning in result.warnings:
@@ -455,6 +466,7 @@ def _show_export(context: Context, exported: Exported, source: Source, dest: Pat
         "state": exported.state,
     })  # fmt: skip
     what = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
+    _note_images(context, result)
     if exported.head is None:
         out.line(f"would write {what} and metadata into {dest}")
         return
@@ -493,6 +505,6 @@ def _told(result: MirrorResult, source: Source, dest: Path | Bucket, *, dry_run:
         "releases": result.releases,
         "timestamp_version": result.state.timestamp_version,
         "root_version": result.state.root_version,
-        "images": [msgspec.to_builtins(image) for image in result.images],
+        "images": [{**msgspec.to_builtins(image), "command": _copying(image)} for image in result.images],
         "warnings": result.warnings,
     }

@@ -186,6 +186,10 @@ class BucketPlace(Place):
     def sync(self) -> None:
         """Nothing to do: S3 answers a PUT once it is durable."""
 
+    def folds_case(self) -> bool:
+        """Return False: keys are bytes."""
+        return False
+
     def room(self) -> int | None:
         """Return None: a bucket has no end."""
         return None

@@ -33,7 +33,7 @@ from sealdex.download.mirror.record import (
 )
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
-from sealdex.download.mirror.transfer import Fetcher, Place, each_of
+from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, each_of
 from sealdex.errors import InstallError, NotFoundError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
@@ -118,8 +118,8 @@ class IncompleteError(UnavailableError):
     code = "incomplete"
 
     def __init__(self, missing: list[tuple[str, str]], total: int) -> None:
-        shown = "\n".join(f"{key}: {why}" for key, why in missing[:20])
-        more = f"\nand {len(missing) - 20} more" if len(missing) > 20 else ""
+        shown = "\n".join(f"{key}: {why}" for key, why in sorted(missing))
+        more = "\nafter so many the run ended: there may be more" if len(missing) > MOST_FAILURES else ""
         super().__init__(
             f"{len(missing)} of {total} files could not be fetched:\n{shown}{more}",
             untouched="readers of the mirror see its earlier state; what was fetched is kept for the next run",
@@ -241,6 +241,13 @@ class _Run:
                     lines.write(json.dumps(each) + "\n")
                     result.files += 1
                     result.bytes += each.size or 0
+        if found.twins and self._place.folds_case():
+            raise InstallError(
+                "these differ in case alone, and the file system takes them for the same:\n" + "\n".join(found.twins),
+                subject=str(self._place.folder),
+                untouched="no file of them was written",
+                hint="use a file system that tells case apart, or leave one of them out: --plugin NS/NAME@RANGE",
+            )
         result.plugins, result.releases, result.warnings = found.plugins, found.releases, found.warnings
         result.images = [NamedImage(*image) for image in found.images]
         return path

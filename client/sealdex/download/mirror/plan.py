@@ -35,12 +35,14 @@ class Found:
         plugins, releases: how many are selected.
         images: container images of these.
         warnings: what the user should know.
+        twins: releases and files whose names differ in case alone.
     """
 
     plugins: int = 0
     releases: int = 0
     images: list[MirrorImage] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    twins: list[str] = field(default_factory=list)
 
 
 class Target(tuple[str, bytes]):
@@ -92,7 +94,10 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
                 yield from readme_of(document)
                 found.plugins += 1
             new = [each for each in picked if (plugin, each.release.version) not in done]
+            found.twins += _twins(str(plugin), [each.release.version for each in picked])
             for each in new:
+                files = [artifact.file for artifact in each.artifacts]
+                found.twins += _twins(f"{plugin} {each.release.version}", files)
                 done.add((plugin, each.release.version))
                 found.releases += 1
                 found.images += images_of(plugin, each)
@@ -104,6 +109,15 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
             if selection.with_dependencies:
                 waiting += _further(dependencies_of(new), wants)
     missing.check()
+
+
+def _twins(what: str, names: Sequence[str]) -> Iterator[str]:
+    """Yield names that differ in case alone."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            yield f"{what}: {other} and {name}"
 
 
 def _further(dependencies: Mapping[PluginId, list[Want]], wants: dict[PluginId, list[Want]]) -> list[PluginId]:

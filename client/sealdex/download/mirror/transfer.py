@@ -40,7 +40,8 @@ _SMALL_BYTES = 256 * 1024
 _PIPED_BYTES = 1 << 20
 """Files of at most this size are asked for many at a time; larger ones take long enough for a request of their own."""
 
-_MOST_FAILURES = 100
+MOST_FAILURES = 100
+"""Files that can't be had after which a run ends."""
 
 
 class Place:
@@ -125,6 +126,12 @@ class Place:
     def room(self) -> int | None:
         """Return how many bytes are free; None where there is no end."""
         return shutil.disk_usage(self.folder).free
+
+    def folds_case(self) -> bool:
+        """Say whether names that differ in case alone are one there."""
+        mark = self._staging / "Case"
+        mark.touch()
+        return self._staging.joinpath("cASE").exists()
 
     def note_number(self, number: int) -> None:
         """Note the number of the archive that was imported."""
@@ -288,7 +295,7 @@ def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], thr
 
     def work() -> None:
         while (file := queue.get()) is not None:
-            if broken or len(failed) > _MOST_FAILURES:
+            if broken or len(failed) > MOST_FAILURES:
                 continue
             try:
                 do(file)
@@ -302,7 +309,7 @@ def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], thr
         worker.start()
     try:
         for file in files:
-            if broken or len(failed) > _MOST_FAILURES:
+            if broken or len(failed) > MOST_FAILURES:
                 break
             queue.put(file)
     finally:
@@ -350,4 +357,4 @@ def _local(error: OSError, path: Path) -> SealdexError:
     )
 
 
-__all__ = ["Fetcher", "Place", "each_of"]
+__all__ = ["MOST_FAILURES", "Fetcher", "Place", "each_of"]

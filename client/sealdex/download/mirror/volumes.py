@@ -20,7 +20,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from sealdex.download.mirror.selection import Selection
-from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
+from sealdex.errors import ConfigError, InstallError, NotFoundError, UsageError, VerificationError
 from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
 
 ARCHIVE_FORMAT = 1
@@ -233,6 +233,7 @@ def unpack(path: Path, folder: Path) -> None:
     Raises:
         VerificationError: a member has a name that leads elsewhere, or isn't a plain file.
         ConfigError: the volume was cut off.
+        InstallError: two of its names are one here.
         OSError: it can't be read, or what is in it can't be written.
     """
     members = 0
@@ -249,7 +250,8 @@ def unpack(path: Path, folder: Path) -> None:
                     end = decode_as(source.read(_MAX_HEAD_BYTES), _End)
                     continue
                 key, offset = _place(path, member.name)
-                _write(folder / key, offset, cast("BinaryIO", source))
+                part = member.name.startswith("parts/")
+                _write(folder / key, offset, cast("BinaryIO", source), is_part=part)
                 members += 1
     except (tarfile.TarError, msgspec.DecodeError) as error:
         raise _not_a_volume(path, str(error)) from error
@@ -274,9 +276,19 @@ def _place(path: Path, name: str) -> tuple[str, int]:
     return rest, offset
 
 
-def _write(path: Path, offset: int, source: BinaryIO) -> None:
+def _write(path: Path, offset: int, source: BinaryIO, *, is_part: bool) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("r+b" if path.exists() else "wb") as file:
+    try:
+        file = path.open("r+b" if is_part and path.exists() else "xb")
+    except FileExistsError as error:
+        raise InstallError(
+            f"{path.name} is in the archive twice, or differs from another name in case alone, which this file system "
+            "takes for the same",
+            subject=str(path),
+            untouched="readers of the mirror see its earlier state",
+            hint="import it on a file system that tells case apart, or have the archive made again",
+        ) from error
+    with file:
         file.seek(offset)
         while data := source.read(_COPY_BYTES):
             file.write(data)

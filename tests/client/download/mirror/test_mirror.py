@@ -15,6 +15,8 @@ from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 from tuf.ngclient import Updater
 
+from sealdex.download.mirror.transfer import Place
+
 DEST = "mirror"
 
 
@@ -254,3 +256,47 @@ def test_the_root_can_be_named_by_its_fingerprint(
     refused = run("mirror", "create", server.url, tmp_path / "other", "--fingerprint", "0" * 64)
     assert refused.code == 4
     assert not (tmp_path / "other/metadata").exists()
+
+
+def test_names_that_differ_in_case_alone_are_told_where_they_are_one(
+    run: Run, registry: PluginRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file system that folds case isn't here: what finds out about it says so instead."""
+    registry.release("acme/tool", "1.0.0-RC1")
+    registry.release("acme/tool", "1.0.0-rc1")
+    registry.publish()
+    with monkeypatch.context() as patched:
+        patched.setattr(Place, "folds_case", lambda _: True)
+        refused = run("mirror", "create", "public", tmp_path / DEST)
+    assert refused.code == 1, refused.err
+    assert "1.0.0-RC1" in refused.err
+    assert not plugin_files(tmp_path / DEST)
+    assert run("mirror", "create", "public", tmp_path / DEST).code == 0
+    assert run("mirror", "verify", tmp_path / DEST, "--registry", "public").code == 0
+
+
+def test_all_that_can_not_be_had_is_named(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
+    gone = []
+    for number in range(30):
+        registry.release("acme/many", f"1.{number}.0")
+        gone.append(f"plugins/acme/many/1.{number}.0/many.zip")
+    registry.publish()
+    for key in gone:
+        del registry.files[key]
+    refused = run("mirror", "create", "public", tmp_path / DEST)
+    assert refused.code == 5, refused.err
+    assert [key for key in gone if key not in refused.err] == []
+    assert not (tmp_path / DEST / "metadata/timestamp.json").exists()
+
+
+def test_images_are_named_with_the_command_that_copies_them(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
+    reference = f"h.example/x@sha256:{'ab' * 32}"
+    registry.release("acme/image", "1.0.0", artifact={"format": "oci", "url": reference, "sha256": "ab" * 32})
+    registry.publish()
+    command = f"skopeo copy --all --preserve-digests docker://{reference} oci-archive:acme-image-1.0.0.oci.tar"
+    for dest in (tmp_path / DEST, tmp_path / "out.tar"):
+        done = run("mirror", "create", "public", dest, "--plugin", "acme/image")
+        assert done.code == 0, done.err
+        assert command in done.err
+    told = run("mirror", "create", "public", tmp_path / "json", "--plugin", "acme/image", "--json")
+    assert json.loads(told.out)["images"][0]["command"] == command
