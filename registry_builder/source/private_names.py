@@ -16,18 +16,20 @@ Findings never repeat the name: they are shown where the public plugin's readers
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from registry_builder.source.attachments import attachment_path
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig
 from registry_builder.source.readme_file import read_readme
 from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import Problem, Severity, SourcePlugin, SourceTree
+from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import StatusEvent
@@ -37,9 +39,10 @@ MESSAGE = (
     "names a plugin of another realm, which readers of this one may not know: leave it out, move the plugin, or list "
     "the name in allow_names of [policy] in registry.toml"
 )
-_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
-_BETWEEN = r"(?:/|\\{1,2}|%2[fF]|%5[cC])"
-_RUN = re.compile(rf"{_PART}(?:{_BETWEEN}(?:{_PART}|\*))+")
+_PART = r"[A-Za-z0-9._-]+"
+_BETWEEN = r"(?:/|\\{1,2})"
+_ESCAPED = re.compile("%(?:2f|5c)", re.IGNORECASE)
+_RUN = re.compile(rf"(?<![A-Za-z0-9._-]){_PART}(?:{_BETWEEN}(?:{_PART}|\*))+")
 _SPLIT = re.compile(_BETWEEN)
 _ENDING = re.compile(
     r"(?:-v?[0-9]+(?:\.[0-9]+)+.*)?(?:\.(?:json|ya?ml|md|zip|tar|gz|tgz|zst|html?|svg|atom|xml|txt|git|bundle))*$"
@@ -69,6 +72,7 @@ class PrivateNames:
         self._allowed = {name.lower() for name in tree.config.policy.allow_names}
         self._known: dict[PluginId, str | None] = {}
         self._namespaces: dict[str, set[str]] = {}
+        self._places: dict[str, list[str]] = {}
         for plugin, source in tree.plugins.items():
             self._namespaces.setdefault(plugin.namespace, set()).add(source.plugin.realm)
         self.any = len(tree.config.realms) > 1 or any(
@@ -77,8 +81,11 @@ class PrivateNames:
 
     def lines(self, text: str, realm: str) -> list[int]:
         """Return the lines, counted from 1, in which ``text`` has a name that readers of ``realm`` may not know."""
-        found = {text.count("\n", 0, at) + 1 for at in self._found(text, realm)}
-        return sorted(found)
+        if "%" in text:
+            text = _ESCAPED.sub("/", text)
+        if realm not in self._places:
+            self._places[realm] = places_of(self._tree.config, realm)
+        return sorted({text.count("\n", 0, at) + 1 for at in self._found(text, realm)})
 
     def is_foreign(self, plugin: PluginId, realm: str) -> bool:
         """Return whether readers of ``realm`` may not know that a plugin exists."""
@@ -86,12 +93,13 @@ class PrivateNames:
         return its is not None and its not in {realm, PUBLIC_REALM} and str(plugin) not in self._allowed
 
     def _found(self, text: str, realm: str) -> Iterator[int]:
-        for match in _RUN.finditer(text):
-            parts = [part.lower() for part in _SPLIT.split(match[0])]
+        runs = _RUN.finditer(text) if "/" in text or "\\" in text else ()
+        for match in runs:
+            parts = [part.strip("._-").lower() for part in _SPLIT.split(match[0])]
             if any(self._is_name(namespace, name, realm) for namespace, name in pairwise(parts)):
                 yield match.start()
         lower = text.lower()
-        for place in places_of(self._tree.config, realm):
+        for place in self._places[realm]:
             at = lower.find(place)
             while at >= 0:
                 if not lower[at + len(place) : at + len(place) + 1].isalnum():
@@ -164,10 +172,11 @@ def name_problems(
     if not names.any:
         return
     seen: set[tuple[str, str]] = set()
-    for text in texts_of(source, document):
+    realm = source.plugin.realm
+    for text in _texts(source, document, lambda value: _may_name(value, names, realm)):
         if text.where == "dependencies" and not dependencies:
             continue
-        lines = names.lines(text.text, source.plugin.realm)
+        lines = names.lines(text.text, realm)
         if lines and (text.file, text.where) not in seen:
             seen.add((text.file, text.where))
             severity: Severity = "warning" if text.is_published else "error"
@@ -175,15 +184,24 @@ def name_problems(
             yield Problem(text.file, where, MESSAGE, severity)
 
 
-def texts_of(source: SourcePlugin, document: IndexDocument | None) -> Iterator[Text]:
-    """Yield every text that publishing a plugin makes known."""
+def _may_name(value: Struct, names: PrivateNames, realm: str) -> bool:
+    """Return False where no text of a document names anything: most don't, and one look at its JSON tells."""
+    text = encode_json(value).decode()
+    return "\\" in text or bool(names.lines(text, realm))  # an escape may stand before a name, or inside it
+
+
+def _texts(source: SourcePlugin, document: IndexDocument | None, is_wanted: Callable[[Struct], bool]) -> Iterator[Text]:
+    """Yield every text that publishing a plugin makes known, of those documents that are wanted."""
     folder = f"plugins/{source.id}"
-    for name, value in msgspec.to_builtins(source.plugin).items():
+    about = msgspec.to_builtins(source.plugin) if is_wanted(source.plugin) else {}
+    for name, value in about.items():
         if name not in _SKIPPED:
             was = document is not None and getattr(document, name, None) == getattr(source.plugin, name)
             yield from (Text(f"{folder}/plugin.yaml", where, text, was) for where, text in _strings(value, name))
     there = {entry.version for entry in document.releases} if document is not None else set()
     for version, release in source.releases.items():
+        if not is_wanted(release):
+            continue
         for where, text in _strings(msgspec.to_builtins(release), ""):
             yield Text(source.files[version], where, text, version in there)
     told = _told(document)
@@ -294,4 +312,4 @@ def _site_texts(tree: SourceTree) -> Iterator[tuple[str, str]]:
             yield path.relative_to(tree.root).as_posix(), data.decode(errors="replace")
 
 
-__all__ = ["MESSAGE", "PrivateNames", "name_problems", "places_of", "shared_problems", "texts_of"]
+__all__ = ["MESSAGE", "PrivateNames", "name_problems", "places_of", "shared_problems"]

@@ -158,6 +158,22 @@ def test_a_private_name_elsewhere_in_what_is_public(tree: Tree, capsys: pytest.C
     assert told(json.dumps(found).encode()) == []
 
 
+def test_pages_with_a_private_name_are_not_written(
+    tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The site's own files are every realm's: the release is published, the pages wait, and it is said where."""
+    (tree.root / "site/templates").mkdir(parents=True)
+    (tree.root / "site/templates/404.html.j2").write_text(f"not here; {NAME}\n")
+    assert call(tree.root, "publish", "--realm", "public") == 0
+    printed = capsys.readouterr()
+    assert "site/templates/404.html.j2: line 1: names a plugin of another realm" in printed.err
+    assert told((printed.out + printed.err).encode()) == []
+    published = tmp_path / "published/public"
+    assert (published / "metadata/timestamp.json").exists()
+    assert not (published / "404.html").exists()
+    assert leaks(published) == {}
+
+
 def test_a_claim_in_the_wrong_realm_is_refused(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     """``index/skunkworks/*`` would be a path of the public targets metadata."""
     config = tree.root / "registry.toml"
@@ -213,6 +229,9 @@ def test_what_does_not_load_is_not_named(tree: Tree, capsys: pytest.CaptureFixtu
         ("skunkworks/warpdrive-3.1.0-linux.tar.gz", True),
         ("skunkworks/warpdrive.git", True),
         ("skunkworks%2fwarpdrive", True),
+        ("?next=%2Fplugins%2Fskunkworks%2Fwarpdrive%2F", True),
+        ("--from=skunkworks/warpdrive", True),
+        ("../skunkworks/warpdrive", True),
         ("skunkworks\\\\warpdrive", True),
         ("技能/skunkworks/warpdrive。", True),
         ("skunkworks/*", True),

@@ -186,6 +186,7 @@ def test_to_a_private_realm_nothing_is_taken_back(tree: Tree, capsys: pytest.Cap
     after = published(tree, "public")
     assert {key for key in after if key not in before} == set()
     assert not [key for key, data in after.items() if b"secret" in data or b"2.0.0" in data]
+    tree.plugin("acme/mail", readme="Unlike acme/slack\n")  # whose name everybody knows
     assert document(tree.root, capsys, "validate")["errors"] == 0
 
 
