@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
@@ -35,6 +35,9 @@ class Observer:
 
     def waiting(self, why: str) -> None:
         """Receive a text while waiting for another process."""
+
+    def aged(self, note: str, report: Mapping[str, object]) -> None:
+        """Receive how old a registry's metadata is, for people and for programs, once it has expired."""
 
     def retrying(self, notice: RetryNotice) -> None:
         """Receive a failed request that is retried."""

@@ -45,7 +45,7 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from sealdex.events import Progress
     from sealdex.model.ids import PluginId
@@ -181,6 +181,9 @@ class _MeteredObserver(Observer):
 
     def waiting(self, why: str) -> None:
         self._inner.waiting(why)
+
+    def aged(self, note: str, report: Mapping[str, object]) -> None:
+        self._inner.aged(note, report)
 
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -259,6 +259,12 @@ class ConsoleObserver(Observer):
                 self._progress.step(why)
             else:
                 self._out.note(why)
+
+    def aged(self, note: str, report: Mapping[str, object]) -> None:
+        """Warn that what is trusted is old; the JSON answer says so as well."""
+        with self._lock:
+            self._out.warn(note)
+            self._out.ages.append(report)
 
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""

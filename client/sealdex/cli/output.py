@@ -29,7 +29,7 @@ from sealdex.text import clean, clean_lines
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` itself takes a third of the time that `list` has
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from typing import Any, Literal, TextIO
 
     Mode = Literal["human", "json", "quiet"]
@@ -88,6 +88,8 @@ class Output:
         """Whether the log is shown on stderr, so that no progress line may be redrawn there."""
         self.answered = False
         """Whether the JSON document has been written."""
+        self.ages: list[Mapping[str, object]] = []
+        """How old the metadata of registries is, where it has expired: added to the JSON document as ``trust_age``."""
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
@@ -197,6 +199,8 @@ class Output:
         if self.answered:
             raise RuntimeError("a command answers with exactly one JSON document")
         self.answered = True
+        if self.ages and isinstance(document, dict):
+            document = {**document, "trust_age": self.ages}
         import json  # noqa: PLC0415  # only json mode pays for it
 
         with self._told(self.stdout):

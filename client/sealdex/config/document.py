@@ -36,6 +36,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -90,12 +91,39 @@ class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         root: file of the trust root, relative to the configuration file's folder.
         namespaces: the namespaces that are looked up in this registry only.
         auth: how to authenticate; default: not at all.
+        max_staleness: the age up to which expired metadata is used, such as ``90d``, ``36h`` or ``2w``; default: what
+            has expired is refused (docs/air-gap.md).
     """
 
     url: Annotated[str, Meta(min_length=1, max_length=2048)]
     root: Annotated[str, Meta(min_length=1, max_length=1024)]
     namespaces: Annotated[tuple[NamespacePattern, ...], Meta(min_length=1)] = (CATCH_ALL,)
     auth: AuthSection | None = None
+    max_staleness: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[1-9][0-9]{0,4}[hdw]\Z", extra={"expects": "a number of hours, days or weeks: '36h', '90d'"}
+            ),
+        ]
+        | None
+    ) = None
+
+
+def max_staleness_of(section: RegistrySection) -> timedelta | None:
+    """Return the age up to which a registry's expired metadata is used, or None."""
+    return None if section.max_staleness is None else parse_age(section.max_staleness)
+
+
+def parse_age(text: str) -> timedelta:
+    """Return the time that ``36h``, ``90d`` or ``2w`` stands for.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    if not re.fullmatch("[1-9][0-9]{0,4}[hdw]", text):
+        raise ValueError(f"'{text}' is not a valid age: write a number of hours, days or weeks, such as 36h or 90d")
+    return timedelta(hours=int(text[:-1]) * {"h": 1, "d": 24, "w": 168}[text[-1]])
 
 
 class EnvironmentSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):

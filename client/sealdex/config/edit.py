@@ -49,6 +49,8 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
     lines = list(toml_writer.table(f"registries.{toml_writer.key(name)}", {"url": section.url, "root": section.root}))
     if section.namespaces != RegistrySection(url="x", root="x").namespaces:
         lines.append(f"namespaces = {toml_writer.value(section.namespaces)}")
+    if section.max_staleness is not None:
+        lines.append(f"max_staleness = {toml_writer.value(section.max_staleness)}")
     if section.auth is not None:
         lines.append(f"auth = {toml_writer.value(msgspec.to_builtins(section.auth))}")
     start = text if not text or text.endswith("\n") else text + newline
@@ -119,6 +121,7 @@ def add_registry(
     namespaces: tuple[str, ...],
     root: bytes,
     auth: AuthSection | None = None,
+    max_staleness: str | None = None,
 ) -> RegistrySection:
     """Write a registry into the configuration file and its trust root beside it.
 
@@ -128,7 +131,13 @@ def add_registry(
         UsageError: the name is taken.
         ConfigError: the edit is not possible; nothing was changed.
     """
-    section = RegistrySection(url=url, root=f"roots/{name}.root.json", namespaces=namespaces or ("*",), auth=auth)
+    section = RegistrySection(
+        url=url,
+        root=f"roots/{name}.root.json",
+        namespaces=namespaces or ("*",),
+        auth=auth,
+        max_staleness=max_staleness,
+    )
     with _locked(config.path):
         edited = with_registry(_read(config.path), name, section)
         replace_file(config.path.parent / section.root, root)

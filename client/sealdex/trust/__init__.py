@@ -13,6 +13,8 @@ that ask no registry must not.
     sigstore_bundles    Sigstore bundles of releases, verified
     sigstore_key        Sigstore identities as TUF keys
     _session            one verified state of a registry: an updater, and what may be read from it afterwards
+    _updater            ngclient's updater, judged as of the time that metadata states
+    _clock_reset        the timestamp whose time a user doesn't believe
     _documents          signed files: from the cache if their digest holds, else fetched and verified
     _fetcher            where tuf.ngclient gets its bytes from
     _role_log           what the log says of verified metadata

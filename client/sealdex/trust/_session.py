@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar, cast
 from urllib.parse import quote
@@ -11,39 +12,18 @@ from urllib.parse import quote
 from tuf.api import exceptions
 from tuf.api.metadata import Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient.config import UpdaterConfig
-from tuf.ngclient.updater import Updater
 
 from sealdex.errors import ConfigError
 from sealdex.model.foreign_json import json_values
 from sealdex.transport import Transport
 from sealdex.trust._fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
 from sealdex.trust._role_log import log_roles
+from sealdex.trust._updater import DatedUpdater
 from sealdex.trust.errors import as_sealdex_error, mixed_up, unusable_folder
 from sealdex.trust.role_marks import REALM_FIELD, mark_problem
+from sealdex.trust.signed_time import Judgement, signed_at_of
 
 T = TypeVar("T")
-
-
-class _Updater(Updater):
-    """ngclient's updater with access to its trusted set: which role signed what, and until when."""
-
-    @property
-    def trusted(self) -> Mapping[str, Signed]:
-        return cast("Mapping[str, Signed]", self._trusted_set)
-
-    @property
-    def loaded(self) -> Mapping[str, Targets]:
-        """Targets and the delegated roles that were verified, by name: the trusted set can't be asked for its names."""
-        return cast("Mapping[str, Targets]", self.__dict__.setdefault("_loaded", {}))
-
-    def load(self, role: str, parent: str) -> None:
-        """Load and verify one delegated role, from the cache or the repository."""
-        self._load_targets(role, parent)
-
-    def _load_targets(self, role: str, parent_role: str) -> Targets:
-        targets = super()._load_targets(role, parent_role)
-        self.__dict__.setdefault("_loaded", {})[role] = targets
-        return targets
 
 
 class TrustSession:
@@ -56,6 +36,9 @@ class TrustSession:
         root: the pinned root metadata, the only trust anchor.
         transport: fetches; None to work from the cached metadata without any request.
         fetch_ahead: request everything that a refresh needs at once. If False, only ngclient's own requests are made.
+        limit: ``max_staleness``, see `sealdex.trust.signed_time`.
+        clock: this host's time; by default the system's.
+        disbelieved: a timestamp whose stated time isn't believed, see `DatedUpdater`.
 
     Raises:
         ConfigError: ``root`` is not valid, self-signed root metadata.
@@ -70,7 +53,13 @@ class TrustSession:
         transport: Transport | None,
         *,
         fetch_ahead: bool = True,
+        limit: timedelta | None = None,
+        clock: datetime | None = None,
+        disbelieved: tuple[int, datetime] | None = None,
     ) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._disbelieved = disbelieved
         self._registry = registry
         self._url = metadata_url
         self._folder = metadata_folder
@@ -105,6 +94,7 @@ class TrustSession:
             )
         self._verified(self._updater.refresh, again=self._start_over)
         self._check_marks(self.top_level)
+        self._check_snapshot_time()
         self._log_roles(self.top_level)
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
@@ -200,6 +190,22 @@ class TrustSession:
                 return top
         return None
 
+    def _check_snapshot_time(self) -> None:
+        try:
+            made = signed_at_of(self._updater.trusted[Snapshot.type].unrecognized_fields)
+        except ValueError as error:
+            raise mixed_up(self._registry, "snapshot.json", str(error)) from error
+        judgement = self.judgement
+        if made is not None and judgement.is_stated and made > judgement.signed_at:
+            raise mixed_up(self._registry, "snapshot.json", "says that it was signed after the timestamp that names it")
+
+    @property
+    def judgement(self) -> Judgement:
+        """As of when the timestamp was judged; after `refresh`."""
+        if self._updater.judgement is None:
+            raise RuntimeError("refresh() comes first")
+        return self._updater.judgement
+
     @property
     def root(self) -> Root:
         """The newest verified root."""
@@ -217,12 +223,13 @@ class TrustSession:
         fetched = self._fetcher.handed if isinstance(self._fetcher, OnlineFetcher) else ()
         log_roles(self._registry, self._logged, new, self._cache, fetched)
 
-    def _new_updater(self) -> _Updater:
+    def _new_updater(self) -> DatedUpdater:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            return _Updater(
+            updater = DatedUpdater(
                 str(self._folder), self._url, fetcher=self._fetcher, config=self._config, bootstrap=self._root
             )
+            updater.limit, updater.clock, updater.disbelieved = self._limit, self._clock, self._disbelieved
         except exceptions.RepositoryError as error:
             raise ConfigError(
                 f"the trust root configured for registry '{self._registry}' is not signed by its own keys: {error}",
@@ -230,6 +237,7 @@ class TrustSession:
             ) from error
         except OSError as error:  # ngclient writes the root before anything else
             raise unusable_folder(error, f"registry '{self._registry}'", str(self._folder)) from error
+        return updater
 
     def _start_over(self) -> None:
         self._updater = self._new_updater()
@@ -246,7 +254,11 @@ class TrustSession:
                 return (again or action)()
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError) as error:
             raise as_sealdex_error(
-                error, registry=self._registry, trusted=self._updater.trusted, last=self._fetcher.last
+                error,
+                registry=self._registry,
+                trusted=self._updater.trusted,
+                last=self._fetcher.last,
+                judgement=self._updater.judgement,
             ) from error
 
     def _check_marks(self, roles: Iterable[str]) -> None:

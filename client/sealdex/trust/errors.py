@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from tuf.api import exceptions
 from tuf.api.metadata import Metadata, Signed
 from tuf.api.serialization import DeserializationError
 
 from sealdex.errors import MAKE_ROOM, SealdexError, UnavailableError, VerificationError, is_disk_full
+from sealdex.trust._updater import SignedBeforeError, TooOldError
+from sealdex.trust.signed_time import Judgement, age_text
 from sealdex.trust.sigstore_key import advice as sigstore_advice
 
 NOTHING_CHANGED = "nothing was installed or changed; the previously trusted metadata is still used"
@@ -22,6 +24,7 @@ def as_sealdex_error(
     registry: str,
     trusted: Mapping[str, Signed] | None,
     last: tuple[str, bytes] | None,
+    judgement: Judgement | None = None,
 ) -> SealdexError:
     """Return the error to raise for an error of ngclient.
 
@@ -30,6 +33,7 @@ def as_sealdex_error(
         registry: the registry's name in the configuration.
         trusted: ngclient's trusted set at that time: role name to signed content.
         last: name and bytes of the metadata file that ngclient read last.
+        judgement: as of when the timestamp was judged.
     """
     what = f"registry '{registry}'"
     if isinstance(error, exceptions.DownloadError):
@@ -37,7 +41,17 @@ def as_sealdex_error(
     if isinstance(error, OSError):
         return unusable_folder(error, what)
     if isinstance(error, exceptions.ExpiredMetadataError):
-        return _expired(what, trusted or {}, last, error)
+        return _expired(what, trusted or {}, last, error, judgement)
+    if isinstance(error, TooOldError) and judgement is not None and judgement.limit is not None:
+        return _too_old(what, registry, judgement, judgement.limit)
+    if isinstance(error, SignedBeforeError):
+        return VerificationError(
+            f"{what}: timestamp.json is rolled back, or a wrong clock signed one of the two: {error}",
+            subject="timestamp.json",
+            untouched=NOTHING_CHANGED,
+            hint="ask the registry's owners; if they say that a wrong clock signed the earlier one: "
+            f"sealdex registry reset-clock {registry}",
+        )
     if isinstance(error, DeserializationError):
         shown = last[0] if last else "the root"
         return VerificationError(
@@ -115,8 +129,9 @@ def _expired(
     trusted: Mapping[str, Signed],
     last: tuple[str, bytes] | None,
     error: exceptions.ExpiredMetadataError,
+    judgement: Judgement | None,
 ) -> VerificationError:
-    now = datetime.now(timezone.utc)
+    now = judgement.as_of if judgement is not None else datetime.now(timezone.utc)
     # ngclient keeps an expired root, timestamp or snapshot as "intermediate"; any other role was just read.
     kept = ((role, trusted[role]) for role in ("root", "timestamp", "snapshot") if role in trusted)
     found = next(((role, signed) for role, signed in kept if signed.is_expired(now)), None)
@@ -133,5 +148,25 @@ def _expired(
         f"{what}: the {role} metadata expired on {signed.expires:%Y-%m-%d at %H:%M} UTC, so it may hide newer releases",
         subject=role,
         untouched=NOTHING_CHANGED,
-        hint="check this host's clock; if it is right, the registry's operator must run: sealdex-builder refresh",
+        hint=_expired_hint(role),
+    )
+
+
+def _expired_hint(role: str) -> str:
+    renew = "sign a new root: sealdex-builder ceremony start" if role == "root" else "run: sealdex-builder refresh"
+    return (
+        f"check this host's clock; if it is right, the registry's operator must {renew}; "
+        "a mirror across a gap can be used for longer: max_staleness in config.toml (docs/air-gap.md)"
+    )
+
+
+def _too_old(what: str, registry: str, judgement: Judgement, limit: timedelta) -> VerificationError:
+    about = "" if judgement.is_stated else "at most "
+    return VerificationError(
+        f"{what}: what it has was signed on {judgement.signed_at:%Y-%m-%d at %H:%M} UTC, {about}"
+        f"{age_text(judgement.age)} ago, and max_staleness allows {age_text(limit)}",
+        subject="timestamp",
+        untouched="nothing was installed or changed; what is installed goes on working",
+        hint="check this host's clock; if it is right, bring a newer state to the mirror (sealdex mirror import), or "
+        f"allow more: max_staleness of [registries.{registry}] in config.toml",
     )

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sealdex.config.config import Config
+from sealdex.config.document import max_staleness_of
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
 from sealdex.events import Observer
 from sealdex.log import Log
@@ -57,8 +58,12 @@ class Registries:
                     self._transport,
                     offline=self._offline,
                     on_wait=self._observer.waiting,
+                    max_staleness=max_staleness_of(self._config.section(name)),
                 )
-            self._states[name] = self._open[name].refresh()
+            is_first = name not in self._states
+            state = self._states[name] = self._open[name].refresh()
+            if is_first and (note := state.age_note) is not None:
+                self._observer.aged(note, state.age_report())
             return self._states[name]
 
     def _trust_folder(self, name: str) -> Path:

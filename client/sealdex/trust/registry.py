@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -40,13 +40,17 @@ from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.transport import Transport, public_url
+from sealdex.trust._clock_reset import disbelieve, disbelieved_in
 from sealdex.trust._documents import DocumentStore
 from sealdex.trust._lock_holder import holder_of, note_holder
 from sealdex.trust._session import TrustSession
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
 from sealdex.trust.roots import fingerprint
+from sealdex.trust.signed_time import Judgement, age_text, signed_at_text
 
 _log = Log("sealdex.trust")
+
+_WORTH_SAYING = timedelta(hours=1)
 
 LOCK_PATIENCE_S = 600.0
 """Seconds that another process may hold the lock. A transfer without progress ends long before that."""
@@ -66,6 +70,7 @@ class TrustState:
         timestamp_version, snapshot_version, targets_version: versions of the other top-level roles.
         expires: UTC time at which each top-level role expires, by role name.
         offline: True if no request was made and the cached state was verified again.
+        time: as of when it was judged, and how old it is.
     """
 
     registry: str
@@ -76,6 +81,47 @@ class TrustState:
     targets_version: int
     expires: Mapping[str, datetime]
     offline: bool
+    time: Judgement | None = None
+
+    @property
+    def expired(self) -> list[str]:
+        """The top-level roles that have expired, and are used within ``max_staleness`` only."""
+        return [] if self.time is None else [r for r, over in self.expires.items() if over <= self.time.present]
+
+    @property
+    def age_note(self) -> str | None:
+        """How old what is trusted is, and where this host's time is from; None where neither needs saying."""
+        if self.time is None:
+            return None
+        notes = []
+        if self.time.clock_behind >= _WORTH_SAYING:
+            notes.append(
+                f"this host's clock is {age_text(self.time.clock_behind)} behind what was signed, so "
+                f"{self.time.present:%Y-%m-%d %H:%M} UTC is taken as the present"
+            )
+        if self.expired and self.time.limit is not None:
+            about = "" if self.time.is_stated else "at most "
+            notes.append(
+                f"its {', '.join(self.expired)} metadata has expired, and is used as of "
+                f"{self.time.signed_at:%Y-%m-%d at %H:%M} UTC, {about}{age_text(self.time.age)} ago "
+                f"(max_staleness {age_text(self.time.limit)})"
+            )
+        return f"registry '{self.registry}': {'; '.join(notes)}" if notes else None
+
+    def age_report(self) -> dict[str, object]:
+        """Return the same for programs; times as in RFC 3339, ages in seconds."""
+        time = self.time
+        if time is None:
+            return {"registry": self.registry}
+        return {
+            "registry": self.registry,
+            "signed_at": signed_at_text(time.signed_at),
+            "signed_at_is_stated": time.is_stated,
+            "age_seconds": int(time.age.total_seconds()),
+            "expired": self.expired,
+            "max_staleness_seconds": int(time.limit.total_seconds()) if time.limit is not None else None,
+            "clock_behind_seconds": int(time.clock_behind.total_seconds()),
+        }
 
     @property
     def expires_first(self) -> tuple[str, datetime]:
@@ -109,6 +155,8 @@ class TrustedRegistry:
         places: addresses and folders, if not those of the published tree.
         fetch_ahead: request independent files at once and use the bundle; False makes ngclient's own requests only.
         keep_documents: cache index documents and shards; False where each is read once.
+        max_staleness: the age up to which expired metadata is used, as of when it was signed; default: not at all.
+        clock: gives this host's time, in UTC; default: the system's.
     """
 
     def __init__(
@@ -124,7 +172,11 @@ class TrustedRegistry:
         places: Places | None = None,
         fetch_ahead: bool = True,
         keep_documents: bool = True,
+        max_staleness: timedelta | None = None,
+        clock: Callable[[], datetime] | None = None,
     ) -> None:
+        self._limit = max_staleness
+        self._clock = clock
         self.name = name
         self.url = url if url.endswith("/") else f"{url}/"
         self.folder = folder
@@ -313,6 +365,9 @@ class TrustedRegistry:
             self._root,
             None if self.offline else self._transport,
             fetch_ahead=self._fetch_ahead,
+            limit=self._limit,
+            clock=self._clock() if self._clock is not None else None,
+            disbelieved=disbelieved_in(self._places.metadata_folder),
         )
         pinned, took = session.root.version, stopwatch()
         _log.info(
@@ -339,9 +394,34 @@ class TrustedRegistry:
     def _fresh_session(self) -> TrustSession:
         session = self._session
         # A long-running program must not trust metadata that has expired meanwhile.
-        if session is None or self._state(session).expires_first[1] <= datetime.now(timezone.utc):
+        now = self._clock() if self._clock is not None else datetime.now(timezone.utc)
+        if session is None or self._is_over(session, now):
             session = self._refreshed()
         return session
+
+    def _is_over(self, session: TrustSession, now: datetime) -> bool:
+        judged = session.judgement
+        if judged.limit is not None and judged.as_of < judged.present:
+            return now - judged.signed_at > judged.limit
+        return self._state(session).expires_first[1] <= now
+
+    def reset_clock(self) -> tuple[int, datetime] | None:
+        """Believe the time no longer that the newest timestamp here states; return its version and that time.
+
+        Versions still can't go back. It holds until a newer timestamp comes. None if there is no such time.
+        """
+        with self._locked():
+            said = disbelieve(self._places.metadata_folder)
+            self._session = None
+        if said is not None:
+            _log.info(
+                "trust.clock_reset",
+                "{registry}: by request, the time that timestamp {version} states isn't believed: {signed_at}",
+                registry=self.name,
+                version=said[0],
+                signed_at=signed_at_text(said[1]),
+            )
+        return said
 
     def _state(self, session: TrustSession) -> TrustState:
         roles = session.top_level
@@ -354,6 +434,7 @@ class TrustedRegistry:
             targets_version=roles["targets"].version,
             expires={role: signed.expires for role, signed in roles.items()},
             offline=self.offline,
+            time=session.judgement,
         )
 
     def _target_infos(self, paths: Iterable[str]) -> tuple[dict[str, TargetFile | None], bool]:

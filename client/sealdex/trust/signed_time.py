@@ -108,3 +108,11 @@ def judge(
         clock_behind=max(present - clock, timedelta(0)),
         limit=limit,
     )
+
+
+def age_text(age: timedelta) -> str:
+    """Return an age for people, such as ``12 days`` or ``5 hours``."""
+    hours = int(age.total_seconds() // 3600)
+    if hours >= 48:  # two days
+        return f"{hours // 24} days"
+    return f"{hours} hours" if hours != 1 else "1 hour"

@@ -15,6 +15,7 @@ from sealdex.cli.commands.registry_auth import auth_of, auth_options
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credentials_for, url_problem
+from sealdex.config.document import max_staleness_of
 from sealdex.errors import SealdexError, UnavailableError, UsageError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.transport import GENERAL_HINTS, Transport
@@ -57,6 +58,11 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
     help="Look up these namespaces in this registry only ('acme', 'team-*'); may be repeated. "
     "Default: all namespaces that no other registry claims.",
 )
+@click.option(
+    "--max-staleness",
+    metavar="AGE",
+    help="Use expired metadata up to this age, such as 90d: for mirrors across a gap. Default: refuse it.",
+)
 @click.option("--no-check", is_flag=True, help="Don't contact the registry before adding it.")
 @auth_options
 @client_command
@@ -67,6 +73,7 @@ def add(
     root: Path | None,
     fingerprint: str | None,
     namespaces: tuple[str, ...],
+    max_staleness: str | None,
     no_check: bool,
     **auth: Any,
 ) -> None:
@@ -87,7 +94,7 @@ def add(
             hint="get the file or its fingerprint from the registry's owners over a channel that you trust",
         )
     address = _address(name, url)
-    section = _section(name, address, namespaces, auth_of(auth))
+    section = _section(name, address, namespaces, auth_of(auth), max_staleness)
     written = config.path.read_text(encoding="utf-8") if config.path.exists() else ""
     sealdex.config.with_registry(written, name, section)  # or raise
     with (
@@ -105,22 +112,31 @@ def add(
             if no_check
             else _checked(
                 trust.TrustedRegistry(
-                    name, address, data, config.trust_folder(name), transport, on_wait=observer.waiting
+                    name,
+                    address,
+                    data,
+                    config.trust_folder(name),
+                    transport,
+                    on_wait=observer.waiting,
+                    max_staleness=max_staleness_of(section),
                 )
             )
         )
-    sealdex.config.add_registry(config, name, address, namespaces, data, section.auth)
+    sealdex.config.add_registry(config, name, address, namespaces, data, section.auth, section.max_staleness)
     digest = hashlib.sha256(data).hexdigest()
     out.result({
         "registry": name,
         "url": address,
         "namespaces": list(section.namespaces),
+        "max_staleness": section.max_staleness,
         "root_version": version,
         "fingerprint": digest,
         "expires": _root_expiry(data),
         "checked": state is not None,
         "config": config.path,
     })  # fmt: skip
+    if state is not None and state.age_note is not None:
+        out.warn(state.age_note)
     checked = f"verified up to root v{state.root_version}" if state is not None else "not verified yet"
     out.line(f"added registry {name} · {address} · {checked}", style="green")
     out.line(f"  root v{version}, expires {_root_expiry(data)}, fingerprint {digest}")
@@ -141,6 +157,7 @@ def list_(context: Context) -> None:
             "url": section.url,
             "namespaces": list(section.namespaces),
             "auth": section.auth.type if section.auth is not None else None,
+            "max_staleness": section.max_staleness,
             "fingerprint": hashlib.sha256(data).hexdigest(),
             "expires": _root_expiry(data),
         })  # fmt: skip
@@ -149,6 +166,9 @@ def list_(context: Context) -> None:
         ["NAME", "NAMESPACES", "ROOT EXPIRES", "FINGERPRINT", "URL"],
         [[r["registry"], ", ".join(r["namespaces"]), r["expires"], r["fingerprint"][:16], r["url"]] for r in rows],
     )
+    for row in rows:
+        if row["max_staleness"] is not None:
+            out.line(f"  {row['registry']}: expired metadata is used up to an age of {row['max_staleness']}")
     if not rows:
         out.note(f"no registry in {config.path}; add one: sealdex registry add NAME URL --root FILE")
 
@@ -166,6 +186,31 @@ def remove(context: Context, name: str) -> None:
     out.note("plugins installed from it are kept: sealdex list")
 
 
+@registry.command("reset-clock", epilog=examples("sealdex registry reset-clock public"))
+@click.argument("name")
+@client_command
+def reset_clock(context: Context, name: str) -> None:
+    """Stop believing the time that a registry's newest metadata states, after a wrong clock signed it.
+
+    A host takes the newest signed time as the earliest present, whatever its own clock says. If somebody signed with a
+    clock in the future, what is signed later looks older and is refused. After this command the host goes on from the
+    next metadata. Versions still can't go back, and max_staleness doesn't apply until then.
+    """
+    out, config = context.out, context.config()
+    with Transport(config.transport_settings) as transport:
+        said = trust.TrustedRegistry(
+            name, config.section(name).url, config.root_bytes(name), config.trust_folder(name), transport
+        ).reset_clock()
+    version, when = said if said is not None else (None, None)
+    stated = f"{when:%Y-%m-%dT%H:%M:%SZ}" if when is not None else None
+    out.result({"registry": name, "timestamp_version": version, "signed_at": stated, "reset": said is not None})
+    if said is None:
+        out.line(f"registry {name} has no signed time on this host: nothing to reset")
+    else:
+        out.line(f"registry {name}: the time of timestamp {version}, {stated}, isn't believed any more")
+        out.note("the next metadata of the registry is taken as ever, if its version is newer")
+
+
 def _address(name: str, url: str) -> str:
     if "://" not in url and Path(url).is_dir():
         url = Path(url).resolve().as_uri() + "/"
@@ -179,20 +224,21 @@ def _address(name: str, url: str) -> str:
     return url
 
 
-def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None) -> RegistrySection:
+def _section(
+    name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None, max_staleness: str | None
+) -> RegistrySection:
     section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
     if namespaces:
         section["namespaces"] = list(namespaces)
     if auth is not None:
         section["auth"] = auth
+    if max_staleness is not None:
+        section["max_staleness"] = max_staleness
     try:
         document = read_values({"registries": {name: section}}, ConfigDocument)
     except DocumentError as error:
         raise UsageError(
-            "; ".join(
-                f"{'a --namespace' if '.namespaces' in problem.path else 'NAME'} {problem.message}"
-                for problem in error.problems
-            ),
+            "; ".join(f"{_option_of(problem.path)} {problem.message}" for problem in error.problems),
             subject=name,
             untouched="no registry was added",
             hint="sealdex registry add --help",
@@ -206,6 +252,12 @@ def _section(name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, s
             hint="sealdex registry add --help",
         )
     return made
+
+
+def _option_of(path: str) -> str:
+    if path.endswith(".max_staleness"):
+        return "--max-staleness"
+    return "a --namespace" if ".namespaces" in path else "NAME"
 
 
 def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:
