@@ -92,7 +92,8 @@ def machine() -> str:
 
 def _version_in(output: str) -> str:
     words = output.replace("/", " ").replace("(", " ").split()
-    return next((word.strip(",") for word in words if word[:1].isdigit()), "of unknown version")
+    bare = (word.strip(",").removeprefix("v") for word in words)
+    return next((word for word in bare if word[:1].isdigit()), "of unknown version")
 
 
 SMALL_BYTES = 1_000

@@ -94,11 +94,12 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
                 yield from readme_of(document)
                 found.plugins += 1
             new = [each for each in picked if (plugin, each.release.version) not in done]
+            if selection.with_dependencies:  # only then a plugin is looked at again
+                done.update((plugin, each.release.version) for each in new)
             found.twins += _twins(str(plugin), [each.release.version for each in picked])
             for each in new:
                 files = [artifact.file for artifact in each.artifacts]
                 found.twins += _twins(f"{plugin} {each.release.version}", files)
-                done.add((plugin, each.release.version))
                 found.releases += 1
                 found.images += images_of(plugin, each)
                 if each.yanked_for_lock:

@@ -17,7 +17,6 @@ from sealdex.download.mirror.bucket import Bucket
 from sealdex.download.mirror.bucket_place import BucketPlace
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.create import Watch, held
-from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import LockedRelease
@@ -79,15 +78,23 @@ def verify(dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch)
         url = folder.resolve().as_uri() if isinstance(dest, Path) else dest.url
         registry = TrustedRegistry("mirror", url, root, Path(trust), transport, keep_documents=False)
         found = Verified(registry.refresh(), record)
-        known = Keys()
+        known = _Known()
         _check_all(dest, _files(registry, record, known), found, watch)
-        for name, _ in registry.metadata_files():
-            known.add(f"metadata/{name}")
+        metadata = {f"metadata/{name}" for name, _ in registry.metadata_files()}
     found.missing.sort()
     found.wrong.sort()
+    gone = {key for key in found.missing if isinstance(dest, Bucket) or not os.path.lexists(folder / key)}
     keys = _keys(folder) if isinstance(dest, Path) else (key for key, _ in _listed_trees(dest))
-    found.extra = sum(1 for key in keys if key not in known and not _is_root(key))
+    # all that is there, less what has to be: a set of hundreds of thousands of keys isn't needed to count them
+    found.extra = sum(1 for key in keys if key not in metadata and not _is_root(key)) - (known.keys - len(gone))
     return found
+
+
+class _Known:
+    """How many keys beside metadata a state leads to."""
+
+    def __init__(self) -> None:
+        self.keys = 0
 
 
 def _is_root(key: str) -> bool:
@@ -270,9 +277,9 @@ def _listed_trees(bucket: Bucket) -> Iterator[tuple[str, int]]:
         yield from bucket.listed(f"{tree}/")
 
 
-def _files(registry: TrustedRegistry, record: MirrorRecord, known: Keys) -> Iterator[MirrorFile]:
+def _files(registry: TrustedRegistry, record: MirrorRecord, known: _Known) -> Iterator[MirrorFile]:
     for each in plan_files(registry, record.selection, Found()):
-        known.add(each[0])
+        known.keys += 1
         if not isinstance(each, Target):
             yield each
 
