@@ -30,6 +30,7 @@ _LEAST_GAIN = 16
 
 CHECK_ADDRESS = "check the address (sealdex registry list) and the network: sealdex doctor"
 CHECK_NETWORK = "check the network and the address, then run the command again; it resumes where it stopped"
+CHECK_MEDIUM = "check the disk or medium that the file is on, then run the command again"
 GENERAL_HINTS = frozenset({CHECK_ADDRESS, CHECK_NETWORK})
 """The default hints if nothing is known except that there was no answer."""
 
@@ -158,7 +159,7 @@ class Attempts:
         return UnavailableError(
             message,
             subject=public_url(self._url),
-            hint=CHECK_ADDRESS if is_unknown else CHECK_NETWORK,
+            hint=CHECK_MEDIUM if self._url.startswith("file:") else CHECK_ADDRESS if is_unknown else CHECK_NETWORK,
         )
 
 

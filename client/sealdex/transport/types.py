@@ -149,10 +149,13 @@ class HttpStatusError(UnavailableError):
 
     def __init__(self, url: str, status: int, message: str | None = None, *, hint: str | None = None) -> None:
         subject = public_url(url)
+        is_local = urlsplit(url).scheme == "file"
+        said = _FILE_PROBLEMS.get(status, "can't be read") if is_local else f"answered {status} for {subject}"
+        hints = _FILE_HINTS if is_local else _STATUS_HINTS
         super().__init__(
-            message or f"{host_of(url)} answered {status} for {subject}",
+            message or f"{subject if is_local else host_of(url)} {said}",
             subject=subject,
-            hint=hint or _STATUS_HINTS.get(status),
+            hint=hint or hints.get(status),
         )
         self.url = url
         self.status = status
@@ -209,6 +212,13 @@ _STATUS_HINTS = {
     401: "check the credentials configured for this registry: auth under [registries.NAME] in config.toml",
     403: "check the credentials configured for this registry (auth), and that the file is public if there are none",
     407: "check the user and password in the proxy's address (HTTPS_PROXY)",
+}
+
+_FILE_PROBLEMS = {404: "is missing", 403: "can't be read: permission denied"}
+_FILE_HINTS = {
+    404: "the folder holds no published tree, only a part of one, or its medium isn't mounted; "
+    "a mirror is made complete by: sealdex mirror create SOURCE DEST",
+    403: "check the owner and permissions of the file and the folders above it",
 }
 
 _RETRIED_CLIENT_ERRORS = frozenset({408, 429})

@@ -98,7 +98,9 @@ class DocumentStore:
             info.verify_length_and_hashes(data)
         except HttpStatusError as error:
             raise UnavailableError(
-                f"registry '{self._registry}' has signed {info.path} but answers {error.status} for it",
+                f"registry '{self._registry}' has signed {info.path}, but {error.message}"
+                if url.startswith("file:")
+                else f"registry '{self._registry}' has signed {info.path} but answers {error.status} for it",
                 subject=public_url(url),
                 untouched=NOTHING_CHANGED,
                 hint=error.hint or "the mirror is incomplete: report this to its operator, or use another mirror",

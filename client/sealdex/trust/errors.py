@@ -114,7 +114,9 @@ def _from_download(error: exceptions.DownloadError, what: str) -> SealdexError:
     cause = error.__cause__
     if isinstance(cause, UnavailableError):
         return UnavailableError(
-            f"{what} can't be reached: {cause.message}",
+            f"{what} can't be read: {cause.message}"
+            if (cause.subject or "").startswith("file:")
+            else f"{what} can't be reached: {cause.message}",
             subject=cause.subject,
             untouched=NOTHING_CHANGED,
             hint=cause.hint,

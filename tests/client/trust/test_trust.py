@@ -353,3 +353,18 @@ def test_a_trust_folder_that_cant_be_used_is_named(scene: Scene, tmp_path: Path)
     with pytest.raises(SealdexError, match="trust folder of registry 'public' can't be used") as caught:
         scene.registry().refresh()
     assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize("missing", [TIMESTAMP, "targets"])
+def test_a_missing_file_of_a_local_tree_is_named_without_words_of_networks(scene: Scene, missing: str) -> None:
+    tree = scene.folder.parent / "tree #1"
+    for key, data in scene.repository.files.items():
+        if not key.startswith(missing):
+            (tree / key).parent.mkdir(parents=True, exist_ok=True)
+            (tree / key).write_bytes(data)
+    with Transport() as transport, pytest.raises(UnavailableError, match=rf"{missing}.* is missing") as caught:
+        TrustedRegistry("public", tree.as_uri(), scene.repository.pinned_root, scene.folder, transport).index(SLACK)
+    said = f"{caught.value.message} {caught.value.hint}"
+    assert "answer" not in said
+    assert "network" not in said
+    assert "sealdex mirror create" in said
