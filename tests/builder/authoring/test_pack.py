@@ -192,7 +192,7 @@ def test_a_service_package_describes_and_checks_itself(service: Path, tmp_path: 
     with zipfile.ZipFile(packed.path) as archive:
         archive.extractall(tmp_path / "out")
     document = (tmp_path / "out/service.json").read_text()
-    for field in ('"service_id": "echo"', '"startup_command": "python service.py"', '"endpoint": "/health"'):
+    for field in ('"service_id": "echo"', '"startup_command": "python3 service.py"', '"endpoint": "/health"'):
         assert field in document
     lines = (tmp_path / "out/checksum.sha256").read_text().splitlines()
     assert [line.split("  ")[1] for line in lines] == ["models/echo.json", "service.json", "service.py"]
