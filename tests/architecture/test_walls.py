@@ -57,10 +57,13 @@ CLIENT = {
     # what runs and shows it
     "runtime": "log_level model paths store config events client",  # knows nothing of the command line
     "project": "model resolve store config results download lockfile install client",
+    "bundle": (  # a lock, carried: what makes and what installs it
+        "model transport store config events trust download lockfile client project"
+    ),
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor download lockfile install client"
-        " update log_level runtime project metrics"
+        " update log_level runtime project bundle metrics"
     ),
     "__main__": "cli",
 }

@@ -32,6 +32,7 @@ COMMANDS = {
     "stop": LazyCommand("sealdex.cli.commands.services:stop", "Stop services."),
     "logs": LazyCommand("sealdex.cli.commands.services:logs", "Show what a service printed."),
     "mirror": LazyCommand("sealdex.cli.commands.mirror:mirror", "Copy a registry for places that can't reach it."),
+    "bundle": LazyCommand("sealdex.cli.commands.bundle:bundle", "Carry a lock's plugins to a host without a network."),
     "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, clean up and verify the download cache."),
     "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
     "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings and where each comes from."),
@@ -40,7 +41,7 @@ COMMANDS = {
     "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),
 }
 
-_GROUPS = ("registry", "mirror", "cache", "job", "config")
+_GROUPS = ("registry", "mirror", "bundle", "cache", "job", "config")
 ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
 """A command in a text, up to where the options of the current call can be inserted."""
 

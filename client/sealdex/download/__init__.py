@@ -8,6 +8,7 @@ Its modules; ``_`` marks what is private to the room:
     delta            puts a release together from installed files and ranges of its archive
     preinstalled     a folder of archives that a host or image comes with
     export           copies a verified artifact out of the cache
+    bundle/          one file for one host: a lock's plugins, what proves them, the client
     mirror/          copies of a registry, or of a part of it, in folders and archives
     _ranges          big files in several ranges at once
     _spans           what of a file is there already, and what is missing

@@ -11,6 +11,7 @@ Its modules:
     installed        list, path, verify, env
     services         run, ps, stop, logs
     job              job run
+    bundle           bundle create, install
     mirror           mirror create, verify, prune
     cache            cache list, gc, verify
     config           config show

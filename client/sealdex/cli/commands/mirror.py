@@ -174,7 +174,7 @@ def create_(
     ):
         trusted = pinned_root(config, found, root, fingerprint, transport)
         options = _options(config, selection, dry_run=dry_run, verify=hash_all)
-        watch = _watch(context, progress)
+        watch = watch_of(context, progress)
         if archive is not None:
             exported = export(
                 found, trusted, transport, archive, options, watch, base=state, volume_bytes=volume_bytes, number=number
@@ -242,7 +242,7 @@ def import_(
             to,
             trusted,
             _options(config, Selection()),
-            _watch(context, progress),
+            watch_of(context, progress),
             new_selection=new_selection,
         )
     out.result({**_told(result, place, to, dry_run=False), "number": head.number, "source": head.source})
@@ -305,7 +305,7 @@ def verify_(context: Context, dest: str, *, root: Path | None, fingerprint: str 
         Transport(config.transport_settings, credentials=credentials) as transport,
     ):
         data = pinned_root(config, place, root, fingerprint, transport)
-        found = verify(at, data, transport, _watch(context, progress))
+        found = verify(at, data, transport, watch_of(context, progress))
     out.result({
         "mirror": str(at),
         "intact": found.is_intact,
@@ -478,7 +478,8 @@ def _show_export(context: Context, exported: Exported, source: Source, dest: Pat
         out.note(f"where nothing comes back: the next one with --base {exported.state}")
 
 
-def _watch(context: Context, progress: Progress) -> Watch:
+def watch_of(context: Context, progress: Progress) -> Watch:
+    """Return a watch that shows progress and waits."""
     done, whole = [0], [0]
 
     def totals(_files: int, size: int) -> None:

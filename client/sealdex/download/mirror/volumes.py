@@ -13,8 +13,9 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, BinaryIO, NamedTuple, cast
+from typing import IO, Annotated, BinaryIO, NamedTuple, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -227,8 +228,22 @@ def check_set(paths: list[Path]) -> list[tuple[Path, ArchiveHead]]:
     return heads
 
 
-def unpack(path: Path, folder: Path) -> None:
+def check_archive(path: Path, stream: IO[bytes]) -> None:
+    """Check that an archive which lies in another file begins as ours do; raises as `read_head`."""
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as archive:
+            _head_of(archive, path)
+    except tarfile.TarError as error:
+        raise _not_a_volume(path, str(error)) from error
+
+
+def unpack(path: Path, folder: Path, stream: IO[bytes] | None = None) -> None:
     """Unpack one volume, read once from start to end, below a folder of ours; parts are put together there.
+
+    Args:
+        path: the volume, or the file that it lies in.
+        folder: where to.
+        stream: the volume, where it lies in another file.
 
     Raises:
         VerificationError: a member has a name that leads elsewhere, or isn't a plain file.
@@ -239,7 +254,10 @@ def unpack(path: Path, folder: Path) -> None:
     members = 0
     end: _End | None = None
     try:
-        with path.open("rb") as file, tarfile.open(fileobj=file, mode="r|") as archive:
+        with (
+            path.open("rb") if stream is None else nullcontext(stream) as file,
+            tarfile.open(fileobj=file, mode="r|") as archive,
+        ):
             for member in archive:
                 if member.name == HEAD_NAME or member.isdir():  # folders are there where a tar was packed again
                     continue
@@ -347,6 +365,7 @@ __all__ = [
     "ARCHIVE_FORMAT",
     "ArchiveHead",
     "Piece",
+    "check_archive",
     "check_set",
     "cut",
     "parse_volume_size",
