@@ -106,7 +106,7 @@ def test_every_command_takes_the_options_that_are_kept() -> None:
         assert parsed("sealdex-builder", ["--tree", "x", name], is_partial=True) is None
     for commands in re.findall(r"\(\?:([a-z|-]+)\)", CLIENT_COMMANDS):
         for name in commands.split("|"):
-            if name not in {"registry", "mirror", "cache", "job", "config", "completion"}:
+            if name not in {"registry", "mirror", "bundle", "cache", "job", "config", "completion"}:
                 assert parsed("sealdex", [name, "--config", "x", "--store", "y"], is_partial=True) is None, name
     for words in (["registry", "list"], ["cache", "gc"], ["job", "run"], ["config", "show"]):
         assert parsed("sealdex", [*words, "--config", "x", "--store", "y"], is_partial=True) is None

@@ -242,7 +242,7 @@ def damaged(path: Path, why: str) -> VerificationError:
         f"{path} is not a whole bundle: {why}",
         subject=str(path),
         untouched="nothing was installed",
-        hint="compare its SHA-256 with what `sealdex bundle create` printed, and copy it again",
+        hint="compare its SHA-256 with the one that was printed when it was made, and copy it again",
     )
 
 
