@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 import urllib.error
@@ -89,3 +90,20 @@ def test_the_documented_cache_keeps_what_never_changes_and_asks_for_what_does(tm
             upstream.__exit__(None, None, None)
             time.sleep(1.1)
             assert newest("fifth") == "2.0.0"
+
+
+def test_the_documented_cache_keeps_what_is_published_with_no_cache(tmp_path: Path) -> None:
+    tree = tmp_path / "tree/metadata"
+    tree.mkdir(parents=True)
+    (tree / "timestamp.json").write_bytes(b"{}")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    address = f"http://127.0.0.1:{port}/metadata/timestamp.json"
+    published = f"root {tree.parent}; add_header Cache-Control 'no-cache, max-age=0';"
+    with contextlib.ExitStack() as upstream:
+        conf = example(upstream.enter_context(nginx(tmp_path / "up", server=published)), port, tmp_path / "kept")
+        with nginx(tmp_path / "nginx", server="return 404;", http=conf):
+            assert status(address) == (200, b"{}")
+            upstream.close()
+            assert status(address) == (200, b"{}")
