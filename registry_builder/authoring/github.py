@@ -19,10 +19,12 @@ from pathlib import Path
 import jinja2
 import msgspec
 
+from registry_builder.authoring.cloud.github_identity import Task, environment_of
 from registry_builder.authoring.github_install import DEPENDENCIES, PROGRAMS, Programs, dependencies_text
 from registry_builder.authoring.scaffold import TEMPLATES, Made
 from registry_builder.source.atomic_write import replace_file, write_new
 from registry_builder.source.config import CONFIG_NAME, RegistryConfig, read_config
+from registry_builder.source.realms import PUBLIC_REALM
 from registry_builder.storage import folder_of
 from sealdex.errors import ConfigError
 from sealdex.model.decode import decode_as
@@ -166,14 +168,45 @@ def _values(config: RegistryConfig) -> dict[str, object]:
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
         "pages": on_pages[0] if on_pages else None,  # the folder that is deployed
-        # secrets of an environment that only main can use; for Pages, GitHub prescribes the environment's name
-        "environment": "github-pages" if on_pages else "publish",
+        "realms": _realms(config),
         # keys whose private half is the secret of the same name, see keys/README.md
         "secrets": sorted({name for name in named if _VARIABLE.fullmatch(name)}),
         # spread over the day, so that not all registries ask for runners at the same minute
         "minute": number % 60,
         "hour": number // 60 % 24,
     }
+
+
+def _realms(config: RegistryConfig) -> list[dict[str, object]]:
+    """Return what the templates need of each realm: its jobs, each with an environment, and so with a role of its own.
+
+    Credentials of one realm's jobs can't read another realm's storage, and those of a refresh can't publish.
+    """
+    several = len(config.realms) > 1
+    found: list[dict[str, object]] = []
+    for name, section in config.realms.items():
+        task: Task
+        jobs: dict[str, object] = {}
+        for task in ("publish", "refresh"):
+            environment = environment_of(task, name)
+            jobs[task] = {
+                "job": environment.replace("_", "__").replace(".", "_"),  # ids of jobs have no dots
+                # secrets of an environment that only main can use; for Pages, GitHub prescribes its name
+                "environment": "github-pages" if section.is_pages else environment,
+            }
+        found.append(
+            {
+                "name": name,
+                **jobs,
+                "label": f" {name}" if several else "",
+                "pages": folder_of(section.storage) if section.is_pages else None,
+                "in_s3": section.storage.startswith("s3://"),
+                "by_url": name == PUBLIC_REALM or not several,
+                # a cache of its own, whose name is not the beginning of another realm's
+                "cache": "sealdex-builder-seen-" if name == PUBLIC_REALM else f"sealdex-builder:{name}:seen-",
+            }
+        )
+    return found
 
 
 def _read_record(folder: Path) -> dict[str, str]:

@@ -15,6 +15,7 @@
     recover             recover
     gc                  gc
     doctor              doctor
+    cloud               cloud trust, cloud claims: documents for the account at AWS
     pages               pages check, pages deployed
     serve               serve
     site                site

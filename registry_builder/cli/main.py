@@ -45,6 +45,7 @@ COMMANDS = {
     "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove files that are no longer referenced."),
     "doctor": LazyCommand(f"{_ROOM}.doctor:doctor", "Check the publication target for problems."),
     "pages": LazyCommand(f"{_ROOM}.pages:pages", "Check and record a GitHub Pages deployment."),
+    "cloud": LazyCommand(f"{_ROOM}.cloud:cloud", "Print documents for the account at AWS."),
     "serve": LazyCommand(f"{_ROOM}.serve:serve", "Serve a published folder locally."),
     "site": LazyCommand(f"{_ROOM}.site:site_command", "Write the browse pages."),
     "keys": LazyCommand(f"{_ROOM}.keys:keys", "Create and list signing keys."),

@@ -56,7 +56,8 @@ class GitHub:
     Attributes:
         place: the folder for everything; ``remotes/<repository>`` in it is the bare git repository.
         secrets, variables: those of the repository; on a pull request there are no secrets.
-        aws: what assuming the role gives.
+        of_environment: variables of an environment, before those of the repository.
+        aws: what assuming the role gives; ``refuses_role`` refuses it, and ``token_url`` gives the job's token.
         environment: variables of the machine, beyond a path to the builder.
         only: the jobs that are run, to save time; all when empty.
         site: what GitHub Pages serves: path to bytes; each deployment replaces all of it.
@@ -66,7 +67,11 @@ class GitHub:
     repository: str
     secrets: dict[str, str] = field(default_factory=dict)
     variables: dict[str, str] = field(default_factory=dict)
+    of_environment: dict[str, dict[str, str]] = field(default_factory=dict)
     aws: dict[str, str] = field(default_factory=dict)
+    refuses_role: bool = False
+    token_url: str = ""
+    roles: list[str] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=dict)
     only: tuple[str, ...] = ()
     site: dict[str, bytes] = field(default_factory=dict)
@@ -110,7 +115,7 @@ class GitHub:
             needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
             context: dict[str, Any] = {
                 "secrets": {} if event == "pull_request" else self.secrets,
-                "vars": self.variables,
+                "vars": self.variables | self.of_environment.get(job.get("environment", ""), {}),
                 "needs": {n: {"result": jobs[n].result, "outputs": jobs[n].outputs} for n in needs},
                 "github": {"event_name": event, "event": {"inputs": inputs}},
             }
@@ -207,6 +212,7 @@ class GitHub:
         caches: list[Path] = []
         for step in steps:
             condition = str(step.get("if", "")).strip("${ }")
+            values["failed"] = str(done.result != "success").lower()
             if done.result != "success" and not any(each in condition for each in _WHATEVER_HAPPENED):
                 continue
             if condition and evaluated(condition, values) in {"", "false"}:
@@ -215,7 +221,10 @@ class GitHub:
                 given = {key: expanded(str(value), values) for key, value in step.get("with", {}).items()}
                 done.uses.append(step["uses"])
                 said = self._use(step["uses"], given, ref, permissions, done.workspace, variables, home, caches)
-                values["steps"][step.get("id", "")] = {"outputs": said}
+                refused = self.refuses_role and step["uses"].startswith("aws-actions/")
+                values["steps"][step.get("id", "")] = {"outputs": said, "outcome": "failure" if refused else "success"}
+                if refused:
+                    done.result = "failure"
                 continue
             if step.get("name") == "Install the builder":
                 # this checkout's are there; test_installing.py runs the step itself
@@ -275,8 +284,14 @@ class GitHub:
                 shutil.copytree(self.place / "cache", path)
         elif name == "aws-actions/configure-aws-credentials":
             assert permissions.get("id-token") == "write"
-            assert given["role-to-assume"] == self.variables["SEALDEX_AWS_ROLE"]
-            variables |= self.aws
+            self.roles.append(given["role-to-assume"])
+            if self.refuses_role:
+                variables |= {
+                    "ACTIONS_ID_TOKEN_REQUEST_URL": self.token_url,
+                    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer-of-job",
+                }
+            else:
+                variables |= self.aws
         elif name == "actions/upload-pages-artifact":
             packed = workspace / given["path"]
             files = {path.relative_to(packed).as_posix(): path for path in packed.rglob("*") if path.is_file()}
@@ -352,6 +367,8 @@ def evaluated(expression: str, values: dict[str, Any]) -> str:
         return str(all(evaluated(part.strip(), values) not in {"", "false"} for part in expression.split("&&"))).lower()
     if expression == "!cancelled()":
         return "true"
+    if expression == "failure()":
+        return str(values.get("failed", "false"))
     if "||" in expression:
         return next(filter(None, (evaluated(part.strip(), values) for part in expression.split("||"))), "")
     if match := re.fullmatch(r"(\S+) (==|!=) '([^']*)'", expression):

@@ -31,29 +31,41 @@ def registry(tmp_path: Path) -> Path:
     return tmp_path / "registry"
 
 
+@pytest.fixture
+def with_realms(tmp_path: Path) -> Path:
+    """Workflows of a registry with several realms, one of whose names isn't a job's."""
+    tree = tmp_path / "realms"
+    assert builder("init", tree) == 0
+    with (tree / "registry.toml").open("a", encoding="utf-8") as config:
+        for name in ("team", "a.b_c"):
+            config.write(f'\n[realms."{name}"]\nstorage = "s3://{name.replace("_", "-")}/plugins"\n')
+    assert builder("init", tree, "--github") == 0
+    return tree
+
+
 def workflows(folder: Path) -> list[Path]:
     found = sorted((folder / ".github" / "workflows").glob("*.yml"))
     assert found
     return found
 
 
-def test_zizmor_finds_nothing(registry: Path) -> None:
+def test_zizmor_finds_nothing(registry: Path, with_realms: Path) -> None:
     zizmor = Path(sys.executable).with_name("zizmor")
     if not zizmor.exists():
         missing("zizmor", "pip install --group dev")
     options = ["--offline", "--quiet", "--persona=pedantic"]
-    command = [str(zizmor), *options, str(registry), str(REPOSITORY / ".github")]
+    command = [str(zizmor), *options, str(registry), str(with_realms), str(REPOSITORY / ".github")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_actionlint_finds_nothing(registry: Path, tmp_path: Path) -> None:
+def test_actionlint_finds_nothing(registry: Path, with_realms: Path, tmp_path: Path) -> None:
     modules = installed(NODE)
     broken = tmp_path / "broken.yml"
     broken.write_text(
         "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: echo ${{ nothing.x }}\n"
     )
-    looked_at = [broken, *workflows(registry), *workflows(REPOSITORY)]
+    looked_at = [broken, *workflows(registry), *workflows(with_realms), *workflows(REPOSITORY)]
     command = [node(), str(NODE / "lint.mjs"), *map(str, looked_at)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=modules.parent)
     found = [json.loads(line) for line in done.stdout.splitlines()]
@@ -106,7 +118,7 @@ def test_a_push_to_a_signing_branch_can_only_ask_for_a_run_on_main(registry: Pat
     assert jobs["finish"]["needs"] == "event"
     for each in described.values():
         for job in each["jobs"].values():
-            assert "secrets." not in str(job) or job["environment"] in {"publish", "sign"}
+            assert "secrets." not in str(job) or job["environment"] in {"publish", "refresh", "sign"}
 
 
 def test_keys_that_are_secrets_are_given_to_the_jobs_that_sign(
@@ -138,4 +150,25 @@ def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_p
 def test_a_job_that_leaves_releases_waiting_is_red(registry: Path) -> None:
     steps = yaml.safe_load((registry / ".github/workflows/publish.yml").read_text())["jobs"]["publish"]["steps"]
     (command,) = [step["run"] for step in steps if step.get("name") == "Publish"]
-    assert command == 'sealdex-builder publish --require-all --summary "$GITHUB_STEP_SUMMARY"'
+    assert command == 'sealdex-builder publish --realm "$REALM" --require-all --summary "$GITHUB_STEP_SUMMARY"'
+
+
+def test_each_realm_and_task_has_an_environment_and_so_a_role_of_its_own(with_realms: Path) -> None:
+    """Attack: a step of one realm's job is taken over. Its role is that of its environment, which no other job has."""
+    found = {}
+    for name in ("publish", "refresh"):
+        described = yaml.safe_load((with_realms / f".github/workflows/{name}.yml").read_text())
+        for job, about in described["jobs"].items():
+            if "environment" in about:
+                (step,) = [s for s in about["steps"] if s.get("name") == name.capitalize()]
+                assert f'sealdex-builder {name} --realm "$REALM" ' in step["run"]
+                caches = [s["with"]["restore-keys"] for s in about["steps"] if "actions/cache" in s.get("uses", "")]
+                found[job] = (about["environment"], step["env"]["REALM"], *caches)
+    assert found == {
+        "publish": ("publish", "public", "sealdex-builder-seen-"),
+        "publish-team": ("publish-team", "team", "sealdex-builder:team:seen-"),
+        "publish-a_b__c": ("publish-a.b_c", "a.b_c", "sealdex-builder:a.b_c:seen-"),
+        "refresh": ("refresh", "public", "sealdex-builder-seen-"),
+        "refresh-team": ("refresh-team", "team", "sealdex-builder:team:seen-"),
+        "refresh-a_b__c": ("refresh-a.b_c", "a.b_c", "sealdex-builder:a.b_c:seen-"),
+    }

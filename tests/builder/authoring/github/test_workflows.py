@@ -279,3 +279,16 @@ def test_the_action_takes_a_plugin_id_and_nothing_else(scene: Scene, tmp_path: P
     assert "plugin must be namespace/name" in job.output
     assert list(tmp_path.rglob("PWNED")) == []
     assert git(scene.github.remote, "branch", "--list").split() == ["*", "main"]
+
+
+def test_a_job_whose_role_is_refused_shows_its_claims_and_publishes_nothing(scene: Scene) -> None:
+    github = scene.github
+    github.of_environment["publish"] = {"SEALDEX_AWS_ROLE": "arn:aws:iam::000000000000:role/of-publish"}
+    github.refuses_role, github.token_url = True, "http://127.0.0.1:9/none?"
+    refused = github.run("publish.yml", "push")["publish"]
+    assert refused.result == "failure"
+    assert github.roles == ["arn:aws:iam::000000000000:role/of-publish"]
+    assert "$ sealdex-builder cloud claims" in refused.output
+    assert "GitHub gave no token for this job" in refused.output  # nobody answers there
+    assert "bearer-of-job" not in refused.output
+    assert "--require-all" not in refused.output
