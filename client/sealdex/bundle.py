@@ -18,6 +18,7 @@ import msgspec
 
 from sealdex.client import Client
 from sealdex.config.config import MAX_ROOT_BYTES, Config, RegistrySection, url_problem
+from sealdex.config.document import max_staleness_of
 from sealdex.config.edit import add_registry, replace_file, with_registry
 from sealdex.download.bundle.client_wheels import from_folder, running
 from sealdex.download.bundle.container import Bundle, BundleHead, CarriedRegistry, damaged, open_bundle
@@ -411,7 +412,9 @@ def _prove(
     known = config.trust_folder(name) / "metadata"
     if known.is_dir():
         shutil.copytree(known, memory / "metadata")
-    registry = TrustedRegistry(name, url, root, memory, transport)
+    section = config.registries.get(name)
+    limit = max_staleness_of(section) if section is not None else None
+    registry = TrustedRegistry(name, url, root, memory, transport, max_staleness=limit)
     wrong: list[str] = []
 
     def check(file: MirrorFile) -> None:
