@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import msgspec
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
+from sealdex.config.document import max_staleness_of, parse_age
 from sealdex.config.toml_reader import parse_toml, read_toml_text
 from sealdex.download.mirror.bucket import SCHEME, Bucket
 from sealdex.download.mirror.bucket_place import BucketPlace
@@ -32,6 +34,7 @@ from sealdex.transport import Transport
 if TYPE_CHECKING:
     from sealdex.cli.progress import Progress
     from sealdex.config.config import Config
+    from sealdex.trust import TrustState
 
 mirror = LazyGroup(
     name="mirror", help="Copy a registry, or a part of it, for places that can't reach it; prove and tidy such copies."
@@ -51,8 +54,39 @@ class SelectionFile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkn
     artifacts: Artifacts | None = None
 
 
+_MAX_STALENESS = "sealdex.max_staleness"
+
+
+def _keep_age(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        try:
+            ctx.meta[_MAX_STALENESS] = parse_age(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+
+
+def _max_staleness(config: Config, name: str) -> timedelta | None:
+    """Return what the option says, or else the configured registry."""
+    given: timedelta | None = click.get_current_context().meta.get(_MAX_STALENESS)
+    section = config.registries.get(name)
+    return given if given is not None or section is None else max_staleness_of(section)
+
+
+def _warn_of_age(context: Context, state: TrustState) -> None:
+    if (note := state.age_note) is not None:
+        context.out.warn(note)
+        context.out.ages.append(state.age_report())
+
+
 def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
+        click.option(
+            "--max-staleness",
+            metavar="AGE",
+            expose_value=False,
+            callback=_keep_age,
+            help="Take expired metadata up to this age, such as 90d; default: as the registry is configured.",
+        ),
         click.option("--fingerprint", metavar="SHA256", help="Instead: the root whose SHA-256 the owners told you."),
         click.option(
             "--root",
@@ -173,7 +207,7 @@ def create_(
         Transport(config.transport_settings, credentials=found.credentials) as transport,
     ):
         trusted = pinned_root(config, found, root, fingerprint, transport)
-        options = _options(config, selection, dry_run=dry_run, verify=hash_all)
+        options = _options(config, selection, found.name, dry_run=dry_run, verify=hash_all)
         watch = watch_of(context, progress)
         if archive is not None:
             exported = export(
@@ -182,6 +216,7 @@ def create_(
             _show_export(context, exported, found, archive, dry_run=dry_run)
             return
         result = create(found, trusted, transport, place, options, watch)
+    _warn_of_age(context, result.state)
     for warning in result.warnings:
         out.warn(warning)
     out.result(_told(result, found, place, dry_run=dry_run))
@@ -241,10 +276,11 @@ def import_(
             list(archives),
             to,
             trusted,
-            _options(config, Selection()),
+            _options(config, Selection(), place.name),
             watch_of(context, progress),
             new_selection=new_selection,
         )
+    _warn_of_age(context, result.state)
     out.result({**_told(result, place, to, dry_run=False), "number": head.number, "source": head.source})
     if result.changed:
         copied = f"{counted(result.files, 'file')}, {in_bytes(result.bytes)}"
@@ -305,7 +341,8 @@ def verify_(context: Context, dest: str, *, root: Path | None, fingerprint: str 
         Transport(config.transport_settings, credentials=credentials) as transport,
     ):
         data = pinned_root(config, place, root, fingerprint, transport)
-        found = verify(at, data, transport, watch_of(context, progress))
+        found = verify(at, data, transport, watch_of(context, progress), _max_staleness(config, place.name))
+    _warn_of_age(context, found.state)
     out.result({
         "mirror": str(at),
         "intact": found.is_intact,
@@ -438,9 +475,18 @@ def _locked(paths: list[Path]) -> list[LockedRelease]:
     return list(found)
 
 
-def _options(config: Config, selection: Selection, *, dry_run: bool = False, verify: bool = False) -> Options:
+def _options(
+    config: Config, selection: Selection, registry: str, *, dry_run: bool = False, verify: bool = False
+) -> Options:
     said = config.document.download
-    return Options(selection, said.concurrent, said.max_plugin_size, dry_run=dry_run, verify=verify)
+    return Options(
+        selection,
+        said.concurrent,
+        said.max_plugin_size,
+        dry_run=dry_run,
+        verify=verify,
+        max_staleness=_max_staleness(config, registry),
+    )
 
 
 def _note_images(context: Context, result: MirrorResult) -> None:

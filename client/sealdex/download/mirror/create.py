@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -59,6 +59,7 @@ class Options:
         have: keys that the recipient already has: they are neither fetched nor compared.
         overhead: bytes that each file takes beside its own.
         taken_from: a folder that files are moved from, verified, in place of being fetched.
+        max_staleness: the age up to which expired metadata is copied; default: not at all.
     """
 
     selection: Selection
@@ -69,6 +70,7 @@ class Options:
     have: frozenset[str] = frozenset()
     overhead: int = 0
     taken_from: Path | None = None
+    max_staleness: timedelta | None = None
 
 
 @dataclass
@@ -164,7 +166,15 @@ def _create(
     place = place_of(dest, own, verify=options.verify)
     place.bring()
     folder = place.folder
-    registry = TrustedRegistry(source.name, source.url, root, own / "trust", transport, on_wait=watch.waiting)
+    registry = TrustedRegistry(
+        source.name,
+        source.url,
+        root,
+        own / "trust",
+        transport,
+        on_wait=watch.waiting,
+        max_staleness=options.max_staleness,
+    )
     state = registry.refresh()
     before = record_before(folder)
     if before is not None and not options.verify and _is_current(before, state, options.selection):

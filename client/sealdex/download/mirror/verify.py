@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from sealdex.download.mirror._forked import processes, share_out
@@ -62,7 +63,9 @@ class Verified:
         return not self.missing and not self.wrong
 
 
-def verify(dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch) -> Verified:
+def verify(
+    dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch, max_staleness: timedelta | None = None
+) -> Verified:
     """Verify the metadata of a mirror from a root, and hash every file of its selection, on all processors.
 
     Raises:
@@ -76,7 +79,9 @@ def verify(dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch)
     record = read_record(folder)
     with tempfile.TemporaryDirectory() as trust:
         url = folder.resolve().as_uri() if isinstance(dest, Path) else dest.url
-        registry = TrustedRegistry("mirror", url, root, Path(trust), transport, keep_documents=False)
+        registry = TrustedRegistry(
+            "mirror", url, root, Path(trust), transport, keep_documents=False, max_staleness=max_staleness
+        )
         found = Verified(registry.refresh(), record)
         known = _Known()
         _check_all(dest, _files(registry, record, known), found, watch)
