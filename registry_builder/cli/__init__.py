@@ -14,6 +14,7 @@
     verify_published    verify-published
     recover             recover
     gc                  gc
+    access              access policy
     doctor              doctor
     cloud               cloud trust, cloud claims: documents for the account at AWS
     pages               pages check, pages deployed

@@ -3,6 +3,7 @@
     status              versions, expiries, thresholds, and which keys can sign here
     audit               accounts for every published file
     gc                  removes files that are no longer referenced, in two runs
+    access              the policies of a realm in S3, for those who read, publish, refresh, validate and recover it
     doctor              checks the publication target for problems
     recovery            republishes from the source tree, over what a thief wrote
     _untrusted_state    reads untrusted storage after a key compromise, to compare
@@ -14,6 +15,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
+    from registry_builder.maintenance.access import AccessDocument, access_documents
     from registry_builder.maintenance.audit import audit_realm
     from registry_builder.maintenance.doctor import look_over
     from registry_builder.maintenance.gc import apply_gc, plan_gc
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from registry_builder.maintenance.status import RealmStatus, RoleStatus, realm_status
 else:
     __getattr__, __dir__ = exports(__name__, {
+        "access": ("AccessDocument", "access_documents"),
         "audit": ("audit_realm",),
         "doctor": ("look_over",),
         "gc": ("apply_gc", "plan_gc"),
@@ -29,9 +32,11 @@ else:
     })  # fmt: skip
 
 __all__ = [
+    "AccessDocument",
     "RealmStatus",
     "RecoveryResult",
     "RoleStatus",
+    "access_documents",
     "apply_gc",
     "audit_realm",
     "look_over",

@@ -31,6 +31,14 @@ ROLES = (*OFFLINE_ROLES, *ONLINE_ROLES)
 Days = Annotated[int, Meta(ge=1, le=3650)]
 Colour = Annotated[str, Meta(pattern=r"^#[0-9a-fA-F]{6}$(?!\n)", extra={"expects": "a colour such as #8c2f1b"})]
 
+Arn = Annotated[
+    str,
+    Meta(
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(?:root|(?:role|user)/[\w+=,.@/-]{1,576})$(?!\n)",
+        extra={"expects": "an ARN such as arn:aws:iam::123456789012:role/NAME"},
+    ),
+]
+
 
 class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[registry]``.
@@ -52,6 +60,24 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     ingest: bool = False
 
 
+class ReadersSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[realms.NAME.readers]``: who may read a private realm, and how; either or both.
+
+    Attributes:
+        principals: IAM roles, users and accounts that read straight from S3.
+        key_group: the CloudFront key group whose keys sign readers' cookies and addresses below ``url``.
+    """
+
+    principals: tuple[Arn, ...] = ()
+    key_group: (
+        Annotated[
+            str,
+            Meta(pattern=r"^[A-Za-z0-9-]{1,64}$(?!\n)", extra={"expects": "the id of a CloudFront key group"}),
+        ]
+        | None
+    ) = None
+
+
 class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[realms.NAME]``: one complete TUF repository.
 
@@ -60,6 +86,8 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         url: where clients read the storage's files.
         cloudfront: the distribution behind ``url``, in which replaced pages are invalidated after a publish.
         folder_in_ci: allow a folder on a workflow's runner, which is discarded: a later step takes the folder along.
+        readers: who may read it, if not everybody.
+        recovery_role: the break-glass role that the bucket's policy lets overwrite published files.
     """
 
     storage: Annotated[str, Meta(min_length=1, examples=["folder:published", "s3://bucket/prefix", "pages:published"])]
@@ -71,11 +99,18 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         | None
     ) = None
     folder_in_ci: bool = False
+    readers: ReadersSection | None = None
+    recovery_role: Arn | None = None
 
     @property
     def is_pages(self) -> bool:
         """Whether it is deployed to GitHub Pages: from a folder, as a whole."""
         return self.storage.startswith("pages:")
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether it is published to S3."""
+        return self.storage.startswith("s3:")
 
 
 class RoleSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -275,10 +310,26 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
         for name, realm in config.realms.items()
         if realm.is_pages and realm.url is None
     ]
+    problems += _readers_problems(config)
     problems += policy_problems(config.attestations)
     if not config.realms:
         problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
     return problems
+
+
+def _readers_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
+    for name, realm in config.realms.items():
+        field_name = f"realms.{name}.readers"
+        if realm.recovery_role is not None and not realm.is_s3:
+            yield FieldProblem(f"realms.{name}.recovery_role", "is for realms in S3: the bucket's policy excepts it")
+        if realm.readers is None:
+            continue
+        if not realm.is_s3:
+            yield FieldProblem(field_name, f"are for realms in S3; this one is published to {realm.storage}")
+        if not realm.readers.principals and realm.readers.key_group is None:
+            yield FieldProblem(field_name, "name nobody: write principals = [ARN, ...] or key_group = ID")
+        if realm.readers.key_group is not None and (realm.cloudfront is None or realm.url is None):
+            yield FieldProblem(f"{field_name}.key_group", "needs cloudfront and url: CloudFront checks what it signs")
 
 
 def _namespace_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
@@ -302,6 +353,7 @@ __all__ = [
     "KeySection",
     "NamespaceSection",
     "PolicySection",
+    "ReadersSection",
     "RealmSection",
     "RegistryConfig",
     "RoleSection",

@@ -4,6 +4,7 @@
     headers            Content-Type and Cache-Control of a published file, from its key alone
     folder             a local folder, with the conditional writes of an object store
     s3                 an S3 bucket, or a prefix in one
+    access_policy      IAM and bucket policies: who may do what with which keys
     http               a published tree as its readers see it: by its url, read only
     listing            listing, streaming and deleting, for audit and gc
     recorder           notes what is put through it; for a dry run it only reads
@@ -23,7 +24,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from registry_builder.storage._factory import PAGES, folder_of, open_storage, place_of
+    from registry_builder.storage._factory import PAGES, bucket_of, folder_of, open_storage, place_of
     from registry_builder.storage.headers import ObjectHeaders, headers_for
     from registry_builder.storage.http import UrlStorage
     from registry_builder.storage.protocol import (
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     )
 else:
     __getattr__, __dir__ = exports(__name__, {
-        "_factory": ("PAGES", "folder_of", "open_storage", "place_of"),
+        "_factory": ("PAGES", "bucket_of", "folder_of", "open_storage", "place_of"),
         "headers": ("ObjectHeaders", "headers_for"),
         "http": ("UrlStorage",),
         "protocol": (
@@ -63,6 +64,7 @@ __all__ = [
     "Storage",
     "StoredObject",
     "UrlStorage",
+    "bucket_of",
     "check_key",
     "folder_of",
     "headers_for",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from registry_builder.storage._gzip import GZIP
+from registry_builder.storage.access_policy import Place
 from registry_builder.storage.folder import FolderStorage
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import ConfigError, UsageError
@@ -30,6 +31,7 @@ _log = Log("registry_builder.storage")
 
 PAGES = "pages:"
 _USER_INFO = re.compile(r"//[^/]*@")
+_PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 _S3_OPTIONS = frozenset({"encode", "endpoint_url", "region"})
 
 
@@ -80,6 +82,19 @@ def place_of(uri: str) -> tuple[str, ...]:
         return ("folder", *PurePosixPath(posixpath.normpath(path)).parts)
     bucket, prefix, options = _parse_s3(uri)
     return ("s3", options.get("endpoint_url", "").rstrip("/"), bucket, *PurePosixPath(prefix).parts)
+
+
+def bucket_of(uri: str) -> Place | None:
+    """Return bucket, prefix and partition of an S3 address, as policies need them; None if it is not S3.
+
+    Raises:
+        ConfigError: as `open_storage`.
+    """
+    if not uri.startswith("s3://"):
+        return None
+    bucket, prefix, options = _parse_s3(uri)
+    region = options.get("region", "")
+    return Place(bucket, prefix, next((name for start, name in _PARTITIONS if region.startswith(start)), "aws"))
 
 
 def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
