@@ -8,6 +8,7 @@ clock that is behind by more than an hour is wrong, here or on the machine that 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Timestamp
@@ -33,10 +34,8 @@ def signing_time(state: PublishedState | None, root: Root, now: datetime) -> dat
     """
     if state is None:
         return now
-    timestamp = Metadata[Timestamp].from_bytes(state.timestamp.data)
-    snapshot = Metadata[Snapshot].from_bytes(state.snapshot.data)
-    stated = [when for when in (_stated(timestamp, root), _stated(snapshot, root)) if when is not None]
-    latest = max([now, *stated])
+    both = (_stated(state.timestamp.data, root, Timestamp), _stated(state.snapshot.data, root, Snapshot))
+    latest = max([now, *(when for when in both if when is not None)])
     if latest - now > MOST_SKEW:
         raise SealdexError(
             f"what is published says that it was signed on {latest:%Y-%m-%d at %H:%M} UTC, and this machine's clock "
@@ -49,8 +48,13 @@ def signing_time(state: PublishedState | None, root: Root, now: datetime) -> dat
     return latest
 
 
-def _stated(metadata: Metadata[Timestamp] | Metadata[Snapshot], root: Root) -> datetime | None:
+def _stated(data: bytes, root: Root, role: type[Timestamp | Snapshot]) -> datetime | None:
+    if not data:  # a recovery knows the version that it has to exceed, and no document
+        return None
+    metadata: Metadata[Any] = Metadata.from_bytes(data)
     signed: Signed = metadata.signed
+    if not isinstance(signed, role):
+        return None
     try:
         root.verify_delegate(signed.type, metadata.signed_bytes, metadata.signatures)
         return signed_at_of(signed.unrecognized_fields)

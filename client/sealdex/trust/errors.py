@@ -155,7 +155,7 @@ def _expired(
 
 
 def _expired_hint(role: str) -> str:
-    renew = "sign a new root: sealdex-builder ceremony start" if role == "root" else "run: sealdex-builder refresh"
+    renew = "sign a new root: sealdex-builder ceremony --help" if role == "root" else "run: sealdex-builder refresh"
     return (
         f"check this host's clock; if it is right, the registry's operator must {renew}; "
         "a mirror across a gap can be used for longer: max_staleness in config.toml (docs/air-gap.md)"
@@ -169,6 +169,7 @@ def _too_old(what: str, registry: str, judgement: Judgement, limit: timedelta) -
         f"{age_text(judgement.age)} ago, and max_staleness allows {age_text(limit)}",
         subject="timestamp",
         untouched="nothing was installed or changed; what is installed goes on working",
-        hint="check this host's clock; if it is right, bring a newer state to the mirror (sealdex mirror import), or "
+        hint="check this host's clock; if it is right, bring a newer state to the mirror (sealdex mirror import "
+        "ARCHIVE DEST), or "
         f"allow more: max_staleness of [registries.{registry}] in config.toml",
     )
