@@ -123,6 +123,18 @@ def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -
     )
 
 
+def tag_refused(etag: str, *, key: str, storage: str) -> UnavailableError:
+    """Return the error for a store that refuses a swap although the object still has the tag that it gave out."""
+    return UnavailableError(
+        f"{storage} refused to replace {key}, although it still has the ETag {etag} that the store answers with",
+        subject=key,
+        untouched="what is published was not changed",
+        hint="nobody else published: the store or a proxy before it changes ETags or doesn't compare them as S3 does. "
+        "Set endpoint_url to the store itself, turn off compression and rewriting of ETags in the proxy, or use a "
+        "newer version of the store",
+    )
+
+
 def status_of(error: ClientError) -> int:
     """Return the HTTP status of a refusal, 0 if there is none."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

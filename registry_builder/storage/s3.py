@@ -29,7 +29,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
-from registry_builder.storage._s3_errors import status_of, unavailable
+from registry_builder.storage._s3_errors import status_of, tag_refused, unavailable
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.protocol import (
     FileChangedError,
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
 
     from registry_builder.storage.protocol import Body
 
@@ -133,15 +133,20 @@ class S3Storage:
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """Swap an object; see `Storage.put_if_match`."""
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        # A proxy may weaken or unquote the tag, and no weak tag matches (RFC 9110): the store's own is sent back.
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{_opaque(etag)}"'}
         with logged_put(key, body, NEW if etag is None else f"it still is {etag}"), self._errors(key):
             new_etag = self._put(key, body, condition)
             if new_etag is not None:
                 return new_etag
             # A first attempt may have won, but its response was lost; then the second is refused by our own object.
-            stored_etag = self._etag_if_holds(key, body)
+            head = self._head(key)
+            stored_etag = self._etag_if_holds(key, body, head)
             if stored_etag is not None:
                 return stored_etag
+            # still the tag that was refused: nobody was faster
+            if head is not None and etag is not None and _opaque(head["ETag"]) == _opaque(etag):
+                raise tag_refused(etag, key=key, storage=self.description)
             raise LostRaceError(key, self.description)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
@@ -294,19 +299,27 @@ class S3Storage:
         )
         return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
 
-    def _holds(self, key: str, body: Body) -> bool:
-        return self._etag_if_holds(key, body) is not None
+    def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
+        try:
+            return self._client.head_object(Bucket=self._bucket, Key=self._name(key), ChecksumMode="ENABLED")
+        except ClientError as error:
+            if _is_missing(error):
+                return None
+            raise
 
-    def _etag_if_holds(self, key: str, body: Body) -> str | None:
-        """Return the tag of the stored object if its decoded bytes are those of ``body``.
+    def _holds(self, key: str, body: Body) -> bool:
+        return self._etag_if_holds(key, body, self._head(key)) is not None
+
+    def _etag_if_holds(self, key: str, body: Body, head: HeadObjectOutputTypeDef | None) -> str | None:
+        """Return the tag of the stored object, of which ``head`` is told, if its decoded bytes are those of ``body``.
 
         If the server keeps a SHA-256, one HEAD is enough; that of a multipart upload is a hash of the parts'
         hashes, and is comparable if the parts have our length. Some servers keep none, and gzip's bytes depend on
         the version of zlib: in these cases the object is read.
         """
-        name = self._name(key)
+        if head is None:
+            return None
         try:
-            head = self._client.head_object(Bucket=self._bucket, Key=name, ChecksumMode="ENABLED")
             is_encoded = head.get("ContentEncoding") == GZIP and body.data is not None
             as_stored = gzipped(body) if is_encoded else body
             if head["ContentLength"] != as_stored.size and not is_encoded:
@@ -321,7 +334,7 @@ class S3Storage:
                 return None
             if is_encoded:
                 return self._etag_if_decodes_to(key, body)
-            answer = self._client.get_object(Bucket=self._bucket, Key=name)
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._name(key))
         except ClientError as error:
             if _is_missing(error):
                 return None
@@ -383,6 +396,10 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
 
 def _encoding(body: Body) -> dict[str, str]:
     return {} if body.encoding is None else {"ContentEncoding": body.encoding}
+
+
+def _opaque(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
 
 
 def _is_missing(error: ClientError) -> bool:

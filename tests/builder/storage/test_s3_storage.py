@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from registry_builder.storage import (
     Body,
     FileChangedError,
+    LostRaceError,
     ObjectConflictError,
     ObjectMissingError,
     PutOutcome,
@@ -26,6 +27,7 @@ from registry_builder.storage import (
 )
 from registry_builder.storage import s3 as s3_module
 from registry_builder.storage._s3_errors import unavailable
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.s3 import S3Storage, part_bytes_for
 from sealdex.cli.error_table import report
 from sealdex.errors import UnavailableError
@@ -267,6 +269,27 @@ def test_an_upload_that_is_gone_is_found_done(
     monkeypatch.setattr(storage._client, "complete_multipart_upload", lose_the_answer)
     assert storage.put_new(KEY, file_body(large_file)) in PutOutcome
     assert storage.get(KEY, max_bytes=1 << 30).data == large_file.read_bytes()
+
+
+@pytest.mark.parametrize("spell", ["W/{}".format, lambda etag: etag.strip('"')], ids=["weak", "unquoted"])
+def test_a_tag_that_a_proxy_spelt_otherwise_still_swaps(storage: S3Storage, spell: Callable[[str], str]) -> None:
+    etag = storage.put_if_match(TIMESTAMP_KEY, body(b"one", TIMESTAMP_KEY), None)
+    storage.put_if_match(TIMESTAMP_KEY, body(b"two", TIMESTAMP_KEY), spell(etag))
+    assert storage.get(TIMESTAMP_KEY, max_bytes=10).data == b"two"
+    with pytest.raises(LostRaceError):
+        storage.put_if_match(TIMESTAMP_KEY, body(b"three", TIMESTAMP_KEY), spell(etag))
+    assert storage.get(TIMESTAMP_KEY, max_bytes=10).data == b"two"
+
+
+def test_a_store_that_refuses_its_own_tag_is_not_a_lost_race(storage: S3Storage) -> None:
+    etag = storage.put_if_match(TIMESTAMP_KEY, body(b"one", TIMESTAMP_KEY), None)
+    answered = answer_with(storage, 412, "PreconditionFailed", times=1000)
+    with pytest.raises(UnavailableError) as caught:
+        storage.put_if_match(TIMESTAMP_KEY, body(b"two", TIMESTAMP_KEY), etag)
+    assert len(answered) == 1  # nothing is tried sixty times
+    assert storage.description in caught.value.message
+    assert "ETag" in (caught.value.hint or "")
+    assert storage.get(TIMESTAMP_KEY, max_bytes=10).data == b"one"
 
 
 def test_a_conflict_that_does_not_end_is_reported(storage: S3Storage, monkeypatch: pytest.MonkeyPatch) -> None:
