@@ -74,7 +74,7 @@ def identity_statements(
     """Return what an IAM role (or user, or group) needs, and no more.
 
     None of them may delete anything. Those that write are also denied overwriting here, so that a bucket whose own
-    policy was forgotten is no worse; `bucket_statements` denies it to everybody else as well.
+    policy was forgotten protects them too; `bucket_statements` denies it to everybody else as well.
 
     Args:
         audience: who it is for.
