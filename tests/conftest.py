@@ -19,6 +19,8 @@ from hypothesis import settings
 from support.budgets import PROFILES
 from support.s3_server import S3Server, WeedMissingError, shared_s3_server
 
+from sealdex import log
+
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
 settings.load_profile("ci" if os.environ.get("CI") else "local")
@@ -31,6 +33,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     parts = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     size = -(-len(fast) // parts)
     items[:] = [item for part in range(parts) for item in (*slow[part::parts], *fast[part * size : (part + 1) * size])]
+
+
+@pytest.fixture(autouse=True)
+def _forget_secrets() -> Iterator[None]:
+    """Let a test's secrets go with it: 1234, the PIN of another test, may stand in a digest of this one's log."""
+    yield
+    log._secrets.clear()
 
 
 @pytest.fixture(scope="session")
