@@ -23,6 +23,7 @@ from typing import Any
 
 from sealdex.client import Client
 from sealdex.errors import SealdexError, UsageError, VerificationError
+from sealdex.model.release import PublishedManifest
 from sealdex.runtime.errors import MethodNotFoundError, PluginError
 from sealdex.runtime.job_schema import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
 from sealdex.runtime.manager import PluginManager
@@ -153,7 +154,7 @@ class _Run:
             if not self._status.is_enabled(needed.plugin):
                 problem = problem or self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
                 continue
-            if manifest.entry_point is None or manifest.service is not None or kind not in {"python", "process"}:
+            if needed.stages is None and not _is_loadable(manifest, kind):
                 continue  # a model, a service, a native program: it can only be installed
 
             def load(needed: JobPlugin = needed) -> None:
@@ -260,6 +261,14 @@ class _Run:
         finally:
             group.stop(_GRACE_S)
             printing.join(_GRACE_S)
+
+
+def _is_loadable(manifest: PublishedManifest, kind: str) -> bool:
+    entry_point = manifest.entry_point
+    if entry_point is None or kind not in {"python", "process"}:
+        return False
+    is_program = kind == "python" and ":" not in entry_point  # as that of a service is, which `sealdex run` starts
+    return not (is_program and manifest.service is not None)
 
 
 def _refuse_disabled(needed: JobPlugin) -> None:

@@ -95,6 +95,16 @@ def test_a_job_calls_it_or_only_installs_it(tmp_path: Path, kind: str) -> None:
     assert stages == (["load", "before", "on_success", "after"] if kind == "notify" else [])
 
 
+def test_a_job_that_calls_a_service_fails(tmp_path: Path) -> None:
+    store = installed(tmp_path, "service")
+    config = Config(tmp_path / "config.toml", Path(store.root), ConfigDocument(registries={}))
+    wanted = {"plugin_id": str(THING), "version": "0.1.0", "stages": {"before": {"method": "send"}}}
+    with Client(config) as client:
+        result = run_job({"job_id": "build-42", "plugins": [wanted]}, client=client)
+    assert not result.success
+    assert "module:attribute" in result.error_message
+
+
 def test_a_service_runs_where_python3_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = installed(tmp_path, "service")
     programs = tmp_path / "bin"

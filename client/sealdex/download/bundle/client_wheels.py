@@ -113,12 +113,7 @@ def chosen(wheels: Sequence[Wheel], platforms: Sequence[str]) -> tuple[CarriedCl
             f"sealdex=={__version__} --only-binary :all: --python-version 3.12 --platform manylinux_2_28_x86_64 -d DIR",
         )
     kept = [wheel for wheel in wheels if wheel.file in hosts]
-    carried = tuple(
-        CarriedWheel(
-            wheel.file, hashlib.sha256(wheel.data).hexdigest(), tuple(sorted(hosts[wheel.file], key=_by_python))
-        )
-        for wheel in kept
-    )
+    carried = tuple(_carried(wheel, hosts[wheel.file]) for wheel in kept)
     version = next(wheel.name.version for wheel in kept if wheel.name.project == "sealdex")
     build = hashlib.sha256("\n".join(f"{each.file} {each.sha256}" for each in carried).encode()).hexdigest()
     return CarriedClient(version, build, tuple(sorted(runs_on, key=_by_python)), carried), kept
@@ -155,10 +150,7 @@ def _closure(wheels: Sequence[Wheel], host: Host) -> tuple[list[Wheel], list[str
         newest = max(newest_first(wheel.name.version) for wheel in there)
         best = [wheel for wheel in there if newest_first(wheel.name.version) == newest]  # for older and newer systems
         found += [wheel for wheel in best if wheel not in found]
-        for text in best[0].requires:
-            name, extras, is_needed = requirement(text, host, extra)
-            if is_needed:
-                waiting += [(name, ""), *((name, each) for each in extras)]
+        waiting += _needed(best[0].requires, host, extra)
     return found, sorted(set(missing))
 
 
@@ -169,6 +161,15 @@ def requirement(text: str, host: Host, extra: str) -> tuple[str, tuple[str, ...]
     name = normalized(found[1]) if found else ""
     extras = tuple(each.strip() for each in (found[3] or "").split(",") if each.strip()) if found else ()
     return name, extras, not marker.strip() or _holds(marker.strip(), host, extra)
+
+
+def _needed(requires: Iterable[str], host: Host, extra: str) -> Iterator[tuple[str, str]]:
+    """Yield the projects, each with an extra or '', that a host needs by ``Requires-Dist`` lines."""
+    for text in requires:
+        name, extras, is_needed = requirement(text, host, extra)
+        if is_needed:
+            yield name, ""
+            yield from ((name, each) for each in extras)
 
 
 def _holds(marker: str, host: Host, extra: str) -> bool:
@@ -280,10 +281,7 @@ def _installed_closure() -> dict[str, importlib.metadata.Distribution]:
         except importlib.metadata.PackageNotFoundError as error:
             raise _not_readable(project) from error
         found[project] = distribution
-        for text in distribution.requires or ():
-            name, extras, is_needed = requirement(text, host, extra)
-            if is_needed:
-                waiting += [(name, ""), *((name, each) for each in extras)]
+        waiting += _needed(distribution.requires or (), host, extra)
     return dict(sorted(found.items()))
 
 
