@@ -9,6 +9,7 @@
     root = "roots/team.root.json"
     namespaces = ["acme", "team-*"]          # default: all that no other registry claims
     auth = { type = "bearer", token_env = "TEAM_TOKEN" }     # see `AuthSection`; never the secret itself
+    mirrors = ["https://mirror.example.org/", "file:///srv/mirror/"]     # asked in this order after url
 
     [environment]
     labels = { gpu = "a100" }
@@ -35,7 +36,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -93,6 +94,9 @@ class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         auth: how to authenticate; default: not at all.
         max_staleness: the age up to which expired metadata is used, such as ``90d``, ``36h`` or ``2w``; default: what
             has expired is refused (docs/air-gap.md).
+        mirrors: further addresses of the same registry, in order of preference after ``url``.
+        partial: the addresses have a part of the registry: choose among the releases that are there, and say which
+            newer ones are not. Default: a release that isn't there is an error.
     """
 
     url: Annotated[str, Meta(min_length=1, max_length=2048)]
@@ -108,6 +112,13 @@ class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
         ]
         | None
     ) = None
+    mirrors: tuple[Annotated[str, Meta(min_length=1, max_length=2048)], ...] = ()
+    partial: bool = False
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All addresses, in order of preference."""
+        return (self.url, *self.mirrors)
 
 
 def max_staleness_of(section: RegistrySection) -> timedelta | None:
@@ -267,6 +278,7 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
             problems.append(FieldProblem(f"registries.{name}.url", problem))
         elif section.auth is not None and (problem := auth_problem(section.auth, section.url)):
             problems.append(FieldProblem(f"registries.{name}.auth", problem))
+        problems += mirror_problems(name, section)
         if any(map(_is_catch_all, section.namespaces)):
             if catch_all is not None:
                 problems.append(
@@ -279,6 +291,18 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
             catch_all = catch_all or name
     problems += policy_problems(document.attestations)
     return problems
+
+
+def mirror_problems(name: str, section: RegistrySection) -> Iterator[FieldProblem]:
+    """Yield what is wrong with the further addresses of a registry."""
+    known = {section.url.rstrip("/")}
+    for number, url in enumerate(section.mirrors):
+        where = f"registries.{name}.mirrors[{number}]"
+        if problem := url_problem(url):
+            yield FieldProblem(where, problem)
+        elif url.rstrip("/") in known:
+            yield FieldProblem(where, f"is listed before: {url}")
+        known.add(url.rstrip("/"))
 
 
 _AUTH_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {

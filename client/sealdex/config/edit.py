@@ -49,6 +49,10 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
     lines = list(toml_writer.table(f"registries.{toml_writer.key(name)}", {"url": section.url, "root": section.root}))
     if section.namespaces != RegistrySection(url="x", root="x").namespaces:
         lines.append(f"namespaces = {toml_writer.value(section.namespaces)}")
+    if section.mirrors:
+        lines.append(f"mirrors = {toml_writer.value(section.mirrors)}")
+    if section.partial:
+        lines.append("partial = true")
     if section.max_staleness is not None:
         lines.append(f"max_staleness = {toml_writer.value(section.max_staleness)}")
     if section.auth is not None:
@@ -122,6 +126,9 @@ def add_registry(
     root: bytes,
     auth: AuthSection | None = None,
     max_staleness: str | None = None,
+    mirrors: tuple[str, ...] = (),
+    *,
+    partial: bool = False,
 ) -> RegistrySection:
     """Write a registry into the configuration file and its trust root beside it.
 
@@ -137,6 +144,8 @@ def add_registry(
         namespaces=namespaces or ("*",),
         auth=auth,
         max_staleness=max_staleness,
+        mirrors=mirrors,
+        partial=partial,
     )
     with _locked(config.path):
         edited = with_registry(_read(config.path), name, section)

@@ -196,6 +196,8 @@ sections = st.builds(
     url=st.sampled_from(["https://a.example/", "http://127.0.0.1:8000/x", "file:///srv/a'b/c"]),
     root=st.text(min_size=1, max_size=30).filter(lambda t: t.isprintable()) | st.just('a"b\\c\t\x00'),
     namespaces=st.lists(st.sampled_from(["acme", "team-*", "x.y"]), min_size=1, max_size=3, unique=True).map(tuple),
+    mirrors=st.sampled_from([(), ("https://b.example/",), ("file:///srv/m/", "http://c.example/x")]),
+    partial=st.booleans(),
 )
 surroundings = st.lists(
     st.sampled_from([
@@ -224,6 +226,20 @@ def test_add_then_remove_keeps_the_rest_byte_for_byte(
     after = newline + "# after" + newline + "[registries.zz]" + newline + 'url = "https://z.example/"' + newline
     after += 'root = "r"' + newline + 'namespaces = ["zz"]' + newline
     assert without_registry(added + after, name) == text + after
+
+
+def test_further_addresses_are_checked_as_the_first_is_and_none_is_listed_twice() -> None:
+    text = with_registry("", "p", RegistrySection(url="https://a.example/", root="r"))
+    mirrors = 'mirrors = ["https://a.example", "ftp://b.example/", "https://u:pw@c.example/", "https://d.example/"]\n'
+    with pytest.raises(ConfigError) as caught:
+        parse_config(text + mirrors)
+    said = str(caught.value)
+    assert "registries.p.mirrors[0]" in said
+    assert "is listed before: https://a.example" in said
+    assert "registries.p.mirrors[1]" in said
+    assert "registries.p.mirrors[2]" in said
+    assert "pw" not in said
+    assert "mirrors[3]" not in said
 
 
 def test_files_are_private_and_the_root_lies_beside(tmp_path: Path) -> None:

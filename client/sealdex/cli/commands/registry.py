@@ -15,7 +15,7 @@ from sealdex.cli.commands.registry_auth import auth_of, auth_options
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credentials_for, url_problem
-from sealdex.config.document import max_staleness_of
+from sealdex.config.document import max_staleness_of, mirror_problems
 from sealdex.errors import SealdexError, UnavailableError, UsageError
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.transport import GENERAL_HINTS, Transport
@@ -34,11 +34,13 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
         "sealdex registry add team https://team.example.org/ --fingerprint 4f2a... --namespace 'team-*'",
         "sealdex registry add local ./published --root ./published/metadata/1.root.json",
         "sealdex registry add team https://team.example.org/ --root team.json --auth bearer --token-env TEAM_TOKEN",
+        "sealdex registry add public http://mirror.lan/public/ https://plugins.example.org/ --root root.json",
+        "sealdex registry add site file:///srv/mirror/ --partial --root root.json",
         "sealdex registry add cell https://s3.example.org/cell/ --root cell.json --auth sigv4 --region eu-west-1",
     )
 )
 @click.argument("name")
-@click.argument("url")
+@click.argument("urls", nargs=-1, required=True, metavar="ADDRESS...")
 @click.option(
     "--root",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -63,21 +65,31 @@ registry = LazyGroup(name="registry", help="Add, list and remove registries.")
     metavar="AGE",
     help="Use expired metadata up to this age, such as 90d: for mirrors across a gap. Default: refuse it.",
 )
+@click.option(
+    "--partial",
+    is_flag=True,
+    help="It is a mirror of a part: choose among the releases that it has, and name the newer ones that it lacks. "
+    "Default: a release that isn't there is an error.",
+)
 @click.option("--no-check", is_flag=True, help="Don't contact the registry before adding it.")
 @auth_options
 @client_command
 def add(
     context: Context,
     name: str,
-    url: str,
+    urls: tuple[str, ...],
     root: Path | None,
     fingerprint: str | None,
     namespaces: tuple[str, ...],
     max_staleness: str | None,
+    partial: bool,
     no_check: bool,
     **auth: Any,
 ) -> None:
     """Add a registry by its address and its trusted root.
+
+    Several addresses of one registry are asked in the given order. What the registry has is read from the first whose
+    metadata is valid and hasn't expired; files come from any of them.
 
     The root is stored beside the configuration and is the trust anchor on every run. Before anything is written, the
     registry's metadata is fetched and verified with that root.
@@ -93,8 +105,8 @@ def add(
             untouched="no registry was added",
             hint="get the file or its fingerprint from the registry's owners over a channel that you trust",
         )
-    address = _address(name, url)
-    section = _section(name, address, namespaces, auth_of(auth), max_staleness)
+    address, *mirrors = (_address(name, url) for url in urls)
+    section = _section(name, address, mirrors, namespaces, auth_of(auth), max_staleness, partial=partial)
     written = config.path.read_text(encoding="utf-8") if config.path.exists() else ""
     sealdex.config.with_registry(written, name, section)  # or raise
     with (
@@ -122,11 +134,15 @@ def add(
                 )
             )
         )
-    sealdex.config.add_registry(config, name, address, namespaces, data, section.auth, section.max_staleness)
+    sealdex.config.add_registry(
+        config, name, address, namespaces, data, section.auth, section.max_staleness, section.mirrors, partial=partial
+    )
     digest = hashlib.sha256(data).hexdigest()
     out.result({
         "registry": name,
         "url": address,
+        "mirrors": mirrors,
+        "partial": partial,
         "namespaces": list(section.namespaces),
         "max_staleness": section.max_staleness,
         "root_version": version,
@@ -139,6 +155,8 @@ def add(
         out.warn(state.age_note)
     checked = f"verified up to root v{state.root_version}" if state is not None else "not verified yet"
     out.line(f"added registry {name} · {address} · {checked}", style="green")
+    for mirror in mirrors:
+        out.line(f"  and at {mirror}")
     out.line(f"  root v{version}, expires {_root_expiry(data)}, fingerprint {digest}")
     out.line(f"  namespaces looked up there: {', '.join(section.namespaces)}")
     out.note(f"written to {config.path}; next: sealdex search WORD")
@@ -155,6 +173,8 @@ def list_(context: Context) -> None:
         rows.append({
             "registry": name,
             "url": section.url,
+            "mirrors": list(section.mirrors),
+            "partial": section.partial,
             "namespaces": list(section.namespaces),
             "auth": section.auth.type if section.auth is not None else None,
             "max_staleness": section.max_staleness,
@@ -167,6 +187,10 @@ def list_(context: Context) -> None:
         [[r["registry"], ", ".join(r["namespaces"]), r["expires"], r["fingerprint"][:16], r["url"]] for r in rows],
     )
     for row in rows:
+        for mirror in row["mirrors"]:
+            out.line(f"  {row['registry']}: and at {mirror}")
+        if row["partial"]:
+            out.line(f"  {row['registry']}: a mirror of a part; what it lacks is passed over, and named")
         if row["max_staleness"] is not None:
             out.line(f"  {row['registry']}: expired metadata is used up to an age of {row['max_staleness']}")
     if not rows:
@@ -225,9 +249,20 @@ def _address(name: str, url: str) -> str:
 
 
 def _section(
-    name: str, url: str, namespaces: tuple[str, ...], auth: dict[str, str] | None, max_staleness: str | None
+    name: str,
+    url: str,
+    mirrors: list[str],
+    namespaces: tuple[str, ...],
+    auth: dict[str, str] | None,
+    max_staleness: str | None,
+    *,
+    partial: bool,
 ) -> RegistrySection:
     section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
+    if mirrors:
+        section["mirrors"] = mirrors
+    if partial:
+        section["partial"] = True
     if namespaces:
         section["namespaces"] = list(namespaces)
     if auth is not None:
@@ -247,6 +282,13 @@ def _section(
     if made.auth is not None and (problem := auth_problem(made.auth, made.url)):
         raise UsageError(
             f"auth {problem}",
+            subject=name,
+            untouched="no registry was added",
+            hint="sealdex registry add --help",
+        )
+    if problems := list(mirror_problems(name, made)):
+        raise UsageError(
+            "; ".join(f"an ADDRESS {problem.message}" for problem in problems),
             subject=name,
             untouched="no registry was added",
             hint="sealdex registry add --help",
