@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from registry_builder.baseline.state import PublishedState
-from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.publication.commit import Committed
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import Body, headers_for
 from registry_builder.storage.headers import BUNDLE_KEY
+from sealdex.trust.metadata_bundle import bundle_bytes
 
 
 def put_bundle(publisher: Publisher, state: PublishedState | None, committed: Committed | None) -> bool:
@@ -31,7 +31,7 @@ def put_bundle(publisher: Publisher, state: PublishedState | None, committed: Co
                 files[f"{file.version}.{role}.json"] = file.data
     newest = max(trust.targets)
     files[f"{newest}.targets.json"] = trust.targets[newest]
-    data = bundle_bytes(dict(sorted(files.items())), trust.roots)
+    data = bundle_bytes(files, trust.roots)
     body = Body.of_bytes(data, headers_for(BUNDLE_KEY))
     return publisher.storage.put_mutable(BUNDLE_KEY, body, only_if_changed=committed is None)
 

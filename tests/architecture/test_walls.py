@@ -111,7 +111,7 @@ SHARED = {
     "config.attestation_policy": "source",
     "config.toml_reader": "ceremony signing source",
     # what clients read, and how they verify it
-    "trust.metadata_bundle": "compile",
+    "trust.metadata_bundle": "publication",
     "trust.role_marks": "baseline ceremony maintenance publication signing",
     "trust.signed_time": "publication signing",
     "trust.sigstore_bundles": "signing source",

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from registry_builder.compile.bundle import bundle_bytes
 from registry_builder.compile.catalog import catalogue_row, shard_bytes, shard_rows
 from registry_builder.compile.index import CompiledIndex, Ingestion, compile_index, same_manifest
 from registry_builder.compile.manifest import manifest_bytes
@@ -22,7 +21,7 @@ from sealdex.model.ids import parse_plugin_id
 from sealdex.model.index import FilePin, IndexDocument
 from sealdex.model.plugin import Plugin, PluginStatus, StatusEvent
 from sealdex.model.release import PublishedManifest, Release
-from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
+from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle, bundle_bytes
 
 SHA = {name: hashlib.sha256(name.encode()).hexdigest() for name in ("a", "b", "c")}
 AT = "2026-11-21T12:00:00Z"

@@ -5,6 +5,7 @@ In the bucket, beside the published tree:
     mirror.json                              as in a folder; swapped first (If-Match), so that of two runs one wins
     .sealdex-mirror/reached/<sha256>.txt     keys of all files that a state leads to; mirror.json names two of them
     .sealdex-mirror/mirror-before.json       the record of the previous state
+    metadata/recent.bundle                   written before it; a stale one costs requests and nothing else
     metadata/timestamp.json                  swapped last (If-Match)
 
 A file that a list names is there: nothing is listed, and nothing is asked for but `mirror.json` and the timestamp. On
@@ -25,6 +26,7 @@ from sealdex.download.mirror.bucket import Bucket, Held
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.record import (
+    BUNDLE_KEY,
     MAX_RECORD_BYTES,
     NUMBER_NAME,
     OWN_FOLDER,
@@ -231,7 +233,9 @@ class BucketPlace(Place):
             )
         known.touch()
 
-    def commit(self, reached: Path, record: MirrorRecord, before: MirrorRecord | None, timestamp: bytes) -> None:
+    def commit(
+        self, reached: Path, record: MirrorRecord, before: MirrorRecord | None, bundle: bytes, timestamp: bytes
+    ) -> None:
         """Write the list of keys, then swap the record, and last the timestamp, which readers start from.
 
         Raises:
@@ -247,6 +251,7 @@ class BucketPlace(Place):
             self._write(f"{OWN_FOLDER}/{RECORD_BEFORE_NAME}", record_bytes(before))
         number = 0 if was is None else was.number
         self._swap_record(msgspec.structs.replace(record, reached=digest, reached_before=previous, number=number))
+        self._write(BUNDLE_KEY, bundle)
         self._swap_timestamp(timestamp)
         (self._own / _UPLOADED_NAME).unlink(missing_ok=True)
         (self._own / "lists").mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ import msgspec
 from sealdex.config.config import Config
 from sealdex.download.mirror.bucket import Bucket
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, place_of, record_before
-from sealdex.download.mirror.record import OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
+from sealdex.download.mirror.record import BUNDLE_KEY, OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source
 from sealdex.download.mirror.state import (
@@ -108,6 +108,7 @@ def export(
         if result.record is None:
             return Exported(result, None, [], None)
         keys = (work / OWN_FOLDER / REACHED_NAME).read_text(encoding="utf-8").splitlines()
+        keys = [key for key in keys if key != BUNDLE_KEY]  # the import makes it again of what it verified
         new = (key for key in dict.fromkeys(keys) if key not in options.have or key == TIMESTAMP_KEY)
         files = [(key, (work / key).stat().st_size) for key in new if (work / key).is_file()]
         number = number or (base.number + 1 if base is not None else 1)

@@ -23,6 +23,7 @@ from sealdex.download.mirror.bucket_place import BucketPlace, OvertakenError
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import (
+    BUNDLE_KEY,
     MIRROR_FORMAT,
     OWN_FOLDER,
     REACHED_NAME,
@@ -38,6 +39,7 @@ from sealdex.errors import InstallError, NotFoundError, UnavailableError
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
+from sealdex.trust.metadata_bundle import Packer
 
 _STARTS = 3
 """How often a run begins that others overtake, each time with what they wrote."""
@@ -340,11 +342,12 @@ class _Run:
 
     def _commit(self, record: MirrorRecord, before: MirrorRecord | None, root: bytes) -> None:
         """Write metadata, then what the mirror says of itself, and last the timestamp, which readers start from."""
-        timestamp = b""
+        timestamp, bundle = b"", Packer()
         with self._reached.open("a", encoding="utf-8") as reached:
             for version, data in earlier_roots(self._source, root, self._transport).items():
                 key = f"metadata/{version}.root.json"
                 self._put_metadata(key, data)
+                bundle.add(f"{version}.root.json", data)
                 reached.write(f"{key}\n")
             for name, data in self._registry.metadata_files():
                 key = f"metadata/{name}"
@@ -353,7 +356,9 @@ class _Run:
                     timestamp = data
                 else:
                     self._put_metadata(key, data)
-        self._place.commit(self._reached, record, before, timestamp)
+                    bundle.add(name, data)
+            reached.write(f"{BUNDLE_KEY}\n")
+        self._place.commit(self._reached, record, before, bundle.packed(), timestamp)
 
     def _put_metadata(self, key: str, data: bytes) -> None:
         if key not in self._options.have:

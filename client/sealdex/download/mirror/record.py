@@ -4,6 +4,7 @@ On disk, in the folder of a mirror:
 
     mirror.json                     what was selected, when, up to which state of the registry
     metadata/ targets/ plugins/     as the registry has them, byte for byte
+    metadata/recent.bundle          made here of the metadata that was verified; nobody trusts it
     .sealdex-mirror/lock            held by the process that changes the mirror
     .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
     .sealdex-mirror/reached.txt     keys of all files that the present state leads to; reached-before.txt: the previous
@@ -29,6 +30,7 @@ MIRROR_FORMAT = 1
 RECORD_NAME = "mirror.json"
 RECORD_BEFORE_NAME = "mirror-before.json"
 TIMESTAMP_KEY = "metadata/timestamp.json"
+BUNDLE_KEY = "metadata/recent.bundle"
 OWN_FOLDER = ".sealdex-mirror"
 REACHED_NAME = "reached.txt"
 NUMBER_NAME = "number"
@@ -148,6 +150,7 @@ def same_content(one: MirrorRecord, other: MirrorRecord) -> bool:
 
 
 __all__ = [
+    "BUNDLE_KEY",
     "MAX_RECORD_BYTES",
     "MIRROR_FORMAT",
     "NUMBER_NAME",

@@ -18,6 +18,7 @@ from sealdex.config.edit import replace_file
 from sealdex.download.download import Pin, download
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.record import (
+    BUNDLE_KEY,
     NUMBER_NAME,
     OWN_FOLDER,
     REACHED_BEFORE_NAME,
@@ -137,8 +138,18 @@ class Place:
         """Note the number of the archive that was imported."""
         replace_file(self.folder / OWN_FOLDER / NUMBER_NAME, f"{number}\n".encode())
 
-    def commit(self, reached: Path, record: MirrorRecord, before: MirrorRecord | None, timestamp: bytes) -> None:
-        """Write what the mirror says of itself, and last the timestamp, which readers start from."""
+    def commit(
+        self, reached: Path, record: MirrorRecord, before: MirrorRecord | None, bundle: bytes, timestamp: bytes
+    ) -> None:
+        """Write what the mirror says of itself, and last the timestamp, which readers start from.
+
+        Args:
+            reached: keys of all that the state leads to.
+            record: of this state.
+            before: of the previous one.
+            bundle: ``metadata/recent.bundle``, which saves requests and isn't trusted.
+            timestamp: leads readers to the state.
+        """
         kept = self.folder / OWN_FOLDER / REACHED_NAME
         if kept.exists() and (before is None or not same_content(before, record)):
             kept.replace(kept.with_name(REACHED_BEFORE_NAME))
@@ -147,6 +158,7 @@ class Place:
         if before is not None:
             self.put_same(f"{OWN_FOLDER}/{RECORD_BEFORE_NAME}", record_bytes(before))
         self.put_same(RECORD_NAME, record_bytes(record))
+        self.put_same(BUNDLE_KEY, bundle)
         self.put_same(TIMESTAMP_KEY, timestamp)
         self.sync()
 

@@ -19,7 +19,7 @@ from sealdex.download.mirror.bucket_place import BucketPlace
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.create import Watch, held
 from sealdex.download.mirror.plan import Found, Target, plan_files
-from sealdex.download.mirror.record import REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
+from sealdex.download.mirror.record import BUNDLE_KEY, REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import LockedRelease
 from sealdex.download.mirror.transfer import each_of
 from sealdex.errors import InstallError, UnavailableError, UsageError
@@ -85,7 +85,7 @@ def verify(
         found = Verified(registry.refresh(), record)
         known = _Known()
         _check_all(dest, _files(registry, record, known), found, watch)
-        metadata = {f"metadata/{name}" for name, _ in registry.metadata_files()}
+        metadata = {BUNDLE_KEY, *(f"metadata/{name}" for name, _ in registry.metadata_files())}
     found.missing.sort()
     found.wrong.sort()
     gone = {key for key in found.missing if isinstance(dest, Bucket) or not os.path.lexists(folder / key)}

@@ -78,7 +78,8 @@ def test_a_mirror_in_a_bucket_is_the_one_in_a_folder(
     assert done.code == 0, done.err
     tree = {key: (tmp_path / "folder" / key).read_bytes() for key in keys(tmp_path / "folder")}
     assert place.tree() == tree
-    # each file once; a list of keys, the record, the probe that finds out about conditions, twice
+    # each file once, the bundle of metadata too; a list of keys, the record, the probe that finds out about
+    # conditions, twice
     assert sent == {"GET": 3, "PUT": len(tree) + 4}
     sent.clear()
     asked = len(server.requests)
@@ -93,8 +94,8 @@ def test_a_mirror_in_a_bucket_is_the_one_in_a_folder(
     assert more.code == 0, more.err
     assert json.loads(more.out)["files"] == 2
     new = set(place.tree()) - set(tree)
-    # a list of keys, the record and the one before it, and the timestamp in its place
-    assert sent == {"GET": 3, "PUT": len(new) + 4}
+    # a list of keys, the record and the one before it, and the bundle and the timestamp in their places
+    assert sent == {"GET": 3, "PUT": len(new) + 5}
     proved = run("mirror", "verify", place.address, "--registry", "public", "--json")
     assert proved.code == 0, proved.err
     assert json.loads(proved.out)["files"] == 12

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,14 @@ from support.commands import Run
 from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
+from support.tuf_repository import BUNDLE
 from tuf.ngclient import Updater
 
 from sealdex.download.mirror.transfer import Place
+from sealdex.model.ids import parse_plugin_id
+from sealdex.transport import Transport
+from sealdex.trust import TrustedRegistry
+from sealdex.trust.metadata_bundle import Bundle
 
 DEST = "mirror"
 
@@ -29,7 +35,7 @@ def test_all_of_a_registry_is_copied_as_it_is(run: Run, registry: PluginRegistry
     assert done.code == 0, done.err
     folder = tmp_path / DEST
     published = {name.replace("%2B", "+"): data for name, data in registry.files.items()}
-    for key in keys(folder):
+    for key in keys(folder) - {BUNDLE}:  # made here
         assert (folder / key).read_bytes() == published[key], key
     left_out = set(published) - keys(folder)
     assert {key for key in left_out if key.startswith("plugins/")} == {
@@ -70,6 +76,44 @@ def test_a_stock_tuf_client_verifies_a_partial_mirror(run: Run, registry: Plugin
         (tmp_path / "targets").mkdir()
         document = json.loads(Path(updater.download_target(info)).read_bytes())
     assert document["name"] == "base"
+
+
+def test_a_cold_client_of_a_partial_mirror_needs_as_few_rounds_as_of_the_registry(
+    run: Run, registry: PluginRegistry, tmp_path: Path
+) -> None:
+    base = parse_plugin_id("acme/base")
+    lookup = [
+        {"metadata/timestamp.json", "metadata/2.root.json", BUNDLE},
+        {registry.tuf.key(registry.tuf.bin_of(base))},
+        {next(key for key in registry.files if key.endswith(".base.json"))},
+    ]
+    folder = tmp_path / DEST
+    assert run("mirror", "create", "public", folder, "--plugin", "acme/base").code == 0
+    mirrored = {key: (folder / key).read_bytes() for key in keys(folder)}
+    for files in (registry.files, mirrored):
+        with TreeServer(files) as there, Transport() as transport:
+            there.expect_rounds(*lookup)
+            trusted = TrustedRegistry("far", there.url, registry.root, tmp_path / str(len(files)), transport)
+            assert trusted.index(base) is not None
+            assert (there.rounds_left, there.out_of_turn) == (0, [])
+
+
+def test_the_bundle_is_made_again_and_never_copied(
+    run: Run, registry: PluginRegistry, root: Path, tmp_path: Path
+) -> None:
+    registry.files[BUNDLE] = b"planted"
+    assert run("mirror", "create", "public", tmp_path / DEST).code == 0
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    assert run("mirror", "import", tmp_path / "out.tar", tmp_path / "far", "--root", root).code == 0
+    made = (tmp_path / DEST / BUNDLE).read_bytes()
+    assert Bundle(made).member(registry.tuf.key("snapshot").removeprefix("metadata/"), 1 << 20) is not None
+    assert (tmp_path / "far" / BUNDLE).read_bytes() == made
+    with tarfile.open(tmp_path / "out.tar") as archive:
+        assert BUNDLE not in archive.getnames()
+    proved = run("mirror", "verify", tmp_path / "far", "--root", root, "--json")
+    assert (proved.code, proved.document["extra"]) == (0, 0)
+    assert run("mirror", "prune", tmp_path / "far", "--yes").code == 0
+    assert (tmp_path / "far" / BUNDLE).is_file()
 
 
 def test_the_second_run_asks_for_the_timestamp_and_the_next_root_alone(
