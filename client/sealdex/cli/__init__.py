@@ -5,6 +5,7 @@ Its modules:
     main             the command sealdex: fast_path for what is asked in loops, click for everything else
     fast_path        list, path and ensure without click
     fast_list        what list and path show
+    list_filter      which installations list shows
     fast_ensure      what ensure shows when everything is in place
     command_table    all commands by name, imported when they run
     commands/        the commands, a module for each group of them

@@ -207,10 +207,17 @@ class Output:
             self.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
             self.stdout.flush()
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def table(
+        self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, below: Mapping[int, str] | None = None
+    ) -> None:
         """Show rows in columns, under headers unless those are empty.
 
         On a terminal the last column is cut where the line would wrap.
+
+        Args:
+            headers: of the columns.
+            rows: the cells of each row.
+            below: by the number of a row, a line that people see below it, such as an error.
         """
         if self.mode == "json":
             return
@@ -230,6 +237,8 @@ class Output:
                 row[-1] = _cut(row[-1], room)
             padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
             self._write(self.stdout, "  ".join(padded).rstrip(), "bold" if number == 0 else None)
+            if below and number - 1 in below:
+                self._write(self.stdout, f"  {clean(below[number - 1])}", "red")
 
     def progress(self, label: str) -> Progress:
         """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""

@@ -165,6 +165,8 @@ _EXAMPLES = "write for example '>=1.2 <2', '^1.2.3', '~1.2', '1.x' or '1.2 - 2.3
 
 def _partial(text: str, whole: str) -> _Partial:
     match = _PARTIAL_RE.fullmatch(text)
+    if match is None and "," in text:
+        raise ValueError(f"'{text}' in version range '{whole}' has a comma: write spaces, as in '>=0.1 <1'")
     if match is None:
         raise ValueError(f"'{text}' in version range '{whole}' is not a valid version; {_EXAMPLES}")
     numbers: list[int | None] = []

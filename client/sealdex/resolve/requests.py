@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 from msgspec import Struct
 
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
+from sealdex.model.index import STABLE
 from sealdex.model.ranges import VersionRange, parse_range
+from sealdex.model.versions import version_problem
 
 ANY_RANGE = "*"
 
@@ -32,7 +36,9 @@ class Request(Struct, frozen=True):
     is_floor: bool = False
 
     def __str__(self) -> str:
-        return str(self.plugin) if self.range == ANY_RANGE else f"{self.plugin}@{self.range}"
+        if self.range == ANY_RANGE:
+            return f"{self.plugin}@{STABLE}" if self.channel == STABLE else str(self.plugin)
+        return f"{self.plugin}@{self.range}"
 
 
 class Want(Struct, frozen=True):
@@ -79,22 +85,82 @@ def request_problem(plugin: str, wanted: str) -> str | None:
 
 
 def parse_request(text: str) -> Request:
-    """Read ``NS/NAME`` or ``NS/NAME@RANGE``.
+    """Read ``NS/NAME`` or ``NS/NAME@RANGE``, and what people write who know other package managers.
+
+    ``@latest`` asks for no range, ``@stable`` for the channel of that name, ``NAME==1.2.0`` and ``NAME>=1`` for the
+    same as with an ``@``; commas may stand between comparators. What means something else elsewhere is refused.
 
     Raises:
         UsageError: not of that form; the message says what to write.
     """
-    name, at, wanted = text.partition("@")
+    name, at, wanted = _split(text)
     try:
-        plugin = parse_plugin_id(name.strip())
-        found = parse_range(wanted.strip() or ANY_RANGE)
+        plugin = parse_plugin_id(name)
+        if wanted in _WORDS:
+            return Request(plugin, channel=_WORDS[wanted])
+        found = parse_range(_spaced(wanted, plugin) or ANY_RANGE)
     except ValueError as error:
         raise UsageError(
             str(error),
             subject=text,
             untouched="nothing was changed",
-            hint="write NAMESPACE/NAME or NAMESPACE/NAME@RANGE, such as acme/slack@1.2.0 or 'acme/slack@^1.2'",
+            hint=_advice(name, wanted),
         ) from error
-    if at and not wanted.strip():
+    if at and not wanted:
         raise UsageError(f"'{text}' ends in '@' without a range", hint=f"leave out the '@', or write {plugin}@1.2.0")
     return Request(plugin, str(found))
+
+
+_WORDS = {"latest": None, "stable": STABLE}
+_OPERATOR = re.compile(r"[<>=~^!]")
+_BARE_WORD = re.compile(r"[a-z][a-z0-9_-]*", re.IGNORECASE)
+_EXACTLY = re.compile(r"==\s*([^\s,|]+)")
+_WILD = frozenset("xX")
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """Return the plugin, ``@`` if the text has one, and what is wanted of it."""
+    operator = _OPERATOR.search(text)
+    if "@" not in text and operator is not None:
+        return text[: operator.start()].strip(), "", text[operator.start() :].strip()
+    name, at, wanted = text.partition("@")
+    return name.strip(), at, wanted.strip()
+
+
+def _spaced(wanted: str, plugin: PluginId) -> str:
+    """Return a range as `parse_range` reads it, or refuse what pip would read in another way."""
+    for operator, instead in (("~=", "^1.2' or '~1.2"), ("!=", "<1.2.0 || >1.2.0")):
+        if operator in wanted:
+            raise ValueError(f"'{operator}' is not a comparator of version ranges: write '{plugin}@{instead}'")
+    return " || ".join(
+        _and(_EXACTLY.sub(lambda found: f"={_in_full(found[1], plugin)}", p)) for p in wanted.split("||")
+    )
+
+
+def _in_full(version: str, plugin: PluginId) -> str:
+    """Return the version behind ``==``, which is exact for pip, where ``=1`` of npm is any release of 1."""
+    if version_problem(version):
+        raise ValueError(
+            f"'=={version}' is not one version: write {plugin}@{version} for any release of {version}, "
+            "or a version in full, such as 1.0.0"
+        )
+    return version
+
+
+def _and(part: str) -> str:
+    if "," not in part:
+        return part.strip()
+    comparators = [each.strip() for each in part.split(",")]
+    if not all(comparators):
+        raise ValueError(f"a comparator is missing beside a comma in '{part.strip()}'")
+    return " ".join(comparators)
+
+
+def _advice(name: str, wanted: str) -> str:
+    if ":" in name:
+        return f"write {name.replace(':', '@', 1)}"
+    if "/" not in name and name:
+        return f"sealdex search {name}; then write NAMESPACE/NAME"
+    if _BARE_WORD.fullmatch(wanted) and wanted not in _WILD:
+        return f"for what is in a channel: {name} --channel {wanted}; for the newest release: {name}"
+    return "write NAMESPACE/NAME or NAMESPACE/NAME@RANGE, such as acme/slack@1.2.0 or 'acme/slack@^1.2'"

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     Status = tuple[int, str | None, str | None]  # (0 disabled, 1 enabled, 2 error; error text; pinned version)
 
 ENABLED = (1, None, None)
-_WORDS = ("disabled", "enabled", "error")
+STATUS_WORDS = ("disabled", "enabled", "error")
+"""The names of the status numbers 0, 1 and 2."""
 _PATIENCE_S = 60.0
 
 
@@ -35,12 +36,5 @@ def statuses(store: Store) -> dict[Plugin, Status]:
     return {
         (namespace, name): (status, error, pin)
         for namespace, name, status, error, pin in rows
-        if status in range(len(_WORDS))  # something else may have written there; `sealdex doctor` reports it
+        if status in range(len(STATUS_WORDS))  # something else may have written there; `sealdex doctor` reports it
     }
-
-
-def format_status(status: Status, version: str) -> str:
-    """Format a version's status: ``enabled``, ``disabled``, ``error: why``, and whether the plugin is pinned to it."""
-    number, error, pin = status
-    said = _WORDS[number] + (f": {error}" if error else "")
-    return f"{said}, pinned" if pin == version else said

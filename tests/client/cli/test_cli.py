@@ -459,7 +459,7 @@ def test_the_quick_way_imports_nothing_heavy_and_says_the_same(ready: Run, tmp_p
 
 def test_the_quick_way_leaves_what_is_unusual_to_click(run: Run) -> None:
     assert "Usage:" in run("list", "--help").out
-    assert run("list", "extra").code == 2
+    assert run("list", "extra").code == 3
     assert run("list", "--jsn").code == 2
     assert run("path").code == 2
     assert run("path", "a/b", "c/d").code == 2

@@ -90,7 +90,7 @@ def test_use_of_what_is_not_there(run: Run) -> None:
 
 def test_pins_hold(run: Run) -> None:
     run("install", "acme/slack@1.0.0", "--pin")
-    assert "enabled, pinned" in run("list").out
+    assert "1.0.0 (current, pinned)  enabled " in run("list").out
     refused = run("install", "acme/slack@1.1.0")
     assert refused.code == 3
     assert "the pin on this host keeps acme/slack at 1.0.0" in refused.err
@@ -113,7 +113,16 @@ def test_status(run: Run, tmp_path: Path) -> None:
     assert run("list", "--json").document["installed"][0]["status"] == 0
     assert run("enable", "acme/mail", "--json").document["plugins"][0]["enabled"] is True
     StoredStatus(Store(tmp_path / "store")).note(PluginId("acme", "mail"), "1.0.0", FAILED, "ImportError: no")
-    assert "error: ImportError: no" in run("list").out
+    row, below = run("list").out.splitlines()[1:]
+    assert row.split() == [
+        "acme/mail",
+        "1.0.0",
+        "(current)",
+        "error",
+        "public",
+        *["signed", "by", "packages,", "root", "v1"],
+    ]
+    assert below == "  ImportError: no"
     run("enable", "acme/mail")
     assert run("path", "acme/mail", "--json").document["status"] == 1
     assert run("disable", "acme/slack").code == 3

@@ -72,6 +72,48 @@ def test_requests_are_read() -> None:
     assert str(parse_request("acme/slack@=1.2.3")) == "acme/slack@=1.2.3"
 
 
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("acme/slack@latest", "*"),
+        ("acme/slack==1.0.0", "=1.0.0"),
+        ("acme/slack@==1.0.0", "=1.0.0"),
+        ("acme/slack@>=0.1,<1", ">=0.1 <1"),
+        ("acme/slack>=0.1, <1 || ==2.0.0", ">=0.1 <1 || =2.0.0"),
+        ("acme/slack^1.2", "^1.2"),
+        ("acme/slack @ ^1", "^1"),
+    ],
+)
+def test_requests_as_other_package_managers_have_them(text: str, wanted: str) -> None:
+    assert parse_request(text) == Request(PluginId("acme", "slack"), wanted)
+
+
+def test_a_request_for_stable_takes_that_channel_whatever_the_policy() -> None:
+    asked = parse_request("acme/slack@stable")
+    assert asked == Request(PluginId("acme", "slack"), "*", channel="stable")
+    assert parse_request(str(asked)) == asked
+    assert chosen(Registry(SLACK), "acme/slack@stable", channel="beta") == ["acme/slack 1.2.0"]
+    assert chosen(Registry(SLACK), "acme/slack@latest", channel="beta") == ["acme/slack 1.3.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("acme/slack==1", "write acme/slack@1 for any release of 1, or a version in full, such as 1.0.0"),
+        ("acme/slack~=1.2", "write 'acme/slack@^1.2' or '~1.2'"),
+        ("acme/slack!=1.2.0", "write 'acme/slack@<1.2.0 || >1.2.0'"),
+        ("acme/slack@>=1,", "a comparator is missing beside a comma"),
+        ("acme/slack@beta", "for what is in a channel: acme/slack --channel beta"),
+        ("acme/slack:1.2.0", "write acme/slack@1.2.0"),
+        ("slack", "sealdex search slack"),
+    ],
+)
+def test_what_means_something_else_elsewhere_says_what_to_write(text: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_request(text)
+    assert says in f"{caught.value.message} | {caught.value.hint}"
+
+
 @pytest.mark.parametrize("text", ["slack", "acme/", "acme/slack@", "acme/slack@banana", "../x", "a/b/c", "metadata/x"])
 def test_what_is_no_request_says_what_to_write(text: str) -> None:
     with pytest.raises(UsageError) as caught:

@@ -8,11 +8,15 @@ import click
 
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.fast_list import show_list, show_path
+from sealdex.cli.fast_list import not_installed_named, show_list, show_path
 from sealdex.cli.group import examples
+from sealdex.cli.list_filter import STATES, ListFilter
 from sealdex.errors import SealdexError, VerificationError
-from sealdex.model.ids import PluginId
+from sealdex.model.ids import PluginId, normalise_type
+from sealdex.store.installations import current_version_named
 from sealdex.store.layout import Store
+from sealdex.store.plugin_status import ENABLED, statuses
+from sealdex.store.yanked import yanked_releases
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -21,24 +25,96 @@ if TYPE_CHECKING:
     from sealdex.store.installations import Installation
 
 
-@click.command("list", epilog=examples("sealdex list", "sealdex list --json", "sealdex list --outdated"))
+@click.command(
+    "list",
+    epilog=examples(
+        "sealdex list",
+        "sealdex list acme/slack 'team-*/*'",
+        "sealdex list --status error --status pinned",
+        "sealdex list --type service --namespace acme --json",
+        "sealdex list --outdated",
+    ),
+)
+@installed_plugin("names", nargs=-1, metavar="[NAME[@VERSION]]...")
 @click.option("--outdated", is_flag=True, help="Ask the registries and list plugins in use that have a newer release.")
+@click.option("--type", "types", multiple=True, metavar="TYPE", help="Only plugins of this type; may be repeated.")
+@click.option(
+    "--status", "states", multiple=True, type=click.Choice(STATES), help="Only with this status; may be repeated."
+)
+@click.option(
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NAMESPACE",
+    help="Only plugins of this namespace, or of a pattern such as 'team-*'; may be repeated.",
+)
 @client_command
-def list_(context: Context, outdated: bool) -> None:
-    """List installed plugins, their status and who signed them, or with --outdated those that have a newer release."""
+def list_(
+    context: Context,
+    names: tuple[str, ...],
+    outdated: bool,
+    types: tuple[str, ...],
+    states: tuple[str, ...],
+    namespaces: tuple[str, ...],
+) -> None:
+    """List installed plugins, their status and who signed them, or with --outdated those that have a newer release.
+
+    A NAME is NAMESPACE/NAME, NAME alone, or a pattern such as 'acme/*'. The type of a plugin is known from its
+    registry's metadata as it was last verified; no request is made for it.
+    """
     if outdated:
-        _show_outdated(context)
+        _show_outdated(context, names, types, states, namespaces)
+    elif names or types or states or namespaces:
+        chosen = ListFilter(names, namespaces, states, _of_types(context, types) if types else None)
+        show_list(context.out, context.store, chosen)
     else:
         show_list(context.out, context.store)
 
 
-def _show_outdated(context: Context) -> None:
+def _of_types(context: Context, types: tuple[str, ...]) -> dict[tuple[str, str], str]:
+    """Return the installed plugins of some types, as far as their types are known without a request."""
+    wanted = {normalise_type(each) for each in types}
+    found, unknown = {}, []
+    with context.client("looking", offline=True) as client:
+        for plugin in dict.fromkeys(PluginId(*i.id) for i in client.list()):
+            known = client.known(plugin)
+            if known is None:
+                unknown.append(str(plugin))
+            elif normalise_type(known.document.type) in wanted:
+                found[(plugin.namespace, plugin.name)] = known.document.type
+    if unknown:
+        context.out.warn(f"the type of {', '.join(unknown)} is not known without a request; sealdex info {unknown[0]}")
+    return found
+
+
+def _show_outdated(
+    context: Context,
+    names: tuple[str, ...],
+    types: tuple[str, ...],
+    states: tuple[str, ...],
+    namespaces: tuple[str, ...],
+) -> None:
     from sealdex.update import outdated, yanked_in_use  # noqa: PLC0415  # all that installs: only `--outdated` asks
 
     out = context.out
+    chosen = ListFilter(names, namespaces, states, _of_types(context, types) if types else None)
     with context.client("asking") as client:
-        found = outdated(client)
-        yanked = yanked_in_use(Store(client.config.store))
+        store = Store(client.config.store)
+        known, marks_of = statuses(store), yanked_releases(store)
+        shown = {
+            i.id
+            for i in client.list()
+            if chosen.admits(
+                i,
+                known.get(i.id, ENABLED),
+                is_current=current_version_named(store, i.id) == i.version,
+                is_yanked=(*i.id, i.version) in marks_of,
+            )
+        }
+        if missing := chosen.unseen():
+            raise not_installed_named(store, missing[0])
+        found = [each for each in outdated(client) if each.plugin in shown]
+        yanked = [each for each in yanked_in_use(store) if each[0] in shown]
     out.result({
         "outdated": [
             {"plugin": str(o.plugin), "version": o.version, "newest": o.newest, "pinned": o.pinned, "yanked": o.yanked}
