@@ -36,6 +36,7 @@ Names are imported when they are first used, so that a program loads only what i
     errors        the error types
     text          text for people
     log           what was decided and why
+    disk          what Windows and macOS want otherwise of files: flushing, replacing, removing
     log_level     how much is logged, and where to
     _redaction    what of a text may be logged
     lazy          how a package's names are imported when they are first used

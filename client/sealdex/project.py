@@ -11,6 +11,7 @@ from pathlib import Path
 from sealdex.client import Client
 from sealdex.config.edit import replace_file
 from sealdex.config.toml_reader import read_toml_text
+from sealdex.disk import replace
 from sealdex.download.fetcher import NotHereError
 from sealdex.download.locations import MANIFEST_NAME
 from sealdex.download.preinstalled import Builtin
@@ -275,7 +276,7 @@ class Project:
                         place.parent.mkdir(parents=True, exist_ok=True)
                         draft = place.with_name(f".{place.name}.new")
                         shutil.copyfile(source, draft)
-                        draft.replace(place)
+                        replace(draft, place)
                         written.append(place)
         replace_file(target.lock, lock_text(lock).encode())
         return [*written, target.lock]

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from sealdex import disk
+from sealdex.disk import sync_path
 from sealdex.errors import UnsafeArchiveError
 
 _NEW_FILE = (
@@ -151,7 +153,7 @@ class TreeWriter:
 
 def _has_mode(path: Path, mode: int) -> bool:
     found = path.lstat()
-    return stat.S_ISREG(found.st_mode) and (os.name == "nt" or stat.S_IMODE(found.st_mode) == mode)
+    return stat.S_ISREG(found.st_mode) and (disk.ON_WINDOWS or stat.S_IMODE(found.st_mode) == mode)
 
 
 def _hash_of(path: Path, size: int) -> str:
@@ -171,17 +173,6 @@ def _pieces(path: Path, size: int) -> Iterator[bytes]:
         while left > 0 and (piece := file.read(min(_PIECE_BYTES, left))):
             left -= len(piece)
             yield piece
-
-
-def sync_path(path: Path) -> None:
-    """Flush a file or folder to the disk; folders can't be opened on Windows, which needs no such flush."""
-    if os.name == "nt" and path.is_dir():
-        return
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _make_folder(path: Path) -> None:

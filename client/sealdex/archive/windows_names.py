@@ -7,16 +7,14 @@ Source: "Naming Files, Paths, and Namespaces" in Microsoft's documentation of Wi
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable
 
+from sealdex import disk
 from sealdex.archive.entries import EntryProblem, refuse_if
 
 MAX_WINDOWS_PATH = 259
 """UTF-16 units of a path, without the final NUL, where long paths aren't switched on (MAX_PATH is 260)."""
-
-ON_WINDOWS = os.name == "nt"
 
 _FORBIDDEN = re.compile(r'[<>:"|?*]')
 
@@ -37,7 +35,7 @@ def refuse_on_windows(archive: str, paths: Iterable[str]) -> None:
     Raises:
         RefusedArchiveError: with every such path.
     """
-    if ON_WINDOWS:
+    if disk.ON_WINDOWS:
         refuse_if(archive, (EntryProblem(path, message) for path in paths if (message := windows_problem(path))))
 
 

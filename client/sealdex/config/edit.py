@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from sealdex.config import toml_writer
 from sealdex.config.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
 from sealdex.config.document import AuthSection
 from sealdex.config.toml_reader import read_toml_text
+from sealdex.disk import replace, sync, sync_path
 from sealdex.errors import ConfigError, UsageError
 
 _LOCK_SECONDS = 10
@@ -191,14 +191,9 @@ def replace_file(path: Path, data: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(target)
+            sync(file.fileno())
+        replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    if sys.platform != "win32":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # so that the rename survives a power cut
-        finally:
-            os.close(folder)
+    sync_path(target.parent)  # so that the rename survives a power cut

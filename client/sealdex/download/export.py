@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from sealdex.disk import replace
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import image_reference
 from sealdex.errors import InstallError, VerificationError
@@ -92,7 +93,7 @@ def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
             shutil.copyfileobj(reader, writer, 1 << 20)
         _require_same(Path(temporary), artifact, source)
         Path(temporary).chmod(0o644)
-        Path(temporary).replace(target)
+        replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

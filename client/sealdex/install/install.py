@@ -32,8 +32,9 @@ from pathlib import Path
 
 from sealdex.archive.entries import RECEIPT_FOLDER
 from sealdex.archive.limits import UnpackLimits
-from sealdex.archive.tree_writer import UnpackedFile, sync_path
+from sealdex.archive.tree_writer import UnpackedFile
 from sealdex.archive.unpack import ArchiveFile, Progress, carry_out
+from sealdex.disk import rename, sync_path
 from sealdex.download.delta import ReadyTree
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.install.plan import (
@@ -142,7 +143,7 @@ def install(
             if action != "keep" or plan.switch_to is not None:
                 staging = stack.enter_context(staging_folder(store))
                 if tree is not None and action != "keep":
-                    tree.folder.rename(staging / "new")
+                    rename(tree.folder, staging / "new")
                     installation = _commit(
                         store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
                     )
@@ -286,7 +287,7 @@ def _commit(
         )
     installation = _write_receipt(request, files, archive_bytes, made, final, durable=durable)
     if plan.replaces is not None:
-        plan.replaces.rename(staging / "replaced")
+        rename(plan.replaces, staging / "replaced")
     rename_into(made, final)
     if durable:
         for folder in (final.parent, *list(final.parents)[1:3]):

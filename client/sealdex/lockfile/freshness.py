@@ -16,6 +16,7 @@ import os
 import sys
 from binascii import crc32
 
+from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
 from sealdex.paths import config_file
 from sealdex.store.installations import current_version_named, find_installation
@@ -72,7 +73,7 @@ def keep(store: Store, folder: str, config: str | None, installed: list[Installa
         try:
             with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # the same
                 json.dump(values, file)
-            os.replace(draft, place)  # noqa: PTH105  # the same
+            replace(draft, place)
         except OSError:
             os.unlink(draft)  # noqa: PTH108  # the same
     except OSError:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sealdex.archive.tree_writer import sync_path
+from sealdex import disk
+from sealdex.disk import rename, replace, sync_path
 from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
 from sealdex.log import Log, stopwatch
 from sealdex.store.installations import (
@@ -115,7 +116,7 @@ def remove(
             if not os.path.lexists(folder):  # a damaged one can't be read but can be removed
                 require_installed(store, plugin, version)
             with staging_folder(store) as staging:
-                Path(folder).rename(staging / "removed")  # the commit point
+                rename(folder, staging / "removed")  # the commit point
                 settle_current(store, plugin)
             _log.info(
                 "store.removed",
@@ -163,7 +164,7 @@ def settle_current(store: Store, plugin: tuple[str, str]) -> None:
             if left:
                 point_current(store, plugin, left[-1].version, staging)
             else:
-                Path(store.current_link(plugin)).rename(staging / "current-removed")
+                rename(store.current_link(plugin), staging / "current-removed")
     if not left:
         folder = Path(store.plugin_folder(plugin))
         with suppress(OSError):  # it doesn't exist or isn't empty: it has other files or plugins
@@ -174,17 +175,20 @@ def settle_current(store: Store, plugin: tuple[str, str]) -> None:
 def point_current(store: Store, plugin: tuple[str, str], version: str, staging: Path) -> None:
     """Make ``current`` name a version, by one rename. The caller holds the plugin's lock and gives its staging folder.
 
-    It is a relative link, or a text file where links can't be made (Windows without the privilege, FAT).
+    It is a relative link, or a text file where links can't be made (FAT), and on Windows, which needs a privilege for
+    them and can't replace a link to a folder by one rename.
     """
     made = staging / "current"
     try:
+        if disk.ON_WINDOWS:
+            raise NotImplementedError  # noqa: TRY301  # as systems do that have no links
         made.symlink_to(version)
     except (OSError, NotImplementedError):
         made.write_text(version + "\n", encoding="ascii")
     link = Path(store.current_link(plugin))
     if link.is_dir() and not link.is_symlink():  # the store was copied, with links followed
-        link.rename(staging / "current-copied")
-    os.replace(made, link)  # noqa: PTH105  # Path.replace reads as str.replace
+        rename(link, staging / "current-copied")
+    replace(made, link)
     sync_path(link.parent)
     name = "/".join(plugin)
     _log.info("store.switched", "{plugin}: {version} is in use, by one rename", plugin=name, version=version, link=link)
@@ -200,7 +204,7 @@ def clear_current(store: Store, plugin: tuple[str, str], *, timeout_s: float = L
         remove_stale(store)
         with plugin_lock(store, plugin, timeout_s=timeout_s), staging_folder(store) as staging:
             with suppress(FileNotFoundError):
-                Path(store.current_link(plugin)).rename(staging / "current-removed")
+                rename(store.current_link(plugin), staging / "current-removed")
             settle_current(store, plugin)
 
 
@@ -216,7 +220,7 @@ def rename_into(made: Path, final: Path) -> None:
     for attempt in range(_MAKE_ATTEMPTS):
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
-            made.rename(final)
+            rename(made, final)
         except FileNotFoundError:
             if attempt == _MAKE_ATTEMPTS - 1 or not made.exists():
                 raise

@@ -22,9 +22,10 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from sealdex import disk
 from sealdex.errors import VerificationError
 from sealdex.store.cache_entry import FILE_MODE, Partial, companion, note_added, note_use
 from sealdex.store.hashing import NO_FOLLOW, hash_of, is_digest, is_regular, open_to_read
@@ -242,7 +243,7 @@ class ContentCache:
     @staticmethod
     def _remove_companions(path: Path) -> None:
         companion(path, "uses").unlink(missing_ok=True)
-        if os.name != "nt":  # which can't remove open files, such as a held lock
+        if not disk.ON_WINDOWS:  # which can't remove open files, such as a held lock
             companion(path, "lock").unlink(missing_ok=True)
 
     def partial(self, digest: str) -> Partial:
@@ -261,11 +262,12 @@ class ContentCache:
         with part.open() as file:
             if hasattr(os, "fchmod"):
                 os.fchmod(file.fileno(), FILE_MODE)
-            os.fsync(file.fileno())
-        part.path.replace(path)
+            disk.sync(file.fileno())
+        disk.replace(part.path, path)
         part.discard()
         note_added(path)
-        _sync_folder(path.parent)
+        with suppress(OSError):  # some file systems of networks and sticks can't flush folders
+            disk.sync_path(path.parent)
         self.added += 1
         self.recent.add(digest)
         if self._holders and (held := self._open_held(path)) is not None:  # under the lock, before any eviction
@@ -336,14 +338,3 @@ class ContentCache:
             yield True
         finally:
             lock.release()
-
-
-def _sync_folder(folder: Path) -> None:
-    try:
-        fd = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows can't open folders; a rename is durable there anyway
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

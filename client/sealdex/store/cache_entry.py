@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
 from sealdex.store.hashing import NO_FOLLOW
 
@@ -75,7 +76,7 @@ class Partial:
         draft = self._draft
         facts = {"url": url, "etag": etag, "contiguous": contiguous, **({"pieces": pieces} if pieces else {})}
         draft.write_text(json.dumps(facts))
-        draft.replace(self._sidecar)
+        replace(draft, self._sidecar)
 
     def open(self) -> FileIO:
         """Open the part file for reading and writing, unbuffered; it is created if missing."""

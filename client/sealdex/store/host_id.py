@@ -7,6 +7,7 @@ import re
 import secrets
 from pathlib import Path
 
+from sealdex.disk import replace
 from sealdex.store.layout import Store
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -30,9 +31,9 @@ def host_id(store: Store) -> str:
                 os.link(draft, path)
             except FileExistsError:
                 if _read(path) is None:  # the file exists without a valid id: a power cut may have emptied it
-                    draft.replace(path)
+                    replace(draft, path)
             except OSError:  # a file system without hard links
-                draft.replace(path)
+                replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
         return _read(path) or secrets.token_hex(16)

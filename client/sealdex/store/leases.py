@@ -19,11 +19,13 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 
+from sealdex.disk import remove_lock
 from sealdex.errors import InstallError
 from sealdex.store.layout import Store
 
@@ -35,11 +37,18 @@ if sys.platform == "win32":
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _unlock(descriptor: int) -> None:
+        os.close(descriptor)
 else:
     import fcntl
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all processes that inherited it
+        os.close(descriptor)
 
 
 LeaseKind = Literal["service", "host", "job"]
@@ -77,11 +86,8 @@ class Hold:
         """Release the hold; may be called again."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):  # Windows can't delete open files; the next check deletes it
-                self._path.unlink()
-            if sys.platform != "win32":
-                fcntl.flock(descriptor, fcntl.LOCK_UN)  # for all processes that inherited it
-            os.close(descriptor)
+            with suppress(OSError):  # the next check deletes it
+                remove_lock(self._path, lambda: _unlock(descriptor))
 
 
 def hold(store: Store, plugin: Plugin, version: str, what: LeaseKind) -> Hold | None:
@@ -144,12 +150,11 @@ def _holders(store: Store, plugin: Plugin, version: str) -> list[Holder]:
         try:
             _lock(descriptor)
         except OSError:
+            os.close(descriptor)
             found.append(Holder(what, int(process) if process.isdecimal() else 0))
         else:
             with suppress(OSError):
-                path.unlink()
-        finally:
-            os.close(descriptor)
+                remove_lock(path, partial(os.close, descriptor))
     if not found:
         with suppress(OSError):  # the last version, the last plugin of a namespace
             folder.rmdir()

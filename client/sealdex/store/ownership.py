@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sealdex import disk
+
 
 class Loose(NamedTuple):
     """A place that others can change; ``by_anyone``: everybody on this host can."""
@@ -22,7 +24,7 @@ class Loose(NamedTuple):
 
 def loose_places(paths: Iterable[Path]) -> Iterator[Loose]:
     """Yield those of some places that another user can write to; missing ones are skipped."""
-    if os.name == "nt":  # its modes don't show this
+    if disk.ON_WINDOWS:  # its modes don't show this
         return
     me = os.geteuid()
     for path in paths:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from sealdex.disk import remove_lock
 from sealdex.store.layout import Store
 
 
@@ -31,7 +32,7 @@ def staging_folder(store: Store) -> Iterator[Path]:
     staging = Path(store.staging_folder)
     staging.mkdir(parents=True, exist_ok=True)
     folder = staging / secrets.token_hex(8)
-    lock = FileLock(_lock_path(folder))
+    lock = FileLock(_lock_path(folder), thread_local=False)  # another thread may end the block
     with _guard(staging):
         lock.acquire()
     try:
@@ -39,9 +40,10 @@ def staging_folder(store: Store) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            _lock_path(folder).unlink(missing_ok=True)
-        lock.release()
+        if folder.exists():
+            lock.release()
+        else:
+            remove_lock(_lock_path(folder), lock.release)
 
 
 def remove_stale(store: Store) -> list[str]:
@@ -59,9 +61,10 @@ def remove_stale(store: Store) -> list[str]:
                 stale.append((staging / name, lock))
     for folder, lock in stale:  # ours now, so this may take its time without blocking others
         shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            _lock_path(folder).unlink(missing_ok=True)
-        lock.release()
+        if folder.exists():
+            lock.release()
+        else:
+            remove_lock(_lock_path(folder), lock.release)
     return sorted(folder.name for folder, _ in stale)
 
 

@@ -16,13 +16,14 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from sealdex import disk
 from sealdex.archive.tree_writer import UnpackedFile
 from sealdex.model.decode import decode_as
 from sealdex.store.hashing import hash_of_regular
 from sealdex.store.installations import Damaged, Installation, files_list_path, find_installation
 from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, RECEIPT_NAME, Store
 
-_HAS_MODES = os.name != "nt"
+_HAS_MODES = not disk.ON_WINDOWS
 
 FindingKind = Literal["missing", "changed", "mode", "extra"]
 
@@ -82,7 +83,7 @@ def verify_standing(
     found: Installation | None = installation
     while found is not None:
         with suppress(FileNotFoundError):
-            findings = verify_installation(found, quick=quick) if os.name == "nt" else _while_it_stands(found, quick)
+            findings = verify_installation(found, quick=quick) if disk.ON_WINDOWS else _while_it_stands(found, quick)
             if findings is not None:
                 return found, findings
         found = find_installation(store, found.id, found.version)

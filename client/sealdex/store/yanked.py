@@ -10,6 +10,7 @@ import json
 import os
 import time
 
+from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
 from sealdex.store.installations import installed_versions
 
@@ -90,7 +91,7 @@ def _write(store: Store, noted: dict[str, dict[str, Yank]]) -> None:
     try:
         with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # see layout
             json.dump({"format": _FORMAT, "yanked": noted}, file, indent=1, sort_keys=True)
-        os.replace(draft, store.yanked_file)  # noqa: PTH105  # see layout
+        replace(draft, store.yanked_file)
     except OSError:  # a full disk, or somebody else's store: the command continues
         try:
             os.unlink(draft)  # noqa: PTH108  # see layout

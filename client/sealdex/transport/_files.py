@@ -7,6 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from sealdex import disk
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.transport.types import Answer, TransientError
 
@@ -107,4 +108,9 @@ def path_of(url: str) -> str:
             subject=url,
             hint="write file:///absolute/path, with ? # and % in names as %3F %23 %25",
         )
-    return path
+    try:
+        return disk.path_in_url(path)
+    except ValueError:
+        raise ConfigError(
+            f"{url} names no drive", subject=url, hint="write file:///C:/folder/, with the letter of the drive"
+        ) from None

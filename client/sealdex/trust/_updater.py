@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import cast
 
 from tuf.api.exceptions import RepositoryError
@@ -11,6 +13,7 @@ from tuf.api.metadata import Metadata, Root, Signed, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient.updater import Updater
 
+from sealdex import disk
 from sealdex.trust.signed_time import Judgement, judge, signed_at_of
 
 
@@ -59,6 +62,18 @@ class DatedUpdater(Updater):
         targets = super()._load_targets(role, parent_role)
         self.__dict__.setdefault("_loaded", {})[role] = targets
         return targets
+
+    def _update_root_symlink(self) -> None:
+        """Keep ``root.json`` as a copy where the disk has no links (FAT, exFAT, SMB); ngclient would raise there."""
+        try:
+            super()._update_root_symlink()
+        except OSError:
+            version = self._trusted_set.root.version
+            folder = Path(self._dir)
+            shutil.copyfile(folder / "root_history" / f"{version}.root.json", folder / "root.json")
+
+    def _persist_file(self, filename: str, data: bytes) -> None:
+        disk.patiently(lambda: super(DatedUpdater, self)._persist_file(filename, data))
 
     # ngclient reads the clock once, when it is made, and has no public way to set it. Both hooks below come right
     # before it verifies a timestamp; tests/client/trust/test_signed_time.py fails if they stop working.

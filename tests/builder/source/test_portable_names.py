@@ -23,7 +23,7 @@ from registry_builder.compile.manifest import manifest_bytes, pin
 from registry_builder.publication.checks import InvalidReleasesError
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source.file_list import file_list_bytes
-from sealdex.archive import windows_names
+from sealdex import disk
 from sealdex.archive.entries import RefusedArchiveError
 from sealdex.archive.unpack import unpack
 from sealdex.archive.windows_names import windows_problem
@@ -222,7 +222,7 @@ def test_attack_a_stream_name_is_not_written_on_windows(
     """Attacker: wrote a release that 0.1.0 let through. Change: ``run.exe::$DATA``, another name for ``run.exe``.
     Refusal: before anything is written, since no rule of the archive's sees two names for one file there.
     """
-    monkeypatch.setattr(windows_names, "ON_WINDOWS", windows)
+    monkeypatch.setattr(disk, "ON_WINDOWS", windows)
     path = tmp_path / "x.zip"
     path.write_bytes(data := zipped({"run.exe": b"good", "run.exe::$DATA": b"evil"}))
     artifact = ArtifactEntry(
@@ -241,7 +241,7 @@ def test_attack_a_stream_name_is_not_written_on_windows(
 
 
 def test_what_a_mapping_leaves_out_harms_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows_names, "ON_WINDOWS", True)
+    monkeypatch.setattr(disk, "ON_WINDOWS", True)
     path = tmp_path / "x.zip"
     path.write_bytes(zipped({"lib/what?": b"1", "bin/run.exe": b"2"}))
     assert [f.path for f in unpack(path, "zip", tmp_path / "out", files=[MappedFile("bin/*")])] == ["run.exe"]

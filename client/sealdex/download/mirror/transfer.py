@@ -15,6 +15,7 @@ from queue import Queue
 from urllib.parse import quote
 
 from sealdex.config.edit import replace_file
+from sealdex.disk import replace
 from sealdex.download.download import Pin, download
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.record import (
@@ -111,10 +112,10 @@ class Place:
         path = f"{self.folder}/{key}"
         try:
             try:
-                os.replace(draft, path)  # noqa: PTH105  # there are many: a Path costs more than the rename
+                replace(draft, path)
             except FileNotFoundError:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-                os.replace(draft, path)  # noqa: PTH105
+                replace(draft, path)
         except OSError as error:
             raise _local(error, Path(path)) from error
 

@@ -21,7 +21,7 @@ from typing import IO
 _POLL_S = 0.01
 _HURRY_POLL_S = 0.1
 _LOOK_S = 0.05
-_HAS_GROUPS = hasattr(os, "killpg")
+HAS_GROUPS = hasattr(os, "killpg")
 _CAN_PEEK = hasattr(os, "waitid")  # macOS has it from Python 3.13
 
 
@@ -57,8 +57,8 @@ class ProcessGroup:
             stdout=stdout,
             stderr=stderr,
             bufsize=0,
-            start_new_session=_HAS_GROUPS,
-            pass_fds=pass_fds if _HAS_GROUPS else (),
+            start_new_session=HAS_GROUPS,
+            pass_fds=pass_fds if HAS_GROUPS else (),
         )
         self._reaping = threading.Lock()
 
@@ -110,7 +110,7 @@ class ProcessGroup:
     def _finish(self) -> int:
         with self._reaping:
             if self.process.returncode is None:
-                self._signal(signal.SIGKILL if _HAS_GROUPS else signal.SIGTERM)
+                self._signal(signal.SIGKILL if HAS_GROUPS else signal.SIGTERM)
             return self.process.wait()
 
     def _signal(self, number: int) -> None:
@@ -136,7 +136,11 @@ def process_identity(pid: int) -> str | None:
             return None
     except OSError:
         return None
-    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    # the time as ps prints it depends on language and time zone: of one process, whoever asks wants one answer
+    settled = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
+    done = subprocess.run(
+        ["ps", "-o", "lstart=", "-p", str(pid)], env=settled, capture_output=True, text=True, check=False
+    )
     return done.stdout.strip() or None
 
 

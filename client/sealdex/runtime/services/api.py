@@ -18,7 +18,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
 from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
-from sealdex.runtime.process._group import end_group, process_identity
+from sealdex.runtime.process._group import HAS_GROUPS, end_group, process_identity
 from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
 from sealdex.runtime.services._program import module_command
 from sealdex.runtime.services._store_view import Surroundings
@@ -85,8 +85,15 @@ class Services:
 
         Raises:
             NotFoundError: it isn't installed. InstallError: the environment can't be created.
-            PluginError: it is not a service, or disabled.
+            PluginError: it is not a service, or disabled, or this system (Windows) can't run services.
         """
+        if not HAS_GROUPS:
+            raise PluginError(
+                "services need process groups, which this system doesn't have: they run on Linux and macOS",
+                subject=str(plugin),
+                untouched="nothing was started",
+                hint="install it with sealdex install, and run its program as a service of this system",
+            )
         found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
         if found is None:
             raise NotFoundError(

@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 
+from sealdex import disk
 from sealdex.model.foreign_json import json_values
 from sealdex.runtime.process._group import is_group_left
 from sealdex.runtime.services._log import follow, last_lines
@@ -175,7 +176,7 @@ class ServiceFolder:
         """
         made = self.path / f".state.{os.getpid()}"
         made.write_text(json.dumps(asdict(state), indent=2) + "\n", encoding="utf-8")
-        made.replace(self.path / "state.json")
+        disk.replace(made, self.path / "state.json")
 
     def ask_grace(self, seconds: float) -> None:
         """Tell the supervisor how long the service may take to stop."""

@@ -1,0 +1,116 @@
+"""What disks of other systems want otherwise: flushing, replacing and removing files on Windows and macOS.
+
+Sources: `FlushFileBuffers`, `MoveFileEx` and `CreateFile` in Microsoft's documentation of Win32; fcntl(2) of macOS.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+_DRIVE = re.compile(r"/[A-Za-z]:/")
+ON_WINDOWS = os.name == "nt"
+_PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+"""Scanners of viruses and indexers open what was just written, for some milliseconds."""
+
+
+def sync(descriptor: int) -> None:
+    """Flush an open file to the disk, so that it survives a power cut.
+
+    On Windows the file has to be open for writing. On macOS ``fsync`` leaves the bytes in the drive's own memory.
+
+    Raises:
+        OSError: they can't be written.
+    """
+    if sys.platform == "darwin":
+        import fcntl  # noqa: PLC0415  # Windows doesn't have it
+
+        with suppress(OSError):  # network file systems and some sticks don't know it
+            fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+            return
+    os.fsync(descriptor)
+
+
+def sync_path(path: str | Path) -> None:
+    """Flush a file or folder to the disk; folders can't be opened on Windows, which needs no such flush.
+
+    Raises:
+        OSError: it can't be opened or written.
+    """
+    if ON_WINDOWS and os.path.isdir(path):  # noqa: PTH112  # text or path
+        return
+    access = os.O_RDWR | getattr(os, "O_BINARY", 0) if ON_WINDOWS else os.O_RDONLY
+    descriptor = os.open(path, access | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(source: str | Path, target: str | Path) -> None:
+    """Rename a file over another, or where nothing is; on Windows again while somebody has one of them open.
+
+    Raises:
+        OSError: as `os.replace`.
+    """
+    patiently(lambda: os.replace(source, target))  # noqa: PTH105  # text or path
+
+
+def rename(source: str | Path, target: str | Path) -> None:
+    """Rename a file or folder to where nothing is; on Windows again while somebody has a file in it open.
+
+    Raises:
+        OSError: as `os.rename`.
+    """
+    patiently(lambda: os.rename(source, target))  # noqa: PTH104  # text or path
+
+
+def path_in_url(path: str) -> str:
+    """Return the path of this system that the path of a ``file://`` address means: ``/C:/a`` is ``C:/a`` on Windows.
+
+    Raises:
+        ValueError: on Windows, it names no drive.
+    """
+    if not ON_WINDOWS:
+        return path
+    if not _DRIVE.match(path):
+        raise ValueError(path)
+    return path[1:]
+
+
+def remove_lock(path: str | Path, release: Callable[[], object]) -> None:
+    """Remove a lock file that this process holds, and release it.
+
+    The name goes first, so that nobody takes the lock in between. Windows can't remove what is open: there it goes
+    last, unless another process has taken it by then.
+
+    Raises:
+        OSError: it can't be removed; it was released.
+    """
+    try:
+        if not ON_WINDOWS:
+            with suppress(FileNotFoundError):
+                os.unlink(path)  # noqa: PTH108  # text or path
+    finally:
+        release()
+    if ON_WINDOWS:
+        with suppress(FileNotFoundError, PermissionError):
+            os.unlink(path)  # noqa: PTH108  # the same
+
+
+def patiently(act: Callable[[], None]) -> None:
+    """Do something; on Windows again for 1.6 s as long as it is refused, because somebody has a file open."""
+    for pause in _PAUSES_S if ON_WINDOWS else ():
+        with suppress(PermissionError):
+            act()
+            return
+        time.sleep(pause)
+    act()
+
+
+__all__ = ["ON_WINDOWS", "path_in_url", "patiently", "remove_lock", "rename", "replace", "sync", "sync_path"]
