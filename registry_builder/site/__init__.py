@@ -1,11 +1,13 @@
 """The browse site: from signed documents to pages. Decided purely, rendered reproducibly, written only if changed.
 
     from_tree           the whole site from a source tree, without anything being published
+    from_published      the site of a mirror or a published folder, from its verified documents alone
     pages               builds the pages: documents in, rendered pages out
     document_source     where the pages get their documents
     affected_pages      which pages a change of index documents affects
     page_context        what all pages share
     registry_index      the registry as a whole: rows, newest releases, dependents
+    held_files          which files of a registry may be linked
     plugin_view         the contents of a plugin's page
     search_catalog      search/catalogue.json: where search finds the catalog
     urls                the path of each page, and links between pages
@@ -30,17 +32,21 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
+    from registry_builder.site.from_published import PublishedSite, site_from_published
     from registry_builder.site.from_tree import site_from_tree
     from registry_builder.site.lint import site_problems
     from registry_builder.site.writer import write_pages
 else:
     __getattr__, __dir__ = exports(__name__, {
+        "from_published": ("PublishedSite", "site_from_published"),
         "from_tree": ("site_from_tree",),
         "lint": ("site_problems",),
         "writer": ("write_pages",),
     })  # fmt: skip
 
 __all__ = [
+    "PublishedSite",
+    "site_from_published",
     "site_from_tree",
     "site_problems",
     "write_pages",

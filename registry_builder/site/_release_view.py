@@ -17,6 +17,7 @@ from registry_builder.compile.manifest import manifest_key
 from registry_builder.site._format import format_date, format_selector, format_size
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._schema_table import SettingRow, setting_rows
+from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import (
     WEB,
     AttachmentView,
@@ -38,7 +39,7 @@ from sealdex.text import clean
 
 @dataclass(frozen=True)
 class ArtifactView:
-    """One artifact of a release: ``key`` in the published tree, or ``url`` elsewhere."""
+    """One artifact of a release: ``key`` in the published tree, or ``url`` elsewhere; neither is on this mirror."""
 
     file: str
     format: str
@@ -51,6 +52,7 @@ class ArtifactView:
     image: str | None
     bin: str | None
     files: tuple[tuple[str, str], ...]
+    is_missing: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,7 @@ def release_view(
     *,
     role: str,
     known: Collection[PluginId],
+    held: HeldFiles = ALL,
 ) -> ReleaseView:
     """Return the contents of a release's page; of ``document`` only what no later release changes."""
     plugin = document.id
@@ -108,7 +111,7 @@ def release_view(
         prerelease=parse_version(release.version).prerelease is not None,
         yanked=mark_view(release.yanked, ()),
         rollout=release.rollout,
-        artifacts=tuple(_artifact(plugin, release, each) for each in release.artifacts),
+        artifacts=tuple(_artifact(plugin, release, each, held) for each in release.artifacts),
         conditions=format_selector(release.selector, release.tags),
         facts=tuple(_facts(manifest)),
         dependencies=named_plugins(release.dependencies, known),
@@ -120,8 +123,8 @@ def release_view(
         description=(manifest.description or "").strip(),
         changelog=render_readme((manifest.changelog or "").strip().encode(), plugin.name),
         caveats=(manifest.caveats or "").strip(),
-        attachments=attachments_of(plugin, release),
-        evaluations=evaluations_of(plugin, release),
+        attachments=attachments_of(plugin, release, held),
+        evaluations=evaluations_of(plugin, release, held),
         manifest_key=manifest_key(plugin, release.version),
         manifest_size=format_size(release.manifest.size),
         manifest_sha256=release.manifest.sha256,
@@ -129,10 +132,10 @@ def release_view(
     )
 
 
-def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry) -> ArtifactView:
+def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry, held: HeldFiles) -> ArtifactView:
     is_image = artifact.format == "oci"
-    elsewhere = artifact.url is not None
-    url = artifact.url if artifact.url and not is_image and artifact.url.lower().startswith(WEB) else None
+    key, url = held.place_of(f"{release_folder(plugin, release.version)}/{artifact.file}", artifact.url)
+    url = url if url and not is_image and url.lower().startswith(WEB) else None
     return ArtifactView(
         file=artifact.file,
         format=artifact.format,
@@ -140,11 +143,12 @@ def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry) 
         bytes=artifact.size,
         sha256=artifact.sha256,
         conditions=format_selector(artifact.selector, artifact.tags),
-        key=None if elsewhere or is_image else f"{release_folder(plugin, release.version)}/{artifact.file}",
+        key=None if is_image else key,
         url=url,
         image=clean(artifact.url or "") if is_image else None,
         bin=artifact.bin,
         files=tuple((mapped.source, mapped.to) for mapped in artifact.files),
+        is_missing=not is_image and key is None and artifact.url is None,
     )
 
 

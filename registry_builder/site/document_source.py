@@ -10,6 +10,7 @@ from registry_builder.baseline.documents import DocumentReader
 from registry_builder.compile.catalog import catalogue_row
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin
+from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.source.readme_file import read_readme
 from sealdex.model.catalog import CatalogRow
@@ -38,6 +39,7 @@ class Shelf:
         reader: reads published documents; None if nothing is published.
         pins: digests of `documents`.
         absent: plugins of the source tree that aren't published, and so have no page.
+        held: the files that pages may link.
     """
 
     sources: Sources
@@ -45,6 +47,7 @@ class Shelf:
     pins: Mapping[PluginId, TargetPin] = field(default_factory=dict)
     reader: DocumentReader | None = None
     absent: Collection[PluginId] = frozenset()
+    held: HeldFiles = ALL
 
     def plugins(self) -> set[PluginId]:
         """Return all plugins it has."""
@@ -76,7 +79,7 @@ class Shelf:
         return self._published().manifests({key: release.manifest})[key]
 
     def readme(self, document: IndexDocument) -> bytes | None:
-        """Return a plugin's README as Markdown.
+        """Return a plugin's README as Markdown; None if it has none, or a mirror doesn't have it.
 
         Raises:
             VerificationError: it is only published, and doesn't match its pin.
@@ -88,6 +91,8 @@ class Shelf:
             readme = read_readme(source)
             return readme.plain if readme is not None else None
         key = readme_key(document.id, document.readme.sha256)
+        if not self.held.has(key):
+            return None
         return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
 
     def dated(self, plugin: PluginId) -> Iterator[Dated]:

@@ -29,7 +29,8 @@ POLICY = (
 CLAIM_PREFIX = "ns-"
 """What the role of a claimed namespace begins with."""
 
-_NO_ADDRESS = "ADDRESS/"
+NO_ADDRESS = "ADDRESS/"
+"""Stands in commands for an address that isn't known."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +93,16 @@ def frame_of(config: RegistryConfig, realm: str) -> Frame:
         name=config.registry.name,
         realm=realm,
         url=url,
-        address=url or _NO_ADDRESS,
+        address=url or NO_ADDRESS,
         base=urlsplit(url).path if url else "/",
         logo=section.logo,
-        namespace=uuid.uuid5(uuid.NAMESPACE_URL, f"sealdex\n{config.registry.name}\n{config.registry.id}\n{realm}"),
+        namespace=feed_namespace(config.registry.name, config.registry.id, realm),
     )
+
+
+def feed_namespace(name: str, identity: str, realm: str) -> uuid.UUID:
+    """Return the namespace of the names of a realm's feeds, which stay the same when the registry moves."""
+    return uuid.uuid5(uuid.NAMESPACE_URL, f"sealdex\n{name}\n{identity}\n{realm}")
 
 
 def trust_box(config: RegistryConfig, trust: Trust, expiries: Mapping[str, datetime]) -> TrustBox:

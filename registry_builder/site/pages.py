@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import shard_count
 from registry_builder.site import urls
 from registry_builder.site._badges import plugin_badges
@@ -103,6 +104,7 @@ class Builder:
             readme=render_readme(source, plugin.name) if source is not None else None,
             dependents=dependents,
             known=known,
+            held=shelf.held,
         )
         badges = plugin_badges(view, document)
         yield self._page(
@@ -114,7 +116,9 @@ class Builder:
             type_page=urls.list_page(ListName("type", view.type)),
             namespace_page=urls.list_page(ListName("namespace", plugin.namespace)),
             keyword_pages={word: urls.list_page(ListName("keyword", word)) for word in view.keywords},
-            release_pages={line.version: urls.release_page(plugin, line.version) for line in view.releases},
+            release_pages={
+                line.version: urls.release_page(plugin, line.version) for line in view.releases if line.is_here
+            },
         )
         for badge in badges.values():
             yield self._page("badge.svg.j2", badge.key, badge=badge)
@@ -125,9 +129,11 @@ class Builder:
     ) -> Iterator[Page]:
         role = self.signers.role_of(document.id)
         for release in document.releases:
+            if not shelf.held.has(manifest_key(document.id, release.version)):
+                continue
             if versions is None or release.version in versions:
                 manifest = shelf.manifest(document.id, release)
-                view = release_view(document, release, manifest, role=role, known=known)
+                view = release_view(document, release, manifest, role=role, known=known, held=shelf.held)
                 key = urls.release_page(document.id, release.version)
                 yield self._page("release.html.j2", key, release=view, plugin_page=urls.plugin_page(document.id))
 

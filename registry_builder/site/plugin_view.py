@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from markupsafe import Markup
 
 from registry_builder.compile.catalog import catalogue_row
+from registry_builder.compile.manifest import manifest_key
 from registry_builder.site._format import format_date, format_selector, format_size
 from registry_builder.site._platform_matrix import Matrix, platform_matrix
+from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.urls import plugin_page
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import STABLE, IndexDocument, ReleaseEntry, latest_release, readme_key, release_folder
-from sealdex.model.plugin import Mark, MovedTo
+from sealdex.model.plugin import Attachment, Mark, MovedTo
+from sealdex.model.precedence import version_sort_key
 from sealdex.model.versions import parse_version
 from sealdex.text import clean
 
@@ -69,7 +72,7 @@ class EvaluationView:
 
 @dataclass(frozen=True)
 class ReleaseLine:
-    """One line of a plugin's table of releases."""
+    """One line of a plugin's table of releases; ``is_here`` is False for one that a mirror doesn't have."""
 
     version: str
     date: str
@@ -78,6 +81,7 @@ class ReleaseLine:
     size: str
     prerelease: bool
     yanked: MarkView | None
+    is_here: bool = True
 
 
 PluginState = Literal["released", "all-yanked", "unreleased"]
@@ -90,7 +94,7 @@ class PluginView:
     Attributes:
         state: whether a release can be installed; deprecation comes on top of each.
         latest: the version that is shown first.
-        install: the install command; None if there is nothing to install.
+        nearest: the newest stable release that is on this mirror, where `latest` isn't.
         moved_to: the realm that has later releases, with its address and the reason.
         document: key of the signed index document, the JSON beside this page.
         role: the metadata role that signs it.
@@ -122,6 +126,7 @@ class PluginView:
     document: str
     role: str
     moved_to: MovedTo | None = None
+    nearest: ReleaseLine | None = None
 
 
 def plugin_view(
@@ -132,6 +137,7 @@ def plugin_view(
     readme: Markup | None,
     dependents: Collection[PluginId],
     known: Collection[PluginId],
+    held: HeldFiles = ALL,
 ) -> PluginView:
     """Return the contents of a plugin's page.
 
@@ -142,12 +148,16 @@ def plugin_view(
         readme: its README as safe HTML.
         dependents: the plugins whose latest release needs it.
         known: plugins that have a page here; others are named without a link.
+        held: the files that may be linked.
     """
     plugin = document.id
     row = catalogue_row(document)
     latest = latest_release(document)
     state: PluginState = "released" if latest else "all-yanked" if document.releases else "unreleased"
     shown = latest or (document.releases[0] if document.releases else None)
+    lines = tuple(_line(plugin, release, held) for release in document.releases)
+    usable = [line for line in lines if line.is_here and line.yanked is None and not line.prerelease]
+    first = next((line for line in lines if latest is not None and line.version == latest.version), None)
     return PluginView(
         id=str(plugin),
         plugin=plugin,
@@ -160,9 +170,9 @@ def plugin_view(
         links=_links(document),
         state=state,
         deprecated=mark_view(document.deprecated, known),
-        latest=_line(latest) if latest else None,
+        latest=first,
         channels=tuple(sorted(row.channels.items(), key=lambda item: (item[0] != STABLE, item[0]))),
-        releases=tuple(map(_line, document.releases)),
+        releases=lines,
         matrix=platform_matrix(shown) if shown else None,
         conditions=format_selector(shown.selector, shown.tags) if shown and (shown.selector or shown.tags) else "",
         tags=row.tags,
@@ -170,11 +180,12 @@ def plugin_view(
         dependencies=named_plugins(shown.dependencies, known) if shown else (),
         dependents=tuple(LinkedPlugin(str(each), plugin_page(each)) for each in sorted(dependents)),
         readme=readme,
-        readme_key=readme_key(plugin, document.readme.sha256) if document.readme else None,
-        evaluations=tuple(each for release in document.releases for each in evaluations_of(plugin, release)),
+        readme_key=readme_key(plugin, document.readme.sha256) if document.readme and readme is not None else None,
+        evaluations=tuple(each for release in document.releases for each in evaluations_of(plugin, release, held)),
         document=f"targets/index/{plugin.namespace}/{sha256}.{plugin.name}.json",
         role=role,
         moved_to=_moved(document.moved_to),
+        nearest=_newest(usable) if first is not None and not first.is_here else None,
     )
 
 
@@ -243,7 +254,11 @@ def _links(document: IndexDocument) -> tuple[tuple[str, str], ...]:
     return web_links({**{label: url for label, url in named.items() if url}, **document.links})
 
 
-def _line(release: ReleaseEntry) -> ReleaseLine:
+def _newest(lines: Sequence[ReleaseLine]) -> ReleaseLine | None:
+    return max(lines, key=lambda line: version_sort_key(line.version), default=None)
+
+
+def _line(plugin: PluginId, release: ReleaseEntry, held: HeldFiles) -> ReleaseLine:
     return ReleaseLine(
         version=release.version,
         date=format_date(release.released_at),
@@ -252,6 +267,7 @@ def _line(release: ReleaseEntry) -> ReleaseLine:
         size=_size_range(release),
         prerelease=parse_version(release.version).prerelease is not None,
         yanked=mark_view(release.yanked, ()),
+        is_here=held.has(manifest_key(plugin, release.version)),
     )
 
 
@@ -263,25 +279,27 @@ def _size_range(release: ReleaseEntry) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def attachments_of(plugin: PluginId, release: ReleaseEntry) -> tuple[AttachmentView, ...]:
+def attachments_of(plugin: PluginId, release: ReleaseEntry, held: HeldFiles = ALL) -> tuple[AttachmentView, ...]:
     """Return the attached files of a release."""
     folder = release_folder(plugin, release.version)
-    return tuple(
-        AttachmentView(
-            name=each.name,
-            kind=clean(each.kind),
-            size=format_size(each.size),
-            sha256=each.sha256,
-            key=None if each.url else f"{folder}/{each.name}",
-            url=each.url if each.url and each.url.lower().startswith(WEB) else None,
-        )
-        for each in release.attachments
+    return tuple(_attachment(folder, each, held) for each in release.attachments)
+
+
+def _attachment(folder: str, attachment: Attachment, held: HeldFiles) -> AttachmentView:
+    key, url = held.place_of(f"{folder}/{attachment.name}", attachment.url or None)
+    return AttachmentView(
+        name=attachment.name,
+        kind=clean(attachment.kind),
+        size=format_size(attachment.size),
+        sha256=attachment.sha256,
+        key=key,
+        url=url if url and url.lower().startswith(WEB) else None,
     )
 
 
-def evaluations_of(plugin: PluginId, release: ReleaseEntry) -> tuple[EvaluationView, ...]:
+def evaluations_of(plugin: PluginId, release: ReleaseEntry, held: HeldFiles = ALL) -> tuple[EvaluationView, ...]:
     """Return the evaluations of a release, the latest first."""
-    files = {each.name: each for each in attachments_of(plugin, release)}
+    files = {each.name: each for each in attachments_of(plugin, release, held)}
     return tuple(
         EvaluationView(
             version=release.version,

@@ -112,14 +112,16 @@ SHARED = {
     "config.toml_reader": "ceremony signing source",
     # what clients read, and how they verify it
     "trust.metadata_bundle": "publication",
-    "trust.role_marks": "baseline ceremony maintenance publication signing",
+    "config.document": "cli",  # the same ages and addresses on both command lines
+    "trust": "site",  # pages of a mirror are made of what a client would verify
+    "trust.role_marks": "baseline ceremony maintenance publication signing site",
     "trust.signed_time": "publication signing",
     "trust.sigstore_bundles": "signing source",
     "trust.sigstore_key": "signing",
     # artifacts at foreign addresses, and a registry as its readers see it
     "download.download": "publication",
     "store.cache": "publication",
-    "transport": "maintenance publication storage",
+    "transport": "maintenance publication site storage",
 }
 
 # `python -m` names that stand in a room but belong above it

@@ -1,0 +1,152 @@
+"""Pages of mirrors and published folders, made of the verified documents alone: `sealdex-builder site --published`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.builder_cli import call
+from support.commands import Ran
+from support.site_pages import dead_links, pages_of
+from support.source_trees import Tree
+from support.tuf_repository import BUNDLE
+
+from registry_builder.publication.publish import open_publisher, publish_realm
+from sealdex.cli.main import main as client
+
+Site = Callable[..., Ran]
+
+
+@pytest.fixture(autouse=True)
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEALDEX_CONFIG", str(tmp_path / "config.toml"))
+    monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
+
+
+@pytest.fixture
+def published(tree: Tree, tmp_path: Path) -> Path:
+    """Published now, since mirrors are made and read by the clock of this machine."""
+    tree.release("acme/slack", "1.1.0", dependencies={"acme/base": "^1.0"})
+    said = tree.root / "registry.toml"
+    said.write_text(said.read_text().replace("[realms.public]", '[realms.public]\nurl = "https://plugins.example/"'))
+    publish_realm(open_publisher(tree.load(), "public", use_memory=False))
+    return tmp_path / "published/public"
+
+
+@pytest.fixture
+def root(tree: Tree) -> Path:
+    return tree.root / "trust/public/1.root.json"
+
+
+@pytest.fixture
+def site(capsys: pytest.CaptureFixture[str], root: Path, tmp_path: Path) -> Site:
+    """Writes the pages of a folder, by default into itself."""
+
+    def site(folder: Path, *options: object, output: Path | None = None) -> Ran:
+        capsys.readouterr()
+        asked = ["site", "--published", folder, "--root", root, "--output", output or folder, *options, "--json"]
+        code = call(tmp_path, *asked)
+        shown = capsys.readouterr()
+        return Ran(code, shown.out, shown.err)
+
+    return site
+
+
+@pytest.fixture
+def mirror(published: Path, root: Path, tmp_path: Path) -> Callable[..., Path]:
+    def mirror(*selection: str) -> Path:
+        made = tmp_path / f"mirror{len(selection)}"
+        assert client(["mirror", "create", str(published), str(made), "--root", str(root), *selection]) == 0
+        return made
+
+    return mirror
+
+
+def test_pages_of_a_whole_mirror_are_those_of_the_registry(
+    published: Path, mirror: Callable[..., Path], site: Site, tree: Tree
+) -> None:
+    whole = mirror()
+    assert (whole / BUNDLE).read_bytes() == (published / BUNDLE).read_bytes()
+    title = tree.load().config.registry.title or tree.load().config.registry.name
+    done = site(whole, "--title", title, "--url", "https://plugins.example/")
+    assert done.code == 0, done.err
+    assert (done.document["missing_plugins"], done.document["missing_releases"]) == ([], 0)
+    theirs, ours = ({p.relative_to(f).as_posix() for p in f.rglob("*.html")} for f in (published, whole))
+    assert ours == theirs
+    other = {key for key in ours if (whole / key).read_bytes() != (published / key).read_bytes()}
+    assert other == {"index.html"}  # which keys are offline isn't signed
+    shared = {"acme/slack/feed.xml", "feed.xml", "sitemap.xml", "acme/slack/version.svg"}
+    assert [key for key in shared if (whole / key).read_bytes() != (published / key).read_bytes()] == []
+    searched = [json.loads((each / "search/catalogue.json").read_bytes())["shards"] for each in (whole, published)]
+    assert searched[0] == searched[1]
+    assert dead_links(whole) == []
+
+
+def test_pages_of_a_part_name_what_is_missing_and_link_nothing_of_it(mirror: Callable[..., Path], site: Site) -> None:
+    part = mirror("--plugin", "acme/slack@1.0.0")
+    done = site(part)
+    assert done.code == 0, done.err
+    assert (done.document["missing_plugins"], done.document["missing_releases"]) == (["acme/base", "team/mail"], 1)
+    assert dead_links(part) == []
+    page = pages_of(part)["acme/slack/index.html"].text
+    assert "1.1.0, the latest release, is not on this mirror. 1.0.0 is:" in page
+    assert "sealdex install acme/slack@1.0.0" in page
+    assert "acme/base" in page
+    assert not (part / "acme/slack/1.1.0").exists()
+    assert not (part / "team").exists()
+    rows: list[Any] = []
+    for shard in json.loads((part / "search/catalogue.json").read_bytes())["shards"]:
+        rows += json.loads((part / "search" / shard).read_bytes())["plugins"]
+    assert [row["name"] for row in rows] == ["slack"]
+    assert client(["mirror", "verify", str(part), "--root", str(part / "metadata/1.root.json")]) == 0
+
+
+def test_what_has_no_artifacts_says_so(mirror: Callable[..., Path], site: Site) -> None:
+    bare = mirror("--artifacts", "none")
+    assert site(bare).code == 0
+    assert dead_links(bare) == []
+    page = pages_of(bare)["acme/slack/1.1.0/index.html"]
+    assert "not on this mirror" in page.text
+
+
+@pytest.mark.parametrize("changed", ["targets", "plugins", "metadata"])
+def test_attack_pages_show_nothing_that_was_not_signed(
+    published: Path, site: Site, tmp_path: Path, changed: str
+) -> None:
+    """Writes to the folder: other bytes in an index document, a manifest, or the snapshot."""
+    pattern = {"targets": "*.slack.json", "plugins": "slack/1.1.0/manifest.json", "metadata": "*.snapshot.json"}
+    for path in (published / changed).rglob(pattern[changed]):
+        path.write_bytes(path.read_bytes().replace(b"1.1.0", b"6.6.6").replace(b'"snapshot"', b'"sn4pshot"'))
+    if changed == "metadata":
+        (published / BUNDLE).unlink()
+    done = site(published, output=tmp_path / "out")
+    assert done.code == 4, done.err
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file() and b"6.6.6" in path.read_bytes()] == []
+
+
+def test_attack_templates_that_lie_in_the_folder_are_not_used(published: Path, site: Site, tmp_path: Path) -> None:
+    """Writes to the folder: a template in the place where a source tree has its own."""
+    (published / "site").mkdir()
+    (published / "site/home.html.j2").write_text("planted")
+    assert site(published, output=tmp_path / "out").code == 0
+    assert "planted" not in (tmp_path / "out/index.html").read_text()
+
+
+def test_nothing_is_written_into_the_folder_and_the_same_pages_once(
+    published: Path, site: Site, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in published.rglob("*")}
+    assert site(published, output=tmp_path / "out").code == 0
+    assert {path: path.stat().st_mtime_ns for path in published.rglob("*")} == before
+    again = site(published, output=tmp_path / "out")
+    assert again.document["written"] == []
+
+
+def test_without_a_root_nothing_is_trusted(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(tmp_path, "site", "--published", published, "--output", tmp_path / "out") == 2
+    assert "--root" in capsys.readouterr().err
+    assert call(tmp_path, "site", "--root", published / "metadata/1.root.json", "--output", tmp_path / "out") == 2
+    assert not (tmp_path / "out").exists()
