@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sealdex.errors import SealdexError
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
@@ -38,6 +39,9 @@ class Observer:
 
     def aged(self, note: str, report: Mapping[str, object]) -> None:
         """Receive how old a registry's metadata is, for people and for programs, once it has expired."""
+
+    def left(self, registry: str, url: str, error: SealdexError) -> None:
+        """Receive why another address of a registry is asked than this one; called from any thread."""
 
     def retrying(self, notice: RetryNotice) -> None:
         """Receive a failed request that is retried."""

@@ -47,6 +47,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from sealdex.errors import SealdexError
     from sealdex.events import Progress
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
@@ -184,6 +185,9 @@ class _MeteredObserver(Observer):
 
     def aged(self, note: str, report: Mapping[str, object]) -> None:
         self._inner.aged(note, report)
+
+    def left(self, registry: str, url: str, error: SealdexError) -> None:
+        self._inner.left(registry, url, error)
 
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)

@@ -237,10 +237,13 @@ class RegistryQueries:
             data = path.read_bytes()
             if hashlib.sha256(data).hexdigest() == file.sha256:
                 return data
-        url = attachment_url(self.registries.url_of(asked), asked, version, file)
         pin = Pin(file.sha256, file.size, file.size)
+
+        def from_address(base: str) -> bytes:
+            return download(self._transport, attachment_url(base, asked, version, file), pin, self.cache).read_bytes()
+
         with self.cache_held():
-            data = download(self._transport, url, pin, self.cache).read_bytes()
+            data = from_address("") if file.url is not None else self.registries.addresses_of(asked).fetch(from_address)
         if hashlib.sha256(data).hexdigest() != pin.sha256:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self.cache.root))
         return data

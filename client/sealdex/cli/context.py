@@ -21,6 +21,7 @@ from sealdex.events import Observer
 if TYPE_CHECKING:
     from sealdex.client import Client
     from sealdex.config.config import Config
+    from sealdex.errors import SealdexError
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
@@ -265,6 +266,12 @@ class ConsoleObserver(Observer):
         with self._lock:
             self._out.warn(note)
             self._out.ages.append(report)
+
+    def left(self, registry: str, url: str, error: SealdexError) -> None:
+        """Warn that an address is of no use for something; the JSON answer says so as well."""
+        with self._lock:
+            self._out.warn(f"registry '{registry}': {url} is left for another address: {error.message}")
+            self._out.left.append({"registry": registry, "address": url, "code": error.code, "reason": error.message})
 
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""

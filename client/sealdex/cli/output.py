@@ -90,6 +90,8 @@ class Output:
         """Whether the JSON document has been written."""
         self.ages: list[Mapping[str, object]] = []
         """How old the metadata of registries is, where it has expired: added to the JSON document as ``trust_age``."""
+        self.left: list[Mapping[str, object]] = []
+        """Addresses of registries that others were asked instead of: added as ``addresses_left``."""
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
@@ -201,6 +203,8 @@ class Output:
         self.answered = True
         if self.ages and isinstance(document, dict):
             document = {**document, "trust_age": self.ages}
+        if self.left and isinstance(document, dict):
+            document = {**document, "addresses_left": self.left}
         import json  # noqa: PLC0415  # only json mode pays for it
 
         with self._told(self.stdout):

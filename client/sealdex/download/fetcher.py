@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sealdex.config.config import Config
 from sealdex.download._disk_space import Need, require_room
 from sealdex.download.delta import ReadyTree, from_pieces
-from sealdex.download.download import Pin, download
+from sealdex.download.download import HostLimitError, Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import UnavailableError, VerificationError
@@ -168,17 +168,22 @@ class ArtifactFetcher:
             or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
         )
         if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
-            registry = self._registries().url_of(plugin)
             list_name = file_list_name(artifact.file)
-            tree = from_pieces(
-                self._store,
-                self._transport,
-                plugin,
-                artifact,
-                artifact_url(registry, plugin, version, artifact),
-                lambda: self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes(),
-                self._cache,
-                progress=self._observer.downloading(choice),
+            tree = (
+                self._registries()
+                .addresses_of(plugin)
+                .fetch(
+                    lambda base: from_pieces(
+                        self._store,
+                        self._transport,
+                        plugin,
+                        artifact,
+                        artifact_url(base, plugin, version, artifact),
+                        lambda: self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes(),
+                        self._cache,
+                        progress=self._observer.downloading(choice),
+                    )
+                )
             )
             if tree is not None:
                 until.callback(tree.close)
@@ -259,19 +264,24 @@ class ArtifactFetcher:
                 untouched="nothing was installed",
                 hint=f"run it without --offline, or first: sealdex fetch {plugin}@{version} --cache-only",
             )
-        registry = self._registries().url_of(plugin)
-        if choice is not None and choice.artifact is not None:
-            url = artifact_url(registry, plugin, version, choice.artifact)
-        else:
-            url = file_url(registry, plugin, version, name)
-        return download(
-            self._transport,
-            url,
-            pin,
-            self._cache,
-            progress=self._observer.downloading(choice) if choice is not None else None,
-            on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
-        )
+
+        def from_url(url: str) -> Path:
+            return download(
+                self._transport,
+                url,
+                pin,
+                self._cache,
+                progress=self._observer.downloading(choice) if choice is not None else None,
+                on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
+            )
+
+        artifact = choice.artifact if choice is not None else None
+        if artifact is not None and artifact.url is not None:
+            return from_url(artifact_url("", plugin, version, artifact))
+        addresses = self._registries().addresses_of(plugin)
+        # without a signed size, an address that sends too much is as wrong as one that sends something else
+        also = (HostLimitError,) if pin.size is None else ()
+        return addresses.fetch(lambda base: from_url(file_url(base, plugin, version, name)), also=also)
 
 
 def _log_found(plugin: PluginId, version: str, name: str, path: Path, source: str) -> None:

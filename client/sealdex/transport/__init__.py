@@ -4,6 +4,7 @@ Its modules; ``_`` marks what is private to the room:
 
     types           settings, documents, answers and errors; pure, and cheap to import
     retry           whether a failed transfer is tried again and when, and the pace of transfers
+    addresses       the addresses of one registry: which is asked first, and which don't answer
     proxies         which proxy a request goes through
     _fetch          Transport: small documents whole, big files as streams, with retries
     _http           one GET over urllib3: redirects, credentials, proxies and TLS
@@ -21,6 +22,7 @@ from sealdex.lazy import exports
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.transport._fetch import Stream, Transport
+    from sealdex.transport.addresses import Addresses, MissingEverywhereError, is_missing
     from sealdex.transport.retry import GENERAL_HINTS, Attempts, Chance
     from sealdex.transport.types import (
         CHUNK_BYTES,
@@ -46,6 +48,7 @@ else:
         __name__,
         {
             "_fetch": ("Stream", "Transport"),
+            "addresses": ("Addresses", "MissingEverywhereError", "is_missing"),
             "retry": ("Attempts", "Chance", "GENERAL_HINTS"),
             "types": (
                 "CHUNK_BYTES",
@@ -72,12 +75,14 @@ else:
 __all__ = [
     "CHUNK_BYTES",
     "GENERAL_HINTS",
+    "Addresses",
     "Attempts",
     "Chance",
     "Credentials",
     "Document",
     "EncodingError",
     "HttpStatusError",
+    "MissingEverywhereError",
     "OtherRangeError",
     "ProxyRefusedError",
     "RedirectRefusedError",
@@ -88,6 +93,7 @@ __all__ = [
     "TransientError",
     "Transport",
     "TransportSettings",
+    "is_missing",
     "is_passing",
     "origin_of",
     "public_url",

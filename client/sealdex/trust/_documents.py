@@ -13,11 +13,35 @@ from tuf.api.metadata import TargetFile
 
 from sealdex.errors import UnavailableError, VerificationError
 from sealdex.log import Log, stopwatch
-from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
+from sealdex.transport import (
+    Addresses,
+    HttpStatusError,
+    MissingEverywhereError,
+    TooLargeError,
+    Transport,
+    public_url,
+)
 from sealdex.trust._fetcher import MAX_PARALLEL
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
 
 _log = Log("sealdex.trust")
+
+
+class MissingDocumentError(UnavailableError):
+    """A document is signed, and the registry doesn't have it: a mirror may be incomplete, or of a part.
+
+    Attributes:
+        path: its target path.
+    """
+
+    def __init__(self, path: str, message: str, subject: str | None, hint: str | None) -> None:
+        super().__init__(
+            message,
+            subject=subject,
+            untouched=NOTHING_CHANGED,
+            hint=hint or "the mirror is incomplete: report this to its operator, or use another mirror",
+        )
+        self.path = path
 
 
 class DocumentStore:
@@ -25,17 +49,26 @@ class DocumentStore:
 
     Args:
         registry: the registry's name, for messages.
-        url: address of the targets, with trailing slash.
+        addresses: of the registry.
+        below: where the targets are below each of them, with trailing slash.
         folder: the cache, one file per target path.
         transport: fetches; None to use the cache only.
         keep: put what was fetched into the cache.
     """
 
     def __init__(
-        self, registry: str, url: str, folder: Path, transport: Transport | None, *, keep: bool = True
+        self,
+        registry: str,
+        addresses: Addresses,
+        below: str,
+        folder: Path,
+        transport: Transport | None,
+        *,
+        keep: bool = True,
     ) -> None:
         self._registry = registry
-        self._url = url
+        self._addresses = addresses
+        self._below = below
         self._folder = folder
         self._transport = transport
         self._keeps = keep
@@ -59,7 +92,7 @@ class DocumentStore:
             _log.debug(
                 "trust.document", "{path}: {bytes} bytes, from the {source}", path=path, bytes=len(data), source="cache"
             )
-        is_here = self._url.startswith("file:")  # nothing to wait for: threads only cost
+        is_here = self._addresses.chosen.startswith("file:")  # nothing to wait for: threads only cost
         if len(missing) < 2 or self._transport is None or is_here:
             return found | {info.path: self._fetched(info, max_bytes, digest_in_name) for info in missing}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that one document needn't pay
@@ -91,22 +124,24 @@ class DocumentStore:
                 hint="run the command once without --offline",
             )
         folder, slash, name = info.path.rpartition("/")
-        url = f"{self._url}{folder}{slash}{digest}.{name}" if digest_in_name else f"{self._url}{info.path}"
+        file = f"{folder}{slash}{digest}.{name}" if digest_in_name else info.path
         took = stopwatch()
+        transport = self._transport
         try:
-            data = self._transport.read(url, max_bytes=info.length).data
-            info.verify_length_and_hashes(data)
+            data = self._addresses.fetch(lambda base: self._read(transport, f"{base}{self._below}{file}", info))
         except HttpStatusError as error:
-            raise UnavailableError(
+            raise MissingDocumentError(
+                info.path,
                 f"registry '{self._registry}' has signed {info.path}, but {error.message}"
-                if url.startswith("file:")
+                if error.url.startswith("file:")
                 else f"registry '{self._registry}' has signed {info.path} but answers {error.status} for it",
-                subject=public_url(url),
-                untouched=NOTHING_CHANGED,
-                hint=error.hint or "the mirror is incomplete: report this to its operator, or use another mirror",
+                public_url(error.url),
+                error.hint,
             ) from error
-        except (LengthOrHashMismatchError, TooLargeError) as error:
-            raise self._refused(info, f"is not the file that was signed ({error})") from error
+        except MissingEverywhereError as error:
+            raise MissingDocumentError(
+                info.path, f"registry '{self._registry}' has signed {info.path}, but {error.message}", None, None
+            ) from error
         _log.debug(
             "trust.document",
             "{path}: {bytes} bytes, from the {source}, in {seconds} s",
@@ -117,6 +152,14 @@ class DocumentStore:
         )
         if self._keeps:
             self._keep(info.path, data)
+        return data
+
+    def _read(self, transport: Transport, url: str, info: TargetFile) -> bytes:
+        try:
+            data = transport.read(url, max_bytes=info.length).data
+            info.verify_length_and_hashes(data)
+        except (LengthOrHashMismatchError, TooLargeError) as error:
+            raise self._refused(info, f"is not the file that was signed ({error})") from error
         return data
 
     def _refused(self, info: TargetFile, problem: str) -> VerificationError:

@@ -17,10 +17,10 @@ import msgspec
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, DownloadLengthMismatchError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 
-from sealdex.errors import SealdexError, UnavailableError
+from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.log import Log
 from sealdex.model.decode import decode_as
-from sealdex.transport import HttpStatusError, TooLargeError, Transport
+from sealdex.transport import Addresses, HttpStatusError, MissingEverywhereError, TooLargeError, Transport
 from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.trust.role_marks import file_problem
 
@@ -97,13 +97,20 @@ class OnlineFetcher(FetcherInterface):
             requested at once.
     """
 
-    def __init__(self, transport: Transport, metadata_url: str, max_bytes: int, realm: str | None) -> None:
-        """Fetch below ``metadata_url`` (with trailing slash); ``max_bytes`` limits the size of companions.
+    def __init__(
+        self, transport: Transport, addresses: Addresses, below: str, max_bytes: int, realm: str | None
+    ) -> None:
+        """Fetch below the addresses and the path ``below`` them; ``max_bytes`` limits the size of companions.
 
         ``realm`` is the pinned root's, see `sealdex.trust.role_marks`.
         """
         self._transport = transport
-        self._base = metadata_url
+        self.addresses = addresses
+        self._below = below
+        self._base = addresses.all[0] + below  # as ngclient was told
+        self._begun: dict[str, dict[str, bytes | DownloadError]] = {}
+        self._sources: dict[str, str] = {}
+        self._refused: set[tuple[str, str]] = set()
         self._max_bytes = max_bytes
         self._realm = realm
         self._ahead: dict[str, bytes | DownloadError] = {}
@@ -114,16 +121,26 @@ class OnlineFetcher(FetcherInterface):
         """Names of the files that were handed over."""
         self.companions: Callable[[], Iterable[str]] = tuple
 
+    def use(self, url: str) -> None:
+        """Take timestamp and roots from this address of the registry, and ask it first for everything else."""
+        self.addresses.chosen = url
+        self._ahead, self._bundle, self._took_from_bundle = {}, None, False
+
     def first_round(self, limits: Mapping[str, int], *, bundle: bool) -> None:
-        """Request several metadata files, and the bundle, at once.
+        """Request several metadata files, and the bundle, at once; from an address that was asked before, nothing.
 
         Args:
             limits: file name to the maximum number of bytes.
             bundle: whether to request the bundle too.
         """
+        chosen = self.addresses.chosen
+        if (known := self._begun.get(chosen)) is not None:
+            self._ahead.update(known)
+            return
         began = time.monotonic()
-        packed = _Aside(self._transport, self._base + BUNDLE_NAME) if bundle else None
-        self._ahead.update(self._fetch_all(limits))
+        packed = _Aside(self._transport, chosen + self._below + BUNDLE_NAME) if bundle else None
+        self._begun[chosen] = self._fetch_all(limits)
+        self._ahead.update(self._begun[chosen])
         if packed is not None:
             data = packed.within(time.monotonic() - began + BUNDLE_GRACE_S)
             _log.debug(
@@ -138,6 +155,18 @@ class OnlineFetcher(FetcherInterface):
         """Discard the bundle; return whether anything was taken from it, so that a retry may help."""
         took, self._took_from_bundle, self._bundle = self._took_from_bundle, False, None
         return took
+
+    def ask_another(self) -> bool:
+        """Note that the file handed over last is wrong at its address; return whether another may have it."""
+        name = self.last[0] if self.last is not None else ""
+        source = self._sources.get(name)
+        if source is None or (name, source) in self._refused:
+            return False
+        self._refused.add((name, source))
+        if all((name, url) in self._refused for url in self.addresses.in_turn()):
+            return False
+        self.addresses.leave(source, VerificationError(f"{name} is not the file that was signed", subject=name))
+        return True
 
     def download_bytes(self, url: str, max_length: int) -> bytes:
         """Return the file at ``url``; see ``FetcherInterface`` for the errors.
@@ -161,6 +190,7 @@ class OnlineFetcher(FetcherInterface):
             packed = self._bundle.member(name, max_bytes)
             if packed is not None:
                 self._took_from_bundle = True
+                self._sources.pop(name, None)
                 _log.debug("trust.bundled", "{file}: {bytes} bytes, out of the bundle", file=name, bytes=len(packed))
                 return packed
         if name not in self._ahead:
@@ -180,13 +210,34 @@ class OnlineFetcher(FetcherInterface):
             return dict(zip(limits, pool.map(self._fetched, limits, limits.values()), strict=True))
 
     def _fetched(self, name: str, max_bytes: int) -> bytes | DownloadError:
+        """Fetch what is called by its version from any address, a timestamp or root from the chosen one only."""
         try:
-            return self._transport.read(self._base + name, max_bytes=max_bytes).data
+            if not _may_be_anywhere(name):
+                return self._read(self.addresses.chosen, name, max_bytes)
+            return self.addresses.fetch(lambda url: self._read(url, name, max_bytes))
         except SealdexError as error:
             return _as_download_error(error)
 
+    def _read(self, url: str, name: str, max_bytes: int) -> bytes:
+        if (name, url) in self._refused:
+            raise VerificationError(f"its {name} is not the file that was signed", subject=name)
+        try:
+            data = self._transport.read(url + self._below + name, max_bytes=max_bytes).data
+        except SealdexError as error:
+            self.addresses.failed(url, error)
+            raise
+        if _may_be_anywhere(name):
+            self._sources[name] = url
+        return data
+
     def _fetch(self, url: str) -> Iterator[bytes]:
         yield self.download_bytes(url, self._max_bytes)
+
+
+def _may_be_anywhere(name: str) -> bool:
+    """Return whether a file is what its name says wherever it is; the last root and the timestamp are an answer."""
+    versioned = _VERSIONED.fullmatch(name)
+    return versioned is not None and versioned["role"] != "root"
 
 
 class _Aside:
@@ -257,6 +308,8 @@ def _as_download_error(error: SealdexError) -> DownloadError:
     """Wrap an error of the transport in one that ngclient knows; the original is its ``__cause__``."""
     if isinstance(error, HttpStatusError):
         wrapped: DownloadError = DownloadHTTPError(str(error), error.status)
+    elif isinstance(error, MissingEverywhereError):
+        wrapped = DownloadHTTPError(str(error), 404)
     elif isinstance(error, TooLargeError):
         wrapped = DownloadLengthMismatchError(str(error))
     else:

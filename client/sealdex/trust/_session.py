@@ -13,9 +13,9 @@ from tuf.api import exceptions
 from tuf.api.metadata import Root, Signed, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient.config import UpdaterConfig
 
-from sealdex.errors import ConfigError
+from sealdex.errors import ConfigError, SealdexError, UnavailableError, VerificationError
 from sealdex.model.foreign_json import json_values
-from sealdex.transport import Transport
+from sealdex.transport import Addresses, Transport
 from sealdex.trust._fetcher import CachedMetadata, OfflineFetcher, OnlineFetcher
 from sealdex.trust._role_log import log_roles
 from sealdex.trust._updater import DatedUpdater
@@ -31,7 +31,8 @@ class TrustSession:
 
     Args:
         registry: the registry's name, for messages.
-        metadata_url: address of the metadata, with trailing slash.
+        addresses: of the registry.
+        below: where the metadata is below each of them, with trailing slash.
         metadata_folder: ngclient's folder; created.
         root: the pinned root metadata, the only trust anchor.
         transport: fetches; None to work from the cached metadata without any request.
@@ -47,7 +48,8 @@ class TrustSession:
     def __init__(
         self,
         registry: str,
-        metadata_url: str,
+        addresses: Addresses,
+        below: str,
         metadata_folder: Path,
         root: bytes,
         transport: Transport | None,
@@ -61,7 +63,7 @@ class TrustSession:
         self._clock = clock
         self._disbelieved = disbelieved
         self._registry = registry
-        self._url = metadata_url
+        self._url = addresses.all[0] + below
         self._folder = metadata_folder
         self._root = root
         self._fetch_ahead = fetch_ahead
@@ -69,10 +71,11 @@ class TrustSession:
         self._cache = CachedMetadata(metadata_folder)
         self._realm = _realm_of(root)
         self._fetcher: OnlineFetcher | OfflineFetcher = (
-            OfflineFetcher(self._cache, metadata_url)
+            OfflineFetcher(self._cache, self._url)
             if transport is None
-            else OnlineFetcher(transport, metadata_url, self._config.targets_max_length, self._realm)
+            else OnlineFetcher(transport, addresses, below, self._config.targets_max_length, self._realm)
         )
+        self._is_strict = False
         self._updater = self._new_updater()
         self._logged: dict[str, Signed] = {}
 
@@ -82,6 +85,49 @@ class TrustSession:
         Raises:
             VerificationError, UnavailableError: see ``sealdex.trust.errors``.
         """
+        if isinstance(self._fetcher, OfflineFetcher) or not self._fetcher.addresses.are_several:
+            self._refresh_once()
+        else:
+            self._refresh_somewhere(self._fetcher)
+        self._log_roles(self.top_level)
+
+    def _refresh_somewhere(self, fetcher: OnlineFetcher) -> None:
+        """Take the state of the first address that has a valid one: first of those that haven't expired.
+
+        An expired one counts within ``max_staleness``, where no address has another.
+        """
+        failures: dict[str, SealdexError] = {}
+        expired: list[str] = []
+        waiting = fetcher.addresses.usable()
+        while waiting:
+            url = waiting.pop(0)
+            if (error := self._failure_at(fetcher, url, is_strict=self._limit is not None)) is None:
+                return
+            failures[url] = error
+            if self._limit is not None and isinstance(error.__cause__, exceptions.ExpiredMetadataError):
+                expired.append(url)
+            elif waiting or expired:
+                fetcher.addresses.leave(url, error)
+        for url in expired:
+            if (error := self._failure_at(fetcher, url, is_strict=False)) is None:
+                return
+            failures[url] = error
+        raise fetcher.addresses.verdict(list(failures.items()))
+
+    def _failure_at(self, fetcher: OnlineFetcher, url: str, *, is_strict: bool) -> SealdexError | None:
+        try:
+            self._refresh_at(fetcher, url, is_strict=is_strict)
+        except (VerificationError, UnavailableError) as error:
+            return error
+        return None
+
+    def _refresh_at(self, fetcher: OnlineFetcher, url: str, *, is_strict: bool) -> None:
+        fetcher.use(url)
+        self._is_strict = is_strict
+        self._updater = self._new_updater()
+        self._refresh_once()
+
+    def _refresh_once(self) -> None:
         if self._fetch_ahead and isinstance(self._fetcher, OnlineFetcher):
             next_root = self._cache.newest_root(self.root.version) + 1
             self._fetcher.first_round(
@@ -95,7 +141,6 @@ class TrustSession:
         self._verified(self._updater.refresh, again=self._start_over)
         self._check_marks(self.top_level)
         self._check_snapshot_time()
-        self._log_roles(self.top_level)
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
         """Return the signed length and hashes of targets by path; None for unsigned ones.
@@ -230,6 +275,7 @@ class TrustSession:
                 str(self._folder), self._url, fetcher=self._fetcher, config=self._config, bootstrap=self._root
             )
             updater.limit, updater.clock, updater.disbelieved = self._limit, self._clock, self._disbelieved
+            updater.is_strict = self._is_strict
         except exceptions.RepositoryError as error:
             raise ConfigError(
                 f"the trust root configured for registry '{self._registry}' is not signed by its own keys: {error}",
@@ -244,14 +290,15 @@ class TrustSession:
         self._updater.refresh()
 
     def _verified(self, action: Callable[[], T], again: Callable[[], T] | None = None) -> T:
-        """Run an action of ngclient; if a bad bundle made it fail, retry once without the bundle."""
+        """Run an action of ngclient; if a bad bundle or a wrong file made it fail, again without that."""
         try:
-            try:
-                return action()
-            except exceptions.RepositoryError:
-                if isinstance(self._fetcher, OfflineFetcher) or not self._fetcher.drop_bundle():
-                    raise
-                return (again or action)()
+            while True:
+                try:
+                    return action()
+                except exceptions.RepositoryError as error:  # noqa: PERF203  # the loop is the retry
+                    if isinstance(self._fetcher, OfflineFetcher) or not self._may_help(self._fetcher, error):
+                        raise
+                    action = again or action
         except (exceptions.RepositoryError, exceptions.DownloadError, OSError) as error:
             raise as_sealdex_error(
                 error,
@@ -260,6 +307,13 @@ class TrustSession:
                 last=self._fetcher.last,
                 judgement=self._updater.judgement,
             ) from error
+
+    def _may_help(self, fetcher: OnlineFetcher, error: exceptions.RepositoryError) -> bool:
+        """Drop the bundle, or the address that a file is wrong at; return whether to try again."""
+        if fetcher.drop_bundle():
+            return True
+        # what has expired has the same date everywhere
+        return not isinstance(error, exceptions.ExpiredMetadataError) and fetcher.ask_another()
 
     def _check_marks(self, roles: Iterable[str]) -> None:
         """Refuse cached files that belong to another role; fetched files are checked when they arrive."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from tuf.api.exceptions import RepositoryError
+from tuf.api.exceptions import ExpiredMetadataError, RepositoryError
 from tuf.api.metadata import Metadata, Root, Signed, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 from tuf.ngclient.updater import Updater
@@ -36,12 +36,14 @@ class DatedUpdater(Updater):
         clock: this host's time; by default when the updater was made.
         limit: ``max_staleness``; without it everything is judged as of the present.
         disbelieved: the version and the time of a timestamp whose time isn't believed (``registry reset-clock``).
+        is_strict: whether an expired timestamp is refused even within ``max_staleness``.
         judgement: as of when the newest timestamp is judged; None before there is one.
     """
 
     limit: timedelta | None = None
     clock: datetime | None = None
     disbelieved: tuple[int, datetime] | None = None
+    is_strict: bool = False
     judgement: Judgement | None = None
 
     @property
@@ -120,6 +122,8 @@ class DatedUpdater(Updater):
         limit = None if self._is_disbelieved(signed) else self.limit
         self.judgement = judge(self._now, signed_at=stated, expires=signed.expires, floor=floor, limit=limit)
         self._trusted_set.reference_time = self.judgement.as_of
+        if self.is_strict and signed.expires <= self.judgement.present:
+            raise ExpiredMetadataError(f"it expired on {_day(signed.expires)}")
         if self.judgement.is_over_limit:
             raise TooOldError(f"it was signed on {_day(self.judgement.signed_at)}")
 

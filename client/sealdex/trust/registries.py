@@ -22,7 +22,7 @@ from sealdex.results import PluginInfo, Trust
 from sealdex.store.layout import Store
 from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
-from sealdex.transport import Transport
+from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust.registry import TrustedRegistry, TrustState
 
 _log = Log("sealdex.trust")
@@ -42,17 +42,44 @@ class Registries:
         self._transport = transport
         self._observer = observer
         self._open: dict[str, TrustedRegistry] = {}
+        self._addresses: dict[str, Addresses] = {}
+        self._told: set[tuple[str, str]] = set()
         self._states: dict[str, TrustState] = {}
         self._cached: Registries | None = None
         self._lock = threading.RLock()
 
     def refresh(self, name: str) -> TrustState:
-        """Bring a registry's metadata up to date, and return what is trusted now."""
+        """Bring a registry's metadata up to date, and return what is trusted now.
+
+        Addresses that didn't answer before are asked again.
+        """
+        with self._lock:
+            if name in self._open:
+                self._open[name].addresses.revive()
+            return self._refresh(name)
+
+    def addresses(self, name: str) -> Addresses:
+        """Return the addresses of a registry, with what is known of them in this run."""
+        with self._lock:
+            if name not in self._addresses:
+                urls = self._config.section(name).addresses
+                self._addresses[name] = Addresses(urls, lambda url, error: self._left(name, url, error))
+            return self._addresses[name]
+
+    def _left(self, name: str, url: str, error: SealdexError) -> None:
+        """Tell once that an address of a registry isn't used for something, and why."""
+        with self._lock:
+            is_new = (url, error.message) not in self._told
+            self._told.add((url, error.message))
+        if is_new:
+            self._observer.left(name, public_url(url), error)
+
+    def _refresh(self, name: str) -> TrustState:
         with self._lock:
             if name not in self._open:
                 self._open[name] = TrustedRegistry(
                     name,
-                    self._config.section(name).url,
+                    self.addresses(name),
                     self._config.root_bytes(name),
                     self._trust_folder(name),
                     self._transport,
@@ -127,8 +154,10 @@ class Registries:
         found: dict[PluginId, IndexDocument | UnavailableError | None] = {}
         if name not in self._states:
             return dict.fromkeys(plugins, error)
+        if not self.addresses(name).usable():
+            return dict.fromkeys(plugins, error)
         try:
-            self.refresh(name)
+            self._refresh(name)
         except UnavailableError as down:
             return dict.fromkeys(plugins, down)
         failures = 0
@@ -173,9 +202,9 @@ class Registries:
         registry = self._refreshed(name)
         return Trust(name, registry.signed_by(plugin), self._states[name].root_version)
 
-    def url_of(self, plugin: PluginId) -> str:
-        """Return the address of the published tree that has a plugin."""
-        return self._config.section(self._config.registry_for(plugin.namespace)).url
+    def addresses_of(self, plugin: PluginId) -> Addresses:
+        """Return the addresses of the published tree that has a plugin."""
+        return self.addresses(self._config.registry_for(plugin.namespace))
 
     def unknown(self, plugin: PluginId) -> UnknownPluginError:
         """Return the error for a plugin that its registry doesn't have, with the most similar names."""
@@ -188,7 +217,7 @@ class Registries:
     def _refreshed(self, name: str) -> TrustedRegistry:
         with self._lock:
             if name not in self._states:
-                self.refresh(name)
+                self._refresh(name)
             return self._open[name]
 
     def _is_of(self, name: str, namespace: str) -> bool:

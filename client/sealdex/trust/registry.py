@@ -39,7 +39,7 @@ from sealdex.model.catalog import (
 from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
-from sealdex.transport import Transport, public_url
+from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust._clock_reset import disbelieve, disbelieved_in
 from sealdex.trust._documents import DocumentStore
 from sealdex.trust._lock_holder import holder_of, note_holder
@@ -146,7 +146,7 @@ class TrustedRegistry:
 
     Args:
         name: the registry's name in the configuration, for messages.
-        url: the published tree's address, with or without trailing slash.
+        url: the published tree's address, with or without trailing slash; or its addresses.
         root: the pinned root metadata. It is the trust anchor on every run, whatever the cache contains.
         folder: this registry's own trust folder, ``<store>/trust/<registry>``; created when needed.
         transport: fetches the bytes.
@@ -162,7 +162,7 @@ class TrustedRegistry:
     def __init__(
         self,
         name: str,
-        url: str,
+        url: str | Addresses,
         root: bytes,
         folder: Path,
         transport: Transport,
@@ -178,13 +178,15 @@ class TrustedRegistry:
         self._limit = max_staleness
         self._clock = clock
         self.name = name
-        self.url = url if url.endswith("/") else f"{url}/"
+        self.addresses = url if isinstance(url, Addresses) else Addresses([url])
+        self.url = self.addresses.all[0]
         self.folder = folder
         self.offline = offline
         self._root = root
         self._transport = transport
         self._on_wait = on_wait
         self._fetch_ahead = fetch_ahead
+        self._metadata = (self.addresses, "metadata/") if places is None else (Addresses([places.metadata_url]), "")
         self._places = places or Places(
             f"{self.url}metadata/", f"{self.url}targets/", folder / "metadata", folder / "documents"
         )
@@ -193,7 +195,7 @@ class TrustedRegistry:
         self._session: TrustSession | None = None
         self._store = DocumentStore(
             name,
-            self._places.targets_url,
+            *((self.addresses, "targets/") if places is None else (Addresses([places.targets_url]), "")),
             self._places.documents_folder,
             None if offline else transport,
             keep=keep_documents,
@@ -360,7 +362,7 @@ class TrustedRegistry:
         _sweep(self._places.metadata_folder)
         session = TrustSession(
             self.name,
-            self._places.metadata_url,
+            *self._metadata,
             self._places.metadata_folder,
             self._root,
             None if self.offline else self._transport,
@@ -395,7 +397,10 @@ class TrustedRegistry:
         session = self._session
         # A long-running program must not trust metadata that has expired meanwhile.
         now = self._clock() if self._clock is not None else datetime.now(timezone.utc)
-        if session is None or self._is_over(session, now):
+        if session is None:
+            session = self._refreshed()
+        elif self._is_over(session, now):
+            self.addresses.revive()
             session = self._refreshed()
         return session
 

@@ -18,7 +18,7 @@ from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credent
 from sealdex.config.document import max_staleness_of, mirror_problems
 from sealdex.errors import SealdexError, UnavailableError, UsageError
 from sealdex.model.decode import DocumentError, read_values
-from sealdex.transport import GENERAL_HINTS, Transport
+from sealdex.transport import GENERAL_HINTS, Addresses, Transport
 
 if TYPE_CHECKING:
     from sealdex.config.config import RegistrySection
@@ -117,7 +117,8 @@ def add(
             on_retry=observer.retrying,
         ) as transport,
     ):
-        data = _root_bytes(transport, address, root, fingerprint)
+        addresses = Addresses(section.addresses, lambda url, error: observer.left(name, url, error))
+        data = _root_bytes(transport, addresses, root, fingerprint)
         version = trust.check_root(data)
         state = (
             None
@@ -125,7 +126,7 @@ def add(
             else _checked(
                 trust.TrustedRegistry(
                     name,
-                    address,
+                    addresses,
                     data,
                     config.trust_folder(name),
                     transport,
@@ -302,9 +303,9 @@ def _option_of(path: str) -> str:
     return "a --namespace" if ".namespaces" in path else "NAME"
 
 
-def _root_bytes(transport: Transport, url: str, root: Path | None, fingerprint: str | None) -> bytes:
+def _root_bytes(transport: Transport, addresses: Addresses, root: Path | None, fingerprint: str | None) -> bytes:
     if root is None:
-        return trust.fetch_root_by_fingerprint(url, fingerprint or "", transport)
+        return addresses.fetch(lambda url: trust.fetch_root_by_fingerprint(url, fingerprint or "", transport))
     with root.open("rb") as file:
         return file.read(MAX_ROOT_BYTES)
 
