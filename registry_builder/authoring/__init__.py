@@ -4,7 +4,7 @@
     templates/         templates of registries, plugins and workflows
     github             the workflows of a registry on GitHub, and the action that releases to it
     github_install     what these workflows install: everything by version and digest
-    cloud/             the account at AWS: which jobs may assume its roles
+    cloud/             the account at AWS: which jobs may assume its roles, and a template of everything
     payload            which folder of a plugin is packed, and under which name
     pack               a folder to a zip: same input, same bytes
     release            archives and release.yaml to releases/<version>.json

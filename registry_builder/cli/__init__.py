@@ -1,7 +1,8 @@
 """The command line of the builder: click commands that call the library and print the results.
 
     main                the table of all commands, imported only when they run
-    authoring           init, new, pack, release
+    init                a new source tree, its workflows, the template of its account
+    authoring           new, pack, release
     lifecycle           yank, deprecate, promote, evaluate, attest and their opposites
     move                move
     import_             import
@@ -17,6 +18,7 @@
     access              access policy
     doctor              doctor
     cloud               cloud trust, cloud claims: documents for the account at AWS
+    cloud_stack         cloud template, cloud outputs
     pages               pages check, pages deployed
     serve               serve
     site                site

@@ -1,15 +1,12 @@
-"""The commands of authors: init, new, pack and release. They print what was written and what to do next."""
+"""The commands of authors: new, pack and release. They print what was written and what to do next."""
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from registry_builder import authoring, signing, source
+from registry_builder import authoring
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.cli.options import ALLOW_FILE, PLUGIN_ID, example, shown, tree_of, typed
 from sealdex.cli.group import output_of, output_options
@@ -17,88 +14,7 @@ from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.text import counted
 
-if TYPE_CHECKING:
-    from sealdex.cli.output import Output
-
-
 _SHOWN = 20  # excluded files in the output
-
-
-@click.command(
-    epilog=example("sealdex-builder init my-registry --dev-keys", "sealdex-builder init my-registry --github")
-)
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--name", help="The registry's name; by default derived from the folder's.")
-@click.option("--dev-keys", is_flag=True, help="Create unencrypted development keys, so that publish works at once.")
-@click.option("--github", is_flag=True, help="Write GitHub workflows; in an existing source tree, only these.")
-@click.option(
-    "--storage",
-    metavar="PLACE",
-    help="Where it is published: s3://BUCKET/PREFIX, pages (GitHub Pages) or folder:PATH; by default a folder.",
-)
-@click.option("--url", help="The public URL; for GitHub Pages by default derived from git's remote.")
-@output_options
-@click.pass_context
-def init(
-    ctx: click.Context,
-    folder: Path,
-    name: str | None,
-    dev_keys: bool,
-    github: bool,
-    storage: str | None,
-    url: str | None,
-) -> None:
-    """Create a source tree in FOLDER: registry.toml, .gitattributes, .gitignore, README.md, plugins/.
-
-    Existing files are left alone. Keys are never created inside the tree: development keys go to
-    $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and keys for production are created with `keys create`.
-
-    With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
-    action.yml, with which authors' repositories release to it; docs/publishing.md says what they need. What they
-    install is pinned by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our wheels.
-    On a terminal, asks where to publish unless --storage is given: files in a workflow's folder are lost.
-    """
-    out = output_of(ctx)
-    is_there = github and (folder / source.CONFIG_NAME).is_file()
-    if is_there and (storage is not None or url is not None):
-        raise UsageError(
-            "registry.toml exists already",
-            untouched="nothing was written",
-            hint=f"write storage and url into registry.toml, then: sealdex-builder init {typed(folder)} --github",
-        )
-    if github and storage is None and not is_there:
-        storage, url = _asked_for_storage(out, url)
-    made = authoring.Made(folder, ())
-    reused = signing.check_key_place(folder) if dev_keys else []  # before anything is written
-    if not is_there:
-        made = authoring.init_tree(folder, name=name, storage=storage, url=url, in_ci=github and storage is not None)
-    if github:
-        from importlib.metadata import version  # noqa: PLC0415  # brings `email`: only for --github
-
-        flows = authoring.write_workflows(folder, version=version("sealdex-builder"))
-        made = authoring.Made(folder, (*made.written, *flows.written), (*made.kept, *flows.kept))
-        for realm, section in source.read_config(folder).realms.items():
-            if section.storage.startswith("folder:") and not section.folder_in_ci:
-                out.warn(
-                    f"realm {realm} is published to {section.storage}, which is lost with the workflow's runner: "
-                    'publish.yml will refuse. Write "s3://BUCKET/PREFIX" into registry.toml, or "pages:published" and '
-                    "the url; or folder_in_ci = true if a later step takes the folder along"
-                )
-    for path in made.written:
-        out.line(f"wrote {shown(path)}")
-    for path in made.kept:
-        out.warn(f"{shown(path)} exists already and was not changed")
-    keys: Path | None = None
-    if dev_keys:
-        keys = signing.make_dev_trust(folder)
-        if reused:
-            out.warn(f"these keys were in {keys} already and are used: {', '.join(reused)}")
-        out.line(f"created development keys in {keys} and signed trust/*/1.root.json and 1.targets.json")
-        out.note(
-            "development keys are unencrypted: for a registry that others rely on, see sealdex-builder keys --help"
-        )
-    out.note(f"next: cd {typed(folder)} && sealdex-builder new notify acme/slack")
-    out.result({"tree": folder, "written": made.written, "kept": made.kept, "keys": keys})
 
 
 @click.command(
@@ -130,17 +46,6 @@ def new(
         out.line(f"wrote {shown(path)}")
     out.note(f"next: edit src/, then: sealdex-builder pack {typed(made.folder)}")
     out.result({"plugin": str(plugin), "folder": made.folder, "written": made.written})
-
-
-def _asked_for_storage(out: Output, url: str | None) -> tuple[str | None, str | None]:
-    """Ask where the workflows publish; only at a terminal."""
-    if out.mode == "json" or os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None, url
-    click.echo("Where do the workflows publish? Files in a folder are lost with the runner.", err=True)
-    kind = click.prompt("s3, pages (GitHub Pages) or folder", type=click.Choice(["s3", "pages", "folder"]), err=True)
-    if kind == "s3":
-        return click.prompt("Address, such as s3://bucket/prefix?region=eu-central-1", err=True), url
-    return ("folder:published" if kind == "folder" else "pages"), url
 
 
 def _parse_dependency(text: str) -> tuple[str, str]:

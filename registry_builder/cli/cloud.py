@@ -1,4 +1,7 @@
-"""``cloud claims|trust``: which of GitHub's jobs a role at AWS trusts, and what GitHub says of the job that asks."""
+"""``cloud claims|trust``: which of GitHub's jobs a role at AWS trusts, and what GitHub says of the job that asks.
+
+``template`` and ``outputs`` are in `registry_builder.cli.cloud_stack`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 import click
 
 from registry_builder.authoring.cloud import github_identity
+from registry_builder.cli.cloud_stack import outputs, template
 from registry_builder.cli.options import SUMMARY, append, example
 from registry_builder.source.realms import PUBLIC_REALM
 from sealdex.cli.group import output_of, output_options
@@ -22,9 +26,13 @@ _MAX_BYTES = 1 << 16
 _TASKS: dict[str, github_identity.Task] = {"publisher": "publish", "refresher": "refresh", "validators": "validate"}
 
 
-@click.group(epilog=example("sealdex-builder cloud claims"))
+@click.group(epilog=example("sealdex-builder cloud template --output aws/stack.yaml", "sealdex-builder cloud claims"))
 def cloud() -> None:
     """Documents for the account that a registry lives in. Nothing is changed there."""
+
+
+cloud.add_command(template)
+cloud.add_command(outputs)
 
 
 @cloud.command(

@@ -18,7 +18,7 @@ PROGRAM = "sealdex-builder"
 _ROOM = "registry_builder.cli"
 
 COMMANDS = {
-    "init": LazyCommand(f"{_ROOM}.authoring:init", "Create a source tree for a new registry."),
+    "init": LazyCommand(f"{_ROOM}.init:init", "Create a source tree for a new registry."),
     "upgrade": LazyCommand(f"{_ROOM}.upgrade:upgrade", "Update the GitHub workflows to this version."),
     "new": LazyCommand(f"{_ROOM}.authoring:new", "Create a working plugin to start from."),
     "pack": LazyCommand(f"{_ROOM}.authoring:pack", "Pack a folder into a zip, reproducibly."),

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from registry_builder.source.config import ONLINE_ROLES, RegistryConfig
+from registry_builder.source.config import RegistryConfig
+from registry_builder.source.kms_keys import kms_keys
 from registry_builder.source.realms import check_realm
 from registry_builder.storage import bucket_of
 from registry_builder.storage.access_policy import (
@@ -30,7 +31,6 @@ _ATTACH: Final = {
     "bucket": "the bucket; it is the whole policy of a bucket with one realm",
     "cookie": "each signed cookie or address: it is what the key group's key signs",
 }
-_AWSKMS: Final = "awskms:"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def access_documents(
     bucket = AccessDocument("bucket", _ATTACH["bucket"], policy_of(on_bucket))
     if audience == "bucket":
         return [bucket]
-    keys, aliases = ((), ()) if audience in {"readers", "validators"} else _kms_keys(config, place)
+    keys, aliases = ((), ()) if audience in {"readers", "validators"} else kms_keys(config, place)
     statements = identity_statements(audience, place, distribution=distribution, kms_keys=keys, kms_aliases=aliases)
     identity = AccessDocument("identity", _ATTACH["identity"], policy_of(statements))
     if audience != "readers":
@@ -110,20 +110,6 @@ def access_documents(
 
 def _distribution(place: Place, name: str | None, account: str) -> str | None:
     return None if name is None else f"arn:{place.partition}:cloudfront::{account}:distribution/{name}"
-
-
-def _kms_keys(config: RegistryConfig, place: Place) -> tuple[list[str], list[str]]:
-    """Return the KMS keys that sign online: their ARNs, and aliases. A key's bare id may be in any region."""
-    names = {key for role in ONLINE_ROLES for key in config.roles[role].keys}
-    uris = [config.keys[name].uri for name in sorted(names & config.keys.keys())]
-    named = sorted({uri.removeprefix(_AWSKMS) for uri in uris if uri.startswith(_AWSKMS)})
-    aliases = [each for each in named if each.startswith("alias/")]
-    keys = [
-        each if each.startswith("arn:") else f"arn:{place.partition}:kms:*:*:key/{each}"
-        for each in named
-        if each not in aliases
-    ]
-    return keys, aliases
 
 
 __all__ = ["AccessDocument", "DocumentKind", "access_documents"]

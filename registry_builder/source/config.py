@@ -20,6 +20,7 @@ from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
+KEY_GROUP_OF_STACK = "stack"
 _NO_STORAGE = re.compile(r"realms\.([^.]+)\.storage")
 MAX_CONFIG_BYTES = 4 * 1024 * 1024
 OfflineRole = Literal["root", "targets"]
@@ -65,7 +66,8 @@ class ReadersSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
     Attributes:
         principals: IAM roles, users and accounts that read straight from S3.
-        key_group: the CloudFront key group whose keys sign readers' cookies and addresses below ``url``.
+        key_group: the CloudFront key group whose keys sign readers' cookies and addresses below ``url``; ``stack`` is
+            the one that the stack of ``cloud template`` makes.
     """
 
     principals: tuple[Arn, ...] = ()
@@ -328,7 +330,9 @@ def _readers_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
             yield FieldProblem(field_name, f"are for realms in S3; this one is published to {realm.storage}")
         if not realm.readers.principals and realm.readers.key_group is None:
             yield FieldProblem(field_name, "name nobody: write principals = [ARN, ...] or key_group = ID")
-        if realm.readers.key_group is not None and (realm.cloudfront is None or realm.url is None):
+        if realm.readers.key_group in {None, KEY_GROUP_OF_STACK}:  # of a stack that may not be there yet
+            continue
+        if realm.cloudfront is None or realm.url is None:
             yield FieldProblem(f"{field_name}.key_group", "needs cloudfront and url: CloudFront checks what it signs")
 
 
@@ -347,6 +351,7 @@ def _namespace_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
 
 __all__ = [
     "CONFIG_NAME",
+    "KEY_GROUP_OF_STACK",
     "OFFLINE_ROLES",
     "ONLINE_ROLES",
     "ROLES",

@@ -44,8 +44,8 @@ def storage_choice(folder: Path, storage: str | None, url: str | None) -> tuple[
     return place, url
 
 
-def _pages_url(folder: Path) -> str | None:
-    """Return the URL of the repository's GitHub Pages site, derived from the clone that the folder is in."""
+def github_repository(folder: Path) -> str | None:
+    """Return ``OWNER/NAME`` of the repository on GitHub that the folder's clone came from; None if there is none."""
     above = next((each for each in (folder, *folder.resolve().parents) if each.is_dir()), None)
     if above is None:
         return None
@@ -55,11 +55,18 @@ def _pages_url(folder: Path) -> str | None:
     except OSError:
         return None
     match = _GITHUB.fullmatch(said.stdout.strip())
-    if match is None:
+    return None if match is None else f"{match[1]}/{match[2]}"
+
+
+def _pages_url(folder: Path) -> str | None:
+    """Return the URL of the repository's GitHub Pages site, derived from the clone that the folder is in."""
+    found = github_repository(folder)
+    if found is None:
         return None
-    owner, repository = match[1].lower(), match[2]
+    owner, _, repository = found.partition("/")
+    owner = owner.lower()
     own = repository.lower() == f"{owner}.github.io"
     return f"https://{owner}.github.io/" if own else f"https://{owner}.github.io/{repository}/"
 
 
-__all__ = ["DEFAULT", "storage_choice"]
+__all__ = ["DEFAULT", "github_repository", "storage_choice"]

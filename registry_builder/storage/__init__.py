@@ -24,7 +24,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from registry_builder.storage._factory import PAGES, bucket_of, folder_of, open_storage, place_of
+    from registry_builder.storage._factory import PAGES, bucket_of, folder_of, open_storage, place_of, region_of
     from registry_builder.storage.headers import ObjectHeaders, headers_for
     from registry_builder.storage.http import UrlStorage
     from registry_builder.storage.protocol import (
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
 else:
     __getattr__, __dir__ = exports(__name__, {
-        "_factory": ("PAGES", "bucket_of", "folder_of", "open_storage", "place_of"),
+        "_factory": ("PAGES", "bucket_of", "folder_of", "open_storage", "place_of", "region_of"),
         "headers": ("ObjectHeaders", "headers_for"),
         "http": ("UrlStorage",),
         "protocol": (
@@ -70,4 +70,5 @@ __all__ = [
     "headers_for",
     "open_storage",
     "place_of",
+    "region_of",
 ]

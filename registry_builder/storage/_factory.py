@@ -97,6 +97,15 @@ def bucket_of(uri: str) -> Place | None:
     return Place(bucket, prefix, next((name for start, name in _PARTITIONS if region.startswith(start)), "aws"))
 
 
+def region_of(uri: str) -> str | None:
+    """Return the region of an S3 address; None if it names none, or is not S3.
+
+    Raises:
+        ConfigError: as `open_storage`.
+    """
+    return _parse_s3(uri)[2].get("region") if uri.startswith("s3://") else None
+
+
 def _parse_s3(uri: str) -> tuple[str, str, dict[str, str]]:
     try:
         parts = urlsplit(uri)
