@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice, Policy, Request, Resolution
     from sealdex.resolve.search import Query
-    from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
+    from sealdex.results import Checked, Fetched, Found, Installed, Planned, PluginInfo, Trust
     from sealdex.store.installations import Installation
 else:
     __getattr__, __dir__ = exports(__name__, {
@@ -80,7 +80,7 @@ else:
         "events": ("Observer",),
         "resolve": ("Choice", "Policy", "Request", "Resolution"),
         "resolve.search": ("Query",),
-        "results": ("Checked", "Fetched", "Found", "Installed", "PluginInfo", "Trust"),
+        "results": ("Checked", "Fetched", "Found", "Installed", "Planned", "PluginInfo", "Trust"),
         "store.installations": ("Installation",),
     })  # fmt: skip
 
@@ -101,6 +101,7 @@ __all__ = [
     "NoMatchError",
     "NotFoundError",
     "Observer",
+    "Planned",
     "PluginId",
     "PluginInfo",
     "Policy",

@@ -34,7 +34,7 @@ from sealdex.model.release import PublishedManifest
 from sealdex.queries import RegistryQueries, plugin_of
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution, parse_request
 from sealdex.resolve.search import Query
-from sealdex.results import Checked, Fetched, Found, Installed, PluginInfo, Trust
+from sealdex.results import Checked, Fetched, Found, Installed, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
 
 if TYPE_CHECKING:
@@ -235,6 +235,50 @@ class Client:
             cascade=cascade,
             force=force,
         )
+
+    def preview(
+        self,
+        *requests: Request | str,
+        policy: Policy | None = None,
+        make_current: bool = True,
+        pin: bool | None = None,
+        on_resolved: Callable[[Resolution], None] | None = None,
+        cascade: bool = False,
+        force: bool = False,
+    ) -> list[Planned]:
+        """Return what `install` would do with the same arguments, without installing or downloading anything.
+
+        Only the registry's metadata is brought up to date, as by any question. Attestations aren't verified.
+
+        Raises:
+            BreaksDependantsError, NotFoundError, NoMatchError, VerificationError, UnavailableError: as `install`.
+        """
+        return self._installer.preview(
+            [parse_request(request) if isinstance(request, str) else request for request in requests],
+            policy,
+            make_current=make_current,
+            pin=pin,
+            on_resolved=on_resolved,
+            cascade=cascade,
+            force=force,
+        )
+
+    def preview_choices(
+        self, choices: Sequence[Choice], trust_of: Callable[[PluginId], Trust], *, force: bool = False
+    ) -> list[Planned]:
+        """Return what `install_choices` would do, without doing it; used by `preview` and a project's dry run.
+
+        Raises:
+            NotHereError: something that no registry has signed is neither in the cache nor preinstalled.
+            BreaksDependantsError, InstallError: as `install_choices`.
+        """
+        return self._installer.preview_choices(choices, trust_of, force=force)
+
+    def preview_archive(
+        self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False
+    ) -> Planned:
+        """Return what `install_archive` would do, without doing it; raises as that."""
+        return self._installer.preview_archive(Path(path), identity=identity, allow_unsigned=allow_unsigned)
 
     def resolve_beside(
         self,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from sealdex.client import Client
 from sealdex.config.edit import replace_file
@@ -21,6 +22,7 @@ from sealdex.errors import (
     NotFoundError,
     SealdexError,
 )
+from sealdex.install.batch import Vouch
 from sealdex.install.install import needs_archive
 from sealdex.install.plan import NO_FILES, InstallRequest
 from sealdex.install.transaction import finish_killed, pins
@@ -43,7 +45,7 @@ from sealdex.model.index import ArtifactEntry, choose_artifact
 from sealdex.model.plugin import Mark
 from sealdex.resolve import Choice, Keeping, Policy
 from sealdex.resolve.resolver import in_order
-from sealdex.results import Installed, Trust
+from sealdex.results import Installed, Planned, Trust
 from sealdex.store.installations import find_installation
 from sealdex.store.layout import Store
 
@@ -87,6 +89,26 @@ class Ensured:
     installed: tuple[Installed, ...]
     yanked: Mapping[PluginId, Mark]
     unasked: Mapping[PluginId, SealdexError] = field(default_factory=dict)
+
+
+class _Vouching(NamedTuple):
+    """The choices of a lock, who signed each, what confirms others, and what was asked so far."""
+
+    choices: list[Choice]
+    trust_of: Callable[[PluginId], Trust]
+    vouch: Vouch
+    voucher: Voucher
+
+
+@contextmanager
+def _missing_explained(voucher: Voucher) -> Iterator[None]:
+    """Say of a missing file why its registry couldn't be asked."""
+    try:
+        yield
+    except NotHereError as missing:
+        if (why := voucher.unasked.get(missing.plugin)) is None:
+            raise
+        raise why.restated(untouched=f"nothing was installed, and {missing.what}") from missing
 
 
 class Project:
@@ -167,12 +189,13 @@ class Project:
         except FileNotFoundError:
             return False
 
-    def up_to_date(self, *, locked: bool = False, frozen: bool = False) -> LockDocument:
+    def up_to_date(self, *, locked: bool = False, frozen: bool = False, dry_run: bool = False) -> LockDocument:
         """Return the lock, updated if it is out of date.
 
         Args:
             locked: fail if it is out of date or missing.
             frozen: don't check whether it is.
+            dry_run: write nothing.
 
         Raises:
             StaleLockError: it is out of date, and `locked`.
@@ -192,7 +215,7 @@ class Project:
                 return found
         if locked:
             raise StaleLockError(self.lock_path, reasons)
-        return self.lock().document
+        return self.lock(dry_run=dry_run).document
 
     def ensure(
         self,
@@ -222,38 +245,34 @@ class Project:
             InstallError: as `Client.install`; or a plugin is pinned to another version here.
         """
         finish_killed(self._store)
-        choices = self._choices(lock)
-        self._heed_pins(choices)
-        registries = {block.id: block.registry for block in lock.plugin}
-        voucher = self._voucher(lock, fallback=fallback)
-        told: set[PluginId] = set()
-
-        def vouch(missing: Sequence[Choice]) -> dict[PluginId, tuple[Choice, Trust]]:
-            found = voucher.vouch(missing)
-            for plugin, each in found.items():
-                if each.yanked is not None and on_yanked is not None and plugin not in told:
-                    told.add(plugin)
-                    on_yanked(plugin, each.choice.release.version, each.yanked)
-            return {plugin: (each.choice, each.trust) for plugin, each in found.items()}
-
-        vouched = vouch([choice for choice in choices if self._needs_a_word(choice, registries)])
-        try:
+        vouching = self._vouching(lock, fallback=fallback, on_yanked=on_yanked)
+        voucher = vouching.voucher
+        with _missing_explained(voucher):
             installed = self._client.install_choices(
-                [vouched[choice.plugin][0] if choice.plugin in vouched else choice for choice in choices],
-                lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
+                vouching.choices,
+                vouching.trust_of,
                 command="ensure",
-                vouch=vouch,
+                vouch=vouching.vouch,
                 force=True,  # a lock is self-contained; other plugins in use that need other versions are reported
             )
-        except NotHereError as missing:
-            if (why := voucher.unasked.get(missing.plugin)) is None:
-                raise
-            raise why.restated(untouched=f"nothing was installed, and {missing.what}") from missing
         if is_current:
             in_place = [each.installation for each in installed if each.installation is not None]
             freshness.keep(self._store, str(self.folder), config_path, in_place)
         yanked = {plugin: each.yanked for plugin, each in voucher.found.items() if each.yanked is not None}
         return Ensured(tuple(installed), yanked, voucher.unasked)
+
+    def preview(
+        self,
+        lock: LockDocument,
+        *,
+        fallback: bool = True,
+        on_yanked: Callable[[PluginId, str, Mark], None] | None = None,
+    ) -> tuple[list[Planned], Mapping[PluginId, SealdexError]]:
+        """Return what `ensure` would do, without doing it, and which registries couldn't be reached; raises as that."""
+        vouching = self._vouching(lock, fallback=fallback, on_yanked=on_yanked)
+        with _missing_explained(vouching.voucher):
+            planned = self._client.preview_choices(vouching.choices, vouching.trust_of, force=True)
+        return planned, vouching.voucher.unasked
 
     def export(self, lock: LockDocument, folder: Path) -> list[Path]:
         """Write a folder of preinstalled archives: the lock, and this host's verified archives and manifests.
@@ -282,6 +301,32 @@ class Project:
         return [*written, target.lock]
 
     # --- parts of ensure ---------------------------------------------------------------------------------------------
+
+    def _vouching(
+        self, lock: LockDocument, *, fallback: bool, on_yanked: Callable[[PluginId, str, Mark], None] | None
+    ) -> _Vouching:
+        """Choose from a lock for this host, and have everything confirmed that isn't installed yet."""
+        choices = self._choices(lock)
+        self._heed_pins(choices)
+        registries = {block.id: block.registry for block in lock.plugin}
+        voucher = self._voucher(lock, fallback=fallback)
+        told: set[PluginId] = set()
+
+        def vouch(missing: Sequence[Choice]) -> dict[PluginId, tuple[Choice, Trust]]:
+            found = voucher.vouch(missing)
+            for plugin, each in found.items():
+                if each.yanked is not None and on_yanked is not None and plugin not in told:
+                    told.add(plugin)
+                    on_yanked(plugin, each.choice.release.version, each.yanked)
+            return {plugin: (each.choice, each.trust) for plugin, each in found.items()}
+
+        vouched = vouch([choice for choice in choices if self._needs_a_word(choice, registries)])
+        return _Vouching(
+            [vouched[choice.plugin][0] if choice.plugin in vouched else choice for choice in choices],
+            lambda plugin: vouched[plugin][1] if plugin in vouched else self._trust_here(lock, plugin),
+            vouch,
+            voucher,
+        )
 
     def _choices(self, lock: LockDocument) -> list[Choice]:
         """Return the choices of a lock for this host, dependencies first."""

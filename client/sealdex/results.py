@@ -94,6 +94,29 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What an installation would do with one release.
+
+    Attributes:
+        choice: the release, as resolved.
+        trust: who signed it.
+        action: as in `Installed`.
+        previous: the version in use that it would replace, if that is another one.
+        image: the pinned reference of a container image.
+        bytes_to_fetch: bytes of its artifact that would be downloaded; None if its size isn't stated.
+        may_be_less: files of an installed version may save some of those bytes.
+    """
+
+    choice: Choice
+    trust: Trust
+    action: InstallOutcome
+    previous: str | None = None
+    image: str | None = None
+    bytes_to_fetch: int | None = 0
+    may_be_less: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """A downloaded and verified artifact.
 

@@ -17,6 +17,7 @@ Its modules:
     errors           every error becomes text or JSON, and an exit code
     error_table      from error type to advice and exit code
     log_handler      what plugins and the runtime log, through the output layer
+    dry_run          what install and ensure would do
     update_check     says now and then what is outdated
     completion       shell completion
 """

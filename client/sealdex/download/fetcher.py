@@ -191,6 +191,19 @@ class ArtifactFetcher:
         path = self._download_one(choice)
         return Obtained(path, 0 if is_here else path.stat().st_size, 0)
 
+    def bytes_to_fetch(self, choice: Choice) -> tuple[int | None, bool]:
+        """Return how many bytes of an artifact would be downloaded, and whether installed files may save some of them.
+
+        Nothing is hashed: what only seems to be in the cache counts as being there. None: its size isn't stated.
+        """
+        artifact = choice.artifact
+        if artifact is None or artifact.format == "oci" or self._is_near(choice):
+            return 0, False
+        if artifact.size is None:
+            return None, False
+        count = max(0, artifact.size - self._cache.size_so_far(artifact.sha256))
+        return count, artifact.file_list is not None and bool(installed_versions(self._store, choice.plugin))
+
     def archives(self, choices: Iterable[Choice]) -> dict[str, Path]:
         """Download artifacts into the cache, several at once; return their paths by digest.
 

@@ -8,6 +8,7 @@ Its modules:
     batch                    installs chosen releases as one change
     install                  installs one release: look, decide, unpack beside, then switch by rename
     plan                     what installing a release will do, decided before anything is written
+    preview                  what installing would do, without doing it
     transaction              brings a set of releases into the store: all unpacked, then all switched
     rollback                 puts a version back that was taken out, from its cached archive
     attestations             whether an accepted identity vouches for a release

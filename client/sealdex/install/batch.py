@@ -199,6 +199,14 @@ def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
     )
 
 
+def require_request(choice: Choice, trust: Trust) -> InstallRequest:
+    """Return the install request for a choice that is not an image."""
+    request = install_request(choice, trust)
+    if request is None:
+        raise AssertionError("unreachable: an image is never unpacked")
+    return request
+
+
 def _installed(
     choice: Choice, trust: Trust, done: Deployed | None, obtained: Obtained | None, *, make_current: bool
 ) -> Installed:

@@ -80,6 +80,11 @@ class InstallResult:
     is_current: bool
 
 
+def action_for(store: Store, request: InstallRequest) -> InstallAction:
+    """Return what `install` would do with the release's folder; raises as `needs_archive`."""
+    return _look(store, request, full_check=False)[0]
+
+
 def needs_archive(store: Store, request: InstallRequest, *, full_check: bool = False) -> bool:
     """Return whether `install` would read the archive, so that nothing already installed is downloaded.
 

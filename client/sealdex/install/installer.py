@@ -10,21 +10,26 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from sealdex.download.fetcher import NotHereError
 from sealdex.errors import NoRegistryError, UnavailableError
-from sealdex.install.batch import Vouch, install_chosen, install_request
+from sealdex.install.batch import Vouch, install_chosen, require_request
 from sealdex.install.fallback import fall_back
+from sealdex.install.install import action_for
 from sealdex.install.installed_constraints import resolve_beside
 from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
 from sealdex.install.local_archive import LocalArchive, opened, parse_identity, require_allowed
+from sealdex.install.preview import preview_chosen
 from sealdex.install.transaction import Job, deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
-from sealdex.results import Installed, Trust
+from sealdex.results import Installed, Planned, Trust
 from sealdex.store.dependants import in_use, needs
+from sealdex.store.layout import Store
+from sealdex.store.transaction import facts_of
 
 if TYPE_CHECKING:
     from sealdex.queries import RegistryQueries
@@ -56,9 +61,7 @@ class Installer:
     ) -> list[Installed]:
         """Resolve requests and install what was chosen; see `sealdex.client.Client.install`."""
         finish_killed(self._store)
-        held = pins(self._store)
-        if pin is not None:
-            held = {plugin: version for plugin, version in held.items() if plugin not in {r.plugin for r in asked}}
+        held = self._held(asked, pin)
         command = f"install {' '.join(map(str, asked))}"
         resolution: Resolution | None = None
         try:
@@ -88,6 +91,47 @@ class Installer:
                 if choice.requested and (choice.plugin, choice.release.version) not in present
             )
             return [replace(each, undelivered=undelivered) for each in serving]
+
+    def preview(
+        self,
+        asked: Sequence[Request],
+        policy: Policy | None = None,
+        *,
+        make_current: bool,
+        pin: bool | None,
+        on_resolved: Callable[[Resolution], None] | None,
+        cascade: bool,
+        force: bool,
+    ) -> list[Planned]:
+        """Resolve requests and say what installing them would do; see `sealdex.client.Client.preview`."""
+        keeping = Keeping(pinned=self._held(asked, pin))
+        resolution = self.resolve_beside(asked, keeping, policy, cascade=cascade, free=force or not make_current)
+        if on_resolved is not None:
+            on_resolved(resolution)
+        return self.preview_choices(
+            resolution.choices, self._queries.trust, make_current=make_current, pin=pin, force=force
+        )
+
+    def preview_choices(
+        self,
+        choices: Sequence[Choice],
+        trust_of: Callable[[PluginId], Trust],
+        *,
+        make_current: bool = True,
+        pin: bool | None = None,
+        force: bool = False,
+    ) -> list[Planned]:
+        """Say what installing chosen releases would do; see `sealdex.client.Client.preview_choices`."""
+        trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
+        return preview_chosen(
+            self._store, self._queries.fetcher, choices, trusts,
+            make_current=make_current, pin=pin, on_broken=self._observer.breaking if force else None,
+        )  # fmt: skip
+
+    def _held(self, asked: Sequence[Request], pin: bool | None) -> dict[PluginId, str]:
+        """Return the pins that hold while these are installed; those of the requested plugins don't, if they change."""
+        named = {request.plugin for request in asked} if pin is not None else set()
+        return {plugin: version for plugin, version in pins(self._store).items() if plugin not in named}
 
     def resolve_beside(
         self,
@@ -146,13 +190,27 @@ class Installer:
 
                 refuse_unsigned(config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
-            request = install_request(choice, trust)
-            if request is None:
-                raise AssertionError("unreachable: a local archive is not an image")
+            request = require_request(choice, trust)
             job = Job(replace(request, manifest=local.manifest), local.path, pin)
             done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
         previous = done.before if done.before != local.version else None
         return Installed(choice, trust, done.result.action, done.result.installation, previous)
+
+    def preview_archive(self, file: Path, *, identity: str | None, allow_unsigned: bool) -> Planned:
+        """Inspect an archive that nobody signed, and say what installing it would do."""
+        config = self._queries.config
+        require_allowed(config, file, allowed=allow_unsigned)
+        named = parse_identity(identity) if identity is not None else None
+        with TemporaryDirectory(prefix="sealdex-") as folder, opened(Store(folder), file, named) as local:
+            choice = _choice_of(local)
+            if (policy := config.document.attestations) is not None and policy.required:
+                from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # few hosts require attestations
+
+                refuse_unsigned(config, choice.plugin)
+            trust = Trust(LOCAL_REGISTRY, None, None)
+            action = action_for(self._store, require_request(choice, trust))
+            before = facts_of(self._store, choice.plugin).version
+        return Planned(choice, trust, action, before if before != local.version else None)
 
     def _without_registry(
         self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool

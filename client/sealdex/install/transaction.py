@@ -15,7 +15,7 @@ from sealdex.store.change import Facts, Member
 from sealdex.store.database import State
 from sealdex.store.dependants import OnBroken
 from sealdex.store.layout import Store
-from sealdex.store.transaction import SetChange, changing, settle
+from sealdex.store.transaction import changing, settle
 
 CASCADE = "to update those too: --cascade; to install anyway: --force"
 
@@ -70,7 +70,10 @@ def deploy(
         VerificationError, InstallError: as `sealdex.install.install.install`, for any of them; nothing has changed.
     """
     with changing(store, command) as change:
-        members = [_member(store, change, job, make_current=make_current) for job in jobs]
+        members = [
+            member_of(store, change.facts(job.request.plugin), job.request, job.pin, make_current=make_current)
+            for job in jobs
+        ]
         change.prepare(members, consistent={job.request.plugin for job in jobs}, on_broken=on_broken, hint=CASCADE)
         done = [
             Deployed(
@@ -99,11 +102,10 @@ def pins(store: Store) -> dict[PluginId, str]:
     return {plugin: row.pin for plugin, row in State(store).plugins().items() if row.pin is not None}
 
 
-def _member(store: Store, change: SetChange, job: Job, *, make_current: bool) -> Member:
-    request = job.request
-    before = change.facts(request.plugin)
+def member_of(store: Store, before: Facts, request: InstallRequest, pin: bool | None, *, make_current: bool) -> Member:
+    """Return the effect of installing a release on its plugin; ``pin`` as in `Job`."""
     after = replace(before, version=request.version) if make_current else before
-    if job.pin is not None:
-        after = Facts(after.version, request.version if job.pin else None, after.enabled)
+    if pin is not None:
+        after = Facts(after.version, request.version if pin else None, after.enabled)
     is_new = not os.path.lexists(store.version_folder(request.plugin, request.version))
     return Member(request.plugin, before, after, unpacks=request.version if is_new else None)

@@ -70,9 +70,10 @@ def _wanted(locked: LockedPlugin) -> Request | None:
 
 
 def _full(request: Request) -> str:
-    extra = [f"channel {request.channel}"] if request.channel else []
+    said = str(request)
+    extra = [f"channel {request.channel}"] if request.channel and not said.endswith(f"@{request.channel}") else []
     extra += ["pre-releases"] if request.prereleases else []
-    return f"{request}" + (f" ({', '.join(extra)})" if extra else "")
+    return said + (f" ({', '.join(extra)})" if extra else "")
 
 
 class Difference(NamedTuple):

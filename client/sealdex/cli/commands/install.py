@@ -12,6 +12,7 @@ import msgspec
 from sealdex import resolve
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command, download_options
+from sealdex.cli.dry_run import show_planned
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.progress import in_bytes
@@ -52,6 +53,7 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
         "sealdex install 'acme/slack@^1.2' acme/mail@2.0.0",
         "sealdex install acme/slack --channel beta --json",
         "sealdex install acme/slack@1.2.0 --pin",
+        "sealdex install acme/slack --dry-run",
         "sealdex install acme/slack --require-attestation",
         "sealdex install ./slack.zip --as acme/slack@1.2.0-dev --allow-unsigned",
     )
@@ -68,6 +70,7 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
 )
 @click.option("--cascade", is_flag=True, help="Also update installed plugins that need another version of it.")
 @click.option("--force", is_flag=True, help="Install it even if that breaks other installed plugins.")
+@click.option("--dry-run", is_flag=True, help="Show what would be installed and downloaded; change nothing.")
 @click.option(
     "--require-attestation",
     is_flag=True,
@@ -86,6 +89,7 @@ def install(
     no_fallback: bool,
     cascade: bool,
     force: bool,
+    dry_run: bool,
     require_attestation: bool,
     channel: str,
     pre: bool,
@@ -114,22 +118,28 @@ def install(
             "--require-attestation works only with releases of a registry: a local archive has no attestations"
         )
     if archives:
-        _install_archives(context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin)
+        _install_archives(
+            context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin, dry_run=dry_run
+        )
         return
     if identity is not None:
         raise UsageError(
             "--as can only be used with an archive", hint="sealdex install ./slack.zip --as acme/slack@1.2.0-dev"
         )
     with context.client("resolving", offline=offline, require_attestations=require_attestation) as client:
-        done = client.install(
-            *plugins,
-            policy=_policy(channel, pre, yanked, ignore_rollout),
-            pin=pin,
-            fallback=not no_fallback,
-            on_resolved=lambda resolution: _say(out, resolution),
-            cascade=cascade,
-            force=force,
-        )
+        asked: dict[str, Any] = {
+            "policy": _policy(channel, pre, yanked, ignore_rollout),
+            "pin": pin,
+            "on_resolved": lambda resolution: _say(out, resolution),
+            "cascade": cascade,
+            "force": force,
+        }
+        if dry_run:
+            show_planned(out, client.preview(*plugins, **asked))
+            if (policy := client.config.document.attestations) is not None and policy.required:
+                out.note("attestations are verified when it is installed")
+            return
+        done = client.install(*plugins, fallback=not no_fallback, **asked)
         if all(each.unreachable is None for each in done):
             say_what_is_outdated(client, out)
     for why, missing in dict.fromkeys((e.unreachable, e.undelivered) for e in done if e.unreachable is not None):
@@ -148,6 +158,7 @@ def _install_archives(
     allow_unsigned: bool,
     identity: str | None,
     pin: bool | None,
+    dry_run: bool,
 ) -> None:
     out = context.out
     if len(plugins) > 1:
@@ -158,6 +169,9 @@ def _install_archives(
             hint="install each archive separately: sealdex install ARCHIVE",
         )
     with context.client("installing") as client:
+        if dry_run:
+            show_planned(out, [client.preview_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned)])
+            return
         each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)
     out.result({"installed": [_installed_plain(each)]})
     out.line(_format_installed(each), style="yellow")

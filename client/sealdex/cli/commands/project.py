@@ -15,11 +15,12 @@ from sealdex.cli.fast_ensure import row, show_ensured
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
 from sealdex.cli.update_check import say_what_is_outdated
-from sealdex.errors import UsageError
+from sealdex.errors import ConfigError, UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.text import counted
 
 if TYPE_CHECKING:
+    from sealdex.lockfile.lock_file import LockDocument
     from sealdex.lockfile.staleness import Difference
     from sealdex.model.ids import PluginId
     from sealdex.model.plugin import Mark, MovedTo
@@ -90,6 +91,7 @@ def lock(
     epilog=examples(
         "sealdex ensure",
         "sealdex ensure --locked --json",
+        "sealdex ensure --dry-run",
         "sealdex ensure --frozen --project /srv/robot",
         "sealdex ensure --limit-rate 500k --retry 3 --timeout 30",
     )
@@ -100,10 +102,13 @@ def lock(
 @click.option("--frozen", is_flag=True, help="Don't check whether sealdex.lock is up to date.")
 @click.option("--offline", is_flag=True, help="Make no requests; use only what is cached or preinstalled.")
 @click.option("--no-fallback", is_flag=True, help="Fail if no registry can be reached, even if everything is cached.")
+@click.option("--dry-run", is_flag=True, help="Show what would be installed and downloaded; change nothing.")
 @_project_option
 @download_options
 @client_command
-def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallback: bool, folder: Path) -> None:
+def ensure(
+    context: Context, locked: bool, frozen: bool, offline: bool, no_fallback: bool, dry_run: bool, folder: Path
+) -> None:
     """Install exactly what sealdex.lock says and switch to it: either all of it or nothing.
 
     If everything is in place, no request is made. Whatever has to be installed is compared with the registry's signed
@@ -117,6 +122,9 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
         )
     with context.client("resolving", offline=offline) as client:
         project = _project(folder, client)
+        if dry_run:
+            _show_plan(out, project, project.up_to_date(locked=locked, frozen=frozen, dry_run=True), not no_fallback)
+            return
         document = project.up_to_date(locked=locked, frozen=frozen)
         done = project.ensure(
             document,
@@ -139,6 +147,25 @@ def ensure(context: Context, locked: bool, frozen: bool, offline: bool, no_fallb
         elif each.previous:
             out.line(f"switched to {each.choice} (was {each.previous})", style="green")
     show_ensured(out, str(folder), rows, {str(plugin): error.message for plugin, error in done.unasked.items()})
+
+
+def _show_plan(out: Output, project: Project, document: LockDocument, fallback: bool) -> None:
+    from sealdex.cli.dry_run import show_planned  # noqa: PLC0415  # few ask for it
+
+    try:
+        before = project.locked()
+    except ConfigError:  # it would be made again
+        before = None
+    planned, unasked = project.preview(
+        document, fallback=fallback, on_yanked=lambda p, version, mark: _warn_yanked(out, p, version, mark)
+    )
+    changed = lockfile.differences(before or lockfile.LockDocument(), document)
+    for plugin, error in unasked.items():
+        out.warn(f"{plugin} would be verified by the lock alone: {error.message}")
+    if changed:
+        out.note(f"{project.lock_path.name} would be brought up to date first:")
+        _say_differences(out, changed)
+    show_planned(out, planned, lock=project.lock_path, lock_changes=_differences_plain(changed))
 
 
 _VERBS = {"unpack": "installed", "repair": "repaired", "image": "pull"}
