@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 from sealdex.config.config import Config
 from sealdex.config.credentials import credentials_of
-from sealdex.config.document import registry_for
+from sealdex.config.document import max_staleness_of, registry_for
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.events import Observer
 from sealdex.paths import store_folder
@@ -32,8 +32,9 @@ from sealdex.store.ownership import loose_places
 from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.store.yanked import format_mark, yanked_releases
 from sealdex.text import counted
-from sealdex.transport import Transport
+from sealdex.transport import Document, Transport
 from sealdex.trust.registries import Registries
+from sealdex.trust.registry import TrustedRegistry, TrustState
 
 FindingState = Literal["ok", "warning", "problem"]
 EXPIRES_SOON = timedelta(hours=36)
@@ -47,8 +48,8 @@ class Finding(NamedTuple):
     """The result of one check.
 
     Attributes:
-        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``clock``, ``store``, ``dependencies``,
-            ``yanked``, ``locks``, ``disk`` or ``cache``.
+        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``addresses``, ``clock``, ``store``,
+            ``dependencies``, ``yanked``, ``locks``, ``disk`` or ``cache``.
         subject: what was checked: a registry's name, a path.
         state: ``ok``, ``warning`` or ``problem``.
         detail: what was found.
@@ -126,14 +127,23 @@ class _transport:  # noqa: N801  # a context manager of one use
 
 
 def _registry(config: Config, registries: Registries, transport: Transport, name: str, now: float) -> Iterator[Finding]:
-    url = config.section(name).url
-    try:
-        answer = transport.read(f"{url.rstrip('/')}/metadata/timestamp.json", max_bytes=_MAX_TIMESTAMP_BYTES)
-    except SealdexError as error:
-        yield _problem("reachability", name, error)
+    answers: dict[str, Document | SealdexError] = {}
+    for url in config.section(name).addresses:
+        try:
+            answers[url] = transport.read(f"{url.rstrip('/')}/metadata/timestamp.json", max_bytes=_MAX_TIMESTAMP_BYTES)
+        except SealdexError as error:  # noqa: PERF203  # each address is asked
+            answers[url] = error
+    given = [answer for answer in answers.values() if not isinstance(answer, SealdexError)]
+    for url, answer in answers.items():
+        if not isinstance(answer, SealdexError):
+            yield Finding("reachability", name, "ok", url)
+        elif given:
+            yield Finding("reachability", name, "warning", f"{url}: {answer.message}", answer.hint or "")
+        else:
+            yield _problem("reachability", name, answer)
+    if not given:
         return
-    yield Finding("reachability", name, "ok", url)
-    yield from _clock(name, answer.date, now)
+    yield from _clock(name, given[0].date, now)
     try:
         state = registries.refresh(name)
     except SealdexError as error:
@@ -148,6 +158,39 @@ def _registry(config: Config, registries: Registries, transport: Transport, name
         yield Finding("expiry", name, "warning", detail, remedy)
     else:
         yield Finding("expiry", name, "ok", detail)
+    chosen = registries.addresses(name).chosen
+    others = [
+        url
+        for url, answer in answers.items()
+        if not isinstance(answer, SealdexError) and url.rstrip("/") != chosen.rstrip("/")
+    ]
+    for url in others:
+        yield _other_address(config, transport, name, url, chosen, state)
+
+
+def _other_address(
+    config: Config, transport: Transport, name: str, url: str, chosen: str, state: TrustState
+) -> Finding:
+    """Compare the state at another address, verified from the pinned root, with the one that is trusted."""
+    with tempfile.TemporaryDirectory(prefix="sealdex-doctor-") as folder:
+        limit = max_staleness_of(config.section(name))
+        try:
+            there = TrustedRegistry(
+                name, url, config.root_bytes(name), Path(folder), transport, max_staleness=limit
+            ).refresh()
+        except SealdexError as error:
+            return Finding("addresses", name, "warning", f"{url}: {error.message}", error.hint or "")
+    if there.timestamp_version > state.timestamp_version:
+        return Finding(
+            "addresses",
+            name,
+            "warning",
+            f"{url} has a newer state (timestamp {there.timestamp_version}) than {chosen}, which is used "
+            f"(timestamp {state.timestamp_version})",
+            f"bring {chosen} up to date, or list {url} before it in config.toml",
+        )
+    same = there.timestamp_version == state.timestamp_version
+    return Finding("addresses", name, "ok", f"{url} has {'the same' if same else 'an older'} state")
 
 
 def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:

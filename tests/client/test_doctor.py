@@ -170,3 +170,38 @@ def test_a_store_of_somebody_else(config: Path, monkeypatch: pytest.MonkeyPatch)
         os.chown(config.parent / "store", 2, 2)
     finding = found(config)["store"]
     assert (finding.state, f"belongs to user {me or 2}" in finding.detail) == ("warning", True)
+
+
+@pytest.mark.parametrize(
+    ("there", "state", "words"),
+    [
+        ("same", "ok", "has the same state"),
+        ("newer", "warning", "has a newer state (timestamp 2)"),
+        ("garbage", "warning", "something that is not TUF metadata"),
+        ("nothing", "warning", "404"),
+    ],
+)
+def test_each_further_address_is_compared_with_what_is_trusted(
+    config: Path, server: FaultServer, there: str, state: str, words: str
+) -> None:
+    mirror = server.url("/mirror/")
+    registry = PluginRegistry()
+    registry.release("acme/tool", "1.0.0", {"a.txt": b"hello"})
+    registry.publish()
+    for name, data in registry.files.items():
+        server.put(f"/{name}", data)
+    (config.parent / "root.json").write_bytes(registry.root)
+    server.always("/metadata/timestamp.json", None)
+    if there == "newer":
+        registry.release("acme/tool", "1.1.0")
+        registry.publish()
+    for name, data in registry.files.items() if there != "nothing" else ():
+        server.put(f"/mirror/{name}", b"<html>" if there == "garbage" and "timestamp" in name else data)
+    text = config.read_text().replace("root =", f'mirrors = ["{mirror}"]\nroot =')
+    config.write_text(text)
+    (config.parent / "store/trust").rename(config.parent / "another-registry-was-trusted")
+    check = "reachability" if there == "nothing" else "addresses"
+    finding = found(config)[check]
+    assert (finding.state, finding.exit_code) == (state, 0)
+    assert mirror in finding.detail
+    assert words in finding.detail

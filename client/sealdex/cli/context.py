@@ -270,8 +270,7 @@ class ConsoleObserver(Observer):
     def left(self, registry: str, url: str, error: SealdexError) -> None:
         """Warn that an address is of no use for something; the JSON answer says so as well."""
         with self._lock:
-            self._out.warn(f"registry '{registry}': {url} is left for another address: {error.message}")
-            self._out.left.append({"registry": registry, "address": url, "code": error.code, "reason": error.message})
+            self._out.leave(registry, url, error)
 
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""

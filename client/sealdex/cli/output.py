@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, Literal, TextIO
 
+    from sealdex.errors import SealdexError
+
     Mode = Literal["human", "json", "quiet"]
     Style = Literal["bold", "dim", "green", "yellow", "red"]
 else:
@@ -157,6 +159,11 @@ class Output:
             self.log("warning", text)
         else:
             self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
+
+    def leave(self, registry: str, url: str, error: SealdexError) -> None:
+        """Warn that another address of a registry is asked than this one; the JSON answer says so as well."""
+        self.warn(f"registry '{registry}': {url} is left for another address: {error.message}")
+        self.left.append({"registry": registry, "address": url, "code": error.code, "reason": error.message})
 
     def note(self, text: str) -> None:
         """Write a note for people to stderr: the next command, what is being waited for."""

@@ -25,7 +25,7 @@ from sealdex.download.mirror.source import Source, find_source, pinned_root
 from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
 from sealdex.download.mirror.verify import prune, verify
 from sealdex.download.mirror.volumes import parse_volume_size
-from sealdex.errors import ConfigError, NotFoundError, UsageError, VerificationError
+from sealdex.errors import ConfigError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.lockfile.lock_file import read_lock
 from sealdex.model.decode import DocumentError, read_values
 from sealdex.text import counted
@@ -208,7 +208,7 @@ def create_(
     ):
         trusted = pinned_root(config, found, root, fingerprint, transport)
         options = _options(config, selection, found.name, dry_run=dry_run, verify=hash_all)
-        watch = watch_of(context, progress)
+        watch = watch_of(context, progress, found)
         if archive is not None:
             exported = export(
                 found, trusted, transport, archive, options, watch, base=state, volume_bytes=volume_bytes, number=number
@@ -524,8 +524,8 @@ def _show_export(context: Context, exported: Exported, source: Source, dest: Pat
         out.note(f"where nothing comes back: the next one with --base {exported.state}")
 
 
-def watch_of(context: Context, progress: Progress) -> Watch:
-    """Return a watch that shows progress and waits."""
+def watch_of(context: Context, progress: Progress, source: Source | None = None) -> Watch:
+    """Return a watch that shows progress and waits, and which addresses of the source are left."""
     done, whole = [0], [0]
 
     def totals(_files: int, size: int) -> None:
@@ -535,7 +535,10 @@ def watch_of(context: Context, progress: Progress) -> Watch:
         done[0] += count
         progress.update(done[0], whole[0] or None)
 
-    return Watch(waiting=context.out.note, totals=totals, moved=moved)
+    def left(url: str, error: SealdexError) -> None:
+        context.out.leave(source.name if source is not None else "", url, error)
+
+    return Watch(waiting=context.out.note, totals=totals, moved=moved, left=left)
 
 
 def _told(result: MirrorResult, source: Source, dest: Path | Bucket, *, dry_run: bool) -> dict[str, Any]:

@@ -35,9 +35,9 @@ from sealdex.download.mirror.record import (
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
 from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, each_of
-from sealdex.errors import InstallError, NotFoundError, UnavailableError
+from sealdex.errors import InstallError, NotFoundError, SealdexError, UnavailableError
 from sealdex.store.cache import ContentCache
-from sealdex.transport import Transport, public_url
+from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
 from sealdex.trust.metadata_bundle import Packer
 
@@ -82,6 +82,7 @@ class Watch:
     waiting: Callable[[str], None] = lambda _why: None
     totals: Callable[[int, int], None] = lambda _files, _bytes: None
     moved: Callable[[int], None] = lambda _bytes: None
+    left: Callable[[str, SealdexError], None] = lambda _url, _error: None
 
 
 @dataclass
@@ -170,7 +171,7 @@ def _create(
     folder = place.folder
     registry = TrustedRegistry(
         source.name,
-        source.url,
+        Addresses(source.urls, watch.left),
         root,
         own / "trust",
         transport,
@@ -280,7 +281,7 @@ class _Run:
         has_copies = bool(self._elsewhere) and record_of_source(self._source, self._transport) is not None
         fetcher = Fetcher(
             self._transport,
-            self._source.url,
+            self._registry.addresses,
             self._place,
             ContentCache(self._own / "cache"),
             max_bytes=self._options.max_bytes,
@@ -344,7 +345,7 @@ class _Run:
         """Write metadata, then what the mirror says of itself, and last the timestamp, which readers start from."""
         timestamp, bundle = b"", Packer()
         with self._reached.open("a", encoding="utf-8") as reached:
-            for version, data in earlier_roots(self._source, root, self._transport).items():
+            for version, data in earlier_roots(self._registry.addresses, root, self._transport).items():
                 key = f"metadata/{version}.root.json"
                 self._put_metadata(key, data)
                 bundle.add(f"{version}.root.json", data)

@@ -13,7 +13,7 @@ from sealdex.config.credentials import credentials_for
 from sealdex.config.document import RegistrySection
 from sealdex.download.mirror.record import MAX_RECORD_BYTES, RECORD_NAME, MirrorRecord, parse_record
 from sealdex.errors import SealdexError, UsageError
-from sealdex.transport import Credentials, HttpStatusError, Transport
+from sealdex.transport import Addresses, Credentials, HttpStatusError, MissingEverywhereError, Transport
 from sealdex.trust import check_root, fetch_root_by_fingerprint
 
 _NOTHING = "nothing was copied"
@@ -27,12 +27,19 @@ class Source(NamedTuple):
         url: the published tree's address, with trailing slash.
         credentials: gives headers of requests.
         shown: the address that mirrors say they were made from, where it is another.
+        mirrors: further addresses of it, each with trailing slash.
     """
 
     name: str
     url: str
     credentials: Credentials | None
     shown: str | None = None
+    mirrors: tuple[str, ...] = ()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All addresses, in order of preference."""
+        return (self.url, *self.mirrors)
 
 
 def find_source(config: Config, named: str) -> Source:
@@ -42,7 +49,12 @@ def find_source(config: Config, named: str) -> Source:
         UsageError: it is none of these.
     """
     if (section := config.registries.get(named)) is not None:
-        return Source(named, _with_slash(section.url), credentials_for({named: section}, config.path.parent))
+        return Source(
+            named,
+            _with_slash(section.url),
+            credentials_for({named: section}, config.path.parent),
+            mirrors=tuple(map(_with_slash, section.mirrors)),
+        )
     url = named
     if "://" not in named and Path(named).is_dir():
         url = Path(named).resolve().as_uri()
@@ -76,7 +88,8 @@ def pinned_root(
         with root.open("rb") as file:
             data = file.read(MAX_ROOT_BYTES)
     elif fingerprint is not None:
-        data = fetch_root_by_fingerprint(source.url, fingerprint, transport)
+        wanted = fingerprint
+        data = Addresses(source.urls).fetch(lambda url: fetch_root_by_fingerprint(url, wanted, transport))
     elif source.name in config.registries:
         data = config.root_bytes(source.name)
     else:
@@ -99,7 +112,7 @@ def record_of_source(source: Source, transport: Transport) -> MirrorRecord | Non
         return None
 
 
-def earlier_roots(source: Source, pinned: bytes, transport: Transport) -> dict[int, bytes]:
+def earlier_roots(addresses: Addresses, pinned: bytes, transport: Transport) -> dict[int, bytes]:
     """Return the roots before the pinned one, for hosts that pinned one of those; each is signed on to the next.
 
     A root that isn't there, or doesn't lead to the next, ends the row: no host could follow it.
@@ -108,13 +121,14 @@ def earlier_roots(source: Source, pinned: bytes, transport: Transport) -> dict[i
     following = Metadata[Root].from_bytes(pinned)
     for version in range(following.signed.version - 1, 0, -1):
         try:
-            data = transport.read(f"{source.url}metadata/{version}.root.json", max_bytes=MAX_ROOT_BYTES).data
+            name = f"metadata/{version}.root.json"
+            data = addresses.fetch(lambda base, name=name: transport.read(base + name, max_bytes=MAX_ROOT_BYTES).data)  # type: ignore[misc]  # mypy can't infer a lambda with a default
             metadata = Metadata[Root].from_bytes(data)
             if metadata.signed.version != version:
                 break
             metadata.signed.verify_delegate(Root.type, following.signed_bytes, following.signatures)
             metadata.signed.verify_delegate(Root.type, metadata.signed_bytes, metadata.signatures)
-        except (HttpStatusError, RepositoryError, ValueError):
+        except (HttpStatusError, MissingEverywhereError, RepositoryError, ValueError):
             break
         found[version], following = data, metadata
     return found

@@ -34,7 +34,14 @@ from sealdex.download.mirror.record import (
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
 from sealdex.store.cache import ContentCache
 from sealdex.store.hashing import hash_of_regular
-from sealdex.transport import HttpStatusError, TooLargeError, Transport, public_url
+from sealdex.transport import (
+    Addresses,
+    HttpStatusError,
+    MissingEverywhereError,
+    TooLargeError,
+    Transport,
+    public_url,
+)
 
 _SMALL_BYTES = 256 * 1024
 """Files of at most this size are read whole; larger ones can be resumed."""
@@ -174,7 +181,7 @@ class Fetcher:
 
     Args:
         transport: makes the requests.
-        base: the source's address, with trailing slash.
+        addresses: of the source.
         place: where the files go.
         cache: for what is on its way; on the same file system.
         max_bytes: of a file whose size isn't signed.
@@ -186,7 +193,7 @@ class Fetcher:
     def __init__(
         self,
         transport: Transport,
-        base: str,
+        addresses: Addresses,
         place: Place,
         cache: ContentCache,
         *,
@@ -196,7 +203,7 @@ class Fetcher:
         on_bytes: Callable[[int], None],
     ) -> None:
         self._transport = transport
-        self._base = base
+        self._addresses = addresses
         self._place = place
         self._cache = cache
         self._max_bytes = max_bytes
@@ -210,7 +217,8 @@ class Fetcher:
 
     def small_ones(self, files: Iterator[MirrorFile]) -> Iterator[MirrorFile]:
         """Bring the small files that are in the source's tree all at once, and yield the others, and what failed."""
-        pipeline = None if self._taken_from is not None else self._transport.pipeline(self._base)
+        base = self._addresses.chosen
+        pipeline = None if self._taken_from is not None else self._transport.pipeline(base)
         if pipeline is None:
             yield from files
             return
@@ -219,7 +227,7 @@ class Fetcher:
         def small() -> Iterator[tuple[MirrorFile, str, int] | None]:
             for file in files:
                 if file.url is None and file.size is not None and file.size <= _PIPED_BYTES:
-                    yield file, self._base + quote(file.key, safe="/"), file.size
+                    yield file, base + quote(file.key, safe="/"), file.size
                 else:
                     left.append(file)
                     yield None
@@ -247,14 +255,15 @@ class Fetcher:
         """
         if self._taken_from is not None and (size := self._take(self._taken_from / file.key, file)) is not None:
             return size
-        in_tree = self._base + quote(file.key, safe="/")
-        urls = [in_tree] if file.url is None else [*([in_tree] if self._has_copies else []), file.url]
-        for url in urls[:-1]:
+        in_tree = quote(file.key, safe="/")
+        if file.url is None:
+            return self._addresses.fetch(lambda base: self._from(base + in_tree, file))
+        if self._has_copies:
             try:
-                return self._from(url, file)
-            except HttpStatusError:  # noqa: PERF203  # it isn't among the source's copies
-                continue
-        return self._from(urls[-1], file)
+                return self._addresses.fetch(lambda base: self._from(base + in_tree, file))
+            except (HttpStatusError, MissingEverywhereError):
+                pass  # it isn't among the source's copies
+        return self._from(file.url, file)
 
     def _take(self, path: Path, file: MirrorFile) -> int | None:
         if not path.is_file() or path.is_symlink():

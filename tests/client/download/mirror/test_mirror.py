@@ -344,3 +344,22 @@ def test_images_are_named_with_the_command_that_copies_them(run: Run, registry: 
         assert command in done.err
     told = run("mirror", "create", "public", tmp_path / "json", "--plugin", "acme/image", "--json")
     assert json.loads(told.out)["images"][0]["command"] == command
+
+
+def test_a_mirror_is_made_from_all_addresses_of_a_registry(
+    run: Run, registry: PluginRegistry, server: TreeServer, root: Path, tmp_path: Path
+) -> None:
+    """The first address lacks a file and has a wrong one; the second has them, and is asked for nothing else."""
+    keys = sorted(key for key in registry.files if key.startswith("plugins/") and key.endswith((".zip", ".json")))
+    lacking, wrong = keys[0], keys[-1]
+    with TreeServer(registry.files) as second:
+        server.instead = {lacking: 404, wrong: bytes(len(registry.files[wrong]))}
+        added = run(
+            "registry", "add", "both", server.url, second.url, "--root", root, "--namespace", "acme", "--no-check"
+        )
+        assert added.code == 0, added.err
+        made = run("mirror", "create", "both", tmp_path / "mirror")
+        assert made.code == 0, made.err
+        assert set(second.requests) == {lacking, wrong}
+    assert "is left for another address" in made.err
+    assert run("mirror", "verify", tmp_path / "mirror", "--root", root).code == 0
