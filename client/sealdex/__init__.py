@@ -13,6 +13,7 @@ Names are imported when they are first used, so that a program loads only what i
     queries       what a host asks its registries
     project       a project: what it wants, resolved, locked and installed
     bundle        one file with a lock's plugins, for a host without a network
+    bundle_install    installs it there
     update        what is outdated, and bringing it up to date
     doctor        what is wrong on this host, and what helps
     results       what questions are answered with: plain data

@@ -57,13 +57,12 @@ CLIENT = {
     # what runs and shows it
     "runtime": "log_level model paths store config events client",  # knows nothing of the command line
     "project": "model resolve store config results download lockfile install client",
-    "bundle": (  # a lock, carried: what makes and what installs it
-        "model transport store config events trust download lockfile client project"
-    ),
+    "bundle": "config download lockfile",  # a lock, carried: what makes it
+    "bundle_install": "model transport store config events download lockfile client project",  # and what installs it
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor download lockfile install client"
-        " update log_level runtime project bundle metrics"
+        " update log_level runtime project bundle bundle_install metrics"
     ),
     "__main__": "cli",
 }

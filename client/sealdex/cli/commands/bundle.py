@@ -137,7 +137,7 @@ def install(
     FILE is never written to. Either all of its lock is installed or nothing; the same bundle again changes nothing. A
     registry that isn't configured is added with the root given, so that later bundles and commands go on from it.
     """
-    from sealdex.bundle import install_bundle  # noqa: PLC0415  # `--help` needn't wait for all that installs
+    from sealdex.bundle_install import install_bundle  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
     say, config = context.out, context.config()
     with context.observer(f"verifying {file.name}") as observer:

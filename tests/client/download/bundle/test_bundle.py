@@ -68,6 +68,16 @@ def test_a_bundle_is_installed_without_a_request_and_twice_does_nothing(
     assert far("update", "--installed", "--dry-run").code == 0  # from the registry, where the bundle says that it is
 
 
+def test_further_addresses_of_the_registry_are_not_asked(
+    far: Run, made: Path, root: Path, server: TreeServer, tmp_path: Path
+) -> None:
+    assert far("registry", "add", "public", server.url, f"{server.url}/other/", "--root", root, "--no-check").code == 0
+    asked = len(server.requests)
+    done = far("bundle", "install", made)
+    assert done.code == 0, done.err
+    assert server.requests[asked:] == []
+
+
 def test_the_same_inputs_give_the_same_bytes(run: Run, made: Path, tmp_path: Path) -> None:
     assert run("bundle", "create", tmp_path / "x", "--lock", tmp_path / "project/sealdex.lock").code == 0
     assert (tmp_path / "x").read_bytes() == made.read_bytes()
