@@ -16,6 +16,7 @@
     recover             recover
     gc                  gc
     access              access policy
+    stats               stats
     doctor              doctor
     cloud               cloud trust, cloud claims: documents for the account at AWS
     cloud_stack         cloud template, cloud outputs

@@ -44,6 +44,7 @@ COMMANDS = {
     "recover": LazyCommand(f"{_ROOM}.recover:recover", "Republish after an online key was stolen."),
     "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove files that are no longer referenced."),
     "access": LazyCommand(f"{_ROOM}.access:access", "Print who may do what in a realm's bucket."),
+    "stats": LazyCommand(f"{_ROOM}.stats:stats", "Count downloads from access logs."),
     "doctor": LazyCommand(f"{_ROOM}.doctor:doctor", "Check the publication target for problems."),
     "pages": LazyCommand(f"{_ROOM}.pages:pages", "Check and record a GitHub Pages deployment."),
     "cloud": LazyCommand(f"{_ROOM}.cloud:cloud", "Print documents for the account at AWS."),

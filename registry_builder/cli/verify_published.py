@@ -12,6 +12,7 @@ from registry_builder.cli.options import REALM, example, tree_of
 from registry_builder.cli.realms import publishers_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
+from sealdex.model.downloads import STATS_KEY
 from sealdex.text import counted
 
 
@@ -43,6 +44,8 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
             f"{counted(found.hashed, 'file')} of plugins read and hashed" if artifacts else "artifacts by size only"
         )
         out.line(f"  {found.reached} referenced and verified ({checked}), {counted(found.pages, 'page')}")
+        if found.has_stats:
+            out.line(f"  {STATS_KEY}: download numbers, which nothing signs")
         for kind, count in sorted(Counter(each.kind for each in found.unreached).items()):
             out.line(f"  {count} not referenced: {kind}")
         for key, reason in found.problems:
@@ -57,6 +60,7 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
                 "reached": found.reached,
                 "hashed": found.hashed,
                 "pages": found.pages,
+                "stats": found.has_stats,
                 "problems": [{"key": key, "reason": reason} for key, reason in found.problems],
                 "unreached": [{**listed_document(each.file), "kind": each.kind} for each in found.unreached],
             }

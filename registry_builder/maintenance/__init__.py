@@ -3,6 +3,7 @@
     status              versions, expiries, thresholds, and which keys can sign here
     audit               accounts for every published file
     gc                  removes files that are no longer referenced, in two runs
+    downloads/          downloads by release and day, counted from access logs
     access              the policies of a realm in S3, for those who read, publish, refresh, validate and recover it
     doctor              checks the publication target for problems
     recovery            republishes from the source tree, over what a thief wrote
@@ -18,6 +19,14 @@ if TYPE_CHECKING:
     from registry_builder.maintenance.access import AccessDocument, access_documents
     from registry_builder.maintenance.audit import audit_realm
     from registry_builder.maintenance.doctor import look_over
+    from registry_builder.maintenance.downloads.stats import (
+        Counted,
+        LogError,
+        count_downloads,
+        merged,
+        publish_stats,
+        read_stats,
+    )
     from registry_builder.maintenance.gc import apply_gc, plan_gc
     from registry_builder.maintenance.recovery import RecoveryResult, recover_realm
     from registry_builder.maintenance.status import RealmStatus, RoleStatus, realm_status
@@ -26,6 +35,9 @@ else:
         "access": ("AccessDocument", "access_documents"),
         "audit": ("audit_realm",),
         "doctor": ("look_over",),
+        "downloads.stats": (
+            "Counted", "LogError", "count_downloads", "merged", "publish_stats", "read_stats",
+        ),
         "gc": ("apply_gc", "plan_gc"),
         "recovery": ("RecoveryResult", "recover_realm"),
         "status": ("RealmStatus", "RoleStatus", "realm_status"),
@@ -33,14 +45,20 @@ else:
 
 __all__ = [
     "AccessDocument",
+    "Counted",
+    "LogError",
     "RealmStatus",
     "RecoveryResult",
     "RoleStatus",
     "access_documents",
     "apply_gc",
     "audit_realm",
+    "count_downloads",
     "look_over",
+    "merged",
     "plan_gc",
+    "publish_stats",
+    "read_stats",
     "realm_status",
     "recover_realm",
 ]

@@ -1,6 +1,7 @@
 """Accounts for every file of a published tree: verified, referenced, superseded, left behind, or an unsigned page.
 
 metadata/ targets/ plugins/     what signatures cover, and what they covered earlier
+api/stats.json                  download numbers, by `maintenance.downloads`; not signed
 everything else                 pages: rewritten by each publish, not signed
 """
 
@@ -19,6 +20,7 @@ from registry_builder.signing.metadata import TargetPin
 from registry_builder.storage import Storage
 from registry_builder.storage.headers import BUNDLE_KEY
 from registry_builder.storage.listing import Listed, inventory_of
+from sealdex.model.downloads import STATS_KEY
 
 SIGNED_FOLDERS = ("metadata/", "targets/", "plugins/")
 _VERSIONED = re.compile(r"metadata/(?P<version>[0-9]+)\.(?P<role>.+)\.json")
@@ -51,6 +53,7 @@ class Audit:
         reached: how many of them are referenced; all of these were compared with what was signed.
         hashed: how many artifacts were read and hashed; of the others only existence and size are known.
         pages: how many belong to the site or are otherwise unsigned.
+        has_stats: whether download numbers are among these.
         problems: key and what is wrong; if there are any, the tree isn't what was signed.
         unreached: files that are no longer referenced, which is harmless.
     """
@@ -63,6 +66,7 @@ class Audit:
     reached: int
     hashed: int
     pages: int
+    has_stats: bool
     problems: tuple[tuple[str, str], ...]
     unreached: tuple[Unreached, ...]
 
@@ -97,6 +101,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
         reached=sum(key in reached for key in there),
         hashed=len(large),
         pages=sum(not key.startswith(SIGNED_FOLDERS) for key in there),
+        has_stats=STATS_KEY in there,
         problems=tuple(sorted(problems.items())),
         unreached=tuple(unreached),
     )

@@ -41,6 +41,7 @@ class Frame:
         name: its name in commands.
         url: the public URL, with a trailing slash; None if registry.toml has none.
         address: the same for commands that are copied, with a placeholder if it isn't known.
+        downloads: whether pages read `sealdex.model.downloads.STATS_KEY`.
         base: the path of `url`, for links of a page whose own URL isn't known.
     """
 
@@ -53,6 +54,7 @@ class Frame:
     address: str
     base: str
     logo: str | None
+    downloads: bool = False
     policy: str = POLICY
     namespace: uuid.UUID = uuid.NAMESPACE_URL
 
@@ -96,6 +98,7 @@ def frame_of(config: RegistryConfig, realm: str) -> Frame:
         address=url or NO_ADDRESS,
         base=urlsplit(url).path if url else "/",
         logo=section.logo,
+        downloads=section.downloads,
         namespace=feed_namespace(config.registry.name, config.registry.id, realm),
     )
 

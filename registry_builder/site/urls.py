@@ -1,6 +1,7 @@
 """The path of each page in the published tree, and the relative links between pages. Pure.
 
     index.html  search.html  404.html  feed.xml  robots.txt  sitemap.xml  sitemap/<shard>.xml
+    api/stats.json                                     downloads, by `sealdex-builder stats`; pages read it
     search/catalogue.json                              the catalog's shards, and which snapshot the pages show
     verify/  docs/                                     how to verify the registry; the JSON documents
     namespaces/  keywords/                             indexes; namespaces/<namespace>/feed.xml

@@ -173,6 +173,7 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
         title, description, links: name, one line about it, and URLs by label.
         logo: an image in the source tree's ``site/`` folder, shown beside the name.
         accent, accent_dark: the colour of links and marks on a light and on a dark background, as ``#rrggbb``.
+        downloads: whether pages show what ``sealdex-builder stats --publish`` counted.
     """
 
     title: str | None = None
@@ -181,6 +182,7 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     logo: FileName | None = None
     accent: Colour | None = None
     accent_dark: Colour | None = None
+    downloads: bool = False
 
 
 class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

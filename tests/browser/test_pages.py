@@ -209,3 +209,48 @@ def test_the_policy_stops_what_got_into_a_page(open_page: Open, watch: Watch, ki
     assert not [each for each in watch.trouble if "off the origin" in each]
     assert [each for each in watch.trouble if "Content Security Policy" in each]
     watch.trouble.clear()
+
+
+# --- downloads: a number that logs say, read by the page itself ------------------------------------------------------
+
+
+def test_downloads_are_shown_as_what_they_are(open_page: Open) -> None:
+    for path in ("robotics/kalman/", "robotics/kalman/1.1.0/"):
+        section = open_page(path).get_by_role("region", name="Downloads")
+        expect(section).to_contain_text("1,234 in the 30 days to 2026-11-20")
+        expect(section).to_contain_text("As the logs show; mirrors and caches hide more.")
+    assert open_page("robotics/kalman/", java_script_enabled=False).locator("[data-stats]").is_hidden()
+
+
+@pytest.mark.parametrize(
+    "stats",
+    [
+        "<!doctype html>a page of a proxy",
+        '{"format": 2, "last_day": "2026-11-20", "plugins": {}}',
+        '{"format": 1, "last_day": "<img src=x onerror=alert(1)>", "plugins": {}}',
+        '{"format": 1, "last_day": "2026-99-99", "plugins": {}}',
+        "null",
+    ],
+)
+def test_without_numbers_that_can_be_read_nothing_is_shown(open_page: Open, stats: str) -> None:
+    page = open_page("")
+    page.route("**/api/stats.json", lambda route: route.fulfill(body=stats, content_type="application/json"))
+    with page.expect_response("**/api/stats.json"):
+        page.goto(f"{page.url}robotics/kalman/")
+    page.wait_for_load_state("networkidle")
+    assert page.locator("[data-stats]").is_hidden()
+
+
+def test_attack_numbers_that_are_scripts_or_enormous(open_page: Open) -> None:
+    """Whoever can write to the store writes what they like into stats.json, which nothing signs."""
+    page = open_page("")
+    day = '"2026-11-20": '
+    numbers = f'{{{day}5}}, "<script>window.pwned=1</script>": {{{day}"<img src=x onerror=window.pwned=1>"}}'
+    more = f'"2": {{{day}1e300}}, "3": {{{day}-7}}, "4": null, "__proto__": {{{day}2}}'
+    stats = (
+        f'{{"format": 1, "last_day": "2026-11-20", "plugins": {{"robotics/kalman": {{"1.0.0": {numbers}, {more}}}}}}}'
+    )
+    page.route("**/api/stats.json", lambda route: route.fulfill(body=stats, content_type="application/json"))
+    page.goto(f"{page.url}robotics/kalman/")
+    expect(page.get_by_role("region", name="Downloads")).to_contain_text("7 in the 30 days to 2026-11-20")
+    assert page.evaluate("window.pwned") is None

@@ -102,7 +102,18 @@ def make(folder: Path) -> Path:
         _edges(tree)
         _many(tree)
         _run(tree, "publish")
+        _downloads(tree)
     return tree.root / "published"
+
+
+def _downloads(tree: Tree) -> None:
+    """The numbers of a web server's log, 1,234 of them of one release."""
+    line = '127.0.0.1 - - [20/Nov/2026:12:00:00 +0000] "GET {} HTTP/1.1" 200 {} "-" "sealdex"\n'
+    file = next((tree.root / "published" / "plugins" / "robotics" / "kalman").rglob("*.zip"))
+    path = f"/{file.relative_to(tree.root / 'published').as_posix()}"
+    log = tree.root.parent / "access.log"
+    log.write_text(line.format(path, file.stat().st_size) * 1234, encoding="utf-8")
+    _run(tree, "stats", str(log), "--publish")
 
 
 def _run(tree: Tree, *arguments: str) -> None:
@@ -113,6 +124,8 @@ def _examples(root: Path) -> Tree:
     assert builder("--quiet", "init", root, "--dev-keys") == 0
     shutil.copytree(REPOSITORY / "examples" / "plugins", root / "plugins", dirs_exist_ok=True)
     tree = Tree(root)
+    with (root / "registry.toml").open("a", encoding="utf-8") as config:
+        config.write("\n[site]\ndownloads = true\n")
     here = Path.cwd()
     os.chdir(root)  # the examples' commands are written to be run there
     try:

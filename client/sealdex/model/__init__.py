@@ -8,6 +8,7 @@ all modules:
     plugin          what holds for all releases of a plugin, and the events that came later
     catalog         the catalog: one row per plugin, in shards, for search
     files           the list of files of one archive
+    downloads       stats.json: downloads by release and day, unsigned
 
     ids             identifiers: namespaces, plugin names, file names, digests
     versions        semantic versions

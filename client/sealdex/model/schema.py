@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sealdex.model.catalog import CatalogShard
+from sealdex.model.downloads import DownloadStats
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import EventFile, Plugin, PluginStatus
 from sealdex.model.release import PublishedManifest, Release
@@ -20,6 +21,7 @@ DOCUMENTS: dict[str, tuple[type, str]] = {
     "event": (EventFile, "status/<name>.json: one thing that happened after publishing"),
     "manifest": (PublishedManifest, "the full manifest of a release as it is published"),
     "index": (IndexDocument, "the index document: all releases of one plugin"),
+    "stats": (DownloadStats, "api/stats.json: downloads by plugin, release and day, unsigned"),
     "catalogue": (CatalogShard, "one shard of the catalog"),
 }
 AUTHORED = ("plugin", "release", "status", "event")  # what people write, in which unknown fields are refused
