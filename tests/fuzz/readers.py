@@ -463,7 +463,7 @@ def _mirror_volume(data: bytes) -> None:
 
 
 def _mirror_state(data: bytes) -> object:
-    return read_state(_file("state.json.gz", gzip.compress(data, 1)))
+    return list(read_state(_file("state.jsonl.gz", gzip.compress(data, 1))).keys())
 
 
 @cache

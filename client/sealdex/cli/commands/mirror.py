@@ -107,7 +107,7 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "sealdex mirror create public /srv/mirror --namespace acme --latest 3 --with-dependencies",
         "sealdex mirror create https://plugins.example.org/ /media/stick --root root.json --dry-run",
         "sealdex mirror create /srv/test-ring /srv/production --root root.json",
-        "sealdex mirror create public update.tar --base site.state.json.gz --volume-size fat32",
+        "sealdex mirror create public update.tar --base site.state.jsonl.gz --volume-size fat32",
     ),
 )
 @click.argument("source")
@@ -200,7 +200,7 @@ def create_(
         if base is not None:
             raise UsageError("give --base or --resend, not both", untouched="nothing was written")
         state, number = to_resend(archive.parent, resend, selection)
-        selection = selection if state is None else state.selection
+        selection = selection if state is None else state.state.selection
     found = find_source(config, source)
     with (
         context.out.progress(f"mirroring {source}") as progress,
@@ -292,14 +292,14 @@ def import_(
         out.line(f"{dest} has archive {head.number} already", style="green")
 
 
-@mirror.command("state", epilog=examples("sealdex mirror state /srv/mirror -o site.state.json.gz"))
+@mirror.command("state", epilog=examples("sealdex mirror state /srv/mirror -o site.state.jsonl.gz"))
 @click.argument("dest")
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where to write it; default: DEST's name with .state.json.gz.",
+    help="Where to write it; default: DEST's name with .state.jsonl.gz.",
 )
 @client_command
 def state_(context: Context, dest: str, *, output: Path | None) -> None:
@@ -312,10 +312,10 @@ def state_(context: Context, dest: str, *, output: Path | None) -> None:
         BucketPlace(place).bring()
     name = dest.partition("?")[0].rstrip("/").rpartition("/")[2] if is_remote else folder.resolve().name
     path = output or Path(f"{name}{STATE_ENDING}")
-    state = state_of(folder, is_remote=is_remote)
-    write_state(state, path)
-    out.result({"mirror": str(place), "state": path, "number": state.number, "files": len(state.keys)})
-    out.line(f"wrote {path} · {counted(len(state.keys), 'file')}, archive {state.number}")
+    state, keys = state_of(folder, is_remote=is_remote)
+    files = write_state(state, keys, path)
+    out.result({"mirror": str(place), "state": path, "number": state.number, "files": files})
+    out.line(f"wrote {path} · {counted(files, 'file')}, archive {state.number}")
     out.note(f"on the other side: sealdex mirror create SOURCE update.tar --base {path.name}")
 
 

@@ -241,10 +241,9 @@ class BucketPlace(Place):
         Raises:
             OvertakenError: another run was faster; readers see its state.
         """
-        data = reached.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
+        digest = hash_of_regular(reached) or ""
         if self._bucket.get(_list_key(digest), _MAX_LIST_BYTES) is None:
-            self._bucket.put(_list_key(digest), data, digest)
+            self._bucket.put(_list_key(digest), reached, digest)
         was = parse_record(self._record.data, RECORD_NAME) if self._record is not None else None
         previous = "" if was is None else was.reached if was.reached != digest else was.reached_before
         if before is not None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -16,6 +18,7 @@ import msgspec
 from sealdex.config.config import Config
 from sealdex.download.mirror.bucket import Bucket
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, place_of, record_before
+from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.record import BUNDLE_KEY, OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.source import Source
@@ -23,14 +26,17 @@ from sealdex.download.mirror.state import (
     STATE_ENDING,
     STATE_FORMAT,
     MirrorState,
+    StateFile,
     imported_number,
     keep_earlier,
+    listed_keys,
     sent_states,
     write_state,
 )
 from sealdex.download.mirror.volumes import (
     ARCHIVE_FORMAT,
     ArchiveHead,
+    Piece,
     check_set,
     cut,
     unpack,
@@ -38,11 +44,14 @@ from sealdex.download.mirror.volumes import (
     write_volume,
 )
 from sealdex.errors import InstallError, NotFoundError, UnavailableError, UsageError
-from sealdex.model.decode import encode_json, encode_pretty
+from sealdex.model.decode import decode_as, encode_json, encode_pretty
 from sealdex.transport import Document, HttpStatusError, Transport, public_url
 
 MEMBER_BYTES = 2560
 """What a file takes in an archive beside its bytes, at most: its head, and what fills its last block."""
+
+_SET_DIGITS = 16
+_MOST_VOLUMES = 10**9
 
 
 @dataclass
@@ -70,7 +79,7 @@ def export(
     options: Options,
     watch: Watch,
     *,
-    base: MirrorState | None,
+    base: StateFile | None,
     volume_bytes: int | None,
     number: int | None = None,
 ) -> Exported:
@@ -92,14 +101,15 @@ def export(
         SealdexError: as `sealdex.download.mirror.create.create`.
         InstallError: the archive can't be written.
     """
-    if base is not None and base.selection != options.selection and not options.selection.is_everything:
+    had = base.state if base is not None else None
+    if had is not None and had.selection != options.selection and not options.selection.is_everything:
         raise UsageError(
             "the far side was made with another selection than this archive is to have",
             untouched="nothing was written",
             hint="leave the selection out to go on with that of the far side, or leave --base out for a whole archive",
         )
     if base is not None:
-        options = replace(options, selection=base.selection, have=frozenset(base.keys))
+        options = replace(options, selection=base.state.selection, have=Keys(base.keys()))
     work = out.with_name(f".{out.name}.work")
     options = replace(options, overhead=MEMBER_BYTES)
     is_kept, paths = False, list[Path]()
@@ -107,31 +117,25 @@ def export(
         result = create(source, root, transport, work, options, watch)
         if result.record is None:
             return Exported(result, None, [], None)
-        keys = (work / OWN_FOLDER / REACHED_NAME).read_text(encoding="utf-8").splitlines()
-        keys = [key for key in keys if key != BUNDLE_KEY]  # the import makes it again of what it verified
-        new = (key for key in dict.fromkeys(keys) if key not in options.have or key == TIMESTAMP_KEY)
-        files = [(key, (work / key).stat().st_size) for key in new if (work / key).is_file()]
-        number = number or (base.number + 1 if base is not None else 1)
-        state = MirrorState(STATE_FORMAT, number, result.state.timestamp_version, options.selection, tuple(keys))
+        number = number or (had.number + 1 if had is not None else 1)
+        state = MirrorState(STATE_FORMAT, number, result.state.timestamp_version, options.selection)
         head = ArchiveHead(
             ARCHIVE_FORMAT,
-            hashlib.sha256(encode_json([state, files, volume_bytes])).hexdigest()[:16],
+            "0" * _SET_DIGITS,
             number,
-            base.number if base is not None else 0,
+            had.number if had is not None else 0,
             result.state.timestamp_version,
             public_url(source.url),
             options.selection,
-            len(files),
-            sum(size for _, size in files),
         )
-        volumes = cut(files, volume_bytes, len(encode_pretty(head)))
-        head = msgspec.structs.replace(head, volumes=len(volumes))
-        for volume, pieces in enumerate(volumes, start=1):
-            paths.append(volume_name(out, volume, len(volumes)))
+        sending = _Sending(work, options.have)
+        head = sending.described(head, state, volume_bytes)
+        for volume, pieces in sending.volumes(head, volume_bytes):
+            paths.append(volume_name(out, volume, head.volumes))
             write_volume(paths[-1], msgspec.structs.replace(head, volume=volume), pieces, work)
         kept = out.with_name(out.name + STATE_ENDING)
         keep_earlier(kept)
-        write_state(state, kept)
+        write_state(state, _sent_keys(work), kept)
     except OSError as error:
         _remove_volumes(paths)
         raise InstallError(
@@ -149,13 +153,62 @@ def export(
     return Exported(result, head, paths, kept)
 
 
+class _Sending:
+    """The files that an archive is to have, as a list on disk: it is read twice, and a file goes once it was sent."""
+
+    def __init__(self, work: Path, have: Container[str]) -> None:
+        self._list = work / OWN_FOLDER / "sending.jsonl"
+        self._digest = hashlib.sha256()
+        self._files = self._bytes = 0
+        seen = Keys()
+        with self._list.open("wb") as lines:
+            for key in _sent_keys(work):
+                if not seen.add(key) or (key in have and key != TIMESTAMP_KEY) or not (work / key).is_file():
+                    continue
+                size = (work / key).stat().st_size
+                line = encode_json([key, size]) + b"\n"
+                lines.write(line)
+                self._digest.update(line)
+                self._files += 1
+                self._bytes += size
+
+    def described(self, head: ArchiveHead, state: MirrorState, volume_bytes: int | None) -> ArchiveHead:
+        """Return the head with the number of files and volumes, and the name of the set."""
+        self._digest.update(encode_json([state, volume_bytes]))
+        head = msgspec.structs.replace(
+            head, set=self._digest.hexdigest()[:_SET_DIGITS], files=self._files, bytes=self._bytes
+        )
+        volumes = max((volume for volume, _ in self._cut(head, volume_bytes)), default=1)
+        return msgspec.structs.replace(head, volumes=volumes)
+
+    def volumes(self, head: ArchiveHead, volume_bytes: int | None) -> Iterator[tuple[int, Iterator[Piece]]]:
+        """Yield the number of each volume, and what it has."""
+        for volume, pieces in groupby(self._cut(head, volume_bytes), key=itemgetter(0)):
+            yield volume, (piece for _, piece in pieces)
+
+    def _cut(self, head: ArchiveHead, volume_bytes: int | None) -> Iterator[tuple[int, Piece]]:
+        # all heads take the room of one whose numbers are the longest
+        longest = msgspec.structs.replace(head, volume=_MOST_VOLUMES, volumes=_MOST_VOLUMES)
+        return cut(self._lines(), volume_bytes, len(encode_pretty(longest)))
+
+    def _lines(self) -> Iterator[tuple[str, int]]:
+        with self._list.open("rb") as lines:
+            for line in lines:
+                yield decode_as(line, tuple[str, int])
+
+
+def _sent_keys(work: Path) -> Iterator[str]:
+    """Yield the keys of what the far side has after the import, but for what the import makes again."""
+    return (key for key in listed_keys(work / OWN_FOLDER / REACHED_NAME) if key != BUNDLE_KEY)
+
+
 def _remove_volumes(paths: list[Path]) -> None:
     """Remove the volumes of an archive that didn't become whole."""
     for path in paths:
         path.unlink(missing_ok=True)
 
 
-def to_resend(folder: Path, number: int, selection: Selection) -> tuple[MirrorState | None, int]:
+def to_resend(folder: Path, number: int, selection: Selection) -> tuple[StateFile | None, int]:
     """Return what the far side has that lacks an archive, and the number of what is to be made in its place.
 
     It brings the far side to the present state, so it stands in for all that came after the missing one, and has the
@@ -170,16 +223,16 @@ def to_resend(folder: Path, number: int, selection: Selection) -> tuple[MirrorSt
         NotFoundError: there is no record of what came before it.
         UsageError: there are records of several selections.
     """
-    states = [state for state in sent_states(folder) if selection.is_everything or state.selection == selection]
-    if len({encode_json(state.selection) for state in states}) > 1:
+    sent = [each for each in sent_states(folder) if selection.is_everything or each.state.selection == selection]
+    if len({encode_json(each.state.selection) for each in sent}) > 1:
         raise UsageError(
             f"{folder} has records of archives with several selections",
             subject=str(folder),
             untouched="nothing was written",
             hint="say the selection too, or give --base in place of --resend",
         )
-    last = max((state.number for state in states), default=0)
-    before = next((state for state in states if state.number == number - 1), None)
+    last = max((each.state.number for each in sent), default=0)
+    before = next((each for each in sent if each.state.number == number - 1), None)
     if last < number or (before is None and number > 1):
         raise NotFoundError(
             f"{folder} has no record of archive {number if last < number else number - 1}",

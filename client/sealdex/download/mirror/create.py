@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -69,7 +69,7 @@ class Options:
     max_bytes: int
     dry_run: bool = False
     verify: bool = False
-    have: frozenset[str] = frozenset()
+    have: Container[str] = frozenset()
     overhead: int = 0
     taken_from: Path | None = None
     max_staleness: timedelta | None = None

@@ -18,6 +18,7 @@ from sealdex.download.mirror.bucket import Bucket
 from sealdex.download.mirror.bucket_place import BucketPlace
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.create import Watch, held
+from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import BUNDLE_KEY, REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import LockedRelease
@@ -200,7 +201,9 @@ def prune(
             place = BucketPlace(dest)
             place.bring(takes_over=True)
             read_record(folder)
-        kept = _listed(own / REACHED_NAME) | _listed(own / REACHED_BEFORE_NAME)
+        kept = Keys()
+        for name in (REACHED_NAME, REACHED_BEFORE_NAME):
+            kept.add_lines(own / name)
         folders = tuple(f"{release_folder(parse_plugin_id(each.plugin), each.version)}/" for each in keep)
         linked = [] if isinstance(dest, Bucket) else [tree for tree in _TREES if (folder / tree).is_symlink()]
         if linked:
@@ -210,10 +213,13 @@ def prune(
                 untouched="nothing was removed",
                 hint="remove what isn't needed there yourself, or make the mirror in a folder without links",
             )
-        there = dict(_listed_trees(dest)) if isinstance(dest, Bucket) else dict.fromkeys(_keys(folder), 0)
-        going = [key for key in there if key not in kept and not (folders and key.startswith(folders))]
-        size = sum(there[key] if isinstance(dest, Bucket) else (folder / key).lstat().st_size for key in going)
-        total = len(there)
+        there = _listed_trees(dest) if isinstance(dest, Bucket) else ((key, None) for key in _keys(folder))
+        going, total, size = list[str](), 0, 0
+        for key, length in there:
+            total += 1
+            if key not in kept and not (folders and key.startswith(folders)):
+                going.append(key)
+                size += (folder / key).lstat().st_size if length is None else length
         if going and len(going) * _MUCH > total and not (dry_run or confirmed):
             raise UsageError(
                 f"{len(going)} of {total} files would be removed, which is more than a fifth",
@@ -303,13 +309,6 @@ def _keys(folder: Path) -> Iterator[str]:
                         waiting.append(f"{at}/{entry.name}")
                     else:
                         yield f"{at}/{entry.name}"
-
-
-def _listed(path: Path) -> set[str]:
-    try:
-        return set(path.read_text(encoding="utf-8").splitlines())
-    except FileNotFoundError:
-        return set()
 
 
 def _remove(folder: Path, key: str) -> None:

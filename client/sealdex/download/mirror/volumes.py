@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import IO, Annotated, BinaryIO, NamedTuple, cast
@@ -107,37 +107,37 @@ def parse_volume_size(text: str) -> int:
     return size
 
 
-def cut(files: Iterable[tuple[str, int]], volume_bytes: int | None, head_bytes: int) -> list[list[Piece]]:
+def cut(files: Iterable[tuple[str, int]], volume_bytes: int | None, head_bytes: int) -> Iterator[tuple[int, Piece]]:
     """Share files out over volumes, in their order; one that is too large is cut into ranges.
 
     Args:
         files: key and size of each.
         volume_bytes: the most that a volume may have; None for one volume.
         head_bytes: of the first member of each.
+
+    Yields:
+        The number of the volume, from 1 on, and what it has.
     """
     if volume_bytes is None:
-        return [[Piece(key, None, size) for key, size in files]]
+        yield from ((1, Piece(key, None, size)) for key, size in files)
+        return
     room = volume_bytes - _overhead(head_bytes)
-    volumes: list[list[Piece]] = [[]]
-    left = room
+    volume, left = 1, room
     for key, size in files:
-        if _taken(size) <= left:
-            volumes[-1].append(Piece(key, None, size))
+        if _taken(size) <= room:
+            if _taken(size) > left:
+                volume, left = volume + 1, room
+            yield volume, Piece(key, None, size)
             left -= _taken(size)
-        elif _taken(size) <= room:
-            volumes.append([Piece(key, None, size)])
-            left = room - _taken(size)
-        else:
-            offset = 0
-            while offset < size:
-                if left < _taken(_BLOCK):
-                    volumes.append([])
-                    left = room
-                part = min(size - offset, left - _taken(0))
-                volumes[-1].append(Piece(key, offset, part))
-                offset += part
-                left -= _taken(part)
-    return volumes
+            continue
+        offset = 0
+        while offset < size:
+            if left < _taken(_BLOCK):
+                volume, left = volume + 1, room
+            part = min(size - offset, left - _taken(0))
+            yield volume, Piece(key, offset, part)
+            offset += part
+            left -= _taken(part)
 
 
 def volume_name(path: Path, volume: int, volumes: int) -> Path:
@@ -166,6 +166,7 @@ def write_volume(path: Path, head: ArchiveHead, pieces: Iterable[Piece], folder:
                 with (folder / piece.key).open("rb") as source:
                     source.seek(piece.offset or 0)
                     archive.addfile(_info(name, piece.size), source)
+                    _forget_members(archive)
                     is_done = source.tell() == source.seek(0, io.SEEK_END)
                 if is_done:
                     (folder / piece.key).unlink()
@@ -258,7 +259,8 @@ def unpack(path: Path, folder: Path, stream: IO[bytes] | None = None) -> None:
             path.open("rb") if stream is None else nullcontext(stream) as file,
             tarfile.open(fileobj=file, mode="r|") as archive,
         ):
-            for member in archive:
+            while (member := archive.next()) is not None:
+                _forget_members(archive)
                 if member.name == HEAD_NAME or member.isdir():  # folders are there where a tar was packed again
                     continue
                 source = archive.extractfile(member) if member.isreg() else None
@@ -321,6 +323,11 @@ def _head_of(archive: tarfile.TarFile, path: Path) -> ArchiveHead:
         return read_wire(source.read(), ArchiveHead, newest_format=ARCHIVE_FORMAT, what=f"{path.name}")
     except DocumentError as error:
         raise _not_a_volume(path, str(error)) from error
+
+
+def _forget_members(archive: tarfile.TarFile) -> None:
+    """Have tarfile forget the members that were: it would keep a kilobyte of each."""
+    archive.members.clear()  # type: ignore[attr-defined]  # typeshed leaves it out; `stream=True` is from 3.13 on
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:

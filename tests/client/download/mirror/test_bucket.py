@@ -260,7 +260,7 @@ def test_archives_are_imported_into_a_bucket(
     assert run("mirror", "create", "public", tmp_path / "1.tar").code == 0
     done = run("mirror", "import", tmp_path / "1.tar", place.address, "--root", root)
     assert done.code == 0, done.err
-    state = tmp_path / "far.state.json.gz"
+    state = tmp_path / "far.state.jsonl.gz"
     registry.release("acme/base", "1.1.0")
     registry.publish()
     assert run("mirror", "state", place.address, "-o", state).code == 0

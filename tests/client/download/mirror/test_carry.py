@@ -27,7 +27,7 @@ def test_a_registry_goes_across_in_one_archive_and_then_by_what_is_new(
     made = run("mirror", "create", "public", near / "all.tar", "--json")
     assert made.code == 0, made.err
     assert json.loads(made.out)["number"] == 1
-    assert {path.name for path in near.iterdir()} == {"all.tar", "all.tar.state.json.gz"}
+    assert {path.name for path in near.iterdir()} == {"all.tar", "all.tar.state.jsonl.gz"}
     asked = len(server.requests)
     done = run("mirror", "import", near / "all.tar", far, "--root", root)
     assert done.code == 0, done.err
@@ -37,7 +37,7 @@ def test_a_registry_goes_across_in_one_archive_and_then_by_what_is_new(
 
     registry.release("acme/base", "1.1.0")
     registry.publish()
-    state = tmp_path / "far.state.json.gz"
+    state = tmp_path / "far.state.jsonl.gz"
     assert run("mirror", "state", far, "-o", state).code == 0
     made = run("mirror", "create", "public", near / "more.tar", "--base", state, "--json")
     assert made.code == 0, made.err
@@ -62,7 +62,7 @@ def test_a_diode_goes_on_from_the_sender_s_own_record(
     run: Run, registry: PluginRegistry, root: Path, tmp_path: Path
 ) -> None:
     for number in (1, 2, 3):
-        base = ["--base", tmp_path / f"{number - 1}.tar.state.json.gz"] if number > 1 else []
+        base = ["--base", tmp_path / f"{number - 1}.tar.state.jsonl.gz"] if number > 1 else []
         registry.release("acme/base", f"1.{number}.0")
         registry.publish()
         assert run("mirror", "create", "public", tmp_path / f"{number}.tar", *base).code == 0
@@ -85,7 +85,7 @@ def test_a_lost_archive_is_made_again_without_a_full_export(
     run: Run, registry: PluginRegistry, root: Path, tmp_path: Path
 ) -> None:
     for number in (1, 2, 3):
-        base = ["--base", tmp_path / "update.tar.state.json.gz"] if number > 1 else []
+        base = ["--base", tmp_path / "update.tar.state.jsonl.gz"] if number > 1 else []
         registry.release("acme/base", f"1.{number}.0")
         registry.publish()
         assert run("mirror", "create", "public", tmp_path / "update.tar", *base).code == 0
@@ -224,7 +224,7 @@ def test_another_selection_is_taken_over_on_request_only(run: Run, root: Path, t
 
 def test_base_of_another_selection_is_refused(run: Run, tmp_path: Path) -> None:
     assert run("mirror", "create", "public", tmp_path / "mirror", "--plugin", "acme/base").code == 0
-    state = tmp_path / "s.state.json.gz"
+    state = tmp_path / "s.state.jsonl.gz"
     assert run("mirror", "state", tmp_path / "mirror", "-o", state).code == 0
     refused = run("mirror", "create", "public", tmp_path / "x.tar", "--base", state, "--plugin", "acme/mail")
     assert refused.code == 2
@@ -245,7 +245,11 @@ def test_what_an_archive_can_not_hold_is_not_left_behind(run: Run, root: Path, t
 @given(st.lists(st.integers(0, 5 << 20), max_size=20), st.integers(1 << 20, 8 << 20))
 def test_no_volume_is_larger_than_it_may_be_and_nothing_is_lost(sizes: list[int], most: int) -> None:
     files = [(f"plugins/a/b/{number}", size) for number, size in enumerate(sizes)]
-    volumes = cut(files, most, 2000)
+    shared = list(cut(files, most, 2000))
+    numbers = [number for number, _ in shared]
+    assert sorted(set(numbers)) == list(range(1, len(set(numbers)) + 1))
+    assert numbers == sorted(numbers)
+    volumes = [[piece for each, piece in shared if each == number] for number in dict.fromkeys(numbers)]
     for volume in volumes:
         assert sum(2048 + -(-piece.size // 512) * 512 for piece in volume) <= most
     for key, size in files:
