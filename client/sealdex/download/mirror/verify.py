@@ -81,7 +81,14 @@ def verify(
     with tempfile.TemporaryDirectory() as trust:
         url = folder.resolve().as_uri() if isinstance(dest, Path) else dest.url
         registry = TrustedRegistry(
-            "mirror", url, root, Path(trust), transport, keep_documents=False, max_staleness=max_staleness
+            "mirror",
+            url,
+            root,
+            Path(trust),
+            transport,
+            keep_documents=False,
+            max_staleness=max_staleness,
+            fetch_ahead=False,  # else the mirror's bundle would stand in for the files that are to be proved
         )
         found = Verified(registry.refresh(), record)
         known = _Known()
