@@ -8,6 +8,7 @@ more is written.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -18,7 +19,7 @@ from msgspec import Struct
 
 from sealdex import disk
 from sealdex.disk import sync_path
-from sealdex.errors import UnsafeArchiveError
+from sealdex.errors import InstallError, UnsafeArchiveError
 
 _NEW_FILE = (
     os.O_WRONLY
@@ -30,6 +31,7 @@ _NEW_FILE = (
 )
 
 _CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+_NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _PIECE_BYTES = 1 << 20
 
 
@@ -123,13 +125,26 @@ class TreeWriter:
         return None
 
     def add_hard_link(self, path: str, file: UnpackedFile) -> UnpackedFile:
-        """Give a written file a second name."""
-        self._place(path).hardlink_to(self._place(file.path))
-        return UnpackedFile(path, file.mode, file.size, file.sha256)
+        """Give a written file a second name, or make a copy where the disk has no hard links."""
+        known = self.add_known(self._place(file.path), file.sha256, path, file.mode, file.size, link=True)
+        if known is None:
+            raise InstallError(f"{file.path!a} changed while it was unpacked", subject=path)
+        return known
 
     def add_symlink(self, path: str, target: str) -> UnpackedFile:
         """Create a symbolic link. Nothing is ever written below it, since it isn't an added folder."""
-        self._place(path).symlink_to(target)
+        try:
+            self._place(path).symlink_to(target)
+        except (OSError, NotImplementedError) as error:
+            if isinstance(error, OSError) and error.errno not in _NO_LINKS and not hasattr(error, "winerror"):
+                raise
+            raise InstallError(
+                f"{path!a} is a symbolic link, which can't be made here: {getattr(error, 'strerror', None) or error}",
+                subject=path,
+                untouched="nothing was installed",
+                hint="on Windows, switch on developer mode; elsewhere, have the store on a disk that has links, "
+                "which FAT, exFAT and some network file systems don't",
+            ) from error
         return UnpackedFile(path, 0o777, 0, "", target)
 
     def sync_file(self, file: UnpackedFile) -> None:

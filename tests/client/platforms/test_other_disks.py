@@ -12,7 +12,8 @@ from support.other_disks import WindowsDisk, disk_without_links, windows_disk
 from support.store_truth import disagreements
 
 from sealdex import disk
-from sealdex.errors import ConfigError
+from sealdex.archive.tree_writer import TreeWriter
+from sealdex.errors import ConfigError, InstallError
 from sealdex.store.installations import current_version_named
 from sealdex.store.layout import Store
 from sealdex.store.leases import hold, holders
@@ -164,3 +165,27 @@ def test_a_store_moves_between_disks_with_and_without_links(
         assert run(store, "use", APP, "1.0.0", "--force").code == 0
         assert run(store, "info", APP).code == 0
     assert disagreements(store) == []
+
+
+def test_links_in_a_release_are_copied_or_named_where_the_disk_has_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = TreeWriter(tmp_path / "tree")
+    written = writer.add_file("a", 0o755, [b"content"])
+    with disk_without_links(tmp_path, monkeypatch):
+        copied = writer.add_hard_link("b", written)
+        with pytest.raises(InstallError) as refused:
+            writer.add_symlink("c", "a")
+    assert (tmp_path / "tree/b").read_bytes() == b"content"
+    assert (copied.sha256, copied.mode, (tmp_path / "tree/b").stat().st_nlink) == (written.sha256, 0o755, 1)
+    assert "is a symbolic link, which can't be made here" in str(refused.value)
+    assert "developer mode" in (refused.value.hint or "")
+    assert not (tmp_path / "tree/c").exists()
+    writer.add_symlink("c", "a")
+    assert (tmp_path / "tree/c").readlink() == Path("a")
+
+
+def test_links_say_developer_mode_on_windows(tmp_path: Path, windows: WindowsDisk) -> None:
+    writer = TreeWriter(tmp_path / "tree")
+    with pytest.raises(InstallError, match="is a symbolic link"):
+        writer.add_symlink("c", "a")

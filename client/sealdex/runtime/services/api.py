@@ -92,7 +92,7 @@ class Services:
                 "services need process groups, which this system doesn't have: they run on Linux and macOS",
                 subject=str(plugin),
                 untouched="nothing was started",
-                hint="install it with sealdex install, and run its program as a service of this system",
+                hint=f"sealdex install {plugin}, then run it as this system does services: sealdex path {plugin}",
             )
         found = current(self._store, plugin) if version is None else require_installed(self._store, plugin, version)
         if found is None:
