@@ -52,6 +52,8 @@ START_WALL = Budget(3.0, "ratio", strict=True)
 
 PUBLISH_ONE_PUTS = Budget(12, "PUTs")
 """Publish one release into 100,000 plugins / 1,000,000 releases: requests that write."""
+PUBLISH_ONE_TRIALS = 2
+"""In S3, beside those: writes that must be refused, which proves that the store looks at conditions."""
 PUBLISH_ONE_CPU = Budget(3.0, "s", strict=True)
 """The same: CPU time."""
 PUBLISH_ONE_FLAT = Budget(1.25, "ratio")

@@ -31,12 +31,13 @@ from registry_builder.maintenance._untrusted_state import (
 from registry_builder.publication.bundle_update import put_bundle
 from registry_builder.publication.checks import check_attachments
 from registry_builder.publication.claims import unsigned_claims
-from registry_builder.publication.commit import Committed, commit
+from registry_builder.publication.commit import Committed, RetryState, commit
 from registry_builder.publication.context import Attempt, Publisher
 from registry_builder.publication.ingest import ingest
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import changed_release, retry_races, versions_after
 from registry_builder.publication.site_update import put_site
+from registry_builder.publication.store_proof import StoreProof
 from registry_builder.publication.uploads import (
     FileListSource,
     TreeFile,
@@ -106,10 +107,11 @@ def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[s
             written.
         ReleaseChangedError: a release that a claimed namespace's team signed was changed in the tree.
         SealdexError: a claimed namespace's own signature is needed and missing; nothing was written.
-        UnavailableError: the storage doesn't answer.
+        UnavailableError: the storage doesn't answer, or ignores the conditions of a write; nothing was written.
     """
     _check_tree(publisher)
-    result, _ = retry_races(lambda: _Attempt(publisher).run(apply=apply, not_stolen=not_stolen))
+    proof = StoreProof()
+    result, _ = retry_races(lambda: _Attempt(publisher, proof).run(apply=apply, not_stolen=not_stolen))
     return result
 
 
@@ -126,7 +128,8 @@ def _check_tree(publisher: Publisher) -> None:
 
 
 class _Attempt:
-    def __init__(self, publisher: Publisher) -> None:
+    def __init__(self, publisher: Publisher, proof: StoreProof) -> None:
+        self._proof = proof
         self._now = publisher.clock()
         self._seen = publisher.memory.load() if publisher.memory is not None else None
         self._remains = read_remains(publisher, self._seen)
@@ -155,6 +158,7 @@ class _Attempt:
             if not apply:
                 return result
             self._check_keys(not_stolen)
+            self._proof.give(publisher, state)
             if plan.ingest:
                 config = publisher.tree.config.registry
                 sizes = ingest(
@@ -279,7 +283,7 @@ class _Attempt:
         known = {f"metadata/{first}.root.json": self._publisher.trust.roots[first], **self._claims}
         for key, data in known.items():
             self._storage.put_new(key, Body.of_bytes(data, headers_for(key)))
-        return commit(self._publisher, plan, state, self._now)
+        return commit(self._publisher, plan, state, self._now, RetryState(proof=self._proof))
 
 
 def _absent(uploads: Iterable[Upload]) -> list[str]:

@@ -14,6 +14,7 @@
     claim_signing        a team's signature of its namespace, made elsewhere
     published_documents  what is published of a source tree's plugins, for comparing
     reachability         which published files signed metadata reaches
+    store_proof          proves at each publish that the store looks at the conditions of a write
     bundle_update        writes metadata/recent.bundle
     site_update          writes the pages that a publish changes
     github_pages         GitHub Pages: a folder, deployed as a whole, on top of what is live

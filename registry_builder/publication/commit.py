@@ -1,6 +1,7 @@
 """Carries out a publish plan: immutable files first, the one swap of timestamp.json last.
 
-    artifacts, manifests, READMEs, attachments -> index documents -> catalog shards -> bins
+    proof that the store looks at conditions
+      -> artifacts, manifests, READMEs, attachments -> index documents -> catalog shards -> bins
       -> packages, catalog, claimed namespaces -> targets -> snapshot -> flush
       -> timestamp.json (swapped on the ETag read at the start) -> new roots
 
@@ -30,6 +31,7 @@ from registry_builder.publication._signing_time import signing_time
 from registry_builder.publication._upload_bodies import body_of
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.plan import PublishPlan
+from registry_builder.publication.store_proof import StoreProof
 from registry_builder.publication.uploads import Upload, UploadKind
 from registry_builder.signing.metadata import (
     build_packages,
@@ -80,10 +82,12 @@ class RetryState:
     Attributes:
         files: key and SHA-256 of files that were put.
         numbers: role to the highest version number that is known to be taken.
+        proof: that the storage looks at conditions.
     """
 
     files: set[tuple[str, str]] = field(default_factory=set)
     numbers: dict[str, int] = field(default_factory=dict)
+    proof: StoreProof = field(default_factory=StoreProof)
 
 
 def commit(
@@ -108,6 +112,7 @@ def commit(
         ObjectConflictError: another file is published under a name that is needed; nothing was committed.
         FileChangedError: an artifact isn't what its manifest says; nothing was committed.
         LostRaceError: another publisher committed first; nothing was committed.
+        ConditionsIgnoredError: of two publishers at once the storage would lose one; nothing was written.
     """
     committed = _Commit(publisher, plan, state, now, retry or RetryState()).run()
     publisher.remember(committed.versions["timestamp"], committed.timestamp, committed.snapshot)
@@ -118,6 +123,7 @@ class _Commit:
     def __init__(
         self, publisher: Publisher, plan: PublishPlan, state: PublishedState | None, now: datetime, retry: RetryState
     ) -> None:
+        self._publisher = publisher
         self._plan = plan
         self._state = state
         self._storage = publisher.storage
@@ -134,6 +140,7 @@ class _Commit:
     def run(self) -> Committed:
         # every key first: who can't sign in the end should find out before anything is written
         authorities = self._authorities()
+        self._retry.proof.give(self._publisher, self._state)
         self._upload_files()
         self._sign_bins(authorities)
         for role in ("packages", "catalog", *self._plan.claims):

@@ -8,8 +8,9 @@ One attempt goes through these steps:
 3. **Plan** (`Publisher.decide`): what claimed namespaces do, then every file and signature. Pure, and done once; only
    copying artifacts into the store, after which their sizes are known, makes a second plan.
 4. **Check** what is new (`registry_builder.publication.checks`): it is published for ever.
-5. **Write and commit** (`registry_builder.publication.commit`): immutable files, then the one swap of
-   ``timestamp.json``. Whatever stops before the swap has published nothing.
+5. **Write and commit** (`registry_builder.publication.commit`): first the proof that the store refuses what it must
+   (`registry_builder.publication.store_proof`), then immutable files, then the one swap of ``timestamp.json``.
+   Whatever stops before the swap has published nothing.
 6. **Bundle and pages** (`registry_builder.publication.site_update`): nothing trusts them. What fails is a warning, and
    the next publish catches up.
 7. **Invalidate** what the CDN has cached of files that were replaced (`registry_builder.publication._cdn`).
@@ -145,6 +146,7 @@ def publish_realm(
         InvalidReleasesError: a new release has errors; nothing was written.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ObjectConflictError, FileChangedError: a file to be published isn't what it must be; nothing was committed.
+        ConditionsIgnoredError: the storage ignores the conditions of a write; nothing was published.
         LostRaceError: others were faster so many times that it was given up; nothing was committed.
         UnavailableError: the storage doesn't answer.
     """
@@ -243,6 +245,7 @@ class _Job:
             attempt = self._plan(state, reader, now)
             log_plan(attempt.plan, attempt.found)
             if to_copy := [a for a in attempt.plan.ingest if a.key not in self._copied and not self._dry_run]:
+                self._retry.proof.give(attempt.publisher, state)
                 self._ingest(to_copy)
                 attempt = self._plan(state, reader, now)
             return _predict(attempt) if self._dry_run else _carry_out(attempt, self._retry)

@@ -26,7 +26,7 @@ from registry_builder.publication._cdn import invalidate
 from registry_builder.publication._expiry import expired_roles, reasons_against_recovery
 from registry_builder.publication._plan_log import log_plan, log_state
 from registry_builder.publication.bundle_update import put_bundle
-from registry_builder.publication.commit import Committed, commit
+from registry_builder.publication.commit import Committed, RetryState, commit
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
 from registry_builder.publication.plan import PublishPlan
@@ -102,7 +102,8 @@ def refresh_realm(
         trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
         publisher = replace(publisher, trust=trust)
     recover_expired &= not publisher.allow_expired
-    result, attempts = retry_races(lambda: _attempt(publisher, dry_run=dry_run, recover_expired=recover_expired))
+    retry = RetryState()
+    result, attempts = retry_races(lambda: _attempt(publisher, retry, dry_run=dry_run, recover_expired=recover_expired))
     if is_pages(publisher) and not dry_run:
         put_all_pages(publisher)
     result.offline = offline
@@ -111,7 +112,7 @@ def refresh_realm(
     return result
 
 
-def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> RefreshResult:
+def _attempt(publisher: Publisher, retry: RetryState, *, dry_run: bool, recover_expired: bool) -> RefreshResult:
     now = publisher.clock()
     seen = publisher.memory.load() if publisher.memory is not None else None
     # with recover_expired everything that is read is checked below, by the same clock
@@ -134,7 +135,7 @@ def _attempt(publisher: Publisher, *, dry_run: bool, recover_expired: bool) -> R
     result = RefreshResult(plan, warnings=[str(each) for each in plan.waiting])
     committed: Committed | None = None
     if not plan.is_empty and not dry_run:
-        committed = commit(publisher, plan, state, now)
+        committed = commit(publisher, plan, state, now, retry)
         result.committed = True
         try:
             put_bundle(publisher, state, committed)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from registry_builder.storage.http import UrlStorage
     from registry_builder.storage.protocol import (
         Body,
+        Condition,
+        ConditionsIgnoredError,
         FileChangedError,
         LostRaceError,
         ObjectConflictError,
@@ -45,7 +47,7 @@ else:
         "headers": ("ObjectHeaders", "headers_for"),
         "http": ("UrlStorage",),
         "protocol": (
-            "Body", "FileChangedError", "LostRaceError", "ObjectConflictError",
+            "Body", "Condition", "ConditionsIgnoredError", "FileChangedError", "LostRaceError", "ObjectConflictError",
             "ObjectMissingError", "ObjectTooLargeError", "PutOutcome", "Storage", "StoredObject",
             "check_key",
         ),
@@ -54,6 +56,8 @@ else:
 __all__ = [
     "PAGES",
     "Body",
+    "Condition",
+    "ConditionsIgnoredError",
     "FileChangedError",
     "LostRaceError",
     "ObjectConflictError",

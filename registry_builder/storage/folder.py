@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from registry_builder.storage.protocol import Body
+    from registry_builder.storage.protocol import Body, Condition
 
 TEMPORARY_FOLDER = ".sealdex-tmp"
 
@@ -167,6 +167,14 @@ class FolderStorage:
             sync_folder(os.path.dirname(path))
         self._count_bytes(body.size)
         return body.sha256
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:  # noqa: ARG002  # as the protocol has them
+        """Return True without trying: see `Storage.probe`.
+
+        ``link`` fails if the name exists, and a swap compares under a lock: promises of the kernel, which no
+        proxy can break.
+        """
+        return True
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally; see `Storage.put_mutable`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
-    from registry_builder.storage.protocol import Body, DoEach, PutOutcome, Storage, StoredObject
+    from registry_builder.storage.protocol import Body, Condition, DoEach, PutOutcome, Storage, StoredObject
 
 
 class ForwardingStorage:
@@ -61,6 +61,10 @@ class ForwardingStorage:
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """See `Storage.put_if_match`."""
         return self._storage.put_if_match(key, body, etag)
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        """See `Storage.probe`."""
+        return self._storage.probe(key, body, condition)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """See `Storage.put_mutable`."""

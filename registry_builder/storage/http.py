@@ -18,6 +18,7 @@ from urllib.parse import quote
 from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.protocol import (
     Body,
+    Condition,
     ObjectMissingError,
     ObjectTooLargeError,
     PutOutcome,
@@ -91,6 +92,10 @@ class UrlStorage:
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """Refuse; see `Storage.put_if_match`."""
+        self._refuse(key)
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        """Refuse; see `Storage.probe`."""
         self._refuse(key)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:

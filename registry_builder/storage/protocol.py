@@ -15,9 +15,9 @@ import enum
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-from sealdex.errors import NotFoundError, SealdexError, UsageError, VerificationError
+from sealdex.errors import NotFoundError, SealdexError, UnavailableError, UsageError, VerificationError
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -31,6 +31,9 @@ MAX_KEY_BYTES = 1024  # S3's limit
 MAX_PART_BYTES = 255  # limit of Linux, macOS and Windows file systems
 
 _HASH_CHUNK_BYTES = 1 << 20
+
+Condition = Literal["If-None-Match", "If-Match"]
+"""A condition of a write: nothing is there; it still has the tag that was read."""
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -108,6 +111,23 @@ class FileChangedError(SealdexError):
             untouched="it was not published",
             hint="don't change the file while publishing, and publish again",
         )
+
+
+class ConditionsIgnoredError(UnavailableError):
+    """The storage wrote although the condition of the write didn't hold."""
+
+    code = "conditions-ignored"
+
+    def __init__(self, key: str, storage: str, condition: Condition) -> None:
+        super().__init__(
+            f"{storage} ignores {condition}: it replaced {key} on a condition that doesn't hold, so of two publishers "
+            "at once one could undo what the other published",
+            subject=key,
+            untouched=f"nothing was published; {key} was replaced by a copy that says the same",
+            hint="publish to a store that has conditional writes, and past any proxy that drops If-None-Match and "
+            "If-Match",
+        )
+        self.key = key
 
 
 class PutOutcome(enum.Enum):
@@ -274,6 +294,13 @@ class Storage(Protocol):
         Raises:
             LostRaceError: the stored object has another tag, or exists, or is gone; it is unchanged.
 
+        """
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        """Try to replace an object on a condition that doesn't hold; return whether that was refused, as it must be.
+
+        Whoever asks gives the object's own bytes, so that nothing is lost where it is not. Where nothing is there,
+        ``If-None-Match`` holds, and the object is created.
         """
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.protocol import (
     Body,
+    Condition,
     DoEach,
     ObjectConflictError,
     ObjectMissingError,
@@ -84,6 +85,10 @@ class Recorder(ForwardingStorage):
         new_etag = self._storage.put_if_match(key, body, etag)
         self._note(key, body)
         return new_etag
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        """Try a write that must be refused; see `Storage.probe`. A dry run tries none."""
+        return not self._write or self._storage.probe(key, body, condition)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally, or return whether it would be written; see `Storage.put_mutable`."""

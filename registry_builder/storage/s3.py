@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
 
-    from registry_builder.storage.protocol import Body
+    from registry_builder.storage.protocol import Body, Condition
 
 MULTIPART_BYTES = 64 << 20
 PART_BYTES = 16 << 20
@@ -60,6 +60,7 @@ _READ_CHUNK_BYTES = 1 << 20
 _CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
 _CONFLICT_DELAY_S = 0.05
 _MAX_CONNECTIONS = 64
+_WRONG_TAG = "0" * 32  # of the form that S3 gives its tags, so that no server refuses it for that
 _ATTEMPTS = 4  # of one request, with up to 1, 2 and 4 s between them
 
 
@@ -148,6 +149,19 @@ class S3Storage:
             if head is not None and etag is not None and _opaque(head["ETag"]) == _opaque(etag):
                 raise tag_refused(etag, key=key, storage=self.description)
             raise LostRaceError(key, self.description)
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        """Try a write that must be refused; see `Storage.probe`.
+
+        412 proves that the condition was looked at, and so does 404 for a swap with nothing. 403 proves nothing: who
+        may not write there is refused whatever the condition, so that is raised as it always is.
+        """
+        sent = {"IfNoneMatch": "*"} if condition == "If-None-Match" else {"IfMatch": f'"{_WRONG_TAG}"'}
+        with logged_put(key, body, f"{condition}, which doesn't hold") as put, self._errors(key):
+            if self._put(key, body, sent) is not None:
+                return False
+            put.result = "refused, as it must be"
+            return True
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally; see `Storage.put_mutable`."""

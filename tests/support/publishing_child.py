@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.source.load import load_tree
 from registry_builder.source.tree import SourceTree
-from registry_builder.storage import Body, PutOutcome, Storage, StoredObject, open_storage, s3
+from registry_builder.storage import Body, Condition, PutOutcome, Storage, StoredObject, open_storage, s3
 from registry_builder.storage.forwarding import ForwardingStorage
 from sealdex.model.ids import parse_plugin_id
 
@@ -53,6 +53,9 @@ class DyingStorage(ForwardingStorage):
 
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         return self._do(f"put_if_match {key}", lambda: self._storage.put_if_match(key, body, etag))
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        return self._do(f"probe {key}", lambda: self._storage.probe(key, body, condition))
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         return self._do(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from registry_builder.storage import Body, PutOutcome, Storage, StoredObject
+from registry_builder.storage import Body, Condition, PutOutcome, Storage, StoredObject
 from registry_builder.storage.forwarding import ForwardingStorage
 
 
@@ -26,6 +26,10 @@ class WatchedStorage(ForwardingStorage):
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         self._before(f"put_if_match {key}")
         return self._storage.put_if_match(key, body, etag)
+
+    def probe(self, key: str, body: Body, condition: Condition) -> bool:
+        self._before(f"probe {key}")
+        return self._storage.probe(key, body, condition)
 
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         self._before(f"put_mutable {key}")
