@@ -81,6 +81,10 @@ class ConfigError(SealdexError):
     code = "config"
 
 
+class CredentialsError(ConfigError):
+    """Credentials that are configured can't be read, or aren't there; no request was made."""
+
+
 class NotFoundError(SealdexError):
     """The thing asked for does not exist."""
 

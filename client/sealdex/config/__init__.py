@@ -3,7 +3,12 @@
     config                a host's configuration as it holds for one run
     document              what config.toml says, and what is wrong with it
     layers                where a setting comes from: default, file, variable, option
-    credentials           credentials of private registries
+    credentials           credentials of private registries: who gets them, and why they were refused
+    s3_signer             signing requests to S3
+    _sources              what each type of auth sends
+    _secret_places        reading a variable, a file, netrc
+    _refusals             what is said of credentials that are missing, wrong or expired; pure
+    _expiry               when credentials expire, as far as they say so
     attestation_policy    whose Sigstore bundles are accepted for which namespaces
     host_facts            what can be found out about this host: C library, CPUs, GPUs
     edit                  adding and removing a registry in config.toml; all else stays byte for byte

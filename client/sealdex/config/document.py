@@ -11,6 +11,9 @@
     auth = { type = "bearer", token_env = "TEAM_TOKEN" }     # see `AuthSection`; never the secret itself
     mirrors = ["https://mirror.example.org/", "file:///srv/mirror/"]     # asked in this order after url
 
+    [auth."https://artifacts.example.org/team/"]             # for what a registry names at another address
+    type = "netrc"
+
     [environment]
     labels = { gpu = "a100" }
     tags = ["cuda-11.8"]
@@ -58,11 +61,14 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     """``auth`` of a registry: where its credentials are kept, never the credentials themselves.
 
     Attributes:
-        type: ``bearer``, ``basic``, ``netrc`` or ``sigv4``.
+        type: ``bearer``, ``basic``, ``netrc``, ``sigv4`` or ``certificate``.
         token_env, token_file: of ``bearer``: the environment variable or the file with the token.
         user, password_env, password_file: of ``basic``.
         netrc_file: of ``netrc``; default: ``$NETRC`` or ``~/.netrc``.
         region, profile: of ``sigv4``, for S3; keys are found as AWS's own tools find them (needs sealdex[s3]).
+        cert_file, key_file: the PEM files of a client certificate, of ``certificate`` and beside any other type;
+            without ``key_file`` the key is in ``cert_file``.
+        key_passphrase_env, key_passphrase_file: of an encrypted key: the variable or the file with its passphrase.
 
     Files are relative to the configuration file's folder.
     """
@@ -70,8 +76,8 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     type: Annotated[
         str,
         Meta(
-            pattern=r"^(bearer|basic|netrc|sigv4)\Z",
-            extra={"expects": "one of 'bearer', 'basic', 'netrc' and 'sigv4'"},
+            pattern=r"^(bearer|basic|netrc|sigv4|certificate)\Z",
+            extra={"expects": "one of 'bearer', 'basic', 'netrc', 'sigv4' and 'certificate'"},
         ),
     ]
     token_env: _Name | None = None
@@ -82,6 +88,10 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     netrc_file: _Name | None = None
     region: _Name | None = None
     profile: _Name | None = None
+    cert_file: _Name | None = None
+    key_file: _Name | None = None
+    key_passphrase_env: _Name | None = None
+    key_passphrase_file: _Name | None = None
 
 
 class RegistrySection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -234,6 +244,7 @@ class ConfigDocument(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     """The whole of ``config.toml``."""
 
     registries: dict[IdentifierPart, RegistrySection] = {}
+    auth: dict[str, AuthSection] = {}
     environment: EnvironmentSection = field(default_factory=EnvironmentSection)
     download: DownloadSection = field(default_factory=DownloadSection)
     cache: CacheSection = field(default_factory=CacheSection)
@@ -289,8 +300,23 @@ def config_problems(document: ConfigDocument) -> list[FieldProblem]:
                     )
                 )
             catch_all = catch_all or name
+    problems += _address_problems(document)
     problems += policy_problems(document.attestations)
     return problems
+
+
+def _address_problems(document: ConfigDocument) -> Iterator[FieldProblem]:
+    """Yield what is wrong with the tables of addresses."""
+    urls = {section.url.rstrip("/"): name for name, section in document.registries.items() if section.auth is not None}
+    known: dict[str, str] = {}
+    for address, auth in document.auth.items():
+        where = f'auth."{address}"'
+        if (problem := url_problem(address)) or (problem := auth_problem(auth, address)):
+            yield FieldProblem(where, problem)
+        elif (name := urls.get(address.rstrip("/"))) is not None:
+            yield FieldProblem(where, f"is the address of registry '{name}', which has an auth: remove one of both")
+        elif (other := known.setdefault(address.rstrip("/"), address)) != address:
+            yield FieldProblem(where, f"is there twice, as {other}")
 
 
 def mirror_problems(name: str, section: RegistrySection) -> Iterator[FieldProblem]:
@@ -311,7 +337,9 @@ _AUTH_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "basic": (("user",), ("password_env", "password_file"), ()),
     "netrc": (("netrc_file",),),
     "sigv4": (("region",), ("profile",)),
+    "certificate": (("cert_file",), ()),
 }
+_CERTIFICATE_FIELDS = ("cert_file", "key_file", "key_passphrase_env", "key_passphrase_file")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -323,8 +351,15 @@ def auth_problem(auth: AuthSection, url: str) -> str | None:
     for group in needed:
         if len(given.intersection(group)) != 1:
             return f"of type '{auth.type}' needs {' or '.join(group)}{'' if len(group) == 1 else ', one of both'}"
-    if strangers := sorted(given.difference(more, *needed)):
+    if strangers := sorted(given.difference(more, _CERTIFICATE_FIELDS, *needed)):
         return f"of type '{auth.type}' has no {', '.join(strangers)}"
+    of_certificate = given.intersection(_CERTIFICATE_FIELDS)
+    if of_certificate and auth.cert_file is None:
+        return f"has {', '.join(sorted(of_certificate))} without cert_file"
+    if {"key_passphrase_env", "key_passphrase_file"} <= given:
+        return "needs key_passphrase_env or key_passphrase_file, not both"
+    if of_certificate and parts.scheme == "http":
+        return "has a client certificate, which can't be shown over http://: the address must be https://"
     if parts.scheme not in {"https", "http"}:
         return "is only for https:// addresses: file:// needs no authentication"
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and auth.type != "sigv4":

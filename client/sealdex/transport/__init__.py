@@ -7,6 +7,7 @@ Its modules; ``_`` marks what is private to the room:
     addresses       the addresses of one registry: which is asked first, and which don't answer
     proxies         which proxy a request goes through
     _fetch          Transport: small documents whole, big files as streams, with retries
+    _tls            contexts of TLS: authorities, client certificates, and refusals of the latter
     _http           one GET over urllib3: redirects, credentials, proxies and TLS
     _http_errors    what a request failed of: whether it may pass, in a few words
     _files          file:// with the semantics of a web server
@@ -26,13 +27,18 @@ if TYPE_CHECKING:
     from sealdex.transport.retry import GENERAL_HINTS, Attempts, Chance
     from sealdex.transport.types import (
         CHUNK_BYTES,
+        ClientCertificate,
         Credentials,
+        CredentialsProblem,
+        CredentialsRefusedError,
         Document,
         EncodingError,
+        Grant,
         HttpStatusError,
         OtherRangeError,
         ProxyRefusedError,
         RedirectRefusedError,
+        Refusal,
         RetryNotice,
         Sent,
         TooLargeError,
@@ -52,13 +58,18 @@ else:
             "retry": ("Attempts", "Chance", "GENERAL_HINTS"),
             "types": (
                 "CHUNK_BYTES",
+                "ClientCertificate",
                 "Credentials",
+                "CredentialsProblem",
+                "CredentialsRefusedError",
                 "Document",
                 "EncodingError",
+                "Grant",
                 "HttpStatusError",
                 "OtherRangeError",
                 "ProxyRefusedError",
                 "RedirectRefusedError",
+                "Refusal",
                 "RetryNotice",
                 "Sent",
                 "TooLargeError",
@@ -78,14 +89,19 @@ __all__ = [
     "Addresses",
     "Attempts",
     "Chance",
+    "ClientCertificate",
     "Credentials",
+    "CredentialsProblem",
+    "CredentialsRefusedError",
     "Document",
     "EncodingError",
+    "Grant",
     "HttpStatusError",
     "MissingEverywhereError",
     "OtherRangeError",
     "ProxyRefusedError",
     "RedirectRefusedError",
+    "Refusal",
     "RetryNotice",
     "Sent",
     "Stream",

@@ -104,7 +104,7 @@ class Transport:
 
     Args:
         settings: timeouts and retries, rate, certificate authorities.
-        credentials: headers for a URL; they never follow a redirect to another origin.
+        credentials: authorize requests; they never follow a redirect to another origin.
         chance: clock, sleep and random number, for tests.
         on_retry: told of each failed attempt that another follows; called from any thread.
     """
@@ -382,7 +382,7 @@ def _accepted(url: str, answer: Answer, expected: frozenset[int]) -> Answer:
         return answer
     answer.body.close()
     if not is_passing(answer.status):
-        raise HttpStatusError(url, answer.status)
+        raise answer.error or HttpStatusError(url, answer.status)
     raise TransientError(f"it answered {answer.status}", status=answer.status, retry_after=answer.retry_after)
 
 

@@ -6,13 +6,15 @@ Invariants:
 * Credentials are sent only to the origin (scheme, host, port) of the requested URL: after the first redirect that
   leaves it, they are no longer sent, even if a later redirect comes back.
 * A redirect is never followed from https to http, nor to any scheme other than http and https.
+* A query that carries a signature is added to what is sent, and to nothing that is logged, shown or kept. A redirect
+  that repeats it for another origin loses it.
 * If a proxy refuses a user and password, they are not tried again: an account may be locked after a few attempts.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-import ssl
 import threading
 import time
 from base64 import b64encode
@@ -21,7 +23,7 @@ from datetime import timezone
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError
@@ -33,11 +35,15 @@ from sealdex.transport._encoding import codings_of
 from sealdex.transport._http_errors import failure_of, proxy_refused, reason_of
 from sealdex.transport._pace import Line, Pace, current_pace
 from sealdex.transport._pipeline import Pipeline
+from sealdex.transport._tls import certificate_refused, refused_certificate, tls_context
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
     Answer,
+    Credentials,
+    Grant,
     ProxyRefusedError,
     RedirectRefusedError,
+    Refusal,
     Sent,
     TooLargeError,
     TransientError,
@@ -47,15 +53,20 @@ from sealdex.transport.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    import ssl
+    from collections.abc import Collection, Iterator, Mapping
 
     from sealdex.transport.proxies import Proxy
-    from sealdex.transport.types import Credentials, TransportSettings
+    from sealdex.transport.types import ClientCertificate, TransportSettings
 
 _log = Log("sealdex.transport")
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_REFUSALS = frozenset({400, 401, 403, 495, 496})  # 400 and nginx's two: a client certificate is missing or wrong
+_MIN_SIGNED_CHARS = 8  # what is shorter occurs by chance
+_MAX_REFUSAL_BYTES = 4096
+_S3_CODE = re.compile(rb"<Error>\s*<Code>([A-Za-z]{1,64})</Code>")
 _SCHEMES = frozenset({"http", "https"})
 # Nineteen digits are more than any file size; Python doesn't parse numbers of more than 4,300 digits.
 _CONTENT_RANGE = re.compile(r"bytes (?:([0-9]{1,19})-([0-9]{1,19})|\*)/([0-9]{1,19}|\*)", re.IGNORECASE)
@@ -71,13 +82,14 @@ class HttpGetter:
 
     def __init__(self, settings: TransportSettings, credentials: Credentials | None) -> None:
         self._settings = settings
-        self._credentials = credentials
+        self._credentials = credentials or Credentials()
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
         self._tls: ssl.SSLContext | None = None
-        self._pools: dict[tuple[str, Proxy | None], urllib3.PoolManager] = {}
+        self._pools: dict[tuple[str, Proxy | None, ClientCertificate | None], urllib3.PoolManager] = {}
         self._proxies: dict[tuple[str, str], Proxy | None] = {}  # finding one reads all of the environment
         self._lock = threading.Lock()
         self._logins = _Logins()
+        _hide_queries()
 
     def get(self, url: str, headers: Mapping[str, str], pace: Pace) -> Answer:
         """Send one GET, follow its redirects, and return the answer whatever its status is.
@@ -95,12 +107,19 @@ class HttpGetter:
         """
         first_origin, trusted = origin_of(url), True
         for _ in range(MAX_REDIRECTS + 1):
-            response = self._send(url, headers, pace, with_credentials=trusted)
+            if trusted:
+                response, grant = self._authorized(url, headers, pace)
+            else:
+                grant = Grant()
+                response = self._send(url, headers, pace, grant, left=True)
             location = response.headers.get("Location")
             if response.status not in _REDIRECTS or location is None:
-                return _answer(response, url)
+                answer = _answer(response, url)
+                if answer.status in _REFUSALS:
+                    answer.error = self._credentials.explained(_refusal(response, url, grant, left=not trusted))
+                return answer
             HttpBody(response).close()
-            target = _redirect_target(url, location)
+            target = _without(grant.query, _redirect_target(url, location), url)
             trusted = trusted and origin_of(target) == first_origin
             _log.debug(
                 "transport.redirect",
@@ -108,7 +127,7 @@ class HttpGetter:
                 url=public_url(url),
                 status=response.status,
                 target=public_url(target),
-                note="" if trusted or self._credentials is None else ", another origin: without credentials",
+                note="" if trusted or not grant else ", another origin: without credentials",
             )
             url = target
         raise RedirectRefusedError(f"{host_of(url)} redirects more than {MAX_REDIRECTS} times", subject=public_url(url))
@@ -123,7 +142,7 @@ class HttpGetter:
             TooLargeError: the answer is longer than ``max_bytes``.
         """
         proxy = self._proxy_for(url)
-        pool = self._pool_for(url, proxy)
+        pool = self._pool_for(url, proxy, None)
         with (
             self._logins.first(proxy) if proxy is not None else nullcontext(),
             body.open("rb") if isinstance(body, Path) else nullcontext(body) as content,
@@ -161,7 +180,9 @@ class HttpGetter:
         if self._proxy_for(url) is not None:
             return None
         is_tls = urlsplit(url).scheme == "https"
-        return Pipeline(url, self._settings, self._credentials, _tls_context(self._settings) if is_tls else None)
+        certificate = self._credentials.grant(url).certificate
+        tls = tls_context(self._settings, certificate) if is_tls else None
+        return Pipeline(url, self._settings, self._credentials, tls, certificate)
 
     def close(self) -> None:
         """Drop all idle connections."""
@@ -170,21 +191,27 @@ class HttpGetter:
                 pool.clear()
             self._pools.clear()
 
+    def _authorized(self, url: str, headers: Mapping[str, str], pace: Pace) -> tuple[urllib3.BaseHTTPResponse, Grant]:
+        """Send a request with its credentials, once more if they were renewed because they didn't hold."""
+        grant = self._credentials.grant(url)
+        response = self._send(url, headers, pace, grant)
+        if response.status == 401 and (newer := self._credentials.renewed(url, grant)) is not None:
+            HttpBody(response).close()
+            grant, response = newer, self._send(url, headers, pace, newer)
+        return response, grant
+
     def _send(
-        self, url: str, headers: Mapping[str, str], pace: Pace, *, with_credentials: bool
+        self, url: str, headers: Mapping[str, str], pace: Pace, grant: Grant, *, left: bool = False
     ) -> urllib3.BaseHTTPResponse:
-        sent = {"User-Agent": self._settings.user_agent}
-        if with_credentials and self._credentials is not None:
-            sent.update(self._credentials(url))
-        sent.update(headers)
+        sent = {"User-Agent": self._settings.user_agent, **grant.headers, **headers}
         proxy = self._proxy_for(url)
-        pool = self._pool_for(url, proxy)
+        pool = self._pool_for(url, proxy, grant.certificate)
         with self._logins.first(proxy) if proxy is not None else nullcontext():
             try:
                 with pace.waiting():
                     response = pool.request(
                         "GET",
-                        url,
+                        _with_query(url, grant.query),
                         headers=sent,
                         preload_content=False,
                         decode_content=False,
@@ -197,6 +224,11 @@ class HttpGetter:
                     f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
                 ) from error
             except (HTTPError, OSError) as error:
+                # an https proxy may be who refuses
+                is_plain_way = pace.verdict is None and (proxy is None or proxy.scheme != "https")
+                if is_plain_way and (alert := refused_certificate(error)) is not None:
+                    refusal = Refusal(url, 0, grant, alert, left=left)
+                    raise self._credentials.explained(refusal) or certificate_refused(refusal) from error
                 raise failure_of(error, url, proxy, pace) from error
             if response.status == 407 and proxy is not None:
                 response.close()
@@ -211,16 +243,20 @@ class HttpGetter:
         except KeyError:
             return self._proxies.setdefault(origin, proxy_for(url))
 
-    def _pool_for(self, url: str, proxy: Proxy | None) -> urllib3.PoolManager:
+    def _pool_for(self, url: str, proxy: Proxy | None, certificate: ClientCertificate | None) -> urllib3.PoolManager:
         scheme = urlsplit(url).scheme
-        key = (scheme, proxy)
+        # a connection that has shown a certificate is not used for requests without one
+        key = (scheme, proxy, certificate)
         with self._lock:
             pool = self._pools.get(key)
             if pool is None:
-                if self._tls is None and scheme == "https":
+                tls = None
+                if scheme == "https":
                     # One context for all connections: reading the system's authorities takes some 10 ms each time.
-                    self._tls = _tls_context(self._settings)
-                pool = self._pools[key] = self._new_pool(proxy)
+                    tls = self._tls = self._tls or tls_context(self._settings)
+                    if certificate is not None:
+                        tls = tls_context(self._settings, certificate)
+                pool = self._pools[key] = self._new_pool(proxy, tls)
                 if proxy is not None:
                     _log.info(
                         "transport.proxy",
@@ -231,22 +267,22 @@ class HttpGetter:
                     )
             return pool
 
-    def _new_pool(self, proxy: Proxy | None) -> urllib3.PoolManager:
+    def _new_pool(self, proxy: Proxy | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
         # 16 keeps the connections of a prefetch and of a transfer in ranges; more are made and dropped on need.
         if proxy is None:
-            return direct_pools(maxsize=16, ssl_context=self._tls)
+            return direct_pools(maxsize=16, ssl_context=tls)
         if proxy.is_socks:
             from sealdex.transport._socks import socks_pools  # noqa: PLC0415  # an extra
 
-            return socks_pools(proxy, maxsize=16, ssl_context=self._tls)
+            return socks_pools(proxy, maxsize=16, ssl_context=tls)
         outer = None
         if proxy.scheme == "https":
-            outer = _tls_context(self._settings)
+            outer = tls_context(self._settings)
             outer.sslsocket_class = OuterTlsSocket
         return proxied_pools(
             proxy.url,
             maxsize=16,
-            ssl_context=self._tls,
+            ssl_context=tls,
             proxy_ssl_context=outer,
             proxy_headers={"Proxy-Authorization": _basic(proxy.user, proxy.password)}
             if proxy.user is not None
@@ -342,17 +378,69 @@ class HttpBody:
             return  # the connection can't be reused, and close drops it
 
 
-def _tls_context(settings: TransportSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_bundle)
-    except OSError as error:  # ssl.SSLError is one too
-        raise ConfigError(
-            f"the CA bundle {settings.ca_bundle} can't be read: {error}",
-            subject=str(settings.ca_bundle),
-            hint="give a PEM file of certificate authorities, or none to use the system's",
-        ) from error
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+def _refusal(response: urllib3.BaseHTTPResponse, url: str, grant: Grant, *, left: bool) -> Refusal:
+    """Return what is known of a refusal; of S3's XML the code is read, whose values AWS documents."""
+    code = None
+    if response.status == 403 and "xml" in (response.headers.get("Content-Type") or ""):
+        head = b""
+        try:
+            with Pace(_DISCARD_S, 0, time.monotonic, Line()).waiting():
+                while len(head) < _MAX_REFUSAL_BYTES and (more := response.read1(_MAX_REFUSAL_BYTES)):
+                    head += more
+        except (HTTPError, OSError, ValueError):
+            head = b""
+        found = _S3_CODE.search(head)
+        code = found[1].decode() if found is not None else None
+    return Refusal(url, response.status, grant, code, _date(response.headers.get("Date")), left)
+
+
+def _with_query(url: str, query: str) -> str:
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{query}"
+
+
+def _without(query: str, target: str, url: str) -> str:
+    """Return the address of a redirect without what carries a signature of ours: servers repeat what they were asked.
+
+    Raises:
+        RedirectRefusedError: it stands elsewhere in the address.
+    """
+    if not query:
+        return target
+    secrets = {value for _, value in parse_qsl(query) if len(value) >= _MIN_SIGNED_CHARS}
+    address, _, own = target.partition("?")
+    kept = "&".join(part for part in own.split("&") if not _holds(part, secrets))
+    if _holds(address, secrets):
+        raise RedirectRefusedError(
+            f"{public_url(url)} redirects to an address with the signature of the request in it: refused",
+            subject=public_url(url),
+            hint="report this to the registry's operator",
+        )
+    return f"{address}?{kept}" if kept else address
+
+
+def _holds(text: str, secrets: Collection[str]) -> bool:
+    spellings = (text, unquote_plus(text), unquote(unquote(text)))  # an address as part of another is encoded twice
+    return any(secret in spelling for secret in secrets for spelling in spellings)
+
+
+class _HidesQueries(logging.Filter):
+    """Keeps signed queries out of urllib3's own log, which names the whole address of each request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(_QUERY.sub("?***", each) if isinstance(each, str) else each for each in record.args)
+        return True
+
+
+_QUERY = re.compile(r"\?\S+")
+_FILTER = _HidesQueries()
+
+
+def _hide_queries() -> None:
+    for name in ("urllib3.connectionpool", "urllib3.util.retry", "urllib3.poolmanager"):
+        logging.getLogger(name).addFilter(_FILTER)  # once is enough: it is a set
 
 
 def _redirect_target(url: str, location: str) -> str:

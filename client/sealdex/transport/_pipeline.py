@@ -11,14 +11,14 @@ import http.client
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Generic, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import ssl
 
-    from sealdex.transport.types import Credentials, TransportSettings
+    from sealdex.transport.types import ClientCertificate, Credentials, TransportSettings
 
 K = TypeVar("K")
 
@@ -47,12 +47,18 @@ class Pipeline:
     Args:
         url: any address there; ``http`` or ``https``, and no proxy in between.
         settings: timeouts.
-        credentials: headers for a URL.
+        credentials: authorize requests.
         tls: for ``https``.
+        certificate: what ``tls`` shows to the server; files that want another are given up.
     """
 
     def __init__(
-        self, url: str, settings: TransportSettings, credentials: Credentials | None, tls: ssl.SSLContext | None
+        self,
+        url: str,
+        settings: TransportSettings,
+        credentials: Credentials,
+        tls: ssl.SSLContext | None,
+        certificate: ClientCertificate | None,
     ) -> None:
         parts = urlsplit(url)
         self._host, self._netloc = parts.hostname or "", parts.netloc
@@ -60,6 +66,7 @@ class Pipeline:
         self._settings = settings
         self._credentials = credentials
         self._tls = tls
+        self._certificate = certificate
         self._socket: socket.socket | None = None
         self._file: BinaryIO | None = None
         self._lost = 0
@@ -89,8 +96,12 @@ class Pipeline:
                         continue
                     else:
                         one = _Wanted(*item)  # type: ignore[misc]  # not the mark of the end
+                    head = self._request(one.url)
+                    if not head:
+                        yield one.key, None
+                        continue
                     asked.append(one)
-                    request += self._request(one.url)
+                    request += head
                 if not asked:
                     return
                 if self._lost >= _MAX_LOST:
@@ -117,10 +128,13 @@ class Pipeline:
             self._close()
 
     def _request(self, url: str) -> bytes:
+        grant = self._credentials.grant(url)
+        if grant.certificate != self._certificate:
+            return b""
         parts = urlsplit(url)
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        headers: Mapping[str, str] = self._credentials(url) if self._credentials is not None else {}
-        given = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.lower() != "host")
+        query = "&".join(filter(None, (parts.query, grant.query)))
+        path = (parts.path or "/") + (f"?{query}" if query else "")
+        given = "".join(f"{name}: {value}\r\n" for name, value in grant.headers.items() if name.lower() != "host")
         return (
             f"GET {path} HTTP/1.1\r\nHost: {self._netloc}\r\nUser-Agent: {self._settings.user_agent}\r\n"
             f"Accept-Encoding: identity\r\n{given}\r\n"

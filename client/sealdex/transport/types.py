@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from sealdex.errors import UnavailableError, VerificationError
@@ -16,8 +16,82 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 1 << 20
 """The maximum number of bytes of one read, and so the memory of one transfer."""
 
-Credentials = Callable[[str], Mapping[str, str]]
-"""Returns headers that authorize a GET of a URL (``{}`` for none); called from several threads, once per request."""
+CredentialsProblem = Literal["missing", "wrong", "expired", "forbidden"]
+"""Why credentials don't serve, see `CredentialsRefusedError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A client certificate for TLS, by its PEM files.
+
+    Args:
+        cert_file: the certificate, and those between it and its authority.
+        key_file: its private key; ``None``: in ``cert_file``.
+        passphrase: of an encrypted key.
+        stamp: changes when the files do, so that a renewed certificate is used on new connections.
+    """
+
+    cert_file: str
+    key_file: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
+    stamp: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What authorizes one request.
+
+    Args:
+        headers: added to the request's.
+        query: added to the address as it is sent, and to nothing else: it carries a signature.
+        certificate: shown to the server.
+        expires: when that ends, in seconds since the epoch, if it is known.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: str = field(default="", repr=False)
+    certificate: ClientCertificate | None = None
+    expires: float | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.headers or self.query or self.certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that a server refused.
+
+    Args:
+        url: what was asked for.
+        status: 400, 401, 403, 495 or 496; 0 if the TLS handshake failed because of the client certificate.
+        grant: what was sent with it.
+        code: the error code of S3's XML answers (``AccessDenied``), or the reason of the TLS alert.
+        date: the server's clock, in seconds since the epoch, if it said so.
+        left: a redirect had led to another origin, which is sent no credentials.
+    """
+
+    url: str
+    status: int
+    grant: Grant
+    code: str | None = None
+    date: float | None = None
+    left: bool = False
+
+
+class Credentials:
+    """Authorizes requests; this one authorizes none. Called from several threads."""
+
+    def grant(self, url: str) -> Grant:  # noqa: ARG002  # for who overrides it
+        """Return what authorizes a GET of a URL; called once per request."""
+        return Grant()
+
+    def renewed(self, url: str, refused: Grant) -> Grant | None:  # noqa: ARG002  # the same
+        """Return a newer grant after a server answered 401, to try once more; None if there is no other."""
+        return None
+
+    def explained(self, refusal: Refusal) -> HttpStatusError | None:  # noqa: ARG002  # the same
+        """Return the error for a refusal, which says what is missing, wrong or expired; None: as usual."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +176,8 @@ class Answer:
     """The head of one answer, the same for HTTP and for files, and its body.
 
     ``start`` is where in the file the body begins, ``length`` how many bytes of it were announced,
-    ``total_size`` the size of the whole file; each ``None`` if unknown. ``retry_after`` is in seconds.
+    ``total_size`` the size of the whole file; each ``None`` if unknown. ``retry_after`` is in seconds. ``error`` is
+    to be raised for a status that refuses, if more is known than the status.
     """
 
     status: int
@@ -114,6 +189,7 @@ class Answer:
     encoding: str = "identity"
     retry_after: float | None = None
     date: float | None = None
+    error: HttpStatusError | None = None
 
 
 class TransientError(Exception):
@@ -159,6 +235,21 @@ class HttpStatusError(UnavailableError):
         )
         self.url = url
         self.status = status
+
+
+class CredentialsRefusedError(HttpStatusError):
+    """The server refused a request for want of valid credentials.
+
+    Attributes:
+        problem: ``missing``: none were sent; ``wrong``; ``expired``; ``forbidden``: they don't permit this.
+    """
+
+    def __init__(
+        self, refusal: Refusal, problem: CredentialsProblem, message: str, *, hint: str, details: Mapping[str, object]
+    ) -> None:
+        super().__init__(refusal.url, refusal.status, message, hint=hint)
+        self.problem = problem
+        self.details = {"credentials": {"problem": problem, **details, "status": refusal.status}}
 
 
 class RedirectRefusedError(UnavailableError):

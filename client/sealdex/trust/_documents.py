@@ -15,6 +15,7 @@ from sealdex.errors import UnavailableError, VerificationError
 from sealdex.log import Log, stopwatch
 from sealdex.transport import (
     Addresses,
+    CredentialsRefusedError,
     HttpStatusError,
     MissingEverywhereError,
     TooLargeError,
@@ -129,6 +130,8 @@ class DocumentStore:
         transport = self._transport
         try:
             data = self._addresses.fetch(lambda base: self._read(transport, f"{base}{self._below}{file}", info))
+        except CredentialsRefusedError as error:
+            raise error.restated(untouched=NOTHING_CHANGED) from error
         except HttpStatusError as error:
             raise MissingDocumentError(
                 info.path,

@@ -10,6 +10,7 @@ from tuf.api.metadata import Metadata, Signed
 from tuf.api.serialization import DeserializationError
 
 from sealdex.errors import MAKE_ROOM, SealdexError, UnavailableError, VerificationError, is_disk_full
+from sealdex.transport import CredentialsRefusedError
 from sealdex.trust._updater import SignedBeforeError, TooOldError
 from sealdex.trust.signed_time import Judgement, age_text
 from sealdex.trust.sigstore_key import advice as sigstore_advice
@@ -112,6 +113,8 @@ def mixed_up(registry: str, path: str, problem: str) -> VerificationError:
 
 def _from_download(error: exceptions.DownloadError, what: str) -> SealdexError:
     cause = error.__cause__
+    if isinstance(cause, CredentialsRefusedError):
+        return cause.restated(untouched=NOTHING_CHANGED)  # it names the registry, or the address
     if isinstance(cause, UnavailableError):
         return UnavailableError(
             f"{what} can't be read: {cause.message}"
@@ -120,6 +123,7 @@ def _from_download(error: exceptions.DownloadError, what: str) -> SealdexError:
             subject=cause.subject,
             untouched=NOTHING_CHANGED,
             hint=cause.hint,
+            details=cause.details,
         )
     if isinstance(cause, SealdexError) and not isinstance(cause, VerificationError):
         return cause

@@ -147,7 +147,8 @@ def test_registry_add_keeps_the_advice_of_who_knows_more(
 ) -> None:
     server.instead = dict.fromkeys(server.files, 401)
     refused = run("registry", "add", "team", server.url, "--root", root)
-    assert (refused.code, "check the credentials configured for this registry" in refused.err) == (5, True)
+    assert (refused.code, "registry 'team' wants credentials" in refused.err) == (5, True)
+    assert "--auth" in refused.err
     assert "--no-check" in refused.err
     assert "check the address" not in refused.err
     asked = [*server.files, "metadata/2.root.json"]

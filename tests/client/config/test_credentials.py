@@ -7,10 +7,11 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from support.commands import Ran
 from support.components import missing
-from support.fault_server import FaultServer, Redirect
+from support.fault_server import FaultServer, Redirect, Status
 from support.plugin_registry import PluginRegistry
 from support.s3_server import S3Server, WeedMissingError, s3_server
 
@@ -20,7 +21,7 @@ from sealdex.config.config import Config, ConfigDocument, DownloadSection, Regis
 from sealdex.config.credentials import covering, credentials_for
 from sealdex.config.document import AuthSection, auth_problem
 from sealdex.errors import ConfigError, NotFoundError, UnavailableError
-from sealdex.transport import Transport
+from sealdex.transport import CredentialsRefusedError, Grant, Refusal, Transport
 
 SECRET = "hush-4711"
 BEARER = AuthSection(type="bearer", token_env="TEAM_TOKEN")
@@ -159,21 +160,21 @@ def test_below_which_registry_an_address_lies(url: str, name: str | None) -> Non
         "team": RegistrySection(url="https://h.example/team", root="r", auth=BEARER),
         "inner": RegistrySection(url="https://h.example/team/inner/", root="r", namespaces=("inner",)),
     }
-    assert covering(sections, url) == name
-    headers = credentials_for(sections, Path())
-    assert headers is not None
-    assert bool(headers(url)) == (name == "team")  # the inner one has none, and isn't given its neighbour's
+    names = {section.url: name for name, section in sections.items()}
+    assert names.get(covering(names, url) or "") == name
+    assert bool(credentials_for(sections, Path()).grant(url)) == (
+        name == "team"
+    )  # the inner one has none, and isn't given its neighbour's
 
 
 def test_without_credentials_there_is_nobody_to_give_any() -> None:
-    assert credentials_for({"a": RegistrySection(url="https://h.example/", root="r")}, Path()) is None
+    credentials = credentials_for({"a": RegistrySection(url="https://h.example/", root="r")}, Path())
+    assert not credentials.grant("https://h.example/x")
 
 
 def headers_of(folder: Path, **auth: str) -> dict[str, str]:
     section = RegistrySection(url="https://h.example/t/", root="r", auth=AuthSection(**auth))
-    headers = credentials_for({"team": section}, folder)
-    assert headers is not None
-    return dict(headers("https://h.example/t/x"))
+    return dict(credentials_for({"team": section}, folder).grant("https://h.example/t/x").headers)
 
 
 def test_where_they_are_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +229,86 @@ def test_a_missing_secret_ends_an_install_with_what_is_missing(
     assert server.requests == []
 
 
+@pytest.mark.parametrize(
+    ("auth", "status", "problem", "said"),
+    [
+        (None, 401, "missing", "registry 'team' wants credentials, and none are configured"),
+        (None, 403, "missing", "registry 'team' may want credentials"),
+        (BEARER, 401, "wrong", "refuses the token in the environment variable TEAM_TOKEN"),
+        (BEARER, 403, "forbidden", "refuses the token in the environment variable TEAM_TOKEN"),
+    ],
+)
+def test_what_a_server_refuses_names_the_registry_what_was_tried_and_the_option(
+    tmp_path: Path, server: FaultServer, auth: AuthSection | None, status: int, problem: str, said: str
+) -> None:
+    server.always("/team/metadata/timestamp.json", Status(status))
+    with (
+        client(tmp_path, private().root, server.url("/team/"), auth) as team,
+        pytest.raises(CredentialsRefusedError, match=said) as caught,
+    ):
+        team.install("acme/tool")
+    assert caught.value.problem == problem
+    assert caught.value.exit_code == 5
+    assert "[registries.team]" in (caught.value.hint or "")
+    details = {"problem": problem, "registry": "team", "auth": auth and auth.type, "status": status}
+    assert caught.value.details == {"credentials": details}
+    assert SECRET not in f"{caught.value} {caught.value.hint} {caught.value.details}"
+
+
+def test_a_token_that_says_when_it_ends_is_told_from_a_wrong_one(
+    tmp_path: Path, server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = base64.urlsafe_b64encode(b'{"exp": 1500000000}').decode().rstrip("=")
+    monkeypatch.setenv("TEAM_TOKEN", f"eyJhbGciOiJub25lIn0.{claims}.c2ln")
+    server.always("/team/metadata/timestamp.json", Status(401))
+    with (
+        client(tmp_path, private().root, server.url("/team/")) as team,
+        pytest.raises(CredentialsRefusedError, match="expired at 2017-07-14 02:40 UTC") as caught,
+    ):
+        team.install("acme/tool")
+    assert caught.value.problem == "expired"
+
+
+def test_an_artifact_elsewhere_gets_what_its_own_address_has(
+    tmp_path: Path, server: FaultServer, thief: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address of its own in config.toml, and no word of the registry, says what is sent there."""
+    monkeypatch.setenv("FILES_TOKEN", "other-4711")
+    registry = private()
+    data = registry.files[ZIP.removeprefix("/team/")]
+    elsewhere = private(url=thief.put("/files/tool.zip", data))
+    serve(elsewhere, server, "/team/")
+    with client(tmp_path, elsewhere.root, server.url("/team/")) as team:
+        thief.always("/files/tool.zip", Status(401))
+        with pytest.raises(CredentialsRefusedError, match="no credentials are configured for this address") as caught:
+            team.install("acme/tool")
+        assert f'[auth."{thief.url("/files/")}"]' in (caught.value.hint or "")
+        config = team.config
+    thief.put("/files/tool.zip", data)
+    thief.always("/files/tool.zip", None)
+    auth = {thief.url("/files"): AuthSection(type="bearer", token_env="FILES_TOKEN")}
+    changed = Config(config.path, config.store, msgspec.structs.replace(config.document, auth=auth))
+    with Client(changed) as team:
+        assert team.install("acme/tool")[0].action == "unpack"
+    assert shown(server) == {f"Bearer {SECRET}"}
+    assert [request.headers.get("authorization") for request in thief.requests] == [None, "Bearer other-4711"]
+
+
+def test_a_mirror_gets_nothing_of_the_registrys(tmp_path: Path) -> None:
+    """Attack: whoever runs a mirror that the user added reads the registry's token."""
+    mirror = "https://mirror.example/team/"
+    section = RegistrySection(url="https://h.example/team/", root="r", auth=BEARER, mirrors=(mirror,))
+    credentials = credentials_for({"team": section}, tmp_path)
+    assert credentials.grant("https://h.example/team/x")
+    assert not credentials.grant(f"{mirror}x")
+    refused = credentials.explained(Refusal(f"{mirror}x", 401, Grant()))
+    assert refused is not None
+    assert f"the mirror {mirror} of registry 'team' wants credentials" in str(refused)
+    assert f'[auth."{mirror}"]' in (refused.hint or "")
+    own = credentials_for({"team": section}, tmp_path, {"https://mirror.example": BEARER})
+    assert own.grant(f"{mirror}x")
+
+
 HTTPS = "https://h.example/"
 
 
@@ -251,6 +332,29 @@ HTTPS = "https://h.example/"
 def test_what_a_configuration_may_say(auth: dict[str, str], url: str, problem: str | None) -> None:
     found = auth_problem(AuthSection(**auth), url)
     assert (found is None) if problem is None else (found is not None and problem in found)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ('[auth."https://files.example/team/"]\ntype = "netrc"', None),
+        ('[auth."files.example"]\ntype = "netrc"', "must be an https"),
+        ('[auth."https://files.example/?sig=hush"]\ntype = "netrc"', "must not have a query"),
+        ('[auth."http://files.example/"]\ntype = "netrc"', "unencrypted"),
+        ('[auth."https://h.example"]\ntype = "netrc"', "is the address of registry 'team', which has an auth"),
+        ('[auth."https://f.example"]\ntype = "netrc"\n[auth."https://f.example/"]\ntype = "netrc"', "is there twice"),
+        ('[auth."https://f.example"]\ntype = "certificate"', "needs cert_file"),
+        ('[auth."https://f.example"]\ntype = "netrc"\nkey_file = "k"', "has key_file without cert_file"),
+        ('[auth."http://127.0.0.1:1"]\ntype = "certificate"\ncert_file = "c"', "can't be shown over http"),
+    ],
+)
+def test_what_the_tables_of_addresses_may_say(table: str, problem: str | None) -> None:
+    text = f"""[registries.team]\nurl = "https://h.example/"\nroot = "r"\nauth = {{ type = "netrc" }}\n{table}\n"""
+    if problem is None:
+        assert parse_config(text).auth["https://files.example/team/"].type == "netrc"
+    else:
+        with pytest.raises(ConfigError, match=problem):
+            parse_config(text)
 
 
 def test_the_secret_itself_has_no_place_in_a_configuration() -> None:

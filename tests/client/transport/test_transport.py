@@ -33,6 +33,8 @@ from support.fault_server import (
 
 from sealdex.errors import ConfigError, UnavailableError
 from sealdex.transport import (
+    Credentials,
+    Grant,
     HttpStatusError,
     RedirectRefusedError,
     RetryNotice,
@@ -512,11 +514,12 @@ class TestCredentials:
 
     @pytest.fixture
     def with_token(self, time: FakeTime, asked_for: list[str]) -> Iterator[Transport]:
-        def credentials(url: str) -> dict[str, str]:
-            asked_for.append(url)
-            return {"Authorization": "Bearer hush"}
+        class Bearer(Credentials):
+            def grant(self, url: str) -> Grant:
+                asked_for.append(url)
+                return Grant({"Authorization": "Bearer hush"})
 
-        with Transport(credentials=credentials, chance=time.chance) as transport:
+        with Transport(credentials=Bearer(), chance=time.chance) as transport:
             yield transport
 
     def test_are_sent_and_stay_over_a_redirect_within_the_origin(

@@ -113,7 +113,7 @@ def add(
         context.observer(f"contacting {address}") as observer,
         Transport(
             config.transport_settings,
-            credentials=credentials_for({name: section}, config.path.parent),
+            credentials=credentials_for({name: section, **config.registries}, config.path.parent, config.document.auth),
             on_retry=observer.retrying,
         ) as transport,
     ):

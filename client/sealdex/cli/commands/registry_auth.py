@@ -20,6 +20,10 @@ _PLACES = {
     "netrc_file": ("FILE", "netrc: file to use instead of ~/.netrc."),
     "region": ("REGION", "sigv4: region of the bucket."),
     "profile": ("NAME", "sigv4: AWS profile to use."),
+    "cert_file": ("FILE", "certificate, and beside the others: PEM file of a client certificate for TLS."),
+    "key_file": ("FILE", "The certificate's private key; default: in the same file."),
+    "key_passphrase_env": ("VARIABLE", "Environment variable with the passphrase of the key."),
+    "key_passphrase_file": ("FILE", "File with the passphrase of the key."),
 }
 
 
@@ -29,7 +33,7 @@ def auth_options(command: F) -> F:
         command = click.option(f"--{name.replace('_', '-')}", metavar=metavar, help=words)(command)
     return click.option(
         "--auth",
-        type=click.Choice(["bearer", "basic", "netrc", "sigv4"]),
+        type=click.Choice(["bearer", "basic", "netrc", "sigv4", "certificate"]),
         help="How to authenticate to this registry. The secret itself is never given here, only where it is kept.",
     )(command)
 

@@ -19,9 +19,9 @@ from urllib.parse import parse_qsl, quote, urlsplit
 from xml.etree import ElementTree as ET  # answers of the user's own bucket
 
 from sealdex.config.config import Config
-from sealdex.config.credentials import S3Signer
+from sealdex.config.s3_signer import S3Signer
 from sealdex.errors import ConfigError, InstallError, UnavailableError, UsageError
-from sealdex.transport import HttpStatusError, Sent, TransientError, Transport
+from sealdex.transport import Credentials, Grant, HttpStatusError, Sent, TransientError, Transport
 
 SCHEME = "s3://"
 MAX_PUT_BYTES = 5 << 30
@@ -59,6 +59,7 @@ class Bucket:
 
     Attributes:
         url: where the objects are, with a slash at the end.
+        credentials: signs requests of others below it.
         folder: on this host, for what is known of the bucket and on its way there.
 
     Raises:
@@ -90,15 +91,12 @@ class Bucket:
         self._bucket_url, self._prefix = f"{base}/", parts.path.strip("/")
         self.url = f"{base}/{quote(self._prefix, safe='/')}/" if self._prefix else f"{base}/"
         self.folder = Path(config.store) / "mirrors" / quote(self.url, safe="")[-150:]
+        self.credentials = _Signed(self._signer, self.url)
         self.transport = Transport(config.transport_settings, credentials=self.credentials)
         self._sender = Transport(config.transport_settings)  # what it sends is signed here
 
     def __str__(self) -> str:
         return self.shown
-
-    def credentials(self, url: str) -> Mapping[str, str]:
-        """Return the headers of a GET below this address; none for others."""
-        return self._signer.signed("GET", url, {}) if url.startswith(self.url) else {}
 
     def get(self, key: str, max_bytes: int) -> Held | None:
         """Read an object; None where there is none."""
@@ -203,6 +201,18 @@ class Bucket:
                     "to verify ListBucket, to prune DeleteObject too), and the region"
                 )
             raise
+
+
+class _Signed(Credentials):
+    """Signs requests below one address."""
+
+    def __init__(self, signer: S3Signer, url: str) -> None:
+        self._signer = signer
+        self._url = url
+
+    def grant(self, url: str) -> Grant:
+        """Return the headers of a GET below this address; none for others."""
+        return Grant(self._signer.signed("GET", url, {})) if url.startswith(self._url) else Grant()
 
 
 __all__ = ["SCHEME", "Bucket", "Digest", "Held"]

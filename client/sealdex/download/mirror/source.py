@@ -9,8 +9,7 @@ from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root
 
 from sealdex.config.config import MAX_ROOT_BYTES, Config, url_problem
-from sealdex.config.credentials import credentials_for
-from sealdex.config.document import RegistrySection
+from sealdex.config.credentials import credentials_of
 from sealdex.download.mirror.record import MAX_RECORD_BYTES, RECORD_NAME, MirrorRecord, parse_record
 from sealdex.errors import SealdexError, UsageError
 from sealdex.transport import Addresses, Credentials, HttpStatusError, MissingEverywhereError, Transport
@@ -25,7 +24,7 @@ class Source(NamedTuple):
     Attributes:
         name: as configured, or ``source``; for messages.
         url: the published tree's address, with trailing slash.
-        credentials: gives headers of requests.
+        credentials: authorize requests.
         shown: the address that mirrors say they were made from, where it is another.
         mirrors: further addresses of it, each with trailing slash.
     """
@@ -52,7 +51,7 @@ def find_source(config: Config, named: str) -> Source:
         return Source(
             named,
             _with_slash(section.url),
-            credentials_for({named: section}, config.path.parent),
+            credentials_of(config),
             mirrors=tuple(map(_with_slash, section.mirrors)),
         )
     url = named
@@ -65,10 +64,8 @@ def find_source(config: Config, named: str) -> Source:
             untouched=_NOTHING,
             hint="name a registry (sealdex registry list), an address (https://plugins.example.org/) or a folder",
         )
-    section = RegistrySection(url=url, root="")
     # credentials that the configuration has for this address serve here as well
-    known = {name: each for name, each in config.registries.items() if _with_slash(each.url) == _with_slash(url)}
-    return Source("source", _with_slash(url), credentials_for(known or {"source": section}, config.path.parent))
+    return Source("source", _with_slash(url), credentials_of(config))
 
 
 def pinned_root(
