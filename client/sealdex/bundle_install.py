@@ -171,7 +171,9 @@ def install_bundle(
                 pinned = staging / f"{number}.root.json"
                 pinned.write_bytes(data)
                 section = config.registries.get(called) or RegistrySection(url=url, root=str(pinned))
-                sections[called] = msgspec.structs.replace(section, url=url, root=str(pinned), auth=None, mirrors=())
+                sections[called] = msgspec.structs.replace(
+                    section, url=url, root=str(pinned), auth=None, mirrors=(), partial=False
+                )
                 new_trust.append(called)
                 prove(config, called, url, data, tree, _selection(carried, document, bundle), transport, path)
         _gather(staging, len(names))

@@ -20,13 +20,13 @@ from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
 from sealdex.download.download import Pin, download
 from sealdex.download.fetcher import ArtifactFetcher
-from sealdex.download.locations import attachment_url
+from sealdex.download.locations import attachment_url, file_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
 from sealdex.events import Observer
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import IndexDocument
+from sealdex.model.index import IndexDocument, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
     Keeping,
@@ -239,11 +239,21 @@ class RegistryQueries:
                 return data
         pin = Pin(file.sha256, file.size, file.size)
 
-        def from_address(base: str) -> bytes:
-            return download(self._transport, attachment_url(base, asked, version, file), pin, self.cache).read_bytes()
+        def from_address(base: str | None) -> bytes:
+            url = attachment_url("", asked, version, file) if base is None else file_url(base, asked, version, name)
+            return download(self._transport, url, pin, self.cache).read_bytes()
 
+        addresses = self.registries.addresses_of(asked)
         with self.cache_held():
-            data = from_address("") if file.url is not None else self.registries.addresses_of(asked).fetch(from_address)
+            if file.url is None:
+                data = addresses.fetch(from_address)
+            else:
+                data = self.fetcher.copies.fetch(
+                    addresses,
+                    f"{release_folder(asked, version)}/{name}",
+                    from_address,
+                    are_expected=self.registries.is_partial(asked),
+                )
         if hashlib.sha256(data).hexdigest() != pin.sha256:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self.cache.root))
         return data

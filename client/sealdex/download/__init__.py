@@ -3,6 +3,7 @@
 Its modules; ``_`` marks what is private to the room:
 
     fetcher          the files of chosen releases: preinstalled, cached, pieced together or downloaded
+    copies           mirrors' copies of what stays at an author's address; asked for first
     locations        the address and pin of an artifact; pure
     download         downloads one file into the cache: resumed, bounded, hashed as it arrives
     delta            puts a release together from installed files and ranges of its archive

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from sealdex.config.config import Config
 from sealdex.download._disk_space import Need, require_room
+from sealdex.download.copies import Copies, limits_of
 from sealdex.download.delta import ReadyTree, from_pieces
-from sealdex.download.download import HostLimitError, Pin, download
+from sealdex.download.download import Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import UnavailableError, VerificationError
@@ -20,7 +21,7 @@ from sealdex.events import Observer
 from sealdex.log import Log
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
-from sealdex.model.index import ArtifactEntry, ReleaseEntry
+from sealdex.model.index import ArtifactEntry, ReleaseEntry, release_folder
 from sealdex.resolve import Choice
 from sealdex.store.cache import ContentCache
 from sealdex.store.installations import installed_versions
@@ -93,6 +94,8 @@ class ArtifactFetcher:
         self._observer = observer
         self._offline = offline
         self._local_only = local_only
+        self.copies = Copies(transport)
+        """Which addresses have copies of what is elsewhere."""
 
     def from_here(self) -> ArtifactFetcher:
         """Return a fetcher of what no registry vouches for: it takes what is cached or preinstalled, and no more."""
@@ -288,13 +291,18 @@ class ArtifactFetcher:
                 on_wait=lambda: self._observer.waiting(f"another process is downloading {name}: waiting for it"),
             )
 
+        addresses, also = self._registries().addresses_of(plugin), limits_of(pin.size)
         artifact = choice.artifact if choice is not None else None
-        if artifact is not None and artifact.url is not None:
-            return from_url(artifact_url("", plugin, version, artifact))
-        addresses = self._registries().addresses_of(plugin)
-        # without a signed size, an address that sends too much is as wrong as one that sends something else
-        also = (HostLimitError,) if pin.size is None else ()
-        return addresses.fetch(lambda base: from_url(file_url(base, plugin, version, name)), also=also)
+        if artifact is None or artifact.url is None:
+            return addresses.fetch(lambda base: from_url(file_url(base, plugin, version, name)), also=also)
+        elsewhere = artifact_url("", plugin, version, artifact)
+        return self.copies.fetch(
+            addresses,
+            f"{release_folder(plugin, version)}/{name}",
+            lambda base: from_url(elsewhere if base is None else file_url(base, plugin, version, name)),
+            are_expected=self._registries().is_partial(plugin),
+            also=also,
+        )
 
 
 def _log_found(plugin: PluginId, version: str, name: str, path: Path, source: str) -> None:

@@ -206,6 +206,10 @@ class Registries:
         """Return the addresses of the published tree that has a plugin."""
         return self.addresses(self._config.registry_for(plugin.namespace))
 
+    def is_partial(self, plugin: PluginId) -> bool:
+        """Return whether the registry of a plugin is declared to have a part only."""
+        return self._config.section(self._config.registry_for(plugin.namespace)).partial
+
     def unknown(self, plugin: PluginId) -> UnknownPluginError:
         """Return the error for a plugin that its registry doesn't have, with the most similar names."""
         name = self._config.registry_for(plugin.namespace)

@@ -21,13 +21,13 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from sealdex.download.copies import RECORD_NAME
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, encode_pretty, read_wire
 from sealdex.trust import stated_version
 
 MIRROR_FORMAT = 1
-RECORD_NAME = "mirror.json"
 RECORD_BEFORE_NAME = "mirror-before.json"
 TIMESTAMP_KEY = "metadata/timestamp.json"
 BUNDLE_KEY = "metadata/recent.bundle"
