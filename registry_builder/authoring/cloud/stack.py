@@ -31,6 +31,7 @@ from sealdex.errors import UsageError
 
 LOG_FIELDS: Final = (
     "date", "time", "cs-method", "cs-uri-stem", "sc-status", "sc-bytes", "sc-range-start", "cs(User-Agent)",
+    "x-edge-request-id",
 )  # fmt: skip
 """What is logged of a request: what `stats` counts by, and nothing that says who asked."""
 KMS_KEYS: Final = ("packages", "catalog", "online")

@@ -25,6 +25,7 @@ from registry_builder.authoring.cloud.github_identity import Repository, Task, t
 from registry_builder.authoring.cloud.stack import LOG_FIELDS, Stack, StackWish, account_template
 from registry_builder.authoring.scaffold import TEMPLATES
 from registry_builder.maintenance import access_documents
+from registry_builder.maintenance.downloads._log_lines import reader_for
 from registry_builder.source.config import RealmSection, RegistryConfig, read_config
 from registry_builder.storage.access_policy import Audience
 from sealdex.errors import UsageError
@@ -219,6 +220,25 @@ def test_logs_say_nothing_of_who_asked(config: RegistryConfig) -> None:
     for delivery in deliveries.values():
         assert tuple(delivery["Properties"]["RecordFields"]) == LOG_FIELDS
     assert not {"c-ip", "x-forwarded-for", "c-country", "cs(Cookie)", "asn"} & set(LOG_FIELDS)
+
+
+def test_its_logs_are_what_downloads_are_counted_by() -> None:
+    read = reader_for(f"#Fields: {' '.join(LOG_FIELDS)}")
+    assert read(f"#Fields: {' '.join(LOG_FIELDS)}") is None
+    values = [
+        "2026-11-29",
+        "08:00:00",
+        "GET",
+        "/plugins/acme/slack/1.0.0/slack.zip",
+        "206",
+        "4096",
+        "0",
+        "sealdex/0.2.0",
+        "Ab",
+    ]
+    answer = read("\t".join(values))
+    assert answer is not None
+    assert (answer.path, answer.status, answer.start, answer.says_ranges, answer.id) == (values[3], 206, 0, True, "Ab")
 
 
 def test_elsewhere_than_in_us_east_1_there_are_no_logs_and_it_says_so(tree: Tree) -> None:
