@@ -43,6 +43,9 @@ class Observer:
     def left(self, registry: str, url: str, error: SealdexError) -> None:
         """Receive why another address of a registry is asked than this one; called from any thread."""
 
+    def skipping(self, registry: str, error: SealdexError) -> None:
+        """Receive why a search goes on without a registry: its credentials are missing or don't serve."""
+
     def retrying(self, notice: RetryNotice) -> None:
         """Receive a failed request that is retried."""
 

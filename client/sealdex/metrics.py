@@ -189,6 +189,9 @@ class _MeteredObserver(Observer):
     def left(self, registry: str, url: str, error: SealdexError) -> None:
         self._inner.left(registry, url, error)
 
+    def skipping(self, registry: str, error: SealdexError) -> None:
+        self._inner.skipping(registry, error)
+
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)
 

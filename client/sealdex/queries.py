@@ -22,7 +22,15 @@ from sealdex.download.download import Pin, download
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import attachment_url, file_url
 from sealdex.download.preinstalled import Builtin
-from sealdex.errors import NoRegistryError, NotFoundError, UnavailableError, UsageError, VerificationError
+from sealdex.errors import (
+    CredentialsError,
+    NoRegistryError,
+    NotFoundError,
+    SealdexError,
+    UnavailableError,
+    UsageError,
+    VerificationError,
+)
 from sealdex.events import Observer
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -45,7 +53,7 @@ from sealdex.store.cache_gc import is_over, tidy
 from sealdex.store.host_id import host_id
 from sealdex.store.layout import Store
 from sealdex.store.manifests import read_manifest
-from sealdex.transport import Transport
+from sealdex.transport import CredentialsRefusedError, Transport
 
 if TYPE_CHECKING:
     from sealdex.trust import Registries, TrustState
@@ -82,7 +90,7 @@ class RegistryQueries:
         self.builtin = Builtin(self.config.builtin_folder)
         self._transport = Transport(
             self.config.transport_settings,
-            credentials=credentials_of(self.config),
+            credentials=credentials_of(self.config, self.observer.waiting),
             on_retry=self.observer.retrying,
         )
         self._opened: Registries | None = None
@@ -140,7 +148,8 @@ class RegistryQueries:
         """Search the catalogs, best match first.
 
         A registry's rows count only for the namespaces that are looked up there, so that no registry can show a plugin
-        under a name that belongs to another registry.
+        under a name that belongs to another registry. One whose credentials are missing or don't serve is passed over,
+        and the observer told, as long as others answer.
 
         Args:
             query: words, or words and filters.
@@ -148,13 +157,25 @@ class RegistryQueries:
 
         Raises:
             NotFoundError: no such registry, none at all, or it publishes no catalog.
+            CredentialsError: those of this one, or of all, can't be read.
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = Query(tuple(query.split())) if isinstance(query, str) else query
         names = [registry] if registry is not None else list(self.config.registries)
         if not names:
             self.config.registry_for("any")  # raises, with the advice to add one
-        found = [Found(hit.row, n, hit.rank) for n in names for hit in search(self.registries.rows(n), asked)]
+        found: list[Found] = []
+        skipped: list[SealdexError] = []
+        for name in names:
+            try:
+                rows = self.registries.rows(name)
+            except (CredentialsError, CredentialsRefusedError) as error:
+                skipped.append(error)
+                if len(skipped) == len(names):  # the only one, or the last of all
+                    raise
+                self.observer.skipping(name, error)
+                continue
+            found += [Found(hit.row, name, hit.rank) for hit in search(rows, asked)]
         return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:

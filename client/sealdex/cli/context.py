@@ -272,6 +272,15 @@ class ConsoleObserver(Observer):
         with self._lock:
             self._out.leave(registry, url, error)
 
+    def skipping(self, registry: str, error: SealdexError) -> None:
+        """Warn that a search goes on without a registry; the JSON answer says so as well."""
+        with self._lock:
+            self._out.warn(f"searched without registry '{registry}': {error.message}")
+            if error.hint:
+                self._out.note(error.hint)
+            report = {"registry": registry, "code": error.code, "message": error.message, "hint": error.hint}
+            self._out.skipped.append(report)
+
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""
         with self._lock:

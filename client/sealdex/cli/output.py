@@ -94,6 +94,8 @@ class Output:
         """How old the metadata of registries is, where it has expired: added to the JSON document as ``trust_age``."""
         self.left: list[Mapping[str, object]] = []
         """Addresses of registries that others were asked instead of: added as ``addresses_left``."""
+        self.skipped: list[Mapping[str, object]] = []
+        """Registries that a search went on without: added as ``skipped``."""
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
@@ -212,6 +214,8 @@ class Output:
             document = {**document, "trust_age": self.ages}
         if self.left and isinstance(document, dict):
             document = {**document, "addresses_left": self.left}
+        if self.skipped and isinstance(document, dict):
+            document = {**document, "skipped": self.skipped}
         import json  # noqa: PLC0415  # only json mode pays for it
 
         with self._told(self.stdout):

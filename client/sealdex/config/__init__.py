@@ -6,6 +6,9 @@
     credentials           credentials of private registries: who gets them, and why they were refused
     s3_signer             signing requests to S3
     _sources              what each type of auth sends
+    _grants               what is sent, made of a token, a user and password, cookies, a query
+    _helper               credential helpers: programs that print a token
+    _keyring              the system's keyring
     _secret_places        reading a variable, a file, netrc
     _refusals             what is said of credentials that are missing, wrong or expired; pure
     _expiry               when credentials expire, as far as they say so

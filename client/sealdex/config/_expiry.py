@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,6 +19,51 @@ def token_expiry(token: str) -> float | None:
     except ValueError:
         return None
     return _seconds(claims.get("exp")) if isinstance(claims, dict) else None
+
+
+def cookies_expiry(cookies: Mapping[str, str]) -> float | None:
+    """Return when signed cookies expire: CloudFront's (custom or canned policy), and Cloud CDN's."""
+    if (policy := cookies.get("CloudFront-Policy")) is not None:
+        return _policy_expiry(policy)
+    if (expires := cookies.get("CloudFront-Expires")) is not None:
+        return _seconds_in(expires)
+    fields = (cookies.get("Cloud-CDN-Cookie") or "").split(":")
+    return next((_seconds_in(field[8:]) for field in fields if field.startswith("Expires=")), None)
+
+
+def query_expiry(query: Mapping[str, str]) -> float | None:
+    """Return when a signed query expires: CloudFront's, S3's and Google's presigned ones, Azure's SAS."""
+    if "Policy" in query:
+        return _policy_expiry(query["Policy"])
+    if "Expires" in query:
+        return _seconds_in(query["Expires"])
+    for prefix in ("X-Amz-", "X-Goog-"):
+        lasts = _seconds_in(query.get(f"{prefix}Expires", ""))
+        if lasts is not None:
+            began = _moment(query.get(f"{prefix}Date", ""), "%Y%m%dT%H%M%SZ")
+            return began + lasts if began is not None else None
+    return _moment(query.get("se", ""), "%Y-%m-%dT%H:%M:%SZ")
+
+
+def _policy_expiry(policy: str) -> float | None:
+    # base64 with the characters that CloudFront replaces
+    text = policy.replace("-", "+").replace("_", "=").replace("~", "/")
+    try:
+        value = json.loads(base64.b64decode(text))
+        return _seconds(value["Statement"][0]["Condition"]["DateLessThan"]["AWS:EpochTime"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def _moment(text: str, form: str) -> float | None:
+    try:
+        return datetime.strptime(text, form).replace(tzinfo=timezone.utc).timestamp()
+    except ValueError:
+        return None
+
+
+def _seconds_in(text: str) -> float | None:
+    return _seconds(int(text)) if text.isascii() and text.isdecimal() and len(text) < 13 else None
 
 
 def certificate_expiry(file: str) -> float | None:

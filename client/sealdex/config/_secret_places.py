@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sealdex.errors import CredentialsError
 from sealdex.log import hide
 from sealdex.paths import home_folder
+
+if TYPE_CHECKING:
+    from sealdex.transport.types import CredentialsProblem
 
 MAX_SECRET_BYTES = 64 * 1024
 
@@ -93,15 +96,18 @@ def read_netrc(owner: str, path: Path, host: str) -> tuple[str, str]:
     return found[0], found[2] or ""
 
 
-def unreadable(owner: str, why: str, advice: str | None = None) -> CredentialsError:
+def unreadable(
+    owner: str, why: str, advice: str | None = None, *, problem: CredentialsProblem = "missing"
+) -> CredentialsError:
     """Return the error for credentials that can't be had on this host."""
+    registry = owner.removeprefix("registry ").strip("'") if owner.startswith("registry ") else None
     see = f"see {table_of(owner)} in config.toml" if owner.startswith(("registry ", "https:", "http:")) else None
     return CredentialsError(
         f"the credentials of {owner} can't be read: {why}",
         subject=owner.removeprefix("registry ").strip("'"),
         untouched="no request was made",
         hint="; ".join(filter(None, (advice, see))) or None,
-        details={"credentials": {"problem": "missing", "owner": owner}},
+        details={"credentials": {"problem": problem, "registry": registry}},
     )
 
 

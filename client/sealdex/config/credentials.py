@@ -9,14 +9,14 @@ renewed token is used at once, and are never part of a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from sealdex.config._refusals import Tried, explain
 from sealdex.config._secret_places import table_of
-from sealdex.config._sources import Source, source_of
+from sealdex.config._sources import Owner, Source, source_of
 from sealdex.config.document import AuthSection, RegistrySection
 from sealdex.log import Log
 from sealdex.transport.types import Credentials, CredentialsRefusedError, Grant, Refusal, origin_of, public_url
@@ -49,13 +49,16 @@ def _is_below(base: str, url: str) -> bool:
     return path.startswith(urlsplit(base).path.rstrip("/") + "/") and not {".", ".."}.intersection(steps)
 
 
-def credentials_of(config: Config) -> Credentials:
-    """Return what authorizes the requests of a configuration, and explains refusals."""
-    return credentials_for(config.registries, config.path.parent, config.document.auth)
+def credentials_of(config: Config, say: Callable[[str], None] | None = None) -> Credentials:
+    """Return what authorizes the requests of a configuration, and explains refusals; see `credentials_for`."""
+    return credentials_for(config.registries, config.path.parent, config.document.auth, say)
 
 
 def credentials_for(
-    registries: Mapping[str, RegistrySection], folder: Path, elsewhere: Mapping[str, AuthSection] | None = None
+    registries: Mapping[str, RegistrySection],
+    folder: Path,
+    elsewhere: Mapping[str, AuthSection] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Credentials:
     """Return what authorizes the requests of these registries, and explains refusals.
 
@@ -63,38 +66,39 @@ def credentials_for(
         registries: sections by name; of several at one address the first counts.
         folder: what the files of their ``auth`` are relative to.
         elsewhere: ``auth`` of addresses; they come before a registry at the same address.
+        say: told what credential helpers say to people.
     """
-    owners: dict[str, _Owner] = {}
+    known: dict[str, _Known] = {}
     for address, auth in (elsewhere or {}).items():
-        owners.setdefault(address.rstrip("/"), _Owner(address, None, source_of(address, auth, folder), auth.type))
-    mirrors: dict[str, _Owner] = {}
+        owner = Owner(address, None, address, folder, say)
+        known.setdefault(address.rstrip("/"), _Known(owner, source_of(owner, auth), auth.type))
+    mirrors: dict[str, Owner] = {}
     for name, section in registries.items():
-        shown = f"registry '{name}'"
+        owner = Owner(f"registry '{name}'", name, section.url, folder, say)
         if section.auth is not None:
-            owner = _Owner(shown, name, source_of(shown, section.auth, folder), section.auth.type)
+            each = _Known(owner, source_of(owner, section.auth), section.auth.type)
         else:
-            owner = _Owner(shown, name, None, None)
-        owners.setdefault(section.url.rstrip("/"), owner)
-        mirrors.update(dict.fromkeys(section.mirrors, _Owner(shown, name, None, None)))
-    return _Configured(owners, mirrors)
+            each = _Known(owner, None, None)
+        known.setdefault(section.url.rstrip("/"), each)
+        mirrors.update(dict.fromkeys(section.mirrors, owner))
+    return _Configured(known, mirrors)
 
 
-class _Owner(NamedTuple):
-    shown: str
-    registry: str | None
+class _Known(NamedTuple):
+    owner: Owner
     source: Source | None
     kind: str | None
 
 
 class _Configured(Credentials):
-    def __init__(self, owners: Mapping[str, _Owner], mirrors: Mapping[str, _Owner]) -> None:
-        self._owners = owners
+    def __init__(self, known: Mapping[str, _Known], mirrors: Mapping[str, Owner]) -> None:
+        self._known = known
         self._mirrors = mirrors
-        self._is_without = not any(owner.source for owner in owners.values())
+        self._is_without = not any(each.source for each in known.values())
 
-    def _owner(self, url: str) -> _Owner | None:
-        address = covering(self._owners, url)
-        return self._owners[address] if address is not None else None
+    def _nearest(self, url: str) -> _Known | None:
+        address = covering(self._known, url)
+        return self._known[address] if address is not None else None
 
     def grant(self, url: str) -> Grant:
         """Return what authorizes a GET of a URL.
@@ -102,32 +106,32 @@ class _Configured(Credentials):
         Raises:
             CredentialsError: a secret can't be read.
         """
-        owner = self._owner(url) if not self._is_without else None
-        if owner is None or owner.source is None:
+        nearest = self._nearest(url) if not self._is_without else None
+        if nearest is None or nearest.source is None:
             return Grant()
         _log.debug(
             "config.credentials",
             "{url} is asked with the {kind} credentials of '{registry}'",
             url=public_url(url),
-            kind=owner.kind,
-            registry=owner.registry or owner.shown,
+            kind=nearest.kind,
+            registry=nearest.owner.registry or nearest.owner.address,
         )
-        return owner.source.grant(url)
+        return nearest.source.grant(url)
 
     def renewed(self, url: str, refused: Grant) -> Grant | None:
         """Return a newer grant after a server answered 401; None if there is no other."""
-        owner = self._owner(url)
-        return owner.source.renewed(url, refused) if owner is not None and owner.source is not None else None
+        nearest = self._nearest(url)
+        return nearest.source.renewed(refused) if nearest is not None and nearest.source is not None else None
 
     def explained(self, refusal: Refusal) -> CredentialsRefusedError | None:
         """Return the error for a refusal."""
-        owner = self._owner(refusal.url)
-        if owner is not None and owner.source is not None:
-            source = owner.source
-            tried = Tried(owner.shown, table_of(owner.shown), owner.registry, owner.kind, source.shown, source.advice)
+        nearest = self._nearest(refusal.url)
+        if nearest is not None:
+            owner, source = nearest.owner, nearest.source
+            tried = Tried(owner.shown, table_of(owner.shown), owner.registry)
+            if source is not None:
+                tried = tried._replace(kind=nearest.kind, shown=source.shown, advice=source.advice)
             return explain(refusal, tried)
-        if owner is not None:
-            return explain(refusal, Tried(owner.shown, table_of(owner.shown), owner.registry))
         mirror = covering(self._mirrors, refusal.url)
         if mirror is not None:
             owner = self._mirrors[mirror]

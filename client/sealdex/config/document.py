@@ -61,11 +61,18 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     """``auth`` of a registry: where its credentials are kept, never the credentials themselves.
 
     Attributes:
-        type: ``bearer``, ``basic``, ``netrc``, ``sigv4`` or ``certificate``.
+        type: ``bearer``, ``basic``, ``netrc``, ``sigv4``, ``certificate``, ``command``, ``keyring``, ``cookies`` or
+            ``query``.
         token_env, token_file: of ``bearer``: the environment variable or the file with the token.
-        user, password_env, password_file: of ``basic``.
+        user, password_env, password_file: of ``basic``; the user also of ``keyring``.
         netrc_file: of ``netrc``; default: ``$NETRC`` or ``~/.netrc``.
         region, profile: of ``sigv4``, for S3; keys are found as AWS's own tools find them (needs sealdex[s3]).
+        command, timeout: of ``command``: a credential helper with its arguments, and the seconds that it may take
+            (docs/private.md).
+        service: of ``keyring``: what the entry is for; default: the address. With ``user``, it is that user's password;
+            without, a token, kept under the name ``token``. Needs sealdex[keyring].
+        cookies_env, cookies_file: of ``cookies``: signed cookies, ``NAME=VALUE``, one a line.
+        query_env, query_file: of ``query``: a signed query that is added to each address, or a signed address.
         cert_file, key_file: the PEM files of a client certificate, of ``certificate`` and beside any other type;
             without ``key_file`` the key is in ``cert_file``.
         key_passphrase_env, key_passphrase_file: of an encrypted key: the variable or the file with its passphrase.
@@ -76,8 +83,11 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     type: Annotated[
         str,
         Meta(
-            pattern=r"^(bearer|basic|netrc|sigv4|certificate)\Z",
-            extra={"expects": "one of 'bearer', 'basic', 'netrc', 'sigv4' and 'certificate'"},
+            pattern=r"^(bearer|basic|netrc|sigv4|certificate|command|keyring|cookies|query)\Z",
+            extra={
+                "expects": "one of 'bearer', 'basic', 'netrc', 'sigv4', 'certificate', 'command', 'keyring', 'cookies' "
+                "and 'query'"
+            },
         ),
     ]
     token_env: _Name | None = None
@@ -88,6 +98,13 @@ class AuthSection(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen
     netrc_file: _Name | None = None
     region: _Name | None = None
     profile: _Name | None = None
+    command: Annotated[tuple[_Name, ...], Meta(min_length=1, max_length=64)] | None = None
+    timeout: Annotated[float, Meta(gt=0, le=3600)] | None = None
+    service: _Name | None = None
+    cookies_env: _Name | None = None
+    cookies_file: _Name | None = None
+    query_env: _Name | None = None
+    query_file: _Name | None = None
     cert_file: _Name | None = None
     key_file: _Name | None = None
     key_passphrase_env: _Name | None = None
@@ -338,6 +355,10 @@ _AUTH_FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "netrc": (("netrc_file",),),
     "sigv4": (("region",), ("profile",)),
     "certificate": (("cert_file",), ()),
+    "command": (("command",), ("timeout",)),
+    "keyring": (("service", "user"),),
+    "cookies": (("cookies_env", "cookies_file"), ()),
+    "query": (("query_env", "query_file"), ()),
 }
 _CERTIFICATE_FIELDS = ("cert_file", "key_file", "key_passphrase_env", "key_passphrase_file")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.commands import Ran
+from msgspec import convert
+from support.commands import Ran, captured
 from support.components import missing
 from support.fault_server import FaultServer, Redirect, Status
 from support.plugin_registry import PluginRegistry
@@ -173,7 +174,7 @@ def test_without_credentials_there_is_nobody_to_give_any() -> None:
 
 
 def headers_of(folder: Path, **auth: str) -> dict[str, str]:
-    section = RegistrySection(url="https://h.example/t/", root="r", auth=AuthSection(**auth))
+    section = RegistrySection(url="https://h.example/t/", root="r", auth=convert(auth, AuthSection))
     return dict(credentials_for({"team": section}, folder).grant("https://h.example/t/x").headers)
 
 
@@ -330,7 +331,7 @@ HTTPS = "https://h.example/"
     ],
 )
 def test_what_a_configuration_may_say(auth: dict[str, str], url: str, problem: str | None) -> None:
-    found = auth_problem(AuthSection(**auth), url)
+    found = auth_problem(convert(auth, AuthSection), url)
     assert (found is None) if problem is None else (found is not None and problem in found)
 
 
@@ -441,3 +442,69 @@ def test_signing_without_keys_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
         headers_of(tmp_path, type="sigv4", region="us-east-1")
     with pytest.raises(ConfigError, match="nobody"):
         headers_of(tmp_path, type="sigv4", region="us-east-1", profile="nobody")
+
+
+class Two:
+    """A host with a public registry, which needs nothing, and a team's, which does."""
+
+    def __init__(self, folder: Path, public: FaultServer, team: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.team = team
+        for name, server, plugin in (("public", public, "acme/slack"), ("team", team, "team/tool")):
+            registry = PluginRegistry()
+            registry.release(plugin, "1.0.0")
+            serve(registry, server, "/")
+            (folder / f"{name}.json").write_bytes(registry.root)
+        auth = 'namespaces = ["team"]\nauth = { type = "bearer", token_env = "TEAM_TOKEN" }'
+        text = "".join(
+            f'[registries.{name}]\nurl = "{server.url("/")}"\nroot = "{name}.json"\n{more}\n'
+            for name, server, more in (("public", public, ""), ("team", team, auth))
+        )
+        (folder / "config.toml").write_text(text)
+        monkeypatch.setenv("SEALDEX_CONFIG", str(folder / "config.toml"))
+        monkeypatch.setenv("SEALDEX_STORE", str(folder / "store"))
+
+    def refuse(self, status: int) -> None:
+        self.team.always("/metadata/timestamp.json", Status(status))
+
+
+@pytest.fixture
+def two(tmp_path: Path, server: FaultServer, thief: FaultServer, monkeypatch: pytest.MonkeyPatch) -> Two:
+    return Two(tmp_path, server, thief, monkeypatch)
+
+
+@pytest.mark.parametrize("how", ["missing", "refused", "forbidden"])
+def test_a_search_goes_on_without_a_registry_and_names_it(
+    two: Two, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if how == "missing":
+        monkeypatch.delenv("TEAM_TOKEN")
+    else:
+        two.refuse(401 if how == "refused" else 403)
+    run = captured(capsys)
+    told = run("search")
+    assert (told.code, "acme/slack" in told.out, "team/tool" in told.out) == (0, True, False)
+    assert "searched without registry 'team'" in told.err
+    assert "TEAM_TOKEN" in told.err
+    document = run("search", "slack", "--json").document
+    assert [row["plugin"] for row in document["plugins"]] == ["acme/slack"]
+    assert [(each["registry"], "team" in each["message"]) for each in document["skipped"]] == [("team", True)]
+    none = run("search", "nothing-like-this", "--json")
+    assert (none.code, none.document["error"]["details"]["skipped"][0]["registry"]) == (3, "team")
+    asked = run("search", "--registry", "team", "--json")
+    assert asked.code == (1 if how == "missing" else 5)
+    assert asked.document["error"]["details"]["credentials"]["registry"] == "team"
+
+
+def test_resolving_a_name_that_is_mapped_to_it_stops(
+    two: Two, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Attack: who takes the token away, or has it refused, gets no other registry asked for the team's names."""
+    run = captured(capsys)
+    two.refuse(401)
+    for command in ("install", "info"):
+        assert run(command, "team/tool", "--json").document["error"]["details"]["credentials"]["problem"] == "wrong"
+    monkeypatch.delenv("TEAM_TOKEN")
+    for command in ("install", "info"):
+        ran = run(command, "team/tool")
+        assert (ran.code, "TEAM_TOKEN is not set" in ran.err) == (1, True)
+    assert run("install", "acme/slack").code == 0

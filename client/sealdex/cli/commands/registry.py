@@ -113,7 +113,9 @@ def add(
         context.observer(f"contacting {address}") as observer,
         Transport(
             config.transport_settings,
-            credentials=credentials_for({name: section, **config.registries}, config.path.parent, config.document.auth),
+            credentials=credentials_for(
+                {name: section, **config.registries}, config.path.parent, config.document.auth, observer.waiting
+            ),
             on_retry=observer.retrying,
         ) as transport,
     ):
@@ -254,7 +256,7 @@ def _section(
     url: str,
     mirrors: list[str],
     namespaces: tuple[str, ...],
-    auth: dict[str, str] | None,
+    auth: dict[str, Any] | None,
     max_staleness: str | None,
     *,
     partial: bool,

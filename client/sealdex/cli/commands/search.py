@@ -82,7 +82,10 @@ def search(
     offline: bool,
     limit: int,
 ) -> None:
-    """Search the signed catalogs. Every word must match name, keywords or summary; best match first."""
+    """Search the signed catalogs. Every word must match name, keywords or summary; best match first.
+
+    A registry whose credentials are missing or don't serve is passed over, with a warning, where others answer.
+    """
     query = resolve.Query(
         words,
         plugin_type,
@@ -98,6 +101,7 @@ def search(
         raise NotFoundError(
             f"no plugin matches{': ' + ' '.join(words) if words else ' these filters'}",
             hint="try fewer words or filters; to see which registries were searched: sealdex registry list",
+            details={"skipped": context.out.skipped} if context.out.skipped else None,
         )
     shown = found[:limit] if limit else found
     context.out.result({"plugins": [_found_plain(hit) for hit in shown], "total": len(found)})
