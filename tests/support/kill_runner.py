@@ -1,12 +1,14 @@
 """Kills an operation on a store before its steps, once a step, and tells what each kill left.
 
-    python kill_runner.py SCENARIO FOLDER [KILLS]
+    python kill_runner.py SCENARIO FOLDER [KILLS [moments]]
 
 A step is a change to the file system, as the interpreter's audit events announce it (create, write-open, rename,
 link, unlink, mkdir, rmdir, chmod), or a transaction of the store's database, which opens it. For each number N a child
 process is forked that sends itself SIGKILL when its Nth step is announced; then the store is looked at, what was killed
 is done again, and the store is looked at once more. Without KILLS that is done for each step in turn, until a child
-ran through; with it, for so many steps drawn at random. One line of JSON a kill, with the looks by their names.
+ran through; with it, for so many steps drawn at random. With ``moments``, the kills come from outside, at random
+moments of the time that a whole run takes: between two steps too, and where it has several processes. One line of
+JSON a kill, with the looks by their names.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import random
 import shutil
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +102,30 @@ def _forked(act: Callable[[], object], printed: Path | None = None) -> signal.Si
     return signal.Signals(os.WTERMSIG(status)) if os.WIFSIGNALED(status) else None
 
 
+def _killed_amid(act: Callable[[], object], seconds: float) -> bool:
+    """Do something in a child that is killed from outside after so long; return whether it still ran.
+
+    Raises:
+        RuntimeError: it failed before.
+    """
+    child = os.fork()
+    if child == 0:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        try:
+            act()
+        except BaseException:  # noqa: BLE001  # the child's end says it, whatever it was
+            os._exit(1)
+        os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)  # or what is left of it
+    status = os.waitpid(child, 0)[1]
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError(f"the child ended with {os.WEXITSTATUS(status)}")
+    return os.WIFSIGNALED(status)
+
+
 def _flush() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
@@ -143,7 +170,9 @@ def _numbers(kills: int | None, count: Callable[[], int]) -> Iterator[int]:
     yield from sorted(random.Random(steps).sample(range(1, steps + 1), min(kills, steps)))  # noqa: S311  # moments
 
 
-def run(scenario: Scenario, folder: Path, kills: int | None = None) -> Iterator[dict[str, Any]]:
+def run(
+    scenario: Scenario, folder: Path, kills: int | None = None, *, at_moments: bool = False
+) -> Iterator[dict[str, Any]]:
     """Yield what was seen after each kill; see the module's docstring."""
     template = Store(folder / "template")
     Path(template.root).mkdir()
@@ -158,14 +187,23 @@ def run(scenario: Scenario, folder: Path, kills: int | None = None) -> Iterator[
         store = copy("counted")
         return _steps_of(lambda: scenario.act(store), folder / "steps")
 
-    for number in _numbers(kills, steps):
+    duration = 0.0
+    if at_moments:
+        store, start = copy("timed"), time.monotonic()
+        _forked(lambda: scenario.act(store), folder / "timed-output")
+        duration = time.monotonic() - start
+    for number in range(kills or 0) if at_moments else _numbers(kills, steps):
         store = copy(f"store-{number}")
 
         def killed(store: Store = store, number: int = number) -> None:
             _kill_before_step(number)
             scenario.act(store)
 
-        seen = {"step": number, "died": _forked(killed) is not None, "after": scenario.look(store)}
+        if at_moments:
+            died = _killed_amid(lambda store=store: scenario.act(store), random.random() * duration)  # type: ignore[misc]  # noqa: S311  # as below; moments
+        else:
+            died = _forked(killed) is not None
+        seen = {"step": number, "died": died, "after": scenario.look(store)}
         if scenario.settle is not None:
             scenario.settle(store)
             seen["settled"] = scenario.look(store)
@@ -183,7 +221,8 @@ def main() -> None:
 
     faulthandler.enable()
     name, folder, *kills = sys.argv[1:]
-    for seen in run(scenarios(Path(folder))[name], Path(folder), int(kills[0]) if kills else None):
+    scenario, at_moments = scenarios(Path(folder))[name], kills[1:] == ["moments"]
+    for seen in run(scenario, Path(folder), int(kills[0]) if kills else None, at_moments=at_moments):
         sys.stdout.write(json.dumps(seen) + "\n")
 
 

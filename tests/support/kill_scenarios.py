@@ -1,4 +1,4 @@
-"""What `support.kill_runner` kills: changes of one plugin, changes of a set, and whole commands of the client."""
+"""What `support.kill_runner` kills: changes of one plugin, changes of a set, whole commands, and mirrors."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from support import installing, plugin_set
 from support.command_scene import APP, BASE, make_scene, operations
 from support.installing import PLUGIN, make_release
 from support.kill_runner import Scenario
+from support.mirror_scene import MirrorScene
 from support.store_truth import disagreements
 
 from sealdex.errors import NotFoundError, UsageError
@@ -30,7 +31,12 @@ from sealdex.store.verify import verify_installation
 
 def scenarios(folder: Path) -> dict[str, Scenario]:
     """Return all scenarios by name; what they need is made in a folder."""
-    return {**_of_one_plugin(folder / "one"), **_of_a_set(folder / "set"), **_of_commands(folder / "commands")}
+    return {
+        **_of_one_plugin(folder / "one"),
+        **_of_a_set(folder / "set"),
+        **_of_commands(folder / "commands"),
+        **MirrorScene(folder / "mirrors").scenarios(),
+    }
 
 
 def _nothing(_: Store) -> None: ...

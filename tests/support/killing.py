@@ -18,19 +18,31 @@ _RUNNER = Path(__file__).with_name("kill_runner.py")
 _MEMORY = Path("/dev/shm")  # noqa: S108  # Linux has it for this; a folder with a random name is made in it
 
 
-def kills_of(scenario: str, folder: Path, kills: int | None = None) -> list[dict[str, Any]]:
-    """Return what was seen after each kill: before every step, then after none; or before so many at random."""
+MOMENTS = 100
+"""Kills at random moments with KILLS=all."""
+
+
+def kills_of(
+    scenario: str, folder: Path, kills: int | None = None, *, at_moments: bool = False
+) -> list[dict[str, Any]]:
+    """Return what was seen after each kill: before every step, then after none; or before so many at random.
+
+    With ``at_moments`` so many kills come at any time, from outside, and with KILLS=all a hundred.
+    """
     env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_RUNNER.parents[1]), *sys.path])}
     if os.environ.get("KILLS") == "all":
-        kills, place = None, folder
+        kills, place = MOMENTS if at_moments else None, folder
     else:
         place = _MEMORY if os.access(_MEMORY, os.W_OK) else folder  # thousands of flushes to a real disk take long
     with tempfile.TemporaryDirectory(dir=place) as scratch:
         command = [sys.executable, str(_RUNNER), scenario, scratch, *([str(kills)] if kills else [])]
+        command += ["moments"] if at_moments else []
         ran = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     assert ran.returncode == 0, ran.stderr
     seen = [json.loads(line) for line in ran.stdout.splitlines()]
-    if kills is None:
+    if at_moments:
+        assert len(seen) == kills
+    elif kills is None:
         assert [each["died"] for each in seen] == [True] * (len(seen) - 1) + [False]
     else:
         # where threads take turns, a run may have a few steps less than the one in which they were counted

@@ -1,62 +1,48 @@
-"""Mirrors killed before any rename: readers see the old or the new state, and the next run needs no help."""
+"""Mirrors killed before any step and at any moment: readers see the old or the new state; the next run needs no help.
+
+KILLS=all takes every step, and a hundred moments.
+"""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-from support.commands import Run
-from support.killed_renames import killed_before, moments, renames_of
-from support.plugin_registry import PluginRegistry
+from support.killing import kills_of
+from support.mirror_scene import NEW, OLD
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are steps of a forked child"),
+]
+KILLS = 5
+NONE = "none"
+STATES = {
+    "mirror-first": {NONE, NEW},
+    "mirror-update": {OLD, NEW},
+    "mirror-import": {OLD, NEW},
+    "mirror-prune": {NEW},
+    "mirror-processes": {OLD, NEW},
+}
+AT_STEPS = [command for command in STATES if command != "mirror-processes"]
 
 
-def state(folder: Path) -> bytes | None:
-    path = folder / "metadata/timestamp.json"
-    return path.read_bytes() if path.exists() else None
+def check(command: str, kills: list[dict[str, Any]]) -> None:
+    for kill in kills:
+        after, again = kill["after"], kill["again"]
+        assert after["state"] in STATES[command], kill
+        assert after["state"] == NONE or after["verify"] == [0, ""], kill
+        assert again == {"state": NEW, "verify": [0, ""], "extra": again["extra"], "left": []}, kill
+        assert command != "mirror-prune" or again["extra"] == 0, kill
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_an_update_of_a_mirror(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
-    def mirror(folder: Path) -> list[object]:
-        return ["mirror", "create", "public", folder]
-
-    assert run(*mirror(tmp_path / "whole")).code == 0
-    old_tree = dict(registry.files)
-    registry.release("acme/base", "1.1.0")
-    registry.release("acme/extra", "1.0.0")
-    registry.publish()
-    new_tree = dict(registry.files)
-    whole = renames_of(mirror(tmp_path / "whole"))
-    assert whole > 5
-    old, new = old_tree["metadata/timestamp.json"], new_tree["metadata/timestamp.json"]
-    for rename in moments(whole):
-        folder = tmp_path / f"killed-{rename}"
-        registry.files.clear()
-        registry.files.update(old_tree)
-        assert run(*mirror(folder)).code == 0
-        registry.files.update(new_tree)
-        assert killed_before(rename, mirror(folder))
-        assert state(folder) in {old, new}
-        seen = run("mirror", "verify", folder, "--registry", "public")
-        assert seen.code == 0, seen.err
-        again = run(*mirror(folder))
-        assert again.code == 0, again.err
-        assert state(folder) == new
-        assert run("mirror", "verify", folder, "--registry", "public").code == 0
+@pytest.mark.parametrize("command", AT_STEPS)
+def test_killed_before_any_step(command: str, tmp_path: Path) -> None:
+    check(command, kills_of(command, tmp_path, KILLS))
 
 
-@pytest.mark.skipif(os.name == "nt", reason="there is no SIGKILL")
-def test_an_import(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
-    root = tmp_path / "given-root.json"
-    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
-    arguments = ["mirror", "import", tmp_path / "out.tar"]
-    whole = renames_of([*arguments, tmp_path / "whole", "--root", root])
-    for rename in moments(whole):
-        folder = tmp_path / f"killed-{rename}"
-        assert killed_before(rename, [*arguments, folder, "--root", root])
-        assert state(folder) in {None, registry.files["metadata/timestamp.json"]}
-        again = run(*arguments, folder, "--root", root)
-        assert again.code == 0, again.err
-        assert run("mirror", "verify", folder, "--root", root).code == 0
-        assert not (folder / ".sealdex-mirror/import").exists()
+@pytest.mark.parametrize("command", STATES if os.environ.get("KILLS") == "all" else ["mirror-processes"])
+def test_killed_at_any_moment(command: str, tmp_path: Path) -> None:
+    check(command, kills_of(command, tmp_path, KILLS, at_moments=True))
