@@ -36,6 +36,7 @@ Names are imported when they are first used, so that a program loads only what i
     paths         the paths of configuration and store
     errors        the error types
     text          text for people
+    similar       the names most similar to a mistyped one; pure
     log           what was decided and why
     disk          what Windows and macOS want otherwise of files: flushing, replacing, removing
     log_level     how much is logged, and where to

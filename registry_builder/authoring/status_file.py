@@ -7,7 +7,6 @@ earlier builders would overlook it. Branches that each add a first event write t
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import subprocess
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from sealdex.model.decode import DocumentError, FieldProblem, convert_to, encode
 from sealdex.model.ids import PluginId
 from sealdex.model.plugin import EventAction, FoldedStatus, StatusEvent, event_problems, fold_status
 from sealdex.model.release import Release
+from sealdex.similar import most_similar
 
 UNTOUCHED = "no event was written"
 
@@ -243,7 +243,7 @@ def committer(folder: Path) -> str:
 def no_plugin(tree: Path, plugin: PluginId) -> NotFoundError:
     """Return the error for a plugin that the source tree doesn't have, with the closest names."""
     known = [str(each) for each in load_tree(tree).plugins]
-    close = difflib.get_close_matches(str(plugin), known, n=3, cutoff=0.5)
+    close = most_similar(str(plugin), known, 3)
     hint = f"did you mean {' or '.join(close)}?" if close else "plugins are the folders plugins/NS/NAME"
     return NotFoundError(
         f"there is no plugin {plugin} in the source tree", subject=str(plugin), untouched=UNTOUCHED, hint=hint
@@ -251,7 +251,7 @@ def no_plugin(tree: Path, plugin: PluginId) -> NotFoundError:
 
 
 def _no_release(source: SourcePlugin, version: str) -> NotFoundError:
-    close = difflib.get_close_matches(version, source.releases, n=3, cutoff=0.5)
+    close = most_similar(version, source.releases, 3)
     newest = ", ".join(list(source.releases)[:5]) or "none yet"
     hint = f"did you mean {' or '.join(close)}?" if close else f"its releases are {newest}"
     return NotFoundError(

@@ -18,7 +18,7 @@ from registry_builder.authoring.cloud import github_identity
 from registry_builder.cli.cloud_stack import outputs, template
 from registry_builder.cli.options import SUMMARY, append, example
 from registry_builder.source.realms import PUBLIC_REALM
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UnavailableError, UsageError
 
 _SECONDS = 20
@@ -26,7 +26,10 @@ _MAX_BYTES = 1 << 16
 _TASKS: dict[str, github_identity.Task] = {"publisher": "publish", "refresher": "refresh", "validators": "validate"}
 
 
-@click.group(epilog=example("sealdex-builder cloud template --output aws/stack.yaml", "sealdex-builder cloud claims"))
+@click.group(
+    cls=LazyGroup,
+    epilog=example("sealdex-builder cloud template --output aws/stack.yaml", "sealdex-builder cloud claims"),
+)
 def cloud() -> None:
     """Documents for the account that a registry lives in. Nothing is changed there."""
 

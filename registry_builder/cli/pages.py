@@ -9,7 +9,7 @@ import click
 
 from registry_builder import publication, source
 from registry_builder.cli.options import example, tree_of
-from sealdex.cli.group import output_of, output_options
+from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.progress import in_bytes
 from sealdex.errors import UsageError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _REALM = click.option("--realm", metavar="NAME", help="The realm; by default the one on GitHub Pages.")
 
 
-@click.group(epilog=example("sealdex-builder pages check", "sealdex-builder pages deployed"))
+@click.group(cls=LazyGroup, epilog=example("sealdex-builder pages check", "sealdex-builder pages deployed"))
 def pages() -> None:
     """Check a folder before it is deployed to GitHub Pages, and record it afterwards."""
 

@@ -41,6 +41,14 @@ COMMANDS = {
     "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),
 }
 
+ALIASES = {
+    "remove": ("uninstall",),
+    "upgrade": ("update",),
+    "outdated": ("list", "--outdated"),
+    "show": ("info",),
+}
+"""Names that people try who know other package managers."""
+
 _GROUPS = ("registry", "mirror", "bundle", "cache", "job", "config")
 ADVISED = rf"\bsealdex (?:(?:{'|'.join(_GROUPS)}) [a-z]+|(?:{'|'.join(n for n in COMMANDS if n not in _GROUPS)})\b)"
 """A command in a text, up to where the options of the current call can be inserted."""
@@ -56,6 +64,8 @@ with.
   sealdex install acme/slack
   sealdex path acme/slack
 
+Also: remove (uninstall), upgrade (update), outdated (list --outdated), show (info).
+
 \b
 Exit codes: 0 done · 1 failed · 2 usage · 3 not found or nothing matches ·
 4 verification failed · 5 network or storage unavailable
@@ -65,6 +75,7 @@ cli = LazyGroup(
     name="sealdex",
     lazy=COMMANDS,
     advised=ADVISED,
+    aliases=ALIASES,
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

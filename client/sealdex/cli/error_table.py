@@ -79,6 +79,7 @@ _HINTS = {
     errno.ENAMETOOLONG: "choose a folder with a shorter path",
     errno.EMFILE: "raise the limit of open files: ulimit -n",
 }
+_NO_SUCH_OPTION = "click.exceptions.NoSuchOption"
 _BUG = Advice(
     1,
     "unexpected",
@@ -117,6 +118,7 @@ class ErrorReport(NamedTuple):
 
 def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
     """Turn an error into the report that is shown, using the table."""
+    option_hint: str | None = None
     advice = next(
         (_TABLE[name] for kind in type(error).__mro__ if (name := f"{kind.__module__}.{kind.__qualname__}") in _TABLE),
         None,
@@ -126,10 +128,12 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
         message = f"unexpected {type(error).__name__}: {error}"
     else:
         message = advice.message or _message_of(error)
+        if _is_unknown_option(error) and getattr(error, "ctx", None) is not None:
+            message, option_hint = _unknown_option(error)
     given = error if isinstance(error, SealdexError) else None
     context = getattr(error, "ctx", None)  # of click: the command that the usage error is about
     prog = context.command_path if context is not None else prog
-    hint = (given.hint if given else _system_hint(error)) or advice.hint
+    hint = (given.hint if given else _system_hint(error)) or option_hint or advice.hint
     return ErrorReport(
         # a subclass with a code or exit code of its own keeps it
         code=given.code if given else advice.code,
@@ -141,6 +145,28 @@ def report(error: BaseException, prog: str = "sealdex") -> ErrorReport:
         details=given.details if given else None,
         security=isinstance(error, VerificationError),
     )
+
+
+def _is_unknown_option(error: BaseException) -> bool:
+    return any(f"{kind.__module__}.{kind.__qualname__}" == _NO_SUCH_OPTION for kind in type(error).__mro__)
+
+
+def _unknown_option(error: Any) -> tuple[str, str | None]:
+    """Return the message about an option that a command doesn't have, and a hint where it was given to a group."""
+    from sealdex.similar import most_similar  # noqa: PLC0415  # only for a typo
+
+    name, command = error.option_name, error.ctx.command
+    known = [
+        option
+        for parameter in command.get_params(error.ctx)
+        for option in parameter.opts
+        if option.startswith("--") and not getattr(parameter, "hidden", False)
+    ]
+    near = most_similar(name, known) if name.startswith("--") else []
+    hint = None
+    if not near and hasattr(command, "list_commands"):
+        hint = f"options of a command stand after it: {{prog}} COMMAND {name}"
+    return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else ""), hint
 
 
 def _message_of(error: BaseException) -> str:

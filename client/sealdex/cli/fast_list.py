@@ -149,15 +149,14 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
 
 def not_installed_named(place: Store, wanted: str) -> Exception:
     """Return the error that nothing of a name, or no such version of it, is installed."""
-    import difflib  # noqa: PLC0415  # only when it fails
-
     from sealdex.errors import NotFoundError  # noqa: PLC0415  # only when it fails
+    from sealdex.similar import most_similar  # noqa: PLC0415  # only when it fails
 
     name = wanted.partition("@")[0]
     namespace, _, short = name.partition("/")
     there = {f"{i.namespace}/{i.name}": i for i in installations(place)}
     others = [i.version for i in installed_versions(place, (namespace, short))] if name in there else []
-    near = difflib.get_close_matches(name, there, n=1)
+    near = most_similar(name, there)
     also = f"; did you mean {near[0]}?" if near and not others else ""
     if others:
         also = f"; installed: {', '.join(others)}"

@@ -6,10 +6,14 @@ handled here; anything else (help, a typo, ``--config``) goes through click and 
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 from sealdex.cli.fast_list import show_list, show_path
 from sealdex.cli.output import Output
 from sealdex.paths import store_folder
 from sealdex.store.layout import Store
+
+_SIMPLE = ("--json", "-q", "--quiet")  # these may also stand before the command
 
 
 def run_quickly(args: list[str], out: Output) -> bool:
@@ -20,7 +24,9 @@ def run_quickly(args: list[str], out: Output) -> bool:
     Returns:
         True if the command was run; False if nothing has happened.
     """
-    command, *rest = args or [""]
+    before = list(takewhile(_SIMPLE.__contains__, args))
+    command, *rest = args[len(before) :] or [""]
+    rest = [*before, *rest]
     if command == "ensure":
         return _ensure(rest, out)
     if command not in {"list", "path"}:
@@ -34,7 +40,7 @@ def run_quickly(args: list[str], out: Output) -> bool:
             if not store:
                 return False
         elif word.startswith("-"):
-            if word not in {"--json", "-q", "--quiet"}:
+            if word not in _SIMPLE:
                 return False
         else:
             plugins.append(word)

@@ -1,12 +1,12 @@
 """A click group whose commands are imported only when they run, and the options that all commands share.
 
-Used by both command lines. For a mistyped command the nearest name is suggested. `--help` shows the one-line help kept
-beside each command's address, so that it imports no command.
+Used by both command lines. For a mistyped command the nearest name is suggested, and the options that all commands
+share may stand before the command as well. `--help` shows the one-line help kept beside each command's address, so that
+it imports no command.
 """
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
 from collections.abc import Callable, Mapping
@@ -20,11 +20,17 @@ from sealdex.cli.output import Output
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-_VERBOSE = ("-v", "--verbose")
-_VERBOSE_OPTIONS: dict[str, Any] = {
-    "count": True,
-    "expose_value": False,
-    "help": "Say on stderr what is decided and why; -vv: each request and candidate as well ($SEALDEX_LOG).",
+_OUTPUT_OPTIONS: dict[tuple[str, ...], dict[str, Any]] = {
+    ("-q", "--quiet"): {"is_flag": True, "help": "Print answers only, without notes or progress."},
+    ("-v", "--verbose"): {
+        "count": True,
+        "help": "Say on stderr what is decided and why; -vv: each request and candidate as well ($SEALDEX_LOG).",
+    },
+    ("--log-format",): {
+        "type": click.Choice(["text", "json"]),
+        "help": "Format of notes, warnings and errors on stderr ($SEALDEX_LOG_FORMAT).",
+    },
+    ("--json", "json"): {"is_flag": True, "help": "Print one JSON document on stdout."},
 }
 
 
@@ -41,15 +47,24 @@ class LazyGroup(click.Group):
     Args:
         lazy: the table.
         advised: a pattern of its commands as written in advice, for `sealdex.cli.output.Output.keep_options`.
+        aliases: other names of commands, each with the words that it stands for; they aren't listed.
     """
 
     def __init__(
-        self, *args: Any, lazy: Mapping[str, LazyCommand] | None = None, advised: str | None = None, **options: Any
+        self,
+        *args: Any,
+        lazy: Mapping[str, LazyCommand] | None = None,
+        advised: str | None = None,
+        aliases: Mapping[str, tuple[str, ...]] | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
-        if not any("--verbose" in parameter.opts for parameter in self.params):
-            self.params.append(click.Option(_VERBOSE, **_VERBOSE_OPTIONS))  # before the command as well as after it
+        known = {name for parameter in self.params for name in parameter.opts}
+        for names, settings in _OUTPUT_OPTIONS.items():
+            if known.isdisjoint(names):
+                self.params.append(click.Option(names, expose_value=False, **settings))
         self._lazy = dict(lazy or {})
+        self._aliases = dict(aliases or {})
         self.advised = advised
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -70,10 +85,15 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Resolve a command like click does, but suggest the nearest name for a mistyped one."""
+        """Resolve a command like click does, but know aliases, and suggest the nearest name for a mistyped one."""
         name = args[0]
-        if not name.startswith("-") and name not in self.list_commands(ctx):
-            near = difflib.get_close_matches(name, self.list_commands(ctx), n=1, cutoff=0.5)
+        known = self.list_commands(ctx)
+        if name in self._aliases:
+            args = [*self._aliases[name], *args[1:]]
+        elif not name.startswith("-") and name not in known:
+            from sealdex.similar import most_similar  # noqa: PLC0415  # only for a typo
+
+            near = most_similar(name, [*known, *self._aliases])
             meant = f"; did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"there is no command '{name}'{meant}", ctx)
         return super().resolve_command(ctx, args)
@@ -107,20 +127,8 @@ def output_options(command: F) -> F:
     They have no effect here: `sealdex.cli.output` (`mode_of`, `verbosity`, `logs_json`) reads them from the raw
     arguments, so that even a usage error is shown in the right form.
     """
-    for option in (
-        click.option(
-            "-q", "--quiet", is_flag=True, expose_value=False, help="Print answers only, without notes or progress."
-        ),
-        click.option(*_VERBOSE, **_VERBOSE_OPTIONS),
-        click.option(
-            "--log-format",
-            type=click.Choice(["text", "json"]),
-            expose_value=False,
-            help="Format of notes, warnings and errors on stderr ($SEALDEX_LOG_FORMAT).",
-        ),
-        click.option("--json", "json", is_flag=True, expose_value=False, help="Print one JSON document on stdout."),
-    ):
-        command = option(command)
+    for names, settings in _OUTPUT_OPTIONS.items():
+        command = click.option(*names, expose_value=False, **settings)(command)
     return command
 
 

@@ -140,9 +140,9 @@ class Config:
         found = self.registries.get(name)
         if found is not None:
             return found
-        import difflib  # noqa: PLC0415  # only for a typo
+        from sealdex.similar import most_similar  # noqa: PLC0415  # only for a typo
 
-        near = difflib.get_close_matches(name, self.registries, n=1)
+        near = most_similar(name, self.registries)
         raise NotFoundError(
             f"there is no registry '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""),
             subject=str(self.path),

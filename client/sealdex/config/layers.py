@@ -10,7 +10,6 @@ TOML.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from msgspec import Struct, inspect
 
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, UsageError
+from sealdex.similar import most_similar
 
 PREFIX = "SEALDEX_"
 SHORT = {
@@ -97,7 +97,7 @@ def _from_environment(sections: Sections, environ: Mapping[str, str]) -> Iterato
         if variable in known:
             yield known[variable], text, f"${variable}"
         elif variable.startswith(tuple(f"{PREFIX}{name.upper()}_" for name in sections)):
-            near = difflib.get_close_matches(variable, known, n=1)
+            near = most_similar(variable, known)
             raise ConfigError(
                 f"there is no setting for the environment variable {variable}"
                 + (f"; did you mean {near[0]}?" if near else ""),
@@ -110,7 +110,7 @@ def _from_options(sections: Sections, options: Mapping[str, str]) -> Iterator[tu
     known = keys(sections)
     for key, text in options.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+            near = most_similar(key, known)
             raise UsageError(
                 f"there is no setting '{key}'" + (f"; did you mean '{near[0]}'?" if near else ""),
                 hint="to list all settings: sealdex config show",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from sealdex.errors import NotFoundError
 from sealdex.model.ids import PluginId
 from sealdex.model.precedence import version_sort_key
-from sealdex.resolve import nearest
 from sealdex.results import Checked
-from sealdex.store.activation import require_installed
-from sealdex.store.installations import Installation, installations, installed_versions, look_over
+from sealdex.store.activation import instead_of, require_installed
+from sealdex.store.installations import Installation, installed_versions, look_over
 from sealdex.store.layout import Store
 from sealdex.store.verify import unreadable_finding, verify_standing
 
@@ -42,9 +41,8 @@ def installations_of(store: Store, plugin: PluginId, version: str | None) -> lis
     found = installed_versions(store, plugin)
     if found:
         return found
-    near = nearest(plugin, {PluginId(*installation.id) for installation in installations(store)})
     raise NotFoundError(
-        f"{plugin} is not installed" + (f"; did you mean {' or '.join(map(str, near))}?" if near else ""),
+        f"{plugin} is not installed{instead_of(store, plugin)}",
         subject=str(plugin),
         untouched="nothing was changed",
         hint=f"sealdex list shows what is; sealdex install {plugin} installs it",

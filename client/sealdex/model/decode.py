@@ -10,7 +10,6 @@ built, and the process dies of a segmentation fault (seen with msgspec 0.22).
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Iterator
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import inspect
 
 from sealdex.errors import FormatTooNewError
+from sealdex.similar import most_similar
 
 T = TypeVar("T")
 
@@ -289,7 +289,7 @@ def _shown(value: Any) -> str:
 
 
 def _unknown(key: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    close = most_similar(key, known)
     snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in key)
     if snake in known:
         close = [snake]

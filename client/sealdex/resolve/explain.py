@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.resolve._eligibility import Policy, Reason, judge_everywhere, newest_first
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
+from sealdex.similar import most_similar
 
 _MAX_GROUPS = 12
 _MAX_VERSIONS = 6
@@ -235,5 +235,5 @@ def nearest(wanted: PluginId, known: Iterable[PluginId], count: int = 3) -> list
     ids = list(known)
     same_name = sorted(plugin for plugin in ids if plugin.name == wanted.name)[:count]
     texts = {str(plugin): plugin for plugin in ids}
-    close = difflib.get_close_matches(str(wanted), texts, n=count, cutoff=0.7)
+    close = most_similar(str(wanted), texts, count)
     return list(dict.fromkeys([*same_name, *(texts[text] for text in close)]))[:count]

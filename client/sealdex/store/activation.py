@@ -18,11 +18,13 @@ from sealdex import disk
 from sealdex.disk import rename, replace, sync_path
 from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
 from sealdex.log import Log, stopwatch
+from sealdex.similar import most_similar
 from sealdex.store.installations import (
     Installation,
     current,
     current_version_named,
     find_installation,
+    installations,
     installed_versions,
 )
 from sealdex.store.layout import Store
@@ -141,14 +143,21 @@ def require_installed(store: Store, plugin: tuple[str, str], version: str) -> In
     found = find_installation(store, plugin, version)
     if found is None:
         name = "/".join(plugin)
-        others = ", ".join(i.version for i in installed_versions(store, plugin))
         raise NotFoundError(
-            f"{name} {version} is not installed" + (f"; installed: {others}" if others else ""),
+            f"{name} {version} is not installed{instead_of(store, plugin)}",
             subject=f"{name} {version}",
             untouched="nothing was changed",
             hint=f"to see what is installed: sealdex list; to install it: sealdex install {name}@{version}",
         )
     return found
+
+
+def instead_of(store: Store, plugin: tuple[str, str]) -> str:
+    """Return what to add to the message that a plugin, or a version of it, isn't installed: what is, or was meant."""
+    if others := [i.version for i in installed_versions(store, plugin)]:
+        return f"; installed: {', '.join(others)}"
+    near = most_similar("/".join(plugin), {"/".join(i.id): None for i in installations(store)}, 3)
+    return f"; did you mean {' or '.join(near)}?" if near else ""
 
 
 def settle_current(store: Store, plugin: tuple[str, str]) -> None:

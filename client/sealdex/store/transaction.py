@@ -29,7 +29,7 @@ from filelock import FileLock, Timeout
 from sealdex.errors import InstallError, NotFoundError, SealdexError
 from sealdex.log import Log
 from sealdex.model.ids import PluginId
-from sealdex.store.activation import LOCK_TIMEOUT_S, acquire, clear_current, remove, switch
+from sealdex.store.activation import LOCK_TIMEOUT_S, acquire, clear_current, instead_of, remove, switch
 from sealdex.store.change import Facts, Member
 from sealdex.store.database import DISABLED, State
 from sealdex.store.dependants import OnBroken, newly_broken, refuse
@@ -268,9 +268,8 @@ def _store_lock(store: Store, timeout_s: float) -> Iterator[None]:
 
 def not_installed(store: Store, plugin: PluginId, version: str) -> NotFoundError:
     """Return the error that a version isn't installed, with those that are."""
-    others = ", ".join(i.version for i in installed_versions(store, plugin))
     return NotFoundError(
-        f"{plugin} {version} is not installed" + (f"; installed: {others}" if others else ""),
+        f"{plugin} {version} is not installed{instead_of(store, plugin)}",
         subject=f"{plugin} {version}",
         untouched="nothing was changed",
         hint=f"sealdex install {plugin}@{version}",

@@ -6,7 +6,6 @@ the same; so the time of a run depends on what is new.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
@@ -31,6 +30,7 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import event_problems, last_move
 from sealdex.model.release import Release, published_manifest, release_problems
 from sealdex.model.versions import same_version_key, version_clash
+from sealdex.similar import most_similar
 
 _log = Log("registry_builder.source")
 
@@ -114,11 +114,11 @@ def _text_problems(
 def _plugin_problems(tree: SourceTree, plugin: SourcePlugin, types: set[str]) -> Iterator[Problem]:
     about, policy, file = plugin.plugin, tree.config.policy, f"plugins/{plugin.id}/plugin.yaml"
     if normalise_type(about.type) not in types:
-        close = difflib.get_close_matches(normalise_type(about.type), sorted(types), n=1, cutoff=0.5)
+        close = most_similar(normalise_type(about.type), sorted(types))
         hint = f"did you mean '{close[0]}'?" if close else f"types are {', '.join(sorted(types))}"
         yield Problem(file, "type", f"'{about.type}' is not a known type; {hint} (registry.toml can add types)")
     if about.realm not in tree.config.realms:
-        close = difflib.get_close_matches(about.realm, tree.config.realms, n=1)
+        close = most_similar(about.realm, tree.config.realms)
         hint = f"did you mean '{close[0]}'?" if close else f"realms are {', '.join(sorted(tree.config.realms))}"
         add = f"sealdex-builder realm add {about.realm} --storage PLACE"
         yield Problem(file, "realm", f"'{about.realm}' is not in registry.toml; {hint}; to add it: {add}")
@@ -162,7 +162,7 @@ def _status_problems(tree: SourceTree, plugin: SourcePlugin) -> Iterator[Problem
             and event.version not in plugin.releases
             and not _failed(tree, plugin, event.version)
         ):
-            close = difflib.get_close_matches(event.version, plugin.releases, n=1)
+            close = most_similar(event.version, plugin.releases)
             hint = f"; did you mean {close[0]}?" if close else ""
             yield Problem(*plugin.event_place(i, "version"), f"there is no release {event.version}{hint}")
         if event.use is not None and tree.complete and (successor := _parsed_id(event.use)) is not None:

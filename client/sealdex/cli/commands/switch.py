@@ -14,6 +14,7 @@ from sealdex.cli.group import examples
 from sealdex.errors import NotFoundError, UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.paths import store_folder
+from sealdex.store.activation import instead_of
 from sealdex.store.database import ENABLED, State
 from sealdex.store.layout import Store
 from sealdex.store.rollback import not_taken_back
@@ -52,7 +53,7 @@ def use(context: Context, plugin: str, version: str | None, pin: bool | None, fo
     def wish(facts: Facts) -> Facts:
         wanted = version or facts.version
         if wanted is None:
-            raise _not_in_use(asked)
+            raise _not_in_use(_store(context), asked)
         if facts.pin is not None and pin is None and wanted != facts.pin:
             raise UsageError(
                 f"{asked} is pinned to {facts.pin}",
@@ -106,7 +107,7 @@ def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool, f
     def wish_for(plugin: PluginId) -> Callable[[Facts], Facts]:
         def wish(facts: Facts) -> Facts:
             if facts.version is None:
-                raise _not_in_use(plugin)
+                raise _not_in_use(store, plugin)
             return replace(facts, enabled=enabled)
 
         return wish
@@ -282,9 +283,9 @@ def _id(plugin: str) -> PluginId:
         raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error
 
 
-def _not_in_use(plugin: PluginId) -> NotFoundError:
+def _not_in_use(store: Store, plugin: PluginId) -> NotFoundError:
     return NotFoundError(
-        f"{plugin} is not installed",
+        f"{plugin} is not installed{instead_of(store, plugin)}",
         subject=str(plugin),
         untouched="nothing was changed",
         hint=f"to see what is installed: sealdex list; to install it: sealdex install {plugin}",
