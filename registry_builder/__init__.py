@@ -12,6 +12,10 @@
     publication/    publish and refresh
     site/           the browse site
     storage/        folder, S3 bucket or URL, behind one protocol
+    throwaway       a registry in a temporary folder, with keys of its own
+    trial           a plugin tried out: packed, published, installed, loaded, run
+    trial_host      a host for that, in a process of its own
+    testing         fixtures for the tests of plugins
     maintenance/    status, audit, gc, doctor, recovery
     parallel        work over forked processes, if that is safe
 

@@ -19,6 +19,7 @@ Names are imported when they are first used, so that a program loads only what i
     results       what questions are answered with: plain data
     events        how a caller follows long work
     metrics       Prometheus metrics (an extra)
+    testing       a pytest plugin for authors of plugins; its fixtures are the builder's
 
     cli/          the command line
     runtime/      plugins in a Python host, services, jobs

@@ -13,7 +13,6 @@
     status_file        the events of a plugin, each a file in status/
     _ignore_rules      what .sealdexignore or .gitignore exclude from an archive
     _service_package   service.json of a service's archive
-    _template          release.yaml: the starting point of the next release
 
 Authors have no keys: nothing here signs or publishes.
 """

@@ -11,12 +11,12 @@ import msgspec
 
 from registry_builder.authoring._ignore_rules import GIT_IGNORE_FILE, IGNORE_FILE, IgnoreRules
 from registry_builder.authoring._service_package import SERVICE_FILE, service_document, stated_version
-from registry_builder.authoring._template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.authoring.pack import Packed, list_files, pack
 from registry_builder.source.archive_check import archive_findings, may_come_to_windows
 from registry_builder.source.config import CONFIG_NAME, read_config
 from registry_builder.source.documents import MAX_MANIFEST_BYTES
 from registry_builder.source.load import load_tree
+from registry_builder.source.release_template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.safe_open import Gate
 from registry_builder.source.spelling import with_usual_platforms
 from registry_builder.source.tree import SourcePlugin

@@ -20,12 +20,12 @@ from pathlib import Path
 
 import msgspec
 
-from registry_builder.authoring._template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.lint.artifacts import ArtifactChecks
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.load import load_tree
+from registry_builder.source.release_template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.spelling import platform_warnings, with_usual_platforms
 from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
 from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError

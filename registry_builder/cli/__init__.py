@@ -3,6 +3,8 @@
     main                the table of all commands, imported only when they run
     init                a new source tree, its workflows, the template of its account
     authoring           new, pack, release
+    trial               test
+    plugin_argument     a plugin as an argument: NS/NAME or its folder
     lifecycle           yank, deprecate, promote, evaluate, attest and their opposites
     move                move
     import_             import

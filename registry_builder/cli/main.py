@@ -22,6 +22,7 @@ COMMANDS = {
     "upgrade": LazyCommand(f"{_ROOM}.upgrade:upgrade", "Update the GitHub workflows to this version."),
     "new": LazyCommand(f"{_ROOM}.authoring:new", "Create a working plugin to start from."),
     "pack": LazyCommand(f"{_ROOM}.authoring:pack", "Pack a folder into a zip, reproducibly."),
+    "test": LazyCommand(f"{_ROOM}.trial:test", "Try out plugins: pack, install, load, run."),
     "release": LazyCommand(f"{_ROOM}.authoring:release", "Write a release into the source tree."),
     "yank": LazyCommand(f"{_ROOM}.lifecycle:yank", "Yank a release: select it no longer."),
     "unyank": LazyCommand(f"{_ROOM}.lifecycle:unyank", "Undo a yank."),

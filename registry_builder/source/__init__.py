@@ -22,6 +22,7 @@
     attestations     Sigstore bundles, held to [attestations] of registry.toml
     event_files      how files of status/ are named and ordered
     readme_file      a plugin's README as it is published
+    release_template  release.yaml: the starting point of the next release
     spelling         spellings of os and arch
     atomic_write     writes a file whole or not at all
     _named_files     whether what a release names is in its archive

@@ -61,7 +61,7 @@ _NEWEST: dict[type, int] = {
     PluginStatus: STATUS_FORMAT,
     EventFile: STATUS_FORMAT,
 }
-_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", STATUS_FOLDER})
+_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", "tests", STATUS_FOLDER})
 _FILES = frozenset({*PLUGIN_FILES, "README.md", STATUS_NAME, "release.yaml"})
 _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
 _FREE_FORM = ("config_schema", "params_schema", "default_config")

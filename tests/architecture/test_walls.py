@@ -59,6 +59,7 @@ CLIENT = {
     "project": "model resolve store config results download lockfile install client",
     "bundle": "config download lockfile",  # a lock, carried: what makes it
     "bundle_install": "model transport store config events download lockfile client project",  # and what installs it
+    "testing": "",  # names the builder's fixtures as text
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor download lockfile install client"
@@ -81,7 +82,11 @@ BUILDER = {
     "publication": "parallel storage source compile signing baseline site",
     "api": "storage source authoring publication",
     "maintenance": "storage source compile signing baseline publication",
-    "cli": ("storage source authoring compile signing importers ceremony site publication maintenance"),
+    "throwaway": "source authoring signing publication",  # what authors try out is signed by keys made for it alone
+    "trial_host": "",  # a host as any other: nothing of the builder
+    "trial": "source throwaway trial_host",
+    "testing": "throwaway trial",
+    "cli": ("storage source authoring compile signing importers ceremony site publication maintenance trial"),
     "__main__": "cli",
 }
 
@@ -121,6 +126,13 @@ SHARED = {
     "download.download": "publication",
     "store.cache": "publication",
     "transport": "maintenance publication site storage",
+    # plugins are tried out as hosts run them
+    "client": "throwaway trial_host",
+    "config.config": "throwaway trial_host",
+    "runtime": "testing trial trial_host",
+    "store.installations": "testing trial trial_host",
+    "store.layout": "testing trial trial_host",
+    "store.manifests": "testing trial trial_host",
 }
 
 # `python -m` names that stand in a room but belong above it

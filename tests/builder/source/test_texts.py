@@ -12,11 +12,11 @@ import pytest
 from support.authoring import Bare, errors, local_artifact, warnings
 from support.source_trees import Tree
 
-from registry_builder.authoring._template import read_template
 from registry_builder.publication.context import open_publisher
 from registry_builder.publication.publish import publish_realm
 from registry_builder.site._readme_html import render_readme
 from registry_builder.source.config import read_config
+from registry_builder.source.release_template import read_template
 from registry_builder.source.text import other_encoding, text_problem, with_plain_lines
 from sealdex.errors import ConfigError, SealdexError
 
