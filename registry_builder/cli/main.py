@@ -43,6 +43,7 @@ COMMANDS = {
         f"{_ROOM}.verify_published:verify_published", "Verify everything that is published."
     ),
     "recover": LazyCommand(f"{_ROOM}.recover:recover", "Republish after an online key was stolen."),
+    "unlock": LazyCommand(f"{_ROOM}.unlock:unlock", "Free the lock that a killed publish left."),
     "gc": LazyCommand(f"{_ROOM}.gc:gc", "Remove files that are no longer referenced."),
     "access": LazyCommand(f"{_ROOM}.access:access", "Print who may do what in a realm's bucket."),
     "stats": LazyCommand(f"{_ROOM}.stats:stats", "Count downloads from access logs."),

@@ -18,7 +18,7 @@ from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import Reached, artifact_problem, walk
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.storage import Storage
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY
 from registry_builder.storage.listing import Listed, inventory_of
 from sealdex.model.downloads import STATS_KEY
 
@@ -108,7 +108,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
 
 
 def _is_unreached(key: str, reached: Reached) -> bool:
-    return key.startswith(SIGNED_FOLDERS) and key not in reached and key != BUNDLE_KEY
+    return key.startswith(SIGNED_FOLDERS) and key not in reached and key not in {BUNDLE_KEY, LOCK_KEY}
 
 
 def _by_size(reached: Reached, there: Mapping[str, Listed]) -> Iterable[tuple[str, str]]:

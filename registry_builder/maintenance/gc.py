@@ -28,7 +28,7 @@ from registry_builder.baseline.state import PublishedState
 from registry_builder.maintenance.audit import SIGNED_FOLDERS
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import PastWalk, walk
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY
 from registry_builder.storage.listing import Inventory, Listed, inventory_of
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.decode import decode_as
@@ -81,7 +81,7 @@ def plan_gc(publisher: Publisher, *, days: int, grace: int) -> GcPlan:
             hint="sealdex-builder verify-published shows every difference",
         )
     there = list(inventory.listed())
-    kept = {*reached.pins, *reached.metadata, BUNDLE_KEY}
+    kept = {*reached.pins, *reached.metadata, BUNDLE_KEY, LOCK_KEY}
     past = PastWalk(publisher.storage)
     for key in _snapshots_since(there, state, now - timedelta(days=days)):
         kept.update(past.keys(key))

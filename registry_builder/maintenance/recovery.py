@@ -110,8 +110,8 @@ def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[s
         UnavailableError: the storage doesn't answer, or ignores the conditions of a write; nothing was written.
     """
     _check_tree(publisher)
-    proof = StoreProof()
-    result, _ = retry_races(lambda: _Attempt(publisher, proof).run(apply=apply, not_stolen=not_stolen))
+    with StoreProof() as proof:
+        result, _ = retry_races(lambda: _Attempt(publisher, proof).run(apply=apply, not_stolen=not_stolen))
     return result
 
 

@@ -227,7 +227,7 @@ def open_publisher(
         VerificationError: the trust material of the source tree isn't signed as it must be.
     """
     check_realm(tree.config, realm)
-    place = storage or open_storage(tree.config.realms[realm].storage, base=tree.root)
+    place = storage or _open_storage(tree, realm)
     return Publisher(
         tree=tree,
         realm=realm,
@@ -244,6 +244,11 @@ def open_publisher(
         site=site,
         notice=notice,
     )
+
+
+def _open_storage(tree: SourceTree, realm: str) -> Storage:
+    section = tree.config.realms[realm]
+    return open_storage(section.storage, base=tree.root, exclusive=section.exclusive)
 
 
 def _memory(tree: SourceTree, realm: str, place: Storage) -> Memory:

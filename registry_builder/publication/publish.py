@@ -52,6 +52,7 @@ from registry_builder.publication.ingest import ingest
 from registry_builder.publication.plan import IngestedArtifact, PublishPlan
 from registry_builder.publication.planned_files import PlannedFile, planned_files
 from registry_builder.publication.site_update import put_site
+from registry_builder.publication.store_proof import StoreProof
 from registry_builder.source.realms import check_leaks, plugins_of
 from registry_builder.storage import LostRaceError, Storage
 from registry_builder.storage.recorder import Recorder
@@ -146,6 +147,7 @@ def publish_realm(
         InvalidReleasesError: a new release has errors; nothing was written.
         VerificationError: the published state isn't what the trust root vouches for; nothing was written.
         ObjectConflictError, FileChangedError: a file to be published isn't what it must be; nothing was committed.
+        LockedError: another publisher holds the lock of an exclusive realm; nothing was written.
         ConditionsIgnoredError: the storage ignores the conditions of a write; nothing was published.
         LostRaceError: others were faster so many times that it was given up; nothing was committed.
         UnavailableError: the storage doesn't answer.
@@ -174,13 +176,14 @@ def publish_realm(
         )
     publisher = on_live_state(publisher, first_publish=first_publish, dry_run=dry_run)
     before = Counter(publisher.storage.requests), publisher.storage.bytes_put
-    job = _Job(publisher, sources, dry_run=dry_run, accept_removed=accept_removed)
-    try:
-        result, attempts = retry_races(job.attempt)
-    except TamperedError as error:
-        from registry_builder.publication._tamper_report import explained  # noqa: PLC0415  # rarely needed
+    with StoreProof() as proof:
+        job = _Job(publisher, sources, proof, dry_run=dry_run, accept_removed=accept_removed)
+        try:
+            result, attempts = retry_races(job.attempt)
+        except TamperedError as error:
+            from registry_builder.publication._tamper_report import explained  # noqa: PLC0415  # rarely needed
 
-        raise explained(error, publisher, sources) from error
+            raise explained(error, publisher, sources) from error
     result.attempts = attempts
     result.requests, result.bytes_put = spent(publisher.storage, before)
     lacking = {each.plugin for each in result.plan.older if each.events}
@@ -226,7 +229,13 @@ class _Job:
     """One publish over all its attempts, and what needn't be done again in the next one."""
 
     def __init__(
-        self, publisher: Publisher, sources: Sources, *, dry_run: bool, accept_removed: Collection[PluginId]
+        self,
+        publisher: Publisher,
+        sources: Sources,
+        proof: StoreProof,
+        *,
+        dry_run: bool,
+        accept_removed: Collection[PluginId],
     ) -> None:
         self._publisher = publisher
         self._sources = sources
@@ -234,7 +243,7 @@ class _Job:
         self._accept_removed = accept_removed
         self._copied: set[str] = set()  # keys of artifacts that are in the store by now
         self._checked: set[tuple[PluginId, str]] = set()
-        self._retry = RetryState()
+        self._retry = RetryState(proof=proof)
 
     def attempt(self) -> PublishResult:
         """Publish on top of the state as it is now."""

@@ -31,6 +31,7 @@ from registry_builder.publication.context import Publisher
 from registry_builder.publication.github_pages import is_pages, on_live_state, put_all_pages
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import retry_races, spent, versions_after
+from registry_builder.publication.store_proof import StoreProof
 from registry_builder.signing.metadata import bin_names, expiry, is_due, realm_marker
 from registry_builder.signing.offline_metadata import load_trust, trust_folder
 from registry_builder.signing.role_signing import authority_of, sign_role
@@ -102,8 +103,11 @@ def refresh_realm(
         trust = load_trust(root, publisher.realm, realm_marker(config, publisher.realm))
         publisher = replace(publisher, trust=trust)
     recover_expired &= not publisher.allow_expired
-    retry = RetryState()
-    result, attempts = retry_races(lambda: _attempt(publisher, retry, dry_run=dry_run, recover_expired=recover_expired))
+    with StoreProof() as proof:
+        retry = RetryState(proof=proof)
+        result, attempts = retry_races(
+            lambda: _attempt(publisher, retry, dry_run=dry_run, recover_expired=recover_expired)
+        )
     if is_pages(publisher) and not dry_run:
         put_all_pages(publisher)
     result.offline = offline

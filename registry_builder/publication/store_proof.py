@@ -4,15 +4,21 @@ With a store (or a proxy before it) that ignores ``If-None-Match`` and ``If-Matc
 and one loses what it published. No answer of an ordinary publish shows that: a put that should be refused is needed.
 So two are tried, each with an object's own bytes: docs/decisions/0054-what-a-publish-proves-of-its-store.md.
 
+Where registry.toml says ``exclusive``, nothing is tried, and a lock is taken instead, which is weaker.
+
 ``timestamp.json`` is never tried: where conditions are ignored, the trial itself could roll back another's commit.
 """
 
 from __future__ import annotations
 
+import contextlib
+
 from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import Body, Condition, ConditionsIgnoredError, Storage, headers_for
 from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.lock_object import LockObject
+from sealdex.errors import UnavailableError
 from sealdex.log import Log
 from sealdex.trust.metadata_bundle import bundle_bytes
 
@@ -20,10 +26,23 @@ _log = Log("registry_builder.publication")
 
 
 class StoreProof:
-    """The proof of one publish, which is given once however many attempts that takes."""
+    """The proof of one publish, which is given once however many attempts that takes.
+
+    Where the store looks at no conditions and a lock stands in for them (`Storage.lock`), it is taken instead, and
+    given back on leaving this context manager.
+    """
 
     def __init__(self) -> None:
         self._is_given = False
+        self._lock: LockObject | None = None
+
+    def __enter__(self) -> StoreProof:  # noqa: PYI034  # Self is younger than Python 3.10
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._lock is not None:
+            with contextlib.suppress(UnavailableError):  # then it is free when its time is over
+                self._lock.release()
 
     def give(self, publisher: Publisher, state: PublishedState | None) -> None:
         """Try two writes that the store must refuse.
@@ -35,10 +54,15 @@ class StoreProof:
         Raises:
             ConditionsIgnoredError: the store carried one out; the object has the bytes that it had.
             UnavailableError: the store doesn't answer, or this publisher may not write there.
+            LockedError: another publisher holds the lock; nothing was written.
         """
         if self._is_given:
             return
         storage = publisher.storage
+        if storage.lock is not None:
+            storage.lock.acquire()
+            self._lock, self._is_given = storage.lock, True
+            return
         if state is not None and state.snapshot.data:
             _must_refuse(storage, f"metadata/{state.snapshot.version}.snapshot.json", state.snapshot.data)
             bundle = _published_bundle(publisher, state)

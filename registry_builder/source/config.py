@@ -88,6 +88,7 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         url: where clients read the storage's files.
         cloudfront: the distribution behind ``url``, in which replaced pages are invalidated after a publish.
         folder_in_ci: allow a folder on a workflow's runner, which is discarded: a later step takes the folder along.
+        exclusive: for a store without conditional writes: a lock object in their place, and one publisher at a time.
         readers: who may read it, if not everybody.
         recovery_role: the break-glass role that the bucket's policy lets overwrite published files.
     """
@@ -101,6 +102,7 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         | None
     ) = None
     folder_in_ci: bool = False
+    exclusive: bool = False
     readers: ReadersSection | None = None
     recovery_role: Arn | None = None
 
@@ -326,6 +328,8 @@ def _readers_problems(config: RegistryConfig) -> Iterator[FieldProblem]:
         field_name = f"realms.{name}.readers"
         if realm.recovery_role is not None and not realm.is_s3:
             yield FieldProblem(f"realms.{name}.recovery_role", "is for realms in S3: the bucket's policy excepts it")
+        if realm.exclusive and not realm.is_s3:
+            yield FieldProblem(f"realms.{name}.exclusive", "is for realms in S3: a folder has a lock of its own")
         if realm.readers is None:
             continue
         if not realm.is_s3:

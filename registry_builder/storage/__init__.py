@@ -8,6 +8,7 @@
     http               a published tree as its readers see it: by its url, read only
     listing            listing, streaming and deleting, for audit and gc
     recorder           notes what is put through it; for a dry run it only reads
+    lock_object        a lock for stores without conditional writes
     forwarding         a storage over another one, to be subclassed
     overwriting        replaces what is there with other bytes, and remembers what it replaced
     _factory           from the storage line of registry.toml to an open storage

@@ -35,9 +35,10 @@ _PARTITIONS = (("cn-", "aws-cn"), ("us-gov-", "aws-us-gov"))
 _S3_OPTIONS = frozenset({"encode", "endpoint_url", "region"})
 
 
-def open_storage(uri: str, *, base: Path) -> Storage:
+def open_storage(uri: str, *, base: Path, exclusive: bool = False) -> Storage:
     """Open the storage that ``uri`` names; a relative folder is relative to ``base``, the source tree.
 
+    ``exclusive`` is for S3 servers without conditional writes: see `registry_builder.storage.lock_object`.
     Nothing is contacted or created yet: that happens with the first read or write.
 
     Raises:
@@ -58,6 +59,7 @@ def open_storage(uri: str, *, base: Path) -> Storage:
             endpoint_url=options.get("endpoint_url"),
             region=options.get("region"),
             encode="encode" in options,
+            exclusive=exclusive,
         )
     raise _refused(uri, "its kind is unknown")
 

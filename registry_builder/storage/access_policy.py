@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
-from registry_builder.storage.headers import BUNDLE_KEY, TIMESTAMP_KEY
+from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY, TIMESTAMP_KEY
 
 Statement = dict[str, Any]
 Policy = dict[str, Any]
@@ -27,7 +27,7 @@ AUDIENCES: Final[tuple[Audience, ...]] = get_args(Audience)
 WRITE_ONCE: Final = ("targets/*", "plugins/*", "metadata/*.*.json")
 """Patterns of the keys whose objects never change; ``timestamp.json``, the bundle and the pages match none of them."""
 
-_REFRESHED: Final = ("metadata/*.*.json", TIMESTAMP_KEY, BUNDLE_KEY)
+_REFRESHED: Final = ("metadata/*.*.json", TIMESTAMP_KEY, BUNDLE_KEY, LOCK_KEY)
 _VALIDATED: Final = ("metadata/*", "targets/*")
 _SIGN: Final = ("kms:GetPublicKey", "kms:Sign")
 _VERSION: Final = "2012-10-17"

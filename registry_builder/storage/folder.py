@@ -73,6 +73,7 @@ class FolderStorage:
 
     answers_at_once = True
     is_read_only = False
+    lock = None  # each swap takes one
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.abspath(root)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
+    from registry_builder.storage.lock_object import LockObject
     from registry_builder.storage.protocol import Body, Condition, DoEach, PutOutcome, Storage, StoredObject
 
 
@@ -44,6 +45,11 @@ class ForwardingStorage:
     def is_read_only(self) -> bool:
         """See `Storage.is_read_only`."""
         return self._storage.is_read_only
+
+    @property
+    def lock(self) -> LockObject | None:
+        """See `Storage.lock`."""
+        return self._storage.lock
 
     @property
     def do_each(self) -> DoEach | None:

@@ -16,6 +16,7 @@ SHORT_LIVED = "public, max-age=60, must-revalidate"
 
 TIMESTAMP_KEY = "metadata/timestamp.json"
 BUNDLE_KEY = "metadata/recent.bundle"
+LOCK_KEY = "metadata/publisher.lock"
 
 # A table of our own rather than the host's /etc/mime.types: the same tree has the same headers everywhere.
 _INERT_TYPES = {
@@ -76,7 +77,7 @@ def _content_type(key: str) -> str:
 
 
 def _cache_control(key: str) -> str:
-    if key == TIMESTAMP_KEY:
+    if key in {TIMESTAMP_KEY, LOCK_KEY}:
         return NO_CACHE
     if key.startswith(("targets/", "plugins/")):
         return IMMUTABLE

@@ -34,6 +34,7 @@ class UrlStorage:
 
     answers_at_once = False
     is_read_only = True
+    lock = None
     do_each = None  # nothing is written
 
     def __init__(self, url: str, transport: Transport | None = None, *, fresh: bool = False) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from registry_builder.storage.headers import ObjectHeaders
+    from registry_builder.storage.lock_object import LockObject
 
 MAX_KEY_BYTES = 1024  # S3's limit
 MAX_PART_BYTES = 255  # limit of Linux, macOS and Windows file systems
@@ -125,7 +126,8 @@ class ConditionsIgnoredError(UnavailableError):
             subject=key,
             untouched=f"nothing was published; {key} was replaced by a copy that says the same",
             hint="publish to a store that has conditional writes, and past any proxy that drops If-None-Match and "
-            "If-Match",
+            "If-Match. If only one publisher runs at a time: exclusive = true beside the storage in registry.toml, "
+            "which is weaker (docs/publishing.md)",
         )
         self.key = key
 
@@ -267,6 +269,10 @@ class Storage(Protocol):
     @property
     def is_read_only(self) -> bool:
         """Whether every write is refused: it is read as clients read it."""
+
+    @property
+    def lock(self) -> LockObject | None:
+        """The lock that whoever writes on conditions has to hold, where the store itself looks at none."""
 
     def get(self, key: str, *, max_bytes: int) -> StoredObject:
         """Read an object of at most ``max_bytes``.

@@ -20,7 +20,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import timezone
+from datetime import datetime, timedelta, timezone
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -30,8 +31,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
 from registry_builder.storage._s3_errors import status_of, tag_refused, unavailable
+from registry_builder.storage.headers import LOCK_KEY, TIMESTAMP_KEY, headers_for
 from registry_builder.storage.listing import Listed
+from registry_builder.storage.lock_object import LockObject
 from registry_builder.storage.protocol import (
+    Body,
     FileChangedError,
     LostRaceError,
     ObjectConflictError,
@@ -49,7 +53,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
 
-    from registry_builder.storage.protocol import Body, Condition
+    from registry_builder.storage.protocol import Condition
 
 MULTIPART_BYTES = 64 << 20
 PART_BYTES = 16 << 20
@@ -60,6 +64,7 @@ _READ_CHUNK_BYTES = 1 << 20
 _CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
 _CONFLICT_DELAY_S = 0.05
 _MAX_CONNECTIONS = 64
+_MAX_LOCK_BYTES = 10_000
 _WRONG_TAG = "0" * 32  # of the form that S3 gives its tags, so that no server refuses it for that
 _ATTEMPTS = 4  # of one request, with up to 1, 2 and 4 s between them
 
@@ -83,6 +88,7 @@ class S3Storage:
         endpoint_url: str | None = None,
         region: str | None = None,
         encode: bool = False,
+        exclusive: bool = False,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -91,6 +97,7 @@ class S3Storage:
         self.requests: Counter[str] = Counter()
         self.bytes_put = 0
         self._guard = threading.Lock()
+        self.lock = LockObject(self) if exclusive else None
         with self._errors(""):
             self._client = _client(endpoint_url, region)
         # Each attempt on the wire counts, including botocore's own retries.
@@ -206,6 +213,24 @@ class S3Storage:
         with self._errors(key):
             self._client.delete_object(Bucket=self._bucket, Key=self._name(key))
 
+    def read_lock(self) -> tuple[bytes, timedelta] | None:
+        """Return the lock object and its age by the store's clock; see `LockPlace`."""
+        with self._errors(LOCK_KEY):
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=self._name(LOCK_KEY))
+            except ClientError as error:
+                if _is_missing(error):
+                    return None
+                raise
+            with contextlib.closing(answer["Body"]) as stream:
+                data = stream.read(_MAX_LOCK_BYTES)
+            told = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+            return data, _instant(told) - answer["LastModified"].astimezone(timezone.utc)
+
+    def write_lock(self, data: bytes) -> None:
+        """Replace the lock object; see `LockPlace`."""
+        self.put_mutable(LOCK_KEY, Body.of_bytes(data, headers_for(LOCK_KEY)))
+
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
 
@@ -222,6 +247,11 @@ class S3Storage:
 
     def _put(self, key: str, body: Body, condition: dict[str, str]) -> str | None:
         """Write under ``condition``; return the new tag, or None if the condition failed."""
+        if self.lock is not None and condition:
+            self.lock.check(now=key == TIMESTAMP_KEY)
+            if not self._holds_now(key, condition):
+                return None
+            condition = {}
         body = encoded(key, body) if self._encode else body
         put = self._put_whole if body.size <= MULTIPART_BYTES else self._put_parts
         for attempt in range(_CONFLICT_ATTEMPTS):
@@ -240,6 +270,13 @@ class S3Storage:
                     self.bytes_put += body.size
                 return etag
         raise AssertionError  # the last attempt returned or raised
+
+    def _holds_now(self, key: str, condition: dict[str, str]) -> bool:
+        """Look at a condition in the store's place, which under the lock is nearly as good."""
+        head = self._head(key)
+        if "IfMatch" in condition:
+            return head is not None and _opaque(head["ETag"]) == _opaque(condition["IfMatch"])
+        return head is None
 
     def _put_whole(self, name: str, body: Body, condition: dict[str, str]) -> str:
         arguments: dict[str, Any] = {
@@ -410,6 +447,15 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
 
 def _encoding(body: Body) -> dict[str, str]:
     return {} if body.encoding is None else {"ContentEncoding": body.encoding}
+
+
+def _instant(date: str) -> datetime:
+    """Return the time of a Date header, or of this host's clock where there is none."""
+    try:
+        told = parsedate_to_datetime(date)
+    except (TypeError, ValueError):
+        return datetime.now(timezone.utc)
+    return told if told.tzinfo is not None else told.replace(tzinfo=timezone.utc)
 
 
 def _opaque(etag: str) -> str:

@@ -6,12 +6,14 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+from support.s3_proxy import S3Proxy
+from support.s3_registry import S3Registry
 from support.source_trees import Tree
 
 from registry_builder.storage import open_storage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.s3_server import S3Server
@@ -45,6 +47,25 @@ def s3_uri(s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch)
     for name, value in s3_server.environment.items():
         monkeypatch.setenv(name, value)
     return f"s3://{s3_bucket}/{secrets.token_hex(4)}?endpoint_url={s3_server.endpoint}&region=us-east-1"
+
+
+@pytest.fixture
+def s3_registry(
+    tree: Tree, s3_server: S3Server, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[S3Registry]:
+    """A registry in S3 behind a proxy, nothing published yet; credentials are in the environment."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    with S3Proxy(s3_server) as proxy:
+        yield S3Registry(tree, s3_server, s3_bucket, proxy)
+
+
+@pytest.fixture
+def s3_published(s3_registry: S3Registry) -> S3Registry:
+    """The same, published; the tree has a release more."""
+    s3_registry.publish(direct=True)
+    s3_registry.tree.release("acme/slack", "1.1.0")
+    return s3_registry
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -86,7 +86,9 @@ def test_the_refresher_writes_metadata_and_nothing_else(team: Path, capsys: pyte
     writes = statements(printed(team, capsys, "refresher")["identity"])["WriteRealm"]
     assert writes["Action"] == ["s3:PutObject"]
     start = "arn:aws:s3:::acme-private/team/metadata"
-    assert writes["Resource"] == [f"{start}/*.*.json", f"{start}/timestamp.json", f"{start}/recent.bundle"]
+    assert writes["Resource"] == [
+        f"{start}/{name}" for name in ("*.*.json", "timestamp.json", "recent.bundle", "publisher.lock")
+    ]
 
 
 def test_readers_come_by_role_or_by_cookie(team: Path, capsys: pytest.CaptureFixture[str]) -> None:
