@@ -9,9 +9,12 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
+
+TYPE_CHECKING = False  # as type checkers read it: `sealdex list` starts by this module
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _DRIVE = re.compile(r"/[A-Za-z]:/")
 ON_WINDOWS = os.name == "nt"
