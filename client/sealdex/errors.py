@@ -98,6 +98,12 @@ class NoRegistryError(NotFoundError):
     code = "no-registry"
 
 
+class NotOnMirrorError(NotFoundError):
+    """It exists, and a mirror of a part of the registry says that it wasn't selected."""
+
+    code = "not-on-mirror"
+
+
 class NoMatchError(NotFoundError):
     """Releases exist, but none fits the request on this host; the message has the reasons against each."""
 

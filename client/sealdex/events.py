@@ -46,6 +46,9 @@ class Observer:
     def skipping(self, registry: str, error: SealdexError) -> None:
         """Receive why a search goes on without a registry: its credentials are missing or don't serve."""
 
+    def passed_over(self, plugin: PluginId, version: str, newer: str, why: str) -> None:
+        """Receive a newer signed release that a partial mirror lacks, and the version that is taken instead."""
+
     def retrying(self, notice: RetryNotice) -> None:
         """Receive a failed request that is retried."""
 

@@ -192,6 +192,9 @@ class _MeteredObserver(Observer):
     def skipping(self, registry: str, error: SealdexError) -> None:
         self._inner.skipping(registry, error)
 
+    def passed_over(self, plugin: PluginId, version: str, newer: str, why: str) -> None:
+        self._inner.passed_over(plugin, version, newer, why)
+
     def retrying(self, notice: RetryNotice) -> None:
         self._inner.retrying(notice)
 

@@ -21,11 +21,13 @@ from sealdex.config.credentials import credentials_of
 from sealdex.download.download import Pin, download
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import attachment_url, file_url
+from sealdex.download.mirror.holdings import Holdings
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import (
     CredentialsError,
     NoRegistryError,
     NotFoundError,
+    NotOnMirrorError,
     SealdexError,
     UnavailableError,
     UsageError,
@@ -34,10 +36,11 @@ from sealdex.errors import (
 from sealdex.events import Observer
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
-from sealdex.model.index import IndexDocument, release_folder
+from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
     Keeping,
+    PassedOver,
     Policy,
     Request,
     Resolution,
@@ -51,6 +54,7 @@ from sealdex.results import Found, PluginInfo, Trust
 from sealdex.store.cache import ContentCache
 from sealdex.store.cache_gc import is_over, tidy
 from sealdex.store.host_id import host_id
+from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.manifests import read_manifest
 from sealdex.transport import CredentialsRefusedError, Transport
@@ -71,6 +75,7 @@ class RegistryQueries:
 
     Attributes:
         store, cache, builtin: where the host keeps files.
+        holdings: what mirrors of a part have.
         fetcher: brings the files of releases.
     """
 
@@ -95,6 +100,7 @@ class RegistryQueries:
         )
         self._opened: Registries | None = None
         self._lock = threading.Lock()
+        self.holdings = Holdings(self.config, self._transport, lambda: self.registries, offline=offline)
         self.fetcher = ArtifactFetcher(
             self.config,
             self.store,
@@ -103,6 +109,7 @@ class RegistryQueries:
             self._transport,
             lambda: self.registries,
             self.observer,
+            self.holdings.explained,
             offline=offline,
         )
 
@@ -184,8 +191,9 @@ class RegistryQueries:
         Raises:
             NotFoundError: no registry is configured for a namespace.
             VerificationError, UnavailableError: as `refresh`.
+            NotOnMirrorError: a mirror of a part doesn't have one; None for it if the registry is declared partial.
         """
-        return self.registries.documents(plugins)
+        return self.holdings.documents(plugins)
 
     def answers(
         self, plugins: Collection[PluginId]
@@ -213,9 +221,9 @@ class RegistryQueries:
             VerificationError, UnavailableError: as `refresh`.
         """
         asked = plugin_of(plugin)
-        document = self.registries.documents([asked])[asked]
+        document = self.documents([asked])[asked]
         if document is None:
-            raise self.registries.unknown(asked)
+            raise self._unknown(asked)
         return PluginInfo(document, self.registries.trust(asked))
 
     def manifest(self, plugin: PluginId | str, version: str) -> PublishedManifest:
@@ -265,7 +273,7 @@ class RegistryQueries:
             return download(self._transport, url, pin, self.cache).read_bytes()
 
         addresses = self.registries.addresses_of(asked)
-        with self.cache_held():
+        with self.cache_held(), self._missing_explained(asked, version):
             if file.url is None:
                 data = addresses.fetch(from_address)
             else:
@@ -278,6 +286,15 @@ class RegistryQueries:
         if hashlib.sha256(data).hexdigest() != pin.sha256:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self.cache.root))
         return data
+
+    @contextmanager
+    def _missing_explained(self, plugin: PluginId, version: str) -> Iterator[None]:
+        try:
+            yield
+        except UnavailableError as error:
+            if (better := self.holdings.explained(error, plugin, version)) is error:
+                raise
+            raise better from error
 
     def resolve(
         self,
@@ -305,9 +322,9 @@ class RegistryQueries:
             policy = msgspec.structs.replace(policy, host=host_id(self.store))
         here, *others = platforms or (self.environment,)
         try:
-            return resolve(
+            found = resolve(
                 asked,
-                self.registries.documents,
+                self.documents,
                 here,
                 policy,
                 keeping=keeping,
@@ -315,9 +332,39 @@ class RegistryQueries:
                 budget=SearchBudget(
                     time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
                 ),
+                lacking=self._lacking if self.holdings.are_partial else None,
             )
         except UnknownPluginError as error:
-            raise self.registries.unknown(error.plugin) from error
+            raise self._unknown(error.plugin) from error
+        for choice in found:
+            self._tell_lacking(choice.plugin, choice.release.version, choice.newer)
+        return found
+
+    def _lacking(self, document: IndexDocument, release: ReleaseEntry, artifact: ArtifactEntry | None) -> str | None:
+        """Say why a release isn't to be had for this host: its mirror lacks it, and it isn't installed."""
+        why = self.holdings.lacks(document, release, artifact)
+        if why is None or any(i.version == release.version for i in installed_versions(self.store, document.id)):
+            return None
+        return why
+
+    def _tell_lacking(self, plugin: PluginId, version: str, newer: Sequence[PassedOver]) -> None:
+        """Name the newest release that would have been taken, if a partial mirror had it."""
+        for each in newer:
+            if {reason.kind for reason in each.reasons} == {"mirror"}:
+                self.observer.passed_over(plugin, version, each.version, each.reasons[0].words)
+                return
+
+    def name_passed_over(self, document: IndexDocument, version: str) -> None:
+        """Tell the observer of a release that is newer than a version, and would fit, had its partial mirror it."""
+        if not self.holdings.are_partial:
+            return
+        with suppress(NotFoundError, UnavailableError):  # then nothing newer would be taken
+            self.resolve(Request(document.id, f">={version}"))
+
+    def _unknown(self, plugin: PluginId) -> NotFoundError:
+        if (why := self.holdings.lacks_plugin(plugin)) is not None:
+            return NotOnMirrorError(why, subject=str(plugin), untouched="nothing was installed")
+        return self.registries.unknown(plugin)
 
 
 def plugin_of(plugin: PluginId | str) -> PluginId:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sealdex.client import Client
     from sealdex.config.config import Config
     from sealdex.errors import SealdexError
+    from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
@@ -280,6 +281,14 @@ class ConsoleObserver(Observer):
                 self._out.note(error.hint)
             report = {"registry": registry, "code": error.code, "message": error.message, "hint": error.hint}
             self._out.skipped.append(report)
+
+    def passed_over(self, plugin: PluginId, version: str, newer: str, why: str) -> None:
+        """Warn of a newer release that a partial mirror lacks; the JSON answer names it as well."""
+        with self._lock:
+            said = {"plugin": str(plugin), "version": version, "newer": newer, "reason": why}
+            if said not in self._out.passed_over:
+                self._out.passed_over.append(said)
+                self._out.warn(f"{plugin} {newer} is signed and newer than {version}, but passed over: {why}")
 
     def retrying(self, notice: RetryNotice) -> None:
         """Count a failed attempt."""

@@ -96,6 +96,8 @@ class Output:
         """Addresses of registries that others were asked instead of: added as ``addresses_left``."""
         self.skipped: list[Mapping[str, object]] = []
         """Registries that a search went on without: added as ``skipped``."""
+        self.passed_over: list[Mapping[str, object]] = []
+        """Newer signed releases that partial mirrors lack: added as ``passed_over``."""
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
@@ -216,6 +218,8 @@ class Output:
             document = {**document, "addresses_left": self.left}
         if self.skipped and isinstance(document, dict):
             document = {**document, "skipped": self.skipped}
+        if self.passed_over and isinstance(document, dict):
+            document = {**document, "passed_over": self.passed_over}
         import json  # noqa: PLC0415  # only json mode pays for it
 
         with self._told(self.stdout):

@@ -16,7 +16,7 @@ from sealdex.download.delta import ReadyTree, from_pieces
 from sealdex.download.download import Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin
-from sealdex.errors import UnavailableError, VerificationError
+from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.events import Observer
 from sealdex.log import Log
 from sealdex.model.files import file_list_name
@@ -68,6 +68,7 @@ class ArtifactFetcher:
         transport: fetches the rest.
         registries: returns addresses; called when the first is needed, since opening registries takes time.
         observer: told about waits and progress.
+        explained: returns the error to raise for a file that its registry doesn't have.
         offline: fetch nothing.
         local_only: fetch nothing, because no registry signed what is needed.
     """
@@ -81,6 +82,7 @@ class ArtifactFetcher:
         transport: Transport,
         registries: Callable[[], Registries],
         observer: Observer,
+        explained: Callable[[SealdexError, PluginId, str, str], SealdexError],
         *,
         offline: bool,
         local_only: bool = False,
@@ -92,6 +94,7 @@ class ArtifactFetcher:
         self._transport = transport
         self._registries = registries
         self._observer = observer
+        self._explained = explained
         self._offline = offline
         self._local_only = local_only
         self.copies = Copies(transport)
@@ -107,6 +110,7 @@ class ArtifactFetcher:
             self._transport,
             self._registries,
             self._observer,
+            self._explained,
             offline=self._offline,
             local_only=True,
         )
@@ -293,16 +297,21 @@ class ArtifactFetcher:
 
         addresses, also = self._registries().addresses_of(plugin), limits_of(pin.size)
         artifact = choice.artifact if choice is not None else None
-        if artifact is None or artifact.url is None:
-            return addresses.fetch(lambda base: from_url(file_url(base, plugin, version, name)), also=also)
-        elsewhere = artifact_url("", plugin, version, artifact)
-        return self.copies.fetch(
-            addresses,
-            f"{release_folder(plugin, version)}/{name}",
-            lambda base: from_url(elsewhere if base is None else file_url(base, plugin, version, name)),
-            are_expected=self._registries().is_partial(plugin),
-            also=also,
-        )
+        try:
+            if artifact is None or artifact.url is None:
+                return addresses.fetch(lambda base: from_url(file_url(base, plugin, version, name)), also=also)
+            elsewhere = artifact_url("", plugin, version, artifact)
+            return self.copies.fetch(
+                addresses,
+                f"{release_folder(plugin, version)}/{name}",
+                lambda base: from_url(elsewhere if base is None else file_url(base, plugin, version, name)),
+                are_expected=self._registries().is_partial(plugin),
+                also=also,
+            )
+        except UnavailableError as error:
+            if (better := self._explained(error, plugin, version, name)) is error:
+                raise
+            raise better from error
 
 
 def _log_found(plugin: PluginId, version: str, name: str, path: Path, source: str) -> None:

@@ -106,6 +106,8 @@ class Voucher:
     def _judged(self, choice: Choice, answer: IndexDocument | UnavailableError | NoRegistryError | None) -> Vouched:
         if not isinstance(answer, SealdexError):
             same, signed = agreed(choice, answer, self._here)
+            if answer is not None:
+                self._queries.name_passed_over(answer, choice.release.version)
             return Vouched(same, self._queries.trust(choice.plugin), signed.yanked)
         if not self._fallback:
             raise answer

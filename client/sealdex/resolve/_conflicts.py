@@ -44,7 +44,9 @@ class _Conflict:
         universe = self._universe
         needed = {(want.by, want.range): want for demand in self._demands[plugin] for want in self._wants(demand)}
         wants = universe.with_kept(plugin, [*universe.asked(plugin), *needed.values()])
-        return explain(plugin, universe.document(plugin), wants, universe.policy, universe.environments)
+        return explain(
+            plugin, universe.document(plugin), wants, universe.policy, universe.environments, universe.lacking
+        )
 
     def _wants(self, demand: Demand) -> list[Want]:
         if demand.by is None:

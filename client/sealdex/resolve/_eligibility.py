@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 from msgspec import Struct
@@ -17,7 +17,7 @@ from sealdex.resolve.requests import Want, request_problem
 
 _MAX_RANGES = 4
 
-ReasonKind = Literal["range", "prerelease", "channel", "yanked", "rollout", "environment", "unreadable"]
+ReasonKind = Literal["range", "prerelease", "channel", "yanked", "rollout", "environment", "unreadable", "mirror"]
 
 
 class Policy(Struct, frozen=True):
@@ -110,6 +110,16 @@ def judge_everywhere(
         where = ", ".join(f"{key}={value}" for key, value in sorted(environment.labels.items()))
         reasons += [Reason(r.kind, f"on {where}: {r.words}") for r in verdict.reasons if r.kind == "environment"]
     return Verdict(here.artifact, tuple(reasons))
+
+
+Lacking = Callable[[IndexDocument, ReleaseEntry, ArtifactEntry | None], str | None]
+"""Says why a release, or its artifact for this host, isn't to be had where it would be fetched from; None: it is."""
+
+
+def heed_lacking(verdict: Verdict, document: IndexDocument, release: ReleaseEntry, lacking: Lacking | None) -> Verdict:
+    """Add to a verdict that the release isn't to be had."""
+    why = lacking(document, release, verdict.artifact) if lacking is not None else None
+    return verdict if why is None else Verdict(verdict.artifact, (*verdict.reasons, Reason("mirror", why)))
 
 
 def reached(host: str, plugin: PluginId, release: ReleaseEntry) -> bool:

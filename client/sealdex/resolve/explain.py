@@ -12,7 +12,7 @@ from sealdex.errors import NoMatchError, NotFoundError
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
-from sealdex.resolve._eligibility import Policy, Reason, judge_everywhere, newest_first
+from sealdex.resolve._eligibility import Lacking, Policy, Reason, heed_lacking, judge_everywhere, newest_first
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Request, Want
 from sealdex.similar import most_similar
 
@@ -119,11 +119,15 @@ def explain(
     wants: Sequence[Want],
     policy: Policy,
     environments: Sequence[Environment],
+    lacking: Lacking | None = None,
 ) -> Explanation:
     """Explain why no release of a plugin fits all demands on it; the first environment is the host's."""
     if document is None:
         return Explanation(plugin, tuple(wants), exists=False)
-    judged = [(r, judge_everywhere(r, wants, policy, environments)) for r in newest_first(document)]
+    judged = [
+        (r, heed_lacking(judge_everywhere(r, wants, policy, environments), document, r, lacking))
+        for r in newest_first(document)
+    ]
     passed = tuple(PassedOver(release.version, verdict.reasons) for release, verdict in judged if verdict.reasons)
     return Explanation(plugin, tuple(wants), exists=True, passed_over=passed, hints=tuple(_hints(passed, wants)))
 

@@ -17,7 +17,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
 from sealdex.resolve._conflicts import explanations
-from sealdex.resolve._eligibility import Policy
+from sealdex.resolve._eligibility import Lacking, Policy
 from sealdex.resolve._solver import Incompatibility, Solver, UnsolvableError
 from sealdex.resolve.explain import (
     NothingFitsError,
@@ -127,6 +127,7 @@ def resolve(
     keeping: Keeping | None = None,
     platforms: Sequence[Environment] = (),
     budget: SearchBudget | None = None,
+    lacking: Lacking | None = None,
 ) -> Resolution:
     """Choose releases for the requests and everything they depend on.
 
@@ -138,6 +139,7 @@ def resolve(
         keeping: pins, and the versions of a lock.
         platforms: further environments that each release must fit too.
         budget: the time limit; None: no limit.
+        lacking: what isn't to be had, although it is signed; None: everything is.
 
     Raises:
         UnknownPluginError: a requested plugin doesn't exist.
@@ -150,7 +152,7 @@ def resolve(
     if budget is not None:
         documents = budget.waited_for(documents)
     environments = (environment, *platforms)
-    universe = Universe(wants, documents, environments, policy or Policy(), keeping or Keeping())
+    universe = Universe(wants, documents, environments, policy or Policy(), keeping or Keeping(), lacking)
     universe.prefetch()
     for want in wants:
         if universe.document(want.plugin) is None:

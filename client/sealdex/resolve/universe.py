@@ -14,7 +14,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
-from sealdex.resolve._eligibility import Policy, Verdict, judge_everywhere, newest_first
+from sealdex.resolve._eligibility import Lacking, Policy, Verdict, heed_lacking, judge_everywhere, newest_first
 from sealdex.resolve._solver import ABSENT, Incompatibility
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
 
@@ -55,11 +55,13 @@ class Universe:
         environments: Sequence[Environment],
         policy: Policy,
         keeping: Keeping,
+        lacking: Lacking | None = None,
     ) -> None:
         self.policy = policy
         self.environments = environments
         self.wants = tuple(wants)
         self._ask = documents
+        self.lacking = lacking
         self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
         self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
         self._needed: dict[PluginId, list[Want]] = {}
@@ -134,7 +136,9 @@ class Universe:
         """Judge for the host and each further platform; the artifact is the host's."""
         plugin = wants[0].plugin
         policy = self._admitting if release.version == self._preferred.get(plugin) else self.policy
-        return judge_everywhere(release, self.with_kept(plugin, wants), policy, self.environments)
+        verdict = judge_everywhere(release, self.with_kept(plugin, wants), policy, self.environments)
+        document = self._documents.get(plugin)
+        return verdict if document is None else heed_lacking(verdict, document, release, self.lacking)
 
     def asked(self, plugin: PluginId) -> list[Want]:
         """Return the user's demands on a plugin."""

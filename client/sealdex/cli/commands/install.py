@@ -193,8 +193,9 @@ def _say(out: Output, resolution: Resolution) -> None:
         if choice.release.yanked is not None:
             why = f": {choice.release.yanked.why}" if choice.release.yanked.why else ""
             out.warn(f"{choice} was yanked by {choice.release.yanked.by}{why}")
-        if choice.requested and choice.newer:
-            newest = choice.newer[0]
+        newer = [each for each in choice.newer if {reason.kind for reason in each.reasons} != {"mirror"}]
+        if choice.requested and newer:  # what a partial mirror lacks is warned of by itself
+            newest = newer[0]
             reasons = "; ".join(reason.words for reason in newest.reasons) or "its dependencies don't fit"
             out.note(f"{choice.plugin} {newest.version} is newer but was not chosen: {reasons}")
 

@@ -21,6 +21,8 @@ from sealdex.model.selectors import Selector, describe
 from sealdex.text import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sealdex.client import Client
     from sealdex.model.index import ArtifactEntry, ReleaseEntry
     from sealdex.model.release import PublishedManifest
@@ -175,7 +177,11 @@ def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
         here: Choice | None = None
         with suppress(NotFoundError):  # includes NoMatchError: no release fits this host
             here = client.resolve(name).requested[0]
-    _show_plugin(context.out, found, here, None if show_all else 20)
+        lacks = client.queries.holdings.lacks
+        lacking = {
+            r.version: why for r in found.document.releases if (why := lacks(found.document, r, None)) is not None
+        }
+    _show_plugin(context.out, found, here, lacking, None if show_all else 20)
 
 
 def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> str:
@@ -204,7 +210,10 @@ def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> s
     return newest.version
 
 
-def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int | None) -> None:
+def _show_plugin(
+    out: Output, found: PluginInfo, here: Choice | None, lacking: Mapping[str, str], limit: int | None
+) -> None:
+    """Show what is signed of a plugin; ``lacking``: the releases that a partial mirror doesn't have, and why."""
     document = found.document
     releases, latest = resolve.newest_first(document), latest_release(document)
     out.result({
@@ -214,6 +223,7 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
         "root_version": found.trust.root_version,
         "latest": latest.version if latest is not None else None,
         "fits_here": here.release.version if here is not None else None,
+        **({"not_on_mirror": dict(lacking)} if lacking else {}),
         **msgspec.to_builtins(document),
     })  # fmt: skip
     facts = [str(document.id), document.type, document.license or "no license stated", str(found.trust)]
@@ -246,7 +256,7 @@ def _show_plugin(out: Output, found: PluginInfo, here: Choice | None, limit: int
     out.line()
     out.table(
         ["VERSION", "CHANNELS", "RELEASED", "SHA-256", "NEEDS", "FOR"],
-        [_release_cells(release) for release in releases[:limit]],
+        [_release_cells(release, is_there=release.version not in lacking) for release in releases[:limit]],
     )
     if limit is not None and len(releases) > limit:
         out.note(f"{len(releases) - limit} older releases; --all shows them")
@@ -260,10 +270,12 @@ def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
         out.line(f"  measured for {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
 
 
-def _release_cells(release: ReleaseEntry) -> list[str]:
+def _release_cells(release: ReleaseEntry, *, is_there: bool) -> list[str]:
     digests = list(dict.fromkeys(artifact.sha256[:12] for artifact in release.artifacts))
     return [
-        release.version + (" YANKED" if release.yanked is not None else ""),
+        release.version
+        + (" YANKED" if release.yanked is not None else "")
+        + ("" if is_there else " NOT ON THIS MIRROR"),
         ", ".join(release.channels) or "-",
         (release.released_at or "-")[:10],
         digests[0] if len(digests) == 1 else counted(len(digests), "file"),

@@ -5,6 +5,7 @@ Public are all modules but one:
     selection   which releases and artifacts: the filters (pure)
     contents    which files these are (pure)
     record      ``mirror.json``, and the layout of a mirror's folder
+    holdings    what the mirrors that a host reads have, by their mirror.json
     source      the registry that is copied, and the root that the user trusts
     plan        the files of a selection, asked of the registry batch by batch
     transfer    bringing files into the folder

@@ -217,6 +217,7 @@ class _Run:
         self._watch = watch
         self._reached = own / "staging" / REACHED_NAME
         self._elsewhere: list[str] = []
+        self._needed: dict[str, tuple[str, ...]] = {}
         # files that no finished run of ours put there are hashed once
         self._hashed = options.verify or (not place.is_remote and not (own / REACHED_NAME).exists())
 
@@ -263,6 +264,7 @@ class _Run:
             )
         result.plugins, result.releases, result.warnings = found.plugins, found.releases, found.warnings
         result.images = [NamedImage(*image) for image in found.images]
+        self._needed = {name: tuple(sorted(found.needed[name])) for name in sorted(found.needed)}
         return path
 
     def _require_room(self, result: MirrorResult) -> None:
@@ -335,6 +337,7 @@ class _Run:
             snapshot_version=self._state.snapshot_version,
             root_version=self._state.root_version,
             selection=self._options.selection,
+            needed=self._needed,
             elsewhere=tuple(sorted(self._elsewhere)),
             images=tuple(result.images),
             files=result.total_files,

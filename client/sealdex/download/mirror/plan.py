@@ -35,6 +35,7 @@ class Found:
         plugins, releases: how many are selected.
         images: container images of these.
         warnings: what the user should know.
+        needed: ranges that the selected releases depend on, by plugin, if dependencies are selected.
         twins: releases and files whose names differ in case alone.
     """
 
@@ -42,6 +43,7 @@ class Found:
     releases: int = 0
     images: list[MirrorImage] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    needed: dict[str, set[str]] = field(default_factory=dict)
     twins: list[str] = field(default_factory=list)
 
 
@@ -108,6 +110,9 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
                     )
                 yield from files_of(document, each, selection)
             if selection.with_dependencies:
+                for each in new:
+                    for name, wanted in each.release.dependencies.items():
+                        found.needed.setdefault(name, set()).add(wanted)
                 waiting += _further(dependencies_of(new), wants)
     missing.check()
 

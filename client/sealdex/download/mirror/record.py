@@ -55,6 +55,7 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
         made_at: when the last complete run ended, UTC.
         timestamp_version, snapshot_version, root_version: the state of the registry that it has.
         selection: what it has of it.
+        needed: ranges that the selected releases depend on, by plugin, where dependencies were asked for.
         elsewhere: keys of files that the registry has at other addresses, copied into the tree.
         images: container images of the selected releases.
         files, bytes: of the selection, metadata not counted.
@@ -70,6 +71,7 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
     snapshot_version: int
     root_version: int
     selection: Selection = Selection()
+    needed: dict[str, tuple[str, ...]] = {}
     elsewhere: tuple[str, ...] = ()
     images: tuple[NamedImage, ...] = ()
     files: int = 0

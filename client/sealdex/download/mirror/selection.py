@@ -67,6 +67,18 @@ class Selection(Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=T
         return bool(self.plugins or self.locked) and not self.namespaces
 
 
+def described(selection: Selection) -> list[str]:
+    """Return the parts of a selection for people, in a few words each; empty for everything."""
+    parts = [*selection.plugins, *selection.namespaces]
+    parts += [f"channel {each}" for each in selection.channels]
+    parts += selection.platforms
+    parts += [f"latest {selection.latest}"] if selection.latest is not None else []
+    parts += [f"{len(selection.locked)} locked"] if selection.locked else []
+    parts += ["with dependencies"] if selection.with_dependencies else []
+    parts += [f"artifacts {selection.artifacts}"] if selection.artifacts != "all" else []
+    return parts
+
+
 class Want(NamedTuple):
     """One reason to have releases of a plugin: those in a range; None: all of them."""
 
@@ -240,6 +252,7 @@ __all__ = [
     "Want",
     "check_selection",
     "dependencies_of",
+    "described",
     "locked_of",
     "named_wants",
     "pick",
