@@ -11,11 +11,12 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
-from support.trust_scene import SLACK, hasty_transport
+from support.tree_server import Held, TreeServer
+from support.trust_scene import OTHER, SLACK, hasty_transport
 from support.tuf_repository import TufRepository, signed_bytes
 
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
-from sealdex.transport import Addresses
+from sealdex.transport import Addresses, Transport, TransportSettings
 from sealdex.trust import TrustedRegistry
 from sealdex.trust.signed_time import SIGNED_AT_FIELD, signed_at_text
 
@@ -207,3 +208,27 @@ def test_what_none_of_them_has_is_unavailable_and_what_is_wrong_somewhere_is_ref
         net.newest(first, second)
     net.at("first", {key: tree[key]})
     assert net.newest(first, second) == "1.0.0"
+
+
+def test_attack_a_first_address_that_hangs_is_waited_for_once(net: Net, tmp_path: Path) -> None:
+    """Holds the first address: takes requests and answers none."""
+    tree = net.state("1.0.0", START)
+    right = net.at("second", tree)
+    held = Held()
+    with TreeServer(tree) as silent:
+        silent.instead = dict.fromkeys([*tree, "metadata/2.root.json"], held)
+        settings = TransportSettings(read_timeout=0.2, no_progress_window=0.3, retries=0)
+        registry = TrustedRegistry(
+            "public",
+            Addresses([silent.url, right]),
+            net.repository.pinned_root,
+            tmp_path / "trust",
+            Transport(settings),
+            clock=lambda: START,
+        )
+        assert registry.index(SLACK) is not None
+        asked = len(silent.requests)
+        assert registry.index(OTHER) is None
+        assert len(silent.requests) == asked
+        assert set(silent.requests) <= {TIMESTAMP, "metadata/2.root.json", "metadata/recent.bundle"}
+        held.released.set()

@@ -254,8 +254,8 @@ def _not_there(what: str, words: str) -> NotOnMirrorError:
         f"{what} is not on this mirror: {words}",
         subject=what,
         untouched="nothing was installed",
-        hint="ask the mirror's operator for it; to be content with older releases that the mirror has: partial = true "
-        "for the registry in config.toml",
+        hint="ask the mirror's operator for it; to accept older releases that the mirror has: partial = true for "
+        "the registry in config.toml",
     )
 
 
