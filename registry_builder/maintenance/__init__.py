@@ -7,6 +7,7 @@
     access              the policies of a realm in S3, for those who read, publish, refresh, validate and recover it
     doctor              checks the publication target for problems
     recovery            republishes from the source tree, over what a thief wrote
+    _break_glass        whether published files may be replaced, which recovery needs
     _untrusted_state    reads untrusted storage after a key compromise, to compare
 
 On disk, beside what `baseline` remembers: <realm>-<storage>.json.gc, what `gc` found when.

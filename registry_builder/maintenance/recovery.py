@@ -21,6 +21,7 @@ from pathlib import Path
 from registry_builder.baseline.diff import Sources, plugin_change, survey
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile, TargetRole
 from registry_builder.compile.index import Ingestion
+from registry_builder.maintenance._break_glass import check_break_glass
 from registry_builder.maintenance._untrusted_state import (
     HIGHEST_VERSION,
     pins_of,
@@ -103,8 +104,8 @@ def recover_realm(publisher: Publisher, *, apply: bool, not_stolen: Collection[s
             ``packages``, ``catalog``. All of them if the store was damaged without any key.
 
     Raises:
-        ConfigError: the tree has errors or isn't whole, or keys that signed its metadata are still trusted; nothing was
-            written.
+        ConfigError: the tree has errors or isn't whole, keys that signed its metadata are still trusted, or this role
+            may not replace published files; nothing was written.
         ReleaseChangedError: a release that a claimed namespace's team signed was changed in the tree.
         SealdexError: a claimed namespace's own signature is needed and missing; nothing was written.
         UnavailableError: the storage doesn't answer, or ignores the conditions of a write; nothing was written.
@@ -158,6 +159,7 @@ class _Attempt:
             if not apply:
                 return result
             self._check_keys(not_stolen)
+            self._storage.replaced += check_break_glass(publisher)
             self._proof.give(publisher, state)
             if plan.ingest:
                 config = publisher.tree.config.registry

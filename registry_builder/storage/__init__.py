@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from registry_builder.storage.headers import ObjectHeaders, headers_for
     from registry_builder.storage.http import UrlStorage
     from registry_builder.storage.protocol import (
+        AccessDeniedError,
         Body,
         Condition,
         ConditionsIgnoredError,
@@ -48,7 +49,8 @@ else:
         "headers": ("ObjectHeaders", "headers_for"),
         "http": ("UrlStorage",),
         "protocol": (
-            "Body", "Condition", "ConditionsIgnoredError", "FileChangedError", "LostRaceError", "ObjectConflictError",
+            "AccessDeniedError", "Body",
+            "Condition", "ConditionsIgnoredError", "FileChangedError", "LostRaceError", "ObjectConflictError",
             "ObjectMissingError", "ObjectTooLargeError", "PutOutcome", "Storage", "StoredObject",
             "check_key",
         ),
@@ -56,6 +58,7 @@ else:
 
 __all__ = [
     "PAGES",
+    "AccessDeniedError",
     "Body",
     "Condition",
     "ConditionsIgnoredError",

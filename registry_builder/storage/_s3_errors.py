@@ -19,6 +19,7 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+from registry_builder.storage.protocol import AccessDeniedError
 from sealdex.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -106,16 +107,19 @@ def _advice(error: ClientError, code: str) -> str:
 def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -> UnavailableError:
     """Return the error that tells the user what S3 refused for ``key``."""
     hint: str | None
+    kind = UnavailableError
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         code = str(details.get("Code", "unknown"))
         text = details.get("Message") or f"status {status_of(error)}"
         reason, hint = f"{code}: {text}", _advice(error, code)
+        if hint == _RIGHTS:
+            kind = AccessDeniedError
     else:
         reason, hint = str(error), _hint_of(error)
     refused = f"{storage} refused {key}" if key else f"{storage} refused the request"
     doing = refused if isinstance(error, ClientError) else f"can't reach {storage}"
-    return UnavailableError(
+    return kind(
         f"{doing}: {reason.rstrip('.')}",
         subject=key or storage,
         untouched="what is published was not changed",

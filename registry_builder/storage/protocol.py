@@ -114,6 +114,10 @@ class FileChangedError(SealdexError):
         )
 
 
+class AccessDeniedError(UnavailableError):
+    """The storage refused a request because of who made it."""
+
+
 class ConditionsIgnoredError(UnavailableError):
     """The storage wrote although the condition of the write didn't hold."""
 

@@ -9,7 +9,7 @@ from support.stock_client import StockClient
 
 from registry_builder.publication.context import Publisher, open_publisher
 from registry_builder.publication.publish import PublishResult, publish_realm
-from registry_builder.storage import Storage, open_storage
+from registry_builder.storage import Storage, UrlStorage, open_storage
 
 if TYPE_CHECKING:
     from support.s3_proxy import S3Proxy
@@ -41,7 +41,8 @@ class S3Registry:
         return publish_realm(self.publisher(self.direct() if direct else self.through(), *only))
 
     def reader(self) -> StockClient:
-        return StockClient(self.direct(), (self.tree.root / "trust/public/1.root.json").read_bytes())
+        place = UrlStorage(f"{self.server.endpoint}/{self.bucket}/{self.prefix}")  # past the proxy, without credentials
+        return StockClient(place, (self.tree.root / "trust/public/1.root.json").read_bytes())
 
     def objects(self) -> dict[str, str]:
         """Return the key and the ETag of everything that is stored."""
