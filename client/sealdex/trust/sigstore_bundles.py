@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from sealdex.config.attestation_policy import AcceptedIdentity
-from sealdex.errors import ConfigError, VerificationError
+from sealdex.errors import ConfigError, UnavailableError, VerificationError
 from sealdex.model.decode import decode_as
 
 if TYPE_CHECKING:
@@ -137,6 +137,38 @@ class BundleVerifier:
         return frozenset({digest.hex()}) & digests
 
 
+def public_trusted_root() -> bytes:
+    """Return the newest trust root of Sigstore's public deployment, verified by the library from its own root.
+
+    Raises:
+        BundleRefusedError: the library isn't installed, or doesn't say it.
+        UnavailableError: Sigstore's repository can't be reached, or isn't what it should be.
+    """
+    hint = "name a file in its place, which `sigstore plumbing update-trust-root` or cosign made"
+    try:
+        from sigstore.errors import Error  # noqa: PLC0415  # of the extra sigstore, and slow
+        from sigstore.models import ClientTrustConfig  # noqa: PLC0415  # of the extra sigstore, and slow
+    except ImportError as error:
+        raise BundleRefusedError(
+            f"Sigstore's trust root can't be verified without the library sigstore: {error}",
+            untouched="nothing was copied",
+            hint="pip install 'sealdex[sigstore]'",
+        ) from error
+    try:
+        text: str = ClientTrustConfig.production().trusted_root._inner.to_json()  # noqa: SLF001  # it has no public way to write one
+    except Error as error:
+        raise UnavailableError(
+            f"Sigstore's trust root can't be had: {error}", untouched="nothing was copied", hint=hint
+        ) from error
+    except AttributeError as error:
+        raise BundleRefusedError(
+            f"this version of the library sigstore doesn't give its trust root: {error}",
+            untouched="nothing was copied",
+            hint=hint,
+        ) from error
+    return text.encode()
+
+
 class _Accepted:
     """A policy for `sigstore`: the certificate's identity and issuer must be among the accepted ones."""
 
@@ -195,4 +227,12 @@ class _Statement(msgspec.Struct):
     subject: list[_Subject]
 
 
-__all__ = ["IN_TOTO_PAYLOAD", "SIGSTORE_KIND", "BundleRefusedError", "BundleVerifier", "SignedBy", "is_installed"]
+__all__ = [
+    "IN_TOTO_PAYLOAD",
+    "SIGSTORE_KIND",
+    "BundleRefusedError",
+    "BundleVerifier",
+    "SignedBy",
+    "is_installed",
+    "public_trusted_root",
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from sealdex.download.mirror.carry import Exported, export, import_archive, to_r
 from sealdex.download.mirror.create import MirrorResult, Options, Watch, create
 from sealdex.download.mirror.record import NamedImage
 from sealdex.download.mirror.selection import Artifacts, LockedRelease, Selection, check_selection
+from sealdex.download.mirror.sigstore_root import digest_of, taken_here
 from sealdex.download.mirror.source import Source, find_source, pinned_root
 from sealdex.download.mirror.state import STATE_ENDING, read_state, state_of, write_state
 from sealdex.download.mirror.verify import prune, verify
@@ -156,6 +158,11 @@ def _root_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="N",
     help="Of an archive: make number N again, which never arrived, from the records beside the archives.",
 )
+@click.option(
+    "--sigstore-root",
+    metavar="FILE",
+    help="Carry this trusted_root.json of Sigstore, or 'public' for Sigstore's own; default: that of [attestations].",
+)
 @click.option("--volume-size", metavar="SIZE", help="Of an archive: cut it into files of fat32, cd, dvd, 8G, 500M ...")
 @click.option("--dry-run", is_flag=True, help="Say how many files and bytes would be copied.")
 @click.option("--verify", "hash_all", is_flag=True, help="Hash what is there already, in place of comparing sizes.")
@@ -172,6 +179,7 @@ def create_(
     base: Path | None,
     resend: int | None,
     volume_size: str | None,
+    sigstore_root: str | None,
     dry_run: bool,
     hash_all: bool,
     **selected: Any,
@@ -201,13 +209,16 @@ def create_(
             raise UsageError("give --base or --resend, not both", untouched="nothing was written")
         state, number = to_resend(archive.parent, resend, selection)
         selection = selection if state is None else state.state.selection
+    carried = taken_here(config, sigstore_root)
     found = find_source(config, source)
     with (
         context.out.progress(f"mirroring {source}") as progress,
         Transport(config.transport_settings, credentials=found.credentials) as transport,
     ):
         trusted = pinned_root(config, found, root, fingerprint, transport)
-        options = _options(config, selection, found.name, dry_run=dry_run, verify=hash_all)
+        options = replace(
+            _options(config, selection, found.name, dry_run=dry_run, verify=hash_all), sigstore_root=carried
+        )
         watch = watch_of(context, progress, found)
         if archive is not None:
             exported = export(
@@ -235,6 +246,7 @@ def create_(
         else f"  state: timestamp {result.state.timestamp_version}, root v{result.state.root_version}"
     )
     _note_images(context, result)
+    _note_sigstore_root(context, result, place)
 
 
 @mirror.command(
@@ -290,6 +302,7 @@ def import_(
         )
     else:
         out.line(f"{dest} has archive {head.number} already", style="green")
+    _note_sigstore_root(context, result, to)
 
 
 @mirror.command("state", epilog=examples("sealdex mirror state /srv/mirror -o site.state.jsonl.gz"))
@@ -495,6 +508,15 @@ def _note_images(context: Context, result: MirrorResult) -> None:
         context.out.note(f"not copied: the container image of {image.plugin} {image.version}: {_copying(image)}")
 
 
+def _note_sigstore_root(context: Context, result: MirrorResult, place: Path | Bucket) -> None:
+    """Say that Sigstore's trust root came along, and what a person has to do before it counts."""
+    if result.record is not None and result.changed and (digest := digest_of(result.record.sigstore_root)):
+        context.out.note(
+            f"Sigstore's trust root came along as {place}/{result.record.sigstore_root}; nothing uses it until "
+            f"trusted_root of [attestations] in config.toml names it: compare its SHA-256 first: {digest}"
+        )
+
+
 def _copying(image: NamedImage) -> str:
     name = f"{image.plugin.replace('/', '-')}-{image.version}.oci.tar"
     return f"skopeo copy --all --preserve-digests docker://{image.reference} oci-archive:{name}"
@@ -520,6 +542,8 @@ def _show_export(context: Context, exported: Exported, source: Source, dest: Pat
         out.line(f"wrote {path} · {in_bytes(path.stat().st_size)}", style="green")
     out.line(f"  archive {exported.head.number}, on top of {exported.head.base or 'nothing'}: {what} and metadata")
     out.note(f"on the other side: sealdex mirror import {exported.paths[0].name} DEST --root FILE")
+    if result.record is not None and (digest := digest_of(result.record.sigstore_root)):
+        out.note(f"Sigstore's trust root comes along; tell the far side its SHA-256 over another way: {digest}")
     if exported.state is not None:
         out.note(f"where nothing comes back: the next one with --base {exported.state}")
 
@@ -557,4 +581,5 @@ def _told(result: MirrorResult, source: Source, dest: Path | Bucket, *, dry_run:
         "root_version": result.state.root_version,
         "images": [{**msgspec.to_builtins(image), "command": _copying(image)} for image in result.images],
         "warnings": result.warnings,
+        "sigstore_root": result.record.sigstore_root or None if result.record is not None else None,
     }

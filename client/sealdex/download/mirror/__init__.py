@@ -6,6 +6,7 @@ Public are all modules but one:
     contents    which files these are (pure)
     record      ``mirror.json``, and the layout of a mirror's folder
     holdings    what the mirrors that a host reads have, by their mirror.json
+    sigstore_root   Sigstore's trusted_root.json, which travels along and is trusted by nobody by itself
     source      the registry that is copied, and the root that the user trusts
     plan        the files of a selection, asked of the registry batch by batch
     transfer    bringing files into the folder

@@ -21,6 +21,7 @@ from sealdex.download.mirror.create import MirrorResult, Options, Watch, create,
 from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.record import BUNDLE_KEY, OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
 from sealdex.download.mirror.selection import Selection
+from sealdex.download.mirror.sigstore_root import brought_by
 from sealdex.download.mirror.source import Source
 from sealdex.download.mirror.state import (
     STATE_ENDING,
@@ -297,7 +298,7 @@ def import_archive(
             watch.waiting(f"reading volume {each.volume} of {each.volumes}")
             unpack(path, unpacked)
         source = Source("archive", unpacked.resolve().as_uri() + "/", None, head.source)
-        options = replace(options, selection=head.selection, taken_from=unpacked)
+        options = replace(options, selection=head.selection, taken_from=unpacked, sigstore_root=brought_by(unpacked))
         with _Overlay(config, unpacked, dest) as transport:
             result = create(source, root, transport, dest, options, watch)
     except OSError as error:

@@ -7,6 +7,7 @@ finds; nothing that is there is fetched or hashed again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Container, Iterator
@@ -33,6 +34,7 @@ from sealdex.download.mirror.record import (
     read_record,
 )
 from sealdex.download.mirror.selection import Selection
+from sealdex.download.mirror.sigstore_root import MAX_BYTES, digest_of, key_of
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
 from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, each_of
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UnavailableError
@@ -62,6 +64,7 @@ class Options:
         overhead: bytes that each file takes beside its own.
         taken_from: a folder that files are moved from, verified, in place of being fetched.
         max_staleness: the age up to which expired metadata is copied; default: not at all.
+        sigstore_root: Sigstore's trust root, which the mirror carries for its readers' administrators.
     """
 
     selection: Selection
@@ -73,6 +76,7 @@ class Options:
     overhead: int = 0
     taken_from: Path | None = None
     max_staleness: timedelta | None = None
+    sigstore_root: bytes | None = None
 
 
 @dataclass
@@ -180,15 +184,19 @@ def _create(
     )
     state = registry.refresh()
     before = record_before(folder)
-    if before is not None and not options.verify and _is_current(before, state, options.selection):
+    if before is not None and not options.verify and _is_current(before, state, options):
         return _unchanged(before, state)
-    if options.selection.is_everything and (theirs := record_of_source(source, transport)) is not None:
+    theirs = record_of_source(source, transport)
+    if options.selection.is_everything and theirs is not None:
         options = replace(options, selection=theirs.selection)  # everything that another mirror has
-        if before is not None and not options.verify and _is_current(before, state, options.selection):
+        if before is not None and not options.verify and _is_current(before, state, options):
             return _unchanged(before, state)
+    if options.sigstore_root is None and theirs is not None:
+        options = replace(options, sigstore_root=_sigstore_root_of(source, theirs, transport))
     _fresh(own / "staging")
     try:
-        return _Run(source, registry, state, transport, place, own, options, watch).run(before, root)
+        run = _Run(source, registry, state, transport, place, own, options, watch, is_mirror=theirs is not None)
+        return run.run(before, root)
     finally:
         shutil.rmtree(own / "staging", ignore_errors=True)
 
@@ -206,8 +214,11 @@ class _Run:
         own: Path,
         options: Options,
         watch: Watch,
+        *,
+        is_mirror: bool,
     ) -> None:
         self._source = source
+        self._is_mirror = is_mirror
         self._registry = registry
         self._state = state
         self._transport = transport
@@ -229,7 +240,7 @@ class _Run:
         self._require_room(result)
         self._place.require_conditions()
         self._fetch(missing, result)
-        record = self._record(result)
+        record = self._record(result, self._kept_sigstore_root(before))
         self._commit(record, before, root)
         result.record = record
         return result
@@ -280,14 +291,13 @@ class _Run:
 
     def _fetch(self, missing: Path, result: MirrorResult) -> None:
         self._watch.totals(result.files, result.bytes)
-        has_copies = bool(self._elsewhere) and record_of_source(self._source, self._transport) is not None
         fetcher = Fetcher(
             self._transport,
             self._registry.addresses,
             self._place,
             ContentCache(self._own / "cache"),
             max_bytes=self._options.max_bytes,
-            has_copies=has_copies,
+            has_copies=self._is_mirror,
             taken_from=self._options.taken_from,
             on_bytes=self._watch.moved,
         )
@@ -328,7 +338,18 @@ class _Run:
         there.replace(missing)
         return None
 
-    def _record(self, result: MirrorResult) -> MirrorRecord:
+    def _kept_sigstore_root(self, before: MirrorRecord | None) -> str:
+        """Put Sigstore's trust root there, if one was given, and return the key of the one that the mirror has."""
+        data = self._options.sigstore_root
+        key = key_of(data) if data is not None else before.sigstore_root if before is not None else ""
+        if data is not None and key not in self._options.have:
+            self._place.put_same(key, data)
+        if key:
+            with self._reached.open("a", encoding="utf-8") as reached:
+                reached.write(f"{key}\n")
+        return key
+
+    def _record(self, result: MirrorResult, sigstore_root: str) -> MirrorRecord:
         return MirrorRecord(
             format=MIRROR_FORMAT,
             source=self._source.shown or public_url(self._source.url),
@@ -342,6 +363,7 @@ class _Run:
             images=tuple(result.images),
             files=result.total_files,
             bytes=result.total_bytes,
+            sigstore_root=sigstore_root,
         )
 
     def _commit(self, record: MirrorRecord, before: MirrorRecord | None, root: bytes) -> None:
@@ -413,9 +435,23 @@ def record_before(folder: Path) -> MirrorRecord | None:
         return None
 
 
-def _is_current(before: MirrorRecord, state: TrustState, selection: Selection) -> bool:
+def _is_current(before: MirrorRecord, state: TrustState, options: Options) -> bool:
     has = (before.timestamp_version, before.snapshot_version, before.root_version, before.selection)
-    return has == (state.timestamp_version, state.snapshot_version, state.root_version, selection)
+    carries = options.sigstore_root is None or before.sigstore_root == key_of(options.sigstore_root)
+    return carries and has == (
+        state.timestamp_version, state.snapshot_version, state.root_version, options.selection
+    )  # fmt: skip
+
+
+def _sigstore_root_of(source: Source, theirs: MirrorRecord, transport: Transport) -> bytes | None:
+    """Return the trust root that another mirror carries; None where it carries none, or can't give it."""
+    if (digest := digest_of(theirs.sigstore_root)) is None:
+        return None
+    try:
+        data = transport.read(source.url + theirs.sigstore_root, max_bytes=MAX_BYTES).data
+    except SealdexError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == digest else None
 
 
 def _unchanged(before: MirrorRecord, state: TrustState) -> MirrorResult:

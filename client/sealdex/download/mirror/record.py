@@ -4,6 +4,7 @@ On disk, in the folder of a mirror:
 
     mirror.json                     what was selected, when, up to which state of the registry
     metadata/ targets/ plugins/     as the registry has them, byte for byte
+    sigstore/<sha256>.trusted_root.json     Sigstore's trust root, for a person to compare and to name in config.toml
     metadata/recent.bundle          made here of the metadata that was verified; nobody trusts it
     .sealdex-mirror/lock            held by the process that changes the mirror
     .sealdex-mirror/trust/          what was trusted last, so that the source can't be rolled back
@@ -62,6 +63,7 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
         reached, reached_before: in a bucket: SHA-256 of the lists of keys of this and the previous state.
         pruning: in a bucket: a prune is at work.
         number: in a bucket: of the archive that was imported last.
+        sigstore_root: key of Sigstore's trust root, which came along; nothing uses it by itself.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -80,6 +82,7 @@ class MirrorRecord(Struct, frozen=True, omit_defaults=True):
     reached_before: str = ""
     pruning: bool = False
     number: int = 0
+    sigstore_root: str = ""
 
 
 def read_record(folder: Path) -> MirrorRecord:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 from sealdex.download.mirror._forked import processes, share_out
@@ -22,6 +23,7 @@ from sealdex.download.mirror.keys import Keys
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import BUNDLE_KEY, REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
 from sealdex.download.mirror.selection import LockedRelease
+from sealdex.download.mirror.sigstore_root import digest_of
 from sealdex.download.mirror.transfer import each_of
 from sealdex.errors import InstallError, UnavailableError, UsageError
 from sealdex.model.ids import parse_plugin_id
@@ -31,6 +33,7 @@ from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
 
 _TREES = ("metadata", "targets", "plugins")
+_PREFIXES = tuple(f"{tree}/" for tree in _TREES)
 _MISSING, _WRONG = -1, -2
 _TOLD_FILES = 50
 _CONNECTIONS = 8
@@ -92,11 +95,15 @@ def verify(
         )
         found = Verified(registry.refresh(), record)
         known = _Known()
-        _check_all(dest, _files(registry, record, known), found, watch)
+        _check_all(dest, chain(_files(registry, record, known), _carried(record)), found, watch)
         metadata = {BUNDLE_KEY, *(f"metadata/{name}" for name, _ in registry.metadata_files())}
     found.missing.sort()
     found.wrong.sort()
-    gone = {key for key in found.missing if isinstance(dest, Bucket) or not os.path.lexists(folder / key)}
+    gone = {
+        key
+        for key in found.missing
+        if key.startswith(_PREFIXES) and (isinstance(dest, Bucket) or not os.path.lexists(folder / key))
+    }
     keys = _keys(folder) if isinstance(dest, Path) else (key for key, _ in _listed_trees(dest))
     # all that is there, less what has to be: a set of hundreds of thousands of keys isn't needed to count them
     found.extra = sum(1 for key in keys if key not in metadata and not _is_root(key)) - (known.keys - len(gone))
@@ -300,6 +307,12 @@ def _files(registry: TrustedRegistry, record: MirrorRecord, known: _Known) -> It
         known.keys += 1
         if not isinstance(each, Target):
             yield each
+
+
+def _carried(record: MirrorRecord) -> Iterator[MirrorFile]:
+    """Yield what isn't signed and comes along under its digest."""
+    if (digest := digest_of(record.sigstore_root)) is not None:
+        yield MirrorFile(record.sigstore_root, digest, None, None, "Sigstore's trust root")
 
 
 def _keys(folder: Path) -> Iterator[str]:

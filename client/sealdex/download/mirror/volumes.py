@@ -27,7 +27,7 @@ from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_w
 ARCHIVE_FORMAT = 1
 HEAD_NAME = "sealdex-mirror.json"
 END_NAME = "sealdex-mirror-end.json"
-TREES = ("metadata", "targets", "plugins")
+TREES = ("metadata", "targets", "plugins", "sigstore")
 MIN_VOLUME_BYTES = 1 << 20
 VOLUME_SIZES = {
     "fat32": (4 << 30) - 1,  # the largest file that FAT32 holds

@@ -111,7 +111,8 @@ def test_the_bundle_is_made_again_and_never_copied(
     assert Bundle(made).member(registry.tuf.key("snapshot").removeprefix("metadata/"), 1 << 20) is not None
     assert (tmp_path / "far" / BUNDLE).read_bytes() == made
     with tarfile.open(tmp_path / "out.tar") as archive:
-        assert BUNDLE not in archive.getnames()
+        assert f"files/{BUNDLE}" not in archive.getnames()
+        assert "files/metadata/1.root.json" in archive.getnames()
     proved = run("mirror", "verify", tmp_path / "far", "--root", root, "--json")
     assert (proved.code, proved.document["extra"]) == (0, 0)
     assert run("mirror", "prune", tmp_path / "far", "--yes").code == 0
