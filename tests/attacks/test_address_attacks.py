@@ -116,7 +116,7 @@ def test_attack_an_expired_state_at_the_first_address_is_left(net: Net) -> None:
     old = net.at("first", net.state("1.0.0", START))
     new = net.at("second", net.state("2.0.0", START + 9 * DAY))
     now = START + 10 * DAY
-    for limit in (None, 90 * DAY):
+    for limit in (90 * DAY, None):  # the older one would be good enough, were it alone
         assert net.newest(old, new, now=now, limit=limit) == "2.0.0"
 
 

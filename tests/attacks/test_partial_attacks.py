@@ -98,7 +98,7 @@ def test_attack_words_of_a_mirror_json_reach_the_terminal_clean_and_short(
     plant(
         registry,
         made_at="\x1b[2J\x1b[31m",
-        selection={"plugins": ["acme/slack@<1.1"], "channels": ["\x1b]0;x\x07" * 999]},
+        selection={"plugins": ["acme/slack@<1.1"], "channels": ["\x1b]0;x\x07much" * 9999]},
     )
     server.instead = {key: 404 for key in registry.files if "/slack/1.1.0/" in key}
     ran = run("install", "acme/slack")
