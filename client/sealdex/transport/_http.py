@@ -35,7 +35,7 @@ from sealdex.transport._encoding import codings_of
 from sealdex.transport._http_errors import failure_of, proxy_refused, reason_of
 from sealdex.transport._pace import Line, Pace, current_pace
 from sealdex.transport._pipeline import Pipeline
-from sealdex.transport._tls import certificate_refused, refused_certificate, tls_context
+from sealdex.transport._tls import certificate_refused, has_authorities, refused_certificate, tls_context
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
     Answer,
@@ -167,7 +167,7 @@ class HttpGetter:
                     f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
                 ) from error
             except (HTTPError, OSError) as error:
-                raise failure_of(error, url, proxy, pace) from error
+                raise failure_of(error, url, proxy, pace, can_verify=self._can_verify()) from error
         if len(data) > max_bytes:
             response.close()
             raise TooLargeError(url, max_bytes)
@@ -229,7 +229,7 @@ class HttpGetter:
                 if is_plain_way and (alert := refused_certificate(error)) is not None:
                     refusal = Refusal(url, 0, grant, alert, left=left)
                     raise self._credentials.explained(refusal) or certificate_refused(refusal) from error
-                raise failure_of(error, url, proxy, pace) from error
+                raise failure_of(error, url, proxy, pace, can_verify=self._can_verify()) from error
             if response.status == 407 and proxy is not None:
                 response.close()
                 raise proxy_refused(proxy, url, response.status)
@@ -242,6 +242,9 @@ class HttpGetter:
             return self._proxies[origin]
         except KeyError:
             return self._proxies.setdefault(origin, proxy_for(url))
+
+    def _can_verify(self) -> bool:
+        return self._settings.ca_bundle is not None or has_authorities()
 
     def _pool_for(self, url: str, proxy: Proxy | None, certificate: ClientCertificate | None) -> urllib3.PoolManager:
         scheme = urlsplit(url).scheme

@@ -23,8 +23,18 @@ from sealdex.transport.types import ProxyRefusedError, TransientError, host_of, 
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
 
 
-def failure_of(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> TransientError | UnavailableError:
-    """Return the error for a request without an answer."""
+def failure_of(
+    error: Exception, url: str, proxy: Proxy | None, pace: Pace, *, can_verify: bool
+) -> TransientError | UnavailableError:
+    """Return the error for a request without an answer.
+
+    Args:
+        error: as urllib3 raised it.
+        url: requested.
+        proxy: that it went through.
+        pace: of the request.
+        can_verify: whether any certificate authority is known here.
+    """
     if pace.verdict is not None:
         return pace.verdict
     if proxy is not None:
@@ -34,7 +44,7 @@ def failure_of(error: Exception, url: str, proxy: Proxy | None, pace: Pace) -> T
             return proxy_refused(proxy, url, status)
         if proxy.is_socks and _is_login_refused(error):
             return proxy_refused(proxy, url, None)
-    return _translated(error, url)
+    return _translated(error, url, can_verify=can_verify)
 
 
 def _is_login_refused(error: BaseException | None) -> bool:
@@ -62,9 +72,17 @@ def proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedErr
     )
 
 
-def _translated(error: Exception, url: str) -> TransientError | UnavailableError:
+def _translated(error: Exception, url: str, *, can_verify: bool) -> TransientError | UnavailableError:
     """Distinguish temporary from permanent failures."""
     certificate = _certificate_error(error)
+    if certificate is not None and not can_verify:
+        return UnavailableError(
+            f"this host has no certificate authorities, so the certificate of {host_of(url)} can't be verified",
+            subject=public_url(url),
+            untouched="nothing was read",
+            hint="install them (Debian, Alpine: the package ca-certificates; Python of python.org on macOS: "
+            "Install Certificates.command), or name a PEM file of them: ca_bundle under [download] of config.toml",
+        )
     if certificate is not None:
         return UnavailableError(
             f"the certificate of {host_of(url)} does not verify: {certificate.verify_message}",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ssl
+import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealdex.errors import ConfigError, CredentialsError, UnavailableError
@@ -46,6 +49,18 @@ def tls_context(settings: TransportSettings, certificate: ClientCertificate | No
         _load(context, certificate)
         context.post_handshake_auth = True  # servers that want a certificate for some paths ask for it later
     return context
+
+
+def has_authorities() -> bool:
+    """Say whether this host has any certificate authorities where OpenSSL looks for them."""
+    if sys.platform == "win32":
+        return True  # they are in the system's store
+    places = ssl.get_default_verify_paths()
+    with suppress(OSError):
+        if places.cafile is not None and Path(places.cafile).stat().st_size:
+            return True
+        return places.capath is not None and any(Path(places.capath).iterdir())
+    return False
 
 
 def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:

@@ -584,6 +584,26 @@ class TestTls:
         assert secure.requests == []
         assert time.slept == []
 
+    def test_a_host_without_authorities_is_told_that_it_has_none(
+        self, secure: FaultServer, bundle: Path, time: FakeTime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A slim container, or Python of python.org on macOS; other authorities than the right one are another case."""
+        (tmp_path / "empty").mkdir()
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+        monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "empty"))
+        url = secure.put("/f", DATA)
+        with Transport(TransportSettings(), chance=time.chance) as transport:
+            with pytest.raises(UnavailableError, match="this host has no certificate authorities") as refused:
+                transport.read(url, max_bytes=10_000)
+            assert "ca-certificates" in (refused.value.hint or "")
+            monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+            with pytest.raises(UnavailableError, match="does not verify"):
+                transport.read(url, max_bytes=10_000)  # the context was made before
+        assert secure.requests == []
+        assert time.slept == []
+        with Transport(TransportSettings(), chance=time.chance) as transport:
+            assert transport.read(url, max_bytes=10_000).data == DATA
+
     def test_the_certificate_of_another_host_is_refused(
         self, secure: FaultServer, bundle: Path, time: FakeTime
     ) -> None:
