@@ -1,16 +1,25 @@
-"""docs/publishing.md, run as written against SeaweedFS and a bare repository: only addresses are replaced."""
+"""docs/publishing.md, run as written against SeaweedFS and a bare repository: only addresses are replaced.
+
+No stack is created: the bucket is made as its template says, as far as the server can, and what AWS would print of
+the stack, and of an invalidation in CloudFront, is given by the test.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
+from support.cfn_template import read_template, resolved
 from support.components import missing
 from support.places import REPOSITORY
 from support.s3_server import S3Server, WeedMissingError, s3_server
@@ -29,21 +38,70 @@ def server(tmp_path: Path) -> Iterator[S3Server]:
         missing("weed", str(error))
 
 
+class _CloudFront(BaseHTTPRequestHandler):
+    """Answers CreateInvalidation as its API reference has it."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:  # the base class asks for this name
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.asked.append(self.path)
+        answer = (
+            b'<?xml version="1.0"?><Invalidation xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"><Id>I1</Id>'
+            b"<Status>InProgress</Status><CreateTime>2026-11-29T08:00:00Z</CreateTime></Invalidation>"
+        )
+        self.send_response(201)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def cloudfront(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """What CloudFront was asked for."""
+    _CloudFront.asked = []
+    with HTTPServer(("127.0.0.1", 0), _CloudFront) as running:
+        Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", f"http://127.0.0.1:{running.server_port}")
+        yield _CloudFront.asked
+        running.shutdown()
+
+
+def stack_of(template: Path, server: S3Server, bucket: str) -> str:
+    """Make what a stack of the template would, as far as the server can; return what AWS would print of it."""
+    found = read_template(template.read_text(encoding="utf-8"))
+    said = found["Resources"]["PublicBucket"]["Properties"]
+    client = server.client()
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=said["VersioningConfiguration"])
+    made = {
+        "PublicBucket": bucket,
+        "PublicPublisherRole.Arn": "arn:aws:iam::123456789012:role/sealdex-acme-PublicPublisherRole-1A2B3C",
+        "PublicRefresherRole.Arn": "arn:aws:iam::123456789012:role/sealdex-acme-PublicRefresherRole-1A2B3C",
+        "PublicDistribution": "E2EXAMPLE",
+        "PublicDistribution.DomainName": "d111111abcdef8.cloudfront.net",
+        "AccessLogBucket": "sealdex-acme-accesslogbucket-1a2b3c",
+        "AWS::Region": "us-east-1",
+    }
+    outputs = [
+        {"OutputKey": name, "OutputValue": resolved(output["Value"], made)} for name, output in found["Outputs"].items()
+    ]
+    assert not any("?" in each["OutputValue"] for each in outputs)
+    return json.dumps({"Stacks": [{"StackName": "sealdex-acme", "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]})
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(540)  # fifty commands, on a machine that may have other work
 def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
-    tmp_path: Path, server: S3Server, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: S3Server, cloudfront: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = [shlex.split(line) for line in re.findall(r"^    ((?:sealdex|git).*)$", GUIDE, re.MULTILINE)]
     assert len(commands) > 45
-    server.client().create_bucket(Bucket="public-acme-plugins")
-    url = f"{server.endpoint}/public-acme-plugins/public"
-    toml = re.findall(r"```toml\n(.*?)```", GUIDE, re.DOTALL)[0]  # the realm; what follows is of other files
-    toml = toml.replace(
-        "s3://acme-plugins/public?region=eu-central-1",
-        f"s3://public-acme-plugins/public?region=us-east-1&endpoint_url={server.endpoint}",
-    ).replace("https://plugins.example.org", url)
-    assert toml.count(server.endpoint) == 2
+    url = f"{server.endpoint}/public-acme-plugins/public/"
+    here = f"s3://public-acme-plugins/public?region=us-east-1&endpoint_url={server.endpoint}"
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
@@ -57,22 +115,29 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     said = {}
     for command in commands:
-        words = [
-            word.replace("https://plugins.example.org", url).replace(
-                "https://github.com/acme/plugins", (tmp_path / "github").as_uri()
-            )
-            for word in command
-        ]
+        words = [word.replace("https://github.com/acme/plugins", (tmp_path / "github").as_uri()) for word in command]
+        if command[:3] == ["sealdex", "registry", "add"]:
+            words = [word.replace("https://plugins.example.org/", url) for word in words]
         done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, f"{shlex.join(words)}\n{done.stdout}{done.stderr}"
         said[shlex.join(command)] = done.stdout
-        if command[1] == "init":
+        if command[:2] == ["sealdex-builder", "init"]:
             config = tmp_path / "plugins" / "registry.toml"
-            text, count = re.subn(
-                r"\[realms\.public\]\n.*?\n(?=\n)", lambda _: toml, config.read_text(encoding="utf-8"), flags=re.DOTALL
-            )
-            assert count == 1
+            text = config.read_text(encoding="utf-8")
+            bucket = re.findall(r'storage = "s3://(acme-[0-9a-f]{8})\?region=us-east-1"', text)
+            template = tmp_path / "plugins" / "aws" / "stack.yaml"
+            assert len(bucket) == 1
+            assert bucket[0] in template.read_text(encoding="utf-8")
+            (tmp_path / "stack.json").write_text(stack_of(template, server, "public-acme-plugins"), encoding="utf-8")
+            for written, instead in (
+                (f"s3://{bucket[0]}?region=us-east-1", here),
+                ("https://plugins.example.org/", url),
+            ):
+                assert text.count(f'"{written}"') == 1
+                text = text.replace(f'"{written}"', f'"{instead}"')
             config.write_text(text, encoding="utf-8")
+    assert "cloudfront = E2EXAMPLE" in said["sealdex-builder --tree plugins cloud outputs stack.json"]
+    assert set(cloudfront) == {"/2020-05-31/distribution/E2EXAMPLE/invalidation"}
     assert (tmp_path / "agent" / "store" / "plugins" / "acme" / "slack" / "0.1.0").is_dir()
     assert (tmp_path / "plugins" / "trust" / "public" / "2.root.json").is_file()
     assert "new release `acme/slack 0.1.0`" in (tmp_path / "summary.md").read_text(encoding="utf-8")

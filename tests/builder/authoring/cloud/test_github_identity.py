@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from typing import Any
 
 import pytest
-from support.places import REPOSITORY
 
 from registry_builder.authoring.cloud.github_identity import (
     AUDIENCE,
@@ -83,12 +81,6 @@ def test_nothing_else_gets_in(said: dict[str, str]) -> None:
 def test_validation_runs_on_pull_requests() -> None:
     said = claims(task="validate", environment="validate-team", ref="refs/pull/7/merge")
     assert accepts(trust_policy(ACME, task="validate", provider=PROVIDER, realm="team"), said)
-
-
-def test_the_guide_shows_what_the_command_prints() -> None:
-    guide = (REPOSITORY / "docs" / "publishing.md").read_text(encoding="utf-8")
-    (shown,) = [block for block in re.findall(r"```json\n(.*?)```", guide, re.DOTALL) if "AssumeRole" in block]
-    assert shown == json.dumps(trust_policy(ACME, task="publish", provider=PROVIDER), indent=2) + "\n"
 
 
 def test_a_token_is_shown_by_its_claims_alone() -> None:
