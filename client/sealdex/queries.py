@@ -21,7 +21,6 @@ from sealdex.config.credentials import credentials_of
 from sealdex.download.download import Pin, download
 from sealdex.download.fetcher import ArtifactFetcher
 from sealdex.download.locations import attachment_url, file_url
-from sealdex.download.mirror.holdings import Holdings
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import (
     CredentialsError,
@@ -57,9 +56,10 @@ from sealdex.store.host_id import host_id
 from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.manifests import read_manifest
-from sealdex.transport import CredentialsRefusedError, Transport
+from sealdex.transport import CredentialsRefusedError, Transport, is_of_missing
 
 if TYPE_CHECKING:
+    from sealdex.download.mirror.holdings import Holdings
     from sealdex.trust import Registries, TrustState
 
 
@@ -75,7 +75,6 @@ class RegistryQueries:
 
     Attributes:
         store, cache, builtin: where the host keeps files.
-        holdings: what mirrors of a part have.
         fetcher: brings the files of releases.
     """
 
@@ -100,7 +99,8 @@ class RegistryQueries:
         )
         self._opened: Registries | None = None
         self._lock = threading.Lock()
-        self.holdings = Holdings(self.config, self._transport, lambda: self.registries, offline=offline)
+        self._holdings: Holdings | None = None
+        self._is_partial = any(section.partial for section in self.config.registries.values())
         self.fetcher = ArtifactFetcher(
             self.config,
             self.store,
@@ -109,7 +109,7 @@ class RegistryQueries:
             self._transport,
             lambda: self.registries,
             self.observer,
-            self.holdings.explained,
+            self._explained,
             offline=offline,
         )
 
@@ -134,6 +134,16 @@ class RegistryQueries:
             if self._opened is None:
                 self._opened = trust.Registries(self.config, self._transport, self.observer, offline=self.offline)
             return self._opened
+
+    @property
+    def holdings(self) -> Holdings:
+        """What mirrors of a part have; first needed where one is declared, or a file is missing."""
+        from sealdex.download.mirror.holdings import Holdings  # noqa: PLC0415  # few hosts need it
+
+        with self._lock:
+            if self._holdings is None:
+                self._holdings = Holdings(self.config, self._transport, lambda: self.registries, offline=self.offline)
+            return self._holdings
 
     @property
     def environment(self) -> Environment:
@@ -193,7 +203,13 @@ class RegistryQueries:
             VerificationError, UnavailableError: as `refresh`.
             NotOnMirrorError: a mirror of a part doesn't have one; None for it if the registry is declared partial.
         """
-        return self.holdings.documents(plugins)
+        try:
+            return (self.holdings if self._is_partial else self.registries).documents(plugins)
+        except UnavailableError as error:
+            better = self.holdings.explained_for(error, plugins) if is_of_missing(error) else error
+            if better is error:
+                raise
+            raise better from error
 
     def answers(
         self, plugins: Collection[PluginId]
@@ -287,12 +303,16 @@ class RegistryQueries:
             raise VerificationError(f"{name} changed in the cache while it was read", subject=str(self.cache.root))
         return data
 
+    def _explained(self, error: SealdexError, plugin: PluginId, version: str, file: str | None = None) -> SealdexError:
+        """Return the error to raise for a file of a release: of a mirror's selection, if that is why it is missing."""
+        return self.holdings.explained(error, plugin, version, file) if is_of_missing(error) else error
+
     @contextmanager
     def _missing_explained(self, plugin: PluginId, version: str) -> Iterator[None]:
         try:
             yield
         except UnavailableError as error:
-            if (better := self.holdings.explained(error, plugin, version)) is error:
+            if (better := self._explained(error, plugin, version)) is error:
                 raise
             raise better from error
 
@@ -332,13 +352,17 @@ class RegistryQueries:
                 budget=SearchBudget(
                     time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
                 ),
-                lacking=self._lacking if self.holdings.are_partial else None,
+                lacking=self._lacking if self._is_partial else None,
             )
         except UnknownPluginError as error:
             raise self._unknown(error.plugin) from error
         for choice in found:
             self._tell_lacking(choice.plugin, choice.release.version, choice.newer)
         return found
+
+    def lacks(self, document: IndexDocument, release: ReleaseEntry) -> str | None:
+        """Return why a registry that is declared partial doesn't have a release, in words; else None."""
+        return self.holdings.lacks(document, release, None) if self._is_partial else None
 
     def _lacking(self, document: IndexDocument, release: ReleaseEntry, artifact: ArtifactEntry | None) -> str | None:
         """Say why a release isn't to be had for this host: its mirror lacks it, and it isn't installed."""
@@ -356,13 +380,13 @@ class RegistryQueries:
 
     def name_passed_over(self, document: IndexDocument, version: str) -> None:
         """Tell the observer of a release that is newer than a version, and would fit, had its partial mirror it."""
-        if not self.holdings.are_partial:
+        if not self._is_partial:
             return
         with suppress(NotFoundError, UnavailableError):  # then nothing newer would be taken
             self.resolve(Request(document.id, f">={version}"))
 
     def _unknown(self, plugin: PluginId) -> NotFoundError:
-        if (why := self.holdings.lacks_plugin(plugin)) is not None:
+        if self._is_partial and (why := self.holdings.lacks_plugin(plugin)) is not None:
             return NotOnMirrorError(why, subject=str(plugin), untouched="nothing was installed")
         return self.registries.unknown(plugin)
 

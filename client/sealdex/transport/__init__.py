@@ -23,7 +23,7 @@ from sealdex.lazy import exports
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from sealdex.transport._fetch import Stream, Transport
-    from sealdex.transport.addresses import Addresses, MissingEverywhereError, is_missing
+    from sealdex.transport.addresses import Addresses, MissingEverywhereError, is_missing, is_of_missing
     from sealdex.transport.retry import GENERAL_HINTS, Attempts, Chance
     from sealdex.transport.types import (
         CHUNK_BYTES,
@@ -54,7 +54,7 @@ else:
         __name__,
         {
             "_fetch": ("Stream", "Transport"),
-            "addresses": ("Addresses", "MissingEverywhereError", "is_missing"),
+            "addresses": ("Addresses", "MissingEverywhereError", "is_missing", "is_of_missing"),
             "retry": ("Attempts", "Chance", "GENERAL_HINTS"),
             "types": (
                 "CHUNK_BYTES",
@@ -110,6 +110,7 @@ __all__ = [
     "Transport",
     "TransportSettings",
     "is_missing",
+    "is_of_missing",
     "is_passing",
     "origin_of",
     "public_url",

@@ -141,6 +141,15 @@ def is_missing(error: SealdexError) -> bool:
     )
 
 
+def is_of_missing(error: BaseException | None) -> bool:
+    """Return whether an error was raised because a file isn't there, directly or in several steps."""
+    while error is not None:
+        if isinstance(error, SealdexError) and is_missing(error):
+            return True
+        error = error.__cause__
+    return False
+
+
 def _is_dead(url: str, error: SealdexError) -> bool:
     """Return whether an error means that more requests to its address would fail as well, after as long."""
     if url.startswith("file:") or not isinstance(error, UnavailableError):
@@ -150,4 +159,4 @@ def _is_dead(url: str, error: SealdexError) -> bool:
     return not isinstance(error, EncodingError | OtherRangeError | RedirectRefusedError | MissingEverywhereError)
 
 
-__all__ = ["Addresses", "MissingEverywhereError", "is_missing"]
+__all__ = ["Addresses", "MissingEverywhereError", "is_missing", "is_of_missing"]

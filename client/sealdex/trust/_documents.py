@@ -28,23 +28,6 @@ from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
 _log = Log("sealdex.trust")
 
 
-class MissingDocumentError(UnavailableError):
-    """A document is signed, and the registry doesn't have it: a mirror may be incomplete, or of a part.
-
-    Attributes:
-        path: its target path.
-    """
-
-    def __init__(self, path: str, message: str, subject: str | None, hint: str | None) -> None:
-        super().__init__(
-            message,
-            subject=subject,
-            untouched=NOTHING_CHANGED,
-            hint=hint or "the mirror is incomplete: report this to its operator, or use another mirror",
-        )
-        self.path = path
-
-
 class DocumentStore:
     """Reads targets whose length and hashes ngclient has verified. Needs no lock: each file is verified on its own.
 
@@ -133,17 +116,16 @@ class DocumentStore:
         except CredentialsRefusedError as error:
             raise error.restated(untouched=NOTHING_CHANGED) from error
         except HttpStatusError as error:
-            raise MissingDocumentError(
-                info.path,
+            raise self._missing(
                 f"registry '{self._registry}' has signed {info.path}, but {error.message}"
                 if error.url.startswith("file:")
                 else f"registry '{self._registry}' has signed {info.path} but answers {error.status} for it",
+                error,
                 public_url(error.url),
-                error.hint,
             ) from error
         except MissingEverywhereError as error:
-            raise MissingDocumentError(
-                info.path, f"registry '{self._registry}' has signed {info.path}, but {error.message}", None, None
+            raise self._missing(
+                f"registry '{self._registry}' has signed {info.path}, but {error.message}", error, info.path
             ) from error
         _log.debug(
             "trust.document",
@@ -164,6 +146,14 @@ class DocumentStore:
         except (LengthOrHashMismatchError, TooLargeError) as error:
             raise self._refused(info, f"is not the file that was signed ({error})") from error
         return data
+
+    def _missing(self, message: str, error: UnavailableError, subject: str) -> UnavailableError:
+        return UnavailableError(
+            message,
+            subject=subject,
+            untouched=NOTHING_CHANGED,
+            hint=error.hint or "the mirror is incomplete: report this to its operator, or use another mirror",
+        )
 
     def _refused(self, info: TargetFile, problem: str) -> VerificationError:
         return mixed_up(self._registry, info.path, problem)

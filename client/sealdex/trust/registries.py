@@ -218,6 +218,10 @@ class Registries:
             near = nearest(plugin, [row.id for row in self.rows(name)])
         return UnknownPluginError(plugin, name, near)
 
+    def open(self, name: str) -> None:
+        """Bring a registry's metadata up to date, unless that was done before; raises as `refresh`."""
+        self._refreshed(name)
+
     def _refreshed(self, name: str) -> TrustedRegistry:
         with self._lock:
             if name not in self._states:

@@ -177,10 +177,8 @@ def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
         here: Choice | None = None
         with suppress(NotFoundError):  # includes NoMatchError: no release fits this host
             here = client.resolve(name).requested[0]
-        lacks = client.queries.holdings.lacks
-        lacking = {
-            r.version: why for r in found.document.releases if (why := lacks(found.document, r, None)) is not None
-        }
+        lacks = client.queries.lacks
+        lacking = {r.version: why for r in found.document.releases if (why := lacks(found.document, r)) is not None}
     _show_plugin(context.out, found, here, lacking, None if show_all else 20)
 
 

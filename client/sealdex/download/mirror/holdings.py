@@ -24,7 +24,7 @@ from sealdex.model.decode import decode_as, encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
-from sealdex.transport import Addresses, HttpStatusError, Transport, is_missing, public_url
+from sealdex.transport import Addresses, HttpStatusError, Transport, public_url
 
 if TYPE_CHECKING:
     from sealdex.trust import Registries
@@ -115,24 +115,23 @@ class Holdings:
         self._lock = threading.Lock()
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
-        """Return the index documents of plugins, as `Registries.documents`; None also for what a partial mirror lacks.
-
-        Raises:
-            NotOnMirrorError: a mirror that isn't declared partial says that a plugin wasn't selected.
-        """
-        for plugin in plugins:
-            if (name := self._partial(plugin)) is not None:
-                self._ask(name)  # while the metadata is fetched
+        """Return the index documents of plugins, as `Registries.documents`; None also for what a mirror lacks."""
         registries = self._registries()
-        there = [plugin for plugin in plugins if self._partial(plugin) is None or not self.lacks_plugin(plugin)]
-        try:
-            found = registries.documents(there)
-        except UnavailableError as error:
-            for plugin in there:
-                if (words := self._why(plugin, lambda shelf, plugin=plugin: shelf.has_plugin(plugin))) is not None:  # type: ignore[misc]  # mypy can't infer a lambda with a default
-                    raise _not_there(str(plugin), words) from error
-            raise
+        partial = list(dict.fromkeys(name for plugin in plugins if (name := self._partial(plugin)) is not None))
+        for name in partial:
+            self._ask(name)
+        for name in partial:
+            registries.open(name)  # while the mirror says what it has
+        there = [plugin for plugin in plugins if self.lacks_plugin(plugin) is None]
+        found = registries.documents(there)
         return {plugin: found.get(plugin) for plugin in plugins}
+
+    def explained_for(self, error: UnavailableError, plugins: Collection[PluginId]) -> SealdexError:
+        """Return the error for documents that couldn't be had: of a mirror's selection, if that is why."""
+        for plugin in plugins:
+            if (words := self._why(plugin, lambda shelf, plugin=plugin: shelf.has_plugin(plugin))) is not None:  # type: ignore[misc]  # mypy can't infer a lambda with a default
+                return _not_there(str(plugin), words)
+        return error
 
     def lacks_plugin(self, plugin: PluginId) -> str | None:
         """Return why a registry that is declared partial doesn't have a plugin, in words; else None."""
@@ -148,15 +147,8 @@ class Holdings:
         shelf = lacking(self._shelves(name), lambda each: each.has(document, release, artifact))
         return None if shelf is None else f"not on this mirror: {shelf.words}"
 
-    @property
-    def are_partial(self) -> bool:
-        """Whether any registry is declared partial."""
-        return any(section.partial for section in self._config.registries.values())
-
     def explained(self, error: SealdexError, plugin: PluginId, version: str, file: str | None = None) -> SealdexError:
         """Return the error for a file of a release that couldn't be had: of a mirror's selection, if that is why."""
-        if not is_missing(error):
-            return error
         with suppress(SealdexError):
             document = self._registries().documents([plugin])[plugin]
             release = document.release(version) if document is not None else None
