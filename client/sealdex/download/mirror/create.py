@@ -170,6 +170,7 @@ def create(
 def _create(
     source: Source, root: bytes, transport: Transport, dest: Path | Bucket, own: Path, options: Options, watch: Watch
 ) -> MirrorResult:
+    shutil.rmtree(own / "staging", ignore_errors=True)  # what a killed run left; its lock was free
     place = place_of(dest, own, verify=options.verify)
     place.bring()
     folder = place.folder
@@ -193,7 +194,7 @@ def _create(
             return _unchanged(before, state)
     if options.sigstore_root is None and theirs is not None:
         options = replace(options, sigstore_root=_sigstore_root_of(source, theirs, transport))
-    _fresh(own / "staging")
+    (own / "staging").mkdir(parents=True)
     try:
         run = _Run(source, registry, state, transport, place, own, options, watch, is_mirror=theirs is not None)
         return run.run(before, root)
@@ -419,12 +420,6 @@ def held(folder: Path, watch: Watch) -> Iterator[Path]:
         yield own
     finally:
         lock.release()
-
-
-def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)  # what a killed run left; its lock was free
-    folder.mkdir(parents=True)
-    return folder
 
 
 def record_before(folder: Path) -> MirrorRecord | None:

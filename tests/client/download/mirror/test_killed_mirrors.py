@@ -17,7 +17,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not hasattr(os, "fork"), reason="kills are steps of a forked child"),
 ]
-KILLS = 5
+KILLS = 3
 NONE = "none"
 STATES = {
     "mirror-first": {NONE, NEW},
