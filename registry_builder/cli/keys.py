@@ -10,7 +10,8 @@ import click
 
 from registry_builder import signing, source
 from registry_builder.cli.markdown import keys_markdown
-from registry_builder.cli.options import SUMMARY, append, example, prompt_for_passphrase, tree_of
+from registry_builder.cli.options import REALMS, SUMMARY, append, example, prompt_for_passphrase, tree_of
+from registry_builder.cli.realms import realms_named, tree_without_plugins
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import NotFoundError, UsageError
 
@@ -153,19 +154,21 @@ def show(ctx: click.Context, name: str) -> None:
     )
 
 
-@keys.command(epilog=example("sealdex-builder keys check", "sealdex-builder keys check --json"))
+@keys.command(epilog=example("sealdex-builder keys check", "sealdex-builder keys check --realm public --json"))
+@REALMS
 @SUMMARY
 @output_options
 @click.pass_context
-def check(ctx: click.Context, summary: Path | None) -> int:
+def check(ctx: click.Context, realms: tuple[str, ...], summary: Path | None) -> int:
     """Sign a few bytes with each key of the online roles, and list the keys that can't sign here.
 
     Run it where publishing runs. Exits 1 if a role lacks keys. The signatures are discarded. With --summary, only
     missing keys are written, and nothing if all can sign.
     """
     out, tree = output_of(ctx), tree_of(ctx)
+    named = realms_named(tree_without_plugins(tree), realms)
     found = signing.check_online_keys(
-        tree, signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase())
+        tree, signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase()), named
     )
     out.table(
         ("realm", "role", "needs", "can sign", ""),

@@ -6,7 +6,7 @@ permission revoked. It is better to learn this before something has to be signed
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,13 @@ class RoleKeys:
         return len(self.able) >= self.threshold
 
 
-def check_online_keys(tree: Path, keyring: Keyring) -> list[RoleKeys]:
+def check_online_keys(tree: Path, keyring: Keyring, realms: Collection[str] = ()) -> list[RoleKeys]:
     """Try each key of the online roles once; the keys are those that the trust material names.
+
+    Args:
+        tree: the source tree.
+        keyring: what this machine can sign with.
+        realms: only of these; none: of all.
 
     Raises:
         ConfigError, VerificationError: the tree's configuration or trust material is invalid.
@@ -47,7 +52,7 @@ def check_online_keys(tree: Path, keyring: Keyring) -> list[RoleKeys]:
     config = read_config(tree)
     tried: dict[str, str] = {}
     found = []
-    for realm in config.realms:
+    for realm in (name for name in config.realms if not realms or name in realms):
         trust = load_trust(tree, realm, realm_marker(config, realm))
         for name in ONLINE_ROLES:
             role = _role(trust, name)

@@ -118,7 +118,7 @@ class Helper:
             # from None: the message may quote a part of it
             self._fail(f"printed {_EITHER}")
         if said.error is not None:
-            self._fail(f"says: {shown_value(said.error)}")
+            raise unreadable(self._owner, f"{self.shown} says: {shown_value(said.error)}")
         grant = self._read(said)
         if said.expires is not None:
             if said.expires.tzinfo is None:

@@ -36,7 +36,7 @@ class Entry:
         """
         try:
             import keyring  # noqa: PLC0415  # an extra
-            from keyring.errors import KeyringError, KeyringLocked, NoKeyringError  # noqa: PLC0415
+            from keyring.errors import KeyringError, KeyringLocked, NoKeyringError  # noqa: PLC0415  # an extra
         except ImportError as error:
             raise unreadable(self._owner, "the keyring needs keyring: pip install 'sealdex[keyring]'") from error
         try:

@@ -46,6 +46,18 @@ def test_a_missing_key_is_named_with_each_role_that_lacks_it(
     assert "packages" not in text
 
 
+def test_other_realms_are_left_out_on_request(tree: Tree, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A job of the public realm names no private one, not even in the summary of a failure."""
+    assert call(tree.root, "realm", "add", "team", "--storage", f"folder:{tmp_path / 'team'}") == 0
+    assert {role["realm"] for role in document(tree.root, capsys, "keys", "check")["roles"]} == {"public", "team"}
+    (tmp_path / "keys" / "online.pem").unlink()
+    summary = tmp_path / "missing.md"
+    said = document(tree.root, capsys, "keys", "check", "--realm", "public", "--summary", summary, code=1)
+    assert {role["realm"] for role in said["roles"]} == {"public"}
+    assert "team" not in summary.read_text()
+    assert call(tree.root, "keys", "check", "--realm", "nobody") == 2
+
+
 def test_a_passphrase_that_is_missing_or_wrong_is_told_before_it_is_needed(
     tree: Tree, monkeypatch: pytest.MonkeyPatch
 ) -> None:
