@@ -204,17 +204,3 @@ def test_the_public_one_is_what_the_library_verified(
     assert made.code == 0, made.err
     given = json.loads((tmp_path / "one" / made.document["sigstore_root"]).read_bytes())
     assert given["tlogs"][0]["logId"] == json.loads(trusted_root.read_bytes())["tlogs"][0]["logId"]
-
-
-# --- attachments ------------------------------------------------------------------------------------------------------
-
-
-def test_attachments_come_along_whatever_artifacts_are_left_out(run: Run, root: Path, tmp_path: Path) -> None:
-    folder = "plugins/acme/tool/1.0.0"
-    for number, kind in enumerate(("all", "store", "none")):
-        place = tmp_path / kind
-        assert run("mirror", "create", "public", tmp_path / f"{number}.tar", "--artifacts", kind).code == 0
-        assert run("mirror", "import", tmp_path / f"{number}.tar", place, "--root", root).code == 0
-        assert (place / folder / "tool.spdx.json").read_bytes() == SBOM
-        assert (place / folder / BUNDLE).is_file()
-        assert (place / folder / "tool.zip").is_file() == (kind != "none")
