@@ -1,7 +1,7 @@
 """docs/publishing.md, run as written against SeaweedFS and a bare repository: only addresses are replaced.
 
-No stack is created: the bucket is made as its template says, as far as the server can, and what AWS would print of
-the stack, and of an invalidation in CloudFront, is given by the test.
+No stack is created: the bucket is made as its template says, as far as the server can, and a proxy enforces the policy
+that the template gives it. What AWS would print of the stack, and of an invalidation in CloudFront, is the test's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,20 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
+from support.bucket_policy import enforce
 from support.cfn_template import read_template, resolved
 from support.components import missing
 from support.places import REPOSITORY
+from support.s3_proxy import S3Proxy
 from support.s3_server import S3Server, WeedMissingError, s3_server
 from support.workflows import git
 
@@ -70,17 +75,23 @@ def cloudfront(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         running.shutdown()
 
 
-def stack_of(template: Path, server: S3Server, bucket: str) -> str:
-    """Make what a stack of the template would, as far as the server can; return what AWS would print of it."""
+ROLE = "arn:aws:iam::123456789012:role/sealdex-acme-PublicPublisherRole-1A2B3C"
+
+
+def stack_of(template: Path, server: S3Server, proxy: S3Proxy, bucket: str) -> str:
+    """Make what a stack of the template would, as far as server and proxy can; return what AWS would print of it."""
     found = read_template(template.read_text(encoding="utf-8"))
     said = found["Resources"]["PublicBucket"]["Properties"]
     client = server.client()
     client.create_bucket(Bucket=bucket)
     client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=said["VersioningConfiguration"])
+    policy = json.dumps(found["Resources"]["PublicBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"])
+    policy = policy.replace(f"arn:aws:s3:::{said['BucketName']}/", f"arn:aws:s3:::{bucket}/public/")
+    proxy.before.append(enforce(json.loads(policy), bucket, {server.access_key: ROLE}))
     made = {
         "PublicBucket": bucket,
-        "PublicPublisherRole.Arn": "arn:aws:iam::123456789012:role/sealdex-acme-PublicPublisherRole-1A2B3C",
-        "PublicRefresherRole.Arn": "arn:aws:iam::123456789012:role/sealdex-acme-PublicRefresherRole-1A2B3C",
+        "PublicPublisherRole.Arn": ROLE,
+        "PublicRefresherRole.Arn": ROLE.replace("Publisher", "Refresher"),
         "PublicDistribution": "E2EXAMPLE",
         "PublicDistribution.DomainName": "d111111abcdef8.cloudfront.net",
         "AccessLogBucket": "sealdex-acme-accesslogbucket-1a2b3c",
@@ -93,15 +104,21 @@ def stack_of(template: Path, server: S3Server, bucket: str) -> str:
     return json.dumps({"Stacks": [{"StackName": "sealdex-acme", "StackStatus": "CREATE_COMPLETE", "Outputs": outputs}]})
 
 
+@pytest.fixture
+def proxy(server: S3Server) -> Iterator[S3Proxy]:
+    with S3Proxy(server) as running:
+        yield running
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(540)  # fifty commands, on a machine that may have other work
 def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
-    tmp_path: Path, server: S3Server, cloudfront: list[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: S3Server, proxy: S3Proxy, cloudfront: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     commands = [shlex.split(line) for line in re.findall(r"^    ((?:sealdex|git).*)$", GUIDE, re.MULTILINE)]
     assert len(commands) > 45
     url = f"{server.endpoint}/public-acme-plugins/public/"
-    here = f"s3://public-acme-plugins/public?region=us-east-1&endpoint_url={server.endpoint}"
+    here = proxy.uri("public-acme-plugins", "public")
     for name, value in server.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "keys"))
@@ -128,7 +145,8 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
             template = tmp_path / "plugins" / "aws" / "stack.yaml"
             assert len(bucket) == 1
             assert bucket[0] in template.read_text(encoding="utf-8")
-            (tmp_path / "stack.json").write_text(stack_of(template, server, "public-acme-plugins"), encoding="utf-8")
+            stack = stack_of(template, server, proxy, "public-acme-plugins")
+            (tmp_path / "stack.json").write_text(stack, encoding="utf-8")
             for written, instead in (
                 (f"s3://{bucket[0]}?region=us-east-1", here),
                 ("https://plugins.example.org/", url),
@@ -147,3 +165,8 @@ def test_the_guide_from_an_empty_bucket_to_a_root_rotation(
     assert branches == ["main", "sign/rotate"]
     assert said["sealdex-builder --tree plugins ceremony take rotate origin/sign/rotate"].count("took ") > 2
     assert "signed by ns-acme" in said["sealdex info acme/slack"]
+    assert proxy.operations()["PutObject"] > 20  # all of it under the policy of the template, which a thief meets too
+    thief = replace(server, endpoint=parse_qs(urlsplit(here).query)["endpoint_url"][0])
+    for key in ("metadata/1.root.json", "metadata/timestamp.json"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            thief.client(attempts=1).put_object(Bucket="public-acme-plugins", Key=f"public/{key}", Body=b"evil")
