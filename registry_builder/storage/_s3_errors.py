@@ -88,6 +88,9 @@ _HINTS: Final[Mapping[str, str]] = {
     "400": "check the region, the session (AWS_SESSION_TOKEN) and this host's clock: the store gave no details",
     "ConditionalRequestConflict": "another publisher is writing: publish again later",
 }  # fmt: skip
+_UNKNOWN_OUTCOME: Final = (
+    "all of the new state is published or nothing of it, and which isn't known: publish again, which finds out"
+)
 _ROLE: Final = "check the role's ARN and trust policy, and that the token for assuming it is still valid"
 _CONDITIONS: Final = frozenset({"if-none-match", "if-match"})
 
@@ -104,8 +107,10 @@ def _advice(error: ClientError, code: str) -> str:
     return _HINTS.get(code) or _HINTS.get(str(status_of(error))) or _UNKNOWN
 
 
-def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -> UnavailableError:
-    """Return the error that tells the user what S3 refused for ``key``."""
+def unavailable(
+    error: ClientError | BotoCoreError, *, key: str, storage: str, is_unknown: bool = False
+) -> UnavailableError:
+    """Return the error that tells the user what S3 refused for ``key``, and whether what came of it is unknown."""
     hint: str | None
     kind = UnavailableError
     if isinstance(error, ClientError):
@@ -122,9 +127,16 @@ def unavailable(error: ClientError | BotoCoreError, *, key: str, storage: str) -
     return kind(
         f"{doing}: {reason.rstrip('.')}",
         subject=key or storage,
-        untouched="what is published was not changed",
+        untouched=_UNKNOWN_OUTCOME if is_unknown else "what is published was not changed",
         hint=hint,
     )
+
+
+def may_have_written(error: ClientError | BotoCoreError) -> bool:
+    """Return whether a write may have been carried out although it ended in this: the answer was lost, or is none."""
+    if isinstance(error, ClientError):
+        return status_of(error) >= 500 and status_of(error) != 501
+    return isinstance(error, HTTPClientError)
 
 
 def tag_refused(etag: str, *, key: str, storage: str) -> UnavailableError:

@@ -30,7 +30,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
-from registry_builder.storage._s3_errors import status_of, tag_refused, unavailable
+from registry_builder.storage._s3_errors import may_have_written, status_of, tag_refused, unavailable
 from registry_builder.storage.headers import LOCK_KEY, TIMESTAMP_KEY, headers_for
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.lock_object import LockObject
@@ -144,14 +144,27 @@ class S3Storage:
         # A proxy may weaken or unquote the tag, and no weak tag matches (RFC 9110): the store's own is sent back.
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{_opaque(etag)}"'}
         with logged_put(key, body, NEW if etag is None else f"it still is {etag}"), self._errors(key):
-            new_etag = self._put(key, body, condition)
+            failure: ClientError | BotoCoreError | None = None
+            try:
+                new_etag = self._put(key, body, condition)
+            except (ClientError, BotoCoreError) as error:
+                if not may_have_written(error):
+                    raise
+                new_etag, failure = None, error
             if new_etag is not None:
                 return new_etag
             # A first attempt may have won, but its response was lost; then the second is refused by our own object.
-            head = self._head(key)
+            try:
+                head = self._head(key)
+            except (ClientError, BotoCoreError):
+                if failure is None:
+                    raise
+                raise unavailable(failure, key=key, storage=self.description, is_unknown=True) from failure
             stored_etag = self._etag_if_holds(key, body, head)
             if stored_etag is not None:
                 return stored_etag
+            if failure is not None and _tag_of(head) == (None if etag is None else _opaque(etag)):
+                raise unavailable(failure, key=key, storage=self.description, is_unknown=True) from failure
             # still the tag that was refused: nobody was faster
             if head is not None and etag is not None and _opaque(head["ETag"]) == _opaque(etag):
                 raise tag_refused(etag, key=key, storage=self.description)
@@ -456,6 +469,10 @@ def _instant(date: str) -> datetime:
     except (TypeError, ValueError):
         return datetime.now(timezone.utc)
     return told if told.tzinfo is not None else told.replace(tzinfo=timezone.utc)
+
+
+def _tag_of(head: HeadObjectOutputTypeDef | None) -> str | None:
+    return None if head is None else _opaque(head["ETag"])
 
 
 def _opaque(etag: str) -> str:

@@ -40,6 +40,9 @@ class S3Registry:
     def publish(self, *only: str, direct: bool = False) -> PublishResult:
         return publish_realm(self.publisher(self.direct() if direct else self.through(), *only))
 
+    def publish_as(self, publisher: Publisher) -> PublishResult:
+        return publish_realm(publisher)
+
     def reader(self) -> StockClient:
         place = UrlStorage(f"{self.server.endpoint}/{self.bucket}/{self.prefix}")  # past the proxy, without credentials
         return StockClient(place, (self.tree.root / "trust/public/1.root.json").read_bytes())
