@@ -9,7 +9,7 @@ from typing import Literal, cast
 import click
 
 from registry_builder import maintenance, source
-from registry_builder.cli.options import example, tree_of
+from registry_builder.cli.options import example, print_text, tree_of
 from registry_builder.signing.metadata import utc_now
 from registry_builder.storage.access_policy import AUDIENCES, Audience
 from sealdex.cli.group import LazyGroup, output_of, output_options
@@ -65,7 +65,7 @@ def policy(ctx: click.Context, realm: str, audience: str, kind: str | None, acco
             subject=realm,
             hint=f"there is: --kind {' or '.join(each.kind for each in documents)}",
         )
-    out.line(json.dumps(chosen.policy, indent=2))
+    print_text(out, json.dumps(chosen.policy, indent=2))
     out.result(
         {
             "realm": realm,

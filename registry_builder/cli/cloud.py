@@ -16,7 +16,7 @@ import click
 
 from registry_builder.authoring.cloud import github_identity
 from registry_builder.cli.cloud_stack import outputs, template
-from registry_builder.cli.options import SUMMARY, append, example
+from registry_builder.cli.options import SUMMARY, append, example, print_text
 from registry_builder.source.realms import PUBLIC_REALM
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.errors import UnavailableError, UsageError
@@ -69,7 +69,7 @@ def trust(
         provider=f"arn:aws:iam::{account}:oidc-provider/{github_identity.ISSUER}",
         realm=realm,
     )
-    out.line(json.dumps(policy, indent=2))
+    print_text(out, json.dumps(policy, indent=2))
     out.result(policy)
 
 

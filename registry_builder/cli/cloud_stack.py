@@ -12,7 +12,7 @@ import click
 from registry_builder import source
 from registry_builder.authoring.cloud import stack, stack_commands, stack_outputs
 from registry_builder.cli.init import STACK_FILE
-from registry_builder.cli.options import example, shown, tree_of
+from registry_builder.cli.options import example, print_text, shown, tree_of
 from registry_builder.source.atomic_write import replace_file
 from registry_builder.source.storage_choice import github_repository
 from sealdex.cli.group import output_of, output_options
@@ -73,8 +73,7 @@ def template(
     config = source.read_config(tree)
     made = stack.account_template(config, wish)
     if file is None:
-        for line in made.text.splitlines():
-            out.answer(line)
+        print_text(out, made.text)
     else:
         replace_file(file, made.text.encode())
         out.line(f"wrote {shown(file)}")

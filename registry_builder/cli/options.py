@@ -17,6 +17,7 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 if TYPE_CHECKING:
     from registry_builder.source.config import RegistryConfig
     from registry_builder.storage import Storage
+    from sealdex.cli.output import Output
 
     _PluginIdType = click.ParamType[PluginId]
 else:
@@ -131,6 +132,12 @@ def prompt_for_passphrase() -> Callable[[str], str] | None:
     return lambda question: str(click.prompt(question, hide_input=True, err=True))
 
 
+def print_text(out: Output, text: str) -> None:
+    """Print a document as the answer, line by line: a line's own output has no line ends."""
+    for line in text.splitlines():
+        out.answer(line)
+
+
 def append(summary: Path | None, markdown: str) -> None:
     """Append Markdown to the file of ``--summary``, if there is one."""
     if summary is not None:
@@ -149,6 +156,7 @@ __all__ = [
     "SUMMARY",
     "append",
     "example",
+    "print_text",
     "prompt_for_passphrase",
     "reader_storage",
     "shown",

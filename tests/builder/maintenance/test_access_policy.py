@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -138,3 +139,9 @@ def test_what_cannot_be_a_reader_is_refused(team: Path, old: str, new: str, fiel
 def test_a_folder_has_no_policy(team: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(team, "access", "policy", "--for", "publisher") == 2
     assert "only realms in S3" in capsys.readouterr().err
+
+
+def test_a_policy_is_printed_to_be_read(team: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(team, "access", "policy", "--realm", "team", "--for", "bucket", "--quiet") == 0
+    shown = capsys.readouterr().out
+    assert json.dumps(json.loads(shown), indent=2) + "\n" == shown

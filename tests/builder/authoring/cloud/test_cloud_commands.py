@@ -61,3 +61,10 @@ def test_what_is_not_a_repository_is_refused(capsys: pytest.CaptureFixture[str])
     ids = ("--owner-id", "1", "--repository-id", "2")
     assert builder("cloud", "trust", "--for", "publisher", "--repository", "acme", *ids) == 2
     assert "OWNER/NAME" in capsys.readouterr().err
+
+
+def test_policies_are_printed_to_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--for", "publisher", "--repository", "acme/plugins", "--owner-id", "1", "--repository-id", "2")
+    assert builder("--quiet", "cloud", "trust", *asked) == 0
+    shown = capsys.readouterr().out
+    assert json.dumps(json.loads(shown), indent=2) + "\n" == shown
