@@ -36,11 +36,11 @@ if TYPE_CHECKING:
     from registry_builder.authoring.move import MoveRefusedError, move_plugin
     from registry_builder.authoring.payload import pack_folder
     from registry_builder.authoring.release import Archive, ReleasePlan, write_release
-    from registry_builder.authoring.scaffold import Made, init_tree, new_plugin
+    from registry_builder.authoring.scaffold import RUNTIMES, Made, RuntimeKind, init_tree, new_plugin
     from registry_builder.authoring.status_file import Report, StatusChange, committer
 else:
     __getattr__, __dir__ = exports(__name__, {
-        "scaffold": ("Made", "init_tree", "new_plugin"),
+        "scaffold": ("RUNTIMES", "RuntimeKind", "Made", "init_tree", "new_plugin"),
         "github": ("upgrade_workflows", "write_workflows"),
         "github_install": ("DISTRIBUTIONS", "digests_of_wheels"),
         "move": ("MoveRefusedError", "move_plugin"),
@@ -54,11 +54,13 @@ else:
 
 __all__ = [
     "DISTRIBUTIONS",
+    "RUNTIMES",
     "Archive",
     "Made",
     "MoveRefusedError",
     "ReleasePlan",
     "Report",
+    "RuntimeKind",
     "StatusChange",
     "attest",
     "committer",

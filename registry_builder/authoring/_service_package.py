@@ -2,12 +2,15 @@
 
 The fields are those of the Model Hub's service packages. ``sha256`` of the whole package isn't among them, since no
 file can hold the digest of the archive it is in: it is in the signed index, and ``checksum.sha256`` lists every file.
-``created_at`` is the release's ``released_at`` where that is stated, so that packing stays reproducible.
+``created_at`` is the release's ``released_at`` or, if release.yaml doesn't state it, $SOURCE_DATE_EPOCH; with neither
+it is left out, since the time of packing would make other bytes each time.
 """
 
 from __future__ import annotations
 
+import os
 import shlex
+from datetime import datetime, timezone
 from typing import Any
 
 from sealdex.model.decode import encode_pretty
@@ -36,9 +39,20 @@ def service_document(plugin_id: PluginId, plugin: Plugin, release: Release) -> b
         "dependencies": dict(runtime.requires) if runtime else {},
         "startup_command": shlex.join(service.command) if service else None,
         "health_check": _health_check(release),
-        "created_at": release.released_at,
+        "created_at": release.released_at or source_date(),
     }
     return encode_pretty({name: value for name, value in document.items() if value is not None})
+
+
+def source_date() -> str | None:
+    """Return the time that $SOURCE_DATE_EPOCH states, or None: https://reproducible-builds.org/specs/source-date-epoch/."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not (epoch.isascii() and epoch.isdigit()):
+        return None
+    try:
+        return datetime.fromtimestamp(int(epoch), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _health_check(release: Release) -> dict[str, Any] | None:
@@ -56,4 +70,4 @@ def stated_version(content: bytes) -> str | None:
     return version if isinstance(version, str) else None
 
 
-__all__ = ["SERVICE_FILE", "service_document", "stated_version"]
+__all__ = ["SERVICE_FILE", "service_document", "source_date", "stated_version"]

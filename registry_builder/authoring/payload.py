@@ -16,6 +16,7 @@ from registry_builder.source.archive_check import archive_findings, may_come_to_
 from registry_builder.source.config import CONFIG_NAME, read_config
 from registry_builder.source.documents import MAX_MANIFEST_BYTES
 from registry_builder.source.load import load_tree
+from registry_builder.source.readme_file import read_readme
 from registry_builder.source.release_template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
 from registry_builder.source.safe_open import Gate
 from registry_builder.source.spelling import with_usual_platforms
@@ -26,6 +27,7 @@ from sealdex.model.release import Artifact
 from sealdex.model.selectors import Selector
 
 SERVICE_TYPE = "service"
+README_FILE = "README.md"
 
 
 def pack_folder(
@@ -107,9 +109,15 @@ def _plugin_at(home: Path) -> SourcePlugin | None:
 
 
 def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTemplate) -> dict[str, bytes]:
-    own = next((file.content for file in list_files(payload) if file.name == SERVICE_FILE and not file.is_link), None)
+    """Return what a service's package has besides its payload: ``service.json`` and the README, if it has none."""
+    names = {file.name: file for file in list_files(payload)}
+    added: dict[str, bytes] = {}
+    if not any(name.lower() in {"readme", "readme.md"} for name in names) and (readme := read_readme(source)):
+        added[README_FILE] = readme.plain
+    found = names.get(SERVICE_FILE)
+    own = found.content if found is not None and not found.is_link else None
     if not isinstance(own, Path):
-        return {SERVICE_FILE: service_document(source.id, source.plugin, template.release)}
+        return {**added, SERVICE_FILE: service_document(source.id, source.plugin, template.release)}
     stated = stated_version(Gate(payload).read(own, MAX_MANIFEST_BYTES))
     if stated != template.release.version:
         raise ConfigError(
@@ -118,7 +126,7 @@ def _service_entries(payload: Path, source: SourcePlugin, template: ReleaseTempl
             untouched="no archive was written",
             hint=f"write the same version in both, or remove {SERVICE_FILE}: it is generated from {TEMPLATE_NAME}",
         )
-    return {}
+    return added
 
 
 def _accept(

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from registry_builder.authoring._service_package import source_date
 from registry_builder.source.atomic_write import write_new
 from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.lint.artifacts import ArtifactChecks
@@ -226,10 +227,7 @@ def _template(source: SourcePlugin, archives: Sequence[Archive]) -> ReleaseTempl
 
 
 def _now() -> str:
-    # https://reproducible-builds.org/specs/source-date-epoch/
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    moment = datetime.fromtimestamp(int(epoch), timezone.utc) if epoch.isdigit() else datetime.now(timezone.utc)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return source_date() or datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # --- artifacts -------------------------------------------------------------------------------------------------------

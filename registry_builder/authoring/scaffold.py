@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import jinja2
 
@@ -46,6 +46,10 @@ _SUMMARIES = {
     "service": "An HTTP service with the model it needs",
     "model": "A small model and the code that loads it",
 }
+
+
+RuntimeKind = Literal["process", "python", "service", "native"]
+RUNTIMES: tuple[RuntimeKind, ...] = get_args(RuntimeKind)
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ def new_plugin(
     summary: str | None = None,
     realm: str = "public",
     depends: Mapping[str, str] | None = None,
+    runtime: RuntimeKind | None = None,
 ) -> Made:
     """Create a working plugin: it runs, packs, releases and validates as it is.
 
@@ -137,6 +142,8 @@ def new_plugin(
         plugin: its id.
         summary: one line for lists.
         realm: the realm that it is published in.
+        runtime: what runs it: ``python`` in the host's process, ``process`` as a program that the host talks to,
+            ``service``, or ``native``, a program that hosts and jobs start; by default what its type usually is.
         depends: for an application suite, plugin id to range; by default the released plugins of its namespace.
 
     Raises:
@@ -159,7 +166,7 @@ def new_plugin(
     values: dict[str, Any] = {
         "plugin": plugin,
         "type": kind,
-        "kind": kind if kind in KNOWN_TYPES else "generic",
+        "kind": _template_of(kind, runtime),
         "keyword": kind,
         "summary": summary or _SUMMARIES.get(kind, f"A plugin of type {kind}"),
         "realm": realm,
@@ -172,12 +179,24 @@ def new_plugin(
         for relative, content in contents.items():
             (part / relative).parent.mkdir(parents=True, exist_ok=True)
             (part / relative).write_text(content, encoding="utf-8")
+            if content.startswith("#!"):
+                (part / relative).chmod(0o755)
         part.chmod(0o755)
         part.rename(folder)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return Made(folder, tuple(folder / relative for relative in contents))
+
+
+def _template_of(kind: str, runtime: RuntimeKind | None) -> str:
+    """Return the folder of templates for a type and a runtime."""
+    own = kind if kind in KNOWN_TYPES else "generic"
+    if runtime == "service":
+        return "service"
+    if runtime in {"process", "native"}:
+        return f"runtime-{runtime}"
+    return "generic" if runtime == "python" and own == "service" else own
 
 
 def _checked_type(config: RegistryConfig, plugin_type: str) -> str:
@@ -218,6 +237,7 @@ def _plugin_files(values: dict[str, Any]) -> dict[str, str]:
     for template in sorted(of_kind.rglob(f"*{_SUFFIX}")):
         relative = template.relative_to(of_kind).as_posix().removesuffix(_SUFFIX)
         if relative != "usage.md":  # included in README.md
+            relative = re.sub(r"\b_name\b", values["plugin"].name, relative)
             contents[relative] = _render(template.relative_to(TEMPLATES).as_posix(), values)
     return contents
 
@@ -235,4 +255,4 @@ def _render(template: str, values: Mapping[str, Any]) -> str:
     return environment.get_template(template).render(values)
 
 
-__all__ = ["TEMPLATES", "Made", "init_tree", "new_plugin"]
+__all__ = ["RUNTIMES", "TEMPLATES", "Made", "RuntimeKind", "init_tree", "new_plugin"]

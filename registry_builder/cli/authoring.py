@@ -20,6 +20,7 @@ _SHOWN = 20  # excluded files in the output
 @click.command(
     epilog=example(
         "sealdex-builder new notify acme/slack",
+        "sealdex-builder new notify acme/journal --runtime process",
         'sealdex-builder new application-suite acme/cell --depends "acme/driver@^1.2"',
     )
 )
@@ -28,10 +29,21 @@ _SHOWN = 20  # excluded files in the output
 @click.option("--summary", help="One line for lists.")
 @click.option("--realm", default="public", show_default=True, help="The realm that it is published in.")
 @click.option("--depends", multiple=True, metavar="NS/NAME@RANGE", help="For an application-suite: a dependency.")
+@click.option(
+    "--runtime",
+    type=click.Choice(authoring.RUNTIMES),
+    help="What runs it: a program that hosts talk to, Python in the host, a service, or a program that is started.",
+)
 @output_options
 @click.pass_context
 def new(
-    ctx: click.Context, plugin_type: str, plugin: PluginId, summary: str | None, realm: str, depends: tuple[str, ...]
+    ctx: click.Context,
+    plugin_type: str,
+    plugin: PluginId,
+    summary: str | None,
+    realm: str,
+    depends: tuple[str, ...],
+    runtime: authoring.RuntimeKind | None,
 ) -> None:
     """Create plugin NS/NAME of TYPE with a payload that runs, ready for pack and release.
 
@@ -41,7 +53,9 @@ def new(
     """
     out = output_of(ctx)
     wanted = dict(map(_parse_dependency, depends)) if depends else None
-    made = authoring.new_plugin(tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted)
+    made = authoring.new_plugin(
+        tree_of(ctx), plugin_type, plugin, summary=summary, realm=realm, depends=wanted, runtime=runtime
+    )
     for path in made.written:
         out.line(f"wrote {shown(path)}")
     out.note(f"next: edit src/, then: sealdex-builder pack {typed(made.folder)}")

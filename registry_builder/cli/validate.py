@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from registry_builder.source.tree import Problem, SourceTree
     from sealdex.cli.output import Output
 
+_SHOWN = 20  # plugins without a release
+
 
 @click.command(epilog=example("sealdex-builder validate", "sealdex-builder --json validate acme/slack"))
 @click.argument("plugins", nargs=-1, metavar="[NS/NAME]...", type=PLUGIN_ID)
@@ -97,6 +99,7 @@ def _validate_tree(
     problems = sorted(
         {
             *lint.lint_tree(tree, published=published or None),
+            *lint.template_problems(tree),
             *_comparisons(compared.values()),
             *_elsewhere(tree, compared),
         }
@@ -122,6 +125,10 @@ def _validate_tree(
     held = f"{counted(len(plugins_shown), 'plugin')}, {counted(releases, 'release')}"
     found = f"{counted(len(errors), 'error')}, {counted(len(problems) - len(errors), 'warning')}"
     out.line(f"{held}: {found}", style="red" if errors else "green")
+    unreleased = sorted(str(plugin) for plugin, each in plugins_shown.items() if not each.releases)
+    if unreleased:
+        more = f" and {len(unreleased) - _SHOWN} more" if len(unreleased) > _SHOWN else ""
+        out.note(f"without a release, so nobody can install them: {', '.join(unreleased[:_SHOWN])}{more}")
     if summary is not None:
         append(summary, problems_markdown(problems, len(plugins_shown), releases, waiting))
     out.result(
@@ -129,6 +136,7 @@ def _validate_tree(
             "valid": not errors,
             "plugins": len(plugins_shown),
             "releases": releases,
+            "unreleased": unreleased,
             "errors": len(errors),
             "warnings": len(problems) - len(errors),
             "compared_with": sorted(compared),

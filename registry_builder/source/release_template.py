@@ -26,7 +26,7 @@ from registry_builder.source.yaml12 import YamlError, read_yaml
 from sealdex.errors import ConfigError
 from sealdex.model.decode import DocumentError, FieldProblem, problems_in, read_values
 from sealdex.model.ids import FileName
-from sealdex.model.release import FileMapping, RelativePath, Release
+from sealdex.model.release import FileMapping, RelativePath, Release, release_problems
 from sealdex.model.selectors import Selector, Tag
 
 TEMPLATE_NAME = "release.yaml"
@@ -72,16 +72,33 @@ def read_template(path: Path) -> ReleaseTemplate:
         ConfigError: it can't be read or is wrong; all problems are listed.
     """
     try:
-        data = without_mark(Gate(path.parent).read(path, MAX_MANIFEST_BYTES))
-        if problem := text_problem(data, TEMPLATE_NAME):
-            raise ConfigError(f"{TEMPLATE_NAME} {problem}", subject=str(path))
-        values = read_yaml(data)
+        values = _values(Gate(path.parent), path)
         release, artifacts = _split(values)
     except (UnreadableError, YamlError) as error:
         raise ConfigError(f"{TEMPLATE_NAME} {error}", subject=str(path)) from error
     except DocumentError as error:
         raise ConfigError("; ".join(map(str, error.problems)), subject=str(path)) from error
     return ReleaseTemplate(path, release, artifacts, states_channel="channel" in values)
+
+
+def checked_template(gate: Gate, path: Path) -> tuple[Release | None, list[FieldProblem]]:
+    """Read a release template through a gate, and return its fields, if they can be read, with every problem."""
+    try:
+        release, _ = _split(_values(gate, path))
+    except (UnreadableError, YamlError) as error:
+        return None, [FieldProblem("", str(error))]
+    except ConfigError as error:
+        return None, [FieldProblem("", error.message.removeprefix(f"{TEMPLATE_NAME} "))]
+    except DocumentError as error:
+        return None, error.problems
+    return release, [FieldProblem(where, message) for where, message in release_problems(release)]
+
+
+def _values(gate: Gate, path: Path) -> Any:
+    data = without_mark(gate.read(path, MAX_MANIFEST_BYTES))
+    if problem := text_problem(data, TEMPLATE_NAME):
+        raise ConfigError(f"{TEMPLATE_NAME} {problem}", subject=str(path))
+    return read_yaml(data)
 
 
 def _split(values: Any) -> tuple[Release, tuple[ArtifactTemplate, ...]]:
@@ -99,4 +116,4 @@ def _split(values: Any) -> tuple[Release, tuple[ArtifactTemplate, ...]]:
     return read_values(rest, Release), read_values(about_artifacts, _ArtifactTemplates).artifacts
 
 
-__all__ = ["TEMPLATE_NAME", "ArtifactTemplate", "ReleaseTemplate", "read_template"]
+__all__ = ["TEMPLATE_NAME", "ArtifactTemplate", "ReleaseTemplate", "checked_template", "read_template"]

@@ -54,6 +54,8 @@ _ACTIVE_TYPES = {
 _SITE_TYPES = {**_INERT_TYPES, **_ACTIVE_TYPES}
 _FALLBACK_TYPE = "application/octet-stream"
 
+# plugins/NS/NAME/VERSION/FILE: names of files have no character that would have to be escaped
+_UPLOADED = re.compile(r"plugins/[^/]+/[^/]+/(?!readme/)[^/]+/([A-Za-z0-9._+@=-]+)")
 _VERSIONED_METADATA = re.compile(r"metadata/[0-9]+\.[^/]+")
 # assets/search.3f9a1c2b.js, assets/3f9a1c2b.search.js: part of the name is a digest of the content.
 _HASHED_ASSET = re.compile(r"assets/(?:.*[/.-])?[0-9a-f]{8,64}[.-][^/]+")
@@ -69,6 +71,15 @@ class ObjectHeaders(NamedTuple):
 def headers_for(key: str) -> ObjectHeaders:
     """Return the headers of the published file ``key``, a path relative to the tree's root."""
     return ObjectHeaders(_content_type(key), _cache_control(key))
+
+
+def disposition_for(key: str) -> str | None:
+    """Return the Content-Disposition of a published file, or None where browsers decide.
+
+    Artifacts and attachments are saved under their name, whatever their type; manifests and READMEs are shown.
+    """
+    match = _UPLOADED.fullmatch(key)
+    return None if match is None or match[1] == "manifest.json" else f'attachment; filename="{match[1]}"'
 
 
 def _content_type(key: str) -> str:

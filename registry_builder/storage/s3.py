@@ -31,7 +31,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
 from registry_builder.storage._s3_errors import may_have_written, status_of, tag_refused, unavailable
-from registry_builder.storage.headers import LOCK_KEY, TIMESTAMP_KEY, headers_for
+from registry_builder.storage.headers import LOCK_KEY, TIMESTAMP_KEY, disposition_for, headers_for
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.lock_object import LockObject
 from registry_builder.storage.protocol import (
@@ -269,7 +269,7 @@ class S3Storage:
         put = self._put_whole if body.size <= MULTIPART_BYTES else self._put_parts
         for attempt in range(_CONFLICT_ATTEMPTS):
             try:
-                etag = put(self._name(key), body, condition)
+                etag = put(key, body, condition)
             except ClientError as error:  # noqa: PERF203  # the loop is the retry
                 # 412: the condition failed. 404 for a swap: there is nothing to swap with.
                 if status_of(error) == 412 or ("IfMatch" in condition and _is_missing(error)):
@@ -291,15 +291,15 @@ class S3Storage:
             return head is not None and _opaque(head["ETag"]) == _opaque(condition["IfMatch"])
         return head is None
 
-    def _put_whole(self, name: str, body: Body, condition: dict[str, str]) -> str:
+    def _put_whole(self, key: str, body: Body, condition: dict[str, str]) -> str:
         arguments: dict[str, Any] = {
             "Bucket": self._bucket,
-            "Key": name,
+            "Key": self._name(key),
             "ContentLength": body.size,
             "ContentType": body.content_type,
             "CacheControl": body.cache_control,
             "ChecksumSHA256": _base64(bytes.fromhex(body.sha256)),
-            **_encoding(body),
+            **_more_headers(key, body),
             **condition,
         }
         if body.path is None:
@@ -314,14 +314,15 @@ class S3Storage:
         except OSError as error:
             raise FileChangedError(body.path, error.strerror or str(error)) from error
 
-    def _put_parts(self, name: str, body: Body, condition: dict[str, str]) -> str:
+    def _put_parts(self, key: str, body: Body, condition: dict[str, str]) -> str:
+        name = self._name(key)
         upload_id = self._client.create_multipart_upload(
             Bucket=self._bucket,
             Key=name,
             ContentType=body.content_type,
             CacheControl=body.cache_control,
             ChecksumAlgorithm="SHA256",
-            **_encoding(body),  # type: ignore[arg-type]  # the stubs want a TypedDict; this is a str parameter
+            **_more_headers(key, body),  # type: ignore[arg-type]  # the stubs want a TypedDict; this is a str parameter
         )["UploadId"]
         try:
             parts = self._upload_parts(name, body, upload_id)
@@ -458,8 +459,9 @@ def _client(endpoint_url: str | None, region: str | None) -> S3Client:
         ) from error
 
 
-def _encoding(body: Body) -> dict[str, str]:
-    return {} if body.encoding is None else {"ContentEncoding": body.encoding}
+def _more_headers(key: str, body: Body) -> dict[str, str]:
+    wanted = {"ContentEncoding": body.encoding, "ContentDisposition": disposition_for(key)}
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _instant(date: str) -> datetime:

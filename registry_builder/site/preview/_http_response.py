@@ -13,7 +13,7 @@ from datetime import timezone
 from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from registry_builder.storage.headers import headers_for
+from registry_builder.storage.headers import disposition_for, headers_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,6 +61,8 @@ def answer_for(method: str, request: Mapping[str, str], file: FileFacts) -> Answ
     if _is_current(request, file):
         return Answer(304, validators)
     headers = {**validators, "accept-ranges": "bytes", "content-type": content_type}
+    if (disposition := disposition_for(file.key)) is not None:
+        headers["content-disposition"] = disposition
     start, end = 0, file.size
     status = 200
     wanted = request.get("range") if method == "GET" and _range_applies(request, validators) else None

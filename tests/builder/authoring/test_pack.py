@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import stat
@@ -195,7 +196,7 @@ def test_a_service_package_describes_and_checks_itself(service: Path, tmp_path: 
     for field in ('"service_id": "echo"', '"startup_command": "python3 service.py"', '"endpoint": "/health"'):
         assert field in document
     lines = (tmp_path / "out/checksum.sha256").read_text().splitlines()
-    assert [line.split("  ")[1] for line in lines] == ["models/echo.json", "service.json", "service.py"]
+    assert [line.split("  ")[1] for line in lines] == ["README.md", "models/echo.json", "service.json", "service.py"]
     for line in lines:
         digest, name = line.split("  ")
         assert hashlib.sha256((tmp_path / "out" / name).read_bytes()).hexdigest() == digest
@@ -206,6 +207,35 @@ def test_a_service_package_describes_and_checks_itself(service: Path, tmp_path: 
 def test_packing_a_service_twice_is_the_same(service: Path) -> None:
     first = pack_folder(service)
     assert pack_folder(service / "src").sha256 == first.sha256
+
+
+def created_at(packed: Path) -> str | None:
+    with zipfile.ZipFile(packed) as archive:
+        stated: str | None = json.loads(archive.read("service.json")).get("created_at")
+    return stated
+
+
+def test_a_service_says_when_it_was_made_if_that_is_stated(service: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by the clock: packing again would give other bytes."""
+    for wrong in ("", "now", "-5", "٣", "9" * 30):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", wrong)
+        assert created_at(pack_folder(service).path) is None
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1795219200")
+    first = pack_folder(service)
+    assert created_at(first.path) == "2026-11-21T00:00:00Z"
+    assert pack_folder(service).sha256 == first.sha256
+    template = service / "release.yaml"
+    template.write_text(template.read_text() + "released_at: 2026-11-22T12:00:00Z\n")
+    assert created_at(pack_folder(service).path) == "2026-11-22T12:00:00Z"
+
+
+def test_a_service_has_the_readme_unless_it_brings_its_own(service: Path) -> None:
+    (service / "README.md").write_bytes(b"# Echo\r\n")
+    with zipfile.ZipFile(pack_folder(service).path) as archive:
+        assert archive.read("README.md") == b"# Echo\n"
+    (service / "src/ReadMe.md").write_text("# Mine\n")
+    with zipfile.ZipFile(pack_folder(service).path) as archive:
+        assert {name for name in archive.namelist() if name.lower() == "readme.md"} == {"ReadMe.md"}
 
 
 def test_an_own_service_json_is_kept_if_it_is_of_this_version(service: Path) -> None:

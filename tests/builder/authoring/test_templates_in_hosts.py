@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import urllib.request
 import zipfile
@@ -13,11 +14,13 @@ from typing import Any
 import msgspec
 import pytest
 from support.authoring import Bare
+from support.builder_cli import document
 from support.plugin_store import PluginStore
 
 from registry_builder.authoring.payload import pack_folder
 from registry_builder.authoring.release import Archive, write_release
-from registry_builder.authoring.scaffold import new_plugin
+from registry_builder.authoring.scaffold import RUNTIMES, new_plugin
+from registry_builder.source.lint.template import template_problems
 from sealdex import Client
 from sealdex.config.config import Config, ConfigDocument
 from sealdex.errors import UsageError
@@ -122,3 +125,24 @@ def test_a_service_runs_where_python3_is_all_there_is(tmp_path: Path, monkeypatc
             assert json.load(answer) == {"text": "you said: hello"}
     finally:
         services.stop(THING)
+
+
+@pytest.mark.slow
+def test_each_runtime_of_new_can_be_tried_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tree = Bare(tmp_path / "registry")
+    for runtime in RUNTIMES:
+        new_plugin(tree.root, "notify", PluginId("acme", runtime), runtime=runtime)
+    told = document(tree.root, capsys, "test")
+    last = {each["plugin"]: [(s["step"], s["outcome"]) for s in each["steps"]][-1] for each in told["plugins"]}
+    assert last == {
+        "acme/native": ("load", "skipped"),
+        "acme/process": ("job", "passed"),
+        "acme/python": ("job", "passed"),
+        "acme/service": ("service", "passed"),
+    }
+    program = tree.root / "plugins/acme/native/src/bin/native"
+    assert subprocess.run([program, "a", "b"], capture_output=True, text=True, check=True).stdout == "native: a b\n"
+    assert list(template_problems(tree.load())) == []
+    python_service = new_plugin(tree.root, "service", PluginId("acme", "library"), runtime="python")
+    assert "module:attribute" not in (python_service.folder / "release.yaml").read_text()
+    assert (python_service.folder / "src/main.py").is_file()

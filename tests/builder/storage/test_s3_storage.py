@@ -27,7 +27,7 @@ from registry_builder.storage import (
 )
 from registry_builder.storage import s3 as s3_module
 from registry_builder.storage._s3_errors import unavailable
-from registry_builder.storage.headers import TIMESTAMP_KEY
+from registry_builder.storage.headers import TIMESTAMP_KEY, disposition_for
 from registry_builder.storage.s3 import S3Storage, part_bytes_for
 from sealdex.cli.error_table import report
 from sealdex.errors import UnavailableError
@@ -111,6 +111,7 @@ def test_readers_get_the_headers_of_the_key(storage: S3Storage, s3_server: S3Ser
     with urlopen(address, timeout=30) as answer:
         assert answer.read() == b"content"
         assert (answer.headers["Content-Type"], answer.headers["Cache-Control"]) == headers_for(key)
+        assert answer.headers.get("Content-Disposition") == disposition_for(key)
 
 
 def test_a_new_object_costs_one_request(storage: S3Storage) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from registry_builder.storage import headers_for, open_storage
+from registry_builder.storage.headers import disposition_for
 from sealdex.errors import ConfigError
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -124,3 +125,19 @@ def test_an_endpoint_that_is_no_address_is_refused(monkeypatch: pytest.MonkeyPat
         uri += "&endpoint_url=nonsense"
     with pytest.raises(ConfigError, match="nonsense"):
         open_storage(uri, base=Path())
+
+
+@pytest.mark.parametrize(
+    ("key", "disposition"),
+    [
+        ("plugins/acme/slack/1.0.0/slack-1.0.0.zip", 'attachment; filename="slack-1.0.0.zip"'),
+        ("plugins/acme/slack/1.0.0+b.1/a+b@c=d.html", 'attachment; filename="a+b@c=d.html"'),
+        ("plugins/acme/slack/1.0.0/manifest.json", None),
+        ("plugins/acme/slack/readme/0123.md", None),
+        ('plugins/acme/slack/1.0.0/a"; x="b', None),  # no file has such a name
+        ("metadata/timestamp.json", None),
+        ("acme/slack/index.html", None),
+    ],
+)
+def test_uploads_are_saved_and_not_shown(key: str, disposition: str | None) -> None:
+    assert disposition_for(key) == disposition

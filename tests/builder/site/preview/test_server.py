@@ -19,6 +19,7 @@ import pytest
 from registry_builder.site.preview.server import running_server, serve
 from registry_builder.storage import Body, headers_for
 from registry_builder.storage.folder import FolderStorage
+from registry_builder.storage.headers import disposition_for
 from sealdex.errors import NotFoundError, UnavailableError
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def test_a_file_has_the_headers_of_its_key(connection: http.client.HTTPConnectio
         assert status == HTTPStatus.OK
         assert data == ((root / key).read_bytes() if method == "GET" else b"")
         assert (headers["Content-Type"], headers["Cache-Control"]) == headers_for(key)
+        assert headers.get("Content-Disposition") == disposition_for(key)
         assert headers["Content-Length"] == str((root / key).stat().st_size)
         assert headers["Accept-Ranges"] == "bytes"
         assert headers["Access-Control-Allow-Origin"] == "*"
