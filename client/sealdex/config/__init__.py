@@ -5,6 +5,7 @@
     layers                where a setting comes from: default, file, variable, option
     credentials           credentials of private registries: who gets them, and why they were refused
     s3_signer             signing requests to S3
+    _owner                whose credentials are meant
     _sources              what each type of auth sends
     _grants               what is sent, made of a token, a user and password, cookies, a query
     _helper               credential helpers: programs that print a token

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from sealdex.config._grants import basic, bearer, cookies, cookies_in, signed_query
+from sealdex.config._owner import Owner
 from sealdex.config._secret_places import Place, netrc_file, place_of, read_netrc, read_secret, unreadable
 from sealdex.config.document import AuthSection
 from sealdex.config.s3_signer import S3Signer
@@ -42,24 +42,6 @@ class Source:
     advice: str
     grant: Callable[[str], Grant]
     renewed: Callable[[Grant], Grant | None] = lambda _refused: None
-
-
-class Owner(NamedTuple):
-    """Whose credentials they are.
-
-    Attributes:
-        shown: ``registry 'team'``, or an address.
-        registry: the registry's name, or None.
-        address: what requests have to be below.
-        folder: what files are relative to: that of config.toml.
-        say: told what a helper says to people.
-    """
-
-    shown: str
-    registry: str | None
-    address: str
-    folder: Path
-    say: Callable[[str], None] | None = None
 
 
 def source_of(owner: Owner, auth: AuthSection) -> Source:

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from sealdex.config._refusals import Tried, explain
-from sealdex.config._secret_places import table_of
-from sealdex.config._sources import Owner, Source, source_of
+from sealdex.config._owner import Owner
 from sealdex.config.document import AuthSection, RegistrySection
 from sealdex.log import Log
 from sealdex.transport.types import Credentials, CredentialsRefusedError, Grant, Refusal, origin_of, public_url
 
 if TYPE_CHECKING:
+    from sealdex.config._sources import Source
     from sealdex.config.config import Config
 
 _log = Log("sealdex.config")
@@ -71,15 +70,11 @@ def credentials_for(
     known: dict[str, _Known] = {}
     for address, auth in (elsewhere or {}).items():
         owner = Owner(address, None, address, folder, say)
-        known.setdefault(address.rstrip("/"), _Known(owner, source_of(owner, auth), auth.type))
+        known.setdefault(address.rstrip("/"), _known(owner, auth))
     mirrors: dict[str, Owner] = {}
     for name, section in registries.items():
         owner = Owner(f"registry '{name}'", name, section.url, folder, say)
-        if section.auth is not None:
-            each = _Known(owner, source_of(owner, section.auth), section.auth.type)
-        else:
-            each = _Known(owner, None, None)
-        known.setdefault(section.url.rstrip("/"), each)
+        known.setdefault(section.url.rstrip("/"), _known(owner, section.auth))
         mirrors.update(dict.fromkeys(section.mirrors, owner))
     return _Configured(known, mirrors)
 
@@ -88,6 +83,14 @@ class _Known(NamedTuple):
     owner: Owner
     source: Source | None
     kind: str | None
+
+
+def _known(owner: Owner, auth: AuthSection | None) -> _Known:
+    if auth is None:
+        return _Known(owner, None, None)
+    from sealdex.config._sources import source_of  # noqa: PLC0415  # for who reads a private registry
+
+    return _Known(owner, source_of(owner, auth), auth.type)
 
 
 class _Configured(Credentials):
@@ -125,6 +128,9 @@ class _Configured(Credentials):
 
     def explained(self, refusal: Refusal) -> CredentialsRefusedError | None:
         """Return the error for a refusal."""
+        from sealdex.config._refusals import Tried, explain  # noqa: PLC0415  # for who is refused
+        from sealdex.config._secret_places import table_of  # noqa: PLC0415  # for who is refused
+
         nearest = self._nearest(refusal.url)
         if nearest is not None:
             owner, source = nearest.owner, nearest.source
