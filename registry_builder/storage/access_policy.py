@@ -1,7 +1,7 @@
 """IAM and bucket policies for a published tree in S3: who may do what with which keys. Pure.
 
-The one source of all policies: `sealdex-builder access policy` prints them, the account's template embeds them. Bucket,
-prefix and partition are inserted as they are, so ``${Bucket}`` and the like of a template pass through unchanged.
+The one source of all policies: `sealdex-builder access policy` prints them, the account's template embeds them. ARNs of
+a distribution, a role or a key are inserted as they are, so a template's references pass through unchanged.
 
 What is never overwritten (`WRITE_ONCE`) may only be created: S3 evaluates ``s3:if-none-match`` and ``s3:if-match`` as
 whether the request has that header, and ``s3:ObjectCreationOperation`` is false for the requests of a multipart upload
@@ -13,6 +13,7 @@ Reference for S3, CloudFront and KMS.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
@@ -31,6 +32,7 @@ _REFRESHED: Final = ("metadata/*.*.json", TIMESTAMP_KEY, BUNDLE_KEY, LOCK_KEY)
 _VALIDATED: Final = ("metadata/*", "targets/*")
 _SIGN: Final = ("kms:GetPublicKey", "kms:Sign")
 _VERSION: Final = "2012-10-17"
+_WILD: Final = re.compile(r"[*?$]")  # ${*}, ${?} and ${$} are the characters themselves
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Place:
         return f"arn:{self.partition}:s3:::{self.bucket}"
 
     def objects(self, *patterns: str) -> list[str]:
-        """Return the ARNs of the objects that match patterns of keys."""
-        start = f"{self.bucket_arn}/{self.prefix}/" if self.prefix else f"{self.bucket_arn}/"
+        """Return the ARNs of the objects that match patterns of keys; what is a wildcard in the prefix isn't one."""
+        prefix = _WILD.sub(r"${\g<0>}", self.prefix)
+        start = f"{self.bucket_arn}/{prefix}/" if prefix else f"{self.bucket_arn}/"
         return [start + pattern for pattern in patterns]
 
 

@@ -12,7 +12,7 @@ from support.builder_cli import call, document
 from support.source_trees import Tree
 
 from registry_builder.source.config import read_config
-from registry_builder.storage.access_policy import AUDIENCES, WRITE_ONCE
+from registry_builder.storage.access_policy import AUDIENCES, WRITE_ONCE, Place, identity_statements
 from registry_builder.storage.headers import BUNDLE_KEY, IMMUTABLE, TIMESTAMP_KEY, headers_for
 from sealdex.errors import ConfigError
 
@@ -145,3 +145,13 @@ def test_a_policy_is_printed_to_be_read(team: Path, capsys: pytest.CaptureFixtur
     assert call(team, "access", "policy", "--realm", "team", "--for", "bucket", "--quiet") == 0
     shown = capsys.readouterr().out
     assert json.dumps(json.loads(shown), indent=2) + "\n" == shown
+
+
+@pytest.mark.parametrize("prefix", ["team-*", "tea?", "te$am", "a${x}"])
+def test_a_prefix_with_wildcards_matches_itself_alone(prefix: str) -> None:
+    """Attack: the publisher of a realm with such a prefix writes to its neighbours, and its readers read them."""
+    for audience in AUDIENCES:
+        for statement in identity_statements(audience, Place("acme", prefix)):
+            for name in statement["Resource"]:
+                bare = name.replace("${*}", "").replace("${?}", "").replace("${$}", "").removesuffix("/*")
+                assert not set(bare.removeprefix("arn:aws:s3:::acme/").partition("/")[0]) & {"*", "?", "$"}
