@@ -166,7 +166,7 @@ class Output:
 
     def leave(self, registry: str, url: str, error: SealdexError) -> None:
         """Warn that another address of a registry is asked than this one; the JSON answer says so as well."""
-        self.warn(f"registry '{registry}': {url} is left for another address: {error.message}")
+        self.warn(f"{url} is left for another address: {error.message}")
         self.left.append({"registry": registry, "address": url, "code": error.code, "reason": error.message})
 
     def note(self, text: str) -> None:
