@@ -17,7 +17,8 @@ from sealdex.cli.group import output_of, output_options
 def doctor(ctx: click.Context, realm: str | None) -> int:
     """Check the bucket policy, access, versioning, headers and clocks, and say how to fix problems.
 
-    Nothing is changed. Exits 1 if there is a problem; recommendations are warnings.
+    Nothing is changed; whether the store looks at conditions is tried by writes that it must refuse. Exits 1 if there
+    is a problem; recommendations are warnings.
     """
     out, documents, errors = output_of(ctx), [], 0
     for publisher in publishers_of(tree_of(ctx), realm):

@@ -8,6 +8,8 @@
     doctor              checks the publication target for problems
     recovery            republishes from the source tree, over what a thief wrote
     _break_glass        whether published files may be replaced, which recovery needs
+    _store_conditions   whether the store looks at conditions, for doctor
+    _finding            what doctor finds
     _untrusted_state    reads untrusted storage after a key compromise, to compare
 
 On disk, beside what `baseline` remembers: <realm>-<storage>.json.gc, what `gc` found when.

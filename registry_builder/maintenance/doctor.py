@@ -1,5 +1,7 @@
 """Checks the publication target of a realm for problems, and says how to fix them. Changes nothing.
 
+Whether the store looks at conditions is found out by writes that it must refuse, with bytes that are there already.
+
 Bucket policy, versioning and clock are read from S3; headers and the response for a missing file are checked as clients
 see them, by the realm's url. What a store doesn't tell (unknown call, or not permitted) is reported as unknown.
 """
@@ -7,15 +9,16 @@ see them, by the realm's url. What a store doesn't tell (unknown call, or not pe
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
 from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.maintenance._finding import Finding
+from registry_builder.maintenance._store_conditions import condition_findings
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import ObjectMissingError, headers_for
 from registry_builder.storage.http import UrlStorage
@@ -52,19 +55,6 @@ _BLOCK = (
 )
 
 
-FindingLevel = Literal["ok", "warning", "error", "unknown"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at; its ``level`` is ``unknown`` where the storage can't say."""
-
-    check: str
-    level: FindingLevel
-    message: str
-    remedy: str = ""
-
-
 def look_over(publisher: Publisher) -> list[Finding]:
     """Return the findings for the storage and, if the realm has a url, for what clients get."""
     from registry_builder.storage.s3 import S3Storage  # noqa: PLC0415  # a folder needs no boto3
@@ -73,6 +63,7 @@ def look_over(publisher: Publisher) -> list[Finding]:
     findings = [_reading(publisher)]
     if isinstance(storage, S3Storage):
         client, bucket, prefix = storage.raw()
+        findings += condition_findings(storage)
         findings += _bucket(client, bucket, f"{prefix}{TIMESTAMP_KEY}", publisher.clock())
     url = publisher.tree.config.realms[publisher.realm].url
     if url is not None:

@@ -183,6 +183,17 @@ class S3Storage:
             put.result = "refused, as it must be"
             return True
 
+    def probe_parts(self, key: str, body: Body) -> bool:
+        """Try to replace an object by an upload in parts that must be refused, given its own bytes; see `probe`."""
+        with logged_put(key, body, "If-None-Match, which doesn't hold, in parts"), self._errors(key):
+            try:
+                self._put_parts(self._name(key), body, {"IfNoneMatch": "*"})
+            except ClientError as error:
+                if status_of(error) == 412:
+                    return True
+                raise
+            return False
+
     def put_mutable(self, key: str, body: Body, *, only_if_changed: bool = False) -> bool:
         """Write unconditionally; see `Storage.put_mutable`."""
         with logged_put(key, body, ALWAYS) as put, self._errors(key):

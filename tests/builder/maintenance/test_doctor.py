@@ -14,10 +14,13 @@ import pytest
 from botocore.stub import Stubber
 from support.builder_cli import document
 from support.caching_cdn import caching_cdn
+from support.s3_proxy import Passing, ignore, refuse
+from support.s3_registry import S3Registry
 from support.s3_server import S3Server
 from support.source_trees import Tree
 
 from registry_builder.baseline.fetcher import TIMESTAMP_KEY
+from registry_builder.maintenance._store_conditions import MISSING_KEY
 from registry_builder.maintenance.doctor import Finding, _bucket, look_over, policy_problems
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.metadata import utc_now
@@ -37,7 +40,7 @@ def test_a_bucket_is_looked_over(tree: Tree, s3_server: S3Server, s3_uri: str) -
     client = s3_server.client()
     bucket, _, prefix = s3_uri.removeprefix("s3://").partition("?")[0].partition("/")
     found = findings(tree, s3_uri)
-    assert {found[check].level for check in ("reading", "clock", "headers")} == {"ok"}
+    assert {found[check].level for check in ("reading", "clock", "headers", "conditions")} == {"ok"}
     assert found["versions"].level == "warning"
     assert "put-bucket-versioning" in found["versions"].remedy
     assert findings(tree, s3_uri, 3600)["clock"].level == "error"
@@ -60,6 +63,37 @@ def test_a_bucket_is_looked_over(tree: Tree, s3_server: S3Server, s3_uri: str) -
     assert none.level == "warning"
     assert "no policy" in none.message
     assert "docs/publishing.md" in none.remedy
+
+
+def test_conditions_are_tried_in_each_way(s3_registry: S3Registry) -> None:
+    """A store that ignores them on parts alone, as Ceph, or altogether; what is there stays as it was."""
+
+    def found() -> list[tuple[str, str]]:
+        storage = s3_registry.through()
+        publisher = s3_registry.publisher(storage)
+        return [(each.level, each.message) for each in look_over(publisher) if each.check == "conditions"]
+
+    assert found() == [("unknown", "nothing is published yet")]
+    s3_registry.publish(direct=True)
+    before = s3_registry.objects()
+
+    def ignore_on_parts(passing: Passing) -> None:
+        if passing.operation == "CompleteMultipartUpload" or passing.key.endswith(MISSING_KEY):
+            passing.headers.pop("if-none-match", None)
+            passing.headers.pop("if-match", None)
+
+    s3_registry.proxy.before.append(ignore_on_parts)
+    (parts, missing) = found()
+    assert parts[0] == missing[0] == "warning"
+    assert "CompleteMultipartUpload" in parts[1]
+    assert "missing" in missing[1]
+    assert set(s3_registry.objects()) == set(before)  # what it created is removed
+    s3_registry.proxy.before[:] = [ignore("if-match")]
+    assert found() == [("error", "the store ignores If-Match: nothing can be published")]
+    s3_registry.proxy.before[:] = [refuse("*", 403, "AccessDenied")]
+    assert [level for level, _ in found()] == ["unknown"]
+    s3_registry.exclusive = True
+    assert [level for level, _ in found()] == ["warning"]
 
 
 def stubbed(call: str, answer: dict[str, Any] | str) -> Finding:
