@@ -105,6 +105,13 @@ def access_documents(
     if readers.key_group is not None and section.url is not None:
         policy = cookie_policy(section.url, int(cookies_expire.timestamp()))
         documents.append(AccessDocument("cookie", f"{_ATTACH['cookie']} ({readers.key_group})", policy))
+    if not documents:
+        raise UsageError(
+            f"realm {realm} has no url yet, and signed cookies are for what is below it",
+            subject=f"realms.{realm}.url",
+            hint="write it into registry.toml; once the stack of `sealdex-builder cloud template` is there, "
+            "`sealdex-builder cloud outputs` does",
+        )
     return documents
 
 

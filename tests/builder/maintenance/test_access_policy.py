@@ -155,3 +155,15 @@ def test_a_prefix_with_wildcards_matches_itself_alone(prefix: str) -> None:
             for name in statement["Resource"]:
                 bare = name.replace("${*}", "").replace("${?}", "").replace("${$}", "").removesuffix("/*")
                 assert not set(bare.removeprefix("arn:aws:s3:::acme/").partition("/")[0]) & {"*", "?", "$"}
+
+
+def test_a_key_group_that_the_stack_makes_waits_for_the_url(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tree.root / "registry.toml"
+    path.write_text(
+        path.read_text() + '\n[realms.team]\nstorage = "s3://t-1"\n[realms.team.readers]\nkey_group = "stack"\n'
+    )
+    assert call(tree.root, "access", "policy", "--realm", "team", "--for", "publisher") == 0
+    assert call(tree.root, "cloud", "template", "--realm", "team") == 0
+    assert "TeamKeyGroup" in capsys.readouterr().out
+    assert call(tree.root, "access", "policy", "--realm", "team", "--for", "readers") == 2
+    assert "has no url yet" in capsys.readouterr().err
