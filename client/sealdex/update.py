@@ -14,6 +14,7 @@ from sealdex.model.plugin import MovedTo
 from sealdex.model.precedence import version_sort_key
 from sealdex.resolve import Keeping, NothingFitsError, Policy, Request, Resolution
 from sealdex.resolve.explain import describe
+from sealdex.store.database import State
 from sealdex.store.dependants import Need, broken_now, needs
 from sealdex.store.installations import Installation, current, installations
 from sealdex.store.layout import Store
@@ -108,6 +109,7 @@ def update_installed(
     store = Store(client.config.store)
     finish_killed(store)
     in_use, held = _in_use(store), pins(store)
+    since = State(store).pinned_since() if held else {}
     for plugin in named:
         if plugin not in in_use:
             raise NotFoundError(
@@ -125,11 +127,12 @@ def update_installed(
         if named and plugin not in named:
             continue
         if plugin in held:
-            kept[plugin] = f"pinned to {held[plugin]}; sealdex use {plugin} --unpin"
+            when = f" since {since[plugin]}" if plugin in since else ""
+            kept[plugin] = f"pinned to {held[plugin]}{when}; sealdex use {plugin} --unpin"
             continue
         newer = Request(plugin, f">={installation.version}", is_floor=True)
         try:
-            client.resolve(newer, policy=policy, keeping=Keeping(pinned=held))
+            client.resolve(newer, policy=policy, keeping=Keeping(pinned=held, pinned_since=since))
         except NothingFitsError as error:
             kept[plugin] = _why_nothing_fits(plugin, error)
             if plugin in yanked:
@@ -139,7 +142,7 @@ def update_installed(
             requests.append(newer)
     if not requests:
         return Updated((), kept, told, moved)
-    keeping = Keeping(pinned=held)
+    keeping = Keeping(pinned=held, pinned_since=since)
     try:
         resolution = client.resolve_beside(requests, keeping, policy, cascade=cascade, free=force)
     except NothingFitsError:

@@ -27,6 +27,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
 from sealdex.results import Installed, Planned, Trust
+from sealdex.store.database import State
 from sealdex.store.dependants import in_use, needs
 from sealdex.store.layout import Store
 from sealdex.store.transaction import facts_of
@@ -61,13 +62,11 @@ class Installer:
     ) -> list[Installed]:
         """Resolve requests and install what was chosen; see `sealdex.client.Client.install`."""
         finish_killed(self._store)
-        held = self._held(asked, pin)
+        keeping = self._held(asked, pin)
         command = f"install {' '.join(map(str, asked))}"
         resolution: Resolution | None = None
         try:
-            resolution = self.resolve_beside(
-                asked, Keeping(pinned=held), policy, cascade=cascade, free=force or not make_current
-            )
+            resolution = self.resolve_beside(asked, keeping, policy, cascade=cascade, free=force or not make_current)
             if on_resolved is not None:
                 on_resolved(resolution)
             return self.install_choices(
@@ -104,7 +103,7 @@ class Installer:
         force: bool,
     ) -> list[Planned]:
         """Resolve requests and say what installing them would do; see `sealdex.client.Client.preview`."""
-        keeping = Keeping(pinned=self._held(asked, pin))
+        keeping = self._held(asked, pin)
         resolution = self.resolve_beside(asked, keeping, policy, cascade=cascade, free=force or not make_current)
         if on_resolved is not None:
             on_resolved(resolution)
@@ -128,10 +127,11 @@ class Installer:
             make_current=make_current, pin=pin, on_broken=self._observer.breaking if force else None,
         )  # fmt: skip
 
-    def _held(self, asked: Sequence[Request], pin: bool | None) -> dict[PluginId, str]:
+    def _held(self, asked: Sequence[Request], pin: bool | None) -> Keeping:
         """Return the pins that hold while these are installed; those of the requested plugins don't, if they change."""
         named = {request.plugin for request in asked} if pin is not None else set()
-        return {plugin: version for plugin, version in pins(self._store).items() if plugin not in named}
+        held = {plugin: version for plugin, version in pins(self._store).items() if plugin not in named}
+        return Keeping(pinned=held, pinned_since=State(self._store).pinned_since() if held else {})
 
     def resolve_beside(
         self,

@@ -13,7 +13,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import STABLE, ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
-from sealdex.resolve.requests import Want, request_problem
+from sealdex.resolve.requests import PINNED, Want, request_problem
 
 _MAX_RANGES = 4
 
@@ -24,8 +24,9 @@ class Policy(Struct, frozen=True):
     """What may be chosen.
 
     Attributes:
-        channel: the channel of requested plugins; dependencies come from it or from ``stable``.
-        prereleases: accept pre-releases even if the range doesn't name them.
+        channel: the channel that is asked for. Releases come from it or from ``stable``, whichever has the newest.
+            Another channel than ``stable`` admits the pre-releases that are in it.
+        prereleases: accept pre-releases even if the range doesn't name them, whatever their channel.
         yanked: accept yanked releases.
         ignore_rollout: accept releases whose staged rollout doesn't include this host.
         host: the random host id that decides about rollouts; None accepts all.
@@ -76,14 +77,21 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
         environment: the host.
     """
     pinned = any(want.is_pin for want in wants)
-    requested = any(want.by is None for want in wants)
-    # a pre-release named by its exact version was requested, whatever else depends on the plugin
-    prereleases = policy.prereleases or pinned or any(want.prereleases for want in wants)
+    channel = channel_for(wants, policy)
+    misplaced = None if pinned or admits_channel(release, channel) else _channel_reason(release, channel)
+    # a pre-release named by its exact version was requested, whatever else depends on the plugin; and one that only
+    # another channel has needs that channel alone
+    prereleases = (
+        policy.prereleases
+        or pinned
+        or any(want.prereleases for want in wants)
+        or asks_for_prereleases(release, channel)
+        or (misplaced is not None and misplaced.flag is not None)
+    )
     reasons = [*_range_reasons(release, wants, admit_prereleases=prereleases)]
+    if misplaced is not None:
+        reasons.append(misplaced)
     if not pinned:
-        channel = next((want.channel for want in wants if want.channel), policy.channel)
-        if not any(name in release.channels for name in ((channel,) if requested else (channel, STABLE))):
-            reasons.append(_channel_reason(release, channel))
         if release.yanked is not None and not policy.yanked:
             why = f": {release.yanked.why}" if release.yanked.why else ""
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
@@ -133,16 +141,40 @@ def reached(host: str, plugin: PluginId, release: ReleaseEntry) -> bool:
     return int.from_bytes(digest[:8], "big") * 100 < release.rollout << 64
 
 
+def channel_for(wants: Iterable[Want], policy: Policy) -> str:
+    """Return the channel that is asked for a plugin."""
+    return next((want.channel for want in wants if want.channel), policy.channel)
+
+
+def admits_channel(release: ReleaseEntry, channel: str) -> bool:
+    """Return whether a release is in the channel that is asked for, or in ``stable``."""
+    return channel in release.channels or STABLE in release.channels
+
+
+def asks_for_prereleases(release: ReleaseEntry, channel: str) -> bool:
+    """Return whether a release is in the channel that is asked for, and this one isn't only for finished releases."""
+    return channel != STABLE and channel in release.channels
+
+
 def _range_reasons(release: ReleaseEntry, wants: Sequence[Want], *, admit_prereleases: bool) -> Iterable[Reason]:
     version = release.semver
-    outside = [want for want in wants if not want.parsed.contains(version, include_prereleases=True)]
+    misfits = [want for want in wants if not want.parsed.contains(version, include_prereleases=True)]
+    for pin in (want for want in misfits if want.by == PINNED):
+        yield Reason("range", f"pinned to {pin.range.removeprefix('=')} on this host{_since(pin)}")
+    outside = [want for want in misfits if want.by != PINNED]
     if outside:
         ranges = dict.fromkeys(
             f"{want.range}, which {want.by} needs" if want.installed and want.by else want.range for want in outside
         )
         yield Reason("range", f"not in {_listed(list(ranges))}")
-    elif not all(want.parsed.contains(version, include_prereleases=admit_prereleases) for want in wants):
+    elif not misfits and not all(
+        want.parsed.contains(version, include_prereleases=admit_prereleases) for want in wants
+    ):
         yield Reason("prerelease", "pre-release", "--pre")
+
+
+def _since(pin: Want) -> str:
+    return f" since {pin.since}" if pin.since else ""
 
 
 def _listed(ranges: Sequence[str]) -> str:

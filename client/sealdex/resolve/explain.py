@@ -213,7 +213,8 @@ def _format_want(same: Sequence[Want]) -> str:
     if want.by is None:
         return f"you asked for {want.plugin}" + ("" if want.range == ANY_RANGE else f"@{want.range}")
     if want.by == PINNED:
-        return f"{PINNED} keeps {want.plugin} at {want.range.removeprefix('=')}"
+        since = f" since {want.since}" if want.since else ""
+        return f"{PINNED} keeps {want.plugin} at {want.range.removeprefix('=')}{since}"
     if len(same) == 1:
         through = f" ({' -> '.join(want.chain)})" if len(want.chain) > 1 else ""
         return f"{want.by} needs {want.plugin} {want.range}{through}"

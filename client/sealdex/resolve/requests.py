@@ -52,6 +52,7 @@ class Want(Struct, frozen=True):
             channel, prereleases: as in the request.
             installed: the demand comes from an installed release that is not being changed: the release in `by`, or for
                 a floor the plugin itself.
+        since: of a pin: when it was made, by whom and by which command, as text.
     """
 
     plugin: PluginId
@@ -61,6 +62,7 @@ class Want(Struct, frozen=True):
     channel: str | None = None
     prereleases: bool = False
     installed: bool = False
+    since: str | None = None
 
     @property
     def parsed(self) -> VersionRange:

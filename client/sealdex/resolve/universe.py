@@ -14,7 +14,16 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import IndexDocument, ReleaseEntry
 from sealdex.model.ranges import parse_range
-from sealdex.resolve._eligibility import Lacking, Policy, Verdict, heed_lacking, judge_everywhere, newest_first
+from sealdex.resolve._eligibility import (
+    Lacking,
+    Policy,
+    Verdict,
+    asks_for_prereleases,
+    channel_for,
+    heed_lacking,
+    judge_everywhere,
+    newest_first,
+)
 from sealdex.resolve._solver import ABSENT, Incompatibility
 from sealdex.resolve.requests import ANY_RANGE, PINNED, Want
 
@@ -27,6 +36,7 @@ class Keeping(Struct, frozen=True):
 
     Attributes:
         pinned: versions that plugins are pinned to: no other is chosen.
+        pinned_since: when each was pinned, by whom and by which command, as text, for the reasons.
         preferred: versions that are taken as long as they fit, even if newer ones exist or they were yanked since.
         needed: demands of installed plugins that are not being changed on others, should those be chosen.
     """
@@ -34,6 +44,7 @@ class Keeping(Struct, frozen=True):
     pinned: Mapping[PluginId, str] = {}
     preferred: Mapping[PluginId, str] = {}
     needed: tuple[Want, ...] = ()
+    pinned_since: Mapping[PluginId, str] = {}
 
 
 class Demand(Struct, frozen=True):
@@ -63,7 +74,10 @@ class Universe:
         self._ask = documents
         self.lacking = lacking
         self._admitting = msgspec.structs.replace(policy, yanked=True, host=None)
-        self._held = {plugin: Want(plugin, f"={version}", by=PINNED) for plugin, version in keeping.pinned.items()}
+        self._held = {
+            plugin: Want(plugin, f"={version}", by=PINNED, since=keeping.pinned_since.get(plugin))
+            for plugin, version in keeping.pinned.items()
+        }
         self._needed: dict[PluginId, list[Want]] = {}
         for want in keeping.needed:
             self._needed.setdefault(want.plugin, []).append(want)
@@ -164,11 +178,12 @@ class Universe:
             parsed = parse_range(wanted)
             admits = self.policy.prereleases or plugin in self._admits_prereleases
             takes_any = () in parsed.sets  # then versions, of which there may be thousands, needn't be parsed
+            channel = channel_for(self._asked.get(plugin, ()), self.policy)
             self._in_range[key] = sum(
                 2 << number
                 for number, release in enumerate(self.candidates(plugin))
-                if (takes_any and (admits or "-" not in release.version.partition("+")[0]))
-                or parsed.contains(release.semver, include_prereleases=admits)
+                if (takes_any and "-" not in release.version.partition("+")[0])
+                or parsed.contains(release.semver, include_prereleases=admits or asks_for_prereleases(release, channel))
             )
         return self._in_range[key]
 

@@ -59,6 +59,7 @@ class Change:
     phase: Phase
     undoes: int | None
     members: tuple[Member, ...]
+    by: str | None = None
 
     @property
     def is_aside(self) -> bool:

@@ -19,6 +19,8 @@
         unpacks                 the version that the change adds to the store; NULL: none
         removes                 JSON list of the versions that it removes
         restores                JSON list of the versions that it, a rollback, restores
+    author                      who made a change, since 0.2; an older sealdex leaves the table alone
+        change, name            the change (primary key) and the user's name on this host
 
 ``PRAGMA user_version`` counts the migrations that were run; each runs in the transaction that raises it.
 
@@ -32,6 +34,7 @@ survive a power cut; the kill-safety of set changes depends on that.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -142,6 +145,25 @@ class State:
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
+    def pinned_since(self) -> dict[PluginId, str]:
+        """Return when each pinned plugin was pinned to its version, by whom and by which command, as text."""
+        pinned = {plugin: row.pin for plugin, row in self.plugins().items() if row.pin is not None}
+        found: dict[PluginId, str] = {}
+        if not pinned:
+            return found
+        with self._reading() as database:
+            authors = _authors(database)
+            rows = database.execute(
+                """SELECT namespace, name, pin_after, id, at, command FROM member JOIN change ON id = change
+                WHERE phase IN ('committed', 'done') AND pin_after IS NOT NULL AND pin_before IS NOT pin_after
+                ORDER BY id""",
+            )
+            for namespace, name, pin, change, at, command in rows:
+                if pinned.get(plugin := _plugin(namespace, name)) == pin:
+                    by = f" by {authors[change]}" if change in authors else ""
+                    found[plugin] = f"{at}{by} ({command})"
+        return found
+
     def begin(self, command: str, members: Sequence[Member], undoes: int | None = None) -> int:
         """Record a change before any of it is done; return its id."""
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
@@ -153,6 +175,9 @@ class State:
             change = cursor.lastrowid
             if change is None:
                 raise AssertionError("unreachable: an insert gives a row")
+            if who := user_name():
+                database.execute(_AUTHOR_TABLE)
+                database.execute("INSERT INTO author VALUES (?, ?)", (change, who))
             database.executemany(
                 "INSERT INTO member VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 [(change, *_member_values(member)) for member in members],
@@ -195,8 +220,9 @@ class State:
                 f"SELECT id, at, command, phase, undoes FROM change {where}",  # noqa: S608  # two constants of this class
                 values,
             ).fetchall()
+            authors = _authors(database)
             return [
-                Change(i, at, command, phase, undoes, self._members(database, i))
+                Change(i, at, command, phase, undoes, self._members(database, i), authors.get(i))
                 for i, at, command, phase, undoes in rows
             ]
 
@@ -274,6 +300,34 @@ class State:
                 if full
                 else "check the permissions of the store and the free space on its disk: sealdex doctor",
             ) from error
+
+
+# no migration: a store that this sealdex changed goes on being read by 0.1.0, which knows no such table
+_AUTHOR_TABLE = "CREATE TABLE IF NOT EXISTS author (change INTEGER PRIMARY KEY REFERENCES change, name TEXT NOT NULL)"
+
+
+def _authors(database: sqlite3.Connection) -> dict[int, str]:
+    """Return who made each change; of those before 0.2 nobody is known."""
+    if database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'author'").fetchone() is None:
+        return {}
+    return {change: str(name) for change, name in database.execute("SELECT change, name FROM author")}
+
+
+def user_name() -> str | None:
+    """Return the name of this process's user on this host, and who became it by sudo; None if it has none."""
+    import getpass  # noqa: PLC0415  # only who changes something has to be named
+
+    try:
+        import pwd  # noqa: PLC0415  # not on Windows
+
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except (ImportError, KeyError, OSError):
+        try:
+            name = getpass.getuser()
+        except (ImportError, KeyError, OSError):
+            return None
+    behind = os.environ.get("SUDO_USER")
+    return f"{behind} (as {name})" if behind and behind != name else name
 
 
 class _NotOursError(ValueError):

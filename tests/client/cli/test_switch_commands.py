@@ -11,7 +11,7 @@ from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
 from sealdex.model.ids import PluginId
-from sealdex.store.database import FAILED, StoredStatus
+from sealdex.store.database import FAILED, StoredStatus, user_name
 from sealdex.store.layout import Store
 
 
@@ -95,8 +95,14 @@ def test_pins_hold(run: Run) -> None:
     assert refused.code == 3
     assert "the pin on this host keeps acme/slack at 1.0.0" in refused.err
     assert "--unpin removes the pin of acme/slack" in refused.err
-    assert run("install", "acme/slack").out.startswith("acme/base 1.0.0 is already installed")
-    assert "acme/slack is not updated: pinned to 1.0.0" in run("update").err
+    passed = run("install", "acme/slack")
+    assert passed.out.startswith("acme/base 1.0.0 is already installed")
+    change = run("history", "--json").document["changes"][0]
+    since = f"pinned to 1.0.0 on this host since {change['at']} by {user_name()} (install acme/slack@1.0.0)"
+    assert f"acme/slack 2.0.0 is newer but was not chosen: {since}\n" in passed.err
+    assert change["by"] == user_name()
+    assert f"keeps acme/slack at 1.0.0 since {change['at']} by" in refused.err
+    assert f"acme/slack is not updated: pinned to 1.0.0 since {change['at']} by" in run("update").err
     assert run("use", "acme/slack", "--pin").out == "acme/slack 1.0.0 is in use, pinned\n"
     assert run("install", "acme/slack@1.1.0", "--pin").code == 0
     assert run("list", "--json").document["installed"][-1]["pin"] == "1.1.0"

@@ -7,6 +7,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
@@ -221,7 +222,48 @@ def test_an_explanation_groups_what_exists_by_reason_and_gives_the_flags() -> No
 
 def test_flags_that_are_needed_together_are_given_together() -> None:
     error = failure(Registry(document("acme/slack", release("2.0.0-b.1", channels=("beta",)))), "acme/slack")
-    assert "--pre --channel beta would choose 2.0.0-b.1" in str(error.hint)
+    assert "--channel beta would choose 2.0.0-b.1" in str(error.hint)
+    only_yanked = release("2.0.0-b.1", yanked=YANKED)
+    error = failure(Registry(document("acme/slack", only_yanked)), "acme/slack")
+    assert "--pre --yanked would choose 2.0.0-b.1" in str(error.hint)
+
+
+BETA = document(
+    "acme/slack",
+    release("2.0.0-rc.1", channels=("beta",)),
+    release("2.0.0-rc.2", channels=("nightly",)),
+    release("1.9.0"),
+    release("1.9.1-rc.1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "policy", "expected"),
+    [
+        ("acme/slack", {}, "1.9.0"),
+        ("acme/slack", {"channel": "beta"}, "2.0.0-rc.1"),  # what is on it is admitted, without --pre
+        ("acme/slack@^1", {"channel": "beta"}, "1.9.0"),  # from stable, where pre-releases still want --pre
+        ("acme/slack@^1", {"channel": "beta", "prereleases": True}, "1.9.1-rc.1"),
+        ("acme/slack@^2.0.0-0", {"channel": "beta"}, "2.0.0-rc.1"),
+        ("acme/slack@stable", {"channel": "beta"}, "1.9.0"),
+    ],
+)
+def test_a_channel_that_is_asked_for_admits_what_is_on_it(asked: str, policy: dict[str, Any], expected: str) -> None:
+    assert chosen(Registry(BETA), asked, **policy) == [f"acme/slack {expected}"]
+
+
+def test_stable_outranks_an_older_pre_release_of_the_channel_that_is_asked_for() -> None:
+    released = msgspec.structs.replace(BETA, releases=(*BETA.releases, release("2.0.0")))
+    assert chosen(Registry(released), "acme/slack", channel="beta") == ["acme/slack 2.0.0"]
+
+
+def test_a_channel_of_one_request_is_not_that_of_others() -> None:
+    base = document("acme/base", release("1.0.0"), release("1.1.0-b.1", channels=("beta",)))
+    app = document("acme/app", release("1.0.0-b.1", channels=("beta",), dependencies={"acme/base": "*"}))
+    asked = [Request(PluginId("acme", "app"), channel="beta")]
+    found = resolve(asked, Registry(app, base), HOST)
+    assert list(map(str, found)) == ["acme/base 1.0.0", "acme/app 1.0.0-b.1"]
+    assert chosen(Registry(app, base), "acme/app", channel="beta") == ["acme/base 1.1.0-b.1", "acme/app 1.0.0-b.1"]
 
 
 def test_the_range_is_named_when_it_alone_excludes() -> None:
@@ -362,9 +404,12 @@ def test_the_chosen_release_satisfies_everything_and_nothing_newer_does(
     def fits(entry: ReleaseEntry) -> bool:
         labels = entry.selector.get("match_labels", {})
         arch = entry.selector.get("match_expressions")
+        on_beta = policy.channel == "beta" and "beta" in entry.channels
         return (
-            parse_range(wanted).contains(parse_version(entry.version), include_prereleases=policy.prereleases)
-            and (exact or policy.channel in entry.channels)
+            parse_range(wanted).contains(
+                parse_version(entry.version), include_prereleases=policy.prereleases or on_beta
+            )
+            and (exact or on_beta or "stable" in entry.channels)
             and (exact or policy.yanked or entry.yanked is None)
             and all(HOST.labels.get(k) == v for k, v in labels.items())
             and not arch

@@ -286,7 +286,9 @@ def admitted(case: Case, plugin: str, entry: ReleaseEntry, ranges: Collection[st
     asked = [request for request in case.requests if str(request.plugin) == plugin]
     pin = case.keeping.pinned.get(parse_plugin_id(plugin))
     named = pin is not None or any(request.range.startswith("=") for request in asked)
-    prereleases = case.policy.prereleases or named or any(request.prereleases for request in asked)
+    channel = next((request.channel for request in asked if request.channel), case.policy.channel)
+    is_there = channel != "stable" and channel in entry.channels
+    prereleases = case.policy.prereleases or named or is_there or any(request.prereleases for request in asked)
     everything = [*ranges, *(request.range for request in asked), *([f"={pin}"] if pin else [])]
     version = parse_version(entry.version)
     if not all(parse_range(each).contains(version, include_prereleases=prereleases) for each in everything):
@@ -295,8 +297,7 @@ def admitted(case: Case, plugin: str, entry: ReleaseEntry, ranges: Collection[st
         return False
     if named:
         return True
-    channel = next((request.channel for request in asked if request.channel), case.policy.channel)
-    if not {channel, *(() if asked else ("stable",))} & set(entry.channels):
+    if not {channel, "stable"} & set(entry.channels):
         return False
     preferred = case.keeping.preferred.get(parse_plugin_id(plugin)) == entry.version
     return entry.yanked is None or preferred

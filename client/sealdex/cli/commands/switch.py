@@ -214,11 +214,12 @@ def history(context: Context, limit: int) -> None:
     out = context.out
     out.result({"changes": [{**_change_plain(c), "holds": c.id in standing} for c in shown], "total": len(found)})
     out.table(
-        ["CHANGE", "WHEN", "WHAT", "PLUGINS"],
+        ["CHANGE", "WHEN", "BY", "WHAT", "PLUGINS"],
         [
             [
                 str(change.id),
                 change.at,
+                change.by or "-",
                 change.command + ("" if change.id in standing or change.undoes is not None else " (undone)"),
                 "; ".join(words for member in change.members if (words := _format_member(member))),
             ]
@@ -252,6 +253,7 @@ def _change_plain(change: Change) -> dict[str, Any]:
     return {
         "change": change.id,
         "at": change.at,
+        "by": change.by,
         "command": change.command,
         "undoes": change.undoes,
         "plugins": [
