@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from registry_builder import signing
 from registry_builder.cli.options import example, typed
 from sealdex.cli.errors import run
 from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
+from sealdex.trust.key_libraries import put_off
 
 PROGRAM = "sealdex-builder"
 
@@ -108,7 +108,7 @@ def _main(args: list[str], out: Output) -> object:
 
 def main() -> None:
     """Run the command line of this process and exit with its code."""
-    signing.put_off()
+    put_off()
     sys.exit(run(_main, prog=PROGRAM))
 
 

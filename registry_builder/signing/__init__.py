@@ -2,7 +2,6 @@
 
     keystore            the key folder: the location of private key files
     signers             signers by URI, each loaded once, on first use
-    key_libraries       imports boto3, PKCS#11 and cloud SDKs only when a key needs them
     passphrase          where a key's passphrase comes from
     key_registration    creates keys, and writes public halves into registry.toml
     key_check           which keys of the online roles can sign here
@@ -27,7 +26,6 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.signing.dev_keys import check_key_place, make_dev_trust
     from registry_builder.signing.key_check import RoleKeys, check_online_keys
-    from registry_builder.signing.key_libraries import put_off
     from registry_builder.signing.key_registration import create_key, import_key, register_keys
     from registry_builder.signing.keystore import FILE_SCHEME, key_file
     from registry_builder.signing.offline_metadata import has_trust, trust_folder, without_trust_hint
@@ -37,7 +35,6 @@ else:
     __getattr__, __dir__ = exports(__name__, {
         "dev_keys": ("check_key_place", "make_dev_trust"),
         "key_check": ("RoleKeys", "check_online_keys"),
-        "key_libraries": ("put_off",),
         "key_registration": ("create_key", "import_key", "register_keys"),
         "keystore": ("FILE_SCHEME", "key_file"),
         "offline_metadata": ("has_trust", "trust_folder", "without_trust_hint"),
@@ -57,7 +54,6 @@ __all__ = [
     "import_key",
     "key_file",
     "make_dev_trust",
-    "put_off",
     "register_keys",
     "trust_folder",
     "without_trust_hint",

@@ -17,7 +17,6 @@ from securesystemslib.signer import AWSSigner, HSMSigner, SigstoreSigner, SSlibK
 from tomlkit import TOMLDocument
 from tomlkit.items import Table
 
-from registry_builder.signing.key_libraries import load_for
 from registry_builder.signing.keystore import FILE_SCHEME, key_file, key_folder, write_private_file
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import (
@@ -31,6 +30,7 @@ from registry_builder.source.config import (
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, SealdexError, UsageError
 from sealdex.model.decode import read_values
+from sealdex.trust.key_libraries import load_for
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes

@@ -17,12 +17,12 @@ from securesystemslib.exceptions import KeyMismatchError, UnverifiedSignatureErr
 from securesystemslib.signer import SIGNER_FOR_URI_SCHEME, CryptoSigner, Key, Signer, SigstoreSigner, SSlibKey
 
 import sealdex.trust.sigstore_key  # noqa: F401  # registers Sigstore identities as a kind of key
-from registry_builder.signing.key_libraries import load_for
 from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_file
 from registry_builder.signing.passphrase import Prompt, find_passphrase
 from registry_builder.source.config import KeySection, RegistryConfig
 from sealdex.errors import ConfigError, SealdexError
 from sealdex.log import Log, hide
+from sealdex.trust.key_libraries import load_for
 from sealdex.trust.sigstore_bundles import is_installed
 
 if TYPE_CHECKING:

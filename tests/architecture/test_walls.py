@@ -115,6 +115,7 @@ SHARED = {
     "config.attestation_policy": "source",
     "config.toml_reader": "ceremony signing source",
     # what clients read, and how they verify it
+    "trust.key_libraries": "cli signing",
     "trust.metadata_bundle": "publication",
     "config.document": "cli",  # the same ages and addresses on both command lines
     "trust": "site",  # pages of a mirror are made of what a client would verify

@@ -182,6 +182,17 @@ def test_a_fast_forward_is_undone_by_new_keys_or_by_reset_clock(site: Site) -> N
     site.refused(START + 2 * DAY, "predecessor on 2030-01-03")
 
 
+def test_a_forged_time_is_disbelieved_of_one_timestamp_alone(site: Site) -> None:
+    """Holds the timestamp key. After `registry reset-clock`, states the same time in a newer version: it counts."""
+    site.publish(START + 50 * DAY)
+    site.read(START + DAY)
+    site.registry(START + DAY).reset_clock()
+    site.publish(START + 50 * DAY)
+    site.read(START + DAY)
+    site.publish(START + 2 * DAY)
+    site.refused(START + 2 * DAY, "predecessor on 2030-02-20")
+
+
 def test_a_fast_forward_is_forgotten_with_its_key(site: Site) -> None:
     site.publish(START + 50 * DAY)
     site.read(START + DAY)

@@ -27,5 +27,8 @@ def _command(args: list[str], out: Output) -> object:
     if not os.environ.get("SEALDEX_LOG") and not os.environ.get("SEALDEX_LOG_FILE") and run_quickly(args, out):
         return 0
     from sealdex.cli.command_table import cli  # noqa: PLC0415  # click and all of its own
+    from sealdex.trust.key_libraries import put_off  # noqa: PLC0415  # so too: the fast path has no keys
+
+    put_off()
 
     return cli.main(args, prog_name=PROG, standalone_mode=False, obj=out)

@@ -78,7 +78,7 @@ class DatedUpdater(Updater):
         disk.patiently(lambda: super(DatedUpdater, self)._persist_file(filename, data))
 
     # ngclient reads the clock once, when it is made, and has no public way to set it. Both hooks below come right
-    # before it verifies a timestamp; tests/client/trust/test_signed_time.py fails if they stop working.
+    # before it verifies a timestamp; tests/attacks/test_time_attacks.py fails if they stop working.
 
     def _load_local_metadata(self, rolename: str) -> bytes:
         data = super()._load_local_metadata(rolename)

@@ -60,13 +60,13 @@ def test_a_program_that_imports_the_package_has_no_hook() -> None:
     program(
         "import sys\n"
         "import registry_builder.api\n"
-        "assert not [f for f in sys.meta_path if type(f).__module__.startswith('registry_builder')]\n"
+        "assert not [f for f in sys.meta_path if type(f).__module__ == 'sealdex.trust.key_libraries']\n"
         "from securesystemslib.signer import AWSSigner\n"
         "assert 'boto3' in sys.modules\n"
     )
 
 
-PUT_OFF = "from registry_builder.signing import key_libraries as put\nput._SIGNERS = 'signers'\nput.put_off()\n"
+PUT_OFF = "from sealdex.trust import key_libraries as put\nput._SIGNERS = 'signers'\nput.put_off()\n"
 
 
 def test_other_threads_get_the_libraries_meanwhile(tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ def test_signers_that_can_not_do_without_a_library_get_it(tmp_path: Path) -> Non
 def test_a_class_that_was_taken_before_works_after(tmp_path: Path) -> None:
     """Whoever imported ``HSMSigner`` by name has the class of before; its module has the library then."""
     program(
-        "from registry_builder import signing\n"
-        "signing.put_off()\n"
+        "from sealdex.trust.key_libraries import put_off\n"
+        "put_off()\n"
         "import sys\n"
         "from securesystemslib.exceptions import UnsupportedLibraryError\n"
         "from securesystemslib.signer import HSMSigner\n"
-        "from registry_builder.signing.key_libraries import load_for\n"
+        "from sealdex.trust.key_libraries import load_for\n"
         "try: HSMSigner.import_(1)\n"
         "except UnsupportedLibraryError: pass\n"
         "else: raise AssertionError('it was not put off')\n"

@@ -1,9 +1,10 @@
 """Puts off importing the libraries of clouds and tokens until a key needs one.
 
 ``securesystemslib.signer``, which python-tuf imports, imports boto3, python-pkcs11 and the SDKs of other clouds where
-they are installed: half of what `validate` and `status` of a registry in a folder would wait for. The command line
-calls `put_off` at its start; they are then found missing while ``securesystemslib.signer`` is imported, and there for
-everybody else. `load_for` brings in those of one key. A program that imports this package gets no such hook.
+they are installed: half of what `validate` and `status` of a registry in a folder would wait for, and a third of what
+`sealdex mirror verify` does where somebody needs boto3 for other things. Both command lines call `put_off` at their
+start; they are then found missing while ``securesystemslib.signer`` is imported, and there for everybody else.
+`load_for` brings in those of one key. A program that imports these packages gets no such hook.
 
 What is relied on, all of it public or promised (securesystemslib 1.5 and later):
 
