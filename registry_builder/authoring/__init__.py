@@ -8,6 +8,7 @@
     payload            which folder of a plugin is packed, and under which name
     pack               a folder to a zip: same input, same bytes
     release            archives and release.yaml to releases/<version>.json
+    submit             a release as a commit on a branch, and as a pull request
     lifecycle          yank, deprecate, promote, evaluate, attest and their opposites
     move               a plugin to another realm, with all its releases
     status_file        the events of a plugin, each a file in status/
@@ -35,9 +36,24 @@ if TYPE_CHECKING:
     )
     from registry_builder.authoring.move import MoveRefusedError, move_plugin
     from registry_builder.authoring.payload import pack_folder
-    from registry_builder.authoring.release import Archive, ReleasePlan, write_release
+    from registry_builder.authoring.release import (
+        Archive,
+        ReleasePlan,
+        archives_of,
+        has_built_archives,
+        stated_version_of,
+        write_release,
+    )
     from registry_builder.authoring.scaffold import RUNTIMES, Made, RuntimeKind, init_tree, new_plugin
     from registry_builder.authoring.status_file import Report, StatusChange, committer
+    from registry_builder.authoring.submit import (
+        GitError,
+        Submission,
+        check_branch,
+        commit_release,
+        open_pull_request,
+        release_branch,
+    )
 else:
     __getattr__, __dir__ = exports(__name__, {
         "scaffold": ("RUNTIMES", "RuntimeKind", "Made", "init_tree", "new_plugin"),
@@ -45,7 +61,12 @@ else:
         "github_install": ("DISTRIBUTIONS", "digests_of_wheels"),
         "move": ("MoveRefusedError", "move_plugin"),
         "payload": ("pack_folder",),
-        "release": ("Archive", "ReleasePlan", "write_release"),
+        "release": (
+            "Archive", "ReleasePlan", "archives_of", "has_built_archives", "stated_version_of", "write_release",
+        ),
+        "submit": (
+            "GitError", "Submission", "check_branch", "commit_release", "open_pull_request", "release_branch",
+        ),
         "lifecycle": (
             "attest", "demote", "deprecate", "evaluate", "promote", "undeprecate", "unyank", "yank",
         ),
@@ -56,23 +77,32 @@ __all__ = [
     "DISTRIBUTIONS",
     "RUNTIMES",
     "Archive",
+    "GitError",
     "Made",
     "MoveRefusedError",
     "ReleasePlan",
     "Report",
     "RuntimeKind",
     "StatusChange",
+    "Submission",
+    "archives_of",
     "attest",
+    "check_branch",
+    "commit_release",
     "committer",
     "demote",
     "deprecate",
     "digests_of_wheels",
     "evaluate",
+    "has_built_archives",
     "init_tree",
     "move_plugin",
     "new_plugin",
+    "open_pull_request",
     "pack_folder",
     "promote",
+    "release_branch",
+    "stated_version_of",
     "undeprecate",
     "unyank",
     "upgrade_workflows",

@@ -39,6 +39,7 @@ from sealdex.model.versions import parse_version, same_version_key, version_clas
 
 _CHUNK_BYTES = 1 << 20
 _UNTOUCHED = "no release was written"
+_COMMAND = "sealdex-builder release"
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,56 @@ def plan_release(
         warnings=tuple(warnings),
         rewritten=rewritten,
     )
+
+
+def stated_version_of(folder: Path) -> str:
+    """Return the version in a plugin's release.yaml.
+
+    Raises:
+        NotFoundError: there is none. ConfigError: it is wrong.
+    """
+    return _own_template(folder).release.version
+
+
+def has_built_archives(folder: Path) -> bool:
+    """Return whether release.yaml lists artifacts of other names than `pack` gives: they are built elsewhere."""
+    template = _own_template(folder)
+    usual = f"{folder.name}-{template.release.version}.zip"
+    return bool(template.artifacts) and not any(fnmatchcase(usual, each.match) for each in template.artifacts)
+
+
+def archives_of(folder: Path) -> list[Path]:
+    """Return the archives in ``dist/VERSION/`` of a plugin's folder that the release of its release.yaml has.
+
+    Raises:
+        NotFoundError: there are none, or there is no release.yaml. ConfigError: it is wrong.
+    """
+    template = _own_template(folder)
+    version = template.release.version
+    below = folder / "dist" / version
+    patterns = [each.match for each in template.artifacts] or [f"{folder.name}-{version}.zip"]
+    found = sorted(path for path in (below.iterdir() if below.is_dir() else ()) if path.is_file())
+    wanted = [path for path in found if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
+    if not wanted:
+        raise NotFoundError(
+            f"dist/{version}/ has no archive of this release ({', '.join(patterns)})",
+            subject=str(folder),
+            untouched=_UNTOUCHED,
+            hint=f"sealdex-builder pack {folder.parent.name}/{folder.name}",
+        )
+    return wanted
+
+
+def _own_template(folder: Path) -> ReleaseTemplate:
+    path = folder / TEMPLATE_NAME
+    if not path.is_file():
+        raise NotFoundError(
+            f"{folder} has no {TEMPLATE_NAME}",
+            subject=str(path),
+            untouched=_UNTOUCHED,
+            hint=f"write one with at least: version: 0.1.0, or give archives and --version to {_COMMAND}",
+        )
+    return read_template(path)
 
 
 def carry_out(plan: ReleasePlan) -> None:
@@ -370,4 +421,13 @@ def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: lis
     return [*warnings, *(f"{where}: {message}" for where, message in platform_warnings(planned))]
 
 
-__all__ = ["Archive", "ReleasePlan", "carry_out", "plan_release", "write_release"]
+__all__ = [
+    "Archive",
+    "ReleasePlan",
+    "archives_of",
+    "carry_out",
+    "has_built_archives",
+    "plan_release",
+    "stated_version_of",
+    "write_release",
+]

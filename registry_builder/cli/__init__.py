@@ -4,6 +4,7 @@
     init                a new source tree, its workflows, the template of its account
     authoring           new, pack, release
     trial               test
+    ship                ship
     plugin_argument     a plugin as an argument: NS/NAME or its folder
     lifecycle           yank, deprecate, promote, evaluate, attest and their opposites
     move                move

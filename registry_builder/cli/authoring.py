@@ -9,6 +9,7 @@ import click
 from registry_builder import authoring
 from registry_builder.cli.archive_argument import parse_archive
 from registry_builder.cli.options import ALLOW_FILE, PLUGIN_ID, example, shown, tree_of, typed
+from registry_builder.cli.plugin_argument import named_plugin, names_plugin, plugin_folder
 from sealdex.cli.group import output_of, output_options
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -78,26 +79,28 @@ def _parse_dependency(text: str) -> tuple[str, str]:
         "sealdex-builder pack build/linux-arm64 -o tool-1.2.0-linux-arm64.zip",
     )
 )
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("plugin", metavar="FOLDER|NS/NAME")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="The zip to write.")
 @click.option("--for", "labels", metavar="LABELS", help="Which hosts it is for, as in release: os=linux,arch=arm64.")
 @ALLOW_FILE
 @output_options
 @click.pass_context
 def pack(
-    ctx: click.Context, folder: Path, output: Path | None, labels: str | None, allow_files: tuple[str, ...]
+    ctx: click.Context, plugin: str, output: Path | None, labels: str | None, allow_files: tuple[str, ...]
 ) -> None:
-    """Pack FOLDER into a zip whose bytes depend only on the files' names, contents and executable bits.
+    """Pack a folder into a zip whose bytes depend only on the files' names, contents and executable bits.
 
-    FOLDER is a plugin's folder, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as in release.yaml, or any
-    other folder. Excluded are .git, caches, and what .sealdexignore lists; if there is none, what the repository's
-    .gitignore files list, except for files that git tracks. A service gets service.json and checksum.sha256. Names
-    that Windows can't hold are refused, unless release.yaml or --for limits the archive to other systems.
+    It is a plugin's folder, given by NS/NAME or its path, whose src/ is packed to dist/VERSION/NAME-VERSION.zip as in
+    release.yaml, or any other folder. Excluded are .git, caches, and what .sealdexignore lists; if there is none, what
+    the repository's .gitignore files list, except for files that git tracks. A service gets service.json, the README
+    and checksum.sha256. Names that Windows can't hold are refused, unless release.yaml or --for limits the archive to
+    other systems.
     """
     out = output_of(ctx)
     selector = parse_archive(f"archive:{labels}").selector if labels else None
     if labels and selector is None:
         raise UsageError(f"'{labels}' has no label: write key=value", hint="for example: --for os=linux,arch=arm64")
+    folder = plugin_folder(plugin, ctx.meta.get("registry_builder.tree"))
     packed = authoring.pack_folder(folder, output, allow_files=allow_files, selector=selector)
     out.line(f"wrote {shown(packed.path)}: {counted(len(packed.files), 'file')}, {packed.size} bytes")
     out.line(f"sha256 {packed.sha256}")
@@ -126,7 +129,7 @@ def pack(
         '  out/linux.zip:os=linux,arch=amd64 "out/mac.zip:os=darwin,arch=amd64|arm64"',
     )
 )
-@click.argument("archives", nargs=-1, metavar="[ARCHIVE[:LABELS]]...")
+@click.argument("archives", nargs=-1, metavar="[NS/NAME|ARCHIVE[:LABELS]]...")
 @click.option("--plugin", type=PLUGIN_ID, help="By default the plugin in whose folder the first archive is.")
 @click.option("--version", help="By default the version in release.yaml.")
 @click.option("--channel", help="By default the channel in release.yaml, else beta for a pre-release, else stable.")
@@ -145,16 +148,23 @@ def release(
 ) -> None:
     """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
 
+    In place of archives NS/NAME or a plugin's folder may be given: those in its dist/VERSION/ are taken.
     The contents come from the plugin's release.yaml. Which hosts an archive is for comes from there too, or from
     LABELS: `os=linux,arch=arm64`, with `|` for one of several values and `+TAG` for a compatibility tag. Archives from
     outside the tree are copied to plugins/NS/NAME/dist/VERSION/. Repeating a release changes nothing; a different one
     with the same version is refused. Common spellings of os and arch (macos, x86_64) are normalised.
     """
     out = output_of(ctx)
-    tree = tree_of(ctx)
+    named_tree = ctx.meta.get("registry_builder.tree")
+    if len(archives) == 1 and names_plugin(archives[0]):
+        named = named_plugin(archives[0], named_tree)
+        tree, plugin = named.tree, named.id
+        given = [authoring.Archive(path) for path in authoring.archives_of(named.folder)]
+    else:
+        tree, given = tree_of(ctx), [parse_archive(text) for text in archives]
     plan = authoring.write_release(
         tree,
-        [parse_archive(text) for text in archives],
+        given,
         plugin=plugin,
         version=version,
         channel=channel,

@@ -24,6 +24,7 @@ COMMANDS = {
     "pack": LazyCommand(f"{_ROOM}.authoring:pack", "Pack a folder into a zip, reproducibly."),
     "test": LazyCommand(f"{_ROOM}.trial:test", "Try out plugins: pack, install, load, run."),
     "release": LazyCommand(f"{_ROOM}.authoring:release", "Write a release into the source tree."),
+    "ship": LazyCommand(f"{_ROOM}.ship:ship", "Pack, test, release, commit and open a pull request."),
     "yank": LazyCommand(f"{_ROOM}.lifecycle:yank", "Yank a release: select it no longer."),
     "unyank": LazyCommand(f"{_ROOM}.lifecycle:unyank", "Undo a yank."),
     "deprecate": LazyCommand(f"{_ROOM}.lifecycle:deprecate", "Deprecate a plugin."),

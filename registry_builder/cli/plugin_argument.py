@@ -46,6 +46,18 @@ def plugin_folder(text: str, tree: Path | None) -> Path:
     return found.relative_to(here) if found.is_relative_to(here) else found
 
 
+def names_plugin(text: str) -> bool:
+    """Return whether an argument names a plugin, by a folder or an id, and not a file."""
+    path = Path(text)
+    if path.exists():
+        return path.is_dir()
+    try:
+        parse_plugin_id(text)
+    except ValueError:
+        return False
+    return Path(text).suffix not in {".zip", ".gz", ".zst", ".tgz"}
+
+
 def named_plugin(text: str, tree: Path | None) -> NamedPlugin:
     """Return the plugin of a source tree that an argument names; ``src/`` and what is below count as well.
 
@@ -66,4 +78,4 @@ def named_plugin(text: str, tree: Path | None) -> NamedPlugin:
     )
 
 
-__all__ = ["NamedPlugin", "named_plugin", "plugin_folder"]
+__all__ = ["NamedPlugin", "named_plugin", "names_plugin", "plugin_folder"]

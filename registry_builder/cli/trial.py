@@ -65,7 +65,7 @@ def test(
         out.line(f"{each.id}  {shown(each.folder)}", style="bold")
 
         def on_step(step: Step) -> None:
-            _show(out, step)
+            show_step(out, step)
 
         trials.append(
             try_plugin(
@@ -101,7 +101,8 @@ def _all(tree: Path | None) -> list[NamedPlugin]:
     return own or found
 
 
-def _show(out: Output, step: Step) -> None:
+def show_step(out: Output, step: Step) -> None:
+    """Show a step and its outcome."""
     detail = clean_lines(step.detail) or [""]
     out.line(f"  {step.outcome:<8} {step.name:<9} {detail[0]}")
     for line in detail[1:]:
@@ -156,4 +157,4 @@ def junit_report(trials: Sequence[Trial]) -> bytes:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
 
 
-__all__ = ["junit_report", "test"]
+__all__ = ["junit_report", "show_step", "test"]
