@@ -105,5 +105,17 @@ class Tree:
         return load_tree(self.root, only=[parse_plugin_id(plugin) for plugin in only] if only else None)
 
 
+def small_tree(root: Path) -> Tree:
+    """Make a tree with three plugins in two namespaces, of which one needs another."""
+    made = Tree.make(root)
+    made.plugin("acme/base", keywords=["core"])
+    made.release("acme/base", "1.0.0")
+    made.plugin("acme/slack", readme="# slack\n\nTells a channel.\n", keywords=["chat", "core"])
+    made.release("acme/slack", "1.0.0", dependencies={"acme/base": "^1.0"})
+    made.plugin("team/mail", type="service")
+    made.release("team/mail", "0.1.0")
+    return made
+
+
 def ids(*plugins: str) -> list[PluginId]:
     return [parse_plugin_id(plugin) for plugin in plugins]

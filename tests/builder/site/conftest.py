@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.site_pages import NOW, Publish
-from support.source_trees import Tree, ids
+from support.source_trees import Tree, ids, small_tree
 
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.storage import Storage
@@ -20,14 +20,7 @@ def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    made = Tree.make(tmp_path / "source")
-    made.plugin("acme/base", keywords=["core"])
-    made.release("acme/base", "1.0.0")
-    made.plugin("acme/slack", readme="# slack\n\nTells a channel.\n", keywords=["chat", "core"])
-    made.release("acme/slack", "1.0.0", dependencies={"acme/base": "^1.0"})
-    made.plugin("team/mail", type="service")
-    made.release("team/mail", "0.1.0")
-    return made
+    return small_tree(tmp_path / "source")
 
 
 @pytest.fixture

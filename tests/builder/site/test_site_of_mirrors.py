@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from support.builder_cli import call
 from support.commands import Ran
 from support.site_pages import dead_links, pages_of
-from support.source_trees import Tree
+from support.source_trees import Tree, small_tree
 from support.tuf_repository import BUNDLE
 
 from registry_builder.publication.publish import open_publisher, publish_realm
@@ -26,19 +27,33 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "store"))
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A tree that was published now, since mirrors are made and read by the clock of this machine."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEALDEX_KEYS", str(folder / "keys"))
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        tree = small_tree(folder / "source")
+        tree.release("acme/slack", "1.1.0", dependencies={"acme/base": "^1.0"})
+        said = tree.root / "registry.toml"
+        said.write_text(
+            said.read_text().replace("[realms.public]", '[realms.public]\nurl = "https://plugins.example/"')
+        )
+        publish_realm(open_publisher(tree.load(), "public", use_memory=False))
+    return tree
+
+
 @pytest.fixture
-def published(tree: Tree, tmp_path: Path) -> Path:
-    """Published now, since mirrors are made and read by the clock of this machine."""
-    tree.release("acme/slack", "1.1.0", dependencies={"acme/base": "^1.0"})
-    said = tree.root / "registry.toml"
-    said.write_text(said.read_text().replace("[realms.public]", '[realms.public]\nurl = "https://plugins.example/"'))
-    publish_realm(open_publisher(tree.load(), "public", use_memory=False))
+def published(made: Tree, tmp_path: Path) -> Path:
+    """What was published, for this test to write to."""
+    shutil.copytree(made.root.parent / "published/public", tmp_path / "published/public")
     return tmp_path / "published/public"
 
 
 @pytest.fixture
-def root(tree: Tree) -> Path:
-    return tree.root / "trust/public/1.root.json"
+def root(made: Tree) -> Path:
+    return made.root / "trust/public/1.root.json"
 
 
 @pytest.fixture
@@ -66,11 +81,11 @@ def mirror(published: Path, root: Path, tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_pages_of_a_whole_mirror_are_those_of_the_registry(
-    published: Path, mirror: Callable[..., Path], site: Site, tree: Tree
+    published: Path, mirror: Callable[..., Path], site: Site, made: Tree
 ) -> None:
     whole = mirror()
     assert (whole / BUNDLE).read_bytes() == (published / BUNDLE).read_bytes()
-    title = tree.load().config.registry.title or tree.load().config.registry.name
+    title = made.load().config.registry.title or made.load().config.registry.name
     done = site(whole, "--title", title, "--url", "https://plugins.example/")
     assert done.code == 0, done.err
     assert (done.document["missing_plugins"], done.document["missing_releases"]) == ([], 0)
@@ -143,6 +158,12 @@ def test_nothing_is_written_into_the_folder_and_the_same_pages_once(
     assert {path: path.stat().st_mtime_ns for path in published.rglob("*")} == before
     again = site(published, output=tmp_path / "out")
     assert again.document["written"] == []
+
+
+@pytest.mark.parametrize("options", [["--max-staleness", "3x"], ["--url", "ftp://example.org/"], ["--realm", "public"]])
+def test_options_that_are_not_valid(published: Path, site: Site, tmp_path: Path, options: list[str]) -> None:
+    assert site(published, *options, output=tmp_path / "out").code == 2
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_root_nothing_is_trusted(published: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
