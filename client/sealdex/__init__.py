@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from sealdex.config.host_facts import detect_environment
     from sealdex.errors import (
         ConfigError,
+        CredentialsError,
         InstallError,
         NoMatchError,
         NotFoundError,
@@ -75,8 +76,8 @@ else:
         "config.config": ("Config", "load_config"),
         "config.host_facts": ("detect_environment",),
         "errors": (
-            "ConfigError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError", "UnavailableError",
-            "UsageError", "VerificationError",
+            "ConfigError", "CredentialsError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError",
+            "UnavailableError", "UsageError", "VerificationError",
         ),
         "model.environment": ("Environment",),
         "model.ids": ("PluginId",),
@@ -95,6 +96,7 @@ __all__ = [
     "Client",
     "Config",
     "ConfigError",
+    "CredentialsError",
     "Environment",
     "Fetched",
     "Found",

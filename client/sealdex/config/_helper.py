@@ -196,10 +196,9 @@ class Helper:
             if not line.strip():
                 continue
             shown = shown_value(line)
+            _log.info("config.helper_said", "{helper} says: {line}", helper=self.shown, line=shown)
             if self._say is not None:
                 self._say(f"{self.shown} says: {shown}")
-            else:
-                _log.info("config.helper_said", "{helper} says: {line}", helper=self.shown, line=shown)
 
     def _fail(self, why: str) -> NoReturn:
         raise unreadable(self._owner, f"{self.shown} {why}", f"try {self.shown} by hand")

@@ -13,6 +13,7 @@ from typing import TypeVar
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.log import Log
 from sealdex.transport.types import (
+    CredentialsRefusedError,
     EncodingError,
     HttpStatusError,
     OtherRangeError,
@@ -119,6 +120,8 @@ class Addresses:
         worst = next((error for _, error in every if isinstance(error, VerificationError)), every[0][1])
         if len(every) == 1:
             return worst
+        if all(isinstance(error, CredentialsRefusedError) and error.status != 403 for _, error in every):
+            return every[0][1]  # of the first address: what to do is the same, and a search may go on without it
         kind: type[SealdexError] = VerificationError if isinstance(worst, VerificationError) else UnavailableError
         if all(is_missing(error) for _, error in every):
             kind = MissingEverywhereError

@@ -508,3 +508,19 @@ def test_resolving_a_name_that_is_mapped_to_it_stops(
         ran = run(command, "team/tool")
         assert (ran.code, "TEAM_TOKEN is not set" in ran.err) == (1, True)
     assert run("install", "acme/slack").code == 0
+
+
+def test_a_search_goes_on_without_a_registry_that_refuses_at_all_its_addresses(
+    two: Two, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with FaultServer() as mirror:
+        for path in ("timestamp.json", "2.root.json", "recent.bundle"):
+            mirror.always(f"/metadata/{path}", Status(401))
+        config = tmp_path / "config.toml"
+        config.write_text(
+            config.read_text().replace('root = "team.json"', f'root = "team.json"\nmirrors = ["{mirror.url("/")}"]')
+        )
+        two.refuse(401)
+        document = captured(capsys)("search", "--json").document
+    assert [row["plugin"] for row in document["plugins"]] == ["acme/slack"]
+    assert [each["registry"] for each in document["skipped"]] == ["team"]
