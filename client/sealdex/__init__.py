@@ -63,7 +63,7 @@ if TYPE_CHECKING:
         UsageError,
         VerificationError,
     )
-    from sealdex.events import Observer
+    from sealdex.events import Observer, Progress
     from sealdex.model.environment import Environment
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice, Policy, Request, Resolution
@@ -81,7 +81,7 @@ else:
         ),
         "model.environment": ("Environment",),
         "model.ids": ("PluginId",),
-        "events": ("Observer",),
+        "events": ("Observer", "Progress"),
         "resolve": ("Choice", "Policy", "Request", "Resolution"),
         "resolve.search": ("Query",),
         "results": ("Checked", "Fetched", "Found", "Installed", "Planned", "PluginInfo", "Trust"),
@@ -110,6 +110,7 @@ __all__ = [
     "PluginId",
     "PluginInfo",
     "Policy",
+    "Progress",
     "Query",
     "Request",
     "Resolution",

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from sealdex.config.config import Config
 from sealdex.download.export import export_artifacts, held_files
 from sealdex.errors import NoRegistryError, UnavailableError
-from sealdex.events import Observer
+from sealdex.events import Observer, unguarded
 from sealdex.install.batch import Vouch
 from sealdex.install.check import installations_of, verify_installed
 from sealdex.install.installer import Installer
@@ -87,7 +87,7 @@ class Client:
     @property
     def observer(self) -> Observer:
         """The observer of waits, retries and progress."""
-        return self.queries.observer
+        return unguarded(self.queries.observer)
 
     @property
     def offline(self) -> bool:
@@ -408,7 +408,9 @@ class Client:
             InstallError: a service or another process uses it, or a file system error; nothing was removed.
         """
         going = [(plugin_of(name), wanted) for name, wanted in ((plugin, version), *others)]
-        return uninstall(self._store, going, cascade=cascade, on_broken=self.observer.breaking if force else None)
+        return uninstall(
+            self._store, going, cascade=cascade, on_broken=self.queries.observer.breaking if force else None
+        )
 
     def current(self, plugin: PluginId | str) -> Installation | None:
         """Return the installation in use, or None."""

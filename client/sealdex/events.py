@@ -1,8 +1,13 @@
-"""Callbacks for long operations: a class whose methods do nothing; override those of interest."""
+"""Callbacks for long operations: a class whose methods do nothing; override those of interest.
+
+An observer only looks on: what one of its methods raises is logged, and the operation goes on (`guarded`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sealdex.log import Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,8 +19,14 @@ if TYPE_CHECKING:
     from sealdex.transport import RetryNotice
 
 
+_log = Log("sealdex.events")
+
+
 class Progress(Protocol):
-    """Shows a transfer. ``start`` and ``finish`` are called once, ``advance`` from any thread, one call at a time."""
+    """What `Observer.downloading` may return; shows a transfer.
+
+    ``start`` and ``finish`` are called once, ``advance`` from any thread, one call at a time.
+    """
 
     def start(self, total: int | None) -> None:
         """Begin; ``total`` in bytes, if known."""
@@ -59,7 +70,7 @@ class Observer:
         """Receive the releases whose artifacts are going to be downloaded, by delta or whole."""
 
     def downloading(self, choice: Choice) -> Progress | None:  # noqa: ARG002  # for who overrides it
-        """Return the progress object for this download, or None."""
+        """Return what shows this download, a `Progress`; or None, which is what this method does."""
         return None
 
     def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
@@ -79,3 +90,58 @@ class Observer:
 
     def crashed(self, plugin: PluginId, version: str) -> None:
         """Receive a plugin that exited unexpectedly while it was running."""
+
+
+def guarded(observer: Observer | None) -> Observer:
+    """Return an observer that passes everything on, and that no operation fails by."""
+    return observer if isinstance(observer, _Guarded) else _Guarded(observer or Observer())
+
+
+class _Guarded(Observer):
+    """Passes every call on to another observer; the first exception of each of its methods is logged."""
+
+    def __init__(self, observer: Observer) -> None:
+        self.observed = observer
+        self._failed: set[str] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name.startswith("_") or name == "observed":
+            return super().__getattribute__(name)
+        return lambda *args, **options: self._call(self.observed, name, *args, **options)
+
+    def _call(self, of: object, name: str, *args: Any, **options: Any) -> Any:
+        try:
+            found = getattr(of, name)(*args, **options)
+        except Exception as error:  # noqa: BLE001  # whatever an observer does wrong, the operation isn't its business
+            if name not in self._failed:
+                self._failed.add(name)
+                _log.info(
+                    "events.failed",
+                    "{method} of an observer raised {reason}; the operation goes on",
+                    method=f"{type(of).__qualname__}.{name}",
+                    reason=f"{type(error).__name__}: {error}",
+                )
+            return None
+        return _GuardedProgress(self, found) if name == "downloading" and found is not None else found
+
+
+class _GuardedProgress:
+    """The progress of one download, as `_Guarded` passes it on."""
+
+    def __init__(self, guard: _Guarded, progress: Progress) -> None:
+        self._guard = guard
+        self._progress = progress
+
+    def start(self, total: int | None) -> None:
+        self._guard._call(self._progress, "start", total)  # noqa: SLF001  # of the same module
+
+    def advance(self, n: int) -> None:
+        self._guard._call(self._progress, "advance", n)  # noqa: SLF001  # as above
+
+    def finish(self) -> None:
+        self._guard._call(self._progress, "finish")  # noqa: SLF001  # as above
+
+
+def unguarded(observer: Observer) -> Observer:
+    """Return the observer that was given to `guarded`."""
+    return observer.observed if isinstance(observer, _Guarded) else observer

@@ -32,7 +32,7 @@ from sealdex.errors import (
     UsageError,
     VerificationError,
 )
-from sealdex.events import Observer
+from sealdex.events import Observer, guarded
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
@@ -88,7 +88,7 @@ class RegistryQueries:
     ) -> None:
         self.offline = offline
         self.config = config if isinstance(config, Config) else load_config(config, store)
-        self.observer = observer or Observer()
+        self.observer = guarded(observer)
         self.store = Store(self.config.store)
         self.cache = ContentCache(Path(self.store.cache_folder))
         self.builtin = Builtin(self.config.builtin_folder)

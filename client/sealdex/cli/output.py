@@ -262,7 +262,7 @@ class Output:
     def progress(self, label: str) -> Progress:
         """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""
         is_plain = self.mode == "human" and not self.logs_json and not self.is_followed
-        visible = is_plain and _is_terminal(self.stderr)
+        visible = is_plain and _is_terminal(self.stderr) and os.environ.get("TERM") != "dumb"
         return Progress(clean(label), self.stderr if visible else None)
 
     def flush(self) -> None:

@@ -77,8 +77,9 @@ class Progress:
         if self._stream is None:
             return
         now = time.monotonic()
-        if self._first is None:
-            self._first, self._started = done, now  # bytes from an earlier run must not count for the rate
+        if self._first is None or done < self._first:
+            # bytes from an earlier run must not count for the rate, and a transfer that starts over has none
+            self._first, self._started = done, now
         if now - self._drawn_at < _REDRAW_SECONDS and done != total:
             return
         seconds = now - self._started

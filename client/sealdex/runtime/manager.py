@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from sealdex.config.config import load_config
 from sealdex.errors import NotFoundError, SealdexError, UsageError
-from sealdex.events import Observer
+from sealdex.events import Observer, guarded
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.paths import store_folder
 from sealdex.runtime._loader import Loader, close
@@ -67,7 +67,7 @@ class PluginManager:
         self._restarts = restarts
         self._keeper = keeper if keeper is not None else StoredStatus(self.store)
         self._loader = Loader(self.store, self._keeper, load_timeout, call_timeout)
-        self._notes = Notes(self._keeper, observer or Observer())
+        self._notes = Notes(self._keeper, guarded(observer))
         self._mark: bytes | None = None
         self._entries: dict[str, Entry] = {}
         self._watchers: list[Watcher] = []

@@ -379,3 +379,25 @@ def test_a_typo_gets_the_nearest_name_and_exit_code_2(
 def test_the_output_mode_reaches_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(group()[1], ["path", "x", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"what": "x"}
+
+
+def test_a_transfer_that_starts_over_has_no_negative_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter([0.0, 0.0, 0.0, 10.0, 10.0, 20.0, 20.0, 30.0, 30.0, 40.0, 40.0])
+    monkeypatch.setattr("sealdex.cli.progress.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    progress = Progress("downloading", stream)
+    for done in (300_000, 600_000, 40_000, 80_000):
+        progress.update(done, 1_000_000)
+    assert "-" not in stream.getvalue()
+    assert "KiB/s" in stream.getvalue()
+
+
+def test_a_dumb_terminal_gets_no_progress_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "dumb")
+    assert not Output(stderr=Terminal()).progress("x").visible
+    monkeypatch.setenv("TERM", "xterm")
+    assert Output(stderr=Terminal()).progress("x").visible
