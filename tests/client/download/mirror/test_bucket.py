@@ -13,6 +13,7 @@ import pytest
 from support.commands import Run
 from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
+from support.private_sigstore import PrivateSigstore
 from support.s3_server import S3Server
 from support.tree_server import TreeServer
 
@@ -286,3 +287,18 @@ def test_keys_that_the_store_refuses_are_told(run: Run, place: Place, monkeypatc
     refused = run("mirror", "create", "public", place.address)
     assert refused.code == 5, refused.err
     assert "AWS_ACCESS_KEY_ID" in refused.err
+
+
+def test_a_trust_root_of_sigstore_comes_along(run: Run, place: Place, root: Path, tmp_path: Path) -> None:
+    given = PrivateSigstore().trusted_root(tmp_path / "trusted_root.json")
+    made = run("mirror", "create", "public", place.address, "--sigstore-root", given, "--json")
+    assert made.code == 0, made.err
+    key = made.document["sigstore_root"]
+    assert place.objects()[key] == given.read_bytes()
+    again = run("mirror", "create", "public", place.address, "--sigstore-root", given, "--json")
+    assert again.document["changed"] is False
+    assert run("mirror", "prune", place.address, "--yes").code == 0
+    proved = run("mirror", "verify", place.address, "--root", root, "--json")
+    assert (proved.code, proved.document["extra"]) == (0, 0)
+    place.put(key, b"{}")
+    assert run("mirror", "verify", place.address, "--root", root).code == 4
