@@ -20,15 +20,18 @@ from __future__ import annotations
 
 import sys
 from importlib import reload
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import PathFinder
 from threading import Lock, local
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from importlib.abc import Loader
     from importlib.machinery import ModuleSpec
     from types import ModuleType
+
+else:
+    Loader = object  # importlib.abc imports a dozen modules, and this is the start of a command
 
 PUT_OFF = {
     "awskms": ("boto3", "botocore"),
@@ -43,7 +46,7 @@ _SIGNERS = "securesystemslib.signer"
 _LIBRARIES = frozenset(library for libraries in PUT_OFF.values() for library in libraries)
 
 
-class _Hook(MetaPathFinder):
+class _Hook:
     """Stands before the other finders of modules."""
 
     def __init__(self) -> None:
