@@ -17,6 +17,7 @@
     status              status
     verify_published    verify-published
     recover             recover
+    unlock              unlock
     gc                  gc
     access              access policy
     stats               stats

@@ -41,8 +41,8 @@ def check_break_glass(publisher: Publisher) -> list[str]:
             untouched="nothing was written",
             hint=f"assume {role} and run this again"
             if role is not None
-            else "name a role as recovery_role of the realm in registry.toml, set the policies that `sealdex-builder "
-            "access policy` prints for recovery and for the bucket, and run this as that role",
+            else "name a role as recovery_role of the realm in registry.toml, set its policy and the bucket's "
+            "(`sealdex-builder access policy --for recovery`, and `--for bucket`), and run this as that role",
         ) from error
     return [key] if differs else []
 

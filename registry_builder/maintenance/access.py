@@ -109,8 +109,8 @@ def access_documents(
         raise UsageError(
             f"realm {realm} has no url yet, and signed cookies are for what is below it",
             subject=f"realms.{realm}.url",
-            hint="write it into registry.toml; once the stack of `sealdex-builder cloud template` is there, "
-            "`sealdex-builder cloud outputs` does",
+            hint="write it into registry.toml; of a stack: aws cloudformation describe-stacks | "
+            "sealdex-builder cloud outputs -",
         )
     return documents
 

@@ -25,6 +25,7 @@ import msgspec
 from registry_builder.storage.headers import LOCK_KEY
 from sealdex.errors import SealdexError
 from sealdex.log import Log
+from sealdex.model.decode import decode_as
 
 _log = Log("registry_builder.storage")
 
@@ -187,7 +188,7 @@ class LockObject:
             return None
         data, age = stored
         try:
-            return FoundLock(msgspec.json.decode(data, type=LockDocument), age)
+            return FoundLock(decode_as(data, LockDocument), age)
         except msgspec.DecodeError:
             return FoundLock(LockDocument(), age)
 
