@@ -216,6 +216,23 @@ def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) ->
     assert "already released" in again.output
 
 
+def test_the_action_says_why_a_plugin_cannot_be_packed_or_released(scene: Scene, tmp_path: Path) -> None:
+    folder = make_plugin(tmp_path, "acme/slack")
+    template = folder / "release.yaml"
+    text = template.read_text()
+    for wrong, said in (
+        (text.replace("notify:Plugin", "slack:Plugin"), "there is no module 'slack'"),
+        (text.replace("version: 0.1.0", "version: nonsense"), "must be a semantic version"),
+        (f"{text}license: nonsense\nchannel: '*'\n", "channel"),
+    ):
+        template.write_text(wrong)
+        done = release(scene, folder, "acme/slack")
+        assert done.result == "failure"
+        assert said in done.output
+        assert "KeyError" not in done.output
+    assert "pulls" not in scene.github.known or scene.github.known["pulls"] == []
+
+
 def test_a_publisher_that_remembers_refuses_a_bucket_that_was_put_back(
     scene: Scene, s3_server: S3Server, tmp_path: Path
 ) -> None:
