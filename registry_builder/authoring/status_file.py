@@ -8,6 +8,7 @@ earlier builders would overlook it. Branches that each add a first event write t
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -216,26 +217,31 @@ def _checked(values: dict[str, object]) -> StatusEvent:
 
 
 def committer(folder: Path) -> str:
-    """Return whom git would name as the committer in ``folder``.
+    """Return whom git would name as the committer in ``folder``: by GIT_COMMITTER_*, GIT_AUTHOR_* or its configuration.
 
     Raises:
         UsageError: git isn't installed or knows no name.
     """
     answers = []
     for key in ("user.name", "user.email"):
+        field = key.partition(".")[2].upper()
+        if given := os.environ.get(f"GIT_COMMITTER_{field}") or os.environ.get(f"GIT_AUTHOR_{field}"):
+            answers.append(given.strip())
+            continue
         try:
             done = subprocess.run(
                 ["git", "config", key], cwd=folder, capture_output=True, text=True, check=False, timeout=30
             )
         except (OSError, subprocess.TimeoutExpired):
-            break
+            answers.append("")
+            continue
         answers.append(done.stdout.strip())
-    name, email = (*answers, "", "")[:2]
+    name, email = answers
     if not name and not email:
         raise UsageError(
             "the author of this event is not known: git has no user.name here",
             untouched=UNTOUCHED,
-            hint="give --by NAME, or: git config user.name NAME",
+            hint="give --by NAME, set GIT_AUTHOR_NAME, or: git config user.name NAME",
         )
     return f"{name} <{email}>" if name and email else name or email
 

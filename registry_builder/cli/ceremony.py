@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from registry_builder.ceremony.ceremony import Ceremony
     from sealdex.cli.output import Output
 
-_BY = click.option("--by", metavar="WHO", help="Who does it; by default git's user.name and user.email.")
+_BY = click.option(
+    "--by", metavar="WHO", help="Who does it; by default whom git names: GIT_COMMITTER_*, GIT_AUTHOR_*, user.name."
+)
 
 
 @click.group(

@@ -60,7 +60,11 @@ RELEASE = ReleaseParam()
 def _said(command: F) -> F:
     """Add --why and --by, which every event has, and the output options."""
     for option in (
-        click.option("--by", metavar="WHO", help="Who does it; by default git's user.name and user.email."),
+        click.option(
+            "--by",
+            metavar="WHO",
+            help="Who does it; by default whom git names: GIT_COMMITTER_*, GIT_AUTHOR_*, user.name.",
+        ),
         click.option("--why", default="", metavar="TEXT", help="The reason; it is public."),
     ):
         command = option(command)

@@ -15,7 +15,7 @@ from support.source_trees import Tree
 from support.stock_client import StockClient
 
 from registry_builder.authoring.lifecycle import attest, evaluate, promote, yank
-from registry_builder.authoring.status_file import Report
+from registry_builder.authoring.status_file import Report, committer
 from registry_builder.publication.checks import InvalidReleasesError
 from registry_builder.publication.publish import PublishResult, open_publisher, publish_realm
 from registry_builder.source.lint.tree import lint_tree
@@ -30,6 +30,23 @@ from sealdex.resolve.search import Query
 
 SLACK, MAIL = PluginId("acme", "slack"), PluginId("acme", "mail")
 BY = ("--by", "Kim <kim@example.org>")
+
+
+def test_who_makes_an_event_is_whom_git_s_variables_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for role in ("AUTHOR", "COMMITTER"):
+        for field in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{role}_{field}", raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    with pytest.raises(UsageError, match=r"git has no user\.name"):
+        committer(tmp_path)
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Ann")
+    assert committer(tmp_path) == "Ann"
+    monkeypatch.setenv("GIT_AUTHOR_EMAIL", "ann@example.org")
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "Kim")
+    assert committer(tmp_path) == "Kim <ann@example.org>"
+    monkeypatch.setenv("PATH", "")
+    assert committer(tmp_path) == "Kim <ann@example.org>"  # git isn't needed
 
 
 def run(tree: Tree) -> PublishResult:
@@ -139,6 +156,8 @@ def test_a_name_that_is_not_there_gets_the_nearest_and_nothing_is_written(
 
 
 def test_who_is_asked_of_git(live: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.delenv(name, raising=False)
     for name, value in (("GIT_CONFIG_GLOBAL", os.devnull), ("GIT_CONFIG_SYSTEM", os.devnull), ("GIT_DIR", os.devnull)):
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="author of this event is not known"):

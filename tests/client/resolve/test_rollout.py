@@ -41,6 +41,9 @@ def test_another_release_reaches_others_first() -> None:
 def test_who_is_out_is_told_and_can_get_in(run: Run, registry: PluginRegistry, tmp_path: Path) -> None:
     registry.release("acme/mail", "2.0.0", rollout=0)
     registry.publish()
+    shown = run("info", "acme/mail")
+    assert "2.0.0 (0% of hosts)  stable" in shown.out
+    assert "1.0.0                stable" in shown.out
     installed = run("install", "acme/mail")
     assert "installed acme/mail 1.0.0" in installed.out
     assert "acme/mail 2.0.0 is newer but was not chosen: rolled out to 0% of hosts" in installed.err

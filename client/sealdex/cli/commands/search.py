@@ -273,6 +273,7 @@ def _release_cells(release: ReleaseEntry, *, is_there: bool) -> list[str]:
     return [
         release.version
         + (" YANKED" if release.yanked is not None else "")
+        + (f" ({release.rollout}% of hosts)" if release.rollout < 100 else "")
         + ("" if is_there else " NOT ON THIS MIRROR"),
         ", ".join(release.channels) or "-",
         (release.released_at or "-")[:10],
