@@ -89,6 +89,19 @@ def test_attack_a_changed_file_is_found_and_mended(run: Run, mirror: Path, which
     assert f"{which}: missing" in run("mirror", "verify", mirror, "--registry", "public").err
 
 
+def test_attack_a_link_in_the_place_of_a_file_is_found(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes to the mirror's folder: a link to a file of theirs, which has the signed bytes for now."""
+    which = "plugins/acme/slack/1.1.0/slack.zip"
+    theirs = (mirror / which).rename(tmp_path / "theirs.zip")
+    (mirror / which).symlink_to(theirs)
+    found = run("mirror", "verify", mirror, "--registry", "public")
+    assert found.code == 4, found.out
+    assert f"{which}: missing" in found.err
+    assert run("mirror", "create", "public", mirror, "--verify").code == 0
+    assert not (mirror / which).is_symlink()
+    assert run("mirror", "verify", mirror, "--registry", "public").code == 0
+
+
 def test_attack_prune_removes_nothing_behind_a_link(run: Run, mirror: Path, tmp_path: Path) -> None:
     """Writes to the mirror's folder: a link to another folder of the user's in the place of a tree."""
     other = (mirror / "plugins").rename(tmp_path / "other")
