@@ -48,7 +48,7 @@ def take_ceremony(tree: Path, name: str, ref: str) -> list[Path]:
 
     Raises:
         UsageError: the name is not valid.
-        NotFoundError: no such branch or commit.
+        NotFoundError: no such branch or commit; or neither it nor the source tree has that ceremony.
         ConfigError: the branch changes something else, or git can't compare the two. Nothing is written.
     """
     if not CEREMONY_NAME.fullmatch(name):
@@ -64,6 +64,13 @@ def take_ceremony(tree: Path, name: str, ref: str) -> list[Path]:
         )
     wanted = {tree / change.path: _content(tree, change) for change in changes}
     gate = Gate(tree)
+    if not wanted and not gate.is_there(tree / CEREMONIES_FOLDER / name):
+        raise NotFoundError(
+            f"there is no ceremony '{name}' in {ref}, and none here",
+            subject=ref,
+            untouched=_UNTOUCHED,
+            hint=f"git fetch; to see what a branch adds: git diff --stat HEAD...{ref} -- {CEREMONIES_FOLDER}",
+        )
     here = {path for path in wanted if gate.is_there(path)}
     if other := [path for path in sorted(here) if not _holds(gate, path, wanted[path])]:
         raise ConfigError(

@@ -63,6 +63,14 @@ def test_what_signers_add_is_taken_and_counts(clone: Path) -> None:
     assert take_ceremony(root, "swap", "sign/swap") == []
 
 
+def test_what_is_not_there_is_not_taken(clone: Path) -> None:
+    root = at_main(clone)
+    with pytest.raises(NotFoundError, match="there is no ceremony 'swap' in main, and none here"):
+        take_ceremony(root, "swap", "main")
+    take_ceremony(root, "swap", "sign/swap")
+    assert take_ceremony(root, "swap", "main") == []  # nothing to add to what is here
+
+
 def test_main_may_go_on_while_people_sign(clone: Path) -> None:
     root = at_main(clone)
     (root / "plugins/acme/slack/README.md").write_text("# New\n")
