@@ -50,6 +50,7 @@ def not_stolen() -> list[str]:
     return [word for role in ("timestamp", "snapshot", "packages", "catalog") for word in ("--not-stolen", role)]
 
 
+@pytest.mark.slow
 def test_every_command_gets_through_and_none_copies(
     guarded: S3Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -66,24 +67,22 @@ def test_every_command_gets_through_and_none_copies(
     assert call(tree.root, "publish", "--only", "acme/slack") == 0
     assert guarded.reader().catalog() == {"acme/slack": "1.1.0", "acme/mail": "0.2.0"}
     asked = guarded.proxy.operations()
-    assert asked["CompleteMultipartUpload"] == 1
+    assert asked["CompleteMultipartUpload"] == 2  # the large file, and what doctor tries
     assert (asked["CopyObject"], asked["UploadPartCopy"]) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    "key", ["metadata/1.root.json", "metadata/1.snapshot.json", ARCHIVE, "metadata/timestamp.json"]
-)
-def test_attack_a_stolen_publisher_overwrites_what_is_published(guarded: S3Registry, key: str) -> None:
+def test_attack_a_stolen_publisher_overwrites_what_is_published(guarded: S3Registry) -> None:
     guarded.publish()
     before = guarded.objects()
     client = guarded.through().raw()[0]  # type: ignore[attr-defined]  # S3's
-    name = f"{guarded.prefix}/{key}"
-    with pytest.raises(ClientError, match="AccessDenied"):
-        client.put_object(Bucket=guarded.bucket, Key=name, Body=b"evil")
-    with pytest.raises(ClientError, match="AccessDenied"):
-        client.copy_object(Bucket=guarded.bucket, Key=name, CopySource=f"{guarded.bucket}/{name}")
-    with pytest.raises(ClientError):
-        client.put_object(Bucket=guarded.bucket, Key=name, Body=b"evil", IfNoneMatch="*")
+    for key in ("metadata/1.root.json", "metadata/1.snapshot.json", ARCHIVE, "metadata/timestamp.json"):
+        name = f"{guarded.prefix}/{key}"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.put_object(Bucket=guarded.bucket, Key=name, Body=b"evil")
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.copy_object(Bucket=guarded.bucket, Key=name, CopySource=f"{guarded.bucket}/{name}")
+        with pytest.raises(ClientError):
+            client.put_object(Bucket=guarded.bucket, Key=name, Body=b"evil", IfNoneMatch="*")
     assert guarded.objects() == before
 
 

@@ -42,6 +42,7 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_refusal_in_the_middle_is_said_and_nothing_is_half_visible(s3_published: S3Registry) -> None:
     """One registry for all of them, each of which leaves it as it was; the publish after the last needs no help."""
     before = s3_published.objects()
