@@ -113,6 +113,12 @@ def another_digest(data: bytes) -> bytes:
     return data[:at] + (b"1" if data[at : at + 1] == b"0" else b"0") + data[at + 1 :]
 
 
+def with_a_second_lock(path: Path) -> None:
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("sealdex.lokk", archive.read("sealdex.lock"))
+    path.write_bytes(path.read_bytes().replace(b"sealdex.lokk", b"sealdex.lock"))
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-2000]),
     "not a zip": lambda path: path.write_bytes(b"hello " * 999),
@@ -126,6 +132,10 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "another digest in the lock": lambda path: rewritten(path, "sealdex.lock", another_digest),
     "a locked version that nobody signed": lambda path: rewritten(
         path, "sealdex.lock", lambda data: data.replace(b'version = "1.1.0"', b'version = "1.1.9"')
+    ),
+    "a second lock": with_a_second_lock,
+    "other plugins than the lock has": lambda path: rewritten(
+        path, "sealdex-bundle.json", lambda data: data.replace(b'"acme/base"', b'"acme/base", "acme/mail"')
     ),
     "a platform that hides what is missing": lambda path: rewritten(
         path, "sealdex-bundle.json", lambda data: data.replace(b'"registries"', b'"platforms": ["x"],\n"registries"')
