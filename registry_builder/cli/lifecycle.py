@@ -12,6 +12,7 @@ import msgspec
 from registry_builder import authoring
 from registry_builder.cli.options import PLUGIN_ID, example, shown, tree_of
 from sealdex.cli.group import output_of, output_options
+from sealdex.cli.size_option import Size
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.versions import version_problem
@@ -154,7 +155,7 @@ def demote(ctx: click.Context, release: ReleaseName, channel: str, why: str, by:
 @click.option("--dataset", help="The dataset that was used.")
 @click.option("--evaluator", help="Who or what evaluated it.")
 @click.option("--sha256", help="SHA-256 of a report at a URL.")
-@click.option("--size", type=click.IntRange(min=0), help="Size of a report at a URL, in bytes.")
+@click.option("--size", type=Size(), help="Exact size of a report at a URL, in bytes.")
 @click.option("--name", help="The report's file name in the registry; by default its own.")
 @_said
 @click.pass_context

@@ -17,6 +17,7 @@ from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
+from sealdex.model.sizes import size_extra
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
@@ -48,7 +49,8 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
         name: short name, also of the folder for development keys.
         id: random, so that two registries with the same name don't share keys.
         types: plugin types beyond the built-in ones.
-        max_artifact_size: maximum size of any artifact in bytes, also while downloading one of unknown size.
+        max_artifact_size: maximum size of any artifact, in bytes or as ``2GiB``; also while downloading one of unknown
+            size.
         ingest: whether publish copies artifacts from their URLs into the store.
     """
 
@@ -57,7 +59,7 @@ class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     title: str | None = None
     description: str | None = None
     types: tuple[PluginType, ...] = ()
-    max_artifact_size: Annotated[int, Meta(gt=0)] = 2 * 1024**3
+    max_artifact_size: Annotated[int, Meta(gt=0, extra=size_extra(1))] = 2 * 1024**3
     ingest: bool = False
 
 

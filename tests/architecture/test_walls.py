@@ -111,6 +111,7 @@ SHARED = {
     "cli.group": "cli",
     "cli.output": "cli",
     "cli.progress": "cli",
+    "cli.size_option": "cli",
     # the same words in registry.toml and in config.toml
     "config.attestation_policy": "source",
     "config.toml_reader": "ceremony signing source",

@@ -14,6 +14,7 @@ Its modules:
     group            a click group whose commands are imported when they run
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal
+    size_option      the type of options that take a size; for both command lines
     errors           every error becomes text or JSON, and an exit code
     error_table      from error type to advice and exit code
     log_handler      what plugins and the runtime log, through the output layer

@@ -15,6 +15,7 @@ import click
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
+from sealdex.cli.size_option import Size
 from sealdex.errors import UsageError
 from sealdex.events import Observer
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 
 _DOWNLOAD_KEY = "sealdex.download"
-_RATE_UNITS = ["", "k", "m", "g"]
 
 
 class Context:
@@ -203,10 +203,11 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--limit-rate",
+            type=Size(1, "rate"),
             metavar="RATE",
             expose_value=False,
-            callback=lambda ctx, _param, value: _set_download(ctx, "max_bytes_per_second", _rate(value)),
-            help="Maximum bytes per second for all downloads together: 500k, 2M, 1.5G (powers of 1024, like curl).",
+            callback=lambda ctx, _param, value: _set_download(ctx, "max_bytes_per_second", value),
+            help="Maximum bytes per second for all downloads together: 500k, 2MiB, 1.5G.",
         ),
     ):
         command = option(command)
@@ -216,21 +217,6 @@ def download_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _set_download(ctx: click.Context, field: str, value: float | None) -> None:
     if value is not None:
         ctx.meta.setdefault(_DOWNLOAD_KEY, {})[field] = value
-
-
-def _rate(text: str | None) -> int | None:
-    if text is None:
-        return None
-    amount, unit = text[:-1], text[-1:].lower()
-    if unit not in _RATE_UNITS:
-        amount, unit = text, ""
-    try:
-        rate = int(float(amount) * 1024 ** _RATE_UNITS.index(unit)) if unit else int(amount)
-    except (ValueError, OverflowError):
-        rate = 0
-    if rate < 1:
-        raise click.BadParameter(f"'{text}' is not a valid rate: write a number of bytes, or 500k, 2M, 1.5G")
-    return rate
 
 
 def _setting(text: str) -> tuple[str, str]:

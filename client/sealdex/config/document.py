@@ -26,7 +26,7 @@
     required = ["acme"]
 
     [cache]
-    max_bytes = 10_737_418_240
+    max_bytes = "10GiB"                      # or bytes as a number, which 0.1.0 reads too
     max_age_days = 90
     eviction = "lru"
 
@@ -50,6 +50,7 @@ from sealdex.config.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.model.decode import FieldProblem
 from sealdex.model.ids import IdentifierPart, NamespacePattern
 from sealdex.model.selectors import LabelKey, LabelValue, Tag
+from sealdex.model.sizes import size_extra
 from sealdex.model.versions import VersionText
 
 CATCH_ALL = "*"
@@ -195,9 +196,9 @@ class DownloadSection(Struct, forbid_unknown_fields=True, omit_defaults=True, fr
     first_contact_window: Annotated[float, Meta(ge=0, le=86400)] = 3.0
     retry: Annotated[int, Meta(ge=0, le=1000)] | None = None
     concurrent: Annotated[int, Meta(ge=1, le=64)] = 3
-    max_plugin_size: Annotated[int, Meta(gt=0)] = 16 * 1024**3
-    max_bytes_per_second: Annotated[int, Meta(gt=0)] | None = None
-    min_bytes_per_second: Annotated[int, Meta(ge=0)] = 256
+    max_plugin_size: Annotated[int, Meta(gt=0, extra=size_extra(1))] = 16 * 1024**3
+    max_bytes_per_second: Annotated[int, Meta(gt=0, extra=size_extra(1))] | None = None
+    min_bytes_per_second: Annotated[int, Meta(ge=0, extra=size_extra())] = 256
     ca_bundle: str | None = None
 
 
@@ -210,7 +211,7 @@ class CacheSection(Struct, forbid_unknown_fields=True, omit_defaults=True, froze
         eviction: which files are removed first when over the limit: ``lru``, ``lfu`` or ``fifo``.
     """
 
-    max_bytes: Annotated[int, Meta(ge=0)] = 10 * 1024**3
+    max_bytes: Annotated[int, Meta(ge=0, extra=size_extra())] = 10 * 1024**3
     max_age_days: Annotated[float, Meta(gt=0)] | None = None
     eviction: Annotated[
         str, Meta(pattern=r"^(lru|lfu|fifo)\Z", extra={"expects": "one of 'lru', 'lfu' and 'fifo'"})

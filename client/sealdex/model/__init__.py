@@ -17,6 +17,7 @@ all modules:
     selectors       label selectors with Kubernetes' semantics, plus Gt and Lt
     platforms       the usual spellings of os and arch
     environment     the labels and tags of a host
+    sizes           sizes as people write them in options and settings
 
     decode          reads documents: strictly or leniently, with every problem named by its path
     foreign_json    JSON from somebody else, to plain values

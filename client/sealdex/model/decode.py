@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from sealdex.errors import FormatTooNewError
+from sealdex.model.sizes import read_size
 from sealdex.similar import most_similar
 
 T = TypeVar("T")
@@ -108,15 +110,42 @@ def _not_json(error: msgspec.DecodeError) -> DocumentError:
 
 
 def read_values(values: Any, kind: type[T]) -> T:
-    """Convert plain values (from YAML or TOML) strictly.
+    """Convert plain values (from YAML or TOML) strictly; settings in bytes may be text, see `sealdex.model.sizes`.
 
     Raises:
         DocumentError: one or more fields are wrong; all of them are named.
     """
     try:
         return convert_to(values, kind)
+    except msgspec.ValidationError:
+        read = _with_sizes(values, inspect.type_info(kind))
+    try:
+        return convert_to(read, kind)
     except msgspec.ValidationError as error:
         raise DocumentError(problems_in(values, kind) or [_from_msgspec(error)]) from error
+
+
+def is_size(info: inspect.Type) -> bool:
+    """Return whether a field is a number of bytes that `read_values` takes as text too."""
+    while isinstance(info, inspect.Metadata | inspect.UnionType):
+        if isinstance(info, inspect.Metadata):
+            if (info.extra or {}).get("is_size"):
+                return True
+            info = info.type
+        else:
+            info = info.types[0]
+    return False
+
+
+def _with_sizes(value: Any, info: inspect.Type) -> Any:
+    """Return plain values with sizes read as numbers; text that isn't one stays, for the message about it."""
+    if isinstance(info, inspect.StructType) and isinstance(value, dict):
+        fields = {f.encode_name: f.type for f in info.fields}
+        return {key: _with_sizes(item, fields[key]) if key in fields else item for key, item in value.items()}
+    if isinstance(value, str) and is_size(info):
+        with suppress(ValueError):
+            return read_size(value)
+    return value
 
 
 def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T:
@@ -217,7 +246,7 @@ def _walk_dict(value: Any, info: inspect.DictType, path: str) -> Iterator[FieldP
 
 def _leaf(value: Any, info: inspect.Type, bare: inspect.Type, expects: str | None, path: str) -> Iterator[FieldProblem]:
     try:
-        msgspec.convert(value, _as_annotation(info))
+        msgspec.convert(_with_sizes(value, info), _as_annotation(info))
     except msgspec.ValidationError:
         if expects is not None:
             wanted = expects

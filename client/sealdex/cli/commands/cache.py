@@ -11,6 +11,7 @@ import click
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
 from sealdex.cli.progress import in_bytes
+from sealdex.cli.size_option import Size
 from sealdex.config.config import Config
 from sealdex.errors import VerificationError
 from sealdex.store.cache import ContentCache
@@ -64,11 +65,14 @@ def list_(context: Context) -> None:
 
 
 @cache.command(
-    epilog=examples("sealdex cache gc", "sealdex cache gc --dry-run", "sealdex cache gc --max-bytes 0 --json")
+    epilog=examples("sealdex cache gc", "sealdex cache gc --dry-run", "sealdex cache gc --max-bytes 2GB --json")
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be removed; remove nothing.")
 @click.option(
-    "--max-bytes", type=click.IntRange(min=0), metavar="N", help="Use this size limit instead of the configured one."
+    "--max-bytes",
+    type=Size(),
+    metavar="SIZE",
+    help="Use this size limit instead of the configured one: 0, 512MiB, 2GB.",
 )
 @click.option(
     "--max-age-days",

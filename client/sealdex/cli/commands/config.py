@@ -10,8 +10,10 @@ import msgspec
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.progress import in_bytes
 from sealdex.config.config import ConfigDocument
 from sealdex.config.layers import keys, sections_of, variable_of
+from sealdex.model.decode import is_size
 from sealdex.paths import CONFIG_VARIABLE, STORE_VARIABLE
 
 
@@ -40,7 +42,9 @@ def show(context: Context, origin: bool) -> None:
         {"key": "config", "value": str(found.path), "origin": _place(context.config_path, "--config", CONFIG_VARIABLE)},
         {"key": "store", "value": str(found.store), "origin": _place(context.store, "--store", STORE_VARIABLE)},
     ]
-    for key in keys(sections_of(ConfigDocument)):
+    sections = sections_of(ConfigDocument)
+    sizes = {f"{name}.{field.name}" for name, said in sections.items() for field in said.fields if is_size(field.type)}
+    for key in keys(sections):
         section, _, name = key.partition(".")
         value = msgspec.to_builtins(getattr(getattr(found.document, section), name))
         rows.append({
@@ -52,7 +56,10 @@ def show(context: Context, origin: bool) -> None:
     context.out.result({"settings": rows})
     context.out.table(
         ["SETTING", "VALUE", *(["ORIGIN"] if origin else [])],
-        [[row["key"], _text(row["value"]), *([row["origin"]] if origin else [])] for row in rows],
+        [
+            [row["key"], _text(row["value"], is_size=row["key"] in sizes), *([row["origin"]] if origin else [])]
+            for row in rows
+        ],
     )
     context.out.note("registries: sealdex registry list; labels and tags of this host: sealdex env")
 
@@ -63,9 +70,11 @@ def _place(given: object, option: str, variable: str) -> str:
     return f"${variable}" if os.environ.get(variable) else "default"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, *, is_size: bool) -> str:
     if value is None:
         return "-"
+    if is_size:
+        return f"{value} ({in_bytes(value)})" if value >= 1024 else str(value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict):

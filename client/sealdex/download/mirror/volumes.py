@@ -23,6 +23,7 @@ from msgspec import Meta, Struct
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, InstallError, NotFoundError, UsageError, VerificationError
 from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
+from sealdex.model.sizes import read_size
 
 ARCHIVE_FORMAT = 1
 HEAD_NAME = "sealdex-mirror.json"
@@ -34,7 +35,6 @@ VOLUME_SIZES = {
     "cd": 700 << 20,
     "dvd": 4_700_000_000,
 }
-_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MAX_HEAD_BYTES = 16 << 20
 _BLOCK = 512
 _MEMBER_BLOCKS = 4  # of a member's own head, with the extended one that a long name takes
@@ -84,7 +84,7 @@ class Piece(NamedTuple):
 
 
 def parse_volume_size(text: str) -> int:
-    """Read a size: a medium by name, or bytes with a unit, powers of 1024.
+    """Read a size: a medium by name, or as `sealdex.model.sizes` reads it.
 
     Raises:
         UsageError: it isn't one, or less than a mebibyte.
@@ -92,17 +92,15 @@ def parse_volume_size(text: str) -> int:
     lowered = text.strip().lower()
     size = VOLUME_SIZES.get(lowered)
     if size is None:
-        number = lowered.rstrip("ib").rstrip("kmgt")
-        unit = lowered[len(number) :].rstrip("ib")
         try:
-            size = int(float(number) * _UNITS[unit])
-        except (ValueError, KeyError, OverflowError):
+            size = read_size(lowered)
+        except ValueError:
             size = 0
     if size < MIN_VOLUME_BYTES:
         raise UsageError(
             f"'{text}' is not a valid volume size",
             untouched="nothing was written",
-            hint=f"write {', '.join(VOLUME_SIZES)}, or a size of at least 1M such as 500M or 8G",
+            hint=f"write {', '.join(VOLUME_SIZES)}, or a size of at least 1M such as 500M, 8G or 25GB",
         )
     return size
 
