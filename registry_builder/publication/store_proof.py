@@ -17,8 +17,6 @@ from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import Body, Condition, ConditionsIgnoredError, Storage, headers_for
 from registry_builder.storage.headers import BUNDLE_KEY
-from registry_builder.storage.lock_object import LockObject
-from sealdex.errors import UnavailableError
 from sealdex.log import Log
 from sealdex.trust.metadata_bundle import bundle_bytes
 
@@ -34,15 +32,13 @@ class StoreProof:
 
     def __init__(self) -> None:
         self._is_given = False
-        self._lock: LockObject | None = None
+        self._until = contextlib.ExitStack()
 
     def __enter__(self) -> StoreProof:  # noqa: PYI034  # Self is younger than Python 3.10
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._lock is not None:
-            with contextlib.suppress(UnavailableError):  # then it is free when its time is over
-                self._lock.release()
+        self._until.close()
 
     def give(self, publisher: Publisher, state: PublishedState | None) -> None:
         """Try two writes that the store must refuse.
@@ -60,8 +56,8 @@ class StoreProof:
             return
         storage = publisher.storage
         if storage.lock is not None:
-            storage.lock.acquire()
-            self._lock, self._is_given = storage.lock, True
+            self._until.enter_context(storage.lock.held())
+            self._is_given = True
             return
         if state is not None and state.snapshot.data:
             _must_refuse(storage, f"metadata/{state.snapshot.version}.snapshot.json", state.snapshot.data)

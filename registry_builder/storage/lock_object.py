@@ -10,12 +10,13 @@ that is, the store's clock says. It is given back by writing it without a holder
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
@@ -23,13 +24,14 @@ from typing import Protocol
 import msgspec
 
 from registry_builder.storage.headers import LOCK_KEY
-from sealdex.errors import SealdexError
+from sealdex.errors import SealdexError, UnavailableError
 from sealdex.log import Log
 from sealdex.model.decode import decode_as
 
 _log = Log("registry_builder.storage")
 
 LEASE_S = 900
+_MAX_LEASE_S = 24 * 3600  # whatever a lock says that somebody wrote
 _SETTLE_S = 2.0  # longer than a small write takes to arrive
 _RENEWED_AFTER = 1 / 3  # of the lease
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
@@ -52,9 +54,14 @@ class FoundLock:
     age: timedelta
 
     @property
+    def left(self) -> timedelta:
+        """For how much longer it is held, unless it is renewed; nothing or less if its time is over."""
+        return timedelta(seconds=min(max(self.document.seconds, 0), _MAX_LEASE_S)) - self.age
+
+    @property
     def is_held(self) -> bool:
         """Whether somebody holds it, and its time isn't over."""
-        return bool(self.document.id) and self.age < timedelta(seconds=self.document.seconds)
+        return bool(self.document.id) and self.left > timedelta()
 
 
 class LockPlace(Protocol):
@@ -78,7 +85,14 @@ class LockedError(SealdexError):
 
     def __init__(self, storage: str, found: FoundLock, *, untouched: str = "nothing was written") -> None:
         held = found.document
-        left = max(0, round(held.seconds - found.age.total_seconds()))
+        if not held.id:
+            super().__init__(
+                f"the lock of {storage} was freed, or written over, while this publisher held it",
+                untouched=untouched,
+                hint="run it again; whoever runs `sealdex-builder unlock` has to make sure that the publisher is gone",
+            )
+            return
+        left = max(0, round(found.left.total_seconds()))
         super().__init__(
             f"{storage} is locked by {held.holder or 'somebody unnamed'} since {held.since or 'an unknown time'}: it "
             "publishes just now, or was killed",
@@ -161,6 +175,20 @@ class LockObject:
             found = self.found()
             if found is not None and found.document.id == mine.id:
                 self._write(LockDocument())
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for a while.
+
+        Raises:
+            LockedError: as `acquire`.
+        """
+        self.acquire()
+        try:
+            yield
+        finally:
+            with contextlib.suppress(UnavailableError):  # then it is free when its time is over
+                self.release()
 
     def break_(self, lock_id: str) -> LockDocument:
         """Free the lock that another holds, and return what it said.

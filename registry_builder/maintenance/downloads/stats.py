@@ -9,6 +9,7 @@ of what was counted has to be kept; but the logs of one day have to be given tog
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -225,6 +226,7 @@ def publish_stats(publisher: Publisher, counted: Counted, *, days: int, replace:
     Raises:
         UsageError: the realm is deployed to GitHub Pages; or the logs have nothing to say.
         SealdexError: what is there isn't a ``stats.json``, and ``replace`` isn't given; or others keep on writing.
+        LockedError: another publisher holds the lock of a store that looks at no conditions.
         UnavailableError: the storage doesn't answer.
     """
     if publisher.tree.config.realms[publisher.realm].is_pages:
@@ -236,6 +238,14 @@ def publish_stats(publisher: Publisher, counted: Counted, *, days: int, replace:
         )
     if counted.stats is None:
         raise UsageError("the logs have no answer to sealdex, so there is nothing to publish", untouched=_UNTOUCHED)
+    lock = publisher.storage.lock
+    with lock.held() if lock is not None else nullcontext():
+        return _merge(publisher, counted.stats, counted.plugins, days=days, replace=replace)
+
+
+def _merge(
+    publisher: Publisher, new: DownloadStats, plugins: Collection[str], *, days: int, replace: bool
+) -> DownloadStats:
     for _ in range(_ATTEMPTS):
         old, etag = None, None
         try:
@@ -245,7 +255,7 @@ def publish_stats(publisher: Publisher, counted: Counted, *, days: int, replace:
         if stored is not None:
             etag = stored.etag
             old = None if replace else read_stats(stored.data, STATS_KEY)
-        stats = merged(counted.stats, old, counted.plugins, days=days)
+        stats = merged(new, old, plugins, days=days)
         data = encode_json(stats)
         if stored is not None and stored.data == data:
             return stats

@@ -13,6 +13,7 @@ from support.s3_registry import S3Registry
 from support.source_trees import Tree
 
 from registry_builder.maintenance.audit import audit_realm
+from registry_builder.maintenance.downloads.stats import Counted, publish_stats
 from registry_builder.maintenance.gc import plan_gc
 from registry_builder.publication.context import open_publisher
 from registry_builder.source.config import read_config
@@ -20,6 +21,7 @@ from registry_builder.storage import lock_object
 from registry_builder.storage.headers import LOCK_KEY
 from registry_builder.storage.lock_object import LEASE_S, LockDocument, LockedError, LockObject
 from sealdex.errors import ConfigError, SealdexError
+from sealdex.model.downloads import STATS_KEY, DownloadStats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,6 +126,28 @@ def test_breaking_frees_the_one_that_was_seen_and_no_other() -> None:
     place.lock("second").acquire()
 
 
+def test_a_lock_that_was_freed_under_its_publisher_is_said_so() -> None:
+    place = Place()
+    lock = place.lock("first")
+    lock.acquire()
+    place.lock("me").break_(msgspec.json.decode(place.data or b"", type=LockDocument).id)
+    with pytest.raises(LockedError, match="was freed, or written over") as caught:
+        lock.check(now=True)
+    assert caught.value.untouched == "what is published was not changed"
+    assert "unnamed" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("seconds", "is_held"), [(1 << 62, True), (-(1 << 62), False)])
+def test_attack_a_lock_for_ever_is_over_after_a_day(seconds: int, is_held: bool) -> None:
+    place = Place()
+    place.data = msgspec.json.encode(LockDocument(id="0000abcd", holder="somebody", seconds=seconds))
+    if is_held:
+        with pytest.raises(LockedError, match="somebody"):
+            place.lock("first").acquire()
+    place.age = timedelta(days=1)
+    place.lock("first").acquire()
+
+
 def test_what_is_not_a_lock_locks_nothing() -> None:
     place = Place()
     place.data = b"<html>"
@@ -208,6 +232,20 @@ def test_what_was_published_before_the_lock_was_taken_is_built_on(exclusive: S3R
     exclusive.proxy.before.append(overtake)
     assert exclusive.publish("acme/slack").attempts == 2
     assert exclusive.reader().catalog() == {"acme/slack": "1.1.0", "acme/mail": "0.2.0"}
+
+
+def test_download_numbers_are_put_under_the_lock_too(exclusive: S3Registry) -> None:
+    exclusive.publish()
+    publisher = exclusive.publisher(exclusive.through())
+    new = DownloadStats(1, "", "2026-11-20", "2026-11-20", {"acme/slack": {"1.0.0": {"2026-11-20": 3}}})
+    counted = Counted(new, 1, 3, 0, 0, 0, (), frozenset({"acme/slack"}))
+    exclusive.proxy.seen.clear()
+    assert publish_stats(publisher, counted, days=30).plugins == new.plugins
+    assert [key for _, key, _ in exclusive.asked()] == [LOCK_KEY, STATS_KEY, LOCK_KEY]
+    lock = exclusive.through().lock
+    assert lock is not None
+    with lock.held(), pytest.raises(LockedError):
+        publish_stats(publisher, counted, days=30)
 
 
 def test_the_lock_is_no_stray_file(exclusive: S3Registry) -> None:
