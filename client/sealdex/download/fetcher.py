@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sealdex.config.config import Config
 from sealdex.download._disk_space import Need, require_room
 from sealdex.download.copies import Copies, limits_of
-from sealdex.download.delta import ReadyTree, from_pieces
+from sealdex.download.delta import GivenUpError, ReadyTree, from_pieces
 from sealdex.download.download import Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin
@@ -176,20 +176,27 @@ class ArtifactFetcher:
         )
         if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
             list_name = file_list_name(artifact.file)
-            tree = (
-                self._registries()
-                .addresses_of(plugin)
-                .fetch(
-                    lambda base: from_pieces(
-                        self._store,
-                        self._transport,
-                        plugin,
-                        artifact,
-                        artifact_url(base, plugin, version, artifact),
-                        lambda: self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes(),
-                        self._cache,
-                        progress=self._observer.downloading(choice),
-                    )
+            addresses = self._registries().addresses_of(plugin)
+
+            def read_list() -> bytes:
+                try:
+                    return self._file(plugin, version, list_name, Pin(listed.sha256, listed.size)).read_bytes()
+                except UnavailableError as error:
+                    if not addresses.are_several:
+                        raise
+                    # all were asked for it: the address whose archive is at hand isn't left for that
+                    raise GivenUpError(f"its list of files can't be had: {error}") from error
+
+            tree = addresses.fetch(
+                lambda base: from_pieces(
+                    self._store,
+                    self._transport,
+                    plugin,
+                    artifact,
+                    artifact_url(base, plugin, version, artifact),
+                    read_list,
+                    self._cache,
+                    progress=self._observer.downloading(choice),
                 )
             )
             if tree is not None:

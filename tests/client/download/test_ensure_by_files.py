@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Run
-from support.fault_server import FaultServer
+from support.fault_server import FaultServer, Status
 from support.plugin_registry import PluginRegistry, sha256
 
 from registry_builder.source.file_list import file_list_bytes
@@ -95,6 +95,25 @@ def test_the_lock_pins_the_list_and_ensure_fetches_what_changed(
     assert done["bytes_reused"] == sum(map(len, NEW.values())) - len(NEW["data/0.bin"])
     assert done["bytes_fetched"] < 0.4 * len(published.archives["2.0.0"])
     assert published.ranges() > 0
+    assert content(tmp_path) == NEW
+
+
+@pytest.mark.parametrize("status", [404, 503])
+def test_a_list_that_no_address_has_costs_no_more_than_the_whole_archive(
+    bare: Run, project: Path, published: Published, tmp_path: Path, status: int
+) -> None:
+    listed = f"{ZIP.format('2.0.0')}.files.json"
+    published.server.always(listed, Status(404))
+    config = tmp_path / "config/config.toml"
+    with FaultServer() as second:
+        second.always(listed, Status(status))
+        text = config.read_text()
+        mirrors = f'[registries.public]\nmirrors = ["{second.url("/")}"]'
+        config.write_text(text.replace("[registries.public]", mirrors, 1))
+        done = bare("ensure", "--locked", "--json", "--retry", "0")
+        assert second.asked(listed)
+    assert done.code == 0, done.err
+    assert done.document["ensured"][0]["bytes_reused"] == 0
     assert content(tmp_path) == NEW
 
 
