@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,10 @@ from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 
+from sealdex.download.mirror import transfer
 from sealdex.download.mirror.volumes import cut, parse_volume_size
 from sealdex.errors import UsageError
+from sealdex.store.hashing import hash_of_regular
 
 
 def test_a_registry_goes_across_in_one_archive_and_then_by_what_is_new(
@@ -193,6 +197,30 @@ def test_an_archive_that_another_tool_packed_again_is_read(run: Run, root: Path,
     done = run("mirror", "import", tmp_path / "again.tar", tmp_path / "far", "--root", root)
     assert done.code == 0, done.err
     assert run("mirror", "verify", tmp_path / "far", "--root", root).code == 0
+
+
+def test_attack_a_hole_of_a_terabyte_is_not_hashed(
+    run: Run, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: who can write to the medium has a part begin far behind, which costs no room; hashing it takes hours."""
+    archive, far = tmp_path / "all.tar", tmp_path / "far"
+    assert run("mirror", "create", "public", archive).code == 0
+    with tarfile.open(archive) as had, tarfile.open(tmp_path / "evil.tar", "w", format=tarfile.PAX_FORMAT) as evil:
+        for member in had.getmembers():
+            source = had.extractfile(member)
+            member.name = re.sub("^files/(?=.*base.zip$)", f"parts/{1 << 40}/", member.name)
+            evil.addfile(member, source)
+
+    def hashed(path: Path) -> str | None:
+        assert path.stat().st_size < 1 << 30
+        return hash_of_regular(path)
+
+    monkeypatch.setattr(transfer, "hash_of_regular", hashed)
+    refused = run("mirror", "import", tmp_path / "evil.tar", far, "--root", root)
+    assert refused.code == 4, refused.err
+    assert "base.zip is not the file that was signed" in refused.err
+    assert not (far / "metadata/timestamp.json").exists()
+    assert not (far / ".sealdex-mirror/import").exists()
 
 
 def test_a_read_only_medium_is_read_and_left_as_it_is(run: Run, root: Path, tmp_path: Path) -> None:
