@@ -202,6 +202,9 @@ class _Job:
                 why = "the plugin ended the process of its host"
                 self._add(Step(name, "failed", f"{why}: {ended or 'exit code 0'}", output=output))
                 break
+        else:
+            if ended is not None:  # a thread that runs on, or what it does at exit: hosts would end like that too
+                self._add(Step("exit", "failed", f"its host didn't end as it should: {ended}", output=output))
         if "service" in steps and "service" not in told:
             with suppress(SealdexError, OSError):  # the host may have died before it stopped it
                 Services(self._throwaway.store).stop(self.trial.plugin)

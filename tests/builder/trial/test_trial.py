@@ -114,6 +114,15 @@ def test_whatever_a_plugin_does_its_step_fails(
     assert said in details(trial)[step]
 
 
+def test_what_a_plugin_does_at_the_end_of_its_host_counts_too(
+    tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plugin_code(slack, f"import atexit, os\natexit.register(os._exit, 3)\n{INIT} def stage(self, *_): pass\n")
+    [trial] = document(tree.root, capsys, "test", slack, "--no-tests", code=1)["plugins"]
+    assert outcomes(trial) == {**dict.fromkeys(STEPS, "passed"), "exit": "failed"}
+    assert "exit code 3" in details(trial)["exit"]
+
+
 def test_examples_and_defaults_are_held_to_their_schemas(
     tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
