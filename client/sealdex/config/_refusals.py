@@ -27,6 +27,7 @@ _ALERTS: dict[str, tuple[CredentialsProblem, str]] = {
     "TLSV1_ALERT_UNKNOWN_CA": ("wrong", "its authority isn't known there"),
     "TLSV1_ALERT_ACCESS_DENIED": ("forbidden", "it doesn't permit it"),
 }
+_UNCLEAR_ALERT = "SSLV3_ALERT_HANDSHAKE_FAILURE"  # TLS 1.2 has it for a missing certificate and for much else
 _CERTIFICATE_STATUSES = frozenset({0, 400, 495, 496})  # 0: in TLS; the others as nginx has them
 _BEARER = 'auth = { type = "bearer", token_env = "TEAM_TOKEN" }'
 _CERTIFICATE = 'auth = { type = "certificate", cert_file = "client.pem" }'
@@ -109,7 +110,7 @@ def _without(refusal: Refusal, tried: Tried | None) -> CredentialsRefusedError:
     else:
         wants_certificate = refusal.status in _CERTIFICATE_STATUSES
         wanted = "a client certificate, and none is" if wants_certificate else "credentials, and none are"
-        verb = "may want" if refusal.status in {400, 403} else "wants"
+        verb = "may want" if refusal.status in {400, 403} or refusal.code == _UNCLEAR_ALERT else "wants"
         message = f"{tried.owner} {verb} {wanted} configured for it: {_answered(refusal)}"
         example = _CERTIFICATE if wants_certificate else _BEARER
         hint = f"if you have some, say where they are: {tried.table} in config.toml, such as {example}; "

@@ -270,6 +270,20 @@ def test_a_token_that_says_when_it_ends_is_told_from_a_wrong_one(
     assert caught.value.problem == "expired"
 
 
+@pytest.mark.parametrize(
+    ("alert", "verb"),
+    [("TLSV13_ALERT_CERTIFICATE_REQUIRED", "wants"), ("SSLV3_ALERT_HANDSHAKE_FAILURE", "may want")],
+)
+def test_a_handshake_that_failed_for_any_reason_is_not_said_to_want_a_certificate(alert: str, verb: str) -> None:
+    url = "https://team.example.org/"
+    refused = credentials_for({"team": RegistrySection(url=url, root="r")}, Path("/")).explained(
+        Refusal(f"{url}metadata/timestamp.json", 0, Grant(), alert)
+    )
+    assert refused is not None
+    assert f"registry 'team' {verb} a client certificate" in refused.message
+    assert alert in refused.message
+
+
 def test_an_artifact_elsewhere_gets_what_its_own_address_has(
     tmp_path: Path, server: FaultServer, thief: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
