@@ -180,7 +180,8 @@ def _values(config: RegistryConfig) -> dict[str, object]:
 def _realms(config: RegistryConfig) -> list[dict[str, object]]:
     """Return what the templates need of each realm: its jobs, each with an environment, and so with a role of its own.
 
-    Credentials of one realm's jobs can't read another realm's storage, and those of a refresh can't publish.
+    Credentials of one realm's jobs can't read another realm's storage, and those of a refresh can't publish. A realm
+    that not everybody can read is compared with pull requests by a role, where it is in S3.
     """
     several = len(config.realms) > 1
     found: list[dict[str, object]] = []
@@ -190,23 +191,34 @@ def _realms(config: RegistryConfig) -> list[dict[str, object]]:
         for task in ("publish", "refresh"):
             environment = environment_of(task, name)
             jobs[task] = {
-                "job": environment.replace("_", "__").replace(".", "_"),  # ids of jobs have no dots
+                "job": _job_id(environment),
                 # secrets of an environment that only main can use; for Pages, GitHub prescribes its name
                 "environment": "github-pages" if section.is_pages else environment,
             }
+        in_s3 = section.storage.startswith("s3://")
+        by_url = section.readers is None and (name == PUBLIC_REALM or not several)
+        environment = environment_of("validate", name)
+        job = f"compare{environment.removeprefix('validate')}"
+        jobs["validate"] = {"job": _job_id(job), "environment": environment}
         found.append(
             {
                 "name": name,
                 **jobs,
                 "label": f" {name}" if several else "",
                 "pages": folder_of(section.storage) if section.is_pages else None,
-                "in_s3": section.storage.startswith("s3://"),
-                "by_url": name == PUBLIC_REALM or not several,
+                "in_s3": in_s3,
+                "by_url": by_url,
+                "is_compared_by_url": by_url and section.url is not None,
+                "by_role": in_s3 and not by_url,
                 # a cache of its own, whose name is not the beginning of another realm's
                 "cache": "sealdex-builder-seen-" if name == PUBLIC_REALM else f"sealdex-builder:{name}:seen-",
             }
         )
     return found
+
+
+def _job_id(name: str) -> str:
+    return name.replace("_", "__").replace(".", "_")  # ids of jobs have no dots
 
 
 def _read_record(folder: Path) -> dict[str, str]:

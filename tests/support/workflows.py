@@ -99,11 +99,23 @@ class GitHub:
 
     def run(self, workflow: str, event: str, ref: str = "main", **environment: str) -> dict[str, Job]:
         """Run the workflow of that file name, as it stands at ``ref``; return what became of each job."""
-        return self._run(workflow, event, ref, {}, environment)
+        return self._run(workflow, event, ref, {}, environment, self.repository)
+
+    def run_of_fork(self, workflow: str, ref: str) -> dict[str, Job]:
+        """Run it on a pull request from a fork: there are no variables then, and no token of the job's own."""
+        return self._run(workflow, "pull_request", ref, {}, {}, "stranger/registry")
 
     def _run(
-        self, workflow: str, event: str, ref: str, inputs: dict[str, str], environment: dict[str, str]
+        self,
+        workflow: str,
+        event: str,
+        ref: str,
+        inputs: dict[str, str],
+        environment: dict[str, str],
+        head: str,
     ) -> dict[str, Job]:
+        is_fork = head != self.repository
+        about = {"pull_request": {"head": {"repo": {"full_name": head}}}} if event == "pull_request" else {}
         text = git(self.remote, "show", f"{ref}:.github/workflows/{workflow}")
         described = yaml.safe_load(text)
         triggers = described[True]  # YAML 1.1 reads `on` as true
@@ -115,9 +127,9 @@ class GitHub:
             needs = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
             context: dict[str, Any] = {
                 "secrets": {} if event == "pull_request" else self.secrets,
-                "vars": self.variables | self.of_environment.get(job.get("environment", ""), {}),
+                "vars": {} if is_fork else self.variables | self.of_environment.get(job.get("environment", ""), {}),
                 "needs": {n: {"result": jobs[n].result, "outputs": jobs[n].outputs} for n in needs},
-                "github": {"event_name": event, "event": {"inputs": inputs}},
+                "github": {"event_name": event, "event": {"inputs": inputs, **about}},
             }
             if self.only and name not in self.only:
                 jobs[name] = Job("skipped")
@@ -131,22 +143,25 @@ class GitHub:
             if condition and evaluated(condition, {**context, "github": github}) in {"", "false"}:
                 jobs[name] = Job("skipped")
                 continue
-            assert "environment" not in job or ref == "main", "its rule lets no other branch into the environment"
-            jobs[name] = self._job(
-                job["steps"], job.get("permissions", {}), ref, context, environment, outputs=job.get("outputs", {})
-            )
+            # those of validate are open to pull requests
+            is_open = event == "pull_request" and job.get("environment", "").startswith("validate")
+            assert "environment" not in job or ref == "main" or is_open, "its rule lets no other branch in"
+            permissions = job.get("permissions", {})
+            if is_fork:
+                permissions = {name: "read" for name in permissions if name != "id-token"}
+            jobs[name] = self._job(job["steps"], permissions, ref, context, environment, outputs=job.get("outputs", {}))
         return jobs
 
     def run_by_hand(self, workflow: str, **inputs: str) -> dict[str, Job]:
         """Run the workflow on main with what a person gave in the form."""
-        return self._run(workflow, _DISPATCHED, "main", inputs, {})
+        return self._run(workflow, _DISPATCHED, "main", inputs, {}, self.repository)
 
     def run_dispatched(self, workflow: str) -> dict[str, Job]:
         """Run that workflow as another one asked for; anything else that is asked for waits."""
         known = self.known
         asked = next(each for each in known["dispatched"] if each["workflow"] == workflow)
         self.know({**known, "dispatched": [each for each in known["dispatched"] if each is not asked]})
-        return self._run(workflow, _DISPATCHED, asked["ref"], asked["inputs"], {})
+        return self._run(workflow, _DISPATCHED, asked["ref"], asked["inputs"], {}, self.repository)
 
     def _github(self, ref: str) -> dict[str, Any]:
         return {
@@ -371,8 +386,9 @@ def evaluated(expression: str, values: dict[str, Any]) -> str:
         return str(values.get("failed", "false"))
     if "||" in expression:
         return next(filter(None, (evaluated(part.strip(), values) for part in expression.split("||"))), "")
-    if match := re.fullmatch(r"(\S+) (==|!=) '([^']*)'", expression):
-        return str((evaluated(match[1], values) == match[3]) == (match[2] == "==")).lower()
+    if match := re.fullmatch(r"(\S+) (==|!=) (?:'([^']*)'|([a-z_.]+))", expression):
+        other = evaluated(match[4], values) if match[4] else match[3]
+        return str((evaluated(match[1], values) == other) == (match[2] == "==")).lower()
     value: Any = values
     for part in expression.split("."):
         value = value.get(part, "") if isinstance(value, dict) else ""

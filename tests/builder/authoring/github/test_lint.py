@@ -104,6 +104,36 @@ def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path)
         assert "pull_request_target" not in text
 
 
+def test_a_pull_request_may_ask_for_nothing_but_the_role_that_reads_its_realm(with_realms: Path) -> None:
+    """Attack: a pull request of a stranger's fork asks for the job's token, or one of any for another task's role."""
+    described = yaml.safe_load((with_realms / ".github/workflows/validate.yml").read_text())
+    jobs = described["jobs"]
+    assert {name: job.get("environment") for name, job in jobs.items()} == {
+        "validate": None,
+        "compare-team": "validate-team",
+        "compare-a_b__c": "validate-a.b_c",
+    }
+    assert jobs.pop("validate")["permissions"] == {"contents": "read"}
+    for job in jobs.values():
+        assert job["permissions"] == {"contents": "read", "id-token": "write"}
+        assert job["if"] == "${{ github.event.pull_request.head.repo.full_name == github.repository }}"
+        assert "secrets." not in str(job)
+
+
+def test_a_realm_with_readers_is_read_by_a_role_also_if_it_is_the_only_one(tmp_path: Path) -> None:
+    tree = tmp_path / "registry"
+    assert builder("init", tree, "--storage", "s3://acme-team/registry?region=eu-central-1") == 0
+    with (tree / "registry.toml").open("a", encoding="utf-8") as config:
+        config.write('\n[realms.public.readers]\nprincipals = ["arn:aws:iam::123456789012:role/hosts"]\n')
+    assert builder("init", tree, "--github") == 0
+    jobs = yaml.safe_load((tree / ".github/workflows/validate.yml").read_text())["jobs"]
+    assert {name: job.get("environment") for name, job in jobs.items()} == {"validate": None, "compare": "validate"}
+    assert "--by-url" not in str(jobs)
+    refresh = (tree / ".github/workflows/refresh.yml").read_text()
+    assert 'sealdex-builder status --realm "$REALM" --summary' in refresh
+    assert "--by-url" not in refresh
+
+
 def test_a_push_to_a_signing_branch_can_only_ask_for_a_run_on_main(registry: Path) -> None:
     """Attack: whoever may push a branch has the workflow that stands in it run. What ours does then has no checkout and
     one permission; what may write, and whatever holds a secret, runs from main and in an environment of its own."""
