@@ -14,6 +14,7 @@ from support.commands import Run
 from support.mirror_files import keys
 from support.plugin_registry import PluginRegistry
 from support.private_sigstore import PrivateSigstore
+from support.s3_proxy import S3Proxy
 from support.s3_server import S3Server
 from support.tree_server import TreeServer
 
@@ -273,6 +274,27 @@ def test_archives_are_imported_into_a_bucket(
     assert json.loads(again.out)["changed"] is False
     assert run("mirror", "verify", place.address, "--root", root).code == 0
     assert run("mirror", "import", tmp_path / "1.tar", place.address, "--root", root).code == 4
+
+
+def test_nothing_is_copied_within_the_bucket(
+    run: Run, place: Place, s3_server: S3Server, registry: PluginRegistry, root: Path, tmp_path: Path
+) -> None:
+    """The write-once policy of a bucket denies CopyObject, and so mirrors may not use it."""
+    with S3Proxy(s3_server) as proxy:
+        address = proxy.uri(place.bucket, place.prefix)
+        imported = proxy.uri(place.bucket, f"{place.prefix}-imported")
+        assert run("mirror", "create", "public", address).code == 0
+        assert run("mirror", "create", "public", tmp_path / "1.tar").code == 0
+        assert run("mirror", "import", tmp_path / "1.tar", imported, "--root", root).code == 0
+        for version in ("1.0.1", "1.0.2"):
+            registry.release("acme/base", version)
+            registry.publish()
+            assert run("mirror", "create", "public", address, "--plugin", "acme/base").code == 0
+        assert run("mirror", "prune", address, "--yes").code == 0
+        asked = proxy.operations()
+    assert {key.split("/")[2] for key in place.tree() if key.startswith("plugins/")} == {"base"}
+    assert (asked["CopyObject"], asked["UploadPartCopy"]) == (0, 0)
+    assert set(asked) == {"GetObject", "GET bucket", "PutObject", "DeleteObject"}
 
 
 @pytest.mark.parametrize("address", ["s3://", "s3://user:secret@bucket/x", "s3://bucket/x?colour=red", "s3://b:80/x"])
