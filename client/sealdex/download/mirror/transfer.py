@@ -268,11 +268,9 @@ class Fetcher:
     def _take(self, path: Path, file: MirrorFile) -> int | None:
         if not path.is_file() or path.is_symlink():
             return None
-        size = path.stat().st_size
-        # a part may begin anywhere in a file: the hole before it would be hashed for hours
-        is_too_long = size > (self._max_bytes if file.size is None else file.size)
-        if is_too_long or hash_of_regular(path) != file.sha256:
+        if hash_of_regular(path) != file.sha256:
             raise _wrong(path.as_uri(), file)
+        size = path.stat().st_size
         self._place.adopt(path, file.key, file.sha256)
         self._on_bytes(size)
         return size

@@ -245,7 +245,7 @@ def unpack(path: Path, folder: Path, stream: IO[bytes] | None = None) -> None:
         stream: the volume, where it lies in another file.
 
     Raises:
-        VerificationError: a member has a name that leads elsewhere, or isn't a plain file.
+        VerificationError: a member has a name that leads elsewhere, or isn't a plain file without holes.
         ConfigError: the volume was cut off.
         InstallError: two of its names are one here.
         OSError: it can't be read, or what is in it can't be written.
@@ -261,7 +261,8 @@ def unpack(path: Path, folder: Path, stream: IO[bytes] | None = None) -> None:
                 _forget_members(archive)
                 if member.name == HEAD_NAME or member.isdir():  # folders are there where a tar was packed again
                     continue
-                source = archive.extractfile(member) if member.isreg() else None
+                # holes take no room on a medium, and hours to be written or hashed here
+                source = archive.extractfile(member) if member.isreg() and not member.issparse() else None
                 if source is None:
                     raise _refused(path, member.name)
                 if member.name == END_NAME:
@@ -269,6 +270,8 @@ def unpack(path: Path, folder: Path, stream: IO[bytes] | None = None) -> None:
                     continue
                 key, offset = _place(path, member.name)
                 part = member.name.startswith("parts/")
+                if part and offset != _size_of(folder / key):
+                    raise _refused(path, member.name)
                 _write(folder / key, offset, cast("BinaryIO", source), is_part=part)
                 members += 1
     except (tarfile.TarError, msgspec.DecodeError) as error:
@@ -292,6 +295,10 @@ def _place(path: Path, name: str) -> tuple[str, int]:
     if any(part in {"", ".", ".."} or "\\" in part or "\0" in part or ":" in part for part in parts):
         raise _refused(path, name)
     return rest, offset
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _write(path: Path, offset: int, source: BinaryIO, *, is_part: bool) -> None:
