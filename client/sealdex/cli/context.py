@@ -16,8 +16,10 @@ from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
 from sealdex.cli.size_option import Size
+from sealdex.cli.summary import Totals
 from sealdex.errors import UsageError
 from sealdex.events import Observer
+from sealdex.text import counted
 
 if TYPE_CHECKING:
     from sealdex.client import Client
@@ -47,6 +49,16 @@ class Context:
         self.settings: dict[str, str] = {}  # as given by `--set`
         self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
         self.config_path = config_path
+        self.totals = Totals()
+
+    def summary(self) -> str | None:
+        """Return what was installed, in which time and with how many bytes, in words; None if nothing was."""
+        return self.totals.in_words()
+
+    def say_summary(self) -> None:
+        """Show `summary`, if there is one."""
+        if (words := self.summary()) is not None:
+            self.out.note(words)
 
     def config(self) -> Config:
         """Read the configuration."""
@@ -105,7 +117,7 @@ class Context:
     def observer(self, doing: str) -> Iterator[ConsoleObserver]:
         """Show waits, retries and transfers while the block runs."""
         with self.out.progress(doing) as progress:
-            yield ConsoleObserver(self.out, progress)
+            yield ConsoleObserver(self.out, progress, self.totals)
 
 
 def client_command(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -231,8 +243,9 @@ def _setting(text: str) -> tuple[str, str]:
 class ConsoleObserver(Observer):
     """Shows all transfers on one progress line; without such a line, shows waits and retries as notes."""
 
-    def __init__(self, out: Output, progress: Progress) -> None:
+    def __init__(self, out: Output, progress: Progress, totals: Totals | None = None) -> None:
         self._out = out
+        self._sum = totals or Totals()
         self._progress = progress
         self._lock = threading.Lock()
         self._done: dict[str, int] = {}  # bytes for each download
@@ -317,16 +330,23 @@ class ConsoleObserver(Observer):
             self._progress.label = f"unpacking {choice}"
             self._progress.update(done_bytes, total_bytes)
 
+    def installed(self, choice: Choice, action: str) -> None:
+        """Count a release for the summary."""
+        with self._lock:
+            self._sum.count(str(choice), action)
+
     def started(self, name: str, total: int | None) -> None:
         """Begin a download. A delta download, or a full one after a failed delta, has another total than planned."""
         with self._lock:
             self._totals[name] = None if total is None else self._done.setdefault(name, 0) + total
-            self._progress.label = f"downloading {name}" if len(self._totals) == 1 else "downloading"
+            several = len(self._totals)
+            self._progress.label = f"downloading {name if several == 1 else counted(several, 'plugin')}"
 
     def moved(self, name: str, count: int) -> None:
         """Count bytes of a download."""
         with self._lock:
             self._done[name] = self._done.get(name, 0) + count
+            self._sum.fetched_bytes += count
             known = [total for total in self._totals.values() if total is not None]
             whole = sum(known) if len(known) == len(self._totals) else None
             self._progress.update(sum(self._done.values()), whole)

@@ -24,8 +24,22 @@ def row(plugin: str, version: str, action: str, path: str | None, **more: Any) -
     return {"plugin": plugin, "version": version, "action": action, "path": path, **more}
 
 
-def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unasked: dict[str, str] | None = None) -> None:
-    """Show the result for the plugins of a lock; ``unasked`` says which registries couldn't be asked, and why."""
+def show_ensured(
+    out: Output,
+    project: str,
+    rows: list[dict[str, Any]],
+    unasked: dict[str, str] | None = None,
+    summary: str | None = None,
+) -> None:
+    """Show the result for the plugins of a lock.
+
+    Args:
+        out: where to.
+        project: the folder of the lock.
+        rows: what `row` returned for each plugin.
+        unasked: which registries couldn't be asked, and why.
+        summary: what was installed, see `sealdex.cli.summary`.
+    """
     lock = os.path.join(os.path.abspath(project), "sealdex.lock")  # noqa: PTH100, PTH118  # pathlib takes too long
     document = {"lock": lock, "ensured": rows}
     why = "; ".join(dict.fromkeys(unasked.values())) if unasked else ""
@@ -33,5 +47,7 @@ def show_ensured(out: Output, project: str, rows: list[dict[str, Any]], unasked:
     kept = sum(each["action"] == "keep" for each in rows)
     if kept == len(rows):
         out.line(f"all {kept} plugins are in place" if kept != 1 else "the only plugin is in place")
+    elif summary is not None:
+        out.line(f"{summary}; {kept} already in place" if kept else summary)
     else:
         out.line(f"{len(rows) - kept} installed, {kept} already in place")

@@ -148,6 +148,7 @@ def install(
     out.result({"installed": [_installed_plain(each) for each in done]})
     for each in done:
         out.line(_format_installed(each), style="green" if each.action in {"unpack", "repair"} else None)
+    context.say_summary()
 
 
 def _install_archives(

@@ -146,7 +146,8 @@ def ensure(
             out.line(f"{_VERBS.get(each.action, each.action)} {each.choice}{was} · {each.trust}", style="green")
         elif each.previous:
             out.line(f"switched to {each.choice} (was {each.previous})", style="green")
-    show_ensured(out, str(folder), rows, {str(plugin): error.message for plugin, error in done.unasked.items()})
+    unasked = {str(plugin): error.message for plugin, error in done.unasked.items()}
+    show_ensured(out, str(folder), rows, unasked, context.summary())
 
 
 def _show_plan(out: Output, project: Project, document: LockDocument, fallback: bool) -> None:
@@ -245,6 +246,7 @@ def update(
     elif dry_run:
         out.line("dry run: nothing was changed")
     else:
+        context.say_summary()
         out.note("to undo it: sealdex rollback")
 
 
