@@ -153,10 +153,17 @@ class RegistryQueries:
     def refresh(self, name: str) -> TrustState:
         """Bring a registry's metadata up to date, and return what is trusted now.
 
+        Its mirrors are asked again what they have.
+
         Raises:
             NotFoundError: no such registry is configured.
             VerificationError, UnavailableError: as `sealdex.trust.TrustedRegistry.refresh`.
         """
+        addresses = self.registries.addresses(name)
+        with self._lock:
+            if self._holdings is not None:
+                self._holdings.forget(name)
+        self.fetcher.copies.forget(addresses)
         return self.registries.refresh(name)
 
     # --- questions ---------------------------------------------------------------------------------------------------

@@ -84,6 +84,12 @@ class Copies:
                 )
         return work(None)
 
+    def forget(self, addresses: Addresses) -> None:
+        """Ask the addresses of a registry again what they have: a long-running program's mirror gets more."""
+        with self._lock:
+            for base in addresses.all:
+                self._listed.pop(base, None)
+
     def _at(self, base: str) -> frozenset[str]:
         """Return the keys that an address says to have copies of; none if it isn't a mirror, or can't be asked."""
         with self._lock:

@@ -15,7 +15,7 @@ from support.plugin_registry import PluginRegistry
 from sealdex import Client
 from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.config.document import AuthSection
-from sealdex.errors import UnavailableError, VerificationError
+from sealdex.errors import NotOnMirrorError, UnavailableError, VerificationError
 from sealdex.model.plugin import Attachment
 
 SECRET = "hush-0815"
@@ -97,6 +97,28 @@ def test_a_mirror_that_lists_it_is_asked_and_the_author_is_not(scene: Scene) -> 
     scene.record(COPY)
     installed(scene.client())
     assert scene.asked() == ["/mirror.json", f"/{COPY}"]
+
+
+def test_a_refresh_asks_mirrors_again_what_they_have(scene: Scene) -> None:
+    scene.record()
+    with scene.client() as client:
+        client.install("acme/tool")
+        scene.near.put(f"/{REPORT_COPY}", REPORT)
+        scene.record(REPORT_COPY)
+        client.refresh("site")
+        assert client.attachment("acme/tool", "1.0.0", "report.json") == REPORT
+    assert scene.asked() == ["/mirror.json", "/mirror.json", f"/{REPORT_COPY}", "author /tool.zip"]
+
+
+def test_a_refresh_asks_a_partial_mirror_again_what_it_has(scene: Scene) -> None:
+    about = {"source": "x", "made_at": "", "timestamp_version": 1, "snapshot_version": 1, "root_version": 1}
+    scene.record(**about, selection={"plugins": ["acme/other"]})
+    with scene.client(partial=True) as client:
+        with pytest.raises(NotOnMirrorError):
+            client.info("acme/tool")
+        scene.record(**about)
+        client.refresh("site")
+        assert client.info("acme/tool")
 
 
 def test_attachments_likewise_and_the_record_is_read_once(scene: Scene) -> None:

@@ -114,6 +114,11 @@ class Holdings:
         self._asking: dict[str, _Asking] = {}
         self._lock = threading.Lock()
 
+    def forget(self, name: str) -> None:
+        """Ask the addresses of a registry again what they have."""
+        with self._lock:
+            self._asking.pop(name, None)
+
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the index documents of plugins, as `Registries.documents`; None also for what a mirror lacks."""
         registries = self._registries()
