@@ -59,7 +59,12 @@ def read_secret(owner: str, place: Place) -> str:
         return text
     try:
         with place.file.open("rb") as opened:
-            text = opened.read(MAX_SECRET_BYTES).decode().strip()
+            data = opened.read(MAX_SECRET_BYTES + 1)
+        if len(data) > MAX_SECRET_BYTES:
+            raise unreadable(
+                owner, f"{place} is larger than {MAX_SECRET_BYTES} bytes, which no secret is", place.advice
+            )
+        text = data.decode().strip()
     except OSError as error:
         raise unreadable(owner, f"{place} can't be read: {error.strerror}") from error
     except UnicodeDecodeError:

@@ -200,6 +200,7 @@ def test_where_they_are_read_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         (None, {"type": "bearer", "token_env": "NOT_SET"}, "NOT_SET is not set"),
         (None, {"type": "bearer", "token_file": "secret"}, "can't be read: No such file"),
         (b"", {"type": "bearer", "token_file": "secret"}, "is empty"),
+        (b"hush" * 20_000, {"type": "bearer", "token_file": "secret"}, "is larger than 65536 bytes"),
         (b"hush\r\nX-Evil: 1", {"type": "bearer", "token_file": "secret"}, "does not hold a valid token"),
         (b"\xffhush", {"type": "basic", "user": "kai", "password_file": "secret"}, "is not a text file"),
         (b"machine h.example login kai pass hush", {"type": "netrc", "netrc_file": "secret"}, "not a valid netrc file"),
