@@ -117,6 +117,8 @@ class Addresses:
             known = [(url, error) for url, error in self._dead.items() if url not in dict(failures)]
         order = {url: number for number, url in enumerate(self.all)}
         every = sorted([*failures, *known], key=lambda each: order.get(each[0], 0))
+        if not every:  # another thread has revived them since
+            return UnavailableError("no address of the registry answered a moment ago", hint="run it again")
         worst = next((error for _, error in every if isinstance(error, VerificationError)), every[0][1])
         if len(every) == 1:
             return worst

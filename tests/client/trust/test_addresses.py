@@ -117,6 +117,15 @@ def test_what_is_missing_everywhere_is_unavailable_and_leaves_no_address_out() -
     assert addresses.in_turn() == list(addresses.all)
 
 
+def test_a_verdict_on_addresses_that_were_revived_meanwhile() -> None:
+    addresses = Addresses(["https://a.example/", "https://b.example/"])
+    for url in addresses.all:
+        addresses.failed(url, UnavailableError("silent"))
+    assert addresses.usable() == []
+    addresses.revive()
+    assert isinstance(addresses.verdict([]), UnavailableError)
+
+
 def test_when_none_answers_any_more_nobody_is_asked() -> None:
     addresses = Addresses(["https://a.example/", "https://b.example/"])
     asked: list[str] = []
