@@ -14,6 +14,7 @@ Its modules:
     group            a click group whose commands are imported when they run
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal
+    attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
     size_option      the type of options that take a size; for both command lines
     errors           every error becomes text or JSON, and an exit code

@@ -79,14 +79,8 @@ def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
     target = folder / artifact.file
     folder.mkdir(parents=True, exist_ok=True)
     if target.exists():
-        if _sha256_of(target) == artifact.sha256:
-            return target
-        raise InstallError(
-            f"there is already another file named {artifact.file}",
-            subject=str(target),
-            untouched="it was not changed; the download is in the cache",
-            hint="move it away, or use another folder: --to DIR",
-        )
+        _require_known(target, artifact.sha256)
+        return target
     handle, temporary = tempfile.mkstemp(prefix=f".{artifact.file}.", dir=folder)
     try:
         with os.fdopen(handle, "wb") as writer, source.open("rb") as reader:
@@ -98,6 +92,39 @@ def copy_verified(source: Path, folder: Path, artifact: ArtifactEntry) -> Path:
         Path(temporary).unlink(missing_ok=True)
         raise
     return target
+
+
+def write_new(data: bytes, folder: Path, name: str, sha256: str) -> Path:
+    """Write a verified file into a folder; the name appears only when it is complete.
+
+    Raises:
+        InstallError: another file has that name.
+    """
+    target = folder / name
+    folder.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        _require_known(target, sha256)
+        return target
+    handle, temporary = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    try:
+        with os.fdopen(handle, "wb") as writer:
+            writer.write(data)
+        Path(temporary).chmod(0o644)
+        replace(temporary, target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def _require_known(target: Path, sha256: str) -> None:
+    if not target.is_file() or _sha256_of(target) != sha256:
+        raise InstallError(
+            f"there is already another file named {target.name}",
+            subject=str(target),
+            untouched="it was not changed; the download is in the cache",
+            hint="move it away, or use another folder: --to DIR",
+        )
 
 
 def _require_same(copy: Path, artifact: ArtifactEntry, source: Path) -> None:

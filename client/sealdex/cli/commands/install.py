@@ -279,6 +279,7 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
         "sealdex fetch acme/slack",
         "sealdex fetch acme/slack@1.2.0 --to downloads --dependencies",
         "sealdex fetch acme/slack --cache-only",
+        "sealdex fetch acme/slack@1.2.0 --attachment SBOM --attachment report",
     )
 )
 @click.argument("plugins", nargs=-1, required=True, metavar="NS/NAME[@RANGE]...")
@@ -293,6 +294,13 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
     "--cache-only", is_flag=True, help="Download into the cache only, so that a later install needs no download."
 )
 @click.option("--dependencies", is_flag=True, help="Also fetch the plugins' dependencies.")
+@click.option(
+    "--attachment",
+    "attachments",
+    multiple=True,
+    metavar="SBOM|report|NAME",
+    help="Fetch what is attached to the releases instead, by name or kind; may be repeated.",
+)
 @_policy_options
 @download_options
 @client_command
@@ -302,13 +310,27 @@ def fetch(
     to: Path,
     cache_only: bool,
     dependencies: bool,
+    attachments: tuple[str, ...],
     channel: str,
     pre: bool,
     yanked: bool,
     ignore_rollout: bool,
 ) -> None:
-    """Download and verify the artifacts for this host without installing them."""
+    """Download and verify the artifacts for this host without installing them.
+
+    With --attachment, the files that are attached to the releases: SBOMs, reports of evaluations, attestations. A kind
+    fetches all of that kind. An exact version needn't fit this host.
+    """
     out = context.out
+    if attachments:
+        from sealdex.cli.attachments import fetch_attachments  # noqa: PLC0415  # few ask for it
+
+        if dependencies:
+            raise UsageError("--attachment and --dependencies exclude each other: name the plugins that are meant")
+        policy = _policy(channel, pre, yanked, ignore_rollout)
+        with context.client("resolving") as client:
+            fetch_attachments(out, client, plugins, attachments, None if cache_only else to, policy)
+        return
     with context.client("resolving") as client:
         fetched = client.fetch(
             *plugins,

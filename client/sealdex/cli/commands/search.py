@@ -246,6 +246,10 @@ def _show_plugin(
     evaluated = (r for r in (latest, *releases) if r is not None and r.evaluations and r.yanked is None)
     if measured := next(evaluated, None):
         _show_evaluations(out, measured)
+    if attached := next((r for r in (latest, *releases) if r is not None and r.attachments), None):
+        files = ", ".join(f"{each.name} ({each.kind})" for each in attached.attachments)
+        out.line(f"  attached to {attached.version}: {files}")
+        out.line(f"    to fetch: sealdex fetch {document.id}@{attached.version} --attachment NAME")
     if here is not None:
         size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
         out.line(f"  for this host: {here.release.version}{size}", style="green")
