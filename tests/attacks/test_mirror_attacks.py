@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -12,6 +13,9 @@ from support.commands import Run
 from support.mirror_files import published
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
+
+from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror.transfer import Place
 
 
 @pytest.fixture
@@ -113,6 +117,62 @@ def test_attack_prune_removes_nothing_behind_a_link(run: Run, mirror: Path, tmp_
     assert published(other) == before
 
 
+def test_attack_prune_follows_no_link_within_a_tree(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes to the mirror's folder: a link to another folder of the user's beside the plugins."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mine.txt").write_text("mine")
+    (mirror / "plugins/link").symlink_to(other)
+    assert run("mirror", "prune", mirror, "--yes").code == 0
+    assert not (mirror / "plugins/link").is_symlink()
+    assert (other / "mine.txt").read_text() == "mine"
+
+
+def test_attack_what_is_there_counts_only_if_it_is_a_file_of_the_signed_size(tmp_path: Path) -> None:
+    """Writes to the mirror's folder: a link as long as the file, a folder, a shorter file, other bytes."""
+    place, data = Place(tmp_path, tmp_path / "staging"), b"d" * 40
+    file = MirrorFile("plugins/a/b", hashlib.sha256(data).hexdigest(), len(data), None, "b")
+    path = tmp_path / file.key
+    path.parent.mkdir(parents=True)
+    assert not place.has(file, hashed=False)
+    path.write_bytes(data)
+    assert place.has(file, hashed=False)
+    assert place.has(file, hashed=True)
+    path.write_bytes(b"e" * 40)
+    assert not place.has(file, hashed=True)
+    path.write_bytes(data[1:])
+    assert not place.has(file, hashed=False)
+    path.unlink()
+    path.symlink_to("./" * 17 + "theirs")
+    assert path.lstat().st_size == len(data)
+    (path.parent / "theirs").write_bytes(data)
+    assert not place.has(file, hashed=False)
+    assert not place.has(file, hashed=True)
+    path.unlink()
+    path.mkdir()
+    assert not place.has(MirrorFile(file.key, file.sha256, path.lstat().st_size, None, "b"), hashed=False)
+
+
+def test_attack_what_was_there_before_the_mirror_is_hashed(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes to the folder before the first run: other bytes of the right size."""
+    which = "plugins/acme/slack/1.1.0/slack.zip"
+    good = (mirror / which).read_bytes()
+    planted = tmp_path / "second" / which
+    planted.parent.mkdir(parents=True)
+    planted.write_bytes(bytes(len(good)))
+    assert run("mirror", "create", "public", tmp_path / "second").code == 0
+    assert planted.read_bytes() == good
+
+
+def test_attack_metadata_behind_a_link_is_written_again(run: Run, mirror: Path, tmp_path: Path) -> None:
+    """Writes to the mirror's folder: a link to a file of theirs, which has the right bytes until they change it."""
+    planted = [mirror / key for key in ("metadata/timestamp.json", "metadata/1.targets.json", "mirror.json")]
+    for number, path in enumerate(planted):
+        path.symlink_to(path.rename(tmp_path / f"theirs-{number}"))
+    assert run("mirror", "create", "public", mirror, "--verify").code == 0
+    assert not [path for path in planted if path.is_symlink()]
+
+
 def test_attack_changed_metadata_of_a_mirror_is_found(run: Run, mirror: Path) -> None:
     """Writes to the mirror's folder: metadata of theirs, unsigned."""
     path = next((mirror / "metadata").glob("*.targets.json"))
@@ -172,7 +232,7 @@ def tampered(path: Path, name: str, data: bytes, *, kind: bytes = tarfile.REGTYP
     [
         "files/plugins/../../../escaped", "files//etc/escaped", "files/.sealdex-mirror/number", "escaped",
         "files/plugins/a\\..\\escaped", "parts/-1/plugins/acme/x", "parts/99999999999999999999/plugins/acme/x",
-        "files/mirror.json",
+        "files/mirror.json", "parts/\u0663/plugins/acme/x", "parts/1e3/plugins/acme/x", "parts//plugins/acme/x",
     ],
 )  # fmt: skip
 def test_attack_a_member_that_leads_elsewhere_is_refused(run: Run, tmp_path: Path, name: str) -> None:
@@ -204,6 +264,50 @@ def test_attack_files_that_nobody_signed_do_not_become_part_of_the_mirror(run: R
     done = run("mirror", "import", bad, tmp_path / "far", "--root", root)
     assert done.code == 0, done.err
     assert not (tmp_path / "far/plugins/acme/slack/9.9.9").exists()
+
+
+def test_attack_a_file_that_comes_twice_is_refused(run: Run, tmp_path: Path) -> None:
+    """Holds the stick: adds other bytes under the name of a file that was read already."""
+    root = tmp_path / "given-root.json"
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    bad = tampered(tmp_path / "out.tar", "files/plugins/acme/slack/1.1.0/slack.zip", b"theirs")
+    refused = run("mirror", "import", bad, tmp_path / "far", "--root", root)
+    assert refused.code == 1, refused.err
+    assert published(tmp_path / "far") == {}
+    # and a volume that is given twice
+    refused = run("mirror", "import", tmp_path / "out.tar", tmp_path / "out.tar", tmp_path / "far", "--root", root)
+    assert refused.code == 2, refused.err
+    assert published(tmp_path / "far") == {}
+
+
+def test_attack_an_import_asks_nobody_for_what_the_archive_lacks(
+    run: Run, registry: PluginRegistry, server: TreeServer, tmp_path: Path
+) -> None:
+    """Holds the stick: takes a file out that has an address elsewhere, to see who asks for it."""
+    url = f"{server.url}/elsewhere.zip"
+    registry.files["elsewhere.zip"] = registry.release("acme/away", "1.0.0", artifact={"url": url})
+    registry.publish()
+    assert run("mirror", "create", "public", tmp_path / "out.tar").code == 0
+    bad, taken = tmp_path / "bad.tar", 0
+    with tarfile.open(tmp_path / "out.tar") as source, tarfile.open(bad, "w") as target:
+        for member in source:
+            content = source.extractfile(member)
+            assert content is not None
+            body = content.read()
+            if "/acme/away/" in member.name and member.name.endswith(".zip"):
+                taken += 1
+                continue
+            if member.name == "sealdex-mirror-end.json":
+                end = json.loads(body)
+                body = json.dumps({**end, "members": end["members"] - taken}).encode()
+                member.size = len(body)
+            target.addfile(member, io.BytesIO(body))
+    assert taken == 1
+    asked = len(server.requests)
+    refused = run("mirror", "import", bad, tmp_path / "far", "--root", tmp_path / "given-root.json")
+    assert refused.code == 5, refused.err
+    assert server.requests[asked:] == []
+    assert not (tmp_path / "far/metadata/timestamp.json").exists()
 
 
 def test_attack_an_archive_signed_by_somebody_else_is_refused(run: Run, mirror: Path, tmp_path: Path) -> None:

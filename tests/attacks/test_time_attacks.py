@@ -193,6 +193,28 @@ def test_a_forged_time_is_disbelieved_of_one_timestamp_alone(site: Site) -> None
     site.refused(START + 2 * DAY, "predecessor on 2030-02-20")
 
 
+def test_a_disbelieved_timestamp_has_no_time_that_max_staleness_could_count_from(site: Site) -> None:
+    """Holds the timestamp key. After `registry reset-clock`, has the forged timestamp used beyond its expiry."""
+    site.publish(START + 50 * DAY)
+    site.read(START + DAY)
+    site.registry(START + DAY).reset_clock()
+    site.read(START + 56 * DAY)
+    site.refused(START + 58 * DAY, "timestamp metadata expired")
+
+
+def test_another_timestamp_of_the_disbelieved_version_is_believed(site: Site) -> None:
+    """Held the timestamp key, until a new root; versions begin again. Dates back what comes after the true one."""
+    site.publish(START + 50 * DAY)
+    site.read(START + DAY)
+    assert site.registry(START + DAY).reset_clock() == (1, START + 50 * DAY)
+    site.repository.rotate_root("timestamp")
+    site.repository.timestamp.version = 0
+    site.publish(START + 2 * DAY)
+    assert site.read(START + 2 * DAY).timestamp_version == 1
+    site.publish(START + DAY)
+    site.refused(START + 2 * DAY, "predecessor on 2030-01-03")
+
+
 def test_a_fast_forward_is_forgotten_with_its_key(site: Site) -> None:
     site.publish(START + 50 * DAY)
     site.read(START + DAY)

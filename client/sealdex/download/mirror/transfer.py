@@ -33,7 +33,7 @@ from sealdex.download.mirror.record import (
 )
 from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
 from sealdex.store.cache import ContentCache
-from sealdex.store.hashing import hash_of_regular
+from sealdex.store.hashing import hash_of_regular, open_to_read
 from sealdex.transport import (
     Addresses,
     HttpStatusError,
@@ -100,10 +100,11 @@ class Place:
     def put_same(self, key: str, data: bytes) -> bool:
         """Write a file unless these bytes are there; return whether it was written."""
         try:
-            if self.path(key).read_bytes() == data:
-                return False
+            with open_to_read(self.path(key)) as file:
+                if file.read() == data:
+                    return False
         except OSError:
-            pass  # it isn't there, or isn't a file
+            pass  # it isn't there, or isn't a file: what a link leads to may be another's, who changes it later
         self.put(key, data)
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import zipfile
@@ -12,6 +13,8 @@ import pytest
 from support.commands import Run
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
+
+from sealdex.download.bundle import container
 
 Far = Callable[..., tuple[str, ...]]
 
@@ -119,6 +122,11 @@ def with_a_second_lock(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"sealdex.lokk", b"sealdex.lock"))
 
 
+def with_a_byte_wrong_behind_the_archive(path: Path) -> None:
+    rewritten(path, "archives/1.tar", lambda data: data + b"x" * 100_000)
+    path.write_bytes(path.read_bytes().replace(b"x" * 100_000, b"x" * 99_999 + b"y"))
+
+
 DAMAGES: dict[str, Callable[[Path], object]] = {
     "cut off": lambda path: path.write_bytes(path.read_bytes()[:-2000]),
     "not a zip": lambda path: path.write_bytes(b"hello " * 999),
@@ -134,6 +142,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         path, "sealdex.lock", lambda data: data.replace(b'version = "1.1.0"', b'version = "1.1.9"')
     ),
     "a second lock": with_a_second_lock,
+    "a byte behind an archive, which only the checksum tells": with_a_byte_wrong_behind_the_archive,
     "other plugins than the lock has": lambda path: rewritten(
         path, "sealdex-bundle.json", lambda data: data.replace(b'"acme/base"', b'"acme/base", "acme/mail"')
     ),
@@ -153,6 +162,48 @@ def test_a_damaged_or_swapped_bundle_changes_nothing(
     assert refused.code == 4, refused.err
     assert not (tmp_path / "far.toml").exists()
     assert not (tmp_path / "far-store/trust/public").exists()
+    assert json.loads(far("list", "--json").out)["installed"] == []
+
+
+def test_a_large_member_is_not_read_into_memory(
+    far: Run, made: Path, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Attack: whoever holds the stick makes the lock as large as they like. The limit is lowered here."""
+    with zipfile.ZipFile(made) as archive:
+        sizes = [archive.getinfo(name).file_size for name in ("sealdex-bundle.json", "sealdex.lock")]
+    rewritten(made, "sealdex.lock", lambda data: data + b"#" * max(sizes))
+    monkeypatch.setattr(container, "MAX_SMALL_BYTES", max(sizes))
+    refused = far("bundle", "install", made, "--root", root)
+    assert refused.code == 4, refused.err
+    assert json.loads(far("list", "--json").out)["installed"] == []
+    monkeypatch.undo()
+
+
+def of_two_registries(path: Path) -> None:
+    """Share the plugins of a bundle out over two registries, of which each has the whole archive."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    head = json.loads(members["sealdex-bundle.json"])
+    (one,) = head["registries"]
+    head["registries"] = [{**one, "plugins": ["acme/base"]}, {**one, "name": "other", "plugins": ["acme/slack"]}]
+    members |= {"sealdex-bundle.json": json.dumps(head).encode(), "archives/2.tar": members["archives/1.tar"]}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def test_one_root_does_not_stand_for_two_registries(far: Run, made: Path, root: Path, tmp_path: Path) -> None:
+    """Attack: whoever holds the stick adds a registry, to be trusted by the root that was given for the other."""
+    of_two_registries(made)
+    refused = far("bundle", "install", made, "--root", root)
+    assert refused.code == 2, refused.err
+    digest = hashlib.sha256(root.read_bytes()).hexdigest()
+    assert far("bundle", "install", made, "--fingerprint", digest).code == 2
+    assert not (tmp_path / "far.toml").exists()
+    # and where the registry is known, the two would be one
+    assert far("registry", "add", "public", "https://plugins.example.org/", "--root", root, "--no-check").code == 0
+    refused = far("bundle", "install", made)
+    assert refused.code == 4, refused.err
     assert json.loads(far("list", "--json").out)["installed"] == []
 
 
@@ -189,7 +240,13 @@ def test_a_lock_of_older_releases_replaces_nothing(
     assert refused.code == 4
     assert "--allow-downgrade" in refused.err
     assert "1.1.0" in far("list").out
-    assert far("bundle", "install", made, "--allow-downgrade").code == 0
+    assert (tmp_path / "far-store/trust/public").exists(), "what was known before stays"
+    # refused at the very end, it leaves no trust that it brought
+    assert far("registry", "remove", "public").code == 0
+    shutil.rmtree(tmp_path / "far-store/trust")
+    assert far("bundle", "install", made, "--root", root).code == 4
+    assert not (tmp_path / "far-store/trust/public").exists()
+    assert far("bundle", "install", made, "--root", root, "--allow-downgrade").code == 0
 
 
 def test_another_root_than_the_configured_one_is_refused(far: Run, made: Path, root: Path) -> None:
