@@ -58,7 +58,12 @@ class Context:
     def say_summary(self) -> None:
         """Show `summary`, if there is one."""
         if (words := self.summary()) is not None:
-            self.out.note(words)
+            self.out.note(words, **self.totals.as_fields())
+
+    def log_summary(self) -> None:
+        """Write `summary` as a line of JSON where stderr has such lines, for commands that show it on stdout."""
+        if self.out.logs_json and (words := self.summary()) is not None:
+            self.out.log("info", words, **self.totals.as_fields())
 
     def config(self) -> Config:
         """Read the configuration."""

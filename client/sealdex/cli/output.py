@@ -169,11 +169,16 @@ class Output:
         self.warn(f"{url} is left for another address: {error.message}")
         self.left.append({"registry": registry, "address": url, "code": error.code, "reason": error.message})
 
-    def note(self, text: str) -> None:
-        """Write a note for people to stderr: the next command, what is being waited for."""
+    def note(self, text: str, **fields: Any) -> None:
+        """Write a note for people to stderr: the next command, what is being waited for.
+
+        Args:
+            text: what people read.
+            fields: what it is made of, for lines of JSON, such as ``event``.
+        """
         text = self.advice(text)
         if self.logs_json:
-            self.log("info", text)
+            self.log("info", text, **fields)
         elif self.mode == "human":
             self._write(self.stderr, clean(text), "dim")
 
@@ -185,7 +190,7 @@ class Output:
         """Write an error to stderr: the first line after the title, the others indented below it."""
         lines = list(map(self.advice, lines))
         if self.logs_json:
-            self.log("critical" if title == "SECURITY" else "error", "\n".join(lines))
+            self.log("critical" if title == "SECURITY" else "error", "; ".join(map(clean, lines)))
             return
         self._write_parts(self.stderr, f"{title}: ", "red", clean(lines[0]))
         for line in lines[1:]:

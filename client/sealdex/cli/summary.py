@@ -39,6 +39,16 @@ class Totals:
         elif action == "repair":
             self.repaired.add(release)
 
+    def as_fields(self) -> dict[str, object]:
+        """Return the same for a line of JSON: ``event``, ``installed``, ``repaired``, ``bytes``, ``seconds``."""
+        return {
+            "event": "install.done",
+            "installed": sorted(self.installed),
+            "repaired": sorted(self.repaired),
+            "bytes": self.fetched_bytes,
+            "seconds": round(self.clock() - self._began, 3),
+        }
+
     def in_words(self) -> str | None:
         """Return ``installed 3 plugins in 2.1 s, 41.0 MiB``; None if nothing was installed."""
         parts = [

@@ -187,6 +187,7 @@ def _log_done(installation: Installation, action: InstallAction, seconds: float)
             "{plugin} {version} is in place and whole: kept",
             plugin=plugin,
             version=installation.version,
+            registry=installation.registry,
             action=action,
             path=installation.path,
         )
@@ -196,6 +197,7 @@ def _log_done(installation: Installation, action: InstallAction, seconds: float)
         "{plugin} {version} is {what}: {files} files, {bytes} bytes in {seconds} s, {path}",
         plugin=plugin,
         version=installation.version,
+        registry=installation.registry,
         action=action,
         what=_DONE[action],
         files=installation.file_count,

@@ -105,13 +105,20 @@ def test_a_cold_and_a_warm_install(ready: Run, server: FaultServer, registry: Pl
     assert (fetched["bytes"], fetched["sha256"]) == (len(archive), hashlib.sha256(archive).hexdigest())
     asked = [each for each in cold.of_event("transport.request") if each["url"] == url]
     assert [(each["status"], each["level"]) for each in asked] == [(200, "debug")]
-    assert cold.one("install.unpacked", plugin="acme/slack")["action"] == "unpack"
+    unpacked = cold.one("install.unpacked", plugin="acme/slack")
+    assert (unpacked["action"], unpacked["version"], unpacked["registry"]) == ("unpack", "1.1.0", "public")
+    assert unpacked["bytes"] >= 200_001
+    assert unpacked["seconds"] >= 0
+    done = cold.one("install.done")
+    assert (done["installed"], done["repaired"]) == (["acme/base 1.0.0", "acme/slack 1.1.0"], [])
+    assert done["bytes"] == len(archive) + len(registry.files["plugins/acme/base/1.0.0/base.zip"])
+    assert done["seconds"] >= 0
     assert cold.one("store.switched", plugin="acme/slack")["version"] == "1.1.0"
     assert set(cold.one("store.change")["plugins"]) == {"acme/base none -> 1.0.0", "acme/slack none -> 1.1.0"}
 
     warm = logged(ready, "install", "acme/slack@^1", "-vv")
     assert warm.one("install.kept", plugin="acme/slack")["version"] == "1.1.0"
-    assert warm.of_event("download.fetched") == []
+    assert warm.of_event("download.fetched") == warm.of_event("install.done") == []
     documents = {each["path"]: each["source"] for each in warm.of_event("trust.document")}
     assert documents["index/acme/slack.json"] == "cache"
     assert warm.one("trust.role", role="snapshot")["source"] == "cache"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.commands import Run, captured
+from support.log_lines import LogLines
 from support.plugin_registry import PluginRegistry
 
 from sealdex.cli.summary import Totals
@@ -61,6 +62,18 @@ def test_install_update_and_ensure_end_by_it(ready: Run, tmp_path: Path) -> None
     assert ensured.out.splitlines()[-1].startswith("installed 1 plugin in ")
     assert ensured.out.splitlines()[-1].endswith(" s, nothing downloaded; 1 already in place")
     assert ready("ensure").out == "all 2 plugins are in place\n"
+
+
+def test_as_lines_of_json_it_has_fields(ready: Run, tmp_path: Path) -> None:
+    lines = LogLines.of(ready("install", "acme/slack@1.0.0", "--log-format", "json").err)
+    assert lines.one("install.done")["installed"] == ["acme/base 1.0.0", "acme/slack 1.0.0"]
+    (tmp_path / "sealdex.toml").write_text('[plugins]\n"acme/slack" = "=1.1.0"\n')
+    done = LogLines.of(ready("ensure", "--log-format=json").err).one("install.done")
+    assert done["installed"] == ["acme/slack 1.1.0"]
+    assert done["bytes"] > 5000
+    [failed] = LogLines.of(ready("install", "acme/nothing", "--log-format", "json").err)
+    assert failed["level"] == "error"
+    assert "\n" not in failed["message"]
 
 
 def test_json_and_quiet_have_no_such_line(ready: Run) -> None:

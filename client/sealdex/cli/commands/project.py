@@ -148,6 +148,7 @@ def ensure(
             out.line(f"switched to {each.choice} (was {each.previous})", style="green")
     unasked = {str(plugin): error.message for plugin, error in done.unasked.items()}
     show_ensured(out, str(folder), rows, unasked, context.summary())
+    context.log_summary()
 
 
 def _show_plan(out: Output, project: Project, document: LockDocument, fallback: bool) -> None:
