@@ -187,7 +187,7 @@ class S3Storage:
         """Try to replace an object by an upload in parts that must be refused, given its own bytes; see `probe`."""
         with logged_put(key, body, "If-None-Match, which doesn't hold, in parts"), self._errors(key):
             try:
-                self._put_parts(self._name(key), body, {"IfNoneMatch": "*"})
+                self._put_parts(key, body, {"IfNoneMatch": "*"})
             except ClientError as error:
                 if status_of(error) == 412:
                     return True
