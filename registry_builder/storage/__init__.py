@@ -16,7 +16,10 @@
     _anonymous_file    a file without a name until it is whole
     _fsync             makes what was written outlast a power failure
     _gzip              which files are stored gzipped
+    _s3_client         the boto3 client of a bucket
     _s3_errors         what botocore raises, as one error with advice
+    _s3_parts          uploads in parts, and their checksum
+    _s3_tags           ETags as stores and proxies spell them
 
 boto3 is imported when an S3 storage is opened, and not before.
 """

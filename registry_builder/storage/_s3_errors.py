@@ -156,6 +156,18 @@ def status_of(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def is_missing(error: ClientError) -> bool:
+    """Return whether there is no such object."""
+    # A HEAD response has no body, so its code is the status.
+    return error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404", "NotFound"}
+
+
+def is_conflict(error: ClientError) -> bool:
+    """Return whether another write to the same key is in progress."""
+    # An upload that is gone was completed by an attempt whose response was lost; repeating it finds the object.
+    return status_of(error) == 409 or error.response.get("Error", {}).get("Code") == "NoSuchUpload"
+
+
 def _hint_of(error: BotoCoreError) -> str | None:
     if isinstance(error, (NoCredentialsError, PartialCredentialsError, ProfileNotFound, TokenRetrievalError)):
         return _CREDENTIALS

@@ -11,26 +11,31 @@ S3 user guide for the meaning of 409 and 412.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
-import os
 import random
 import threading
 import time
 from collections import Counter
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from registry_builder.storage._gzip import GZIP, decoded, encoded, gzipped, max_encoded
 from registry_builder.storage._put_log import ALWAYS, NEW, THERE, logged_put
-from registry_builder.storage._s3_errors import may_have_written, status_of, tag_refused, unavailable
+from registry_builder.storage._s3_client import open_client
+from registry_builder.storage._s3_errors import (
+    is_conflict,
+    is_missing,
+    may_have_written,
+    status_of,
+    tag_refused,
+    unavailable,
+)
+from registry_builder.storage._s3_parts import base64_of, composite_checksum, put_in_parts
+from registry_builder.storage._s3_tags import opaque, tag_of
 from registry_builder.storage.headers import LOCK_KEY, TIMESTAMP_KEY, disposition_for, headers_for
 from registry_builder.storage.listing import Listed
 from registry_builder.storage.lock_object import LockObject
@@ -45,28 +50,22 @@ from registry_builder.storage.protocol import (
     StoredObject,
     check_key,
 )
-from sealdex.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, HeadObjectOutputTypeDef
+    from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
     from registry_builder.storage.protocol import Condition
 
 MULTIPART_BYTES = 64 << 20
-PART_BYTES = 16 << 20
-MAX_PARTS = 10_000  # S3's limit
 
-_PARTS_AT_ONCE = 4  # at most 64 MiB of parts in memory for each file
 _READ_CHUNK_BYTES = 1 << 20
 _CONFLICT_ATTEMPTS = 8  # with the delays below: about 10 s
 _CONFLICT_DELAY_S = 0.05
-_MAX_CONNECTIONS = 64
 _MAX_LOCK_BYTES = 10_000
 _WRONG_TAG = "0" * 32  # of the form that S3 gives its tags, so that no server refuses it for that
-_ATTEMPTS = 4  # of one request, with up to 1, 2 and 4 s between them
 
 
 class S3Storage:
@@ -99,7 +98,7 @@ class S3Storage:
         self._guard = threading.Lock()
         self.lock = LockObject(self) if exclusive else None
         with self._errors(""):
-            self._client = _client(endpoint_url, region)
+            self._client = open_client(endpoint_url, region)
         # Each attempt on the wire counts, including botocore's own retries.
         self._client.meta.events.register("before-send.s3", self._count)
 
@@ -110,7 +109,7 @@ class S3Storage:
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=name)
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     raise ObjectMissingError(key, self.description) from error
                 raise
             with contextlib.closing(answer["Body"]) as stream:
@@ -142,7 +141,7 @@ class S3Storage:
     def put_if_match(self, key: str, body: Body, etag: str | None) -> str:
         """Swap an object; see `Storage.put_if_match`."""
         # A proxy may weaken or unquote the tag, and no weak tag matches (RFC 9110): the store's own is sent back.
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{_opaque(etag)}"'}
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": f'"{opaque(etag)}"'}
         with logged_put(key, body, NEW if etag is None else f"it still is {etag}"), self._errors(key):
             failure: ClientError | BotoCoreError | None = None
             try:
@@ -163,10 +162,10 @@ class S3Storage:
             stored_etag = self._etag_if_holds(key, body, head)
             if stored_etag is not None:
                 return stored_etag
-            if failure is not None and _tag_of(head) == (None if etag is None else _opaque(etag)):
+            if failure is not None and tag_of(head) == (None if etag is None else opaque(etag)):
                 raise unavailable(failure, key=key, storage=self.description, is_unknown=True) from failure
             # still the tag that was refused: nobody was faster
-            if head is not None and etag is not None and _opaque(head["ETag"]) == _opaque(etag):
+            if head is not None and etag is not None and opaque(head["ETag"]) == opaque(etag):
                 raise tag_refused(etag, key=key, storage=self.description)
             raise LostRaceError(key, self.description)
 
@@ -226,7 +225,7 @@ class S3Storage:
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._name(key))
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     raise ObjectMissingError(key, self.description) from error
                 raise
             with contextlib.closing(answer["Body"]) as stream:
@@ -243,7 +242,7 @@ class S3Storage:
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=self._name(LOCK_KEY))
             except ClientError as error:
-                if _is_missing(error):
+                if is_missing(error):
                     return None
                 raise
             with contextlib.closing(answer["Body"]) as stream:
@@ -283,10 +282,10 @@ class S3Storage:
                 etag = put(key, body, condition)
             except ClientError as error:  # noqa: PERF203  # the loop is the retry
                 # 412: the condition failed. 404 for a swap: there is nothing to swap with.
-                if status_of(error) == 412 or ("IfMatch" in condition and _is_missing(error)):
+                if status_of(error) == 412 or ("IfMatch" in condition and is_missing(error)):
                     return None
                 # Another write to the key is in progress; the winner is known when it has ended.
-                if not _is_conflict(error) or attempt == _CONFLICT_ATTEMPTS - 1:
+                if not is_conflict(error) or attempt == _CONFLICT_ATTEMPTS - 1:
                     raise
                 time.sleep(_CONFLICT_DELAY_S * 2**attempt * random.uniform(0.5, 1))  # noqa: S311  # jitter
             else:
@@ -299,7 +298,7 @@ class S3Storage:
         """Look at a condition in the store's place, which under the lock is nearly as good."""
         head = self._head(key)
         if "IfMatch" in condition:
-            return head is not None and _opaque(head["ETag"]) == _opaque(condition["IfMatch"])
+            return head is not None and opaque(head["ETag"]) == opaque(condition["IfMatch"])
         return head is None
 
     def _put_whole(self, key: str, body: Body, condition: dict[str, str]) -> str:
@@ -309,7 +308,7 @@ class S3Storage:
             "ContentLength": body.size,
             "ContentType": body.content_type,
             "CacheControl": body.cache_control,
-            "ChecksumSHA256": _base64(bytes.fromhex(body.sha256)),
+            "ChecksumSHA256": base64_of(bytes.fromhex(body.sha256)),
             **_more_headers(key, body),
             **condition,
         }
@@ -326,60 +325,14 @@ class S3Storage:
             raise FileChangedError(body.path, error.strerror or str(error)) from error
 
     def _put_parts(self, key: str, body: Body, condition: dict[str, str]) -> str:
-        name = self._name(key)
-        upload_id = self._client.create_multipart_upload(
-            Bucket=self._bucket,
-            Key=name,
-            ContentType=body.content_type,
-            CacheControl=body.cache_control,
-            ChecksumAlgorithm="SHA256",
-            **_more_headers(key, body),  # type: ignore[arg-type]  # the stubs want a TypedDict; this is a str parameter
-        )["UploadId"]
-        try:
-            parts = self._upload_parts(name, body, upload_id)
-            return self._client.complete_multipart_upload(
-                Bucket=self._bucket,
-                Key=name,
-                UploadId=upload_id,
-                MultipartUpload={"Parts": parts},
-                **condition,  # type: ignore[arg-type]  # the stubs want a TypedDict; these are str parameters
-            )["ETag"]
-        except BaseException:
-            # Incomplete parts cost money until somebody aborts them.
-            with contextlib.suppress(ClientError, BotoCoreError):
-                self._client.abort_multipart_upload(Bucket=self._bucket, Key=name, UploadId=upload_id)
-            raise
-
-    def _upload_parts(self, name: str, body: Body, upload_id: str) -> list[CompletedPartTypeDef]:
-        """Send the parts, a few at a time; `Body.chunks` raises before completion if the file has changed."""
-        parts: list[CompletedPartTypeDef] = []
-        pending: set[Future[CompletedPartTypeDef]] = set()
-        with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
-            for number, chunk in enumerate(body.chunks(part_bytes_for(body.size)), start=1):
-                if len(pending) == _PARTS_AT_ONCE:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    parts.extend(future.result() for future in done)
-                pending.add(pool.submit(self._upload_part, name, upload_id, number, chunk))
-            parts.extend(future.result() for future in pending)
-        return sorted(parts, key=lambda part: part["PartNumber"])
-
-    def _upload_part(self, name: str, upload_id: str, number: int, chunk: bytes) -> CompletedPartTypeDef:
-        checksum = _base64(hashlib.sha256(chunk).digest())
-        answer = self._client.upload_part(
-            Bucket=self._bucket,
-            Key=name,
-            UploadId=upload_id,
-            PartNumber=number,
-            Body=chunk,
-            ChecksumSHA256=checksum,
-        )
-        return {"PartNumber": number, "ETag": answer["ETag"], "ChecksumSHA256": checksum}
+        headers = _more_headers(key, body)
+        return put_in_parts(self._client, self._bucket, self._name(key), body, headers=headers, condition=condition)
 
     def _head(self, key: str) -> HeadObjectOutputTypeDef | None:
         try:
             return self._client.head_object(Bucket=self._bucket, Key=self._name(key), ChecksumMode="ENABLED")
         except ClientError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
 
@@ -403,7 +356,7 @@ class S3Storage:
             checksum = head.get("ChecksumSHA256", "")
             is_composite = "-" in checksum or head.get("ChecksumType") == "COMPOSITE"
             if checksum and checksum == (
-                _composite(body) if is_composite else _base64(bytes.fromhex(as_stored.sha256))
+                composite_checksum(body) if is_composite else base64_of(bytes.fromhex(as_stored.sha256))
             ):
                 return head["ETag"]
             if checksum and not is_composite and not is_encoded:
@@ -412,7 +365,7 @@ class S3Storage:
                 return self._etag_if_decodes_to(key, body)
             answer = self._client.get_object(Bucket=self._bucket, Key=self._name(key))
         except ClientError as error:
-            if _is_missing(error):
+            if is_missing(error):
                 return None
             raise
         digest = hashlib.sha256()
@@ -429,47 +382,6 @@ class S3Storage:
         return stored.etag if hashlib.sha256(stored.data).hexdigest() == body.sha256 else None
 
 
-def part_bytes_for(size: int) -> int:
-    """Return the length of each part of an upload of ``size`` bytes: whole MiB, at most `MAX_PARTS` of them."""
-    mebibyte = 1 << 20
-    return max(PART_BYTES, -(-size // (MAX_PARTS * mebibyte)) * mebibyte)
-
-
-def _composite(body: Body) -> str:
-    """Return the checksum that S3 keeps for a body that was uploaded in parts of `part_bytes_for` its size."""
-    digests = [hashlib.sha256(chunk).digest() for chunk in body.chunks(part_bytes_for(body.size))]
-    return f"{_base64(hashlib.sha256(b''.join(digests)).digest())}-{len(digests)}"
-
-
-def _client(endpoint_url: str | None, region: str | None) -> S3Client:
-    session = boto3.session.Session(region_name=region)
-    # boto3 reads these two itself; here they only decide the defaults for servers other than AWS.
-    elsewhere = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    try:
-        return session.client(
-            "s3",
-            endpoint_url=endpoint_url,
-            region_name=session.region_name or ("us-east-1" if elsewhere else None),
-            config=Config(
-                connect_timeout=10,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
-                max_pool_connections=_MAX_CONNECTIONS,
-                s3={"addressing_style": "path" if elsewhere else "auto"},
-                # The checksums that matter are sent explicitly; some servers don't support others.
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-    except ValueError as error:  # botocore's error for an invalid address
-        raise ConfigError(
-            f"can't use the S3 endpoint {elsewhere!r}: {error}",
-            subject=elsewhere,
-            untouched="nothing was contacted",
-            hint="write endpoint_url (or AWS_ENDPOINT_URL_S3) as http://HOST:PORT or https://HOST",
-        ) from error
-
-
 def _more_headers(key: str, body: Body) -> dict[str, str]:
     wanted = {"ContentEncoding": body.encoding, "ContentDisposition": disposition_for(key)}
     return {name: value for name, value in wanted.items() if value is not None}
@@ -482,25 +394,3 @@ def _instant(date: str) -> datetime:
     except (TypeError, ValueError):
         return datetime.now(timezone.utc)
     return told if told.tzinfo is not None else told.replace(tzinfo=timezone.utc)
-
-
-def _tag_of(head: HeadObjectOutputTypeDef | None) -> str | None:
-    return None if head is None else _opaque(head["ETag"])
-
-
-def _opaque(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')
-
-
-def _is_missing(error: ClientError) -> bool:
-    # A HEAD response has no body, so its code is the status.
-    return error.response.get("Error", {}).get("Code") in {"NoSuchKey", "404", "NotFound"}
-
-
-def _is_conflict(error: ClientError) -> bool:
-    # An upload that is gone was completed by an attempt whose response was lost; repeating it finds the object.
-    return status_of(error) == 409 or error.response.get("Error", {}).get("Code") == "NoSuchUpload"
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode("ascii")

@@ -22,13 +22,15 @@ from registry_builder.storage import (
     ObjectConflictError,
     ObjectMissingError,
     PutOutcome,
+    _s3_client,
+    _s3_parts,
     headers_for,
     open_storage,
 )
 from registry_builder.storage import s3 as s3_module
 from registry_builder.storage._s3_errors import unavailable
 from registry_builder.storage.headers import TIMESTAMP_KEY, disposition_for
-from registry_builder.storage.s3 import S3Storage, part_bytes_for
+from registry_builder.storage.s3 import S3Storage
 from sealdex.cli.error_table import report
 from sealdex.errors import UnavailableError
 
@@ -51,7 +53,7 @@ def storage(s3_uri: str) -> S3Storage:
 @pytest.fixture
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(s3_module, "MULTIPART_BYTES", 6 * MEBIBYTE)
-    monkeypatch.setattr(s3_module, "PART_BYTES", 5 * MEBIBYTE)  # the least that S3 takes
+    monkeypatch.setattr(_s3_parts, "PART_BYTES", 5 * MEBIBYTE)  # the least that S3 takes
 
 
 @pytest.fixture
@@ -145,9 +147,9 @@ def test_a_large_file_in_parts_of_another_length_is_read_and_compared(
     storage: S3Storage, monkeypatch: pytest.MonkeyPatch, large_file: Path
 ) -> None:
     monkeypatch.setattr(s3_module, "MULTIPART_BYTES", 6 * MEBIBYTE)
-    monkeypatch.setattr(s3_module, "PART_BYTES", 6 * MEBIBYTE)
+    monkeypatch.setattr(_s3_parts, "PART_BYTES", 6 * MEBIBYTE)
     storage.put_new(KEY, file_body(large_file))
-    monkeypatch.setattr(s3_module, "PART_BYTES", 5 * MEBIBYTE)
+    monkeypatch.setattr(_s3_parts, "PART_BYTES", 5 * MEBIBYTE)
     storage.requests.clear()
     assert storage.put_new(KEY, file_body(large_file)) is PutOutcome.ALREADY_THERE
     assert storage.requests == Counter(HEAD=1, GET=1)
@@ -192,14 +194,15 @@ def test_one_of_two_uploads_in_parts_wins(
         path.write_bytes(os.urandom(7 * MEBIBYTE))
     storage, other = open_storage(s3_uri, base=Path()), open_storage(s3_uri, base=Path())
     assert isinstance(storage, S3Storage)
-    send = storage._upload_parts
+    send = _s3_parts._put_all
 
     def send_and_be_overtaken(*arguments: Any) -> Any:
         sent = send(*arguments)
+        monkeypatch.setattr(_s3_parts, "_put_all", send)
         assert other.put_new(KEY, file_body(second)) is PutOutcome.CREATED
         return sent
 
-    monkeypatch.setattr(storage, "_upload_parts", send_and_be_overtaken)
+    monkeypatch.setattr(_s3_parts, "_put_all", send_and_be_overtaken)
     with pytest.raises(ObjectConflictError):
         storage.put_new(KEY, file_body(first))
     assert other.get(KEY, max_bytes=1 << 30).data == second.read_bytes()
@@ -226,7 +229,7 @@ def test_a_file_is_never_whole_in_memory(
 ) -> None:
     if multipart:
         monkeypatch.setattr(s3_module, "MULTIPART_BYTES", MEBIBYTE)
-        monkeypatch.setattr(s3_module, "PART_BYTES", 5 * MEBIBYTE)
+        monkeypatch.setattr(_s3_parts, "PART_BYTES", 5 * MEBIBYTE)
     path = tmp_path / "large.zip"
     with path.open("wb") as file:
         file.truncate(60 * MEBIBYTE)
@@ -405,7 +408,7 @@ def with_profile_that_is_missing(uri: str, monkeypatch: pytest.MonkeyPatch) -> s
 
 
 def with_closed_port(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(s3_module, "_ATTEMPTS", 1)
+    monkeypatch.setattr(_s3_client, "_ATTEMPTS", 1)
     return uri.split("?", maxsplit=1)[0] + "?endpoint_url=http://127.0.0.1:1&region=us-east-1"
 
 
@@ -439,6 +442,6 @@ def test_what_s3_refuses_is_said_with_what_helps(
 
 @pytest.mark.parametrize("size", [0, 1, 1 << 30, 160 << 30, (160 << 30) + 1, 5 << 40])
 def test_parts_are_few_enough(size: int) -> None:
-    assert part_bytes_for(size) * s3_module.MAX_PARTS >= size
-    assert part_bytes_for(size) % MEBIBYTE == 0
-    assert part_bytes_for(size) >= s3_module.PART_BYTES
+    assert _s3_parts.part_bytes_for(size) * _s3_parts.MAX_PARTS >= size
+    assert _s3_parts.part_bytes_for(size) % MEBIBYTE == 0
+    assert _s3_parts.part_bytes_for(size) >= _s3_parts.PART_BYTES
