@@ -33,7 +33,7 @@ from sealdex.download.mirror.record import (
     NamedImage,
     read_record,
 )
-from sealdex.download.mirror.selection import Selection
+from sealdex.download.mirror.selection import Selection, described
 from sealdex.download.mirror.sigstore_root import MAX_BYTES, digest_of, key_of
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
 from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, each_of
@@ -188,7 +188,8 @@ def _create(
     if before is not None and not options.verify and _is_current(before, state, options):
         return _unchanged(before, state)
     theirs = record_of_source(source, transport)
-    if options.selection.is_everything and theirs is not None:
+    # an archive says itself what it has, and what stands in for its record is the mirror's own
+    if options.selection.is_everything and theirs is not None and options.taken_from is None:
         options = replace(options, selection=theirs.selection)  # everything that another mirror has
         if before is not None and not options.verify and _is_current(before, state, options):
             return _unchanged(before, state)
@@ -197,7 +198,10 @@ def _create(
     (own / "staging").mkdir(parents=True)
     try:
         run = _Run(source, registry, state, transport, place, own, options, watch, is_mirror=theirs is not None)
-        return run.run(before, root)
+        result = run.run(before, root)
+        if theirs is not None and options.taken_from is None and (parts := described(theirs.selection)):
+            result.warnings.append(f"the source is itself a mirror of a part: {', '.join(parts)}")
+        return result
     finally:
         shutil.rmtree(own / "staging", ignore_errors=True)
 

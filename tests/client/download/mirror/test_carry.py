@@ -254,6 +254,19 @@ def test_another_selection_is_taken_over_on_request_only(run: Run, root: Path, t
     assert json.loads((far / "mirror.json").read_bytes())["selection"] == {"plugins": ["acme/base"]}
 
 
+def test_everything_is_taken_over_where_a_part_was(run: Run, root: Path, tmp_path: Path) -> None:
+    far = tmp_path / "far"
+    assert run("mirror", "create", "public", tmp_path / "part.tar", "--latest", "1").code == 0
+    assert run("mirror", "create", "public", tmp_path / "all.tar").code == 0
+    assert run("mirror", "import", tmp_path / "part.tar", far, "--root", root).code == 0
+    assert run("mirror", "import", tmp_path / "all.tar", far, "--root", root, "--new-selection").code == 0
+    assert json.loads((far / "mirror.json").read_bytes())["selection"] == {}
+    assert run("mirror", "create", "public", tmp_path / "whole").code == 0
+    assert {key for key in keys(far) if key.startswith("plugins/")} == {
+        key for key in keys(tmp_path / "whole") if key.startswith("plugins/")
+    }
+
+
 def test_base_of_another_selection_is_refused(run: Run, tmp_path: Path) -> None:
     assert run("mirror", "create", "public", tmp_path / "mirror", "--plugin", "acme/base").code == 0
     state = tmp_path / "s.state.jsonl.gz"

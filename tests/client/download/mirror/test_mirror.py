@@ -246,6 +246,7 @@ def test_a_mirror_of_a_partial_mirror_has_what_that_has(run: Run, root: Path, tm
     assert run("mirror", "create", "public", tmp_path / DEST, "--plugin", "acme/base").code == 0
     done = run("mirror", "create", tmp_path / DEST, tmp_path / "ring", "--root", root)
     assert done.code == 0, done.err
+    assert "the source is itself a mirror of a part: " in done.err
     assert keys(tmp_path / "ring") == keys(tmp_path / DEST)
 
 
