@@ -35,7 +35,7 @@ def test_flags_that_would_admit_a_release(run: Run, registry: PluginRegistry) ->
     registry.release("acme/all", "1.0.0-rc.1", channels=("beta",), rollout=0)
     registry.publish()
     refused = run("install", "acme/all")
-    assert "--pre --channel beta --ignore-rollout would choose 1.0.0-rc.1" in refused.err
+    assert "help: --channel beta --ignore-rollout would choose 1.0.0-rc.1" in refused.err
     assert run("install", "acme/all", "--pre", "--channel", "beta", "--ignore-rollout").code == 0
     typo = run("install", "acme/slak")
     assert (typo.code, "did you mean acme/slack" in typo.err) == (3, True)
