@@ -33,6 +33,9 @@ from sealdex.store.layout import Store
 from sealdex.store.manifests import installed_manifest
 
 _T = TypeVar("_T")
+_NO_TESTS = "exit code 5"
+"""As `_program` tells it: pytest.ExitCode.NO_TESTS_COLLECTED."""
+
 Outcome = Literal["passed", "failed", "skipped"]
 TIMEOUT_S = 60.0
 _SHOWN_LINES = 30
@@ -229,7 +232,7 @@ class _Job:
         if counts is None:
             why = f"they didn't run: {ended or 'no report'} (is pytest installed? pip install pytest)"
             self._add(Step("tests", "failed", why, seconds, output))
-        elif counts["tests"] == 0:
+        elif counts["tests"] == 0 and ended in {None, _NO_TESTS}:
             self._add(Step("tests", "skipped", "pytest finds none in its files", seconds))
         else:
             bad = counts["failures"] + counts["errors"]

@@ -195,6 +195,9 @@ def test_its_own_tests_run_with_our_fixtures(tree: Bare, slack: Path, capsys: py
     assert details(trial)["tests"] == "1 run, 1 failed, 0 skipped"
     assert "seen" in trial["steps"][-1]["output"]
     assert "tests" not in outcomes(document(tree.root, capsys, "test", "acme/slack", "--no-tests")["plugins"][0])
+    (tests / "conftest.py").write_text("def pytest_collection(session): raise RuntimeError('broken')\n")
+    [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
+    assert outcomes(trial)["tests"] == "failed"  # and not skipped, as if there were none
 
 
 def test_plugins_are_named_by_id_path_or_place(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from sealdex.config.config import Config
+from sealdex.config.edit import replace_file
 from sealdex.download.mirror.record import MAX_RECORD_BYTES, RECORD_NAME, MirrorRecord, parse_record
 from sealdex.download.mirror.selection import Picked, Want, described, locked_of, named_wants, pick, wants_of_namespace
 from sealdex.errors import NoRegistryError, NotOnMirrorError, SealdexError, UnavailableError
@@ -223,8 +224,7 @@ class _Asking:
                 }
                 if self._kept is not None and self._transport is not None and self._records != self._before:
                     with suppress(OSError):  # then it is known in this run only
-                        self._kept.parent.mkdir(parents=True, exist_ok=True)
-                        self._kept.write_bytes(encode_json(self._records))
+                        replace_file(self._kept, encode_json(self._records))
             return self._shelves
 
     def _read(self, transport: Transport, url: str) -> None:

@@ -89,9 +89,17 @@ def brought_by(folder: Path) -> bytes | None:
     """Return the trust root of an unpacked archive; None if it brought none.
 
     Raises:
-        VerificationError: it is another than its name says.
+        VerificationError: it is another than its name says, or one of several.
     """
-    for path in sorted(folder.glob("sigstore/*.trusted_root.json")):
+    found = sorted(folder.glob("sigstore/*.trusted_root.json"))
+    if len(found) > 1:
+        raise VerificationError(
+            f"the archive brings {len(found)} trust roots of Sigstore, and mirrors have one",
+            subject=", ".join(f"sigstore/{path.name}" for path in found),
+            untouched="readers of the mirror see its earlier state",
+            hint="have the archive made again: somebody may have written to the medium",
+        )
+    for path in found:
         data = _bytes_of(path)
         if key_of(data) != f"sigstore/{path.name}":
             raise VerificationError(

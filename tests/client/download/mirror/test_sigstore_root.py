@@ -19,6 +19,8 @@ from support.private_sigstore import PrivateSigstore, statement, workflow
 from support.tree_server import TreeServer
 
 from sealdex.download.mirror.record import read_record
+from sealdex.download.mirror.sigstore_root import brought_by, key_of
+from sealdex.errors import VerificationError
 from sealdex.model.plugin import Attachment
 from sealdex.trust.sigstore_bundles import SIGSTORE_KIND
 
@@ -204,3 +206,17 @@ def test_the_public_one_is_what_the_library_verified(
     assert made.code == 0, made.err
     given = json.loads((tmp_path / "one" / made.document["sigstore_root"]).read_bytes())
     assert given["tlogs"][0]["logId"] == json.loads(trusted_root.read_bytes())["tlogs"][0]["logId"]
+
+
+def test_attack_an_archive_that_brings_two_is_refused(tmp_path: Path) -> None:
+    """Holds the stick: a second root beside the one that was sent, whose name comes first."""
+    folder = tmp_path / "sigstore"
+    folder.mkdir()
+    for number in range(2):
+        made = tmp_path / f"{number}.json"
+        PrivateSigstore().trusted_root(made)
+        made.rename(folder / key_of(made.read_bytes()).removeprefix("sigstore/"))
+    with pytest.raises(VerificationError, match="brings 2 trust roots"):
+        brought_by(tmp_path)
+    next(folder.iterdir()).unlink()
+    assert brought_by(tmp_path) is not None
