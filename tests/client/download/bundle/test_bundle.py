@@ -122,6 +122,14 @@ def with_a_second_lock(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"sealdex.lokk", b"sealdex.lock"))
 
 
+def with_compressed_members(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
 def with_a_byte_wrong_behind_the_archive(path: Path) -> None:
     rewritten(path, "archives/1.tar", lambda data: data + b"x" * 100_000)
     path.write_bytes(path.read_bytes().replace(b"x" * 100_000, b"x" * 99_999 + b"y"))
@@ -142,6 +150,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
         path, "sealdex.lock", lambda data: data.replace(b'version = "1.1.0"', b'version = "1.1.9"')
     ),
     "a second lock": with_a_second_lock,
+    "compressed members, which could be bombs": with_compressed_members,
     "a byte behind an archive, which only the checksum tells": with_a_byte_wrong_behind_the_archive,
     "other plugins than the lock has": lambda path: rewritten(
         path, "sealdex-bundle.json", lambda data: data.replace(b'"acme/base"', b'"acme/base", "acme/mail"')
