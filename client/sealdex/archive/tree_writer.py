@@ -32,6 +32,7 @@ _NEW_FILE = (
 
 _CAREFULLY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _NO_LINKS = frozenset({errno.EPERM, errno.EACCES, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
+_NO_PRIVILEGE = 1314  # ERROR_PRIVILEGE_NOT_HELD of Win32
 _PIECE_BYTES = 1 << 20
 
 
@@ -126,17 +127,27 @@ class TreeWriter:
 
     def add_hard_link(self, path: str, file: UnpackedFile) -> UnpackedFile:
         """Give a written file a second name, or make a copy where the disk has no hard links."""
-        known = self.add_known(self._place(file.path), file.sha256, path, file.mode, file.size, link=True)
-        if known is None:
-            raise InstallError(f"{file.path!a} changed while it was unpacked", subject=path)
-        return known
+        origin = self._place(file.path)
+        try:
+            os.link(origin, self._place(path))
+        except FileExistsError:
+            raise
+        except OSError:  # a disk without them, or too many of one file
+            copied = self.add_file(path, file.mode, _pieces(origin, file.size))
+            if copied.sha256 != file.sha256:
+                raise InstallError(
+                    f"{file.path!a} changed while it was unpacked", subject=path, untouched="nothing was installed"
+                ) from None
+        return UnpackedFile(path, file.mode, file.size, file.sha256)
 
     def add_symlink(self, path: str, target: str) -> UnpackedFile:
         """Create a symbolic link. Nothing is ever written below it, since it isn't an added folder."""
         try:
             self._place(path).symlink_to(target)
         except (OSError, NotImplementedError) as error:
-            if isinstance(error, OSError) and error.errno not in _NO_LINKS and not hasattr(error, "winerror"):
+            # on Windows the errno of a missing privilege is EINVAL, as of many others
+            is_told = isinstance(error, NotImplementedError) or error.errno in _NO_LINKS
+            if not is_told and getattr(error, "winerror", None) != _NO_PRIVILEGE:
                 raise
             raise InstallError(
                 f"{path!a} is a symbolic link, which can't be made here: {getattr(error, 'strerror', None) or error}",

@@ -22,7 +22,7 @@ from __future__ import annotations
 import os
 import stat
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sealdex import disk
@@ -266,8 +266,7 @@ class ContentCache:
         disk.replace(part.path, path)
         part.discard()
         note_added(path)
-        with suppress(OSError):  # some file systems of networks and sticks can't flush folders
-            disk.sync_path(path.parent)
+        disk.sync_path(path.parent)
         self.added += 1
         self.recent.add(digest)
         if self._holders and (held := self._open_held(path)) is not None:  # under the lock, before any eviction

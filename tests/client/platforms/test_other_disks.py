@@ -181,6 +181,9 @@ def test_links_in_a_release_are_copied_or_named_where_the_disk_has_none(
     assert "is a symbolic link, which can't be made here" in str(refused.value)
     assert "developer mode" in (refused.value.hint or "")
     assert not (tmp_path / "tree/c").exists()
+    with pytest.raises(FileExistsError):  # and what is there stays
+        writer.add_hard_link("b", written)
+    assert (tmp_path / "tree/b").read_bytes() == b"content"
     writer.add_symlink("c", "a")
     assert (tmp_path / "tree/c").readlink() == Path("a")
 

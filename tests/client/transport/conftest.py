@@ -7,10 +7,8 @@ from support.fake_time import FakeTime
 
 
 @pytest.fixture(autouse=True)
-def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+def _no_proxy(no_proxy: None) -> None:
+    pass
 
 
 @pytest.fixture
