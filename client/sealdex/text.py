@@ -12,6 +12,7 @@ _SEQUENCES = (
 # C0 and C1 controls and DEL; zero-width marks, which hide parts of a name; direction overrides, which reorder what is
 # read; lone surrogates, which no stream can encode.
 _CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+_JOINERS = "\u200c\u200d"  # between letters: Persian and Indic scripts, and emoji of several parts, need them
 _BREAKS = "[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+"
 
 
@@ -34,6 +35,16 @@ def clean(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return without_controls(text)
+
+
+def clean_title(text: str) -> str:
+    """Like `clean` for what isn't an identifier: joiners between two characters stay, as some scripts need them."""
+    if not any(joiner in text for joiner in _JOINERS):
+        return clean(text)
+    import re  # noqa: PLC0415  # few texts need it
+
+    parts = [part if part in _JOINERS else without_controls(part) for part in re.split(f"([{_JOINERS}])", text) if part]
+    return re.sub(rf"(?<![^\s{_JOINERS}])[{_JOINERS}]|[{_JOINERS}](?![^\s{_JOINERS}])", "", "".join(parts))
 
 
 def clean_lines(text: str) -> list[str]:

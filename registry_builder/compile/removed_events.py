@@ -30,6 +30,10 @@ from sealdex.text import counted
 _T = TypeVar("_T")
 _FIELDS = {
     "summary": "summary",
+    "title": "title",
+    "language": "language",
+    "title_i18n": "titles in other languages",
+    "summary_i18n": "summaries in other languages",
     "description": "description",
     "license": "license",
     "keywords": "keywords",

@@ -18,6 +18,7 @@
     _badges             SVG badges
     _feeds              Atom feeds of releases
     _format             sizes, dates, selectors, platforms as text
+    _languages          which language a text is in, and which a reader gets
     _list_pages         lists in pages whose bounds follow from the content
     _platform_matrix    platforms of a release as a table
     _readme_html        READMEs: Markdown to sanitised HTML

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 
 from registry_builder.site._platform_matrix import platform_names
@@ -25,11 +26,13 @@ class Badge:
     colour: str
     split: int
     width: int
+    title: str = ""
 
     @property
     def text(self) -> str:
         """The text for screen readers."""
-        return f"{self.label}: {self.value}"
+        said = f"{self.label}: {self.value}"
+        return f"{self.title}, {said}" if self.title else said
 
 
 def plugin_badges(view: PluginView, document: IndexDocument) -> dict[str, Badge]:
@@ -37,19 +40,29 @@ def plugin_badges(view: PluginView, document: IndexDocument) -> dict[str, Badge]
     latest = view.latest
     release = document.release(latest.version) if latest else None
     version = latest.version if latest else "yanked" if document.releases else "none yet"
-    names = platform_names(release) if release else ()
+    shown = release or (document.releases[0] if document.releases else None)  # as the page shows of a yanked one
+    names = platform_names(shown) if shown else ()
     colour = _GOOD if latest and not view.deprecated else _DULL
     return {
         "version": _badge(view, "version", version, colour),
-        "platforms": _badge(view, "platforms", " | ".join(names) or ("any" if release else "none"), colour),
+        "platforms": _badge(view, "platforms", " | ".join(names) or ("any" if shown else "none yet"), colour),
     }
 
 
 def _badge(view: PluginView, label: str, value: str, colour: str) -> Badge:
     shown = value if len(value) <= _MAX_VALUE else f"{value[: _MAX_VALUE - 1]}…"
+    key = plugin_file(view.plugin, f"{label}.svg")
     split = _text_width(label) + 15
-    return Badge(plugin_file(view.plugin, f"{label}.svg"), label, shown, colour, split, split + _text_width(shown) + 15)
+    return Badge(key, label, shown, colour, split, split + _text_width(shown) + 15, view.title)
 
 
 def _text_width(text: str) -> int:
-    return round(sum(4.3 if c in _NARROW else 9.6 if c in _WIDE else 7.0 for c in text))
+    return round(sum(map(_char_width, text)))
+
+
+def _char_width(char: str) -> float:
+    if char.isascii():
+        return 4.3 if char in _NARROW else 9.6 if char in _WIDE else 7.0
+    if unicodedata.category(char) in {"Mn", "Me", "Cf"}:
+        return 0.0
+    return 11.0 if unicodedata.east_asian_width(char) in {"W", "F"} else 7.0

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from registry_builder.site._languages import summary_of, title_of
 from registry_builder.site.document_source import Dated
 from registry_builder.site.page_context import Frame
 from registry_builder.site.urls import address, release_page
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
-from sealdex.text import clean
 
 _NEVER = "1970-01-01T00:00:00Z"  # for a feed without entries: Atom requires a time, and pages have no clock
 
@@ -41,14 +42,14 @@ class Feed:
 
 
 def feed_of(
-    frame: Frame, releases: Iterable[Dated], summary: Callable[[PluginId], str], *, key: str, html: str, title: str
+    frame: Frame, releases: Iterable[Dated], row: Callable[[PluginId], CatalogRow], *, key: str, html: str, title: str
 ) -> Feed:
     """Return a feed of releases, newest first.
 
     Args:
         frame: the registry.
         releases: newest first.
-        summary: a plugin's summary.
+        row: a plugin's row of the catalog.
         key: the feed's path.
         html: the page that it belongs to.
         title: its title.
@@ -56,11 +57,11 @@ def feed_of(
     entries = tuple(
         Entry(
             id=frame.id_of("release", str(each.plugin), each.version),
-            title=f"{each.plugin} {each.version}",
+            title=_entry_title(row(each.plugin), each.version),
             updated=each.released_at,
             key=release_page(each.plugin, each.version),
             address=address(release_page(each.plugin, each.version)),
-            summary=clean(summary(each.plugin)),
+            summary=summary_of(row(each.plugin)).text,
         )
         for each in releases
     )
@@ -74,3 +75,8 @@ def feed_of(
         html_address=address(html),
         entries=entries,
     )
+
+
+def _entry_title(row: CatalogRow, version: str) -> str:
+    title = title_of(row)
+    return f"{title.text} ({row.id}) {version}" if title else f"{row.id} {version}"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from registry_builder.site._languages import Worded, summary_of, title_of
 from registry_builder.site.urls import ListName, list_page
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
@@ -36,6 +37,9 @@ class ListRow:
     license: str
     keywords: tuple[str, ...]
     deprecated: bool
+    title: str = ""
+    title_language: str = ""
+    summary_language: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,15 +63,19 @@ class ListView:
 
 def list_row(row: CatalogRow) -> ListRow:
     """Return a plugin's line in the lists."""
+    title, summary = title_of(row) or Worded(""), summary_of(row)
     return ListRow(
         id=str(row.id),
         namespace=row.namespace,
         name=row.name,
         type=row.type,
-        summary=clean(row.summary),
+        summary=summary.text,
         license=clean(row.license or ""),
         keywords=row.keywords,
         deprecated=row.deprecated is not None,
+        title=title.text,
+        title_language=title.language,
+        summary_language=summary.language,
     )
 
 

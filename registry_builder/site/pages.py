@@ -16,6 +16,7 @@ from registry_builder.site import urls
 from registry_builder.site._badges import plugin_badges
 from registry_builder.site._feeds import feed_of
 from registry_builder.site._format import format_date
+from registry_builder.site._languages import Worded, summary_of, title_of
 from registry_builder.site._list_pages import ListRow, cut, list_pages
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._release_view import release_view
@@ -30,7 +31,6 @@ from sealdex.model.catalog import shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
-from sealdex.text import clean
 
 DOCUMENT_FORMAT = 1
 DEPENDENTS = "dependents.json"
@@ -143,7 +143,7 @@ class Builder:
         feed = feed_of(
             self.frame,
             recent(shelf, [row]),
-            lambda _: row.summary,
+            lambda _: row,
             key=urls.plugin_file(plugin, urls.FEED),
             html=urls.plugin_page(plugin),
             title=f"{plugin}: releases",
@@ -205,6 +205,7 @@ class Builder:
                             {
                                 "id": row.id,
                                 "type": row.type,
+                                **({"title": row.title} if row.title else {}),
                                 "summary": row.summary,
                                 "license": row.license or None,
                                 "keywords": row.keywords,
@@ -256,7 +257,7 @@ class Builder:
         feed = feed_of(
             self.frame,
             recent(shelf, rows),
-            lambda plugin: overview.rows[plugin].summary,
+            overview.rows.__getitem__,
             key=urls.namespace_feed(namespace),
             html=urls.list_page(ListName("namespace", namespace)),
             title=f"{namespace}: releases",
@@ -277,7 +278,7 @@ class Builder:
         feed = feed_of(
             self.frame,
             newest,
-            lambda plugin: rows[plugin].summary,
+            rows.__getitem__,
             key=urls.FEED,
             html=urls.HOME,
             title=f"{self.frame.title}: releases",
@@ -294,7 +295,8 @@ class Builder:
                     "name": each.plugin.name,
                     "version": each.version,
                     "type": rows[each.plugin].type,
-                    "summary": clean(rows[each.plugin].summary),
+                    "title": title_of(rows[each.plugin]) or Worded(""),
+                    "summary": summary_of(rows[each.plugin]),
                     "timestamp": each.released_at,
                     "date": format_date(each.released_at),
                     "page": urls.plugin_page(each.plugin),

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from registry_builder.compile.catalog import catalogue_row
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.site._format import format_date, format_selector, format_size
+from registry_builder.site._languages import Worded, summary_of, title_of
 from registry_builder.site._platform_matrix import Matrix, platform_matrix
 from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.urls import plugin_page
@@ -95,6 +96,8 @@ class PluginView:
         state: whether a release can be installed; deprecation comes on top of each.
         latest: the version that is shown first.
         nearest: the newest stable release that is on this mirror, where `latest` isn't.
+        title, title_language: the plugin's name for people, or empty; its language, empty where it is the page's.
+        summary_language: of the summary, likewise.
         moved_to: the realm that has later releases, with its address and the reason.
         document: key of the signed index document, the JSON beside this page.
         role: the metadata role that signs it.
@@ -112,6 +115,9 @@ class PluginView:
     state: PluginState
     deprecated: MarkView | None
     latest: ReleaseLine | None
+    title: str
+    title_language: str
+    summary_language: str
     channels: tuple[tuple[str, str], ...]
     releases: tuple[ReleaseLine, ...]
     matrix: Matrix | None
@@ -152,6 +158,7 @@ def plugin_view(
     """
     plugin = document.id
     row = catalogue_row(document)
+    title, summary = title_of(document) or Worded(""), summary_of(document)
     latest = latest_release(document)
     state: PluginState = "released" if latest else "all-yanked" if document.releases else "unreleased"
     shown = latest or (document.releases[0] if document.releases else None)
@@ -162,7 +169,10 @@ def plugin_view(
         id=str(plugin),
         plugin=plugin,
         type=document.type,
-        summary=clean(document.summary),
+        summary=summary.text,
+        title=title.text,
+        title_language=title.language,
+        summary_language=summary.language,
         description=(document.description or "").strip(),
         license=clean(document.license or ""),
         keywords=document.keywords,

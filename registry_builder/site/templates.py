@@ -24,6 +24,7 @@ from jinja2 import (
     TemplateNotFound,
 )
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup
 
 from registry_builder.site.urls import address, link
 from registry_builder.source.allowed_secrets import is_allowed, refusal
@@ -92,11 +93,12 @@ class Templates:
             cache_size=-1,
         )
         self._environment.globals["has_asset"] = self.assets.__contains__
+        self._environment.globals["in_language"] = in_language
 
     def render(self, template: str, page: str, values: Mapping[str, Any], *, base: str | None = None) -> bytes:
         """Render ``template`` as the file ``page`` of the published tree.
 
-        Templates have ``to(key)``, the link to another file of the tree, and ``asset(name)``.
+        Templates have ``in_language(tag)``, ``to(key)``, the link to another file of the tree, and ``asset(name)``.
 
         Args:
             template: its name.
@@ -130,6 +132,11 @@ class Templates:
         if name not in self.assets:
             raise TemplateError(f"there is no asset {name}")
         return self.assets[name].key
+
+
+def in_language(tag: str) -> Markup:
+    """Return the attributes of an element whose text is in another language than its page; none for an empty tag."""
+    return Markup(' lang="{}" dir="auto"').format(tag) if tag else Markup("")
 
 
 def is_asset(name: str) -> bool:

@@ -381,9 +381,14 @@ def _width(text: str) -> int:
         return len(text)
     import unicodedata  # noqa: PLC0415  # only for text beyond ASCII
 
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in {"W", "F"} else 1 for c in text
-    )
+    columns = last = 0
+    for char in text:
+        if char == "\ufe0f":  # the character before it is shown as an emoji, two columns wide
+            columns, last = columns + (last == 1), 2
+        elif unicodedata.category(char) not in {"Mn", "Me", "Cf"}:
+            last = 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+            columns += last
+    return columns
 
 
 def _cut(text: str, columns: int) -> str:

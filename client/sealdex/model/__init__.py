@@ -10,6 +10,7 @@ all modules:
     files           the list of files of one archive
     downloads       stats.json: downloads by release and day, unsigned
 
+    wording         titles, keywords and tags of languages, in any script
     ids             identifiers: namespaces, plugin names, file names, digests
     versions        semantic versions
     precedence      the order of versions, as a sort key

@@ -25,6 +25,9 @@ class CatalogRow(Struct, frozen=True, omit_defaults=True):
         channels: channel to its newest version.
         deprecated: the reason, while the plugin is deprecated; empty text when none was given.
         use: the plugin to use instead.
+        title: the plugin's name for people, in any script, at most 80 characters.
+        language: the language of title and summary, where it is stated.
+        title_i18n, summary_i18n: the same in other languages, by tag such as ``zh`` or ``pt-BR``.
         metrics: what was measured of the latest release; of two evaluations with one metric the later one counts.
     """
 
@@ -43,6 +46,10 @@ class CatalogRow(Struct, frozen=True, omit_defaults=True):
     deprecated: str | None = None
     use: str | None = None
     metrics: dict[str, float] = {}
+    title: str | None = None
+    language: str | None = None
+    title_i18n: dict[str, str] = {}
+    summary_i18n: dict[str, str] = {}
 
     @property
     def id(self) -> PluginId:

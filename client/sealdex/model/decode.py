@@ -206,7 +206,7 @@ def _walk(value: Any, info: inspect.Type, path: str) -> Iterator[FieldProblem]:
             yield from _walk(value, options[0], path)
             return
     if isinstance(bare, inspect.StructType):
-        yield from _walk_struct(value, bare, path)
+        yield from _with_own_problems(value, bare, path)
     elif isinstance(bare, inspect.VarTupleType | inspect.ListType):
         if not isinstance(value, list | tuple):
             yield FieldProblem(path, f"must be a list, not {_kind_of(value)}")
@@ -232,6 +232,18 @@ def _walk_struct(value: Any, info: inspect.StructType, path: str) -> Iterator[Fi
             yield from _walk(value[name], field.type, _join(path, name))
         elif field.required:
             yield FieldProblem(_join(path, name), f"is missing{_hint(field.type)}")
+
+
+def _with_own_problems(value: Any, info: inspect.StructType, path: str) -> Iterator[FieldProblem]:
+    """Yield what the types of a struct find wrong, and what its ``field_problems`` says of the other fields."""
+    found = set()
+    for problem in _walk_struct(value, info, path):
+        found.add(problem.path)
+        yield problem
+    own = getattr(info.cls, "field_problems", None)
+    for name, message in own(value) if own is not None and isinstance(value, dict) else ():
+        if (where := _join(path, name)) not in found:
+            yield FieldProblem(where, message)
 
 
 def _walk_dict(value: Any, info: inspect.DictType, path: str) -> Iterator[FieldProblem]:

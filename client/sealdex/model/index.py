@@ -88,7 +88,14 @@ class ReleaseEntry(Struct, frozen=True, omit_defaults=True):
 
 
 class IndexDocument(Struct, frozen=True, omit_defaults=True):
-    """All releases of one plugin, newest version first."""
+    """All releases of one plugin, newest version first.
+
+    Attributes:
+        title: the plugin's name for people, in any script.
+        language: the language of title, summary, description and README; where it isn't stated, readers may tell by the
+            script.
+        title_i18n, summary_i18n: title and summary in other languages, by tag such as ``zh`` or ``pt-BR``.
+    """
 
     format: Annotated[int, Meta(ge=1)]
     namespace: IdentifierPart
@@ -96,6 +103,10 @@ class IndexDocument(Struct, frozen=True, omit_defaults=True):
     type: str
     summary: str
     releases: tuple[ReleaseEntry, ...]
+    title: str | None = None
+    language: str | None = None
+    title_i18n: dict[str, str] = {}
+    summary_i18n: dict[str, str] = {}
     description: str | None = None
     license: str | None = None
     keywords: tuple[str, ...] = ()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -18,18 +18,12 @@ from sealdex.model.ids import (
 )
 from sealdex.model.release import Channel
 from sealdex.model.versions import VersionText
+from sealdex.model.wording import Keyword, LanguageTag, Title, wording_problems
 
 PLUGIN_FORMAT = 1
 STATUS_FORMAT = 1
 
-Keyword = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9]+([._+-][a-z0-9]+)*$(?!\n)",
-        max_length=64,
-        extra={"expects": "a keyword in lower case, such as 'speech' or 'ros-2'"},
-    ),
-]
+Summary = Annotated[str, Meta(min_length=1, max_length=250)]
 WebAddress = Annotated[
     str,
     Meta(
@@ -74,7 +68,11 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
 
     Attributes:
         type: one of the registry's types; the seeds' spelling (``HAL_DRIVER``) is read as the same.
+        title: the plugin's name for people, in any script; where it is missing, its name stands alone.
         summary: one line for lists.
+        language: the language of title, summary, description and README.md; by default it is recognised by the script.
+        title_i18n, summary_i18n: the same in other languages, by tag such as ``zh`` or ``pt-BR``.
+        keywords: letters, marks and digits of any script, lower case, in groups joined by ``.``, ``_``, ``+``, ``-``.
         license: an SPDX expression.
         realm: the realm the plugin is published to.
         links: other addresses by label.
@@ -83,7 +81,11 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
     schema: str | None = field(default=None, name="$schema")
     format: Annotated[int, Meta(ge=1)] = PLUGIN_FORMAT
     type: PluginType
-    summary: Annotated[str, Meta(min_length=1, max_length=250)]
+    summary: Summary
+    title: Title | None = None
+    language: LanguageTag | None = None
+    title_i18n: dict[LanguageTag, Title] = {}
+    summary_i18n: dict[LanguageTag, Summary] = {}
     description: str | None = None
     license: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
     keywords: tuple[Keyword, ...] = ()
@@ -94,6 +96,20 @@ class Plugin(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True
     icon: str | None = None
     links: dict[str, WebAddress] = {}
     realm: IdentifierPart = "public"
+
+    def __post_init__(self) -> None:
+        """Hold what its types can't say; `field_problems` names every problem with its path."""
+        if problem := next(wording_problems(_worded(self)), None):
+            raise ValueError(": ".join(problem))
+
+    @staticmethod
+    def field_problems(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield (field path, problem) for what its types don't find; for `sealdex.model.decode.problems_in`."""
+        return wording_problems(values)
+
+
+def _worded(plugin: Plugin) -> dict[str, Any]:
+    return {name: getattr(plugin, name) for name in ("keywords", "title", "title_i18n", "summary_i18n")}
 
 
 EventAction = Literal["yank", "unyank", "deprecate", "undeprecate", "promote", "demote", "evaluate", "attest", "move"]

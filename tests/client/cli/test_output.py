@@ -175,6 +175,9 @@ def test_table_aligns_wide_characters_and_cuts_the_last_column(monkeypatch: pyte
     out, stdout, _ = make()
     out.table(["NAME", "SUMMARY"], [["語音", "a"], ["abc", "b" * 200]])
     assert stdout.getvalue().splitlines()[1:] == ["語音  a", "abc   " + "b" * 200]
+    out, stdout, _ = make()
+    out.table(["NAME", "SUMMARY"], [["☀️e\u0301หุ่น", "a"], ["語音12", "b"]])  # an emoji by U+FE0F, and marks
+    assert stdout.getvalue().splitlines()[1:] == ["☀️e\u0301หุ่น   a", "語音12  b"]
     out, stdout, _ = make(terminal=True)  # a StringIO has no size: 80 columns
     monkeypatch.setenv("NO_COLOR", "1")
     out.table(["NAME", "SUMMARY"], [["abc", "b" * 200]])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sealdex.model import ids, plugin, release, selectors, versions
+from sealdex.model import ids, plugin, release, selectors, versions, wording
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,9 @@ VALID = {
     selectors.Tag: "cuda-11.8",
     release.Quantity: "100m",
     release.Channel: "stable",
-    plugin.Keyword: "speech",
+    wording.Keyword: "speech",
+    wording.Title: "Slack \u6d88\u606f",
+    wording.LanguageTag: "zh-Hant",
     plugin.WebAddress: "https://example.com/",
 }
 

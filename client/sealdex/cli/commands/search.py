@@ -145,9 +145,10 @@ def _metric(text: str) -> tuple[str, float]:
 
 
 def _summary(hit: Found) -> str:
+    summary = f"{hit.row.title}: {hit.row.summary}" if hit.row.title else hit.row.summary
     if hit.row.deprecated is None:
-        return hit.row.summary
-    return f"[deprecated{', use ' + hit.row.use if hit.row.use else ''}] {hit.row.summary}"
+        return summary
+    return f"[deprecated{', use ' + hit.row.use if hit.row.use else ''}] {summary}"
 
 
 def _found_plain(hit: Found) -> dict[str, Any]:
@@ -224,7 +225,8 @@ def _show_plugin(
         **({"not_on_mirror": dict(lacking)} if lacking else {}),
         **msgspec.to_builtins(document),
     })  # fmt: skip
-    facts = [str(document.id), document.type, document.license or "no license stated", str(found.trust)]
+    named = f"{document.title} ({document.id})" if document.title else str(document.id)
+    facts = [named, document.type, document.license or "no license stated", str(found.trust)]
     out.line(" · ".join(facts), style="bold")
     out.block(document.summary)
     if document.deprecated is not None:
