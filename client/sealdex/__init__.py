@@ -11,6 +11,7 @@ Names are imported when they are first used, so that a program loads only what i
 
     client        what a host does with plugins: search, install, fetch, verify
     queries       what a host asks its registries
+    locate        which releases a host would take, and where their files are; for other hosts too
     project       a project: what it wants, resolved, locked and installed
     bundle        one file with a lock's plugins, for a host without a network
     bundle_install    installs it there
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
     from sealdex.resolve import Choice, Policy, Request, Resolution
     from sealdex.resolve.search import Query
-    from sealdex.results import Checked, Fetched, Found, Installed, Planned, PluginInfo, Trust
+    from sealdex.results import Checked, Fetched, Found, Installed, Located, Planned, PluginInfo, Trust
     from sealdex.store.installations import Installation
 else:
     __getattr__, __dir__ = exports(__name__, {
@@ -84,7 +85,7 @@ else:
         "events": ("Observer", "Progress"),
         "resolve": ("Choice", "Policy", "Request", "Resolution"),
         "resolve.search": ("Query",),
-        "results": ("Checked", "Fetched", "Found", "Installed", "Planned", "PluginInfo", "Trust"),
+        "results": ("Checked", "Fetched", "Found", "Installed", "Located", "Planned", "PluginInfo", "Trust"),
         "store.installations": ("Installation",),
     })  # fmt: skip
 
@@ -103,6 +104,7 @@ __all__ = [
     "InstallError",
     "Installation",
     "Installed",
+    "Located",
     "NoMatchError",
     "NotFoundError",
     "Observer",

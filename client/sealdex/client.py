@@ -13,7 +13,7 @@ thread-safe; processes are synchronized by locks in the store.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -34,10 +34,12 @@ from sealdex.model.release import PublishedManifest
 from sealdex.queries import RegistryQueries, plugin_of
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution, parse_request
 from sealdex.resolve.search import Query
-from sealdex.results import Checked, Fetched, Found, Installed, Planned, PluginInfo, Trust
+from sealdex.results import Checked, Fetched, Found, Installed, Located, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
 
 if TYPE_CHECKING:
+    from sealdex.config.environment_file import OtherHost
+    from sealdex.locate import Answer
     from sealdex.trust import TrustState
 
 
@@ -187,6 +189,53 @@ class Client:
             VerificationError, UnavailableError: as `refresh`.
         """
         return self.queries.resolve(*requests, policy=policy, keeping=keeping, platforms=platforms)
+
+    def locate(
+        self, *requests: Request | str, policy: Policy | None = None, dependencies: bool = False
+    ) -> list[Located]:
+        """Return where the files are that would be installed, and what they must be; download nothing.
+
+        Args:
+            requests: ``NS/NAME`` or ``NS/NAME@RANGE``.
+            policy: channel, pre-releases, yanked releases, staged rollouts.
+            dependencies: also of the dependencies.
+
+        Raises:
+            NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`.
+        """
+        from sealdex.locate import locate  # noqa: PLC0415  # few ask
+
+        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        return locate(self.queries, asked, policy, dependencies=dependencies)
+
+    def locate_for(
+        self,
+        hosts: Iterable[OtherHost],
+        *requests: Request | str,
+        policy: Policy | None = None,
+        dependencies: bool = False,
+    ) -> Iterator[Answer]:
+        """Yield what each of other hosts would take, as `locate` does for this one; see `sealdex.locate.locate_for`.
+
+        Args:
+            hosts: as `sealdex.config.environment_file.read_hosts` reads them.
+            requests: for the hosts that have no requests of their own.
+            policy: as `locate`.
+            dependencies: as `locate`.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`: then no host gets an answer.
+        """
+        from sealdex.locate import locate_for  # noqa: PLC0415  # few ask
+
+        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        return locate_for(self.queries, hosts, asked, policy, dependencies=dependencies)
+
+    def located(self, choice: Choice) -> Located:
+        """Return where the file of a release is, after `resolve`; raises as `locate`."""
+        from sealdex.locate import located  # noqa: PLC0415  # few ask
+
+        return located(self.queries, choice)
 
     # --- installing --------------------------------------------------------------------------------------------------
 

@@ -38,7 +38,9 @@ from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
 from sealdex.model.release import PublishedManifest
 from sealdex.resolve import (
+    Documents,
     Keeping,
+    Lacking,
     PassedOver,
     Policy,
     Request,
@@ -347,19 +349,45 @@ class RegistryQueries:
         policy = policy or Policy()
         if policy.host is None:
             policy = msgspec.structs.replace(policy, host=host_id(self.store))
-        here, *others = platforms or (self.environment,)
+        environments = platforms or (self.environment,)
+        lacking = self._lacking if self._is_partial else None
+        return self._resolve(asked, self.documents, environments, policy, keeping, lacking)
+
+    def resolve_elsewhere(
+        self, requests: Sequence[Request], environment: Environment, documents: Documents, policy: Policy
+    ) -> Resolution:
+        """Choose releases as `resolve` does for another host, of which nothing is known but its environment.
+
+        Args:
+            requests: what is asked for.
+            environment: what selectors see of that host.
+            documents: returns signed documents, in bulk: `documents`, or what keeps its answers.
+            policy: as `resolve`; ``host`` is the id of that host.
+        """
+        lacking = self.holdings.lacks if self._is_partial else None
+        return self._resolve(requests, documents, (environment,), policy, None, lacking)
+
+    def _resolve(
+        self,
+        requests: Sequence[Request],
+        documents: Documents,
+        environments: Sequence[Environment],
+        policy: Policy,
+        keeping: Keeping | None,
+        lacking: Lacking | None,
+    ) -> Resolution:
         try:
             found = resolve(
-                asked,
-                self.documents,
-                here,
+                requests,
+                documents,
+                environments[0],
                 policy,
                 keeping=keeping,
-                platforms=others,
+                platforms=environments[1:],
                 budget=SearchBudget(
                     time.monotonic, self.config.document.install.resolve_timeout, on_notice=self.observer.resolving
                 ),
-                lacking=self._lacking if self._is_partial else None,
+                lacking=lacking,
             )
         except UnknownPluginError as error:
             raise self._unknown(error.plugin) from error

@@ -125,12 +125,41 @@ class Fetched:
         trust: who signed it.
         path: its path in the requested folder, or in the cache; None for a container image, which isn't downloaded.
         image: the pinned reference of a container image.
+        address: the address that it would be asked for first, whether or not it was cached.
     """
 
     choice: Choice
     trust: Trust
     path: Path | None = None
     image: str | None = None
+    address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the file of a release is, and what it must be; nothing was downloaded.
+
+    Attributes:
+        choice: the release, as resolved.
+        trust: who signed it.
+        address: where its file is: at the registry, or at the author's address; None without a file.
+        image: the pinned reference of a container image.
+    """
+
+    choice: Choice
+    trust: Trust
+    address: str | None = None
+    image: str | None = None
+
+    @property
+    def sha256(self) -> str | None:
+        """The signed SHA-256 of the file, in hex; of an image: its digest."""
+        return self.choice.artifact.sha256 if self.choice.artifact is not None else None
+
+    @property
+    def size(self) -> int | None:
+        """The signed size of the file in bytes; None if it isn't stated."""
+        return self.choice.artifact.size if self.choice.artifact is not None else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,10 +49,11 @@ CLIENT = {
     "doctor": "text paths transport store config events trust",
     "download": "model archive transport resolve store config events results trust",  # verifies, and installs nothing
     "queries": "model transport resolve store config events results trust download",
+    "locate": "model resolve config results download queries",  # for other hosts too: knows no installation
     # what changes the host
     "lockfile": "model paths resolve store config results download queries",
     "install": "model archive resolve store config events results trust download queries lockfile",
-    "client": "model resolve store config events results trust download queries install",
+    "client": "model resolve store config events results trust download queries locate install",
     "update": "model resolve store lockfile install client",
     # what runs and shows it
     "runtime": "log_level model paths store config events client",  # knows nothing of the command line
@@ -63,7 +64,7 @@ CLIENT = {
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor download lockfile install client"
-        " update log_level runtime project bundle bundle_install metrics"
+        " update log_level locate runtime project bundle bundle_install metrics"
     ),
     "__main__": "cli",
 }

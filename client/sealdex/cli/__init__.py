@@ -16,6 +16,7 @@ Its modules:
     progress         a progress line on a terminal
     attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
+    policy_options   which releases may be chosen: channel, pre-releases, yanked ones, rollouts
     size_option      the type of options that take a size; for both command lines
     errors           every error becomes text or JSON, and an exit code
     error_table      from error type to advice and exit code

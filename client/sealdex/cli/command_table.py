@@ -11,6 +11,8 @@ COMMANDS = {
     "registry": LazyCommand("sealdex.cli.commands.registry:registry", "Add, list and remove registries."),
     "search": LazyCommand("sealdex.cli.commands.search:search", "Search the catalogs."),
     "info": LazyCommand("sealdex.cli.commands.search:info", "Show a plugin's releases, or one release's manifest."),
+    "resolve": LazyCommand("sealdex.cli.commands.resolve:resolve_", "Show which releases hosts would take."),
+    "url": LazyCommand("sealdex.cli.commands.resolve:url", "Print where a release's file is, and its digest."),
     "install": LazyCommand("sealdex.cli.commands.install:install", "Install plugins and what they depend on."),
     "uninstall": LazyCommand("sealdex.cli.commands.install:uninstall", "Remove installed plugins."),
     "lock": LazyCommand("sealdex.cli.commands.project:lock", "Resolve sealdex.toml into sealdex.lock."),

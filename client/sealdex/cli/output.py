@@ -11,6 +11,7 @@ ASCII, which escapes the same characters.
 | `block`    | stdout          | -                            | -                   |
 | `table`    | stdout, aligned | stdout, tabs and no headings | -                   |
 | `result`   | -               | -                            | stdout, exactly one |
+| `result_line` | -            | -                            | stdout, one a line  |
 | `warn`     | stderr          | stderr                       | stderr              |
 | `note`     | stderr          | -                            | -                   |
 | `trace`    | stderr          | stderr                       | -                   |
@@ -229,6 +230,17 @@ class Output:
 
         with self._told(self.stdout):
             self.stdout.write(json.dumps(document, indent=2, default=_plain) + "\n")
+            self.stdout.flush()
+
+    def result_line(self, document: Any) -> None:
+        """Write one of several JSON documents of json mode, each on a line of its own; other modes ignore it."""
+        if self.mode != "json":
+            return
+        self.answered = True
+        import json  # noqa: PLC0415  # only json mode pays for it
+
+        with self._told(self.stdout):
+            self.stdout.write(json.dumps(document, default=_plain) + "\n")
             self.stdout.flush()
 
     def table(

@@ -15,6 +15,7 @@
     _expiry               when credentials expire, as far as they say so
     attestation_policy    whose Sigstore bundles are accepted for which namespaces
     host_facts            what can be found out about this host: C library, CPUs, GPUs
+    environment_file      the environments of other hosts, from JSON
     edit                  adding and removing a registry in config.toml; all else stays byte for byte
     toml_reader           TOML that people and tools write, as text
     toml_writer           writing TOML; pure

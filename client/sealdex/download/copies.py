@@ -84,6 +84,10 @@ class Copies:
                 )
         return work(None)
 
+    def place(self, addresses: Addresses, key: str, *, are_expected: bool) -> str | None:
+        """Return the first address of a registry that a copy would be asked of; None: the author's is asked."""
+        return next((base for base in addresses.in_turn() if are_expected or key in self._at(base)), None)
+
     def forget(self, addresses: Addresses) -> None:
         """Ask the addresses of a registry again what they have: a long-running program's mirror gets more."""
         with self._lock:

@@ -51,7 +51,7 @@ def export_artifacts(
             cache.spared.add(choice.artifact.sha256)
         else:
             path = copy_verified(path, folder, choice.artifact)
-        fetched.append(Fetched(choice, trust, path))
+        fetched.append(Fetched(choice, trust, path, address=fetcher.address_of(choice)))
     return fetched
 
 

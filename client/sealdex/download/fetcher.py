@@ -205,6 +205,25 @@ class ArtifactFetcher:
         path = self._download_one(choice)
         return Obtained(path, 0 if is_here else path.stat().st_size, 0)
 
+    def address_of(self, choice: Choice) -> str | None:
+        """Return the address that the artifact of a release would be asked for first; None if it isn't a file.
+
+        Raises:
+            VerificationError: the index names a file or an address that clients must not read.
+        """
+        artifact, plugin, version = choice.artifact, choice.plugin, choice.release.version
+        if artifact is None or artifact.format == "oci":
+            return None
+        addresses = self._registries().addresses_of(plugin)
+        if artifact.url is None:
+            return artifact_url(addresses.in_turn()[0], plugin, version, artifact)
+        key = f"{release_folder(plugin, version)}/{artifact.file}"
+        elsewhere = artifact_url("", plugin, version, artifact)
+        if self._offline:
+            return elsewhere
+        base = self.copies.place(addresses, key, are_expected=self._registries().is_partial(plugin))
+        return elsewhere if base is None else file_url(base, plugin, version, artifact.file)
+
     def bytes_to_fetch(self, choice: Choice) -> tuple[int | None, bool]:
         """Return how many bytes of an artifact would be downloaded, and whether installed files may save some of them.
 

@@ -16,7 +16,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from sealdex.resolve._eligibility import Policy, Reason, Verdict, judge, newest_first, newest_in, reached
+    from sealdex.resolve._eligibility import Lacking, Policy, Reason, Verdict, judge, newest_first, newest_in, reached
     from sealdex.resolve.explain import (
         Explanation,
         NothingFitsError,
@@ -33,7 +33,7 @@ else:
     __getattr__, __dir__ = exports(
         __name__,
         {
-            "_eligibility": ("Policy", "Reason", "Verdict", "judge", "newest_first", "newest_in", "reached"),
+            "_eligibility": ("Lacking", "Policy", "Reason", "Verdict", "judge", "newest_first", "newest_in", "reached"),
             "explain": (
                 "Explanation",
                 "NothingFitsError",
@@ -55,6 +55,7 @@ __all__ = [
     "Documents",
     "Explanation",
     "Keeping",
+    "Lacking",
     "NothingFitsError",
     "PassedOver",
     "Policy",

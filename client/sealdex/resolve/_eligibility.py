@@ -13,7 +13,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import STABLE, ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
-from sealdex.resolve.requests import PINNED, Want, request_problem
+from sealdex.resolve.requests import PINNED, UNKNOWN_HOST, Want, request_problem
 
 _MAX_RANGES = 4
 
@@ -29,7 +29,7 @@ class Policy(Struct, frozen=True):
         prereleases: accept pre-releases even if the range doesn't name them, whatever their channel.
         yanked: accept yanked releases.
         ignore_rollout: accept releases whose staged rollout doesn't include this host.
-        host: the random host id that decides about rollouts; None accepts all.
+        host: the random host id that decides about rollouts; `UNKNOWN_HOST`: in none of them; None accepts all.
     """
 
     channel: str = STABLE
@@ -97,7 +97,8 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
         host = None if policy.ignore_rollout else policy.host
         if host is not None and not reached(host, wants[0].plugin, release):
-            words = f"rolled out to {release.rollout}% of hosts, and this host is not one of them"
+            words = f"rolled out to {release.rollout}% of hosts, and "
+            words += "this host is not one of them" if host else "it isn't known whether this host is one of them"
             reasons.append(Reason("rollout", words, "--ignore-rollout"))
     reasons += _unreadable_dependencies(release)
     artifact, mismatches = choose_artifact(release, environment)
@@ -137,6 +138,8 @@ def reached(host: str, plugin: PluginId, release: ReleaseEntry) -> bool:
     """
     if release.rollout >= 100:
         return True
+    if host == UNKNOWN_HOST:
+        return False
     digest = hashlib.sha256(f"{host}\n{plugin}\n{release.version}".encode()).digest()
     return int.from_bytes(digest[:8], "big") * 100 < release.rollout << 64
 

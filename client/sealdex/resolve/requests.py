@@ -16,6 +16,8 @@ ANY_RANGE = "*"
 
 
 PINNED = "the pin on this host"
+UNKNOWN_HOST = ""
+"""As the host id of a policy: a host whose id isn't known, and which no staged rollout reaches."""
 """Named as the source of the demand for a pinned plugin's version."""
 
 

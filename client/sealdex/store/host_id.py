@@ -41,6 +41,15 @@ def host_id(store: Store) -> str:
         return secrets.token_hex(16)
 
 
+def known_host_id(store: Store) -> str | None:
+    """Return the id if there is one yet; nothing is created.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    return _read(Path(store.host_id_file))
+
+
 def _read(path: Path) -> str | None:
     try:
         text = path.read_text(encoding="ascii", errors="replace").strip()

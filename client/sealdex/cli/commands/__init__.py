@@ -5,6 +5,7 @@ Its modules:
     registry         registry add, list, remove
     registry_auth    the options of registry add that say where credentials are kept
     search           search, info
+    resolve          resolve, url
     install          install, uninstall, fetch
     project          lock, ensure, update
     switch           use, enable, disable, rollback, history

@@ -9,42 +9,23 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 import msgspec
 
-from sealdex import resolve
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.dry_run import show_planned
 from sealdex.cli.group import examples
 from sealdex.cli.output import Output
+from sealdex.cli.policy_options import policy_of, policy_options
 from sealdex.cli.progress import in_bytes
 from sealdex.cli.update_check import say_what_is_outdated
 from sealdex.errors import UsageError
 
 if TYPE_CHECKING:
-    from sealdex.resolve import Choice, Policy, Resolution
+    from sealdex.resolve import Choice, Resolution
     from sealdex.results import Fetched, Installed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _VERBS = {"unpack": "installed", "repair": "repaired", "keep": "already installed:"}
-
-
-def _policy_options(command: F) -> F:
-    for option in (
-        click.option("--ignore-rollout", is_flag=True, help="Accept releases whose rollout doesn't include this host."),
-        click.option(
-            "--yanked", is_flag=True, help="Accept yanked releases. An exact version also accepts a yanked release."
-        ),
-        click.option("--pre", is_flag=True, help="Accept pre-releases."),
-        click.option(
-            "--channel", default="stable", show_default=True, help="The release channel of the requested plugins."
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Policy:
-    return resolve.Policy(channel=channel, prereleases=pre, yanked=yanked, ignore_rollout=ignore_rollout)
 
 
 @click.command(
@@ -76,7 +57,7 @@ def _policy(channel: str, pre: bool, yanked: bool, ignore_rollout: bool) -> Poli
     is_flag=True,
     help="Require an attestation by an identity in [attestations], for dependencies too.",
 )
-@_policy_options
+@policy_options
 @download_options
 @client_command
 def install(
@@ -128,7 +109,7 @@ def install(
         )
     with context.client("resolving", offline=offline, require_attestations=require_attestation) as client:
         asked: dict[str, Any] = {
-            "policy": _policy(channel, pre, yanked, ignore_rollout),
+            "policy": policy_of(channel, pre, yanked, ignore_rollout),
             "pin": pin,
             "on_resolved": lambda resolution: _say(out, resolution),
             "cascade": cascade,
@@ -301,7 +282,7 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
     metavar="SBOM|report|NAME",
     help="Fetch what is attached to the releases instead, by name or kind; may be repeated.",
 )
-@_policy_options
+@policy_options
 @download_options
 @client_command
 def fetch(
@@ -327,7 +308,7 @@ def fetch(
 
         if dependencies:
             raise UsageError("--attachment and --dependencies exclude each other: name the plugins that are meant")
-        policy = _policy(channel, pre, yanked, ignore_rollout)
+        policy = policy_of(channel, pre, yanked, ignore_rollout)
         with context.client("resolving") as client:
             fetch_attachments(out, client, plugins, attachments, None if cache_only else to, policy)
         return
@@ -335,16 +316,30 @@ def fetch(
         fetched = client.fetch(
             *plugins,
             to=None if cache_only else to,
-            policy=_policy(channel, pre, yanked, ignore_rollout),
+            policy=policy_of(channel, pre, yanked, ignore_rollout),
             dependencies=dependencies,
         )
-    out.result({"fetched": [{**_choice_plain(f.choice), "path": f.path, "image": f.image} for f in fetched]})
+    out.result({"fetched": [_fetched_plain(each) for each in fetched]})
     for each in fetched:
         out.line(_format_fetched(each))
         if out.mode == "quiet" and each.path is not None:
             out.answer_path(str(each.path))
     if not fetched:
         out.note("these releases have no files of their own; use --dependencies to fetch their dependencies")
+
+
+def _fetched_plain(each: Fetched) -> dict[str, Any]:
+    artifact = each.choice.artifact
+    return {
+        **_choice_plain(each.choice),
+        "path": each.path,
+        "image": each.image,
+        "address": each.address,
+        "size": artifact.size if artifact is not None else None,
+        "registry": each.trust.registry,
+        "signed_by": each.trust.signed_by,
+        "root_version": each.trust.root_version,
+    }
 
 
 def _format_fetched(each: Fetched) -> str:

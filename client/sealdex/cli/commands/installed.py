@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -20,6 +21,8 @@ from sealdex.store.yanked import yanked_releases
 from sealdex.text import counted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sealdex.client import Client
     from sealdex.install.attestations import Attested
     from sealdex.store.installations import Installation
@@ -243,6 +246,7 @@ def env(context: Context) -> None:
         "labels": environment.labels,
         "tags": environment.tags,
         "host_version": environment.host_version,
+        "host_id": _host_id(config.store),
         "config": config.path,
         "store": config.store,
         "registries": list(config.registries),
@@ -255,3 +259,11 @@ def env(context: Context) -> None:
         ["store", str(config.store)],
     ]
     out.table(["", ""], rows)
+
+
+def _host_id(store: Path) -> str | None:
+    from sealdex.store.host_id import known_host_id  # noqa: PLC0415  # only `env` asks
+
+    with suppress(OSError):
+        return known_host_id(Store(store))
+    return None

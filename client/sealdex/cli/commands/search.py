@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sealdex.model.index import ArtifactEntry, ReleaseEntry
     from sealdex.model.release import PublishedManifest
     from sealdex.resolve import Choice
-    from sealdex.results import Found, PluginInfo
+    from sealdex.results import Found, Located, PluginInfo
 
 _MAX_PLATFORMS = 6
 
@@ -180,7 +180,8 @@ def info(context: Context, plugin: str, offline: bool, show_all: bool) -> None:
             here = client.resolve(name).requested[0]
         lacks = client.queries.lacks
         lacking = {r.version: why for r in found.document.releases if (why := lacks(found.document, r)) is not None}
-    _show_plugin(context.out, found, here, lacking, None if show_all else 20)
+        file = client.located(here) if here is not None else None
+    _show_plugin(context.out, found, here, file, lacking, None if show_all else 20)
 
 
 def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> str:
@@ -210,9 +211,23 @@ def _version_in(out: Output, client: Client, found: PluginInfo, asked: str) -> s
 
 
 def _show_plugin(
-    out: Output, found: PluginInfo, here: Choice | None, lacking: Mapping[str, str], limit: int | None
+    out: Output,
+    found: PluginInfo,
+    here: Choice | None,
+    file: Located | None,
+    lacking: Mapping[str, str],
+    limit: int | None,
 ) -> None:
-    """Show what is signed of a plugin; ``lacking``: the releases that a partial mirror doesn't have, and why."""
+    """Show what is signed of a plugin.
+
+    Args:
+        out: where to.
+        found: what is signed.
+        here: the release that this host would install.
+        file: where its file is.
+        lacking: the releases that a partial mirror doesn't have, and why.
+        limit: how many releases are shown; None: all.
+    """
     document = found.document
     releases, latest = resolve.newest_first(document), latest_release(document)
     out.result({
@@ -222,6 +237,7 @@ def _show_plugin(
         "root_version": found.trust.root_version,
         "latest": latest.version if latest is not None else None,
         "fits_here": here.release.version if here is not None else None,
+        "file": _file_plain(file) if file is not None else None,
         **({"not_on_mirror": dict(lacking)} if lacking else {}),
         **msgspec.to_builtins(document),
     })  # fmt: skip
@@ -264,6 +280,10 @@ def _show_plugin(
     )
     if limit is not None and len(releases) > limit:
         out.note(f"{len(releases) - limit} older releases; --all shows them")
+
+
+def _file_plain(file: Located) -> dict[str, Any]:
+    return {"address": file.address, "image": file.image, "size": file.size, "sha256": file.sha256}
 
 
 def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
