@@ -56,7 +56,8 @@ CLIENT = {
     "client": "model resolve store config events results trust download queries locate install",
     "update": "model resolve store lockfile install client",
     # what runs and shows it
-    "runtime": "log_level model paths store config events client",  # knows nothing of the command line
+    # knows nothing of the command line
+    "runtime": "log_level model paths resolve store config events lockfile install client",
     "project": "model resolve store config results download lockfile install client",
     "bundle": "config download lockfile",  # a lock, carried: what makes it
     "bundle_install": "model transport store config events download lockfile client project",  # and what installs it

@@ -19,6 +19,8 @@ are imported when they are first used.
     services/            services, each kept running by a supervisor
     process/             programs in a process group of their own
     supervise            how version 0.1.0 started supervisors; now services
+    _job_plugins         brings a job's plugins, and what it does without one of them
+    _job_limits          time limits and variables of a job's stages
     _loader              loads an installed version, by the kind of its runtime
     _python_plugin       plugins that are Python code in this process
     _process_plugin      plugins that are programs, talked to by JSON-RPC

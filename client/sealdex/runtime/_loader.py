@@ -92,7 +92,7 @@ class Loader:
             manifest = installed_manifest(installation)
             config = plugin_config(manifest, entry.given)
             kind = manifest.runtime.kind if manifest.runtime is not None else "python"
-            loaded = self._loaded(installation, kind, config, on_end)
+            loaded = self._loaded(installation, kind, config, entry.env, on_end)
         except BaseException:
             if held is not None:
                 held.release()
@@ -113,13 +113,14 @@ class Loader:
         installation: Installation,
         kind: str,
         config: dict[str, Any],
+        env: dict[str, str],
         on_end: Callable[[ProcessPlugin, str], None],
     ) -> LoadedPlugin:
         if kind == "python":
             return PythonPlugin(installation, config, self.load_timeout)
         if kind == "process":
             return ProcessPlugin(
-                installation, config, self.load_timeout, call_timeout_s=self.call_timeout, on_end=on_end
+                installation, config, self.load_timeout, call_timeout_s=self.call_timeout, env=env, on_end=on_end
             )  # fmt: skip
         plugin = PluginId(*installation.id)
         name = f"{plugin} {installation.version}"

@@ -106,6 +106,7 @@ class Entry:
         pinned: its fixed version; None follows the version in use.
         given: its configuration, without defaults.
         crashes: its crashes in a row.
+        env: variables for its program.
         serving: the active version, if there is one.
         status, error: its last status.
         changing: lock held while a version is loaded or closed, so that two reloads of one plugin run one after the
@@ -117,6 +118,7 @@ class Entry:
     pinned: str | None
     given: dict[str, Any]
     crashes: Crashes
+    env: dict[str, str] = field(default_factory=dict)
     serving: Serving | None = None
     status: PluginStatus = PluginStatus.ENABLED
     error: str | None = None

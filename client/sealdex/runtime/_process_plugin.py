@@ -15,7 +15,7 @@ import subprocess
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
@@ -82,6 +82,7 @@ class ProcessPlugin:
         config: sent with ``initialize``.
         timeout_s: for starting and ``initialize``.
         call_timeout_s: for each call; a call that takes longer fails, but the program keeps running.
+        env: variables for the program, beside those of this process.
         on_end: called with the reason when the program exits unexpectedly, before the calls that wait for it fail.
 
     Raises:
@@ -97,6 +98,7 @@ class ProcessPlugin:
         timeout_s: float | None,
         *,
         call_timeout_s: float = CALL_TIMEOUT_S,
+        env: Mapping[str, str] | None = None,
         on_end: Callable[[ProcessPlugin, str], None] | None = None,
     ) -> None:
         self._plugin = PluginId(*installation.id)
@@ -121,7 +123,12 @@ class ProcessPlugin:
             self._group = ProcessGroup(
                 command,
                 folder=Path(installation.path),
-                env={**os.environ, "SEALDEX_PLUGIN": str(self._plugin), "SEALDEX_VERSION": installation.version},
+                env={
+                    **os.environ,
+                    **(env or {}),
+                    "SEALDEX_PLUGIN": str(self._plugin),
+                    "SEALDEX_VERSION": installation.version,
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -175,7 +182,13 @@ class ProcessPlugin:
                 f'{self._name} answered initialize without "protocol": {PROTOCOL}', subject=self._name
             )  # fmt: skip
 
-    def call(self, method: str, params: tuple[Any, ...] = (), named: dict[str, Any] | None = None) -> Any:
+    def call(
+        self,
+        method: str,
+        params: tuple[Any, ...] = (),
+        named: dict[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> Any:
         """Call a method with positional or named parameters and return its result.
 
         Raises:
@@ -185,7 +198,9 @@ class ProcessPlugin:
         """
         if params and named:
             raise TypeError("a process plugin takes positional or named parameters, not both")
-        return self._request(method, list(params) or dict(named or {}), self._call_timeout_s)
+        return self._request(
+            method, list(params) or dict(named or {}), self._call_timeout_s if timeout_s is None else timeout_s
+        )
 
     def close(self) -> None:
         """Send ``shutdown``, close its stdin, and terminate its process group if it doesn't exit."""

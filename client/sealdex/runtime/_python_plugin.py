@@ -13,6 +13,7 @@ from __future__ import annotations
 import operator
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -80,16 +81,34 @@ class PythonPlugin:
         if callable(init):
             self._bounded("initialising", lambda: init(context))
 
-    def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any], timeout_s: float | None = None) -> Any:
         """Call a method of the object; its exceptions reach the caller.
 
+        With a time limit it is called in a thread of its own, which is abandoned if it takes longer.
+
         Raises:
-            MethodNotFoundError: it has no such method.
+            MethodNotFoundError: it has no such method. PluginTimeoutError: it took longer.
         """
         found = getattr(self._object, method, None)
         if not callable(found):
             raise MethodNotFoundError(f"{self._name} has no method '{method}'", subject=self._name)
-        return found(*params, **named)
+        if timeout_s is None:
+            return found(*params, **named)
+        answer: Future[Any] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(found(*params, **named))
+            except BaseException as error:  # noqa: BLE001  # whatever it is, the caller gets it
+                answer.set_exception(error)
+
+        threading.Thread(target=run, name=f"{method} of {self._name}", daemon=True).start()
+        wait([answer], timeout_s)
+        if not answer.done():
+            raise PluginTimeoutError(
+                f"{method} of {self._name} took longer than {timeout_s:g} s and was abandoned", subject=self._name
+            )
+        return answer.result()
 
     def close(self) -> None:
         """Call the object's ``close()``, if it has one, and unload the modules.

@@ -2,7 +2,8 @@
 
 Order: install, load, ``before``, the commands, ``on_success`` or ``on_failure``, ``after``. If a plugin can't be
 installed, nothing of the job is run. If one fails to load, or in ``before``, the job fails: its commands aren't run,
-but ``on_failure`` and ``after`` are. Failures in a later stage are reported and have no other effect.
+but ``on_failure`` and ``after`` are. Failures in a later stage are reported and have no other effect. A job goes on
+without a plugin that is ``optional``, and with an installed version of one that has a ``fallback``.
 
 Without ``stages`` each plugin's ``stage(stage, job)`` is called, or ``send("Job build-42 before")`` if it has no
 ``stage``; a plugin with neither is only loaded. Programs of the plugins come first in the commands' ``PATH``.
@@ -22,20 +23,30 @@ from pathlib import Path
 from typing import Any
 
 from sealdex.client import Client
-from sealdex.errors import SealdexError, UsageError, VerificationError
+from sealdex.errors import SealdexError, UsageError
 from sealdex.model.release import PublishedManifest
-from sealdex.runtime.errors import MethodNotFoundError, PluginError
-from sealdex.runtime.job_schema import CommandResult, Job, JobPlugin, JobResult, PluginExecutionResult, job_from
+from sealdex.runtime._job_limits import Deadline, variables
+from sealdex.runtime._job_plugins import Ready, Shortfall, bring, older_of, pinned
+from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
+from sealdex.runtime.job_schema import (
+    COMMANDS_STAGE,
+    CommandResult,
+    Job,
+    JobPlugin,
+    JobResult,
+    PluginExecutionResult,
+    job_from,
+)
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
 from sealdex.runtime.process._group import ProcessGroup, pump
 from sealdex.store.database import StoredStatus
-from sealdex.store.installations import Installation, find_installation
+from sealdex.store.installations import Installation
 from sealdex.store.layout import Store
 from sealdex.store.leases import hold
 from sealdex.store.manifests import installed_manifest
-from sealdex.store.verify import verify_installation, worse_than_extra
 
+INSTALL_STAGE = "install"
 LOAD_STAGE = "load"
 _GRACE_S = 10.0
 
@@ -68,51 +79,21 @@ def run_job(
             return run_job(asked, client=own, on_line=on_line, on_result=on_result, load_timeout=load_timeout)
     if asked.workdir is not None and not Path(asked.workdir).is_dir():
         raise UsageError(f"the job's workdir {asked.workdir} is not a folder", untouched="nothing was run")
-    installed = [ensure(client, needed) for needed in asked.plugins]
+    ready, short = bring(client, asked)
     load_timeout = load_timeout or client.config.document.runtime.load_timeout
     with ExitStack() as stack:
-        for each in installed:  # also for programs of its commands, which no manager loads
+
+        def keep(each: Installation) -> None:  # also programs of its commands, which no manager loads
             held = hold(Store(client.config.store), each.id, each.version, "job")
             if held is not None:
                 stack.callback(held.release)
+
+        for each in ready:
+            keep(each.installation)
         plugins = stack.enter_context(
             PluginManager(client.config.store, load_timeout=load_timeout, observer=client.observer)
         )
-        return _Run(asked, installed, plugins, StoredStatus(Store(client.config.store)), on_line, on_result).run()
-
-
-def ensure(client: Client, needed: JobPlugin) -> Installation:
-    """Return the installation of a job's plugin, installing it if necessary; the version in use isn't changed.
-
-    Raises:
-        VerificationError: its artifact doesn't have the checksum; nothing was installed.
-        NotFoundError, NoMatchError, UnavailableError, InstallError: as `Client.install`.
-    """
-    store, plugin = Store(client.config.store), needed.plugin
-    found = find_installation(store, plugin, needed.version)
-    if found is None or worse_than_extra(verify_installation(found, quick=True)):
-        request = f"{plugin}@={needed.version}"
-        for choice in client.resolve(request):
-            if choice.plugin == plugin and choice.artifact is not None:
-                _compare(needed, choice.artifact.sha256, "nothing was installed or run")
-        client.install(request, make_current=False, fallback=False)
-        found = find_installation(store, plugin, needed.version)
-        if found is None:
-            raise PluginError(
-                f"{plugin} {needed.version} has no files to load", subject=str(plugin), untouched="nothing was run"
-            )
-    _compare(needed, found.artifact_sha256, "nothing was run")
-    return found
-
-
-def _compare(needed: JobPlugin, digest: str, untouched: str) -> None:
-    if needed.checksum is not None and needed.checksum != digest:
-        raise VerificationError(
-            f"{needed.plugin_id} {needed.version} has SHA-256 {digest}, but the job requires {needed.checksum}",
-            subject=needed.plugin_id,
-            untouched=untouched,
-            hint="ask the author of the job: it was made for another file, or somebody changed it",
-        )
+        return _Run(client, asked, ready, short, plugins, keep, on_line, on_result).run()
 
 
 class _Run:
@@ -120,22 +101,30 @@ class _Run:
 
     def __init__(
         self,
+        client: Client,
         job: Job,
-        installed: list[Installation],
+        ready: list[Ready],
+        short: list[Shortfall],
         plugins: PluginManager,
-        status: StoredStatus,
+        keep: Callable[[Installation], None],
         on_line: Callable[[str], None] | None,
         on_result: Callable[[PluginExecutionResult | CommandResult], None] | None,
     ) -> None:
+        self._client = client
         self._job = job
-        self._installed = installed
+        self._ready = ready
         self._plugins = plugins
-        self._status = status
+        self._keep = keep
+        self._status = StoredStatus(Store(client.config.store))
         self._on_line = on_line or (lambda _: None)
         self._on_result = on_result or (lambda _: None)
         self._loaded: list[JobPlugin] = []
         self._results: list[PluginExecutionResult] = []
         self._commands: list[CommandResult] = []
+        self._warnings: list[str] = []
+        for each in short:
+            self._warnings.append(str(each))
+            self._record(each.needed, INSTALL_STAGE, partial(_raise, each.error))
 
     def run(self) -> JobResult:
         """Run everything and return the result."""
@@ -143,58 +132,100 @@ class _Run:
         self._stage("on_failure" if problem else "on_success")
         self._stage("after")
         return JobResult(
-            self._job.job_id, problem is None, problem or "", tuple(self._commands), tuple(self._results)
+            self._job.job_id, problem is None, problem or "", tuple(self._commands), tuple(self._results),
+            tuple(self._warnings),
         )  # fmt: skip
 
     def _load(self) -> str | None:
         problem = None
-        for needed, installation in zip(self._job.plugins, self._installed, strict=True):
-            manifest = installed_manifest(installation)
-            kind = manifest.runtime.kind if manifest.runtime is not None else "python"
-            if not self._status.is_enabled(needed.plugin):
-                problem = problem or self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
-                continue
-            if needed.stages is None and not _is_loadable(manifest, kind):
-                continue  # a model, a service, a native program: it can only be installed
-
-            def load(needed: JobPlugin = needed) -> None:
-                name = _name(needed)
-                self._plugins.register(needed.plugin, version=needed.version, config=needed.config, name=name)
-                self._plugins.init(name)
-
-            failed = self._record(needed, LOAD_STAGE, load)
+        for number, each in enumerate(self._ready):
+            failed = self._load_one(each)
             if failed is None:
-                self._loaded.append(needed)
+                continue
+            older = older_of(self._client, each.needed, failed=each.installation.version)
+            if older is not None:
+                self._keep(older)
+                again = Ready(pinned(each.needed, older.version), older)
+                self._warnings.append(f"{older.version} is used instead: {failed}")
+                self._ready[number] = again
+                failed = self._load_one(again)
+            if failed is not None and each.needed.optional:
+                self._warnings.append(f"the job does without {each.needed.plugin_id}: {failed}")
+                failed = None
             problem = problem or failed
         return problem
 
+    def _load_one(self, each: Ready) -> str | None:
+        """Load a plugin, if it is one that a host loads, and return what went wrong."""
+        needed = each.needed
+        if not self._status.is_enabled(needed.plugin):
+            return self._record(needed, LOAD_STAGE, partial(_refuse_disabled, needed))
+        manifest = installed_manifest(each.installation)
+        kind = manifest.runtime.kind if manifest.runtime is not None else "python"
+        if needed.stages is None and not _is_loadable(manifest, kind):
+            return None  # a model, a service, a native program: it can only be installed
+
+        def load() -> None:
+            if kind == "process" and any(call.env for call in (needed.stages or {}).values()):
+                raise PluginError(
+                    f"{needed.plugin_id} is a program, whose variables are set when it starts, not in a stage",
+                    hint="move env from the stage to the plugin",
+                )
+            name = _name(needed)
+            with variables(needed.env if kind == "python" else {}):
+                self._plugins.register(
+                    needed.plugin, version=needed.version, config=needed.config, name=name, env=needed.env
+                )
+                self._plugins.init(name)
+
+        failed = self._record(needed, LOAD_STAGE, load)
+        if failed is None:
+            self._loaded.append(needed)
+        return failed
+
     def _stage(self, stage: str, *, stop_at_first: bool = False) -> str | None:
         problem = None
+        deadline = Deadline(self._job.settings(stage).timeout)
         for needed in self._loaded:
             if needed.stages is not None and stage not in needed.stages:
                 continue
 
             def call(needed: JobPlugin = needed) -> Any:
-                return self._call(needed, stage)
+                return self._call(needed, stage, deadline)
 
-            problem = self._record(needed, stage, call)
+            failed = self._record(needed, stage, call)
+            if failed is not None and needed.optional:
+                self._warnings.append(failed)
+                continue
+            problem = problem or failed
             if problem is not None and stop_at_first:
                 return problem
         return problem
 
-    def _call(self, needed: JobPlugin, stage: str) -> Any:
+    def _call(self, needed: JobPlugin, stage: str, deadline: Deadline) -> Any:
         name = _name(needed)
-        if needed.stages is not None:
-            asked = needed.stages[stage]
-            if isinstance(asked.params, dict):
-                return self._plugins.call(name, asked.method, **asked.params)
-            return self._plugins.call(name, asked.method, *asked.params)
-        about = {"job_id": self._job.job_id, "plugin_id": needed.plugin_id, "version": needed.version}
-        for method, params in (("stage", (stage, about)), ("send", (f"Job {self._job.job_id} {stage}",))):
-            try:
-                return self._plugins.call(name, method, *params)
-            except MethodNotFoundError:  # noqa: PERF203  # two tries
-                continue
+        if deadline.is_over:
+            raise PluginTimeoutError(
+                f"the time limit of the stage, {deadline.seconds:g} s, was reached before its call"
+            )
+        asked = needed.stages[stage] if needed.stages is not None else None
+        env = {**needed.env, **self._job.settings(stage).env, **(asked.env if asked is not None else {})}
+        with variables(env if self._plugins.state(name).kind == "python" else {}):
+            if asked is not None:
+                params = () if isinstance(asked.params, dict) else tuple(asked.params)
+                named = asked.params if isinstance(asked.params, dict) else {}
+                limit = deadline.left(asked.timeout)
+                return self._plugins.call_within(limit, name, asked.method, params, named)
+            about: dict[str, Any] = {
+                "job_id": self._job.job_id, "plugin_id": needed.plugin_id, "version": needed.version,
+            }  # fmt: skip
+            if env:
+                about["env"] = env
+            for method, given in (("stage", (stage, about)), ("send", (f"Job {self._job.job_id} {stage}",))):
+                try:
+                    return self._plugins.call_within(deadline.left(), name, method, given)
+                except MethodNotFoundError:  # noqa: PERF203  # two tries
+                    continue
         raise MethodNotFoundError(f"{name} has neither stage nor send")
 
     def _record(self, needed: JobPlugin, stage: str, call: Callable[[], Any]) -> str | None:
@@ -212,7 +243,7 @@ class _Run:
         record = PluginExecutionResult(
             plugin_id=needed.plugin_id,
             plugin_name=needed.name or needed.plugin.name,
-            version=needed.version,
+            version=needed.version or "",
             stage=stage,
             success=problem is None,
             error_message=problem or "",
@@ -225,10 +256,12 @@ class _Run:
         return None if problem is None else f"{stage}: {needed.plugin_id} {needed.version}: {problem}"
 
     def _run_commands(self) -> str | None:
-        programs = [str(Path(i.path, i.bin).parent) for i in self._installed if i.bin is not None]
+        installed = [each.installation for each in self._ready]
+        programs = [str(Path(i.path, i.bin).parent) for i in installed if i.bin is not None]
         path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
-        env = {**os.environ, "PATH": path, "SEALDEX_JOB": self._job.job_id, **self._job.env}
-        deadline = None if self._job.timeout is None else time.monotonic() + self._job.timeout
+        ours = self._job.settings(COMMANDS_STAGE)
+        env = {**os.environ, "PATH": path, "SEALDEX_JOB": self._job.job_id, **self._job.env, **ours.env}
+        deadline = Deadline(min((s for s in (self._job.timeout, ours.timeout) if s is not None), default=None))
         for command in self._job.commands:
             began = _now_ms()
             code = self._run_command(command, env, deadline)
@@ -238,13 +271,13 @@ class _Run:
             self._on_result(done)
             if is_late:
                 return (
-                    f"commands: '{command}' was terminated: the job's time limit of {self._job.timeout:g} s was reached"
+                    f"commands: '{command}' was terminated: the job's time limit of {deadline.seconds:g} s was reached"
                 )
             if code:
                 return f"commands: '{command}' ended with {code}"
         return None
 
-    def _run_command(self, command: str, env: dict[str, str], deadline: float | None) -> int | None:
+    def _run_command(self, command: str, env: dict[str, str], deadline: Deadline) -> int | None:
         group = ProcessGroup(
             ["/bin/sh", "-c", command],
             folder=Path(self._job.workdir or Path.cwd()),
@@ -257,7 +290,7 @@ class _Run:
         printing = threading.Thread(target=pump, args=(group.process.stdout, self._on_line), daemon=True)
         printing.start()
         try:
-            return group.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            return group.wait(deadline.left())
         finally:
             group.stop(_GRACE_S)
             printing.join(_GRACE_S)
@@ -269,6 +302,10 @@ def _is_loadable(manifest: PublishedManifest, kind: str) -> bool:
         return False
     is_program = kind == "python" and ":" not in entry_point  # as that of a service is, which `sealdex run` starts
     return not (is_program and manifest.service is not None)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _refuse_disabled(needed: JobPlugin) -> None:

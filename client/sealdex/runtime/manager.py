@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -88,6 +88,7 @@ class PluginManager:
         version: str | None = None,
         config: Mapping[str, Any] | None = None,
         name: str | None = None,
+        env: Mapping[str, str] | None = None,
     ) -> PluginState:
         """Load an installed plugin.
 
@@ -96,6 +97,7 @@ class PluginManager:
             version: a fixed version; default: the version in use, also after a `reload` or for a watcher.
             config: merged over ``default_config`` and checked against ``config_schema``.
             name: its name here; default: ``NS/NAME``. Two versions at once need two names.
+            env: variables for its program, if it is one, beside those of this process.
 
         Raises:
             UsageError: the name is taken. NotFoundError: it isn't installed.
@@ -103,7 +105,7 @@ class PluginManager:
             these the name stays registered, so that `reload` or a watcher can recover.
         """
         asked = plugin if isinstance(plugin, PluginId) else _parsed(plugin)
-        entry = Entry(name or str(asked), asked, version, dict(config or {}), Crashes(self._restarts))
+        entry = Entry(name or str(asked), asked, version, dict(config or {}), Crashes(self._restarts), dict(env or {}))
         with entry.changing:
             with self._lock:
                 if entry.name in self._entries:
@@ -170,6 +172,32 @@ class PluginManager:
         with self._used(name) as serving:
             serving.params.require(method, params, named)
             return serving.loaded.call(method, params, named)
+
+    def call_within(
+        self,
+        seconds: float | None,
+        name: str,
+        method: str,
+        params: Sequence[Any] = (),
+        named: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a method as `call` does, with a time limit of its own.
+
+        Args:
+            seconds: how long the call may take; None: as long as `call`. Python code that takes longer is abandoned in
+                its thread; a program goes on, and its late answer is dropped.
+            name: of the plugin.
+            method: its method.
+            params: positional parameters.
+            named: named parameters.
+
+        Raises:
+            PluginTimeoutError: it took longer. And as `call`.
+        """
+        asked, by_name = tuple(params), dict(named or {})
+        with self._used(name) as serving:
+            serving.params.require(method, asked, by_name)
+            return serving.loaded.call(method, asked, by_name, seconds)
 
     def reload(self, name: str, *, version: str | None = None, config: Mapping[str, Any] | None = None) -> PluginState:
         """Load and initialize the version in use (or a given one, or with another configuration), then switch to it.

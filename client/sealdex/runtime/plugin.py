@@ -91,8 +91,8 @@ class LoadedPlugin(Protocol):
     def init(self, context: PluginContext) -> None:
         """Make it ready; called once."""
 
-    def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any]) -> Any:
-        """Call one of its methods."""
+    def call(self, method: str, params: tuple[Any, ...], named: dict[str, Any], timeout_s: float | None = None) -> Any:
+        """Call one of its methods; ``timeout_s``: seconds that it may take, None: as usual for its kind."""
 
     def close(self) -> None:
         """Close and release it; called once, also if `init` failed."""

@@ -57,6 +57,8 @@ def run(context: Context, file: Path) -> None:
     printing = redirect_stdout(out.stderr) if out.mode == "json" else nullcontext()
     with shown_logs(out), printing, context.client("installing the job's plugins") as client:
         done = run_job(asked, client=client, on_line=show, on_result=tell)
+    for warning in done.warnings:
+        out.warn(warning)
     if not done.success:
         raise PluginError(
             f"job {done.job_id} failed: {done.error_message}",
