@@ -16,6 +16,7 @@
     writer              writes pages into a folder, those whose bytes differ
     preview/            the site on a local web server
     _badges             SVG badges
+    _compiled_templates templates that this process compiled before
     _feeds              Atom feeds of releases
     _format             sizes, dates, selectors, platforms as text
     _languages          which language a text is in, and which a reader gets

@@ -26,6 +26,7 @@ from jinja2 import (
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
+from registry_builder.site._compiled_templates import CompiledTemplates
 from registry_builder.site.urls import address, link
 from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.config import SiteSection
@@ -91,6 +92,7 @@ class Templates:
             keep_trailing_newline=True,
             auto_reload=False,
             cache_size=-1,
+            bytecode_cache=CompiledTemplates(),
         )
         self._environment.globals["has_asset"] = self.assets.__contains__
         self._environment.globals["in_language"] = in_language

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import Environment
 from support.site_pages import Document, Publish, dead_links, pages_of, parsed
 from support.source_trees import Tree
 
@@ -414,6 +415,28 @@ def test_templates_of_a_pull_request_can_lay_out_and_nothing_else(tree: Tree) ->
         (tree.root / "site/robots.txt.j2").write_text(source)
         with pytest.raises(SealdexError, match=r"robots\.txt\.j2"):
             Templates(tree.root, SiteSection()).render("robots.txt.j2", "robots.txt", {"site": object()})
+
+
+def test_a_template_is_compiled_once_and_again_when_it_changes(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    compile_ = Environment.compile
+
+    def counted(self: Environment, source: str, *place: Any) -> Any:
+        compiled.append(source)
+        return compile_(self, source, *place)
+
+    monkeypatch.setattr(Environment, "compile", counted)
+    (tree.root / "site").mkdir()
+    own = tree.root / "site/robots.txt.j2"
+    for source, times in (("one {{ page }}", 1), ("one {{ page }}", 1), ("two {{ page }}", 2)):
+        own.write_text(source)
+        page = Templates(tree.root, SiteSection()).render("robots.txt.j2", "robots.txt", {})
+        assert page.decode() == source.replace("{{ page }}", "robots.txt")
+        assert len(compiled) == times
+    own.unlink()
+    own.symlink_to("/etc/hostname")  # what was compiled is no way past the gate
+    with pytest.raises(SealdexError, match=r"robots\.txt\.j2"):
+        Templates(tree.root, SiteSection()).render("robots.txt.j2", "robots.txt", {})
 
 
 def test_name_logo_colours_and_links_come_from_registry_toml(tree: Tree, run: Publish, site: Path) -> None:
