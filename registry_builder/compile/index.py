@@ -23,10 +23,11 @@ from registry_builder.compile.manifest import manifest_bytes, pin
 from registry_builder.source.tree import SourcePlugin
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId, normalise_type
-from sealdex.model.index import INDEX_FORMAT, ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry
+from sealdex.model.index import INDEX_FORMAT, AbEntry, ArtifactEntry, FilePin, IndexDocument, MappedFile, ReleaseEntry
 from sealdex.model.plugin import FoldedStatus, fold_status
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.release import (
+    AbTest,
     Artifact,
     PublishedManifest,
     Release,
@@ -176,10 +177,15 @@ def compile_release(release: Release, manifest: FilePin, status: FoldedStatus, i
         min_host_version=release.min_host_version,
         dependencies=release.dependencies,
         yanked=status.yanked.get(release.version),
-        rollout=release.rollout,
+        rollout=release.rollout if release.ab is None else 0,
+        ab=_ab(release.ab) if release.ab is not None else None,
         attachments=status.attachments.get(release.version, ()),
         evaluations=status.evaluations.get(release.version, ()),
     )
+
+
+def _ab(test: AbTest) -> AbEntry:
+    return AbEntry(test.experiment, test.share, test.by, _plain(test.selector))
 
 
 def same_manifest(published: PublishedManifest, plugin: PluginId, release: Release) -> bool:

@@ -69,6 +69,7 @@ class ReleaseView:
     prerelease: bool
     yanked: MarkView | None
     rollout: int
+    ab: str
     artifacts: tuple[ArtifactView, ...]
     conditions: str
     facts: tuple[tuple[str, str], ...]
@@ -111,6 +112,7 @@ def release_view(
         prerelease=parse_version(release.version).prerelease is not None,
         yanked=mark_view(release.yanked, ()),
         rollout=release.rollout,
+        ab=str(release.ab) if release.ab is not None else "",
         artifacts=tuple(_artifact(plugin, release, each, held) for each in release.artifacts),
         conditions=format_selector(release.selector, release.tags),
         facts=tuple(_facts(manifest)),

@@ -17,7 +17,7 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import FileName, IdentifierPart, PluginId, Sha256
 from sealdex.model.plugin import Attachment, Evaluation, Mark, MovedTo, Owner, TakenBack
 from sealdex.model.precedence import is_prerelease, version_sort_key
-from sealdex.model.selectors import Selector, mismatch
+from sealdex.model.selectors import Selector, describe, mismatch
 from sealdex.model.versions import Version, VersionText, parse_version
 
 INDEX_FORMAT = 1
@@ -64,8 +64,30 @@ class ArtifactEntry(Struct, frozen=True, omit_defaults=True):
     file_list: FilePin | None = None
 
 
+class AbEntry(Struct, frozen=True, omit_defaults=True):
+    """To which hosts a release is offered in an A/B test; as `sealdex.model.release.AbTest`."""
+
+    experiment: str
+    share: int = 100
+    by: str | None = None
+    selector: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        whom = f"{self.share}% of hosts" if self.by is None else f"{self.share}% of values of label {self.by}"
+        try:
+            selector = convert_to(self.selector, Selector)
+        except msgspec.ValidationError:
+            where = " where a selector holds that needs a newer sealdex"
+        else:
+            where = f" where {describe(selector)}" if selector else ""
+        return f"A/B test {self.experiment}: {whom}{where}"
+
+
 class ReleaseEntry(Struct, frozen=True, omit_defaults=True):
-    """One release as clients see it: what resolving needs, and pins for the rest."""
+    """One release as clients see it: what resolving needs, and pins for the rest.
+
+    With ``ab`` the rollout is 0, so that clients that know no A/B tests (up to 0.1.0) offer the release to nobody.
+    """
 
     version: VersionText
     manifest: FilePin
@@ -78,6 +100,7 @@ class ReleaseEntry(Struct, frozen=True, omit_defaults=True):
     dependencies: dict[str, str] = {}
     yanked: Mark | None = None
     rollout: int = 100
+    ab: AbEntry | None = None
     attachments: tuple[Attachment, ...] = ()
     evaluations: tuple[Evaluation, ...] = ()
 

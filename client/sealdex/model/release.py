@@ -12,9 +12,17 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, field
 
-from sealdex.model.ids import FileName, PluginType, Sha256, Timestamp, file_name_problem, parse_plugin_id
+from sealdex.model.ids import (
+    FileName,
+    IdentifierPart,
+    PluginType,
+    Sha256,
+    Timestamp,
+    file_name_problem,
+    parse_plugin_id,
+)
 from sealdex.model.ranges import RangeText, parse_range
-from sealdex.model.selectors import Selector, Tag, overlap, selector_problems
+from sealdex.model.selectors import LabelKey, Selector, Tag, overlap, selector_problems
 from sealdex.model.versions import VersionText, version_problem
 
 MANIFEST_FORMAT = 1
@@ -137,6 +145,22 @@ class Service(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=Tru
     health_check: HealthCheck | None = None
 
 
+class AbTest(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True):
+    """To which hosts a release is offered in an A/B test; the others stay with what they would get without it.
+
+    Attributes:
+        experiment: its name: releases of one namespace with the same name reach the same hosts.
+        share: the share, in per cent, of the hosts or label values that are offered it.
+        by: the label whose value decides; default: the random id of the host.
+        selector: the hosts that take part, by their labels.
+    """
+
+    experiment: IdentifierPart
+    share: Annotated[int, Meta(ge=0, le=100)] = 100
+    by: LabelKey | None = None
+    selector: Selector = Selector()
+
+
 class _ReleaseFields(Struct, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
     """What authored and published manifests have in common."""
 
@@ -164,6 +188,7 @@ class _ReleaseFields(Struct, forbid_unknown_fields=True, omit_defaults=True, fro
     models: tuple[Model, ...] = ()
     service: Service | None = None
     rollout: Annotated[int, Meta(ge=0, le=100)] = 100
+    ab: AbTest | None = None
 
 
 class Release(_ReleaseFields, forbid_unknown_fields=True, omit_defaults=True, frozen=True, kw_only=True):
@@ -180,6 +205,7 @@ class Release(_ReleaseFields, forbid_unknown_fields=True, omit_defaults=True, fr
         dependencies: plugin id to version range.
         entry_point: what a host loads: ``module:attribute``, a library or a program.
         rollout: the share of hosts, in per cent, that are offered this release.
+        ab: an A/B test, instead of a rollout.
     """
 
     schema: str | None = field(default=None, name="$schema")
@@ -266,6 +292,8 @@ def release_problems(release: Release) -> Iterator[tuple[str, str]]:
         yield "min_host_version", f"'{release.min_host_version}' {problem}"
     for where, problem in selector_problems(release.selector):
         yield f"selector.{where}".rstrip("."), problem
+    if release.ab is not None:
+        yield from _ab_problems(release.ab, release.rollout)
     for plugin, wanted in release.dependencies.items():
         yield from _dependency_problems(plugin, wanted)
     for i, model in enumerate(release.models):
@@ -277,6 +305,15 @@ def release_problems(release: Release) -> Iterator[tuple[str, str]]:
         for where, problem in _artifact_problems(artifact):
             yield f"artifacts[{i}].{where}".rstrip("."), problem
     yield from _artifacts_together(release.artifacts)
+
+
+def _ab_problems(test: AbTest, rollout: int) -> Iterator[tuple[str, str]]:
+    if rollout != 100:
+        yield "rollout", "can't stand beside ab: write the share of the A/B test as ab.share, and remove rollout"
+    if test.share == 100 and not test.selector:
+        yield "ab", "offers the release to every host: write a share below 100, or a selector"
+    for where, problem in selector_problems(test.selector):
+        yield f"ab.selector.{where}".rstrip("."), problem
 
 
 def _dependency_problems(plugin: str, wanted: str) -> Iterator[tuple[str, str]]:

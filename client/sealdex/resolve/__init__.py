@@ -7,6 +7,7 @@ Pure: documents come through a callback, and nothing here touches a network or a
     universe        the plugins that a search may reach, and what is demanded of them
     _solver         a search that learns from conflicts
     _conflicts      from facts that exclude each other to the plugins in conflict
+    _ab_tests       which side of an A/B test a host is on
     _eligibility    whether one release fits, and if not why
     explain         why nothing fits: data first, text second
     search          search in the catalog

@@ -13,6 +13,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import STABLE, ArtifactEntry, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
+from sealdex.resolve._ab_tests import refusal
 from sealdex.resolve.requests import PINNED, UNKNOWN_HOST, Want, request_problem
 
 _MAX_RANGES = 4
@@ -28,8 +29,10 @@ class Policy(Struct, frozen=True):
             Another channel than ``stable`` admits the pre-releases that are in it.
         prereleases: accept pre-releases even if the range doesn't name them, whatever their channel.
         yanked: accept yanked releases.
-        ignore_rollout: accept releases whose staged rollout doesn't include this host.
-        host: the random host id that decides about rollouts; `UNKNOWN_HOST`: in none of them; None accepts all.
+        ignore_rollout: accept releases whose staged rollout or A/B test doesn't include this host.
+        host: the random host id that decides about rollouts and A/B tests; `UNKNOWN_HOST`: in none of them; None
+            accepts all.
+        labels: labels that decide about A/B tests beside the host's and over them, such as those of a job.
     """
 
     channel: str = STABLE
@@ -37,6 +40,7 @@ class Policy(Struct, frozen=True):
     yanked: bool = False
     ignore_rollout: bool = False
     host: str | None = None
+    labels: dict[str, str] = {}
 
 
 class Reason(Struct, frozen=True, omit_defaults=True):
@@ -96,9 +100,7 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
             why = f": {release.yanked.why}" if release.yanked.why else ""
             reasons.append(Reason("yanked", f"yanked by {release.yanked.by}{why}", "--yanked"))
         host = None if policy.ignore_rollout else policy.host
-        if host is not None and not reached(host, wants[0].plugin, release):
-            words = f"rolled out to {release.rollout}% of hosts, and "
-            words += "this host is not one of them" if host else "it isn't known whether this host is one of them"
+        if host is not None and (words := _held_back(host, wants[0].plugin, release, policy, environment)):
             reasons.append(Reason("rollout", words, "--ignore-rollout"))
     reasons += _unreadable_dependencies(release)
     artifact, mismatches = choose_artifact(release, environment)
@@ -107,6 +109,17 @@ def judge(release: ReleaseEntry, wants: Sequence[Want], policy: Policy, environm
         more = [f"{len(mismatches) - 4} more"] if len(mismatches) > 4 else []
         reasons.append(Reason("environment", " or ".join([*shown, *more]), missing_tags=mismatches[0].missing_tags))
     return Verdict(artifact, tuple(reasons))
+
+
+def _held_back(
+    host: str, plugin: PluginId, release: ReleaseEntry, policy: Policy, environment: Environment
+) -> str | None:
+    if release.ab is not None:
+        return refusal(release.ab, plugin.namespace, host, {**environment.labels, **policy.labels})
+    if reached(host, plugin, release):
+        return None
+    words = "this host is not one of them" if host else "it isn't known whether this host is one of them"
+    return f"rolled out to {release.rollout}% of hosts, and {words}"
 
 
 def judge_everywhere(

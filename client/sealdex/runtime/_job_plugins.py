@@ -31,7 +31,7 @@ from sealdex.model.index import choose_artifact
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
 from sealdex.model.versions import parse_version
-from sealdex.resolve import Request
+from sealdex.resolve import Policy, Request
 from sealdex.runtime.errors import PluginError
 from sealdex.runtime.job_schema import OLDER, Job, JobPlugin
 from sealdex.store.database import StoredStatus
@@ -77,7 +77,7 @@ def bring(client: Client, job: Job) -> tuple[list[Ready], list[Shortfall]]:
     short: list[Shortfall] = []
     for needed in job.plugins:
         try:
-            ready.append(_brought(client, needed, lock, short))
+            ready.append(_brought(client, needed, lock, job.labels, short))
         except CANT_BE_HAD as error:  # noqa: PERF203  # each plugin has a way out of its own
             older = older_of(client, needed)
             if older is None and not needed.optional:
@@ -159,7 +159,9 @@ def ensure(client: Client, needed: JobPlugin, also: Sequence[str] = ()) -> Insta
     return found
 
 
-def _brought(client: Client, needed: JobPlugin, lock: LockDocument | None, short: list[Shortfall]) -> Ready:
+def _brought(
+    client: Client, needed: JobPlugin, lock: LockDocument | None, labels: dict[str, str], short: list[Shortfall]
+) -> Ready:
     if lock is not None:
         locked, also = _locked(client, needed, lock)
         return Ready(locked, ensure(client, locked, also))
@@ -167,7 +169,7 @@ def _brought(client: Client, needed: JobPlugin, lock: LockDocument | None, short
         return Ready(needed, ensure(client, needed))
     request = Request(needed.plugin, needed.version or "*")
     try:
-        resolution = client.resolve(request)
+        resolution = client.resolve(request, policy=Policy(labels=labels))
     except (UnavailableError, NoRegistryError) as error:
         found = satisfying(Store(client.config.store), request)
         if found is None or worse_than_extra(verify_installation(found, quick=True)):

@@ -126,6 +126,7 @@ class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
         stages: time limit and variables of each stage, and of ``commands``.
         lock: a ``sealdex.lock`` that has the exact version and digest of every plugin and its dependencies. In a file,
             relative to the file's folder.
+        labels: decide beside the host's own which side of an A/B test plugins with a range are taken from.
     """
 
     job_id: Annotated[str, Meta(min_length=1, max_length=256)]
@@ -136,6 +137,7 @@ class Job(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     timeout: Seconds | None = None
     stages: dict[str, StageSettings] = {}
     lock: str | None = None
+    labels: dict[str, str] = {}
 
     def settings(self, stage: str) -> StageSettings:
         """Return what holds for a stage."""

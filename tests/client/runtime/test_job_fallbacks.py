@@ -18,6 +18,7 @@ from sealdex import Client, NoMatchError, NotFoundError, UnavailableError, Verif
 from sealdex.config.config import Config, ConfigDocument, DownloadSection, RegistrySection
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.ids import PluginId
+from sealdex.model.index import AbEntry
 from sealdex.project import Project
 from sealdex.runtime import JobResult, run_job
 from sealdex.runtime.job_schema import job_from, load_job
@@ -56,6 +57,9 @@ class Scene:
         for version in ("1.0.0", "1.1.0", "1.2.0"):
             source = BROKEN if version == "1.2.0" else TOLD.replace("VERSION", version)
             self.registry.release("acme/told", version, {"plugin.py": source.encode()}, manifest=PYTHON)
+        self.registry.release("acme/voice", "1.0.0", {"a": b"a"})
+        early = AbEntry("voices", selector={"match_labels": {"customer": "42"}})
+        self.registry.release("acme/voice", "2.0.0", {"a": b"a"}, rollout=0, ab=early)
         self.registry.release("acme/base", "1.0.0", {"a": b"a"})
         self.registry.release("acme/base", "1.1.0", {"a": b"b"})
         self.registry.release("acme/top", "1.0.0", {"a": b"a"}, dependencies={"acme/base": "^1"})
@@ -138,6 +142,12 @@ def test_a_lock_says_version_and_digest_of_a_plugin_and_of_what_it_needs(scene: 
     assert "plugins[1]: acme/program is not in the lock" in str(wrong.value)
     with pytest.raises(VerificationError, match="the job requires 000"):
         scene.run(told(checksum="0" * 64), lock=str(project / "sealdex.lock"))
+
+
+@pytest.mark.parametrize(("customer", "version"), [("42", "2.0.0"), ("43", "1.0.0")])
+def test_labels_of_a_job_choose_a_side_of_an_ab_test(scene: Scene, customer: str, version: str) -> None:
+    assert scene.run({"plugin_id": "acme/voice", "version": "*"}, labels={"customer": customer}).success
+    assert scene.versions("voice") == [version]
 
 
 def test_two_that_come_to_be_the_same_run_nothing(scene: Scene) -> None:

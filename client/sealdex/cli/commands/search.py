@@ -299,7 +299,7 @@ def _release_cells(release: ReleaseEntry, *, is_there: bool) -> list[str]:
     return [
         release.version
         + (" YANKED" if release.yanked is not None else "")
-        + (f" ({release.rollout}% of hosts)" if release.rollout < 100 else "")
+        + (f" ({_offered(release)})" if release.rollout < 100 else "")
         + ("" if is_there else " NOT ON THIS MIRROR"),
         ", ".join(release.channels) or "-",
         (release.released_at or "-")[:10],
@@ -307,6 +307,10 @@ def _release_cells(release: ReleaseEntry, *, is_there: bool) -> list[str]:
         ", ".join(f"{name} {wanted}" for name, wanted in sorted(release.dependencies.items())) or "-",
         _platforms(release),
     ]
+
+
+def _offered(release: ReleaseEntry) -> str:
+    return str(release.ab) if release.ab is not None else f"{release.rollout}% of hosts"
 
 
 def _platforms(release: ReleaseEntry) -> str:
