@@ -10,6 +10,7 @@ import click
 from registry_builder import site, source
 from registry_builder.cli.options import example, shown, tree_of
 from registry_builder.cli.realms import open_realm
+from registry_builder.site.static_api.answers import answers_of
 from sealdex.cli.group import output_of, output_options
 from sealdex.config.document import parse_age, url_problem
 from sealdex.errors import UsageError
@@ -67,6 +68,7 @@ def _url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str
     callback=_age,
     help="With --published: show expired metadata up to this age, such as 90d.",
 )
+@click.option("--api", is_flag=True, help="With --published: also api/v1/, the registry as plain JSON (docs/api.md).")
 @output_options
 @click.pass_context
 def site_command(
@@ -79,6 +81,7 @@ def site_command(
     title: str | None,
     url: str | None,
     max_staleness: timedelta | None,
+    api: bool,
 ) -> None:
     """Write all pages of the browse site to a folder, from the source tree alone; publishing isn't needed first.
 
@@ -96,11 +99,11 @@ def site_command(
                 untouched="nothing was written",
                 hint="get the root from the registry's owners, over a way that you trust",
             )
-        _published(out, published, root, output, title, url, max_staleness)
+        _published(out, published, root, output, title, url, max_staleness, api=api)
         return
-    if root is not None or title is not None or url is not None or max_staleness is not None:
+    if root is not None or title is not None or url is not None or max_staleness is not None or api:
         raise UsageError(
-            "--root, --title, --url and --max-staleness are for --published DIR",
+            "--root, --title, --url, --max-staleness and --api are for --published DIR",
             untouched="nothing was written",
             hint="the source tree has these in registry.toml",
         )
@@ -108,9 +111,13 @@ def site_command(
         tree = source.load_tree(tree_of(ctx))
         realm = realm or "public"
         trust = open_realm(tree, realm, None).trust
-        result = site.write_pages(site.site_from_tree(tree, realm, trust), output, progress.step)
+        result = site.write_pages(
+            site.site_from_tree(tree, realm, trust, answers_of=answers_of(enabled=tree.config.api.enabled)),
+            output,
+            progress.step,
+        )
     out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} written")
-    out.result({"folder": output, "files": result.pages, "written": result.written})
+    out.result({"folder": output, "files": result.pages, "written": result.written, "removed": result.removed})
 
 
 def _published(
@@ -121,10 +128,17 @@ def _published(
     title: str | None,
     url: str | None,
     max_staleness: timedelta | None,
+    *,
+    api: bool,
 ) -> None:
     with out.progress("reading what is published") as progress, root.open("rb") as file:
         made = site.site_from_published(
-            folder, file.read(_MAX_ROOT_BYTES), title=title, url=url, max_staleness=max_staleness
+            folder,
+            file.read(_MAX_ROOT_BYTES),
+            title=title,
+            url=url,
+            max_staleness=max_staleness,
+            answers_of=answers_of(enabled=api),
         )
         result = site.write_pages(made.parts, output, progress.step)
     if (note := made.state.age_note) is not None:
@@ -138,6 +152,7 @@ def _published(
         "folder": output,
         "files": result.pages,
         "written": result.written,
+        "removed": result.removed,
         "timestamp_version": made.state.timestamp_version,
         "plugins": made.plugins,
         "missing_plugins": list(map(str, made.missing)),

@@ -90,6 +90,7 @@ def _status_document(status_: RealmStatus) -> dict[str, Any]:
         "expired": bool(status_.expired),
         "roots": [{"version": v, "sha256": d} for v, d in dict([status_.first_root, status_.newest_root]).items()],
         "roles": [_role_document(role) for role in status_.roles],
+        "api": status_.answers,
         "notes": status_.notes,
     }
 

@@ -10,6 +10,7 @@ from registry_builder import maintenance
 from registry_builder.cli._listed import listed_document
 from registry_builder.cli.options import REALM, example, tree_of
 from registry_builder.cli.realms import publishers_of
+from registry_builder.site.static_api.keys import ROOT
 from sealdex.cli.group import output_of, output_options
 from sealdex.cli.progress import in_bytes
 from sealdex.model.downloads import STATS_KEY
@@ -44,6 +45,9 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
             f"{counted(found.hashed, 'file')} of plugins read and hashed" if artifacts else "artifacts by size only"
         )
         out.line(f"  {found.reached} referenced and verified ({checked}), {counted(found.pages, 'page')}")
+        if found.answers:
+            left = f"; {len(found.left_answers)} of them belong to nothing that is signed" if found.left_answers else ""
+            out.line(f"  {counted(found.answers, 'document')} of {ROOT}, which nothing signs{left}")
         if found.has_stats:
             out.line(f"  {STATS_KEY}: download numbers, which nothing signs")
         for kind, count in sorted(Counter(each.kind for each in found.unreached).items()):
@@ -60,6 +64,8 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
                 "reached": found.reached,
                 "hashed": found.hashed,
                 "pages": found.pages,
+                "answers": found.answers,
+                "left_answers": found.left_answers,
                 "stats": found.has_stats,
                 "problems": [{"key": key, "reason": reason} for key, reason in found.problems],
                 "unreached": [{**listed_document(each.file), "kind": each.kind} for each in found.unreached],

@@ -1,6 +1,7 @@
 """Accounts for every file of a published tree: verified, referenced, superseded, left behind, or an unsigned page.
 
 metadata/ targets/ plugins/     what signatures cover, and what they covered earlier
+api/v1/                         plain JSON for programs, by `site.static_api`; not signed
 api/stats.json                  download numbers, by `maintenance.downloads`; not signed
 everything else                 pages: rewritten by each publish, not signed
 """
@@ -17,6 +18,8 @@ from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import Reached, artifact_problem, walk
 from registry_builder.signing.metadata import TargetPin
+from registry_builder.site.static_api.keys import CHANGES, LIST, MAX_SHARDS, OPENAPI, expected, shard_key
+from registry_builder.site.urls import is_answer
 from registry_builder.storage import Storage
 from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY
 from registry_builder.storage.listing import Listed, inventory_of
@@ -53,6 +56,8 @@ class Audit:
         reached: how many of them are referenced; all of these were compared with what was signed.
         hashed: how many artifacts were read and hashed; of the others only existence and size are known.
         pages: how many belong to the site or are otherwise unsigned.
+        answers: how many of these are documents of ``api/v1/``.
+        left_answers: keys of such documents that belong to nothing that is signed now; `gc` removes them.
         has_stats: whether download numbers are among these.
         problems: key and what is wrong; if there are any, the tree isn't what was signed.
         unreached: files that are no longer referenced, which is harmless.
@@ -66,6 +71,8 @@ class Audit:
     reached: int
     hashed: int
     pages: int
+    answers: int
+    left_answers: tuple[str, ...]
     has_stats: bool
     problems: tuple[tuple[str, str], ...]
     unreached: tuple[Unreached, ...]
@@ -91,6 +98,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
     large = {k: p for k, p in reached.pins.items() if artifacts and k.startswith("plugins/") and k not in problems}
     if large:
         problems |= _by_digest(publisher.storage, large, publisher.workers)
+    answers = {key for key in there if is_answer(key)}
     unreached = [Unreached(f, kind_of(f.key, state)) for k, f in sorted(there.items()) if _is_unreached(k, reached)]
     return Audit(
         realm=publisher.realm,
@@ -101,10 +109,19 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
         reached=sum(key in reached for key in there),
         hashed=len(large),
         pages=sum(not key.startswith(SIGNED_FOLDERS) for key in there),
+        answers=len(answers),
+        left_answers=tuple(sorted(answers - wanted_answers(publisher, reached.pins))),
         has_stats=STATS_KEY in there,
         problems=tuple(sorted(problems.items())),
         unreached=tuple(unreached),
     )
+
+
+def wanted_answers(publisher: Publisher, pins: Iterable[str]) -> set[str]:
+    """Return the keys that documents of ``api/`` may have, of what is signed and switched on; ``pins`` as walked."""
+    if not publisher.tree.config.api.enabled:
+        return set()
+    return {LIST, CHANGES, OPENAPI, *map(shard_key, range(MAX_SHARDS)), *expected(pins)}
 
 
 def _is_unreached(key: str, reached: Reached) -> bool:
@@ -139,4 +156,4 @@ def kind_of(key: str, state: PublishedState) -> UnreachedKind:
     return "no metadata" if key.startswith("metadata/") else "file that a publish left behind"
 
 
-__all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit_realm", "kind_of"]
+__all__ = ["SIGNED_FOLDERS", "Audit", "Unreached", "audit_realm", "kind_of", "wanted_answers"]

@@ -8,7 +8,7 @@ whose files aren't referenced yet, loses none of them.
     $XDG_STATE_HOME/sealdex-builder/seen/<registry.name>-<registry.id>/<realm>-<storage>.json.gc    what was found when
 
 The marks are kept on this machine, not in the storage, where anyone with write access could speed up a removal. Pages
-and roots are never removed.
+and roots are never removed; documents of ``api/`` that belong to nothing that is signed now, or are switched off, are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ import msgspec
 
 from registry_builder.baseline.last_seen import memory_of
 from registry_builder.baseline.state import PublishedState
-from registry_builder.maintenance.audit import SIGNED_FOLDERS
+from registry_builder.maintenance.audit import SIGNED_FOLDERS, wanted_answers
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import PastWalk, walk
+from registry_builder.site.urls import is_answer
 from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY
 from registry_builder.storage.listing import Inventory, Listed, inventory_of
 from sealdex.errors import SealdexError, VerificationError
@@ -87,7 +88,8 @@ def plan_gc(publisher: Publisher, *, days: int, grace: int) -> GcPlan:
         kept.update(past.keys(key))
     marks = _load(_marks(publisher))
     before = now - timedelta(days=grace)
-    free = [f for f in there if f.key.startswith(SIGNED_FOLDERS) and f.key not in kept and not _ROOT.fullmatch(f.key)]
+    kept |= wanted_answers(publisher, reached.pins)
+    free = [f for f in there if _is_ours(f.key) and f.key not in kept and not _ROOT.fullmatch(f.key)]
     removable = {f.key for f in free if f.modified <= before and marks.get(f.key, now) <= before}
     return GcPlan(
         realm=publisher.realm,
@@ -97,6 +99,10 @@ def plan_gc(publisher: Publisher, *, days: int, grace: int) -> GcPlan:
         removable=tuple(sorted((f for f in free if f.key in removable), key=lambda f: f.key)),
         marked=tuple(sorted((f for f in free if f.key not in removable), key=lambda f: f.key)),
     )
+
+
+def _is_ours(key: str) -> bool:
+    return key.startswith(SIGNED_FOLDERS) or is_answer(key)
 
 
 def apply_gc(publisher: Publisher, plan: GcPlan) -> None:

@@ -13,6 +13,7 @@ from tuf.api.metadata import Role
 
 from registry_builder.baseline.state import EXPIRED_HINT, PublishedState
 from registry_builder.publication.context import Publisher
+from registry_builder.publication.site_journal import changed_since
 from registry_builder.signing.metadata import (
     CLAIM_PREFIX,
     bin_names,
@@ -21,7 +22,10 @@ from registry_builder.signing.metadata import (
     role_section,
 )
 from registry_builder.signing.signers import Keyring
+from registry_builder.site.search_catalog import MAX_BYTES, read_shown
+from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import OFFLINE_ROLES
+from registry_builder.storage import ObjectMissingError, ObjectTooLargeError
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class RealmStatus:
         first_root, newest_root: version and SHA-256 of the oldest and newest root in the source tree.
         published_root: version of the newest root that is published; None if nothing is.
         plugins: the number of published plugins.
+        answers: of ``api/``, if it is switched on: whether it says what is published; None if it is off.
         notes: hints for people.
     """
 
@@ -89,6 +94,7 @@ class RealmStatus:
     plugins: int
     roles: tuple[RoleStatus, ...]
     notes: list[str] = field(default_factory=list)
+    answers: bool | None = None
 
     @property
     def needs_signing(self) -> bool:
@@ -131,11 +137,14 @@ def realm_status(publisher: Publisher) -> RealmStatus:
         state = reader.open()
         if state is not None:
             reader.load_bins(bin_names(state.bits))
+        answers = _answers(publisher, state)
     trust = publisher.trust
     roles = _roles(publisher, state, now)
     notes = []
     if state is not None and state.root_version < max(trust.roots):
         notes.append(f"root {max(trust.roots)} of the source tree is not published yet: sealdex-builder publish")
+    if answers is False:
+        notes.append("api/ doesn't say what is published yet: a complete sealdex-builder publish brings it up to date")
     if all(role.can_sign for role in roles if role.role in OFFLINE_ROLES):
         notes.append(
             "root and targets can be signed on this machine alone: fine for development; in production their keys "
@@ -151,7 +160,22 @@ def realm_status(publisher: Publisher) -> RealmStatus:
         plugins=sum(1 for _ in state.pins()) if state else 0,
         roles=roles,
         notes=notes,
+        answers=answers,
     )
+
+
+def _answers(publisher: Publisher, state: PublishedState | None) -> bool | None:
+    """Return whether ``api/`` says what is published, as far as its record goes; None if it is switched off."""
+    if not publisher.tree.config.api.enabled or state is None:
+        return None
+    try:
+        shown = read_shown(publisher.storage.get(CATALOGUE, max_bytes=MAX_BYTES).data)
+    except (ObjectMissingError, ObjectTooLargeError):
+        return False
+    if shown is None or not shown.api:
+        return False
+    changed = changed_since(publisher.storage, state, shown.snapshot)
+    return changed is not None and not changed
 
 
 def _roles(publisher: Publisher, state: PublishedState | None, now: datetime) -> tuple[RoleStatus, ...]:

@@ -16,6 +16,7 @@
     reachability         which published files signed metadata reaches
     store_proof          proves at each publish that the store looks at the conditions of a write
     bundle_update        writes metadata/recent.bundle
+    site_journal         what changed since the pages were written
     site_update          writes the pages that a publish changes
     github_pages         GitHub Pages: a folder, deployed as a whole, on top of what is live
     pages_deployment     what may be deployed there, and remembering what was
@@ -26,7 +27,6 @@
     _progress            counts bytes on their way into the store
     _plan_log            what the log says of a plan
     _signing_time        when a publish says that it signed
-    _site_journal        what changed since the pages were written
     _tamper_report       how a published file differs from what was signed
     _upload_bodies       the bytes of each file that a publish creates
 

@@ -3,7 +3,7 @@
 A complete publish writes every page that a change touches, and last ``search/catalogue.json``, which says which
 snapshot the pages show. A publish of single plugins (``--only``) writes what is these plugins' own: their page, the
 pages of releases that changed, their badges. What belongs to all (home, lists, feeds, search) waits for the next
-complete publish, which finds out by itself (`registry_builder.publication._site_journal`). That keeps the cost of one
+complete publish, which finds out by itself (`registry_builder.publication.site_journal`). That keeps the cost of one
 release in a registry of any size within the budget of docs/decisions/.
 """
 
@@ -19,8 +19,8 @@ import msgspec
 
 from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.state import PublishedState
-from registry_builder.publication._site_journal import changed_since
 from registry_builder.publication.context import Attempt
+from registry_builder.publication.site_journal import changed_since
 from registry_builder.signing.metadata import TargetPin, bin_of, expiry
 from registry_builder.site.affected_pages import Touched, everything, touched_by
 from registry_builder.site.document_source import Shelf
@@ -29,6 +29,9 @@ from registry_builder.site.pages import DEPENDENTS, Builder, Page, Parts
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import MAX_BYTES, Shown, catalogue_file, read_shown
+from registry_builder.site.static_api.answers import StaticApi
+from registry_builder.site.static_api.gone import SWITCHED_OFF, gone_document
+from registry_builder.site.static_api.keys import OPENAPI, shard_of_key
 from registry_builder.site.templates import MAX_OWN_BYTES, Templates
 from registry_builder.site.urls import CATALOGUE, plugin_file
 from registry_builder.site.writer import SHARE
@@ -104,6 +107,7 @@ class _Job:
         )
         frame = frame_of(config, publisher.realm)
         signers = signers_of(publisher.trust, self._plan.bits)
+        self._api = StaticApi(frame, self._plan.bits, enabled=config.api.enabled)
         self._builder = Builder(templates, frame, signers)
         self._frame = frame_digest(frame, signers, templates.fingerprint)
 
@@ -122,7 +126,7 @@ class _Job:
         then: Mapping[PluginId, TargetPin | None] | None = None
         if not self._every_page and shown is not None and shown.frame == self._frame and state is not None:
             then = changed_since(self._storage, state, shown.snapshot)
-            if then is not None and shown.snapshot == self._snapshot:
+            if then is not None and shown.snapshot == self._snapshot and shown.api == self._api.digest:
                 return  # nothing changed, and the pages show it
         shelf = self._shelf()
         overview = overview_of(shelf)
@@ -134,8 +138,10 @@ class _Job:
             touched = self._touched(shelf, {**before, **then})
         trust = trust_box(self._publisher.tree.config, self._publisher.trust, self._expiries())
         self._put_parts(self._builder.parts(shelf, overview, trust, touched))
+        is_known = then is not None and shown is not None and shown.api == self._api.digest
+        self._put_api(shelf, overview, touched if is_known else None, shown)
         if self._snapshot:
-            current = Shown(self._frame, self._snapshot)
+            current = Shown(self._frame, self._snapshot, self._api.digest)
             self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
 
     def _once_needed(self, overview: Overview) -> list[PluginId]:
@@ -183,6 +189,19 @@ class _Job:
                 )
                 pins[plugin] = change.pin
         return documents, pins
+
+    def _put_api(self, shelf: Shelf, overview: Overview, touched: Touched | None, shown: Shown | None) -> None:
+        catalog = {shard_of_key(key): key for key in self._shards()}
+        self._put_parts(self._api.parts(shelf, overview.rows, catalog, touched))
+        if not self._api.enabled and self._answered(shown):
+            self._put(page for page in self._api.gone(shelf) if is_stored(self._storage, page.key))
+
+    def _answered(self, shown: Shown | None) -> bool:
+        """Return whether there are documents of ``api/`` that may say something."""
+        if shown is not None and shown.frame == self._frame:
+            return bool(shown.api)
+        description = self._read(OPENAPI, MAX_OWN_BYTES)
+        return description is not None and description != gone_document(OPENAPI, SWITCHED_OFF).data
 
     # --- what is the plugins' own ---------------------------------------------------------------------------------
 

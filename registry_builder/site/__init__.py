@@ -15,6 +15,7 @@
     lint                problems of a source tree's site/ folder
     writer              writes pages into a folder, those whose bytes differ
     preview/            the site on a local web server
+    static_api/         api/: the registry as plain JSON at stable addresses
     _badges             SVG badges
     _compiled_templates templates that this process compiled before
     _feeds              Atom feeds of releases

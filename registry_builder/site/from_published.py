@@ -26,7 +26,7 @@ from registry_builder.site.affected_pages import everything
 from registry_builder.site.document_source import Shelf
 from registry_builder.site.held_files import HeldFiles
 from registry_builder.site.page_context import NO_ADDRESS, Frame, RoleLine, Signers, TrustBox, feed_namespace
-from registry_builder.site.pages import Builder, Page, Parts
+from registry_builder.site.pages import AnswersOf, Builder, Page, Parts, no_answers
 from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import catalogue_file
 from registry_builder.site.templates import Templates, own_folder
@@ -82,6 +82,7 @@ def site_from_published(
     title: str | None = None,
     url: str | None = None,
     max_staleness: timedelta | None = None,
+    answers_of: AnswersOf = no_answers,
 ) -> PublishedSite:
     """Return all files of the site of a mirror or a published folder.
 
@@ -91,6 +92,7 @@ def site_from_published(
         title: the name on the pages; default: the registry's.
         url: where they will be, for feeds and the sitemap; links are relative even without it.
         max_staleness: the age up to which expired metadata is shown; default: not at all.
+        answers_of: makes the documents of ``api/``; default: none.
 
     Raises:
         VerificationError: something that is there isn't what the root leads to, or has expired.
@@ -108,14 +110,17 @@ def site_from_published(
         held=held,
     )
     signers = _signers(read)
-    builder = Builder(Templates(own_folder(), SiteSection()), _frame(read, title, url), signers)
+    frame = _frame(read, title, url)
+    builder = Builder(Templates(own_folder(), SiteSection()), frame, signers)
     overview = overview_of(shelf)
+    answers = answers_of(frame, signers.bits, shelf, overview.rows, dict(enumerate(read.shards)))
     pages = builder.parts(shelf, overview, _trust_box(root, read), everything(overview.rows, overview.dependents))
     missing = tuple(plugin for plugin in sorted(read.catalog) if plugin not in read.documents)
 
     def common() -> Iterator[Page]:
         yield from builder.assets()
         yield from pages.common()
+        yield from answers.common()
         yield from _search(read, overview, signers.bits, is_partial=bool(missing))
 
     gone = [
@@ -124,7 +129,9 @@ def site_from_published(
         for release in document.releases
         if not held.has(manifest_key(plugin, release.version))
     ]
-    return PublishedSite(Parts(pages.plugins, common), read.state, len(read.documents), missing, len(gone))
+    return PublishedSite(
+        Parts([*pages.plugins, *answers.plugins], common), read.state, len(read.documents), missing, len(gone)
+    )
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from registry_builder.signing.offline_metadata import Trust
 from registry_builder.site.affected_pages import everything
 from registry_builder.site.document_source import Shelf
 from registry_builder.site.page_context import frame_of, signers_of, trust_box
-from registry_builder.site.pages import Builder, Page, Parts
+from registry_builder.site.pages import AnswersOf, Builder, Page, Parts, no_answers
 from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import catalogue_file
 from registry_builder.site.templates import Templates
@@ -23,7 +23,13 @@ from registry_builder.source.tree import SourceTree
 from sealdex.model.catalog import shard_target
 
 
-def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[str, bytes] | None = None) -> Parts:
+def site_from_tree(
+    tree: SourceTree,
+    realm: str,
+    trust: Trust,
+    assets: Mapping[str, bytes] | None = None,
+    answers_of: AnswersOf = no_answers,
+) -> Parts:
     """Return all files of the site, including the catalog's shards, which search reads.
 
     Args:
@@ -31,6 +37,7 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[s
         realm: the realm whose plugins it shows.
         trust: the realm's trust material.
         assets: further assets by name.
+        answers_of: makes the documents of ``api/``; default: none.
 
     Raises:
         SealdexError: the tree has errors, or a template has.
@@ -46,6 +53,9 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[s
         signers_of(trust, bits),
     )
     overview = overview_of(shelf)
+    shards = list(_shards(overview, shard_count(bits)))
+    catalog = {number: page.key for number, page in enumerate(shards)}
+    answers = answers_of(frame_of(tree.config, realm), bits, shelf, overview.rows, catalog)
     pages = builder.parts(
         shelf, overview, trust_box(tree.config, trust, {}), everything(overview.rows, overview.dependents)
     )
@@ -53,15 +63,14 @@ def site_from_tree(tree: SourceTree, realm: str, trust: Trust, assets: Mapping[s
     def common() -> Iterator[Page]:
         yield from builder.assets()
         yield from pages.common()
-        yield from _catalogue(overview, shard_count(bits))
+        yield from answers.common()
+        yield from shards
+        yield Page(CATALOGUE, catalogue_file([page.key for page in shards], None))
 
-    return Parts(pages.plugins, common)
+    return Parts([*pages.plugins, *answers.plugins], common)
 
 
-def _catalogue(overview: Overview, shards: int) -> Iterator[Page]:
-    keys = []
+def _shards(overview: Overview, shards: int) -> Iterator[Page]:
     for number, rows in shard_rows(overview.rows.values(), shards).items():
         data = shard_bytes(number, shards, rows)
-        keys.append(target_key(shard_target(number), target_pin(data).sha256))
-        yield Page(keys[-1], data)
-    yield Page(CATALOGUE, catalogue_file(keys, None))
+        yield Page(target_key(shard_target(number), target_pin(data).sha256), data)

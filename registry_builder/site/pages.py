@@ -27,7 +27,7 @@ from registry_builder.site.plugin_view import plugin_view
 from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import IndexName, ListKind, ListName
-from sealdex.model.catalog import shard_of
+from sealdex.model.catalog import CatalogRow, shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
@@ -59,6 +59,18 @@ class Parts(NamedTuple):
 
     plugins: Sequence[Callable[[], Iterable[Page]]]
     common: Callable[[], Iterable[Page]]
+
+
+AnswersOf = Callable[[Frame, int, Shelf, Mapping[PluginId, CatalogRow], Mapping[int, str]], Parts]
+"""Makes all documents of ``api/`` for the shelf that the pages are made of (`static_api.answers.answers_of`): of the
+frame, the bit length, the shelf, the rows, and the number of each shard of the signed catalog with its key."""
+
+
+def no_answers(
+    _frame: Frame, _bits: int, _shelf: Shelf, _rows: Mapping[PluginId, CatalogRow], _catalog: Mapping[int, str]
+) -> Parts:
+    """Make none."""
+    return Parts([], tuple)
 
 
 @dataclass(frozen=True)
@@ -330,4 +342,4 @@ def _row_page(row: ListRow) -> str:
     return urls.plugin_page(PluginId(row.namespace, row.name))
 
 
-__all__ = ["DEPENDENTS", "Builder", "Page", "Parts", "dependents_document"]
+__all__ = ["DEPENDENTS", "AnswersOf", "Builder", "Page", "Parts", "dependents_document", "no_answers"]

@@ -18,16 +18,18 @@ FORMAT = 1
 MAX_BYTES = 1024 * 1024
 
 
-class Shown(Struct, frozen=True):
+class Shown(Struct, frozen=True, omit_defaults=True):
     """What the pages show.
 
     Attributes:
         frame: digest of everything that all pages depend on, see `frame_digest`.
         snapshot: version of the snapshot whose plugins they show.
+        api: digest of everything that the documents of ``api/`` depend on, see `StaticApi.digest`; empty without any.
     """
 
     frame: str
     snapshot: int
+    api: str = ""
 
 
 class _File(Struct):

@@ -1,6 +1,7 @@
 """The path of each page in the published tree, and the relative links between pages. Pure.
 
     index.html  search.html  404.html  feed.xml  robots.txt  sitemap.xml  sitemap/<shard>.xml
+    api/v1/  api/services/  api/models/                plain JSON for programs, by `static_api`
     api/stats.json                                     downloads, by `sealdex-builder stats`; pages read it
     search/catalogue.json                              the catalog's shards, and which snapshot the pages show
     verify/  docs/                                     how to verify the registry; the JSON documents
@@ -29,6 +30,7 @@ SITEMAP = "sitemap.xml"
 CATALOGUE = "search/catalogue.json"
 VERIFY = "verify/index.html"
 DOCUMENTS = "docs/index.html"
+ANSWERS = ("api/v1/", "api/services/", "api/models/")
 
 _INDEX = "index.html"
 
@@ -42,6 +44,11 @@ class ListName(NamedTuple):
 
     kind: ListKind
     value: str
+
+
+def is_answer(key: str) -> bool:
+    """Return whether a file of the published tree is one of the documents of ``api/``, which `static_api` makes."""
+    return key.startswith(ANSWERS)
 
 
 def plugin_folder(plugin: PluginId) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from registry_builder.parallel import each_of
 from registry_builder.site.pages import Page, Parts
+from registry_builder.site.urls import is_answer
 from registry_builder.source.atomic_write import replace_file
 
 SHARE = 100
@@ -19,19 +20,27 @@ _STEP = 100
 
 @dataclass
 class Written:
-    """How many files the site has, and the keys of those that were written."""
+    """How many files the site has, and the keys of those that were written.
+
+    Attributes:
+        answers: keys of the documents of ``api/`` among all files.
+        removed: documents of ``api/`` of another time.
+    """
 
     pages: int = 0
     written: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
 
     def add(self, more: Written) -> None:
         """Add what was written by others."""
         self.pages += more.pages
         self.written += more.written
+        self.answers += more.answers
 
 
 def write_pages(parts: Parts, folder: Path, step: Callable[[str], None] | None = None) -> Written:
-    """Write pages below ``folder``.
+    """Write pages below ``folder``, and remove documents of ``api/`` that aren't among them: nobody updates them.
 
     Args:
         parts: the pages to write.
@@ -45,6 +54,12 @@ def write_pages(parts: Parts, folder: Path, step: Callable[[str], None] | None =
         if step is not None and number % _STEP == 0:
             step(f"writing pages: {done.pages}")
     done.add(_write_part(folder, parts.common))
+    made = set(done.answers)
+    for path in sorted((folder / "api").rglob("*")):
+        key = path.relative_to(folder).as_posix()
+        if is_answer(key) and key not in made and path.is_file() and not path.is_symlink():
+            path.unlink()
+            done.removed.append(key)
     return done
 
 
@@ -52,6 +67,8 @@ def _write_part(folder: Path, part: Callable[[], Iterable[Page]]) -> Written:
     done = Written()
     for page in part():
         done.pages += 1
+        if is_answer(page.key):
+            done.answers.append(page.key)
         path = folder / page.key
         if not path.is_file() or path.read_bytes() != page.data:
             replace_file(path, page.data)

@@ -189,6 +189,16 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     downloads: bool = False
 
 
+class ApiSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """``[api]``: whether the registry is published as plain JSON at stable addresses too (`docs/api.md`).
+
+    Attributes:
+        enabled: ``api/v1/``: plugins, releases, changes, and an OpenAPI description.
+    """
+
+    enabled: bool = False
+
+
 class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """The whole of ``registry.toml``."""
 
@@ -200,6 +210,7 @@ class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
     namespaces: dict[IdentifierPart, NamespaceSection] = {}
     policy: PolicySection = field(default_factory=PolicySection)
     site: SiteSection = field(default_factory=SiteSection)
+    api: ApiSection = field(default_factory=ApiSection)
     attestations: AttestationPolicy | None = None
 
 
@@ -363,6 +374,7 @@ __all__ = [
     "OFFLINE_ROLES",
     "ONLINE_ROLES",
     "ROLES",
+    "ApiSection",
     "KeySection",
     "NamespaceSection",
     "PolicySection",

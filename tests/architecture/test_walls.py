@@ -83,7 +83,7 @@ BUILDER = {
     "site": "parallel storage source compile signing baseline",  # nothing trusts the pages
     "publication": "parallel storage source compile signing baseline site",
     "api": "storage source authoring publication",
-    "maintenance": "storage source compile signing baseline publication",
+    "maintenance": "storage source compile signing baseline site publication",
     "throwaway": "source authoring signing publication",  # what authors try out is signed by keys made for it alone
     "trial_host": "",  # a host as any other: nothing of the builder
     "trial": "source throwaway trial_host",

@@ -13,6 +13,7 @@ from support.builder_cli import call
 from support.commands import Ran
 from support.site_pages import dead_links, pages_of
 from support.source_trees import Tree, small_tree
+from support.static_api import Documents
 from support.tuf_repository import BUNDLE
 
 from registry_builder.publication.publish import open_publisher, publish_realm
@@ -171,3 +172,28 @@ def test_without_a_root_nothing_is_trusted(published: Path, tmp_path: Path, caps
     assert "--root" in capsys.readouterr().err
     assert call(tmp_path, "site", "--root", published / "metadata/1.root.json", "--output", tmp_path / "out") == 2
     assert not (tmp_path / "out").exists()
+
+
+def test_a_mirror_answers_as_plain_json_where_it_is_asked_to(
+    site: Site, mirror: Callable[..., Path], root: Path, tmp_path: Path
+) -> None:
+    partial = mirror("--plugin", "acme/base")
+    assert site(partial).code == 0
+    assert not (partial / "api").exists()
+    assert site(partial, "--api").code == 0
+    documents = Documents(partial)
+    listed = documents.read("api/v1/plugins/index.json")
+    assert [row["id"] for row in listed["plugins"]] == ["acme/base"]
+    key = "api/v1/plugins/acme/base/releases/1.0.0.json"
+    assert documents.file(key, documents.read(key)["download_url"]).read_bytes() == b"acme/base 1.0.0\n"
+
+    # what the mirror doesn't have any more has no address, and what nobody asks for is not left to grow old
+    (partial / "plugins/acme/base/1.0.0/base-1.0.0.bin").unlink()
+    assert site(partial, "--api").code == 0
+    [artifact] = documents.read(key)["artifacts"]
+    assert "address" not in artifact
+    assert len(artifact["sha256"]) == 64
+    said = site(partial)
+    assert said.code == 0
+    assert key in said.document["removed"]
+    assert not list((partial / "api").rglob("*.json"))
