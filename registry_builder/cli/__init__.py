@@ -40,6 +40,7 @@
     archive_argument    an archive argument: PATH:os=linux,arch=arm64
     plan_output         a publish plan, for people and for programs
     markdown            what commands found, as Markdown for --summary
+    _importing        what the import commands share: options, the run, the report
     _listed             a file of a listing, for --json
 
 Nothing imports a command but `main`; commands import rooms by their faces (`from registry_builder import publication`),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from registry_builder import importers
+from registry_builder.cli._importing import import_options, run, transport_for
 from registry_builder.cli.options import example, tree_of
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
@@ -95,6 +97,22 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
         }
     )
     return 1 if written.conflicts else 0
+
+
+@import_group.command(name="list", epilog=example("sealdex-builder import list plugins.jsonl --namespace acme"))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@import_options
+@click.pass_context
+def list_(ctx: click.Context, /, file: Path, **given: Any) -> int:
+    """Import from FILE, JSON lines that a five-line script prints: name, version, address, digest, selector, license.
+
+    Lines of one name and version are one release. An address is https:// or a path below the list's folder; where the
+    digest isn't SHA-256, the file is read once and both are checked. What can't be represented is listed with its
+    reason, the rest is imported, and the exit code is 1. The same again changes nothing.
+    """
+    found = importers.read_list(file, plugin_type=given["plugin_type"] or importers.DEFAULT_LIST_TYPE)
+    with transport_for(given) as transport:
+        return run(ctx, "list", found, transport, default_namespace="imported", given=given)
 
 
 def _say(out: Output, found: str, added_type: str | None) -> None:

@@ -77,7 +77,7 @@ BUILDER = {
     "authoring": "storage source",  # authors have no keys: signing and publishing are out of reach
     "compile": "source",  # pure: from the source tree to bytes
     "signing": "source",
-    "importers": "source",
+    "importers": "source authoring",  # events and archives of imports are made as authors make theirs
     "baseline": "parallel storage source compile signing",
     "ceremony": "source signing",  # on the machines of signers, which reach no storage
     "site": "parallel storage source compile signing baseline",  # nothing trusts the pages
@@ -100,13 +100,13 @@ SHARED = {
     "text": "ceremony cli compile publication site",
     "paths": "baseline signing",  # where this machine keeps keys and what it saw last
     # an archive is refused by the rules that its installation will be held to
-    "archive.entries": "authoring source",
-    "archive.limits": "source",
+    "archive.entries": "authoring importers source",
+    "archive.limits": "importers source",
     "archive.mapping": "source",
-    "archive.reader": "source",
+    "archive.reader": "importers source",
     "archive.tar": "source",
     "archive.windows_names": "authoring source",
-    "archive.zip": "source",
+    "archive.zip": "importers source",
     # one manner of speaking on the command line
     "cli.completion": "cli",
     "cli.errors": "cli",
@@ -116,7 +116,7 @@ SHARED = {
     "cli.size_option": "cli",
     # the same words in registry.toml and in config.toml
     "config.attestation_policy": "source",
-    "config.toml_reader": "ceremony signing source",
+    "config.toml_reader": "ceremony importers signing source",
     # what clients read, and how they verify it
     "trust.key_libraries": "cli signing",
     "trust.metadata_bundle": "publication",
@@ -129,7 +129,7 @@ SHARED = {
     # artifacts at foreign addresses, and a registry as its readers see it
     "download.download": "publication",
     "store.cache": "publication",
-    "transport": "maintenance publication site storage",
+    "transport": "cli importers maintenance publication site storage",
     # plugins are tried out as hosts run them
     "client": "throwaway trial_host",
     "config.config": "throwaway trial_host",

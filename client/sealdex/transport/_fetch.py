@@ -107,6 +107,7 @@ class Transport:
         credentials: authorize requests; they never follow a redirect to another origin.
         chance: clock, sleep and random number, for tests.
         on_retry: told of each failed attempt that another follows; called from any thread.
+        permit: called with each http(s) address before a GET of it, those of redirects too; raises to refuse it.
     """
 
     def __init__(
@@ -116,9 +117,11 @@ class Transport:
         credentials: Credentials | None = None,
         chance: Chance | None = None,
         on_retry: Callable[[RetryNotice], None] | None = None,
+        permit: Callable[[str], None] | None = None,
     ) -> None:
         self.settings = settings or TransportSettings()
         self._credentials = credentials
+        self._permit = permit
         self._chance = chance or Chance()
         self._on_retry = on_retry
         rate = self.settings.max_bytes_per_second
@@ -150,7 +153,7 @@ class Transport:
 
     def pipeline(self, url: str) -> Pipeline | None:
         """Return what reads many small files from the host of a URL; None where each has to be read by itself."""
-        if urlsplit(url).scheme not in {"http", "https"} or self._throttle is not None:
+        if urlsplit(url).scheme not in {"http", "https"} or self._throttle is not None or self._permit is not None:
             return None
         return self._getter().pipeline(url)
 
@@ -339,7 +342,7 @@ class Transport:
             if self._http is None:
                 from sealdex.transport._http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
 
-                self._http = HttpGetter(self.settings, self._credentials)
+                self._http = HttpGetter(self.settings, self._credentials, self._permit)
             return self._http
 
     def _read_body(self, url: str, answer: Answer, max_bytes: int, attempts: Attempts) -> bytes:

@@ -54,7 +54,7 @@ from sealdex.transport.types import (
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from sealdex.transport.proxies import Proxy
     from sealdex.transport.types import ClientCertificate, TransportSettings
@@ -80,8 +80,14 @@ _DISCARD_S = 1.0
 class HttpGetter:
     """Connection pools, one per proxy; thread-safe."""
 
-    def __init__(self, settings: TransportSettings, credentials: Credentials | None) -> None:
+    def __init__(
+        self,
+        settings: TransportSettings,
+        credentials: Credentials | None,
+        permit: Callable[[str], None] | None = None,
+    ) -> None:
         self._settings = settings
+        self._permit = permit
         self._credentials = credentials or Credentials()
         self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
         self._tls: ssl.SSLContext | None = None
@@ -107,6 +113,8 @@ class HttpGetter:
         """
         first_origin, trusted = origin_of(url), True
         for _ in range(MAX_REDIRECTS + 1):
+            if self._permit is not None:
+                self._permit(url)
             if trusted:
                 response, grant = self._authorized(url, headers, pace)
             else:

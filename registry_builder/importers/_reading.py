@@ -1,0 +1,222 @@
+"""Reading what other systems export: bounded, in UTF-8, and strict about what a reader could take two ways."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from registry_builder.importers.foreign import SourceError, shown
+from registry_builder.source.text import convert_command, other_encoding, without_mark
+from sealdex.errors import NotFoundError, UsageError
+
+MAX_EXPORT_BYTES = 256 * 1024 * 1024
+MAX_LINE_BYTES = 4 * 1024 * 1024
+MAX_DEPTH = 60
+_NAIVE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?")
+
+
+def export_bytes(path: Path, most: int = MAX_EXPORT_BYTES) -> bytes:
+    """Return the bytes of a file that the user named, in UTF-8 and without a byte order mark.
+
+    Raises:
+        NotFoundError: there is none.
+        UsageError: it is too large, can't be read, or is in another encoding.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except FileNotFoundError as error:
+        raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported") from error
+    except OSError as error:
+        raise UsageError(
+            f"can't be read: {error.strerror or error}", subject=str(path), untouched="nothing was imported"
+        ) from error
+    if len(data) > most:
+        raise UsageError(f"has more than {most} bytes", subject=str(path), untouched="nothing was imported")
+    return in_utf8(data, path.name, str(path))
+
+
+def in_utf8(data: bytes, name: str, subject: str) -> bytes:
+    """Return text without its byte order mark.
+
+    Raises:
+        UsageError: it isn't in UTF-8; the hint converts it.
+    """
+    data = without_mark(data)
+    if (encoding := other_encoding(data)) is not None:
+        raise UsageError(
+            f"is not in UTF-8, probably in {encoding}" if encoding else "is not text in UTF-8",
+            subject=subject,
+            untouched="nothing was imported",
+            hint=convert_command(name, encoding) if encoding else "export it in UTF-8",
+        )
+    return data
+
+
+def strict_json(data: bytes | str) -> Any:
+    """Return the values of a JSON text.
+
+    Raises:
+        SourceError: it isn't JSON, has a key twice in one object, a number that JSON doesn't have, or nests too deep.
+    """
+    try:
+        values = json.loads(data, object_pairs_hook=_distinct, parse_constant=_no_constant)
+    except RecursionError as error:
+        raise SourceError("is nested too deeply") from error
+    except SourceError:
+        raise
+    except ValueError as error:
+        raise SourceError(f"is not valid JSON: {error}") from error
+    _check_depth(values)
+    return values
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in values if keys.count(key) > 1)
+        raise SourceError(f"has the key '{shown(twice)}' twice in one object: remove one")
+    return values
+
+
+def _no_constant(name: str) -> Any:
+    raise SourceError(f"has the number {name}, which JSON doesn't have")
+
+
+def _check_depth(values: Any) -> None:
+    level, depth = [values], 0
+    while level:
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise SourceError(f"is nested more than {MAX_DEPTH} levels deep")
+
+
+def lines_of(path: Path, most: int = MAX_LINE_BYTES) -> Iterator[tuple[int, bytes]]:
+    """Yield number and bytes of each line that isn't blank.
+
+    Raises:
+        NotFoundError: there is no such file.
+        UsageError: a line is too long, or the file can't be read or isn't in UTF-8.
+    """
+    if not path.is_file():
+        raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported")
+    number = 0
+    with path.open("rb") as stream:
+        while line := stream.readline(most + 1):
+            number += 1
+            if len(line) > most:
+                raise UsageError(
+                    f"line {number} has more than {most} bytes", subject=str(path), untouched="nothing was imported"
+                )
+            if number == 1:
+                line = without_mark(line)
+            if line.strip():
+                yield number, in_utf8(line, path.name, f"{path}, line {number}")
+
+
+def utc(value: object, name: str) -> str:
+    """Return a time as documents have it. One without an offset counts as UTC, as databases mostly keep them.
+
+    Raises:
+        SourceError: it isn't a time.
+    """
+    text = value.strip() if isinstance(value, str) else None
+    try:
+        if text is None:
+            raise ValueError  # noqa: TRY301  # one place says it
+        moment = datetime.fromisoformat(_python_3_10(text))
+    except ValueError as error:
+        raise SourceError(f"{name}: '{shown(value)}' is not a time: write it as 2025-01-16T08:00:00Z") from error
+    if moment.tzinfo is None:
+        if not _NAIVE.fullmatch(text):
+            raise SourceError(f"{name}: '{shown(value)}' is not a time: write it as 2025-01-16T08:00:00Z")
+        moment = moment.replace(tzinfo=timezone.utc)
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _python_3_10(text: str) -> str:
+    """Return a time as `datetime.fromisoformat` of Python 3.10 reads it: no ``Z``, three or six digits of a second."""
+    text = re.sub(r"[zZ]$", "+00:00", text)
+    return re.sub(r"\.(\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), text)
+
+
+def text_of(values: dict[str, Any], name: str, problems: list[str], *, required: bool = False) -> str | None:
+    """Return a text field, stripped; None if it isn't there. What is wrong goes to ``problems``."""
+    value = values.get(name)
+    if value is None or (isinstance(value, str) and not value.strip()):
+        if required:
+            problems.append(f"{name}: is missing")
+        return None
+    if not isinstance(value, str):
+        problems.append(f"{name}: is {shown(value)!r}, not a text")
+        return None
+    return value.strip()
+
+
+def list_of(values: dict[str, Any], name: str, problems: list[str]) -> list[Any]:
+    """Return a list field; empty if it isn't there."""
+    value = values.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        problems.append(f"{name}: is {shown(value)!r}, not a list")
+        return []
+    return value
+
+
+def object_of(values: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any] | None:
+    """Return an object field; None if it isn't there."""
+    value = values.get(name)
+    if value is None or value == "":
+        return None
+    if not isinstance(value, dict):
+        problems.append(f"{name}: is {shown(value)!r}, not an object")
+        return None
+    return value
+
+
+def split_name(name: str) -> tuple[str | None, str]:
+    """Return namespace and name of ``NS/NAME``; no namespace for a name alone."""
+    space, slash, rest = name.partition("/")
+    return (space, rest) if slash else (None, name)
+
+
+def by_length(digest: str) -> tuple[str, str]:
+    """Return algorithm and digest of ``sha256:...`` or of digits alone, whose number tells the algorithm.
+
+    Raises:
+        SourceError: it is neither.
+    """
+    name, colon, digits = digest.strip().partition(":")
+    if colon:
+        return name.lower().replace("-", ""), digits.lower()
+    known = {32: "md5", 40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
+    if len(name) not in known or any(c not in "0123456789abcdefABCDEF" for c in name):
+        raise SourceError(f"digest: '{shown(name)}' is not a digest: write sha256:DIGITS, or the digits alone")
+    return known[len(name)], name.lower()
+
+
+__all__ = [
+    "MAX_EXPORT_BYTES",
+    "by_length",
+    "export_bytes",
+    "in_utf8",
+    "lines_of",
+    "list_of",
+    "object_of",
+    "split_name",
+    "strict_json",
+    "text_of",
+    "utc",
+]

@@ -1,0 +1,117 @@
+"""Addresses that foreign metadata names: which of them last, and which are asked at all.
+
+A source is somebody else's. It must not lead this machine to what only this machine reaches: another service on it,
+the network that it is in, the address at which clouds hand out credentials. With ``--ingest`` that would be published.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from collections.abc import Callable, Collection
+from urllib.parse import parse_qsl, quote, urlsplit
+
+from sealdex.errors import VerificationError
+from sealdex.transport import public_url
+
+_EXPIRING = frozenset({
+    "x-amz-signature", "x-amz-expires", "signature", "expires", "x-goog-signature", "x-goog-expires", "sig", "se",
+    "x-oss-signature", "ossaccesskeyid", "q-signature", "x-cos-security-token", "x-amz-security-token",
+    "awsaccesskeyid", "token", "access_token",
+})  # fmt: skip
+_GENERATED = re.compile(
+    r"^https?://(?:codeload\.github\.com/|api\.github\.com/repos/[^/]+/[^/]+/(?:tar|zip)ball/"
+    r"|github\.com/[^/]+/[^/]+/archive/|[^/]+/[^?#]+/-/archive/)",
+    re.IGNORECASE,
+)
+
+
+def is_generated(url: str) -> bool:
+    """Return whether an address is that of a source archive that GitHub or GitLab make on request.
+
+    Its bytes change with the forge's version of git and zlib, as they did in January 2023.
+    """
+    return _GENERATED.match(url) is not None
+
+
+def unstable_address(url: str) -> str | None:
+    """Return why an address won't go on answering with the same bytes; None if nothing speaks against it."""
+    if url.startswith("oci:"):
+        return "it is a tag of a container registry, which may be moved"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    path = parts.path.lower()
+    if "/chartrepo/" in path or "/api/v2.0/projects/" in path or (parts.hostname or "").startswith("harbor."):
+        return "Harbor's own addresses of files end with its chart repository, and with retention rules"
+    names = {name.lower() for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+    if expiring := sorted(names & _EXPIRING):
+        return f"it is signed for a time ({expiring[0]})"
+    if re.search(r"(?:^|[/_.-])(?:latest|current|nightly|head)(?:[/_.-]|$)", path):
+        return "its name says that its bytes change"
+    return None
+
+
+def ascii_address(url: str) -> str:
+    """Return an address with every character percent-encoded that has to be."""
+    return quote(url, safe="%/:=&?~#+!$,;'@()*[]-._")
+
+
+def only_public(
+    allowed: Collection[str] = (), resolve: Callable[[str], list[str]] | None = None
+) -> Callable[[str], None]:
+    """Return a check of addresses for a transport (``permit``): hosts of private networks are refused.
+
+    A host that can't be resolved here is left to the transport, whose proxy may know it.
+
+    Args:
+        allowed: hosts that the user named: ``localhost:8080``, ``10.0.0.7``, with or without a port.
+        resolve: returns the IP addresses of a host; the system's by default.
+    """
+    named = {host.lower() for host in allowed}
+    look_up = resolve or _addresses_of
+
+    def permit(url: str) -> None:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").lower()
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        if host in named or f"{host}:{port}" in named:
+            return
+        for address in look_up(host):
+            if not _is_public(address):
+                raise VerificationError(
+                    f"{public_url(url)} is at {address}, an address of a private network, and the source names it: "
+                    "it is not asked",
+                    subject=public_url(url),
+                    untouched="nothing was read from there",
+                    hint=f"if it is meant to be: --allow-host {host}",
+                )
+
+    return permit
+
+
+def host_in(url: str) -> str:
+    """Return host and port of an address, as ``--allow-host`` takes them."""
+    parts = urlsplit(url)
+    return f"{(parts.hostname or '').lower()}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _addresses_of(host: str) -> list[str]:
+    try:
+        return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError):
+        return []
+
+
+def _is_public(address: str) -> bool:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_global
+
+
+__all__ = ["ascii_address", "host_in", "is_generated", "only_public", "unstable_address"]
