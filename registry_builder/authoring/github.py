@@ -5,7 +5,8 @@ through ``env:``, so that no field of a manifest and no branch name is ever run 
 commit, every installed package by version and digest, permissions are given per job, what runs on a pull request
 has no secrets, and a push to a signing branch can only request a run on main.
 
-`RECORD` holds the SHA-256 of each file as written, so that an upgrade replaces only files that nobody edited.
+`RECORD` holds the SHA-256 of each file as written, so that an upgrade replaces only files that nobody edited. The
+versions of actions don't count as edits, since Dependabot raises them; an upgrade keeps those that are newer than ours.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ ACTIONS = {
     "python": "actions/setup-python@e797f83bcb11b83ae66e0230d6156d7c80228e7c # v6.0.0",
     "cache": "actions/cache@0057852bfaa89a56745cba8c7296529d2fc39830 # v4.3.0",
     "aws": "aws-actions/configure-aws-credentials@a03048d87541d1d9fcf2ecf528a4a65ba9bd7838 # v5.0.0",
+    "upload": "actions/upload-artifact@ea165f8d65b6e75b540449e92b4886f43607fa02 # v4.6.2",
+    "download": "actions/download-artifact@d3f86a106a0bac45b974a628896c90dbdf5c8093 # v4.3.0",
     "pages_artifact": "actions/upload-pages-artifact@7b1f4a764d45c48632c6b24a0339c27f5614fb0b # v4.0.0",
     "pages": "actions/deploy-pages@d6db90164ac5ed86f2b6aed7e0febac5b3c0c03e # v4.0.5",
     "provenance": "actions/attest-build-provenance@977bb373ede98d70efdf65b84cb5f73e068dcc2a # v3.0.0",
@@ -44,12 +47,17 @@ FILES = {
     ".github/workflows/publish.yml": "github/publish.yml.j2",
     ".github/workflows/refresh.yml": "github/refresh.yml.j2",
     ".github/workflows/sign.yml": "github/sign.yml.j2",
+    ".github/workflows/release-plugin.yml": "github/release-plugin.yml.j2",
+    ".github/dependabot.yml": "github/dependabot.yml.j2",
     "action.yml": "github/action.yml.j2",
 }
+RUNNER = "ubuntu-24.04"
+"""The image of all jobs: one version, so that a job changes when somebody changes it."""
 
 
 RECORD = ".github/sealdex/written.json"
 _MAX_FILE_BYTES = 1 << 20
+_PIN = re.compile(rb"(?P<action>uses: [\w./-]+)@[0-9a-f]{40} # v(?P<version>[0-9]+(?:\.[0-9]+)*)")
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ def write_workflows(folder: Path, *, version: str) -> Made:
         try:
             write_new(folder / name, data)
             written.append(folder / name)
-            record[name] = _digest(data)
+            record[name] = _digest(_without_pins(data))
         except FileExistsError:  # noqa: PERF203  # each file stands for itself
             kept.append(folder / name)
     _write_record(folder, record)
@@ -125,16 +133,17 @@ def upgrade_workflows(
     edited: list[Path] = []
     for name, data in _rendered(folder, programs).items():
         path = folder / name
-        found = _digest(_bytes(path)) if path.exists() else None
-        if found == _digest(data):
+        found = _bytes(path) if path.exists() else None
+        wanted = data if found is None or force else _with_newer_pins(data, found)
+        if found is not None and _digest(found) == _digest(wanted):
             unchanged.append(path)
-        elif found is None or force or name == PROGRAMS or found == record.get(name):
-            replace_file(path, data)
+        elif found is None or force or name == PROGRAMS or record.get(name) in _digests(found):
+            replace_file(path, wanted)
             written.append(path)
         else:
             edited.append(path)
             continue
-        record[name] = _digest(data)
+        record[name] = _digest(_without_pins(data))
     _write_record(folder, record)
     return Upgraded(tuple(written), tuple(unchanged), tuple(edited), programs.digests)
 
@@ -167,6 +176,7 @@ def _values(config: RegistryConfig) -> dict[str, object]:
         "programs": PROGRAMS,
         "title": (registry.title or registry.name).replace(":", " ").replace("#", " "),
         "actions": ACTIONS,
+        "runner": RUNNER,
         "pages": on_pages[0] if on_pages else None,  # the folder that is deployed
         "realms": _realms(config),
         # keys whose private half is the secret of the same name, see keys/README.md
@@ -245,6 +255,30 @@ def _write_record(folder: Path, record: Mapping[str, str]) -> None:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()  # a checkout may have other line ends
+
+
+def _digests(found: bytes) -> set[str]:
+    """Return the digests that a file has in the record if nobody edited it."""
+    return {_digest(found), _digest(_without_pins(found))}  # the first in records of older versions
+
+
+def _without_pins(data: bytes) -> bytes:
+    return _PIN.sub(rb"\g<action>", data)
+
+
+def _with_newer_pins(data: bytes, found: bytes) -> bytes:
+    """Return a file with the pins of actions that ``found`` has in a newer version."""
+    there = {match["action"]: match for match in _PIN.finditer(found)}
+
+    def newer(match: re.Match[bytes]) -> bytes:
+        other = there.get(match["action"])
+        return other[0] if other is not None and _number(other) > _number(match) else match[0]
+
+    return _PIN.sub(newer, data)
+
+
+def _number(pin: re.Match[bytes]) -> tuple[int, ...]:
+    return tuple(map(int, pin["version"].split(b".")))
 
 
 def _text(path: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from fnmatch import fnmatchcase
 from pathlib import Path
+from urllib.parse import quote
 
 import msgspec
 
@@ -82,6 +84,7 @@ def write_release(
     channel: str | None = None,
     released_at: str | None = None,
     allow_files: Collection[str] = (),
+    at: str | None = None,
 ) -> ReleasePlan:
     """Write one release; repeating it succeeds and changes nothing.
 
@@ -93,9 +96,10 @@ def write_release(
         channel: by default the template's, else ``beta`` for a pre-release and ``stable`` otherwise.
         released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now by default.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
+        at: the address of the folder where the archives are, or will be: they are named there, and not copied.
 
     Raises:
-        UsageError: the plugin or version can't be determined.
+        UsageError: the plugin or version can't be determined, or `at` isn't an https address.
         NotFoundError: the plugin or an archive doesn't exist.
         ConfigError: the release would be invalid, or the version exists with other contents.
     """
@@ -107,6 +111,7 @@ def write_release(
         channel=channel,
         released_at=released_at,
         allow_files=allow_files,
+        at=at,
     )
     carry_out(plan)
     return plan
@@ -121,6 +126,7 @@ def plan_release(
     channel: str | None = None,
     released_at: str | None = None,
     allow_files: Collection[str] = (),
+    at: str | None = None,
 ) -> ReleasePlan:
     """Check everything and return what `release` would write; changes nothing. Takes and raises what `release` does."""
     for archive in archives:
@@ -150,7 +156,7 @@ def plan_release(
     base = template.release if template else Release(version=number)
     early = parse_version(number).prerelease is not None
     guessed = base.channel if template and template.states_channel else "beta" if early else "stable"
-    artifacts, copies = _artifacts(source_tree, source, number, archives, template)
+    artifacts, copies = _artifacts(source_tree, source, number, archives, template, at=_folder_address(at))
     planned = msgspec.structs.replace(
         base,
         schema=base.schema or _schema_line(tree),
@@ -161,7 +167,8 @@ def plan_release(
     )
     planned, rewritten = with_usual_platforms(planned)
     exists = _same_release_exists(source_tree, source, planned, states_time=bool(released_at or base.released_at))
-    warnings = [] if exists else _check(source_tree, source, planned, copies)
+    elsewhere = {made.source: each.path for made, each in zip(artifacts, archives, strict=True)} if at else {}
+    warnings = [] if exists else _check(source_tree, source, planned, copies, elsewhere)
     return ReleasePlan(
         plugin=wanted,
         file=tree / source.files[number] if exists else source.folder / "releases" / f"{number}.json",
@@ -290,6 +297,8 @@ def _artifacts(
     version: str,
     archives: Sequence[Archive],
     template: ReleaseTemplate | None,
+    *,
+    at: str | None,
 ) -> tuple[tuple[Artifact, ...], list[tuple[Path, Path]]]:
     root = tree.root.resolve()
     copies: list[tuple[Path, Path]] = []
@@ -311,7 +320,9 @@ def _artifacts(
         if number is not None:
             used.add(number)
         origin = archive.path.resolve()
-        if origin.is_relative_to(root):
+        if at is not None:
+            placed = f"{at}{quote(name)}"
+        elif origin.is_relative_to(root):
             placed = origin.relative_to(root).as_posix()
         else:
             target = source.folder / "dist" / version / name
@@ -347,6 +358,16 @@ def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Arti
             artifact = msgspec.structs.replace(artifact, file_list=file_list_pin(archive.path))
     # an empty selector is written only when it isn't the default instance
     return msgspec.structs.replace(artifact, selector=selector) if selector else artifact
+
+
+def _folder_address(at: str | None) -> str | None:
+    if at is not None and not re.fullmatch(r"https://[^/?#\s]+(/[^?#\s]*)?", at):
+        raise UsageError(
+            f"'{at}' is not an https address of a folder",
+            untouched=_UNTOUCHED,
+            hint="such as https://github.com/acme/slack/releases/download/v1.2.0",
+        )
+    return None if at is None else f"{at.rstrip('/')}/"
 
 
 def _check_free(origin: Path, target: Path) -> None:
@@ -403,13 +424,20 @@ def _same_release_exists(tree: SourceTree, source: SourcePlugin, planned: Releas
     )
 
 
-def _check(tree: SourceTree, source: SourcePlugin, planned: Release, copies: list[tuple[Path, Path]]) -> list[str]:
+def _check(
+    tree: SourceTree,
+    source: SourcePlugin,
+    planned: Release,
+    copies: list[tuple[Path, Path]],
+    elsewhere: dict[str, Path],
+) -> list[str]:
     problems, warnings = list(release_problems(planned)), list[str]()
     schemas = SchemaChecks()
     schemas.add("", planned)
     problems += ((where, message) for _, where, message in schemas.problems())
     if not problems:
-        found = list(ArtifactChecks(tree, {target: origin for origin, target in copies}).problems(source.id, planned))
+        origins = {target: origin for origin, target in copies}
+        found = list(ArtifactChecks(tree, origins, elsewhere).problems(source.id, planned))
         problems += ((f.where, f.message) for f in found if f.severity == "error")
         warnings += (f"{f.where}: {f.message}" for f in found if f.severity == "warning")
     if problems:

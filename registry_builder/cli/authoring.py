@@ -127,6 +127,8 @@ def pack(
         "sealdex-builder release plugins/acme/slack/dist/1.2.0/slack-1.2.0.zip",
         "sealdex-builder release --plugin acme/tool --version 1.2.0 \\",
         '  out/linux.zip:os=linux,arch=amd64 "out/mac.zip:os=darwin,arch=amd64|arm64"',
+        "sealdex-builder release --plugin acme/tool out/tool.zip \\",
+        "  --at https://github.com/acme/tool/releases/download/v1.2.0",
     )
 )
 @click.argument("archives", nargs=-1, metavar="[NS/NAME|ARCHIVE[:LABELS]]...")
@@ -134,6 +136,7 @@ def pack(
 @click.option("--version", help="By default the version in release.yaml.")
 @click.option("--channel", help="By default the channel in release.yaml, else beta for a pre-release, else stable.")
 @ALLOW_FILE
+@click.option("--at", metavar="URL", help="The folder at which the archives are: named there, not copied.")
 @click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; by default now.")
 @output_options
 @click.pass_context
@@ -144,6 +147,7 @@ def release(
     version: str | None,
     channel: str | None,
     released_at: str | None,
+    at: str | None,
     allow_files: tuple[str, ...],
 ) -> None:
     """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
@@ -151,8 +155,9 @@ def release(
     In place of archives NS/NAME or a plugin's folder may be given: those in its dist/VERSION/ are taken.
     The contents come from the plugin's release.yaml. Which hosts an archive is for comes from there too, or from
     LABELS: `os=linux,arch=arm64`, with `|` for one of several values and `+TAG` for a compatibility tag. Archives from
-    outside the tree are copied to plugins/NS/NAME/dist/VERSION/. Repeating a release changes nothing; a different one
-    with the same version is refused. Common spellings of os and arch (macos, x86_64) are normalised.
+    outside the tree are copied to plugins/NS/NAME/dist/VERSION/; with --at the release names them at an address, such
+    as the assets of a GitHub release. Repeating a release changes nothing; a different one with the same version is
+    refused. Common spellings of os and arch (macos, x86_64) are normalised.
     """
     out = output_of(ctx)
     named_tree = ctx.meta.get("registry_builder.tree")
@@ -170,6 +175,7 @@ def release(
         channel=channel,
         released_at=released_at,
         allow_files=allow_files,
+        at=at,
     )
     for _, target in plan.copies:
         out.line(f"copied to {shown(target)}")
@@ -193,6 +199,9 @@ def release(
             "written": not plan.exists,
             "warnings": plan.warnings,
             "rewritten": plan.rewritten,
-            "artifacts": [{"source": a.source, "size": a.size, "sha256": a.sha256} for a in made.artifacts],
+            "artifacts": [
+                {"source": a.source, "size": a.size, "sha256": a.sha256, "archive": each.path}
+                for a, each in zip(made.artifacts, given, strict=True)
+            ],
         }
     )

@@ -14,11 +14,19 @@ from sealdex.cli.group import output_of, output_options
 STEPS = ("pack", "test", "release", "commit", "pull-request")
 
 
-@click.command(epilog=example("sealdex-builder ship acme/slack", "sealdex-builder ship acme/slack --only commit"))
+@click.command(
+    epilog=example(
+        "sealdex-builder ship acme/slack",
+        "sealdex-builder ship acme/slack --fork",
+        "sealdex-builder ship acme/slack --only commit",
+    )
+)
 @click.argument("plugin", metavar="NS/NAME")
 @click.option("--only", multiple=True, type=click.Choice(STEPS), help="Only this step; may be repeated.")
 @click.option("--no-test", is_flag=True, help="Don't run the plugin's code.")
 @click.option("--channel", help="As in release.")
+@click.option("--fork", is_flag=True, help="Push to the remote 'fork', which gh makes if there is none.")
+@click.option("--body", metavar="TEXT", help="Of the pull request.")
 @ALLOW_FILE
 @output_options
 @click.pass_context
@@ -28,13 +36,16 @@ def ship(
     only: tuple[str, ...],
     no_test: bool,
     channel: str | None,
+    fork: bool,
+    body: str | None,
     allow_files: tuple[str, ...],
 ) -> int:
     """Bring a plugin's working copy into review: pack, test, release, commit on a branch, pull request.
 
     The plugin is given by NS/NAME or the path of its folder. The branch is release/NS/NAME/VERSION; of what was
     changed, the plugin's folder alone is committed. The pull request is opened by gh if it is installed. A step that
-    fails ends it; repeat the command then: what is done stays, and it goes on.
+    fails ends it; repeat the command then: what is done stays, and it goes on. With --fork no right on the registry's
+    repository is needed. A branch that is there already is added to, never replaced.
     """
     out = output_of(ctx)
     found = named_plugin(plugin, ctx.meta.get("registry_builder.tree"))
@@ -74,7 +85,7 @@ def ship(
         told["branch"], told["commit"] = made.branch, made.commit
         out.line(f"{'committed to' if made.commit else 'nothing new on'} {made.branch}")
     if "pull-request" in steps:
-        asked = authoring.open_pull_request(found.tree, found.id, version)
+        asked = authoring.open_pull_request(found.tree, found.id, version, fork=fork, body=body)
         told["branch"], told["pull_request"] = asked.branch, asked.pull_request
         if asked.pull_request is not None:
             out.line(f"pull request: {asked.pull_request}")

@@ -171,6 +171,7 @@ class GitHub:
             "run_attempt": "1",
             "ref": f"refs/heads/{ref}",
             "ref_name": ref,
+            "server_url": "https://github.com",
         }
 
     def use_action(self, action: str, inputs: dict[str, str], workspace: Path) -> Job:
@@ -179,7 +180,57 @@ class GitHub:
         values = {name: about.get("default", "") for name, about in described["inputs"].items()} | inputs
         assert all(values[name] for name, about in described["inputs"].items() if about.get("required"))
         git(self.place, "clone", "--quiet", "--depth=1", self.remote.as_uri(), f"job-{self._runs + 1}/action")
-        return self._job(described["runs"]["steps"], {}, "main", {"inputs": values}, {}, workspace)
+        may = {"contents": "write"}
+        return self._job(described["runs"]["steps"], may, "main", {"inputs": values}, {}, workspace)
+
+    def call(self, workflow: str, caller: Path, inputs: dict[str, str], secrets: dict[str, str]) -> dict[str, Job]:
+        """Call a reusable workflow of this repository from an author's repository, a folder in git, on a tag."""
+        described = yaml.safe_load(git(self.remote, "show", f"main:.github/workflows/{workflow}"))
+        about = described[True]["workflow_call"]
+        values = {name: str(each.get("default", "")) for name, each in about["inputs"].items()} | inputs
+        values["provenance"] = values["provenance"].lower()  # a boolean of YAML's
+        assert set(values) == set(about["inputs"])
+        assert set(secrets) <= set(about["secrets"])
+        place = {"workflow_repository": self.repository, "workflow_sha": git(self.remote, "rev-parse", "main")}
+        environment = {"GITHUB_REF_TYPE": "tag", "GITHUB_REF_NAME": "v1"}
+        jobs: dict[str, Job] = {}
+        for name, job in described["jobs"].items():
+            needs = [job["needs"]] if isinstance(job.get("needs"), str) else []
+            if any(jobs[each].result != "success" for each in needs):
+                jobs[name] = Job("skipped")
+                continue
+            platforms: list[Any] = [None]
+            if "strategy" in job:
+                assert job["strategy"]["matrix"]["platform"] == "${{ fromJSON(inputs.platforms) }}"
+                platforms = json.loads(values["platforms"])
+            for index, platform in enumerate(platforms):
+                context: dict[str, Any] = {
+                    "inputs": values,
+                    "secrets": secrets,
+                    "job": place,
+                    "strategy": {"job-index": str(index)},
+                }
+                context |= {"matrix": {"platform": platform}, "caller": caller}
+                done = self._job(
+                    job["steps"], job["permissions"], "main", context, environment, outputs=job.get("outputs", {})
+                )
+                if name not in jobs or done.result != "success":
+                    jobs[name] = done
+        return jobs
+
+    def _inlined(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the steps with those of this repository's own action in its place."""
+        found: list[dict[str, Any]] = []
+        for step in steps:
+            if not step.get("uses", "").startswith("./"):
+                found.append(step)
+                continue
+            described = yaml.safe_load(git(self.remote, "show", "main:action.yml"))
+            defaults = {name: about.get("default", "") for name, about in described["inputs"].items()}
+            assert set(step["with"]) <= set(defaults)
+            # the caller's step has no id that one of the action's has as well, but the outputs are those of "release"
+            found += [{**each, "inputs": defaults | step["with"]} for each in described["runs"]["steps"]]
+        return found
 
     def _job(
         self,
@@ -223,9 +274,15 @@ class GitHub:
         token = f"run:{json.dumps(permissions)}"
         (home / ".gitconfig").write_text('[url "refused:"]\n\tpushInsteadOf = file://\n')
         github = self._github(ref) | {"token": token} | context.get("github", {})
-        values: dict[str, Any] = {**context, "github": github, "runner": {"temp": str(temp)}, "steps": {}}
+        of_job: dict[str, Any] = {**context, "github": github, "runner": {"temp": str(temp)}, "steps": {}}
         caches: list[Path] = []
-        for step in steps:
+        for step in self._inlined(steps):
+            values = of_job
+            given = step.get("inputs", context.get("inputs", {}))
+            values["inputs"] = context.get("inputs", {})
+            values = {**of_job, "inputs": {name: expanded(str(each), of_job) for name, each in given.items()}}
+            if "inputs" in step:
+                variables["GITHUB_ACTION_PATH"] = str(done.workspace / ".sealdex-registry")
             condition = str(step.get("if", "")).strip("${ }")
             values["failed"] = str(done.result != "success").lower()
             if done.result != "success" and not any(each in condition for each in _WHATEVER_HAPPENED):
@@ -235,7 +292,8 @@ class GitHub:
             if "uses" in step:
                 given = {key: expanded(str(value), values) for key, value in step.get("with", {}).items()}
                 done.uses.append(step["uses"])
-                said = self._use(step["uses"], given, ref, permissions, done.workspace, variables, home, caches)
+                caller = context.get("caller")
+                said = self._use(step["uses"], given, ref, permissions, done.workspace, variables, home, caches, caller)
                 refused = self.refuses_role and step["uses"].startswith("aws-actions/")
                 values["steps"][step.get("id", "")] = {"outputs": said, "outcome": "failure" if refused else "success"}
                 if refused:
@@ -283,13 +341,22 @@ class GitHub:
         variables: dict[str, str],
         home: Path,
         caches: list[Path],
+        caller: Path | None,
     ) -> dict[str, str]:
         name = action.partition("@")[0]
         if name == "actions/checkout":
             assert permissions.get("contents") in {"read", "write"}
             known = {"persist-credentials", "lfs", "fetch-depth"}
-            assert set(given) <= known, "only what the run stands for is checked out"
             assert given["persist-credentials"] == "False"
+            if caller is not None:  # a reusable workflow has the caller's repository, and its own by name
+                source = Path(caller) if "repository" not in given else self.place / "remotes" / given["repository"]
+                git(workspace, "clone", "--quiet", source.as_uri(), given.get("path", "clone"))
+                if "repository" not in given:
+                    shutil.copytree(workspace / "clone", workspace, dirs_exist_ok=True)
+                else:
+                    git(workspace / given["path"], "checkout", "--quiet", given["ref"])
+                return {}
+            assert set(given) <= known, "only what the run stands for is checked out"
             history = [] if given.get("fetch-depth") == "0" else ["--depth=1", "--single-branch"]
             git(workspace, "clone", "--quiet", *history, "--branch", ref, self.remote.as_uri(), ".")
         elif name == "actions/cache":
@@ -319,20 +386,31 @@ class GitHub:
             deployed = json.loads((home.parent / "pages").read_text())
             self.site.clear()
             self.site |= {key: Path(path).read_bytes() for key, path in deployed.items()}
+        elif name == "actions/upload-artifact":
+            kept, source = self.place / "artifacts" / given["name"], Path(given["path"])
+            kept.mkdir(parents=True, exist_ok=True)
+            for path in source.iterdir() if source.is_dir() else [source]:
+                shutil.copy(path, kept)
+        elif name == "actions/download-artifact":
+            for folder in sorted((self.place / "artifacts").glob(given["pattern"])):
+                shutil.copytree(folder, given["path"], dirs_exist_ok=True)
         elif name == "actions/attest-build-provenance":
             bundle = home.parent / "attestation.json"
-            bundle.write_bytes(provenance(Path(given["subject-path"])))
+            bundle.write_bytes(provenance(*map(Path, given["subject-path"].splitlines())))
             return {"bundle-path": str(bundle)}
         else:
             assert name == "actions/setup-python", f"{name}: not played"
         return {}
 
 
-def provenance(archive: Path) -> bytes:
-    """Return what GitHub says of where an archive was built, as far as its form goes: nobody has signed it."""
+def provenance(*archives: Path) -> bytes:
+    """Return what GitHub says of where archives were built, as far as its form goes: nobody has signed it."""
     statement = {
         "_type": "https://in-toto.io/Statement/v1",
-        "subject": [{"name": archive.name, "digest": {"sha256": hashlib.sha256(archive.read_bytes()).hexdigest()}}],
+        "subject": [
+            {"name": each.name, "digest": {"sha256": hashlib.sha256(each.read_bytes()).hexdigest()}}
+            for each in archives
+        ],
         "predicateType": "https://slsa.dev/provenance/v1",
         "predicate": {},
     }

@@ -29,10 +29,14 @@ class ArtifactChecks:
     Args:
         tree: the source tree.
         origins: for files that are yet to be copied into the tree, their current path.
+        elsewhere: for artifacts at addresses, by address, the file that is there or will be.
     """
 
-    def __init__(self, tree: SourceTree, origins: Mapping[Path, Path] | None = None) -> None:
+    def __init__(
+        self, tree: SourceTree, origins: Mapping[Path, Path] | None = None, elsewhere: Mapping[str, Path] | None = None
+    ) -> None:
         self._origins = origins or {}
+        self._elsewhere = elsewhere or {}
         self._root = tree.root
         self._allowed = tree.config.policy.allow_files
         self._gate = Gate(tree.root, allow_names=lambda path: is_allowed(self._allowed, path))
@@ -48,7 +52,9 @@ class ArtifactChecks:
                     f"artifacts[{i}].size",
                     f"is {artifact.size} bytes, but at most {self._max_bytes} are allowed (registry.max_artifact_size)",
                 )
-            elif artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source):
+            elif artifact.source in self._elsewhere or (
+                artifact_kind(artifact.source) == "path" and not relative_path_problem(artifact.source)
+            ):
                 for found in self._of_file(artifact, release, depth):
                     where = found.where if found.of_release else f"artifacts[{i}].{found.where}".rstrip(".")
                     yield found._replace(where=where)
@@ -57,7 +63,7 @@ class ArtifactChecks:
 
     def _of_file(self, artifact: Artifact, release: Release, depth: int) -> Iterator[Finding]:
         path = self._root / artifact.source
-        if (origin := self._origins.get(path)) is not None:
+        if (origin := self._elsewhere.get(artifact.source) or self._origins.get(path)) is not None:
             yield from archive_findings(origin, artifact, release, depth=depth, allow_secrets=self._allowed)
             return
         if not self._gate.is_there(path):

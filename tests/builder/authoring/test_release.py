@@ -261,3 +261,22 @@ def test_one_of_several_values_and_tags() -> None:
 def test_wrong_labels_are_named(text: str) -> None:
     with pytest.raises(UsageError):
         parse_archive(text)
+
+
+def test_archives_at_an_address_are_named_there_and_checked_here(tree: Bare, out: Path) -> None:
+    at = "https://github.com/acme/tool/releases/download/v1.2.0/"
+    archives = [parse_archive(f"{out}/tool-{system}.zip:os={system}") for system in ("linux", "darwin")]
+    plan = write_release(tree.root, archives, plugin=TOOL, version="1.2.0", at=at)
+    assert plan.copies == ()
+    linux, darwin = written(tree, "1.2.0")["artifacts"]
+    assert (linux["source"], darwin["source"]) == (f"{at}tool-linux.zip", f"{at}tool-darwin.zip")
+    assert linux["size"] == (out / "tool-linux.zip").stat().st_size
+    assert not (tree.root / "plugins/acme/tool/dist").exists()
+    assert errors(tree.lint()) == []
+    assert write_release(tree.root, archives, plugin=TOOL, version="1.2.0", at=at.rstrip("/")).exists
+    (out / "tool-linux.zip").write_bytes(b"no archive")
+    with pytest.raises(ConfigError, match="artifacts"):
+        write_release(tree.root, archives, plugin=TOOL, version="1.3.0", at=at)
+    for wrong in ("http://example.org/", "https://", "v1.2.0", "https://example.org/?x"):
+        with pytest.raises(UsageError, match="not an https address"):
+            write_release(tree.root, archives, plugin=TOOL, version="1.4.0", at=wrong)

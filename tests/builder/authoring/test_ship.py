@@ -117,3 +117,63 @@ def test_an_archive_is_no_plugin(tmp_path: Path) -> None:
     assert names_plugin(str(tmp_path))
     assert not names_plugin("out/slack-1.0.0.zip")
     assert not names_plugin("out/tool:os=linux")
+
+
+def on_branch(tree: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go as far as the commit, with gh, and a fork as the second remote."""
+    with_gh(tmp_path, monkeypatch)
+    monkeypatch.setenv("GH_TOKEN", "fork:kim")
+    (tmp_path / "kim").mkdir()
+    git(tmp_path, "clone", "--quiet", "--bare", "remote.git", "kim/remote.git")
+    git(tree.root, "remote", "add", "fork", str(tmp_path / "kim/remote.git"))
+    assert call(tree.root, "pack", "acme/slack") == 0
+    assert call(tree.root, "release", "acme/slack") == 0
+    assert call(tree.root, "ship", "acme/slack", "--only", "commit") == 0
+
+
+def test_a_fork_is_pushed_to_and_an_own_attempt_added_to(
+    tree: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_branch(tree, tmp_path, monkeypatch)
+    shipped = ["ship", "acme/slack", "--only", "pull-request", "--fork", "--body", "by hand"]
+    assert call(tree.root, *shipped) == 0
+    first = git(tmp_path / "kim/remote.git", "rev-parse", BRANCH)
+    [pull] = json.loads((tmp_path / "gh.json").read_text())["pulls"]
+    assert (pull["head"], pull["fork"], pull["body"]) == (BRANCH, "kim", "by hand")
+    assert git(tmp_path / "remote.git", "branch", "--list", "release/*") == ""
+    # again from main, with another README: the first attempt stays in the history
+    git(tree.root, "commit", "--quiet", "--amend", "--message", "The same, told otherwise")
+    assert call(tree.root, *shipped) == 0
+    assert git(tmp_path / "kim/remote.git", "rev-parse", BRANCH) == first  # nothing differs
+    (tree.root / "plugins/acme/slack/README.md").write_text("other\n")
+    git(tree.root, "commit", "--quiet", "--amend", "--all", "--no-edit")
+    assert call(tree.root, *shipped) == 0
+    assert git(tmp_path / "kim/remote.git", "show", f"{BRANCH}:plugins/acme/slack/README.md") == "other"
+    assert first in git(tmp_path / "kim/remote.git", "rev-list", BRANCH)
+    assert len(json.loads((tmp_path / "gh.json").read_text())["pulls"]) == 1
+    capsys.readouterr()
+
+
+def test_work_of_others_on_the_branch_is_never_pushed_over(
+    tree: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Attack on nobody, and yet a loss: a reviewer mended the branch, and the release is shipped again."""
+    on_branch(tree, tmp_path, monkeypatch)
+    there = tmp_path / "theirs"
+    git(tmp_path, "clone", "--quiet", str(tmp_path / "kim/remote.git"), str(there))
+    git(there, "switch", "--quiet", "--create", BRANCH)
+    (there / "note").write_text("theirs\n")
+    git(there, "add", ".")
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "robin@example.org")
+    git(there, "commit", "--quiet", "--message", "Mend it")
+    git(there, "push", "--quiet", "origin", BRANCH)
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "kim@example.org")
+    before = git(tmp_path / "kim/remote.git", "rev-parse", BRANCH)
+    assert call(tree.root, "ship", "acme/slack", "--only", "pull-request", "--fork") == 2
+    said = capsys.readouterr().err
+    assert "has commits of others: robin@example.org" in said
+    assert "Mend it" in said
+    assert git(tmp_path / "kim/remote.git", "rev-parse", BRANCH) == before
+    assert not (tmp_path / "gh.json").exists()  # gh was not asked for anything

