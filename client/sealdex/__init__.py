@@ -9,12 +9,15 @@
 Names are imported when they are first used, so that a program loads only what it needs. What is in
 ``__all__`` here and in `sealdex.runtime` stays as it is; the rooms change as they need to:
 
-    client        what a host does with plugins: search, install, fetch, verify
+    api           the Python API: all that the command line does
+    async_api     the same as coroutines
+    client        the floor below: questions to registries, and installing
     queries       what a host asks its registries
     locate        which releases a host would take, and where their files are; for other hosts too
     project       a project: what it wants, resolved, locked and installed
     bundle        one file with a lock's plugins, for a host without a network
     bundle_install    installs it there
+    registration  adds and removes registries
     update        what is outdated, and bringing it up to date
     doctor        what is wrong on this host, and what helps
     results       what questions are answered with: plain data
@@ -50,16 +53,19 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from sealdex.client import Client
+    from sealdex.api import Client
+    from sealdex.async_api import AsyncClient
     from sealdex.config.config import Config, load_config
     from sealdex.config.host_facts import detect_environment
     from sealdex.errors import (
+        CancelledError,
         ConfigError,
         CredentialsError,
         InstallError,
         NoMatchError,
         NotFoundError,
         SealdexError,
+        TimedOutError,
         UnavailableError,
         UsageError,
         VerificationError,
@@ -73,12 +79,13 @@ if TYPE_CHECKING:
     from sealdex.store.installations import Installation
 else:
     __getattr__, __dir__ = exports(__name__, {
-        "client": ("Client",),
+        "api": ("Client",),
+        "async_api": ("AsyncClient",),
         "config.config": ("Config", "load_config"),
         "config.host_facts": ("detect_environment",),
         "errors": (
-            "ConfigError", "CredentialsError", "InstallError", "NoMatchError", "NotFoundError", "SealdexError",
-            "UnavailableError", "UsageError", "VerificationError",
+            "CancelledError", "ConfigError", "CredentialsError", "InstallError", "NoMatchError", "NotFoundError",
+            "SealdexError", "TimedOutError", "UnavailableError", "UsageError", "VerificationError",
         ),
         "model.environment": ("Environment",),
         "model.ids": ("PluginId",),
@@ -92,6 +99,8 @@ else:
 __version__ = "0.2.0"
 
 __all__ = [
+    "AsyncClient",
+    "CancelledError",
     "Checked",
     "Choice",
     "Client",
@@ -117,6 +126,7 @@ __all__ = [
     "Request",
     "Resolution",
     "SealdexError",
+    "TimedOutError",
     "Trust",
     "UnavailableError",
     "UsageError",

@@ -31,8 +31,8 @@ from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
-from sealdex.queries import RegistryQueries, plugin_of
-from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution, parse_request
+from sealdex.queries import RegistryQueries, path_of, plugin_of, requests_of
+from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
 from sealdex.resolve.search import Query
 from sealdex.results import Checked, Fetched, Found, Installed, Located, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
@@ -205,7 +205,7 @@ class Client:
         """
         from sealdex.locate import locate  # noqa: PLC0415  # few ask
 
-        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        asked = requests_of(requests)
         return locate(self.queries, asked, policy, dependencies=dependencies)
 
     def locate_for(
@@ -228,7 +228,7 @@ class Client:
         """
         from sealdex.locate import locate_for  # noqa: PLC0415  # few ask
 
-        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        asked = requests_of(requests)
         return locate_for(self.queries, hosts, asked, policy, dependencies=dependencies)
 
     def located(self, choice: Choice) -> Located:
@@ -275,7 +275,7 @@ class Client:
             InstallError: disk full, no permission, another artifact under the same version.
         """
         return self._installer.install(
-            [parse_request(request) if isinstance(request, str) else request for request in requests],
+            requests_of(requests),
             policy,
             make_current=make_current,
             pin=pin,
@@ -303,7 +303,7 @@ class Client:
             BreaksDependantsError, NotFoundError, NoMatchError, VerificationError, UnavailableError: as `install`.
         """
         return self._installer.preview(
-            [parse_request(request) if isinstance(request, str) else request for request in requests],
+            requests_of(requests),
             policy,
             make_current=make_current,
             pin=pin,
@@ -327,7 +327,9 @@ class Client:
         self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False
     ) -> Planned:
         """Return what `install_archive` would do, without doing it; raises as that."""
-        return self._installer.preview_archive(Path(path), identity=identity, allow_unsigned=allow_unsigned)
+        return self._installer.preview_archive(
+            path_of(path, "an archive"), identity=identity, allow_unsigned=allow_unsigned
+        )
 
     def resolve_beside(
         self,
@@ -368,7 +370,7 @@ class Client:
         """
         with self.queries.cache_held():
             return self._installer.install_archive(
-                Path(path), identity=identity, allow_unsigned=allow_unsigned, pin=pin
+                path_of(path, "an archive"), identity=identity, allow_unsigned=allow_unsigned, pin=pin
             )
 
     def install_choices(
@@ -401,7 +403,11 @@ class Client:
         )
 
     def fetch(
-        self, *requests: Request | str, to: Path | None = None, policy: Policy | None = None, dependencies: bool = False
+        self,
+        *requests: Request | str,
+        to: Path | str | None = None,
+        policy: Policy | None = None,
+        dependencies: bool = False,
     ) -> list[Fetched]:
         """Download and verify the artifacts of releases for this environment without installing them.
 
@@ -415,10 +421,11 @@ class Client:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was written.
             InstallError: a different file has that name, or the disk is full.
         """
+        folder = path_of(to, "the destination") if to is not None else None
         with self.queries.cache_held():
             resolution = self.resolve(*requests, policy=policy)
             chosen = [choice for choice in resolution if dependencies or choice.requested]
-            return export_artifacts(self.queries.fetcher, self.queries.cache, chosen, self.trust, to)
+            return export_artifacts(self.queries.fetcher, self.queries.cache, chosen, self.trust, folder)
 
     @contextmanager
     def files_of(self, choices: Sequence[Choice]) -> Iterator[list[tuple[Choice, Path | None, Path]]]:

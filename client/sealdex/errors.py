@@ -85,6 +85,19 @@ class CredentialsError(ConfigError):
     """Credentials that are configured can't be read, or aren't there; no request was made."""
 
 
+class CancelledError(SealdexError):
+    """An operation was ended by `sealdex.api.Client.cancel`; what it had not finished was not begun."""
+
+    code = "cancelled"
+
+
+class TimedOutError(SealdexError):
+    """An operation wasn't done within the time that its caller gave it; what it had not finished was not begun."""
+
+    code = "timed-out"
+    exit_code = 5
+
+
 class NotFoundError(SealdexError):
     """The thing asked for does not exist."""
 

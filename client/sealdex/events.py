@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sealdex.resolve import Choice
     from sealdex.store.dependants import Broken
     from sealdex.transport import RetryNotice
+    from sealdex.transport.stop import Stop
 
 
 _log = Log("sealdex.events")
@@ -92,16 +93,26 @@ class Observer:
         """Receive a plugin that exited unexpectedly while it was running."""
 
 
-def guarded(observer: Observer | None) -> Observer:
-    """Return an observer that passes everything on, and that no operation fails by."""
-    return observer if isinstance(observer, _Guarded) else _Guarded(observer or Observer())
+_STOPS = frozenset({"waiting", "retrying", "resolving", "planning", "downloading", "unpacking"})
+"""What is told before anything is switched to: an operation can end there without loss."""
+
+
+def guarded(observer: Observer | None, stop: Stop | None = None) -> Observer:
+    """Return an observer that passes everything on, and that no operation fails by.
+
+    Args:
+        observer: what is told.
+        stop: asked before and after each call that can end an operation without loss; what it raises ends it.
+    """
+    return observer if isinstance(observer, _Guarded) else _Guarded(observer or Observer(), stop)
 
 
 class _Guarded(Observer):
     """Passes every call on to another observer; the first exception of each of its methods is logged."""
 
-    def __init__(self, observer: Observer) -> None:
+    def __init__(self, observer: Observer, stop: Stop | None = None) -> None:
         self.observed = observer
+        self._stop = stop
         self._failed: set[str] = set()
 
     def __getattribute__(self, name: str) -> Any:
@@ -110,6 +121,9 @@ class _Guarded(Observer):
         return lambda *args, **options: self._call(self.observed, name, *args, **options)
 
     def _call(self, of: object, name: str, *args: Any, **options: Any) -> Any:
+        stop = self._stop if name in _STOPS else None
+        if stop is not None:
+            stop.check()
         try:
             found = getattr(of, name)(*args, **options)
         except Exception as error:  # noqa: BLE001  # whatever an observer does wrong, the operation isn't its business
@@ -122,6 +136,8 @@ class _Guarded(Observer):
                     reason=f"{type(error).__name__}: {error}",
                 )
             return None
+        if stop is not None:
+            stop.check()  # what is told may be who cancels
         return _GuardedProgress(self, found) if name == "downloading" and found is not None else found
 
 

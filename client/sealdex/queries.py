@@ -6,6 +6,7 @@ Everything is verified before it is returned; see `sealdex.trust` and `sealdex.d
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -59,6 +60,7 @@ from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.manifests import read_manifest
 from sealdex.transport import CredentialsRefusedError, Transport, is_of_missing
+from sealdex.transport.stop import Stop
 
 if TYPE_CHECKING:
     from sealdex.download.mirror.holdings import Holdings
@@ -78,6 +80,7 @@ class RegistryQueries:
     Attributes:
         store, cache, builtin: where the host keeps files.
         fetcher: brings the files of releases.
+        stop: ends what takes long.
     """
 
     def __init__(
@@ -90,7 +93,8 @@ class RegistryQueries:
     ) -> None:
         self.offline = offline
         self.config = config if isinstance(config, Config) else load_config(config, store)
-        self.observer = guarded(observer)
+        self.stop = Stop()
+        self.observer = guarded(observer, self.stop)
         self.store = Store(self.config.store)
         self.cache = ContentCache(Path(self.store.cache_folder))
         self.builtin = Builtin(self.config.builtin_folder)
@@ -98,6 +102,7 @@ class RegistryQueries:
             self.config.transport_settings,
             credentials=credentials_of(self.config, self.observer.waiting),
             on_retry=self.observer.retrying,
+            stop=self.stop,
         )
         self._opened: Registries | None = None
         self._lock = threading.Lock()
@@ -345,7 +350,7 @@ class RegistryQueries:
                 or nothing was found within the setting ``install.resolve_timeout``.
             VerificationError, UnavailableError: as `refresh`.
         """
-        asked = [parse_request(request) if isinstance(request, str) else request for request in requests]
+        asked = requests_of(requests)
         policy = policy or Policy()
         if policy.host is None:
             policy = msgspec.structs.replace(policy, host=host_id(self.store))
@@ -434,7 +439,47 @@ def plugin_of(plugin: PluginId | str) -> PluginId:
     """
     if isinstance(plugin, PluginId):
         return plugin
+    if not isinstance(plugin, str):
+        raise UsageError(f"a plugin is a text or a PluginId, not {_type_of(plugin)}", hint="for example 'acme/slack'")
     try:
         return parse_plugin_id(plugin)
     except ValueError as error:
         raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error
+
+
+def requests_of(requests: Sequence[Request | str]) -> list[Request]:
+    """Read requests: ``NAMESPACE/NAME[@RANGE]``.
+
+    Raises:
+        UsageError: one has another form or type.
+    """
+    found = []
+    for request in requests:
+        if isinstance(request, Request):
+            found.append(request)
+        elif isinstance(request, str):
+            found.append(parse_request(request))
+        elif isinstance(request, PluginId):
+            found.append(Request(request))
+        else:
+            raise UsageError(
+                f"a request is a text or a Request, not {_type_of(request)}",
+                hint="pass several as several arguments: client.install(*requests)",
+            )
+    return found
+
+
+def path_of(path: Path | str | os.PathLike[str], what: str) -> Path:
+    """Return a path that was given as a path or a text.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    try:
+        return Path(path)
+    except TypeError as error:
+        raise UsageError(f"{what} is a path, not {_type_of(path)}") from error
+
+
+def _type_of(value: object) -> str:
+    return type(value).__name__

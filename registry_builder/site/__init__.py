@@ -17,7 +17,7 @@
     preview/            the site on a local web server
     static_api/         api/: the registry as plain JSON at stable addresses
     _badges             SVG badges
-    _compiled_templates templates that this process compiled before
+    _compiled_templates  templates that this process compiled before
     _feeds              Atom feeds of releases
     _format             sizes, dates, selectors, platforms as text
     _languages          which language a text is in, and which a reader gets

@@ -55,17 +55,20 @@ CLIENT = {
     "install": "model archive resolve store config events results trust download queries lockfile",
     "client": "model resolve store config events results trust download queries locate install",
     "update": "model resolve store lockfile install client",
+    "registration": "model transport config events trust",  # what the configuration is to say is verified first
     # what runs and shows it
     # knows nothing of the command line
     "runtime": "log_level model paths resolve store config events lockfile install client",
     "project": "model resolve store config results download lockfile install client",
+    "api": "model resolve store config queries install client update project registration",  # what others program with
+    "async_api": "config events locate model resolve api",  # and the same for asyncio
     "bundle": "config download lockfile",  # a lock, carried: what makes it
     "bundle_install": "model transport store config events download lockfile client project",  # and what installs it
     "testing": "",  # names the builder's fixtures as text
     "metrics": "model transport resolve store events runtime",
     "cli": (
         "text model paths transport resolve store config events results trust doctor download lockfile install client"
-        " update log_level locate runtime project bundle bundle_install metrics"
+        " update log_level locate registration runtime project bundle bundle_install metrics"
     ),
     "__main__": "cli",
 }

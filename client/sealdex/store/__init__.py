@@ -11,6 +11,7 @@ Public are all modules. The first five are what `list`, `path` and a warm `ensur
     database         state.db: decisions about plugins, and every change of what is installed
     change           what a change is, as values; pure
     transaction      changes several plugins as one: everything of it, or nothing
+    switch           switches, pins, enables and disables plugins, as one change
     rollback         takes changes back, as one change more
     activation       changes one plugin: one process at a time, each change visible at one instant
     dependants       which installed plugins depend on which, and what a change would break

@@ -4,6 +4,7 @@ Its modules; ``_`` marks what is private to the room:
 
     types           settings, documents, answers and errors; pure, and cheap to import
     retry           whether a failed transfer is tried again and when, and the pace of transfers
+    stop            what ends long operations from outside: cancelled, or out of time
     addresses       the addresses of one registry: which is asked first, and which don't answer
     proxies         which proxy a request goes through
     _fetch          Transport: small documents whole, big files as streams, with retries

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from sealdex.transport._http import HttpGetter
     from sealdex.transport._pipeline import Pipeline
+    from sealdex.transport.stop import Stop
 
 _log = Log("sealdex.transport")
 
@@ -108,6 +109,7 @@ class Transport:
         chance: clock, sleep and random number, for tests.
         on_retry: told of each failed attempt that another follows; called from any thread.
         permit: called with each http(s) address before a GET of it, those of redirects too; raises to refuse it.
+        stop: asked before each request, each read and each pause; what it raises ends all of them.
     """
 
     def __init__(
@@ -118,7 +120,9 @@ class Transport:
         chance: Chance | None = None,
         on_retry: Callable[[RetryNotice], None] | None = None,
         permit: Callable[[str], None] | None = None,
+        stop: Stop | None = None,
     ) -> None:
+        self._stop = stop
         self.settings = settings or TransportSettings()
         self._credentials = credentials
         self._permit = permit
@@ -305,7 +309,9 @@ class Transport:
 
     def _pace(self, cancelled: threading.Event | None = None) -> Pace:
         said = self.settings
-        return Pace(said.no_progress_window, said.min_bytes_per_second, self._chance.clock, self._line, cancelled)
+        return Pace(
+            said.no_progress_window, said.min_bytes_per_second, self._chance.clock, self._line, cancelled, self._stop
+        )
 
     def _open(
         self,
@@ -317,13 +323,15 @@ class Transport:
         attempts: Attempts,
     ) -> Answer:
         while True:
+            if self._stop is not None:
+                self._stop.check()
             try:
                 attempts.pace.attempt(from_start=not attempts.resumes)
                 took = stopwatch()
                 answer = self._get(url, headers, start, end, attempts.pace)
                 _log_answer(url, headers, answer, took())
                 answer = _accepted(url, answer, expected)
-            except TransientError as error:  # noqa: PERF203  # a retry loop is a try in a loop
+            except TransientError as error:  # a retry loop is a try in a loop
                 attempts.failed(error, is_unknown=error.is_unreached and host_of(url) not in self._reached)
             else:
                 attempts.pace.begun()

@@ -199,6 +199,13 @@ class HttpGetter:
                 pool.clear()
             self._pools.clear()
 
+    def _limited(self, seconds: float) -> urllib3.Timeout:
+        """Return the timeouts of a request whose caller has only so many seconds left."""
+        said, least = self._settings, 0.001  # zero would mean no waiting at all, and another error
+        return urllib3.Timeout(
+            connect=max(least, min(said.connect_timeout, seconds)), read=max(least, min(said.read_timeout, seconds))
+        )
+
     def _authorized(self, url: str, headers: Mapping[str, str], pace: Pace) -> tuple[urllib3.BaseHTTPResponse, Grant]:
         """Send a request with its credentials, once more if they were renewed because they didn't hold."""
         grant = self._credentials.grant(url)
@@ -225,7 +232,7 @@ class HttpGetter:
                         decode_content=False,
                         redirect=False,
                         retries=False,
-                        timeout=self._timeout,
+                        timeout=self._timeout if pace.stop is None else self._limited(pace.stop.remaining()),
                     )
             except LocationValueError as error:
                 raise ConfigError(

@@ -18,10 +18,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sealdex.errors import SealdexError
 from sealdex.transport.types import TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from sealdex.transport.stop import Stop
 
 MIN_PROGRESS_BYTES = 1024
 """Fewer new bytes of the file than this in a window don't count as progress."""
@@ -79,6 +82,7 @@ class Pace:
         clock: seconds.
         line: shared by all requests of a transport.
         cancelled: once set, the request ends at its next read.
+        stop: asked before each read; what it raises ends the request, and its retries.
     """
 
     def __init__(
@@ -88,7 +92,9 @@ class Pace:
         clock: Callable[[], float],
         line: Line,
         cancelled: threading.Event | None = None,
+        stop: Stop | None = None,
     ) -> None:
+        self.stop = stop
         self._window_s = window_s
         self._floor = floor
         self._clock = clock
@@ -168,6 +174,11 @@ class Pace:
     def _problem(self, stalled_s: float, spent_s: float) -> TransientError | None:
         if self._cancelled is not None and self._cancelled.is_set():
             return TransientError("it was cancelled", is_final=True)
+        if self.stop is not None:
+            try:
+                self.stop.check()
+            except SealdexError as error:  # the libraries below expect an OSError; `Attempts.failed` raises it again
+                return TransientError(error.message, is_final=True)
         if stalled_s > self._window_s:
             return TransientError(
                 f"fewer than {MIN_PROGRESS_BYTES} bytes in {self._window_s:.0f} s"

@@ -106,7 +106,10 @@ class Attempts:
         Raises:
             UnavailableError: the window passed without progress, the server asks to wait beyond it, or this was the
                 last of the retries; an ``HttpStatusError`` if the last attempt was answered with a status.
+            CancelledError, TimedOutError: the operation must end.
         """
+        if self.pace.stop is not None:
+            self.pace.stop.check()
         self._failures += 1
         left_s = self._progress_at + self._policy.window_s - self._chance.clock()
         if is_unknown:
@@ -136,7 +139,8 @@ class Attempts:
         )
         if self._on_retry is not None:
             self._on_retry(RetryNotice(host_of(self._url), self._failures, error.reason, delay_s))
-        self._chance.sleep(delay_s)
+        pause = self._chance.sleep if self.pace.stop is None else self.pace.stop.sleep
+        pause(delay_s)
         self.pace.slept(delay_s)
 
     def _give_up(self, error: TransientError, more: str, *, is_unknown: bool) -> UnavailableError:

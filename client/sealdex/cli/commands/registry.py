@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import sealdex.config
 from sealdex import trust
 from sealdex.cli.commands.registry_auth import auth_of, auth_options
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
-from sealdex.config import MAX_ROOT_BYTES, ConfigDocument, auth_problem, credentials_for, url_problem
-from sealdex.config.document import max_staleness_of, mirror_problems
-from sealdex.errors import SealdexError, UnavailableError, UsageError
-from sealdex.model.decode import DocumentError, read_values
-from sealdex.transport import GENERAL_HINTS, Addresses, Transport
+from sealdex.registration import add_registry, remove_registry
+from sealdex.transport import Transport
 
 if TYPE_CHECKING:
-    from sealdex.config.config import RegistrySection
     from sealdex.transport import Transport
-    from sealdex.trust import TrustedRegistry, TrustState
 
 registry = LazyGroup(name="registry", help="Add, list and remove registries.")
 
@@ -98,49 +91,22 @@ def add(
     records that.
     """  # fmt: skip
     out, config = context.out, context.config()
-    if (root is None) == (fingerprint is None):
-        raise UsageError(
-            "no trusted root: give either --root FILE or --fingerprint SHA256",
-            subject=name,
-            untouched="no registry was added",
-            hint="get the file or its fingerprint from the registry's owners over a channel that you trust",
+    with context.observer(f"contacting {urls[0]}") as observer:
+        added = add_registry(
+            config,
+            name,
+            urls,
+            root=root,
+            fingerprint=fingerprint,
+            namespaces=namespaces,
+            auth=auth_of(auth),
+            max_staleness=max_staleness,
+            partial=partial,
+            check=not no_check,
+            observer=observer,
         )
-    address, *mirrors = (_address(name, url) for url in urls)
-    section = _section(name, address, mirrors, namespaces, auth_of(auth), max_staleness, partial=partial)
-    written = config.path.read_text(encoding="utf-8") if config.path.exists() else ""
-    sealdex.config.with_registry(written, name, section)  # or raise
-    with (
-        context.observer(f"contacting {address}") as observer,
-        Transport(
-            config.transport_settings,
-            credentials=credentials_for(
-                {name: section, **config.registries}, config.path.parent, config.document.auth, observer.waiting
-            ),
-            on_retry=observer.retrying,
-        ) as transport,
-    ):
-        addresses = Addresses(section.addresses, lambda url, error: observer.left(name, url, error))
-        data = _root_bytes(transport, addresses, root, fingerprint)
-        version = trust.check_root(data)
-        state = (
-            None
-            if no_check
-            else _checked(
-                trust.TrustedRegistry(
-                    name,
-                    addresses,
-                    data,
-                    config.trust_folder(name),
-                    transport,
-                    on_wait=observer.waiting,
-                    max_staleness=max_staleness_of(section),
-                )
-            )
-        )
-    sealdex.config.add_registry(
-        config, name, address, namespaces, data, section.auth, section.max_staleness, section.mirrors, partial=partial
-    )
-    digest = hashlib.sha256(data).hexdigest()
+    section, state, version, digest = added.section, added.state, added.root_version, added.fingerprint
+    address, mirrors, expires = section.url, list(section.mirrors), _root_expiry(added.root)
     out.result({
         "registry": name,
         "url": address,
@@ -150,7 +116,7 @@ def add(
         "max_staleness": section.max_staleness,
         "root_version": version,
         "fingerprint": digest,
-        "expires": _root_expiry(data),
+        "expires": expires,
         "checked": state is not None,
         "config": config.path,
     })  # fmt: skip
@@ -160,7 +126,7 @@ def add(
     out.line(f"added registry {name} · {address} · {checked}", style="green")
     for mirror in mirrors:
         out.line(f"  and at {mirror}")
-    out.line(f"  root v{version}, expires {_root_expiry(data)}, fingerprint {digest}")
+    out.line(f"  root v{version}, expires {expires}, fingerprint {digest}")
     out.line(f"  namespaces looked up there: {', '.join(section.namespaces)}")
     out.note(f"written to {config.path}; next: sealdex search WORD")
 
@@ -206,8 +172,7 @@ def list_(context: Context) -> None:
 def remove(context: Context, name: str) -> None:
     """Remove a registry, its root and its cached metadata. Plugins installed from it are kept."""
     out, config = context.out, context.config()
-    section = sealdex.config.remove_registry(config, name)
-    shutil.rmtree(config.trust_folder(name), ignore_errors=True)
+    section = remove_registry(config, name)
     out.result({"removed": name, "url": section.url})
     out.line(f"removed registry {name} · {section.url}")
     out.note("plugins installed from it are kept: sealdex list")
@@ -236,95 +201,6 @@ def reset_clock(context: Context, name: str) -> None:
     else:
         out.line(f"registry {name}: the time of timestamp {version}, {stated}, isn't believed any more")
         out.note("the next metadata of the registry is taken as ever, if its version is newer")
-
-
-def _address(name: str, url: str) -> str:
-    if "://" not in url and Path(url).is_dir():
-        url = Path(url).resolve().as_uri() + "/"
-    if problem := url_problem(url):
-        raise UsageError(
-            f"'{url}' {problem}",
-            subject=name,
-            untouched="no registry was added",
-            hint="use an address such as https://plugins.example.org/ or an existing folder",
-        )
-    return url
-
-
-def _section(
-    name: str,
-    url: str,
-    mirrors: list[str],
-    namespaces: tuple[str, ...],
-    auth: dict[str, Any] | None,
-    max_staleness: str | None,
-    *,
-    partial: bool,
-) -> RegistrySection:
-    section: dict[str, Any] = {"url": url, "root": f"roots/{name}.root.json"}
-    if mirrors:
-        section["mirrors"] = mirrors
-    if partial:
-        section["partial"] = True
-    if namespaces:
-        section["namespaces"] = list(namespaces)
-    if auth is not None:
-        section["auth"] = auth
-    if max_staleness is not None:
-        section["max_staleness"] = max_staleness
-    try:
-        document = read_values({"registries": {name: section}}, ConfigDocument)
-    except DocumentError as error:
-        raise UsageError(
-            "; ".join(f"{_option_of(problem.path)} {problem.message}" for problem in error.problems),
-            subject=name,
-            untouched="no registry was added",
-            hint="sealdex registry add --help",
-        ) from error
-    made = document.registries[name]
-    if made.auth is not None and (problem := auth_problem(made.auth, made.url)):
-        raise UsageError(
-            f"auth {problem}",
-            subject=name,
-            untouched="no registry was added",
-            hint="sealdex registry add --help",
-        )
-    if problems := list(mirror_problems(name, made)):
-        raise UsageError(
-            "; ".join(f"an ADDRESS {problem.message}" for problem in problems),
-            subject=name,
-            untouched="no registry was added",
-            hint="sealdex registry add --help",
-        )
-    return made
-
-
-def _option_of(path: str) -> str:
-    if path.endswith(".max_staleness"):
-        return "--max-staleness"
-    return "a --namespace" if ".namespaces" in path else "NAME"
-
-
-def _root_bytes(transport: Transport, addresses: Addresses, root: Path | None, fingerprint: str | None) -> bytes:
-    if root is None:
-        return addresses.fetch(lambda url: trust.fetch_root_by_fingerprint(url, fingerprint or "", transport))
-    with root.open("rb") as file:
-        return file.read(MAX_ROOT_BYTES)
-
-
-def _checked(registry: TrustedRegistry) -> TrustState:
-    """Fetch and verify the registry's metadata before anything is written to the configuration."""
-    was_there = registry.folder.exists()
-    try:
-        return registry.refresh()
-    except SealdexError as error:
-        if not was_there:
-            shutil.rmtree(registry.folder, ignore_errors=True)
-        hint = None
-        if isinstance(error, UnavailableError):
-            known = error.hint if error.hint is not None and error.hint not in GENERAL_HINTS else "check the address"
-            hint = f"{known}; to add it without asking: --no-check"
-        raise error.restated(untouched="no registry was added", hint=hint) from error
 
 
 def _root_expiry(data: bytes) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,14 +10,13 @@ import click
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
-from sealdex.errors import NotFoundError, UsageError
+from sealdex.errors import UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.paths import store_folder
-from sealdex.store.activation import instead_of
-from sealdex.store.database import ENABLED, State
+from sealdex.store.database import State
 from sealdex.store.layout import Store
 from sealdex.store.rollback import not_taken_back
-from sealdex.store.transaction import change_facts
+from sealdex.store.switch import Switched, set_enabled, use_version
 
 if TYPE_CHECKING:
     from sealdex.model.ids import PluginId
@@ -42,30 +40,8 @@ def use(context: Context, plugin: str, version: str | None, pin: bool | None, fo
 
     A version is refused if another installed plugin can't work with it, or if something it needs is not in use.
     """
-    store, asked = _store(context), _id(plugin)
-    if version is None and pin is None:
-        raise UsageError(
-            f"no version of {asked} was given",
-            untouched="nothing was changed",
-            hint=f"sealdex use {asked} VERSION; to see the installed versions: sealdex list",
-        )
-
-    def wish(facts: Facts) -> Facts:
-        wanted = version or facts.version
-        if wanted is None:
-            raise _not_in_use(_store(context), asked)
-        if facts.pin is not None and pin is None and wanted != facts.pin:
-            raise UsageError(
-                f"{asked} is pinned to {facts.pin}",
-                untouched="nothing was changed",
-                hint=f"to pin that version instead: sealdex use {asked} {wanted} --pin (or --unpin to remove the pin)",
-            )
-        held = facts.pin if pin is None else wanted if pin else None
-        return replace(facts, version=wanted, pin=held)
-
-    _changed(
-        context, store, f"use {asked}" + (f" {version}" if version else "") + _pin_word(pin), {asked: wish}, force=force
-    )
+    warn = _warning(context) if force else None
+    _show(context, use_version(_store(context), _id(plugin), version, pin, warn))
 
 
 def _warning(context: Context) -> Callable[[Sequence[Broken]], None]:
@@ -74,10 +50,6 @@ def _warning(context: Context) -> Callable[[Sequence[Broken]], None]:
             context.out.warn(f"{each}: {each.fix}")
 
     return warn
-
-
-def _pin_word(pin: bool | None) -> str:
-    return "" if pin is None else " --pin" if pin else " --unpin"
 
 
 @click.command(epilog=examples("sealdex enable acme/slack"))
@@ -101,51 +73,23 @@ def disable(context: Context, plugins: tuple[str, ...]) -> None:
 
 
 def _set_enabled(context: Context, plugins: tuple[str, ...], *, enabled: bool, force: bool = False) -> None:
-    store = _store(context)
     asked = [_id(plugin) for plugin in plugins]
-
-    def wish_for(plugin: PluginId) -> Callable[[Facts], Facts]:
-        def wish(facts: Facts) -> Facts:
-            if facts.version is None:
-                raise _not_in_use(store, plugin)
-            return replace(facts, enabled=enabled)
-
-        return wish
-
-    _changed(
-        context,
-        store,
-        f"{'enable' if enabled else 'disable'} {' '.join(map(str, asked))}",
-        {plugin: wish_for(plugin) for plugin in asked},
-        say=False,
-        force=force,
-    )
-    if enabled:
-        for plugin in asked:
-            State(store).note(plugin, ENABLED)
+    warn = _warning(context) if force else None
+    _show(context, set_enabled(_store(context), asked, enabled=enabled, on_broken=warn), say=False)
     for plugin in asked:
         context.out.line(f"{plugin} is {'enabled' if enabled else 'disabled'}")
 
 
-def _changed(
-    context: Context,
-    store: Store,
-    command: str,
-    wishes: dict[PluginId, Callable[[Facts], Facts]],
-    *,
-    say: bool = True,
-    force: bool = False,
-) -> None:
-    change, facts = change_facts(store, command, wishes, on_broken=_warning(context) if force else None)
+def _show(context: Context, done: Switched, *, say: bool = True) -> None:
     context.out.result({
-        "change": change,
+        "change": done.change,
         "plugins": [
             {"plugin": str(plugin), **_facts_plain(after), "previous": before.version}
-            for plugin, (before, after) in facts.items()
+            for plugin, (before, after) in done.plugins.items()
         ],
     })  # fmt: skip
     if say:
-        for plugin, (before, after) in facts.items():
+        for plugin, (before, after) in done.plugins.items():
             was = f" (was {before.version})" if before.version != after.version else ""
             pinned = ", pinned" if after.pin is not None else ", no longer pinned" if before.pin is not None else ""
             context.out.line(f"{plugin} {after.version} is in use{was}{pinned}")
@@ -283,12 +227,3 @@ def _id(plugin: str) -> PluginId:
         return parse_plugin_id(plugin)
     except ValueError as error:
         raise UsageError(str(error), subject=plugin, hint="write NAMESPACE/NAME, such as acme/slack") from error
-
-
-def _not_in_use(store: Store, plugin: PluginId) -> NotFoundError:
-    return NotFoundError(
-        f"{plugin} is not installed{instead_of(store, plugin)}",
-        subject=str(plugin),
-        untouched="nothing was changed",
-        hint=f"to see what is installed: sealdex list; to install it: sealdex install {plugin}",
-    )
