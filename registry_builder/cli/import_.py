@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from registry_builder import importers
 from registry_builder.cli._importing import import_options, run, transport_for
 from registry_builder.cli.options import example, tree_of
+from registry_builder.source import read_config
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.errors import UsageError
@@ -97,6 +99,74 @@ def krew(ctx: click.Context, file: Path, namespace: str, plugin_type: str, skip_
         }
     )
     return 1 if written.conflicts else 0
+
+
+@import_group.command(
+    epilog=example(
+        "sealdex-builder import arcade slack-notify.zip",
+        "sealdex-builder import arcade t_plugin.csv --files https://minio.example/arcade",
+    )
+)
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--files", metavar="DIR|URL", help="The engine's storage (plugins/ID/VERSION/...), for a plugin table.")
+@import_options
+@click.pass_context
+def arcade(ctx: click.Context, /, sources: tuple[Path, ...], files: str | None, **given: Any) -> int:
+    """Import from the Arcade plugin engine: SOURCES are packages (zip or folder) and exported plugin tables.
+
+    A package has manifest.json. A table is the engine's t_plugin as JSON or CSV; its files are at --files, in the
+    engine's layout, and their checksums are checked. A folder with plugins/ is such a storage itself. Libraries (.so)
+    get the runtime 'native', and a selector from their own header. The rest is as for `import list`.
+    """
+    is_address = files is not None and files.startswith(("http://", "https://"))
+    where = importers.ArcadeFiles(
+        folder=Path(files) if files is not None and not is_address else None, address=files if is_address else None
+    )
+    found = importers.read_arcade(sources, where, plugin_type=given["plugin_type"])
+    with transport_for(given, *([files] if files is not None and is_address else [])) as transport:
+        return run(ctx, "arcade", found, transport, default_namespace="arcade", given=given)
+
+
+@import_group.command(
+    name="model-hub",
+    epilog=example(
+        "sealdex-builder import model-hub /srv/model-hub --namespace speech",
+        "sealdex-builder import model-hub /srv/model-hub --as-services services.toml",
+    ),
+)
+@click.argument("source", metavar="DIR|URL")
+@click.option(
+    "--as-services",
+    "service_map",
+    metavar="MAP.toml",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Make one service package of a service's code and the models that it names; see docs/migrating.md.",
+)
+@import_options
+@click.pass_context
+def model_hub(ctx: click.Context, /, source: str, service_map: Path | None, **given: Any) -> int:
+    """Import from a Model Hub: its folder with storage/, or its address.
+
+    Service packages become plugins of type service, models plugins of type model, packed into one zip a version. The
+    hub's 'stable' and 'latest' become channels. Checksums are checked: of packages, and of the files in them. Packages
+    stay at the hub's address, or are copied with --ingest; what comes from a folder is copied.
+    """
+    is_address = source.startswith(("http://", "https://"))
+    with transport_for(given, *([source] if is_address else [])) as transport, TemporaryDirectory() as scratch:
+        if is_address:
+            tree = tree_of(ctx)
+            found = importers.read_hub_address(
+                source,
+                transport,
+                Path(scratch),
+                max_bytes=read_config(tree).registry.max_artifact_size,
+                known=importers.known_digests(tree, "model-hub", given["names"]),
+            )
+        else:
+            found = importers.read_hub_folder(Path(source))
+        if service_map is not None:
+            found = importers.as_services(found, service_map)
+        return run(ctx, "model-hub", found, transport, default_namespace="model-hub", given=given)
 
 
 @import_group.command(name="list", epilog=example("sealdex-builder import list plugins.jsonl --namespace acme"))

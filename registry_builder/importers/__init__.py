@@ -1,6 +1,9 @@
 """Imports other registries and systems into a source tree.
 
     krew             kubectl plugins, from the history of a krew index
+    arcade           the Arcade engine: packages, its exported table, its storage
+    model_hub        a Model Hub: service packages and models, from its storage or its address
+    service_map      services out of code and models that are apart
     plain_list       JSON lines, for everything that a script can print
 
 What the readers above share:
@@ -14,6 +17,7 @@ What the readers above share:
     run              decides, compares with the tree, and writes
     _build           a foreign release as a release
     _record          what no release has a field for, as an attachment
+    _packages        zips and folders of other systems
     _reading         bounded and strict reading of exports
     _binaries        which hosts a library is for, by its header
     _krew_manifest   one krew manifest to a release
@@ -27,33 +31,45 @@ from sealdex.lazy import exports
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.importers.addresses import host_in, only_public
+    from registry_builder.importers.arcade import ArcadeFiles, read_arcade
     from registry_builder.importers.foreign import Found, NotRepresentable
     from registry_builder.importers.krew import read_history, register_type, write_import
+    from registry_builder.importers.model_hub import read_hub_address, read_hub_folder
     from registry_builder.importers.options import ImportOptions
     from registry_builder.importers.plain_list import DEFAULT_LIST_TYPE, read_list
-    from registry_builder.importers.run import ImportReport, run_import
+    from registry_builder.importers.run import ImportReport, known_digests, run_import
+    from registry_builder.importers.service_map import as_services
     from registry_builder.importers.version_map import VersionMap, read_version_map
 else:
     __getattr__, __dir__ = exports(__name__, {
+        "arcade": ("ArcadeFiles", "read_arcade"),
         "addresses": ("host_in", "only_public"),
         "foreign": ("Found", "NotRepresentable"),
         "krew": ("read_history", "register_type", "write_import"),
+        "model_hub": ("read_hub_address", "read_hub_folder"),
         "options": ("ImportOptions",),
         "plain_list": ("DEFAULT_LIST_TYPE", "read_list"),
-        "run": ("ImportReport", "run_import"),
+        "run": ("ImportReport", "known_digests", "run_import"),
+        "service_map": ("as_services",),
         "version_map": ("VersionMap", "read_version_map"),
     })  # fmt: skip
 
 __all__ = [
     "DEFAULT_LIST_TYPE",
+    "ArcadeFiles",
     "Found",
     "ImportOptions",
     "ImportReport",
     "NotRepresentable",
     "VersionMap",
+    "as_services",
     "host_in",
+    "known_digests",
     "only_public",
+    "read_arcade",
     "read_history",
+    "read_hub_address",
+    "read_hub_folder",
     "read_list",
     "read_version_map",
     "register_type",

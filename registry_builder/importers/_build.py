@@ -48,9 +48,9 @@ def wants_bytes(file: ForeignFile, options: ImportOptions) -> Wants:
     problems = list(stated_problems(file.digests, file.size))
     if problems:
         raise SourceError("; ".join(problems))
-    if not isinstance(file.origin, RemoteFile):
+    url = file.origin.url if isinstance(file.origin, RemoteFile) else file.address
+    if url is None:
         return Wants(reading=True, keeping=True)
-    url = file.origin.url
     generated = file.generated or is_generated(url)
     if generated and options.ingest is not True:
         raise SourceError(
@@ -142,7 +142,7 @@ def _artifact(
     if measured.size >= 0:
         values["size"] = measured.size
     if measured.kept is None:
-        values["source"] = ascii_address(str(file.origin))
+        values["source"] = ascii_address(file.address or str(file.origin))
         guessed = artifact_file_name(Artifact(values["source"], measured.sha256))
         if plain != guessed:
             values["file"] = plain
@@ -158,7 +158,7 @@ def _artifact(
 
 def _selector(file: ForeignFile, measured: Measured, options: ImportOptions) -> Mapping[str, Any] | None:
     if file.is_library:
-        platform = platform_of(measured.head)
+        platform = platform_of(measured.head if file.head is None else file.head)
         if platform is not None:
             return {"match_labels": platform}
         if options.selector is None:

@@ -192,7 +192,14 @@ class Contents:
                 raise SourceError("; ".join(problems))
             # ignore files of the source, and of the tree around it, are no rules here
             (folder / _IGNORE_FILE).touch()
-            made = pack(folder, target, added=dict(packing.added), windows=False, allow_files=self._allow_files)
+            made = pack(
+                folder,
+                target,
+                added=dict(packing.added),
+                windows=False,
+                checksums=packing.checksums,
+                allow_files=self._allow_files,
+            )
         except UnpackableError as error:
             raise SourceError("; ".join(error.problems)) from error
         finally:

@@ -86,10 +86,12 @@ class Packing:
     Attributes:
         members: path in the archive to the file.
         added: path in the archive to content.
+        checksums: whether it gets ``checksum.sha256``, as service packages have it.
     """
 
     members: Mapping[str, PackedMember]
     added: Mapping[str, bytes] = field(default_factory=dict)
+    checksums: bool = False
 
     def __str__(self) -> str:
         return f"{len(self.members)} files"
@@ -108,6 +110,8 @@ class ForeignFile:
         unstable: why its address doesn't last, so that the bytes are copied; None if it does.
         generated: its bytes are made on request, and change: nothing may pin them where they are.
         is_library: a shared library: its own header says which hosts it is for.
+        head: the first bytes of that library, where it is inside an archive.
+        address: where clients get it if it isn't copied, where `origin` is a copy on this machine.
         verify: whether its bytes are read even where the source states their SHA-256.
     """
 
@@ -119,6 +123,8 @@ class ForeignFile:
     unstable: str | None = None
     generated: bool = False
     is_library: bool = False
+    head: bytes | None = None
+    address: str | None = None
     verify: bool = False
 
 

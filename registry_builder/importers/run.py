@@ -130,6 +130,13 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
     return report
 
 
+def known_digests(tree: Path, system: str, names: Path | None = None) -> frozenset[str]:
+    """Return the SHA-256 of every artifact that plugins of a system have in the source tree."""
+    ids = [i for i in read_names(names or names_file(tree, system)).values() if i in _existing(tree)]
+    plugins = load_tree(tree, only=ids).plugins.values()
+    return frozenset(a.sha256 for plugin in plugins for release in plugin.releases.values() for a in release.artifacts)
+
+
 def _existing(tree: Path) -> set[PluginId]:
     folder = tree / "plugins"
     return {PluginId(path.parent.name, path.name) for path in folder.glob("*/*") if path.is_dir()}
@@ -308,7 +315,7 @@ class _Import:
         if wants.reading:
             return self._contents.measure(file.origin, file.digests, file.size, keep=wants.keeping)
         head = b""
-        if file.is_library and not isinstance(file.origin, Packing):
+        if file.is_library and file.head is None and not isinstance(file.origin, Packing):
             head = self._contents.head(file.origin)
         return Measured(-1 if file.size is None else file.size, file.digests["sha256"].lower(), {}, head)
 
@@ -549,4 +556,4 @@ def _is_same(path: Path, other: Path | None) -> bool:
     return False
 
 
-__all__ = ["ImportReport", "run_import"]
+__all__ = ["ImportReport", "known_digests", "run_import"]

@@ -54,8 +54,12 @@ class Ran:
 
     @property
     def reasons(self) -> dict[str, str]:
-        """Version, or name where there is none, to the reason why it isn't imported."""
-        return {e["version"] or e["name"]: e["reason"] for e in self.document["not_imported"]}
+        """Version, or name where there is none, to the reasons why it isn't imported."""
+        said: dict[str, str] = {}
+        for each in self.document["not_imported"]:
+            key = each["version"] or each["name"]
+            said[key] = said.get(key, "") + each["reason"] + "\n"
+        return said
 
     @property
     def releases(self) -> list[str]:
@@ -106,11 +110,11 @@ class ImportScene:
         assert errors(lint_tree(load_tree(self.tree))) == []
 
     @contextmanager
-    def installed(self, request: str) -> Iterator[Path]:
+    def installed(self, request: str, **options: Any) -> Iterator[Path]:
         """Publish, install, and yield the installation's folder."""
         self.assert_valid()
         self.registry.publish()
         with self.registry.client() as client:
-            client.install(request)
+            client.install(request, **options)
             yield client.path(request.partition("@")[0])
         shutil.rmtree(self.registry.store)

@@ -1,0 +1,460 @@
+"""Reads what the Arcade plugin engine has: packages with ``manifest.json``, its exported plugin table, its S3 layout.
+
+The table is the engine's ``t_plugin`` as JSON or CSV, with fields as ``PluginId``, ``pluginId`` or ``plugin_id``.
+A file of the table is at ``S3Path``, or by the engine's rule at ``plugins/{id}/{version}/{id}_{version}.so``.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import quote
+
+from registry_builder.importers._binaries import HEAD_BYTES
+from registry_builder.importers._packages import MAX_MANIFEST_BYTES, ZipPackage, files_below, head_of
+from registry_builder.importers._reading import export_bytes, in_utf8, list_of, object_of, strict_json, text_of, utc
+from registry_builder.importers.foreign import (
+    ForeignFile,
+    ForeignPlugin,
+    ForeignRelease,
+    Found,
+    LocalFile,
+    Packing,
+    RemoteFile,
+    SourceError,
+    keywords,
+    present,
+    shown,
+    stated_problems,
+    summary_of,
+    unknown_fields,
+    web_address,
+)
+from registry_builder.source.safe_open import Gate, UnreadableError
+from sealdex.errors import NotFoundError, UsageError
+
+SYSTEM = "arcade"
+MANIFEST = "manifest.json"
+_LIBRARIES = (".so", ".dylib", ".dll")
+_TYPE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
+_NAMED = {
+    "min_host_version": "minVersion", "entry_point": "entryPoint", "config_schema": "configSchema",
+    "params_schema": "paramsSchema", "default_config": "defaultConfig", "authors": "author",
+    "released_at": "installTime",
+}  # fmt: skip
+_MANIFEST_FIELDS = (
+    "name", "version", "description", "author", "homepage", "repository", "pluginType", "entryPoint", "dependencies",
+    "configSchema", "paramsSchema", "defaultConfig", "icon", "tags", "minVersion", "resources", "documentation",
+    "license",
+)  # fmt: skip
+_COLUMNS = (
+    *_MANIFEST_FIELDS, "pluginId", "isEnabled", "isBuiltin", "checksum", "source", "s3Path", "manifest", "installTime",
+    "updateTime", "id", "createdAt", "updatedAt", "deletedAt", "createTime",
+)  # fmt: skip
+_BY_PLAIN = {name.lower(): name for name in _COLUMNS}
+_JSON_COLUMNS = ("configSchema", "paramsSchema", "defaultConfig", "manifest", "tags", "dependencies", "resources")
+_OF_THE_HOST = ("isEnabled", "isBuiltin", "source", "s3Path", "updateTime", "id", "createdAt", "updatedAt", "deletedAt")
+_NULLS = frozenset({"", "NULL", "null", "\\N"})
+_KEYED = ("data", "list", "records", "RECORDS", "plugins", "rows", "items")  # how tools wrap an exported table
+
+
+@dataclass(frozen=True)
+class ArcadeFiles:
+    """Where the engine's storage is: a folder, or an address."""
+
+    folder: Path | None = None
+    address: str | None = None
+
+
+def read_arcade(sources: Iterable[Path], files: ArcadeFiles, *, plugin_type: str | None = None) -> Found:
+    """Read packages, folders and exported tables.
+
+    Args:
+        sources: zips, folders, and tables (``.json``, ``.csv``).
+        files: the engine's storage, for tables.
+        plugin_type: of plugins that state none.
+
+    Raises:
+        NotFoundError: a source doesn't exist. UsageError: a table isn't one.
+    """
+    reader = _Reader(files, plugin_type)
+    tables: list[Path] = []
+    packages: list[tuple[Path | None, Path]] = []
+    for path in sources:
+        if path.is_dir():
+            packages += [(path, each) for each in _packages_in(path)]
+            stored = path / "plugins"
+            if not packages and not stored.is_dir():
+                raise UsageError(
+                    f"has neither {MANIFEST}, nor packages, nor the engine's plugins/",
+                    subject=str(path),
+                    untouched="nothing was imported",
+                )
+            if stored.is_dir() and files == ArcadeFiles():
+                reader.files = ArcadeFiles(folder=path)
+        elif not path.exists():
+            raise NotFoundError("does not exist", subject=str(path), untouched="nothing was imported")
+        elif path.suffix.lower() in {".json", ".csv", ".tsv"}:
+            tables.append(path)
+        else:
+            packages.append((None, path))
+    for path in tables:
+        reader.table(path)
+    for folder, path in packages:
+        reader.package(folder, path)
+    reader.stored()
+    return reader.done()
+
+
+def _packages_in(folder: Path) -> list[Path]:
+    if (folder / MANIFEST).is_file():
+        return [folder]
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() == ".zip" or (path.is_dir() and (path / MANIFEST).is_file())
+    )
+
+
+class _Reader:
+    def __init__(self, files: ArcadeFiles, plugin_type: str | None) -> None:
+        self.files = files
+        self._type = plugin_type
+        self._found = Found()
+        self._ids: dict[str, str] = {}  # names of plugins to their ids
+        self._known: set[tuple[str, str]] = set()
+        self._newest: dict[str, str] = {}
+
+    def done(self) -> Found:
+        """Return what was read; dependencies by the engine's ids."""
+        self._found.releases = [
+            replace(r, dependencies={self._ids.get(name, name): wanted for name, wanted in r.dependencies.items()})
+            for r in self._found.releases
+        ]
+        return self._found
+
+    # --- packages -------------------------------------------------------------------------------------------------
+
+    def package(self, folder: Path | None, path: Path) -> None:
+        """Read a zip or a folder with ``manifest.json``."""
+        self._found.entries += 1
+        name, version = path.name, ""
+        try:
+            if path.is_dir():
+                members = files_below(path, root=folder or path)
+                if MANIFEST not in members:
+                    raise SourceError(f"{MANIFEST}: is missing")  # noqa: TRY301  # one place lists them
+                data = head_of(LocalFile(folder or path, path / MANIFEST), MAX_MANIFEST_BYTES + 1)
+                values = _manifest(data, path)
+                name, version = shown(values.get("name")), shown(values.get("version"))
+                entry = values.get("entryPoint")
+                library = members.get(entry) if isinstance(entry, str) else None
+                head = None
+                if library is not None and isinstance(library.origin, LocalFile):
+                    head = head_of(library.origin, HEAD_BYTES)
+                file = ForeignFile(Packing(members), name=f"{path.name}-{version}.zip", head=head)
+                problem = None if library is not None or entry is None else _missing(entry, members)
+            else:
+                local = LocalFile(folder or path.parent, path, is_named=folder is None)
+                with ZipPackage(local) as package:
+                    data = package.read(MANIFEST) or b""
+                    if not data:
+                        raise SourceError(f"{MANIFEST}: is missing at the top level of the zip")  # noqa: TRY301  # as above
+                    values = _manifest(data, path)
+                    name, version = shown(values.get("name")), shown(values.get("version"))
+                    entry = values.get("entryPoint")
+                    there = isinstance(entry, str) and package.is_file(entry)
+                    head = package.head(entry, HEAD_BYTES) if there and isinstance(entry, str) else None
+                    problem = None if there or entry is None else _missing(entry, package.entries)
+                file = ForeignFile(local, name=path.name, head=head, verify=True)
+            self._add(values, str(path.name), file, [problem] if problem else [])
+        except SourceError as error:
+            self._found.refuse(path.name, name, version, str(error).split("\n"))
+
+    # --- the table ------------------------------------------------------------------------------------------------
+
+    def table(self, path: Path) -> None:
+        """Read an exported plugin table."""
+        for place, row in _rows(path):
+            self._found.entries += 1
+            name, version = shown(row.get("pluginId") or row.get("name")), shown(row.get("version"))
+            try:
+                values = _merged(row)
+                self._add(values, place, None, [], row)
+            except SourceError as error:
+                self._found.refuse(place, name, version, str(error).split("\n"))
+
+    def stored(self) -> None:
+        """Add versions that the storage has and no row of a table names: the table has the last one only."""
+        folder = self.files.folder
+        if folder is None or not (folder / "plugins").is_dir():
+            return
+        gate = Gate(folder)
+        for plugin in _entries(gate, folder / "plugins"):
+            for version in _entries(gate, Path(plugin.path)) if plugin.is_folder else ():
+                if not version.is_folder or (plugin.name, version.name) in self._known:
+                    continue
+                place = f"plugins/{plugin.name}/{version.name}"
+                file = folder / place / f"{plugin.name}_{version.name}.so"
+                self._found.entries += 1
+                if not gate.is_there(file):
+                    self._found.refuse(place, plugin.name, version.name, f"{file.name}: is missing")
+                    continue
+                entry = self._newest.get(plugin.name)
+                values = {"name": plugin.name, "version": version.name, "entryPoint": entry or file.name}
+                try:
+                    self._add(values, place, None, [], {"pluginId": plugin.name}, is_stored=True)
+                except SourceError as error:
+                    self._found.refuse(place, plugin.name, version.name, str(error).split("\n"))
+                else:
+                    said = f"{plugin.name} {version.name}: is in the storage and not in the table: its manifest is lost"
+                    self._found.notes.append(said)
+
+    # --- both -----------------------------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        values: dict[str, Any],
+        place: str,
+        file: ForeignFile | None,
+        problems: list[str],
+        row: Mapping[str, Any] | None = None,
+        *,
+        is_stored: bool = False,
+    ) -> None:
+        name = text_of(values, "name", problems, required=True) or ""
+        version = text_of(values, "version", problems, required=True) or ""
+        plugin_id = str((row or {}).get("pluginId") or self._ids.get(name) or name)
+        fields = _fields(values, row or {}, problems)
+        kind = text_of(values, "pluginType", problems) or self._type
+        known = self._found.plugins.get(plugin_id)
+        if kind is None and known is None:
+            problems.append("pluginType: is missing: give --type TYPE")
+        elif kind is not None and not _TYPE.fullmatch(kind):
+            problems.append(f"pluginType: '{shown(kind)}' is not a type such as 'notify': give --type TYPE")
+        entry = fields.get("entry_point")
+        if row is not None:
+            file = self._stored_file(plugin_id, version, str(entry or ""), row, problems)
+        if file is not None and isinstance(entry, str) and entry.lower().endswith(_LIBRARIES):
+            file = replace(file, is_library=True)
+        found_keywords, left = keywords(values.get("tags"), "tags")
+        dependencies = dict(_dependencies(values, problems))
+        record = dict(unknown_fields(values, _COLUMNS))
+        left += [f"{name}: is not a field of the engine's manifest; it is kept in import.json" for name in record]
+        if row is not None:
+            record.update({k: row[k] for k in _OF_THE_HOST if row.get(k) not in (None, "")})
+        if problems:
+            raise SourceError("\n".join(problems))
+        if known is None or not is_stored:
+            self._ids.setdefault(name, plugin_id)
+            self._newest[plugin_id] = str(entry or "")
+            self._found.plugins[plugin_id] = _plugin(plugin_id, name, values, kind, found_keywords)
+        self._known.add((plugin_id, version))
+        self._found.releases.append(
+            ForeignRelease(
+                plugin=plugin_id,
+                version=version,
+                place=place,
+                fields=fields,
+                files=(file,) if file is not None else (),
+                named=_NAMED,
+                dependencies=dependencies,
+                record=record,
+                left_out=tuple(left),
+            )
+        )
+
+    def _stored_file(
+        self, plugin_id: str, version: str, entry: str, row: Mapping[str, Any], problems: list[str]
+    ) -> ForeignFile | None:
+        path = str(row.get("s3Path") or f"plugins/{plugin_id}/{version}/{plugin_id}_{version}.so")
+        if path.startswith("s3://"):
+            path = path[5:].partition("/")[2]
+        checksum = row.get("checksum")
+        digests = {} if checksum in (None, "") else {"sha256": str(checksum).removeprefix("sha256:").lower()}
+        problems += (p.replace("sha256:", "checksum:", 1) for p in stated_problems(digests, None))
+        # the entry point is what the engine loads, whatever the file is called in its storage
+        name = PurePosixPath(entry).name if entry.lower().endswith(_LIBRARIES) else PurePosixPath(path).name
+        if path.startswith(("http://", "https://")):
+            return ForeignFile(RemoteFile(path), name=name, digests=digests, verify=True)
+        if path.startswith("/") or ".." in path.split("/") or "\\" in path:
+            problems.append(f"s3Path: '{shown(path)}' is not a path in the storage")
+            return None
+        if self.files.folder is not None:
+            folder = self.files.folder
+            return ForeignFile(LocalFile(folder, folder / path), name=name, digests=digests, verify=True)
+        if self.files.address is not None:
+            url = f"{self.files.address.rstrip('/')}/{quote(path)}"
+            return ForeignFile(RemoteFile(url), name=name, digests=digests, verify=True)
+        problems.append(
+            f"s3Path: '{shown(path)}' is in the engine's storage: say where that is with --files DIR or URL"
+        )
+        return None
+
+
+def _missing(entry: object, members: Iterable[str]) -> str:
+    there = [name for name in members if name.lower().endswith(_LIBRARIES)]
+    return f"entryPoint: '{shown(entry)}' is not in the package{f'; there is {there[0]}' if there else ''}"
+
+
+def _entries(gate: Gate, folder: Path) -> list[Any]:
+    try:
+        return list(gate.entries(folder, lambda _path, _why: None))
+    except UnreadableError:
+        return []
+
+
+def _manifest(data: bytes, path: Path) -> dict[str, Any]:
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise SourceError(f"{MANIFEST}: has more than {MAX_MANIFEST_BYTES} bytes")
+    try:
+        values = strict_json(in_utf8(data, MANIFEST, f"{path.name}: {MANIFEST}"))
+    except UsageError as error:
+        raise SourceError(f"{MANIFEST}: {error.message}; {error.hint}") from error
+    except SourceError as error:
+        raise SourceError(f"{MANIFEST}: {error}") from error
+    if not isinstance(values, dict):
+        raise SourceError(f"{MANIFEST}: is not an object")
+    return values
+
+
+def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    data = export_bytes(path)
+    if path.suffix.lower() == ".json":
+        try:
+            values = strict_json(data)
+        except SourceError as error:
+            raise UsageError(str(error), subject=str(path), untouched="nothing was imported") from error
+        if isinstance(values, dict):
+            values = next((values[key] for key in _KEYED if isinstance(values.get(key), list)), [values])
+        if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
+            raise UsageError("is not a list of rows", subject=str(path), untouched="nothing was imported")
+        for number, row in enumerate(values, 1):
+            yield f"{path.name}:{number}", _by_field(row.items())
+        return
+    text = io.StringIO(data.decode(), newline="")
+    first = text.readline()
+    text.seek(0)
+    mark = max(",;\t", key=first.count)
+    csv.field_size_limit(MAX_MANIFEST_BYTES)
+    rows = csv.reader(text, delimiter=mark, strict=True)
+    try:
+        header = next(rows, [])
+        if "version" not in {_plain(name) for name in header}:
+            raise UsageError(
+                "has no column 'version' in its first line", subject=str(path), untouched="nothing was imported"
+            )
+        for row in rows:
+            if row:
+                place = f"{path.name}:{rows.line_num}"
+                yield place, _by_field(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False))
+    except csv.Error as error:
+        raise UsageError(
+            f"is not valid CSV in line {rows.line_num}: {error}", subject=str(path), untouched="nothing was imported"
+        ) from error
+
+
+def _plain(name: str) -> str:
+    return name.strip().strip('"`').replace("_", "").replace(" ", "").lower()
+
+
+def _by_field(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a row by the engine's names of fields; those that it doesn't have keep their own."""
+    row: dict[str, Any] = {}
+    for name, value in cells:
+        cell = None if isinstance(value, str) and value.strip() in _NULLS else value
+        row[_BY_PLAIN.get(_plain(name), name)] = cell
+    return row
+
+
+def _merged(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the manifest of a row, with what its own columns say."""
+    problems: list[str] = []
+    row = dict(row)
+    for name in _JSON_COLUMNS:
+        if isinstance(row.get(name), str):
+            try:
+                row[name] = strict_json(row[name])
+            except SourceError as error:
+                problems.append(f"{name}: {error}")
+    manifest = object_of(row, "manifest", problems) or {}
+    problems += [
+        f"manifest.{name}: is '{shown(manifest[name])}', but the row says '{shown(row[name])}'"
+        for name in ("version", "entryPoint")
+        if row.get(name) and manifest.get(name) and row[name] != manifest[name]
+    ]
+    if problems:
+        raise SourceError("\n".join(problems))
+    own = {
+        name: value for name, value in row.items() if name not in {*_OF_THE_HOST, "pluginId", "checksum", "manifest"}
+    }
+    return {**manifest, **{name: value for name, value in own.items() if value is not None}}
+
+
+def _fields(values: dict[str, Any], row: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+    entry = text_of(values, "entryPoint", problems)
+    fields: dict[str, Any] = {
+        "description": text_of(values, "description", problems),
+        "homepage": text_of(values, "homepage", problems),
+        "entry_point": entry,
+        "min_host_version": text_of(values, "minVersion", problems),
+        "icon": text_of(values, "icon", problems),
+        "config_schema": object_of(values, "configSchema", problems),
+        "params_schema": object_of(values, "paramsSchema", problems),
+        "default_config": object_of(values, "defaultConfig", problems),
+        "resources": object_of(values, "resources", problems),
+        "license": text_of(values, "license", problems),
+    }
+    if author := text_of(values, "author", problems):
+        fields["authors"] = [author]
+    if entry is not None:
+        fields["runtime"] = {"kind": "native" if entry.lower().endswith(_LIBRARIES) else "process"}
+    if row.get("installTime") is not None:
+        try:
+            fields["released_at"] = utc(row["installTime"], "installTime")
+        except SourceError as error:
+            problems.append(str(error))
+    return present(fields)
+
+
+def _dependencies(values: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield name and range: of ``"name"``, ``"name@^1.2"``, or an object with ``name`` and ``version``."""
+    for number, each in enumerate(list_of(values, "dependencies", problems)):
+        if isinstance(each, str) and each.strip():
+            name, _, wanted = each.strip().partition("@")
+            yield name, wanted or "*"
+        elif isinstance(each, dict) and isinstance(other := each.get("pluginId") or each.get("name"), str):
+            yield other, str(each.get("version") or "*")
+        else:
+            problems.append(f"dependencies[{number}]: is not a plugin such as 'http@^1.2'")
+
+
+def _plugin(
+    plugin_id: str, name: str, values: Mapping[str, Any], kind: str | None, found_keywords: tuple[str, ...]
+) -> ForeignPlugin:
+    author: Any = values.get("author")
+    tags = [str(tag) for tag in values["tags"]] if isinstance(values.get("tags"), list) else []
+    description = str(values.get("description") or "")
+    shown_tags = f"\n\nTags: {', '.join(tags)}" if len(tags) > len(found_keywords) else ""
+    return ForeignPlugin(
+        id=plugin_id,
+        names=tuple(dict.fromkeys((name, plugin_id))),
+        fields={
+            "type": kind,
+            "summary": summary_of(description, name),
+            "license": values.get("license"),
+            "keywords": found_keywords,
+            "owners": [{"name": author[:128]}] if isinstance(author, str) and author.strip() else [],
+            **{key: web_address(values.get(key)) for key in ("homepage", "repository", "documentation")},
+            "icon": web_address(values.get("icon")),
+        },
+        readme=f"# {name}\n\n{description}{shown_tags}".strip(),
+    )
+
+
+__all__ = ["SYSTEM", "ArcadeFiles", "read_arcade"]
