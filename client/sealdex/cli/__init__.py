@@ -14,6 +14,7 @@ Its modules:
     group            a click group whose commands are imported when they run
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal
+    refused_config   which plugins don't take the configuration that is kept for them
     attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
     policy_options   which releases may be chosen: channel, pre-releases, yanked ones, rollouts

@@ -15,10 +15,12 @@ import click
 from sealdex.cli.group import LazyGroup, output_of, output_options
 from sealdex.cli.output import Output
 from sealdex.cli.progress import Progress
+from sealdex.cli.refused_config import warn_of_refused
 from sealdex.cli.size_option import Size
 from sealdex.cli.summary import Totals
 from sealdex.errors import UsageError
 from sealdex.events import Observer
+from sealdex.store.layout import Store
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -56,7 +58,8 @@ class Context:
         return self.totals.in_words()
 
     def say_summary(self) -> None:
-        """Show `summary`, if there is one."""
+        """Show `summary`, if there is one, and which plugins don't take the configuration that is kept for them."""
+        warn_of_refused(self.out, Store(self.config().store))
         if (words := self.summary()) is not None:
             self.out.note(words, **self.totals.as_fields())
 

@@ -4,6 +4,7 @@
     document              what config.toml says, and what is wrong with it
     layers                where a setting comes from: default, file, variable, option
     credentials           credentials of private registries: who gets them, and why they were refused
+    secret_references     secrets in the configuration of plugins, by reference
     s3_signer             signing requests to S3
     _owner                whose credentials are meant
     _sources              what each type of auth sends

@@ -16,6 +16,7 @@ are imported when they are first used.
     errors               what goes wrong when a plugin is loaded or used
     jobs                 jobs: their plugins are ensured and loaded, then their stages run
     job_schema           what a job is and how it ended
+    configuration        what a host keeps of the configuration of its plugins
     services/            services, each kept running by a supervisor
     process/             programs in a process group of their own
     supervise            how version 0.1.0 started supervisors; now services

@@ -23,6 +23,7 @@ from sealdex.store.installations import Installation, current
 from sealdex.store.layout import Store
 from sealdex.store.leases import hold
 from sealdex.store.manifests import installed_manifest
+from sealdex.store.plugin_config import kept_config
 
 _log = Log("sealdex.runtime")
 
@@ -90,7 +91,7 @@ class Loader:
         try:
             installation = require_installed(self.store, entry.plugin, version)
             manifest = installed_manifest(installation)
-            config = plugin_config(manifest, entry.given)
+            config = plugin_config(manifest, entry.given, kept_config(self.store, entry.plugin))
             kind = manifest.runtime.kind if manifest.runtime is not None else "python"
             loaded = self._loaded(installation, kind, config, entry.env, on_end)
         except BaseException:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from sealdex.config.secret_references import holds_secret
 from sealdex.errors import ConfigError, UsageError
 from sealdex.log import Log
 from sealdex.model.release import PublishedManifest
@@ -12,7 +13,23 @@ from sealdex.model.release import PublishedManifest
 _MOST_SHOWN = 10
 _STAGE = "stage"  # a job's call, whose parameters are the same for all plugins
 
+_OF_KEYS = frozenset({"required", "dependentRequired"})  # their messages name keys alone
+
 _log = Log("sealdex.runtime")
+
+
+class Problem(NamedTuple):
+    """What doesn't match: the path, the schema's keyword, why, and whether a secret is in the value."""
+
+    path: str
+    keyword: str
+    why: str
+    is_secret: bool
+
+    @property
+    def text(self) -> str:
+        """Path and reason."""
+        return f"{self.path}: {self.why}"
 
 
 class SchemaCheck:
@@ -43,19 +60,29 @@ class SchemaCheck:
         self._validator = kind(schema, registry=referencing.Registry())
 
     def problems(self, value: object) -> list[str]:
-        """Return what doesn't match, each as path and reason, at most ten.
+        """Return what doesn't match, each as path and reason, at most ten; no reason shows a secret.
 
         Raises:
             ConfigError: the schema has a reference that can't be resolved.
         """
+        return [problem.text for problem in self.found(value)[:_MOST_SHOWN]]
+
+    def found(self, value: object) -> list[Problem]:
+        """Return all that doesn't match, by path; as `problems`."""
         try:
             found = sorted(self._validator.iter_errors(value), key=lambda problem: problem.json_path)
         except self._unresolvable as error:
             raise self._unusable(error) from error
-        return [f"{problem.json_path}: {problem.message}" for problem in found[:_MOST_SHOWN]]
+        return [Problem(each.json_path, each.validator, _words(each), holds_secret(each.instance)) for each in found]
 
     def _unusable(self, error: Exception) -> ConfigError:
         return ConfigError(f"the {self._field} of {self._name} can't be used: {error}", subject=self._name)
+
+
+def _words(error: Any) -> str:
+    if not holds_secret(error.instance) or error.validator in _OF_KEYS:
+        return str(error.message)
+    return f"does not match the schema's {error.validator} (there is a secret in the value, which is not shown)"
 
 
 class ParamsCheck:
@@ -106,4 +133,4 @@ class ParamsCheck:
             )
 
 
-__all__ = ["ParamsCheck", "SchemaCheck"]
+__all__ = ["ParamsCheck", "Problem", "SchemaCheck"]

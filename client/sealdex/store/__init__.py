@@ -5,6 +5,7 @@ Public are all modules. The first five are what `list`, `path` and a warm `ensur
     layout           the paths of a store, with a drawing of all of it
     installations    what is installed, read from the receipts
     plugin_status    the status and pin of each plugin, read from state.db
+    plugin_config    what this host set for its plugins
     yanked           which installed releases were yanked since
     hashing          SHA-256 of files, read in small bites
 

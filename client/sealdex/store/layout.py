@@ -21,6 +21,7 @@
         run/<namespace>/<name>/              a service: state, log, lock (sealdex.runtime.services.state)
         envs/<namespace>/<name>/<version>/   its virtual environment, if one was asked for
         removed/<namespace>/<name>/<version>/  receipt and manifest of removed versions (sealdex.store.tombstones)
+        config/<namespace>/<name>.json       what is set for a plugin (sealdex.store.plugin_config)
         state.db                             enabled, disabled, pins, history
 
 The store belongs to one user, and nobody else may write to it: anyone who can is able to change installed files after
@@ -94,6 +95,15 @@ class Store:
     def yanked_file(self) -> str:
         """Installed releases that were yanked."""
         return self._join("yanked.json")
+
+    @property
+    def config_folder(self) -> str:
+        """Configurations of plugins."""
+        return self._join("config")
+
+    def config_file(self, plugin: Plugin) -> str:
+        """Return the file with the configuration of a plugin."""
+        return self._join("config", _part(plugin[0]), _part(plugin[1]) + ".json")
 
     def run_folder(self, plugin: Plugin) -> str:
         """State and log of a plugin that runs as a service."""

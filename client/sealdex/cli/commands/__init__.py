@@ -16,5 +16,6 @@ Its modules:
     mirror           mirror create, verify, prune
     cache            cache list, gc, verify
     config           config show
+    plugin_config    config plugin
     doctor           doctor
 """

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from sealdex.cli.context import Context, client_command
-from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.group import LazyCommand, LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config.config import ConfigDocument
 from sealdex.config.layers import keys, sections_of, variable_of
@@ -17,9 +17,16 @@ from sealdex.model.decode import is_size
 from sealdex.paths import CONFIG_VARIABLE, STORE_VARIABLE
 
 
-@click.group(cls=LazyGroup)
+@click.group(
+    cls=LazyGroup,
+    lazy={
+        "plugin": LazyCommand(
+            "sealdex.cli.commands.plugin_config:plugin_", "Show or change a plugin's configuration on this host."
+        )
+    },
+)
 def config() -> None:
-    """Show settings and where each comes from."""
+    """Show settings and where each comes from; keep the configuration of plugins."""
 
 
 @config.command(

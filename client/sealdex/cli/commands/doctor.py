@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
+from sealdex.cli.refused_config import refused_configs
 from sealdex.errors import SealdexError
+from sealdex.store.layout import Store
 from sealdex.text import counted
 
 if TYPE_CHECKING:
@@ -36,11 +39,19 @@ def doctor(context: Context, *, deep: bool) -> None:
     Each finding comes with a fix. Warnings don't change the exit code; problems do, and the most serious one decides: 4
     for failed verification, 5 for what can't be reached, otherwise 1.
     """
-    from sealdex.doctor import examine  # noqa: PLC0415  # tuf and its cryptography
+    from sealdex.doctor import Finding, examine  # noqa: PLC0415  # tuf and its cryptography
 
     out = context.out
     with context.observer("looking") as observer:
         findings = examine(context.config, is_deep=deep, observer=observer)
+    with suppress(SealdexError):  # a configuration that can't be read is a finding already
+        findings += [
+            Finding(
+                "settings", str(plugin), "problem", f"{version} does not take its configuration: {'; '.join(problems)}",
+                f"sealdex config plugin {plugin} edit", 1,
+            )
+            for plugin, version, problems in refused_configs(Store(context.config().store))
+        ]  # fmt: skip
     problems = [finding for finding in findings if finding.state == "problem"]
     document = {"healthy": not problems, "findings": [finding._asdict() for finding in findings]}
     for finding in findings:

@@ -10,6 +10,7 @@ import click
 from sealdex.cli.completion import installed_plugin
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
+from sealdex.cli.refused_config import warn_of_refused
 from sealdex.errors import UsageError
 from sealdex.model.ids import parse_plugin_id
 from sealdex.paths import store_folder
@@ -42,6 +43,7 @@ def use(context: Context, plugin: str, version: str | None, pin: bool | None, fo
     """
     warn = _warning(context) if force else None
     _show(context, use_version(_store(context), _id(plugin), version, pin, warn))
+    warn_of_refused(context.out, _store(context))
 
 
 def _warning(context: Context) -> Callable[[Sequence[Broken]], None]:
@@ -143,6 +145,7 @@ def rollback(context: Context, to: int | None, force: bool) -> None:
         out.warn(
             f"{plugin} {version} was not restored: its archive is not in the cache; sealdex install {plugin}@{version}"
         )
+    warn_of_refused(out, _store(context))
 
 
 @click.command(epilog=examples("sealdex history", "sealdex history --limit 5 --json"))

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from sealdex.errors import UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.release import HealthCheck, PublishedManifest
+from sealdex.runtime._plugin_config import plugin_config
 from sealdex.runtime.errors import PluginError
 from sealdex.store.installations import Installation
 
 HOST = "127.0.0.1"
+CONFIG_VARIABLE = "SEALDEX_PLUGIN_CONFIG"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +83,14 @@ def plan_service(
     port: int | None = None,
     env: Mapping[str, str] | None = None,
     environment_folder: Path | None = None,
+    kept: Mapping[str, Any] | None = None,
 ) -> ServicePlan:
     """Decide how an installed service is started.
 
     The environment is the caller's; then ``MODELS_DIR`` (the package's ``models``) and ``PORT``; then the manifest's;
     then ``env``. In the manifest's values and command, ``${PORT}``, ``${MODELS_DIR}`` and ``${SERVICE_DIR}`` are
     replaced. A relative ``MODELS_DIR`` is made absolute, since programs change folders.
+    ``SEALDEX_PLUGIN_CONFIG`` is its configuration as JSON, if it has one, and never that of the caller.
 
     Args:
         installation: what to start.
@@ -93,8 +99,10 @@ def plan_service(
         port: overrides the manifest's.
         env: overrides or extends the manifest's.
         environment_folder: the virtual environment whose programs come first in ``PATH``.
+        kept: its configuration on this host.
 
     Raises:
+        ConfigError: what is kept doesn't match its schema.
         PluginError: it is not a service. UsageError: a port is needed, but neither the manifest nor the caller has one.
     """
     name = f"{manifest.namespace}/{manifest.name} {manifest.version}"
@@ -118,12 +126,13 @@ def plan_service(
         **({"PORT": str(own_port)} if own_port is not None else {}),
     }
     made = {
-        **environ,
+        **{name: value for name, value in environ.items() if name != CONFIG_VARIABLE},
         "PYTHONDONTWRITEBYTECODE": "1",  # an installation must not be changed
         "PYTHONUNBUFFERED": "1",  # its output is shown when it is printed
         "SEALDEX_PLUGIN": f"{manifest.namespace}/{manifest.name}",
         "SEALDEX_VERSION": manifest.version,
         **values,
+        **_configuration(manifest, kept),
         **{key: Template(value).safe_substitute(values) for key, value in service.env.items()},
         "MODELS_DIR": values["MODELS_DIR"],
         **(env or {}),
@@ -137,6 +146,13 @@ def plan_service(
         first = str(folder / first)
     plugin = PluginId(manifest.namespace, manifest.name)
     return ServicePlan(plugin, manifest.version, folder, (first, *rest), made, own_port, health, health_port)
+
+
+def _configuration(manifest: PublishedManifest, kept: Mapping[str, Any] | None) -> dict[str, str]:
+    if kept:
+        return {CONFIG_VARIABLE: json.dumps(plugin_config(manifest, None, kept))}
+    # nothing was set here: defaults are the author's own, and hosts without jsonschema have always run them
+    return {CONFIG_VARIABLE: json.dumps(manifest.default_config)} if manifest.default_config else {}
 
 
 def free_port() -> int:

@@ -34,6 +34,7 @@ from sealdex.store.database import StoredStatus
 from sealdex.store.installations import current
 from sealdex.store.layout import Store
 from sealdex.store.manifests import installed_manifest
+from sealdex.store.plugin_config import kept_config
 
 _log = Log("sealdex.runtime")
 
@@ -86,6 +87,7 @@ class Services:
         Raises:
             NotFoundError: it isn't installed. InstallError: the environment can't be created.
             PluginError: it is not a service, or disabled, or this system (Windows) can't run services.
+            ConfigError: what is set for it on this host doesn't match its schema, or a secret can't be read.
         """
         if not HAS_GROUPS:
             raise PluginError(
@@ -113,6 +115,7 @@ class Services:
             port=free_port() if port == 0 else port,
             env=env,
             environment_folder=python_environment(self._store, found, on_line) if with_env else None,
+            kept=kept_config(self._store, plugin),
         )
         return replace(plan, wish=ServiceWish(port, dict(env or {}), with_env))
 
