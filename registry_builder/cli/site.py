@@ -11,6 +11,7 @@ from registry_builder import site, source
 from registry_builder.cli.options import example, shown, tree_of
 from registry_builder.cli.realms import open_realm
 from registry_builder.site.static_api.answers import answers_of
+from registry_builder.source.config import ApiSection
 from sealdex.cli.group import output_of, output_options
 from sealdex.config.document import parse_age, url_problem
 from sealdex.errors import UsageError
@@ -69,6 +70,7 @@ def _url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str
     help="With --published: show expired metadata up to this age, such as 90d.",
 )
 @click.option("--api", is_flag=True, help="With --published: also api/v1/, the registry as plain JSON (docs/api.md).")
+@click.option("--model-hub", is_flag=True, help="With --published: also what nodes of the Model Hub ask for.")
 @output_options
 @click.pass_context
 def site_command(
@@ -82,6 +84,7 @@ def site_command(
     url: str | None,
     max_staleness: timedelta | None,
     api: bool,
+    model_hub: bool,
 ) -> None:
     """Write all pages of the browse site to a folder, from the source tree alone; publishing isn't needed first.
 
@@ -99,11 +102,11 @@ def site_command(
                 untouched="nothing was written",
                 hint="get the root from the registry's owners, over a way that you trust",
             )
-        _published(out, published, root, output, title, url, max_staleness, api=api)
+        _published(out, published, root, output, title, url, max_staleness, api=api, model_hub=model_hub)
         return
-    if root is not None or title is not None or url is not None or max_staleness is not None or api:
+    if root is not None or title is not None or url is not None or max_staleness is not None or api or model_hub:
         raise UsageError(
-            "--root, --title, --url, --max-staleness and --api are for --published DIR",
+            "--root, --title, --url, --max-staleness, --api and --model-hub are for --published DIR",
             untouched="nothing was written",
             hint="the source tree has these in registry.toml",
         )
@@ -112,7 +115,7 @@ def site_command(
         realm = realm or "public"
         trust = open_realm(tree, realm, None).trust
         result = site.write_pages(
-            site.site_from_tree(tree, realm, trust, answers_of=answers_of(enabled=tree.config.api.enabled)),
+            site.site_from_tree(tree, realm, trust, answers_of=answers_of(tree.config.api)),
             output,
             progress.step,
         )
@@ -130,6 +133,7 @@ def _published(
     max_staleness: timedelta | None,
     *,
     api: bool,
+    model_hub: bool,
 ) -> None:
     with out.progress("reading what is published") as progress, root.open("rb") as file:
         made = site.site_from_published(
@@ -138,7 +142,7 @@ def _published(
             title=title,
             url=url,
             max_staleness=max_staleness,
-            answers_of=answers_of(enabled=api),
+            answers_of=answers_of(ApiSection(enabled=api, model_hub=model_hub)),
         )
         result = site.write_pages(made.parts, output, progress.step)
     if (note := made.state.age_note) is not None:

@@ -1,7 +1,7 @@
 """Accounts for every file of a published tree: verified, referenced, superseded, left behind, or an unsigned page.
 
 metadata/ targets/ plugins/     what signatures cover, and what they covered earlier
-api/v1/                         plain JSON for programs, by `site.static_api`; not signed
+api/v1/, api/services/, ...     plain JSON for programs, by `site.static_api`; not signed
 api/stats.json                  download numbers, by `maintenance.downloads`; not signed
 everything else                 pages: rewritten by each publish, not signed
 """
@@ -18,7 +18,15 @@ from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import Reached, artifact_problem, walk
 from registry_builder.signing.metadata import TargetPin
-from registry_builder.site.static_api.keys import CHANGES, LIST, MAX_SHARDS, OPENAPI, expected, shard_key
+from registry_builder.site.static_api.keys import (
+    CHANGES,
+    LIST,
+    MAX_SHARDS,
+    OPENAPI,
+    expected,
+    expected_of_hub,
+    shard_key,
+)
 from registry_builder.site.urls import is_answer
 from registry_builder.storage import Storage
 from registry_builder.storage.headers import BUNDLE_KEY, LOCK_KEY
@@ -119,9 +127,13 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
 
 def wanted_answers(publisher: Publisher, pins: Iterable[str]) -> set[str]:
     """Return the keys that documents of ``api/`` may have, of what is signed and switched on; ``pins`` as walked."""
-    if not publisher.tree.config.api.enabled:
-        return set()
-    return {LIST, CHANGES, OPENAPI, *map(shard_key, range(MAX_SHARDS)), *expected(pins)}
+    api = publisher.tree.config.api
+    wanted: set[str] = set()
+    if api.enabled:
+        wanted |= {LIST, CHANGES, OPENAPI, *map(shard_key, range(MAX_SHARDS)), *expected(pins)}
+    if api.model_hub:
+        wanted.update(expected_of_hub(pins, {**api.services, **api.models}))
+    return wanted
 
 
 def _is_unreached(key: str, reached: Reached) -> bool:

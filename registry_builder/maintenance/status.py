@@ -166,7 +166,8 @@ def realm_status(publisher: Publisher) -> RealmStatus:
 
 def _answers(publisher: Publisher, state: PublishedState | None) -> bool | None:
     """Return whether ``api/`` says what is published, as far as its record goes; None if it is switched off."""
-    if not publisher.tree.config.api.enabled or state is None:
+    api = publisher.tree.config.api
+    if not (api.enabled or api.model_hub) or state is None:
         return None
     try:
         shown = read_shown(publisher.storage.get(CATALOGUE, max_bytes=MAX_BYTES).data)

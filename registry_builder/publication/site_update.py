@@ -29,9 +29,10 @@ from registry_builder.site.pages import DEPENDENTS, Builder, Page, Parts
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import MAX_BYTES, Shown, catalogue_file, read_shown
-from registry_builder.site.static_api.answers import StaticApi
+from registry_builder.site.static_api.answers import api_of
 from registry_builder.site.static_api.gone import SWITCHED_OFF, gone_document
-from registry_builder.site.static_api.keys import OPENAPI, shard_of_key
+from registry_builder.site.static_api.keys import OPENAPI, REWRITES, shard_of_key
+from registry_builder.site.static_api.rewrites import MAX_BYTES as MAX_ANSWER_BYTES
 from registry_builder.site.templates import MAX_OWN_BYTES, Templates
 from registry_builder.site.urls import CATALOGUE, plugin_file
 from registry_builder.site.writer import SHARE
@@ -107,7 +108,7 @@ class _Job:
         )
         frame = frame_of(config, publisher.realm)
         signers = signers_of(publisher.trust, self._plan.bits)
-        self._api = StaticApi(frame, self._plan.bits, enabled=config.api.enabled)
+        self._api = api_of(config.api, frame, self._plan.bits)
         self._builder = Builder(templates, frame, signers)
         self._frame = frame_digest(frame, signers, templates.fingerprint)
 
@@ -192,16 +193,19 @@ class _Job:
 
     def _put_api(self, shelf: Shelf, overview: Overview, touched: Touched | None, shown: Shown | None) -> None:
         catalog = {shard_of_key(key): key for key in self._shards()}
+        was_on = touched is None and self._answered(shown)
+        self._put(self._api.left(shelf, overview.rows, self._answer, switched_off=was_on))
         self._put_parts(self._api.parts(shelf, overview.rows, catalog, touched))
-        if not self._api.enabled and self._answered(shown):
-            self._put(page for page in self._api.gone(shelf) if is_stored(self._storage, page.key))
+
+    def _answer(self, key: str) -> bytes | None:
+        return self._read(key, MAX_ANSWER_BYTES)
 
     def _answered(self, shown: Shown | None) -> bool:
         """Return whether there are documents of ``api/`` that may say something."""
         if shown is not None and shown.frame == self._frame:
             return bool(shown.api)
-        description = self._read(OPENAPI, MAX_OWN_BYTES)
-        return description is not None and description != gone_document(OPENAPI, SWITCHED_OFF).data
+        described, rewritten = self._read(OPENAPI, MAX_OWN_BYTES), self._read(REWRITES, MAX_OWN_BYTES)
+        return described not in {None, gone_document(OPENAPI, SWITCHED_OFF).data} or rewritten is not None
 
     # --- what is the plugins' own ---------------------------------------------------------------------------------
 

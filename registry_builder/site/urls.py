@@ -30,7 +30,7 @@ SITEMAP = "sitemap.xml"
 CATALOGUE = "search/catalogue.json"
 VERIFY = "verify/index.html"
 DOCUMENTS = "docs/index.html"
-ANSWERS = ("api/v1/", "api/services/", "api/models/")
+ANSWERS = ("api/v1/", "api/services/", "api/models/", "api/rewrites/")
 
 _INDEX = "index.html"
 

@@ -10,6 +10,7 @@
     yaml12           YAML 1.2, bounded
     realms           which plugins a realm publishes, and what may not leave it
     private_names    names of one realm's plugins in what another publishes
+    hub_ids          which id of the Model Hub a service or model has
     kms_keys         which keys in AWS KMS sign the online roles
     realm_sections   adds and removes a realm in the text of registry.toml
     storage_choice   where a new realm is published, by options and by git's remote

@@ -16,7 +16,7 @@ from sealdex.config.attestation_policy import AttestationPolicy, policy_problems
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
-from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256
+from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256, parse_plugin_id
 from sealdex.model.sizes import size_extra
 
 CONFIG_NAME = "registry.toml"
@@ -189,14 +189,29 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     downloads: bool = False
 
 
+HubId = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$(?!\n)",
+        max_length=128,
+        extra={"expects": "an id such as nmt-m2m100: letters and digits, joined by '.', '_' or '-'"},
+    ),
+]
+
+
 class ApiSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[api]``: whether the registry is published as plain JSON at stable addresses too (`docs/api.md`).
 
     Attributes:
         enabled: ``api/v1/``: plugins, releases, changes, and an OpenAPI description.
+        model_hub: ``api/services/`` and ``api/models/``: what nodes of the Model Hub ask for.
+        services, models: ids there, each with ``namespace/name``; others have their name as id, where only one has it.
     """
 
     enabled: bool = False
+    model_hub: bool = False
+    services: dict[HubId, str] = {}
+    models: dict[HubId, str] = {}
 
 
 class RegistryConfig(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -331,9 +346,25 @@ def config_problems(config: RegistryConfig) -> list[FieldProblem]:
     ]
     problems += _readers_problems(config)
     problems += policy_problems(config.attestations)
+    problems += _api_problems(config.api)
     if not config.realms:
         problems.append(FieldProblem("realms", "is empty: write [realms.public] with a storage"))
     return problems
+
+
+def _api_problems(api: ApiSection) -> Iterator[FieldProblem]:
+    for kind, stated in (("services", api.services), ("models", api.models)):
+        for name, plugin in stated.items():
+            if not _is_plugin(plugin):
+                yield FieldProblem(f"api.{kind}.{name}", f"is '{plugin}': write NAMESPACE/NAME")
+
+
+def _is_plugin(text: str) -> bool:
+    try:
+        parse_plugin_id(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _readers_problems(config: RegistryConfig) -> Iterator[FieldProblem]:

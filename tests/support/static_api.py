@@ -29,8 +29,8 @@ class Documents:
             re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path))): path for path in self.description["paths"]
         }
 
-    def keys(self) -> list[str]:
-        return sorted(path.relative_to(self.site).as_posix() for path in (self.site / ROOT).rglob("*.json"))
+    def keys(self, root: str = ROOT) -> list[str]:
+        return sorted(path.relative_to(self.site).as_posix() for path in (self.site / root).rglob("*.json"))
 
     def plain(self, key: str) -> Any:
         return json.loads((self.site / key).read_bytes())

@@ -21,6 +21,8 @@ from urllib.parse import quote
 import uvicorn
 
 from registry_builder.site.preview._http_response import Answer, FileFacts, answer_for, refusal
+from registry_builder.site.static_api.keys import REWRITES
+from registry_builder.site.static_api.rewrites import answered, read_table
 from registry_builder.storage.protocol import check_key
 from sealdex.errors import NotFoundError, UnavailableError, UsageError
 
@@ -43,6 +45,7 @@ class PublishedTree:
 
     def __init__(self, root: Path) -> None:
         self._root = os.path.realpath(root)
+        self._rewrites: tuple[tuple[int, int, int], dict[str, str]] = ((0, 0, 0), {})
 
     async def __call__(self, scope: dict[str, Any], receive: _Receive, send: _Send) -> None:
         """Handle one request."""
@@ -64,6 +67,10 @@ class PublishedTree:
         if scope["method"] not in {"GET", "HEAD"}:
             return refusal(405, {"allow": "GET, HEAD"}), None
         path: str = scope["path"]  # percent signs are decoded, so what is checked here is what is opened
+        if (found := answered(path, self._table() if path.startswith("/storage/") else {})) is not None:
+            if found.location is not None:
+                return refusal(302, {"location": found.location}), None
+            path = f"/{found.key}"
         key = path.removeprefix("/")
         if not key or key.endswith("/"):
             key += "index.html"
@@ -89,6 +96,19 @@ class PublishedTree:
         size = os.fstat(page.fileno()).st_size
         headers = {"content-type": "text/html; charset=utf-8", "content-length": str(size)}
         return replace(refusal(404, headers), length=0 if method == "HEAD" else size), page
+
+    def _table(self) -> dict[str, str]:
+        """Return where the addresses of the Model Hub lead, as last published."""
+        file = self._open(REWRITES)
+        if file is None:
+            return {}
+        with file:
+            stamp = os.fstat(file.fileno())
+            version = (stamp.st_mtime_ns, stamp.st_ino, stamp.st_size)
+            if self._rewrites[0] != version:
+                data = b"".join(iter(lambda: file.read(_CHUNK_BYTES), b""))  # it is unbuffered, and reads are short
+                self._rewrites = (version, read_table(data))
+        return self._rewrites[1]
 
     def _is_page(self, key: str) -> bool:
         file = self._open(key)

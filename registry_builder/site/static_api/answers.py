@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,9 @@ from registry_builder.site.static_api._plugin_documents import plugin_document, 
 from registry_builder.site.static_api._registry_documents import changes_document, list_documents
 from registry_builder.site.static_api.gone import SWITCHED_OFF, gone_document
 from registry_builder.site.static_api.keys import CHANGES, LIST, OPENAPI, plugin_key, release_key, shard_key
+from registry_builder.site.static_api.model_hub import ModelHub
 from registry_builder.site.static_api.openapi import openapi_document
+from registry_builder.source.config import ApiSection
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
@@ -32,19 +34,28 @@ class StaticApi:
     Attributes:
         frame: the registry's name and address.
         bits: bit length of the succinct delegation, from which the number of the list's parts follows.
-        enabled: whether there are documents at all.
+        enabled: whether there are documents in ``api/v1/``.
+        hub: makes the Model Hub's documents; None if there are none.
     """
 
     frame: Frame
     bits: int
     enabled: bool = False
+    hub: ModelHub | None = None
 
     @property
     def digest(self) -> str:
         """What all documents depend on: if it differs, all are written again; empty if there are none."""
-        if not self.enabled:
+        if not self.enabled and self.hub is None:
             return ""
-        facts = [_REVISION, self.frame.title, self.frame.url, self.bits, openapi_document("", None).data.decode()]
+        facts = [
+            _REVISION,
+            self.frame.title,
+            self.frame.url,
+            self.bits,
+            openapi_document("", None, model_hub=True).data.decode(),
+        ]
+        facts += [self.enabled, None if self.hub is None else [dict(self.hub.services), dict(self.hub.models)]]
         return hashlib.sha256(encode_json(facts)).hexdigest()
 
     @property
@@ -62,8 +73,18 @@ class StaticApi:
             catalog: number of a shard of the signed catalog to its key, as far as they are there.
             touched: what changed; None for everything.
         """
-        if not self.enabled:
-            return Parts([], tuple)
+        made = []
+        if self.enabled:
+            made.append(self._plain(shelf, rows, catalog, touched))
+        if self.hub is not None and (touched is None or touched.plugins):
+            made.append(self.hub.parts(shelf, rows, None if touched is None else touched.plugins))
+        return Parts(
+            [each for parts in made for each in parts.plugins], lambda: [p for parts in made for p in parts.common()]
+        )
+
+    def _plain(
+        self, shelf: Shelf, rows: Mapping[PluginId, CatalogRow], catalog: Mapping[int, str], touched: Touched | None
+    ) -> Parts:
         plugins = rows.keys() if touched is None else touched.plugins & rows.keys()
         versions = {} if touched is None else touched.releases
         each = [partial(self._of_plugin, shelf, plugin, versions.get(plugin)) for plugin in sorted(plugins)]
@@ -82,15 +103,37 @@ class StaticApi:
         touched: Collection[PluginId] | None,
     ) -> Iterator[Page]:
         if touched is None:
-            yield openapi_document(self.frame.title, self.frame.url)
+            yield openapi_document(self.frame.title, self.frame.url, model_hub=self.hub is not None)
         if touched is None or touched:
             yield from list_documents(
                 rows, catalog, touched, shards=shard_count(self.bits), whole=self._is_whole, url=self.frame.url
             )
             yield changes_document(shelf, rows, url=self.frame.url)
 
-    def gone(self, shelf: Shelf) -> Iterable[Page]:
-        """Yield what to write over documents that were there before they were switched off, the description last."""
+    def left(
+        self,
+        shelf: Shelf,
+        rows: Mapping[PluginId, CatalogRow],
+        read: Callable[[str], bytes | None],
+        *,
+        switched_off: bool,
+    ) -> Iterator[Page]:
+        """Yield what to write over documents that are nobody's any more; before the others, whose lists name them.
+
+        Args:
+            shelf: the source of the documents.
+            rows: all plugins, by id.
+            read: returns a published file, or None.
+            switched_off: whether what is off may have been on before.
+        """
+        if self.hub is not None:
+            yield from self.hub.left(rows, read)
+        elif switched_off:
+            yield from ModelHub().gone(read)
+        if switched_off and not self.enabled:
+            yield from (page for page in self._gone(shelf) if read(page.key) is not None)
+
+    def _gone(self, shelf: Shelf) -> Iterable[Page]:
         for plugin in sorted(shelf.plugins()):
             document, _ = shelf.document(plugin)
             for release in document.releases:
@@ -101,15 +144,21 @@ class StaticApi:
             yield gone_document(key, SWITCHED_OFF)
 
 
-def answers_of(*, enabled: bool) -> AnswersOf:
+def api_of(settings: ApiSection, frame: Frame, bits: int) -> StaticApi:
+    """Return the documents that registry.toml asks for."""
+    hub = ModelHub(settings.services, settings.models) if settings.model_hub else None
+    return StaticApi(frame, bits, settings.enabled, hub)
+
+
+def answers_of(settings: ApiSection) -> AnswersOf:
     """Return what makes all documents of a site that is built as a whole."""
 
     def made(
         frame: Frame, bits: int, shelf: Shelf, rows: Mapping[PluginId, CatalogRow], catalog: Mapping[int, str]
     ) -> Parts:
-        return StaticApi(frame, bits, enabled=enabled).parts(shelf, rows, catalog, None)
+        return api_of(settings, frame, bits).parts(shelf, rows, catalog, None)
 
     return made
 
 
-__all__ = ["StaticApi", "answers_of"]
+__all__ = ["StaticApi", "answers_of", "api_of"]

@@ -11,6 +11,7 @@ from registry_builder.site.static_api import _shapes as shapes
 from sealdex.model.decode import encode_json
 
 SWITCHED_OFF = "the registry doesn't answer here any more: [api] is switched off; the signed documents go on"
+NO_LONGER = "nothing has this id any more; the signed documents say what there is"
 _TIMESTAMP = "metadata/timestamp.json"
 
 
@@ -19,4 +20,4 @@ def gone_document(key: str, why: str) -> Page:
     return Page(key, encode_json(shapes.Gone(shapes.API_FORMAT, why, shapes.Signed(_TIMESTAMP))))
 
 
-__all__ = ["SWITCHED_OFF", "gone_document"]
+__all__ = ["NO_LONGER", "SWITCHED_OFF", "gone_document"]

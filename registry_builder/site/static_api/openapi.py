@@ -11,8 +11,19 @@ from typing import Any
 import msgspec
 
 from registry_builder.site.pages import Page
+from registry_builder.site.static_api import _hub_shapes as hub
 from registry_builder.site.static_api import _shapes as shapes
-from registry_builder.site.static_api.keys import CHANGES, LIST, OPENAPI, ROOT
+from registry_builder.site.static_api.keys import (
+    CHANGES,
+    LIST,
+    MODELS,
+    OPENAPI,
+    ROOT,
+    SERVICES,
+    checksum_key,
+    hub_key,
+    list_key,
+)
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import MAX_PART_LENGTH
 
@@ -23,6 +34,7 @@ _PARAMETERS: dict[str, tuple[str, dict[str, Any]]] = {
     "namespace": ("The namespace of the plugin.", _PART),
     "name": ("The name of the plugin in it.", _PART),
     "version": ("A semantic version, as in the plugin's document.", {"type": "string", "minLength": 5}),
+    "id": ("The id of a service or model.", {"type": "string", "pattern": r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$"}),
     "shard": ("The number of the part, three hexadecimal digits.", {"type": "string", "pattern": "^[0-9a-f]{3}$"}),
 }
 _PATHS: tuple[tuple[str, str, str, type[Any]], ...] = (
@@ -37,6 +49,13 @@ _PATHS: tuple[tuple[str, str, str, type[Any]], ...] = (
     ),
     (CHANGES, "listChanges", "What changed lately", shapes.Changes),
 )
+_HUB_PATHS: tuple[tuple[str, str, str, Any], ...] = (
+    (list_key(SERVICES), "listServices", "The services", list[hub.ServiceRow]),
+    (hub_key(SERVICES, "{id}"), "getService", "A service", hub.ServiceDetails),
+    (checksum_key("{id}", "{version}"), "getChecksum", "The digest of a service's package", hub.Checksum),
+    (list_key(MODELS), "listModels", "The models", list[hub.HubModel]),
+    (hub_key(MODELS, "{id}"), "getModel", "A model", hub.HubModel),
+)
 _TEXT = (
     "Static documents of a Sealdex registry. They are unsigned copies: each names the signed document that outranks "
     "it, which `sealdex` verifies. Whatever is downloaded has to have the stated SHA-256. Fields may be added: ignore "
@@ -44,31 +63,38 @@ _TEXT = (
 )
 
 
-def openapi_document(title: str, url: str | None) -> Page:
+def openapi_document(title: str, url: str | None, *, model_hub: bool = False) -> Page:
     """Return the description.
 
     Args:
         title: the registry's name.
         url: its address with a slash at its end; without one the addresses are relative to the description's own.
+        model_hub: whether the Model Hub's documents are there too.
     """
-    kinds = [shape for *_, shape in _PATHS]
-    _, components = msgspec.json.schema_components([*kinds, shapes.Gone], ref_template="#/components/schemas/{name}")
+    paths = (*_PATHS, *_HUB_PATHS) if model_hub else _PATHS
+    kinds = [shape for *_, shape in paths]
+    schemas, components = msgspec.json.schema_components(
+        [*kinds, shapes.Gone], ref_template="#/components/schemas/{name}"
+    )
     for schema in components.values():
         schema["description"] = cleandoc(schema["description"])
     document = {
         "openapi": "3.1.1",
         "info": {"title": title, "version": VERSION, "description": _TEXT},
         "servers": [{"url": url.rstrip("/") if url is not None else "../.."}],
-        "paths": {f"/{path}": {"get": _operation(path, name, text, kind)} for path, name, text, kind in _PATHS},
+        "paths": {
+            f"/{path}": {"get": _operation(path, name, text, [schema, schemas[-1]])}
+            for (path, name, text, _), schema in zip(paths, schemas, strict=False)
+        },
         "components": {"schemas": components},
     }
     return Page(OPENAPI, encode_json(document))
 
 
-def _operation(path: str, name: str, summary: str, kind: type[Any]) -> dict[str, Any]:
-    schema = {"oneOf": [{"$ref": f"#/components/schemas/{each.__name__}"} for each in (kind, shapes.Gone)]}
+def _operation(path: str, name: str, summary: str, schemas: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "operationId": name,
+        "deprecated": path.startswith(MODELS),
         "summary": summary,
         "parameters": [
             {"name": each, "in": "path", "required": True, "description": text, "schema": rules}
@@ -76,7 +102,7 @@ def _operation(path: str, name: str, summary: str, kind: type[Any]) -> dict[str,
             if f"{{{each}}}" in path
         ],
         "responses": {
-            "200": {"description": summary, "content": {"application/json": {"schema": schema}}},
+            "200": {"description": summary, "content": {"application/json": {"schema": {"oneOf": schemas}}}},
             "404": {"description": "There is none"},
         },
     }

@@ -4,6 +4,7 @@
     artifacts        artifacts in the tree: there, of the stated size and digest, and safe
     readme           READMEs, and links that leave a plugin's folder
     schemas          JSON Schemas and defaults, checked by a bounded child process
+    hub              ids of services and models in the Model Hub's documents
     template         release.yaml of working copies
     schema_worker    that child process
     secrets          secrets in what people write into documents

@@ -17,6 +17,7 @@ from registry_builder.source.attachments import stored_attachment_problem
 from registry_builder.source.attestations import AttestationChecks, missing_bundle
 from registry_builder.source.lint._dependencies import dependency_problems
 from registry_builder.source.lint.artifacts import ArtifactChecks
+from registry_builder.source.lint.hub import hub_problems
 from registry_builder.source.lint.readme import pending_problems, readme_problems
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.lint.secrets import document_secrets
@@ -61,6 +62,7 @@ def lint_tree(
     problems += dependency_problems(tree)
     if tree.complete and check_texts:
         problems += shared_problems(tree, names)
+    problems += hub_problems(tree)
     problems += _missing_published(tree, published or {})
     types = {*KNOWN_TYPES, *(normalise_type(t) for t in tree.config.registry.types)}
     artifacts = ArtifactChecks(tree) if check_artifacts else None
