@@ -22,9 +22,8 @@ from sealdex.errors import (
     NotFoundError,
     SealdexError,
 )
-from sealdex.install.batch import Vouch
+from sealdex.install.batch import Vouch, install_request
 from sealdex.install.install import needs_archive
-from sealdex.install.plan import NO_FILES, InstallRequest
 from sealdex.install.transaction import finish_killed, pins
 from sealdex.lockfile import freshness
 from sealdex.lockfile.lock_file import (
@@ -371,13 +370,7 @@ class Project:
 
     def _needs_a_word(self, choice: Choice, registries: Mapping[PluginId, str]) -> bool:
         """Return whether a choice must be confirmed by its registry: all that are not already installed."""
-        artifact = choice.artifact or NO_FILES
-        if artifact.format == "oci":
-            return True
-        manifest = choice.release.manifest.sha256
-        request = InstallRequest(
-            choice.plugin, choice.release.version, artifact, registries[choice.plugin], manifest, None, None
-        )
+        request = install_request(choice, Trust(registries[choice.plugin], None, None))
         return needs_archive(self._store, request)
 
     def _voucher(self, lock: LockDocument, *, fallback: bool) -> Voucher:

@@ -69,9 +69,9 @@ class Installed:
         choice: the release, as resolved.
         trust: who signed it.
         action: ``unpack``, ``repair``, ``keep``; ``fallback`` for an installed version that is used because the
-            registry can't be reached; ``image`` for a container image, which adds nothing to the store; ``nothing``
-            for a release without files, recorded in a folder with only its receipt.
-        installation: what is in the store now; None for an image.
+            registry can't be reached; ``image`` for a container image, which isn't pulled; ``nothing`` for a release
+            without files. Both are recorded, in a folder with only a receipt.
+        installation: what is in the store now.
         previous: the version that was current before, if it was another one.
         image: the pinned reference of a container image.
         unreachable: for a fallback: why the registry couldn't be reached, or didn't deliver.

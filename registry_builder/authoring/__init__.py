@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from registry_builder.authoring.payload import pack_folder
     from registry_builder.authoring.release import (
         Archive,
+        Image,
         ReleasePlan,
         archives_of,
         has_built_archives,
@@ -62,7 +63,8 @@ else:
         "move": ("MoveRefusedError", "move_plugin"),
         "payload": ("pack_folder",),
         "release": (
-            "Archive", "ReleasePlan", "archives_of", "has_built_archives", "stated_version_of", "write_release",
+            "Archive", "Image", "ReleasePlan", "archives_of", "has_built_archives", "stated_version_of",
+            "write_release",
         ),
         "submit": (
             "GitError", "Submission", "check_branch", "commit_release", "open_pull_request", "release_branch",
@@ -78,6 +80,7 @@ __all__ = [
     "RUNTIMES",
     "Archive",
     "GitError",
+    "Image",
     "Made",
     "MoveRefusedError",
     "ReleasePlan",

@@ -28,7 +28,13 @@ from registry_builder.source.file_list import file_list_pin
 from registry_builder.source.lint.artifacts import ArtifactChecks
 from registry_builder.source.lint.schemas import SchemaChecks
 from registry_builder.source.load import load_tree
-from registry_builder.source.release_template import TEMPLATE_NAME, ArtifactTemplate, ReleaseTemplate, read_template
+from registry_builder.source.release_template import (
+    IMAGE_PATTERN,
+    TEMPLATE_NAME,
+    ArtifactTemplate,
+    ReleaseTemplate,
+    read_template,
+)
 from registry_builder.source.spelling import platform_warnings, with_usual_platforms
 from registry_builder.source.tree import SCHEMA_FOLDER, SourcePlugin, SourceTree
 from sealdex.archive.entries import DamagedArchiveError, RefusedArchiveError
@@ -49,6 +55,15 @@ class Archive:
     """One file of a future release, and what it is for if the caller says so (else the template does)."""
 
     path: Path
+    selector: Selector | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """A container image of a future release, ``REPOSITORY@sha256:DIGEST``, and what it is for."""
+
+    reference: str
     selector: Selector | None = None
     tags: tuple[str, ...] = ()
 
@@ -85,6 +100,7 @@ def write_release(
     released_at: str | None = None,
     allow_files: Collection[str] = (),
     at: str | None = None,
+    images: Sequence[Image] = (),
 ) -> ReleasePlan:
     """Write one release; repeating it succeeds and changes nothing.
 
@@ -97,6 +113,7 @@ def write_release(
         released_at: UTC, such as ``2026-11-21T12:00:00Z``; $SOURCE_DATE_EPOCH or now by default.
         allow_files: patterns of files that may hold secrets, besides those that registry.toml allows.
         at: the address of the folder where the archives are, or will be: they are named there, and not copied.
+        images: container images, beside the archives and those in the template.
 
     Raises:
         UsageError: the plugin or version can't be determined, or `at` isn't an https address.
@@ -112,6 +129,7 @@ def write_release(
         released_at=released_at,
         allow_files=allow_files,
         at=at,
+        images=images,
     )
     carry_out(plan)
     return plan
@@ -127,6 +145,7 @@ def plan_release(
     released_at: str | None = None,
     allow_files: Collection[str] = (),
     at: str | None = None,
+    images: Sequence[Image] = (),
 ) -> ReleasePlan:
     """Check everything and return what `release` would write; changes nothing. Takes and raises what `release` does."""
     for archive in archives:
@@ -157,6 +176,7 @@ def plan_release(
     early = parse_version(number).prerelease is not None
     guessed = base.channel if template and template.states_channel else "beta" if early else "stable"
     artifacts, copies = _artifacts(source_tree, source, number, archives, template, at=_folder_address(at))
+    artifacts += _images(images, template)
     planned = msgspec.structs.replace(
         base,
         schema=base.schema or _schema_line(tree),
@@ -167,7 +187,8 @@ def plan_release(
     )
     planned, rewritten = with_usual_platforms(planned)
     exists = _same_release_exists(source_tree, source, planned, states_time=bool(released_at or base.released_at))
-    elsewhere = {made.source: each.path for made, each in zip(artifacts, archives, strict=True)} if at else {}
+    files = artifacts[: len(archives)]
+    elsewhere = {made.source: each.path for made, each in zip(files, archives, strict=True)} if at else {}
     warnings = [] if exists else _check(source_tree, source, planned, copies, elsewhere)
     return ReleasePlan(
         plugin=wanted,
@@ -193,7 +214,8 @@ def has_built_archives(folder: Path) -> bool:
     """Return whether release.yaml lists artifacts of other names than `pack` gives: they are built elsewhere."""
     template = _own_template(folder)
     usual = f"{folder.name}-{template.release.version}.zip"
-    return bool(template.artifacts) and not any(fnmatchcase(usual, each.match) for each in template.artifacts)
+    archives = [each for each in template.artifacts if each.image is None]
+    return bool(template.artifacts) and not any(fnmatchcase(usual, each.match) for each in archives)
 
 
 def archives_of(folder: Path) -> list[Path]:
@@ -205,7 +227,10 @@ def archives_of(folder: Path) -> list[Path]:
     template = _own_template(folder)
     version = template.release.version
     below = folder / "dist" / version
-    patterns = [each.match for each in template.artifacts] or [f"{folder.name}-{version}.zip"]
+    archives = [each for each in template.artifacts if each.image is None]
+    if template.artifacts and not archives:
+        return []  # container images alone
+    patterns = [each.match for each in archives] or [f"{folder.name}-{version}.zip"]
     found = sorted(path for path in (below.iterdir() if below.is_dir() else ()) if path.is_file())
     wanted = [path for path in found if any(fnmatchcase(path.name, pattern) for pattern in patterns)]
     if not wanted:
@@ -303,7 +328,7 @@ def _artifacts(
     root = tree.root.resolve()
     copies: list[tuple[Path, Path]] = []
     artifacts: list[Artifact] = []
-    templates = template.artifacts if template else ()
+    templates = [each for each in template.artifacts if each.image is None] if template else []
     used: set[int] = set()
     for archive in archives:
         name = archive.path.name
@@ -339,6 +364,29 @@ def _artifacts(
             hint="give all archives of the release in one command, or remove the entries",
         )
     return tuple(artifacts), copies
+
+
+def _images(given: Sequence[Image], template: ReleaseTemplate | None) -> tuple[Artifact, ...]:
+    """Return the container images of the command line, then those of the template that it doesn't name."""
+    stated = [
+        Image(each.image, each.selector, each.tags)
+        for each in (template.artifacts if template else ())
+        if each.image is not None
+    ]
+    artifacts: dict[str, Artifact] = {}
+    for image in (*given, *stated):
+        reference = image.reference.removeprefix("oci:")
+        if not re.fullmatch(IMAGE_PATTERN, reference):
+            raise UsageError(
+                f"'{image.reference}' is not an image with a digest",
+                untouched=_UNTOUCHED,
+                hint="write REPOSITORY@sha256:DIGEST, as docker inspect --format '{{.RepoDigests}}' IMAGE prints it",
+            )
+        made = Artifact(f"oci:{reference}", reference.rpartition(":")[2], tags=image.tags)
+        if image.selector:
+            made = msgspec.structs.replace(made, selector=image.selector)
+        artifacts.setdefault(reference, made)
+    return tuple(artifacts.values())
 
 
 def _artifact(archive: Archive, placed: str, template: ArtifactTemplate) -> Artifact:

@@ -12,7 +12,7 @@ from sealdex.model.decode import DocumentError, read_values
 from sealdex.model.selectors import Selector
 
 if TYPE_CHECKING:
-    from registry_builder.authoring.release import Archive
+    from registry_builder.authoring.release import Archive, Image
 
 # The labels begin at the last colon that is followed by KEY= or +TAG, so that C:\dist\x.zip stays a path.
 _ARGUMENT = re.compile(
@@ -51,4 +51,22 @@ def parse_archive(text: str) -> Archive:
     return authoring.Archive(Path(match["path"]), selector or None, tuple(tags))
 
 
-__all__ = ["parse_archive"]
+def parse_image(text: str) -> Image:
+    """Parse ``REPOSITORY@sha256:DIGEST[:LABELS]``, with labels as those of an archive.
+
+    Raises:
+        UsageError: as `parse_archive`.
+    """
+    reference, digest = text[: _digest_end(text)], text[_digest_end(text) :]
+    if not digest:
+        return authoring.Image(reference)
+    labels = parse_archive(f"image{digest}")
+    return authoring.Image(reference, labels.selector, labels.tags)
+
+
+def _digest_end(text: str) -> int:
+    found = re.search(r"@sha256:[0-9a-f]{64}", text)
+    return found.end() if found is not None else len(text)
+
+
+__all__ = ["parse_archive", "parse_image"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from registry_builder import authoring
-from registry_builder.cli.archive_argument import parse_archive
+from registry_builder.cli.archive_argument import parse_archive, parse_image
 from registry_builder.cli.options import ALLOW_FILE, PLUGIN_ID, example, shown, tree_of, typed
 from registry_builder.cli.plugin_argument import named_plugin, names_plugin, plugin_folder
 from sealdex.cli.group import output_of, output_options
@@ -129,6 +129,7 @@ def pack(
         '  out/linux.zip:os=linux,arch=amd64 "out/mac.zip:os=darwin,arch=amd64|arm64"',
         "sealdex-builder release --plugin acme/tool out/tool.zip \\",
         "  --at https://github.com/acme/tool/releases/download/v1.2.0",
+        "sealdex-builder release --plugin acme/box --version 1.0.0 --image harbor.example/acme/box@sha256:0123…",
     )
 )
 @click.argument("archives", nargs=-1, metavar="[NS/NAME|ARCHIVE[:LABELS]]...")
@@ -137,6 +138,13 @@ def pack(
 @click.option("--channel", help="By default the channel in release.yaml, else beta for a pre-release, else stable.")
 @ALLOW_FILE
 @click.option("--at", metavar="URL", help="The folder at which the archives are: named there, not copied.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="REPOSITORY@sha256:DIGEST[:LABELS]",
+    help="A container image of the release, beside archives or alone; may be repeated.",
+)
 @click.option("--released-at", metavar="TIME", help="UTC, such as 2026-11-21T12:00:00Z; by default now.")
 @output_options
 @click.pass_context
@@ -148,6 +156,7 @@ def release(
     channel: str | None,
     released_at: str | None,
     at: str | None,
+    images: tuple[str, ...],
     allow_files: tuple[str, ...],
 ) -> None:
     """Write plugins/NS/NAME/releases/VERSION.json with size and SHA-256 of each ARCHIVE.
@@ -176,6 +185,7 @@ def release(
         released_at=released_at,
         allow_files=allow_files,
         at=at,
+        images=[parse_image(text) for text in images],
     )
     for _, target in plan.copies:
         out.line(f"copied to {shown(target)}")

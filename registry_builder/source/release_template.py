@@ -7,12 +7,14 @@ It has the fields of a release file. Its ``artifacts`` say what each archive is 
     artifacts:
       - match: "*-linux-amd64.zip"
         selector: {match_labels: {os: linux, arch: amd64}}
+      - image: harbor.example/acme/slack@sha256:0123…       # a container image, beside archives or alone
 
 ``release`` adds what only the archives can tell. Without ``artifacts``, there is one archive, for every host.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,12 +32,17 @@ from sealdex.model.release import FileMapping, RelativePath, Release, release_pr
 from sealdex.model.selectors import Selector, Tag
 
 TEMPLATE_NAME = "release.yaml"
+IMAGE_PATTERN = r"^(oci:)?[a-z0-9]+([._:/-][A-Za-z0-9_]+)*@sha256:[0-9a-f]{64}$"
 
 
 class ArtifactTemplate(Struct, forbid_unknown_fields=True, frozen=True):
-    """One future archive: ``match`` is a shell pattern for its file name; the rest is as in a release file."""
+    """One future artifact: ``match`` is a shell pattern for an archive's file name; the rest is as in a release file.
+
+    With ``image`` it is a container image, ``REPOSITORY@sha256:DIGEST``, and no archive is needed for it.
+    """
 
     match: Annotated[str, Meta(min_length=1, max_length=200)] = "*"
+    image: Annotated[str, Meta(pattern=IMAGE_PATTERN)] | None = None
     format: Annotated[str, Meta(pattern="^(zip|tar\\.gz|tar\\.zst|file)$")] | None = None
     file: FileName | None = None
     selector: Selector = Selector()
@@ -110,10 +117,20 @@ def _split(values: Any) -> tuple[Release, tuple[ArtifactTemplate, ...]]:
         *problems_in(rest, Release),
         *problems_in(about_artifacts, _ArtifactTemplates),
         *control_problems(values),
+        *_image_problems(about_artifacts.get("artifacts")),
     ]
     if problems:
         raise DocumentError(problems)
     return read_values(rest, Release), read_values(about_artifacts, _ArtifactTemplates).artifacts
+
+
+def _image_problems(artifacts: Any) -> Iterator[FieldProblem]:
+    """Yield the fields of archives that stand beside ``image``."""
+    for number, each in enumerate(artifacts if isinstance(artifacts, list) else ()):
+        if isinstance(each, dict) and "image" in each:
+            for field in ("match", "format", "file", "bin", "files"):
+                if field in each:
+                    yield FieldProblem(f"artifacts[{number}].{field}", "is for archives: remove it beside `image`")
 
 
 __all__ = ["TEMPLATE_NAME", "ArtifactTemplate", "ReleaseTemplate", "checked_template", "read_template"]

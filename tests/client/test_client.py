@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,7 @@ from sealdex.config.config import Config, ConfigDocument, DownloadSection, Regis
 from sealdex.download.download import HostLimitError
 from sealdex.download.locations import file_url
 from sealdex.model.index import ArtifactEntry
+from sealdex.store.dependants import BreaksDependantsError
 
 
 @pytest.fixture
@@ -226,9 +228,48 @@ def test_a_container_image_is_pinned_and_named_and_nothing_is_pulled(tmp_path: P
         with Client(config_for(tmp_path, {"p": registry.root}, {"p": section})) as client:
             done = client.install("acme/suite")
             assert [(i.action, i.image) for i in done] == [("image", image.url), ("nothing", None)]
-            # the suite is recorded, in a folder with its receipt alone
-            assert [(str(i.name), i.file_count) for i in client.list()] == [("suite", 0)]
+            # both are recorded, in a folder with a receipt alone
+            recorded = [(i.name, i.file_count, i.image) for i in client.list()]
+            assert recorded == [("suite", 0, None), ("x", 0, image.url)]
+            assert [(i.action, i.image) for i in client.install("acme/x")] == [("keep", image.url)]
             assert [(f.path, f.image) for f in client.fetch("acme/x")] == [(None, image.url)]
+
+
+def test_images_and_suites_live_as_other_plugins_do(tmp_path: Path) -> None:
+    registry = PluginRegistry()
+    references = {}
+    for version in ("1.0.0", "1.1.0", "2.0.0"):
+        digest = hashlib.sha256(version.encode()).hexdigest()
+        references[version] = f"harbor.example/x@sha256:{digest}"
+        entry = ArtifactEntry("x", digest, "oci", url=references[version])
+        registry.release("acme/x", version, artifacts=(entry,))
+    registry.release("acme/suite", "1.0.0", artifacts=(), dependencies={"acme/x": "^1"})
+    registry.publish()
+    config = config_for(
+        tmp_path,
+        {"p": registry.root},
+        {"p": RegistrySection(url=registry.write(tmp_path / "published"), root="roots/p")},
+    )
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/sealdex.toml").write_text('[plugins]\n"acme/suite" = "*"\n')
+    with sealdex.Client(config) as client:
+        client.install("acme/x@1.0.0", "acme/suite")
+        assert client.path("acme/x").is_dir()
+        assert [(str(each.plugin), each.newest) for each in client.outdated()] == [("acme/x", "2.0.0")]
+        client.update()  # to what the suite can work with
+        assert [(i.version, i.image) for i in client.list() if i.name == "x"][-1] == ("1.1.0", references["1.1.0"])
+        with pytest.raises(BreaksDependantsError):
+            client.uninstall("acme/x")
+        assert all(checked.is_whole for checked in client.verify())
+        client.use("acme/x", "1.0.0")
+        client.uninstall("acme/x", "1.1.0")
+        client.rollback()
+        assert [i.version for i in client.list() if i.name == "x"] == ["1.0.0", "1.1.0"]
+        client.uninstall("acme/suite", None, ("acme/x", None))
+        client.lock(tmp_path / "project")
+        assert [each.action for each in client.ensure(tmp_path / "project").installed] == ["image", "nothing"]
+        again = client.ensure(tmp_path / "project").installed
+        assert [(each.action, each.image) for each in again] == [("keep", references["1.1.0"]), ("keep", None)]
 
 
 @pytest.mark.parametrize(

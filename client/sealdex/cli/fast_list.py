@@ -117,7 +117,8 @@ def as_plain(installation: Installation, *, is_current: bool, status: Status) ->
     plugin = f"{installation.namespace}/{installation.name}"
     number, error, pin = status
     decided = {"status": number, "error": error, "pin": pin}
-    return {"plugin": plugin, **installation.as_dict(), "current": is_current, **decided}
+    image = {"image": installation.image} if installation.image is not None else {}
+    return {"plugin": plugin, **installation.as_dict(), **image, "current": is_current, **decided}
 
 
 def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> None:
@@ -143,6 +144,8 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
     if found is None:
         raise not_installed_named(place, asked)
     out.answer_path(found.path)
+    if found.image is not None:
+        out.note(f"it is a container image, and that folder has only its receipt: docker pull {found.image}")
     is_current = current_version_named(place, found.id) == found.version
     out.result(as_plain(found, is_current=is_current, status=statuses(place).get(found.id, ENABLED)))
 

@@ -11,13 +11,14 @@ from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
 from sealdex.download.locations import image_reference
 from sealdex.events import Observer
 from sealdex.install.install import needs_archive
-from sealdex.install.plan import NO_FILES, ChangedMeanwhileError, InstallRequest
+from sealdex.install.plan import NO_FILES, ChangedMeanwhileError, InstallRequest, has_files
 from sealdex.install.transaction import Deployed, Job, deploy
 from sealdex.model.ids import PluginId
+from sealdex.model.index import ArtifactEntry
 from sealdex.resolve import Choice
-from sealdex.results import Installed, Trust
+from sealdex.results import InstallAction, Installed, InstallOutcome, Trust
 from sealdex.store.dependants import OnBroken
-from sealdex.store.installations import current_version_named, find_installation
+from sealdex.store.installations import IMAGE_FORMAT, current_version_named, find_installation
 from sealdex.store.layout import Store
 from sealdex.store.writable import can_write
 
@@ -88,12 +89,7 @@ def _install(
     on_broken: OnBroken | None,
 ) -> list[Installed]:
     requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
-    missing = [
-        choice
-        for choice in choices
-        if (request := requests[choice.plugin]) is not None
-        and (needs_archive(store, request) or choice.plugin in fickle)
-    ]
+    missing = [choice for choice in choices if needs_archive(store, requests[choice.plugin]) or choice.plugin in fickle]
     if vouch is not None and missing:
         vouched = vouch(missing)
         choices = [vouched[c.plugin][0] if c.plugin in vouched else c for c in choices]
@@ -102,7 +98,7 @@ def _install(
         requests = {choice.plugin: install_request(choice, trusts[choice.plugin]) for choice in choices}
     kept = None
     if not missing and pin is None and not can_write(Path(store.change_lock)):
-        kept = _as_they_are(store, choices, requests, trusts, make_current=make_current)
+        kept = _as_they_are(store, choices, trusts, make_current=make_current)
     if kept is not None:
         return kept
     with ExitStack() as until_installed:
@@ -115,7 +111,7 @@ def _install(
                 lambda done, total, choice=choice: observer.unpacking(choice, done, total),  # type: ignore[misc]  # mypy can't infer a lambda with a default
             )
             for choice in choices
-            if (request := requests[choice.plugin]) is not None
+            for request in (requests[choice.plugin],)
         ]
         deployed = {
             job.request.plugin: done
@@ -129,7 +125,7 @@ def _install(
         _installed(
             choice,
             trusts[choice.plugin],
-            deployed.get(choice.plugin),
+            deployed[choice.plugin],
             archives.get(choice.artifact.sha256) if choice.artifact is not None else None,
             make_current=make_current,
         )
@@ -144,7 +140,6 @@ def _install(
 def _as_they_are(
     store: Store,
     choices: Sequence[Choice],
-    requests: Mapping[PluginId, InstallRequest | None],
     trusts: Mapping[PluginId, Trust],
     *,
     make_current: bool,
@@ -153,14 +148,11 @@ def _as_they_are(
     done = []
     for choice in choices:
         trust = trusts[choice.plugin]
-        if requests[choice.plugin] is None:
-            done.append(_installed(choice, trust, None, None, make_current=make_current))
-            continue
         found = find_installation(store, choice.plugin, choice.release.version)
         in_use = current_version_named(store, choice.plugin)
         if found is None or (make_current and in_use != choice.release.version):
             return None
-        done.append(Installed(choice, trust, "keep", found))
+        done.append(Installed(choice, trust, "keep", found, image=found.image))
     return done
 
 
@@ -171,23 +163,26 @@ def _obtained(
     signed = [choice for choice in missing if trusts[choice.plugin].is_signed]
     unsigned = [choice for choice in missing if not trusts[choice.plugin].is_signed]
     here = fetcher.from_here()
-    with_files = [choice for choice in unsigned if choice.artifact is not None]
+    with_files = [choice for choice in unsigned if has_files(choice.artifact or NO_FILES)]
     archives, manifests = here.with_manifests(with_files, until)  # first, because it fails without a download
     for choice in unsigned:
-        if choice.artifact is None:
-            with suppress(
-                NotHereError
-            ):  # a release without files needs no signature for them; its manifest is left out
+        if choice not in with_files:
+            with suppress(NotHereError):  # without files it needs no signature for them; its manifest is left out
                 manifests[choice.release.manifest.sha256] = here.manifest_bytes(choice.plugin, choice.release)
     fetched, fetched_manifests = fetcher.with_manifests(signed, until)
     return {**archives, **fetched}, {**manifests, **fetched_manifests}
 
 
-def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
-    """Return the install request for a choice; None for an image."""
+def install_request(choice: Choice, trust: Trust) -> InstallRequest:
+    """Return the install request for a choice; of an image its pinned reference is recorded.
+
+    Raises:
+        VerificationError: the index names an image that isn't pinned by its digest.
+    """
     artifact = choice.artifact or NO_FILES
-    if artifact.format == "oci":
-        return None
+    if artifact.format == IMAGE_FORMAT:
+        reference = image_reference(choice.plugin, choice.release.version, artifact)
+        artifact = ArtifactEntry(reference, artifact.sha256, IMAGE_FORMAT, 0)
     return InstallRequest(
         plugin=choice.plugin,
         version=choice.release.version,
@@ -199,30 +194,27 @@ def install_request(choice: Choice, trust: Trust) -> InstallRequest | None:
     )
 
 
-def require_request(choice: Choice, trust: Trust) -> InstallRequest:
-    """Return the install request for a choice that is not an image."""
-    request = install_request(choice, trust)
-    if request is None:
-        raise AssertionError("unreachable: an image is never unpacked")
-    return request
-
-
 def _installed(
-    choice: Choice, trust: Trust, done: Deployed | None, obtained: Obtained | None, *, make_current: bool
+    choice: Choice, trust: Trust, done: Deployed, obtained: Obtained | None, *, make_current: bool
 ) -> Installed:
-    if done is None:
-        if choice.artifact is None:
-            raise AssertionError("unreachable: all but images are deployed")
-        image = image_reference(choice.plugin, choice.release.version, choice.artifact)
-        return Installed(choice, trust, "image", image=image)
     previous = done.before if make_current and done.before != choice.release.version else None
     fetched, reused = (obtained.fetched_bytes, obtained.reused_bytes) if obtained is not None else (0, 0)
     return Installed(
         choice,
         trust,
-        "nothing" if choice.artifact is None and done.result.action != "keep" else done.result.action,
+        outcome_of(choice, done.result.action),
         done.result.installation,
         previous,
+        done.result.installation.image,
         bytes_fetched=fetched,
         bytes_reused=reused,
     )
+
+
+def outcome_of(choice: Choice, action: InstallAction) -> InstallOutcome:
+    """Return what becomes of a release whose folder is unpacked, repaired or kept."""
+    if action == "keep":
+        return action
+    if choice.artifact is None:
+        return "nothing"
+    return "image" if choice.artifact.format == IMAGE_FORMAT else action

@@ -38,11 +38,11 @@ from sealdex.disk import rename, sync_path
 from sealdex.download.delta import ReadyTree
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.install.plan import (
-    NO_FILES,
     ChangedMeanwhileError,
     InstallPlan,
     InstallRequest,
     decide,
+    has_files,
     plan_install,
     refuse_other_case,
 )
@@ -112,7 +112,7 @@ def install(
         store: where to install.
         request: what to install.
         archive_path: the file, or the result of a delta download (`sealdex.download.delta`); may be None if
-            `needs_archive` returned False, or for `NO_FILES`.
+            `needs_archive` returned False, or if the artifact has no files.
         limits: limits on the archive's contents.
         make_current: switch ``current`` to it.
         full_check: hash what is already installed instead of comparing sizes and modes.
@@ -139,7 +139,7 @@ def install(
             if tree is not None:
                 stack.callback(tree.close)
                 _require_same(request, tree)
-            elif action != "keep" and request.artifact != NO_FILES:
+            elif action != "keep" and has_files(request.artifact):
                 archive = stack.enter_context(_opened(request, archive_path))
             plan = plan_install(store, request, action, archive, limits, make_current=make_current)
             took = stopwatch()
@@ -152,7 +152,7 @@ def install(
                     installation = _commit(
                         store, request, plan, tree.files, tree.archive_bytes, staging, durable=durable
                     )
-                elif action != "keep" and request.artifact == NO_FILES:
+                elif action != "keep" and not has_files(request.artifact):
                     (staging / "new").mkdir()
                     installation = _commit(store, request, plan, (), 0, staging, durable=durable)
                 elif archive is not None and plan.unpack is not None:

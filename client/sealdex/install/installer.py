@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from sealdex.download.fetcher import NotHereError
 from sealdex.errors import NoRegistryError, UnavailableError
-from sealdex.install.batch import Vouch, install_chosen, require_request
+from sealdex.install.batch import Vouch, install_chosen, install_request
 from sealdex.install.fallback import fall_back
 from sealdex.install.install import action_for
 from sealdex.install.installed_constraints import resolve_beside
@@ -190,7 +190,7 @@ class Installer:
 
                 refuse_unsigned(config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
-            request = require_request(choice, trust)
+            request = install_request(choice, trust)
             job = Job(replace(request, manifest=local.manifest), local.path, pin)
             done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
         previous = done.before if done.before != local.version else None
@@ -208,7 +208,7 @@ class Installer:
 
                 refuse_unsigned(config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
-            action = action_for(self._store, require_request(choice, trust))
+            action = action_for(self._store, install_request(choice, trust))
             before = facts_of(self._store, choice.plugin).version
         return Planned(choice, trust, action, before if before != local.version else None)
 

@@ -13,7 +13,7 @@ from sealdex.errors import InstallError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry
 from sealdex.results import InstallAction
-from sealdex.store.installations import Installation, current_version_named
+from sealdex.store.installations import IMAGE_FORMAT, Installation, current_version_named
 from sealdex.store.layout import Store
 from sealdex.store.verify import Finding
 
@@ -22,6 +22,11 @@ _MARGIN_BYTES = 16 * 2**20
 
 NO_FILES = ArtifactEntry("none", hashlib.sha256(b"").hexdigest(), "none", 0)
 """The artifact of a release without files: it is recorded like others, in a folder that has only a receipt."""
+
+
+def has_files(artifact: ArtifactEntry) -> bool:
+    """Return whether an artifact is a file to unpack; without files, and for container images, it isn't."""
+    return artifact != NO_FILES and artifact.format != IMAGE_FORMAT
 
 
 class ChangedMeanwhileError(InstallError):

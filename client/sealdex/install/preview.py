@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sealdex.download.fetcher import ArtifactFetcher, NotHereError
-from sealdex.download.locations import image_reference
-from sealdex.install.batch import install_request
+from sealdex.install.batch import install_request, outcome_of
 from sealdex.install.install import action_for
 from sealdex.install.transaction import CASCADE, member_of
 from sealdex.model.ids import PluginId
@@ -14,6 +13,7 @@ from sealdex.resolve import Choice
 from sealdex.results import InstallAction, Planned, Trust
 from sealdex.store.change import Member
 from sealdex.store.dependants import OnBroken, newly_broken, refuse
+from sealdex.store.installations import IMAGE_FORMAT
 from sealdex.store.layout import Store
 from sealdex.store.transaction import facts_of
 
@@ -40,12 +40,6 @@ def preview_chosen(
     for choice in choices:
         trust = trusts[choice.plugin]
         request = install_request(choice, trust)
-        if request is None:
-            if choice.artifact is None:
-                raise AssertionError("unreachable: only images have no request")
-            image = image_reference(choice.plugin, choice.release.version, choice.artifact)
-            planned.append(Planned(choice, trust, "image", image=image))
-            continue
         before = facts_of(store, choice.plugin)
         pinning = pin if choice.requested else None
         members.append(member_of(store, before, request, pinning, make_current=make_current))
@@ -55,8 +49,9 @@ def preview_chosen(
             Planned(
                 choice,
                 trust,
-                "nothing" if choice.artifact is None and action != "keep" else action,
+                outcome_of(choice, action),
                 before.version if make_current and before.version != choice.release.version else None,
+                request.artifact.file if request.artifact.format == IMAGE_FORMAT else None,
                 bytes_to_fetch=fetched,
                 may_be_less=may_be_less,
             )

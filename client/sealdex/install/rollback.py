@@ -12,7 +12,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import ArtifactEntry, MappedFile
 from sealdex.store.cache import ContentCache
 from sealdex.store.dependants import OnBroken
-from sealdex.store.installations import Installation
+from sealdex.store.installations import IMAGE_FORMAT, Installation
 from sealdex.store.layout import MANIFEST_NAME, RECEIPT_FOLDER, Store
 from sealdex.store.manifests import installed_manifest
 from sealdex.store.rollback import RolledBack, roll_back
@@ -27,7 +27,7 @@ def roll_back_with_cache(store: Store, to: int | None = None, *, on_broken: OnBr
         record = kept_record(store, plugin, version)
         if record is None:
             return None
-        if record.artifact_format == NO_FILES.format:
+        if record.artifact_format in {NO_FILES.format, IMAGE_FORMAT}:
             return lambda: _put_back(store, record, None)
         archive = cache.verified(record.artifact_sha256, record.artifact_size)
         return (lambda: _put_back(store, record, archive)) if archive is not None else None

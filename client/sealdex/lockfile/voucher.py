@@ -90,9 +90,6 @@ class Voucher:
         """
         wanted = list(choices)
         asking = [choice for choice in wanted if choice.plugin not in self.found]
-        # images are never in place here: using what was verified last saves a request each time
-        self.found.update({c.plugin: known for c in asking if not _is_file(c) and (known := self._known(c))})
-        asking = [choice for choice in asking if choice.plugin not in self.found]
         if asking:
             answers = self._queries.answers([choice.plugin for choice in asking])
             self.found.update({choice.plugin: self._judged(choice, answers[choice.plugin]) for choice in asking})

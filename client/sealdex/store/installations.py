@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from sealdex.store.layout import Plugin
 
 RECEIPT_FORMAT = 1
+IMAGE_FORMAT = "oci"
+"""The format of a container image: nothing of it is in the store, and the file's name is its pinned reference."""
 _MAX_LINK_BYTES = 256
 _MAX_RECEIPT_BYTES = 1 << 20
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
@@ -93,6 +95,11 @@ class Installation:
     def id(self) -> Plugin:
         """(namespace, name)."""
         return (self.namespace, self.name)
+
+    @property
+    def image(self) -> str | None:
+        """The reference of a container image, pinned by its digest; None for everything else."""
+        return self.artifact_file if self.artifact_format == IMAGE_FORMAT else None
 
     def as_dict(self) -> dict[str, Any]:
         """Return all attributes, sorted by name."""

@@ -12,7 +12,7 @@ from support.authoring import Bare, errors, zip_of
 from registry_builder.authoring.payload import pack_folder
 from registry_builder.authoring.release import Archive, write_release
 from registry_builder.authoring.scaffold import new_plugin
-from registry_builder.cli.archive_argument import parse_archive
+from registry_builder.cli.archive_argument import parse_archive, parse_image
 from sealdex.errors import ConfigError, NotFoundError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.selectors import Selector, matches
@@ -280,3 +280,49 @@ def test_archives_at_an_address_are_named_there_and_checked_here(tree: Bare, out
     for wrong in ("http://example.org/", "https://", "v1.2.0", "https://example.org/?x"):
         with pytest.raises(UsageError, match="not an https address"):
             write_release(tree.root, archives, plugin=TOOL, version="1.4.0", at=wrong)
+
+
+IMAGE = "harbor.example:5000/acme/tool@sha256:" + "ab" * 32
+
+
+def test_container_images_beside_archives(tree: Bare, out: Path) -> None:
+    archive = parse_archive(f"{out}/tool-linux.zip:os=linux")
+    write_release(
+        tree.root, [archive], plugin=TOOL, version="1.0.0", released_at=TIME, images=[parse_image(f"{IMAGE}:os=darwin")]
+    )
+    file, image = written(tree, "1.0.0")["artifacts"]
+    assert file["source"].endswith("tool-linux.zip")
+    assert image == {
+        "source": f"oci:{IMAGE}",
+        "sha256": "ab" * 32,
+        "selector": {"match_labels": {"os": "darwin"}},
+    }
+
+
+def test_a_template_may_name_images_alone_or_beside_archives(tree: Bare, out: Path) -> None:
+    template = f"version: 1.1.0\nartifacts:\n  - image: {IMAGE}\n    selector: {{match_labels: {{os: linux}}}}\n"
+    (tree.root / "plugins/acme/tool/release.yaml").write_text(template)
+    write_release(tree.root, [], plugin=TOOL, released_at=TIME)
+    assert [each["source"] for each in written(tree, "1.1.0")["artifacts"]] == [f"oci:{IMAGE}"]
+    more = (
+        template.replace("1.1.0", "1.2.0") + '  - match: "*-darwin.zip"\n    selector: {match_labels: {os: darwin}}\n'
+    )
+    (tree.root / "plugins/acme/tool/release.yaml").write_text(more)
+    write_release(tree.root, [parse_archive(f"{out}/tool-darwin.zip")], plugin=TOOL, released_at=TIME)
+    assert len(written(tree, "1.2.0")["artifacts"]) == 2
+
+
+@pytest.mark.parametrize(
+    "reference", ["harbor.example/acme/tool:1.2", "acme/tool@sha256:ab", "x; rm -rf ~", IMAGE[:-1]]
+)
+def test_an_image_without_its_digest_is_refused(tree: Bare, reference: str) -> None:
+    with pytest.raises(UsageError, match="not an image with a digest"):
+        write_release(tree.root, [], plugin=TOOL, version="1.0.0", images=[parse_image(reference)])
+    assert not (tree.root / "plugins/acme/tool/releases").exists()
+
+
+def test_fields_of_archives_beside_an_image_are_named(tree: Bare) -> None:
+    bad = f"version: 1.0.0\nartifacts:\n  - image: {IMAGE}\n    bin: tool\n    match: x\n"
+    (tree.root / "plugins/acme/tool/release.yaml").write_text(bad)
+    with pytest.raises(ConfigError, match=r"artifacts\[0\]\.match.*artifacts\[0\]\.bin"):
+        write_release(tree.root, [], plugin=TOOL)

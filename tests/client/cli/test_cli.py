@@ -287,7 +287,15 @@ def test_nothing_fits_says_what_exists_and_which_flag_helps(ready: Run) -> None:
 
 def test_an_image_is_named_for_the_container_runtime(ready: Run) -> None:
     shown = ready("install", "acme/image").out
-    assert f"docker pull h.example/x@sha256:{'ab' * 32} · signed by packages, root v1" in shown
+    pull = f"docker pull h.example/x@sha256:{'ab' * 32}"
+    assert f"{pull} · signed by packages, root v1" in shown
+    assert f"{pull} · signed by packages, root v1" in ready("install", "acme/image").out
+    assert pull in ready("info", "acme/image").out
+    assert pull in ready("path", "acme/image").err
+    [listed] = ready("list", "acme/image", "--json").document["installed"]
+    assert listed["image"] == pull.removeprefix("docker pull ")
+    assert ready("verify", "acme/image").code == 0
+    assert ready("uninstall", "acme/image").code == 0
 
 
 def test_attack_swapped_artifact_shouts_and_installs_nothing(ready: Run, server: TreeServer, tmp_path: Path) -> None:

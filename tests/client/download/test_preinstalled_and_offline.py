@@ -98,7 +98,7 @@ def test_a_preinstalled_lock_vouches_for_an_image(run: Run, image: Path, server:
         path.write_text(lock_text(LockDocument(plugin=tuple(blocks))))
     server.instead = dict.fromkeys(server.files, 503)
     done = run("ensure", "--frozen", "--json")
-    assert (done.code, [each.get("image") for each in done.document["ensured"]]) == (0, [None, IMAGE.url])
+    assert (done.code, [each.get("image") for each in done.document["ensured"]]) == (0, [IMAGE.url, None])
 
 
 def test_ensure_offline_from_a_folder(run: Run, image: Path, server: TreeServer) -> None:

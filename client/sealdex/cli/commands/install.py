@@ -184,7 +184,7 @@ def _say(out: Output, resolution: Resolution) -> None:
 
 def _format_installed(each: Installed) -> str:
     choice = each.choice
-    if each.action == "image":
+    if each.image is not None:
         return f"{choice} is a container image, pinned by digest: docker pull {each.image} · {each.trust}"
     if each.action == "nothing":
         return f"{choice} has no files of its own, only {len(choice.dependencies)} dependencies · {each.trust}"

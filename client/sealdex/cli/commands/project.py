@@ -138,8 +138,7 @@ def ensure(
         from sealdex.lockfile.voucher import format_unasked  # noqa: PLC0415  # tuf; here it is imported already
 
         out.warn(format_unasked(done.unasked, [each for each in done.installed if each.action != "keep"]))
-    rows = [_ensured_row(each) for each in done.installed if each.action != "image"]
-    rows += [_ensured_row(each) for each in done.installed if each.action == "image"]
+    rows = [_ensured_row(each) for each in done.installed]
     for each in done.installed:
         if each.action not in {"keep", "nothing"}:
             was = f" (was {each.previous})" if each.previous else ""

@@ -271,6 +271,8 @@ def _show_plugin(
     if here is not None:
         size = f", {in_bytes(here.artifact.size)}" if here.artifact is not None and here.artifact.size else ""
         out.line(f"  for this host: {here.release.version}{size}", style="green")
+        if file is not None and file.image is not None:
+            out.line(f"    a container image, pinned by its digest: docker pull {file.image}")
     else:
         out.line(f"  for this host: no release fits; to see why: sealdex install {document.id}", style="yellow")
     out.line()
