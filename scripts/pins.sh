@@ -34,7 +34,8 @@ if [ "${1:-all}" = all ]; then
 fi
 
 if command -v npm >/dev/null; then
-    for folder in tests/interop/node tests/browser/node tests/builder/authoring/github/node benchmarks/node; do
+    for folder in tests/interop/node tests/browser/node tests/builder/authoring/github/node tests/protos/node \
+        benchmarks/node; do
         command=install
         [ "${UPGRADE:-}" != all ] || command=update
         (cd "$folder" && npm "$command" --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved \

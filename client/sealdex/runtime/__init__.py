@@ -18,6 +18,7 @@ are imported when they are first used.
     job_schema           what a job is and how it ended
     configuration        what a host keeps of the configuration of its plugins
     services/            services, each kept running by a supervisor
+    gateway/             the old systems' interfaces on a host: gRPC and REST (an extra)
     process/             programs in a process group of their own
     supervise            how version 0.1.0 started supervisors; now services
     _job_plugins         brings a job's plugins, and what it does without one of them
