@@ -34,6 +34,7 @@ from sealdex.errors import (
     VerificationError,
 )
 from sealdex.events import Observer, guarded
+from sealdex.model.catalog import CatalogRow
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
@@ -195,19 +196,21 @@ class RegistryQueries:
         names = [registry] if registry is not None else list(self.config.registries)
         if not names:
             self.config.registry_for("any")  # raises, with the advice to add one
-        found: list[Found] = []
+        rows: list[CatalogRow] = []
+        home: list[str] = []
         skipped: list[SealdexError] = []
         for name in names:
             try:
-                rows = self.registries.rows(name)
+                rows += self.registries.rows(name)
             except (CredentialsError, CredentialsRefusedError) as error:
                 skipped.append(error)
                 if len(skipped) == len(names):  # the only one, or the last of all
                     raise
                 self.observer.skipping(name, error)
                 continue
-            found += [Found(hit.row, name, hit.rank) for hit in search(rows, asked)]
-        return sorted(found, key=lambda hit: (hit.row.deprecated is not None, hit.rank)) if len(names) > 1 else found
+            home += [name] * (len(rows) - len(home))
+        # together, so that what is rare, needed or nearest is so in all of them
+        return [Found(hit.row, home[hit.at], hit.rank, hit.meant) for hit in search(rows, asked)]
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the signed documents of several plugins, each from its own registry; None for those that don't exist.

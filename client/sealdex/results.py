@@ -46,11 +46,17 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One row of a search, with its registry; ``rank`` 0 is best."""
+    """One row of a search, with its registry.
+
+    Attributes:
+        rank: 0 for a plugin of exactly that name or title, higher for worse matches.
+        meant: the words that this was found by, where nothing matches those that were asked.
+    """
 
     row: CatalogRow
     registry: str
     rank: int
+    meant: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

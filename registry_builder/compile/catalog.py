@@ -41,6 +41,7 @@ def catalogue_row(document: IndexDocument) -> CatalogRow:
         deprecated=document.deprecated.why if document.deprecated else None,
         use=document.deprecated.use if document.deprecated else None,
         metrics=_metrics(latest) if latest else {},
+        dependencies=tuple(sorted(latest.dependencies)) if latest else (),
     )
 
 

@@ -1,10 +1,11 @@
 // The search page. Everything it shows is created here, inside
 //
 //   <div data-search data-catalogue="search/catalogue.json" data-worker="assets/search-worker.js"
-//        data-engine="assets/minisearch.js" data-root="./"> ...what people without JavaScript read... </div>
+//        data-engine="assets/search-engine.js" data-text="assets/search-text.js" data-root="./">
+//     ...what people without JavaScript read... </div>
 //
 // whose URLs are relative to the page. The worker searches; this module keeps three things in step: the query
-// (`asked`), the URL (?q=words&type=build&os=linux&sort=name), and the page. Text from the catalog only ever
+// (`asked`), the URL (?q=words&type=build&os=linux&metric=top1>=0.8&sort=name), and the page. Text from the catalog only ever
 // becomes text nodes and encoded path segments.
 
 const PAGE_OF_RESULTS = 40;
@@ -22,7 +23,8 @@ const FACETS = {
   keyword: "Keyword",
 };
 const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }); // as the other pages write it
-const SORTS = { relevance: "Relevance", recent: "Recently released", name: "Name" };
+const SORTS = { relevance: "Relevance", recent: "Recently released", used: "Most used by others", name: "Name" };
+const METRIC = /^\s*[^\s<>=]+\s*(>=|<=|>|<|=)\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$/; // as search-engine.js reads it
 
 const root = document.querySelector("[data-search]");
 const title = document.title;
@@ -38,7 +40,7 @@ let answering = false;
 let waiting = false;
 worker.onmessage = ({ data }) => answers[data.did](data);
 worker.onerror = () => answers.failed({ reason: "the search script didn't load" });
-worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine") });
+worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
 
 const answers = {
   progress({ read, shards }) {
@@ -67,8 +69,9 @@ function ask() {
   answering = true;
   root.dataset.state = "asking";
   const facets = Object.fromEntries(Object.entries(asked.facets).map(([key, values]) => [key, [...values]]));
-  const sort = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
-  worker.postMessage({ do: "query", text: asked.text, facets, sort, count: shown, wide: [...wide] });
+  const { text, sort } = asked;
+  const metrics = [...asked.metrics];
+  worker.postMessage({ do: "query", text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
 }
 
 function changed() {
@@ -86,6 +89,7 @@ function fromAddress() {
   return {
     text: parameters.get("q") ?? "",
     facets: Object.fromEntries(Object.keys(FACETS).map((key) => [key, new Set(parameters.getAll(key))])),
+    metrics: new Set(parameters.getAll("metric").filter((text) => METRIC.test(text))),
     sort: Object.hasOwn(SORTS, sort ?? "") ? sort : null,
   };
 }
@@ -95,6 +99,7 @@ function toAddress() {
   const parameters = new URLSearchParams();
   if (asked.text.trim()) parameters.set("q", asked.text.trim());
   for (const [key, values] of Object.entries(asked.facets)) for (const value of values) parameters.append(key, value);
+  for (const metric of asked.metrics) parameters.append("metric", metric);
   if (asked.sort) parameters.set("sort", asked.sort);
   const text = parameters.toString();
   history.replaceState(null, "", text ? `?${text}` : location.pathname);
@@ -144,6 +149,7 @@ const page = {
   status: element("p", { class: "search-status", role: "status" }, "Loading"),
   progress: element("progress", { "aria-label": "Reading the catalog" }),
   chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
+  meant: element("p", { class: "search-meant", hidden: true }),
   results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
   more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, "Show more"),
   filters: element("div", { class: "search-facets" }),
@@ -184,6 +190,7 @@ root.replaceChildren(
         element("label", { class: "search-sort" }, element("span", {}, "Sort by"), " ", page.sort),
       ),
       page.chips,
+      page.meant,
       page.results,
       page.more,
     ),
@@ -203,14 +210,16 @@ addEventListener("pagehide", toAddress);
 page.results.addEventListener("click", toAddress); // so that "back" restores the query
 ask();
 
-function show({ total, rows, facets }) {
+function show({ total, rows, facets, meant, metrics }) {
   root.dataset.state = "answered";
   const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
   page.status.textContent = total === 1 ? "1 plugin" : `${total.toLocaleString("en")} plugins`;
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
+  page.meant.hidden = meant === null;
+  page.meant.replaceChildren(...(meant === null ? [] : suggestion(meant)));
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
-  page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)));
+  page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)), measured(metrics));
   page.filters.parentElement.hidden = page.filters.childElementCount === 0;
   page.chips.replaceChildren(...chips());
   if (total === 0) page.results.replaceChildren(nothing());
@@ -234,6 +243,7 @@ function result(row) {
     row.license,
     row.labels?.os?.join(", "),
     row.tags?.join(", "),
+    ...[...asked.metrics].map((metric) => metric.split(/[<>=]/)[0].trim()).map((name) => `${name} ${row.metrics[name]}`),
     row.updated_at && element("time", { datetime: row.updated_at }, DAY.format(new Date(row.updated_at))),
   ].filter(Boolean);
   return element(
@@ -245,13 +255,14 @@ function result(row) {
       element(
         "a",
         { href: new URL(folder(row), address("root")).href, "data-key": `result ${row.namespace}/${row.name}` },
-        element("span", { class: "of" }, ...marked(row.namespace, row.terms), "/"),
-        ...marked(row.name, row.terms),
+        element("span", { class: "of" }, ...marked(row.namespace, row.marks.namespace), "/"),
+        ...marked(row.name, row.marks.name),
       ),
       ...(row.latest ? [" ", element("span", { class: "version" }, row.latest)] : []),
       ...states(row).flatMap(([kind, text]) => [" ", element("span", { class: `tag ${kind}` }, text)]),
     ),
-    element("p", { class: "plugin-summary" }, ...marked(row.summary, row.terms)),
+    ...(row.title ? [element("p", { class: "plugin-title" }, ...marked(row.title, row.marks.title))] : []),
+    element("p", { class: "plugin-summary" }, ...marked(row.summary, row.marks.summary)),
     element("p", { class: "plugin-facts" }, ...facts.flatMap((fact) => [" · ", fact]).slice(1)),
     ...(row.deprecated || row.use ? [element("p", { class: "search-note" }, instead(row))] : []),
   );
@@ -274,18 +285,29 @@ function instead(row) {
   return [row.deprecated, row.use && `Use ${row.use} instead.`].filter(Boolean).join(" ");
 }
 
-/** Split a text so that its words among `terms`, what the index found, stand out. */
-function marked(text, terms) {
-  if (!terms.length) return [text];
-  const plain = (word) => word.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
-  return text
-    .split(/([^\p{Z}\p{P}]+)/u)
-    .filter(Boolean)
-    .map((part) => (terms.includes(plain(part)) ? element("mark", {}, part) : part));
+/** Split a text so that what was found in it stands out: `marks` are pairs of offsets. */
+function marked(text, marks = []) {
+  const made = [];
+  let at = 0;
+  for (const [start, end] of marks) {
+    made.push(text.slice(at, start), element("mark", {}, text.slice(start, end)));
+    at = end;
+  }
+  return [...made, text.slice(at)].filter(Boolean);
+}
+
+/** What was meant, where nothing matches what was asked. */
+function suggestion(meant) {
+  const take = () => {
+    page.field.focus();
+    asked.text = page.field.value = meant;
+    changed();
+  };
+  return ["Nothing exact; did you mean ", element("button", { type: "button", class: "search-all", onclick: take }, meant), "?"];
 }
 
 function nothing() {
-  const chosen = Object.values(asked.facets).some((values) => values.size);
+  const chosen = asked.metrics.size > 0 || Object.values(asked.facets).some((values) => values.size);
   const text = asked.text.trim();
   if (!text && !chosen) return element("li", { class: "search-nothing" }, "Nothing is published yet.");
   return element(
@@ -331,6 +353,25 @@ function filter(key, { values, more }, total) {
   );
 }
 
+/** A field for a demand on a metric, where some plugin was measured. */
+function measured(metrics) {
+  if (!metrics.length && !asked.metrics.size) return "";
+  const example = `${metrics[0] ?? "top1"}>=0.8`;
+  return element(
+    "fieldset",
+    { class: "search-facet" },
+    element("legend", {}, "Metric"),
+    element("input", {
+      type: "text",
+      placeholder: example,
+      "aria-label": `Metric, such as ${example}`,
+      "data-key": "metric",
+      onchange: ({ target }) => demand(target, example),
+    }),
+    element("p", { class: "search-count" }, metrics.slice(0, 20).join(", ")),
+  );
+}
+
 function chips() {
   const chosen = Object.entries(asked.facets).flatMap(([key, values]) => [...values].map((value) => [key, value]));
   const made = chosen.map(([key, value]) =>
@@ -345,7 +386,21 @@ function chips() {
       ),
     ),
   );
-  if (chosen.length > 1) made.push(element("li", {}, element("button", { type: "button", onclick: () => clear(true) }, "Clear all")));
+  for (const metric of asked.metrics) {
+    made.push(
+      element(
+        "li",
+        {},
+        element(
+          "button",
+          { type: "button", "aria-label": `Remove the filter Metric: ${metric}`, onclick: () => forgo(metric) },
+          `Metric: ${metric} `,
+          element("span", { "aria-hidden": "true" }, "×"),
+        ),
+      ),
+    );
+  }
+  if (made.length > 1) made.push(element("li", {}, element("button", { type: "button", onclick: () => clear(true) }, "Clear all")));
   return made;
 }
 
@@ -362,6 +417,21 @@ function unchoose(key, value) {
   choose(key, value, false);
 }
 
+function demand(field, example) {
+  const metric = field.value.trim();
+  field.setCustomValidity(!metric || METRIC.test(metric) ? "" : `Write it like ${example}, with >=, <=, >, < or =`);
+  if (!metric || !field.reportValidity()) return;
+  asked.metrics.add(metric);
+  page.field.focus();
+  changed();
+}
+
+function forgo(metric) {
+  page.field.focus();
+  asked.metrics.delete(metric);
+  changed();
+}
+
 function widen(key) {
   if (!wide.delete(key)) wide.add(key);
   ask();
@@ -370,7 +440,7 @@ function widen(key) {
 /** Clear the filters, or else the words. */
 function clear(filters) {
   page.field.focus();
-  if (filters) for (const values of Object.values(asked.facets)) values.clear();
+  if (filters) for (const values of [asked.metrics, ...Object.values(asked.facets)]) values.clear();
   else asked.text = page.field.value = "";
   changed();
 }

@@ -29,6 +29,7 @@ class CatalogRow(Struct, frozen=True, omit_defaults=True):
         language: the language of title and summary, where it is stated.
         title_i18n, summary_i18n: the same in other languages, by tag such as ``zh`` or ``pt-BR``.
         metrics: what was measured of the latest release; of two evaluations with one metric the later one counts.
+        dependencies: the plugins that the latest release needs, sorted; counted over all rows they are the dependents.
     """
 
     namespace: IdentifierPart
@@ -50,6 +51,7 @@ class CatalogRow(Struct, frozen=True, omit_defaults=True):
     language: str | None = None
     title_i18n: dict[str, str] = {}
     summary_i18n: dict[str, str] = {}
+    dependencies: tuple[str, ...] = ()
 
     @property
     def id(self) -> PluginId:

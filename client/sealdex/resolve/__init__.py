@@ -11,6 +11,8 @@ Pure: documents come through a callback, and nothing here touches a network or a
     _eligibility    whether one release fits, and if not why
     explain         why nothing fits: data first, text second
     search          search in the catalog
+    _search_text    texts as search sees them: folded, split into tokens
+    _search_filters  what a search asks for, and whether a row passes its filters
 """
 
 from sealdex.lazy import exports
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     )
     from sealdex.resolve.requests import PINNED, Request, Want, parse_request
     from sealdex.resolve.resolver import Choice, Documents, Keeping, Resolution, SearchBudget, in_order, resolve
-    from sealdex.resolve.search import Query
+    from sealdex.resolve.search import MetricBound, Query, Sort, parse_metric
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -46,7 +48,7 @@ else:
             ),
             "requests": ("PINNED", "Request", "Want", "parse_request"),
             "resolver": ("Choice", "Documents", "Keeping", "Resolution", "SearchBudget", "in_order", "resolve"),
-            "search": ("Query",),
+            "search": ("MetricBound", "Query", "Sort", "parse_metric"),
         },
     )
 
@@ -57,6 +59,7 @@ __all__ = [
     "Explanation",
     "Keeping",
     "Lacking",
+    "MetricBound",
     "NothingFitsError",
     "PassedOver",
     "Policy",
@@ -65,6 +68,7 @@ __all__ = [
     "Request",
     "Resolution",
     "SearchBudget",
+    "Sort",
     "StillSearchingError",
     "UnknownPluginError",
     "Verdict",
@@ -75,6 +79,7 @@ __all__ = [
     "nearest",
     "newest_first",
     "newest_in",
+    "parse_metric",
     "parse_request",
     "reached",
     "resolve",

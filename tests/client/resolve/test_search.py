@@ -27,9 +27,9 @@ def test_exact_name_then_prefix_then_word_then_the_rest_and_deprecated_last() ->
     assert ids(Query(("Slack",))) == [
         "acme/slack",
         "acme/slack-threads",
+        "other/notify-slack",
         "zeta/slackline",
         "zeta/mail",
-        "other/notify-slack",
         "acme/slack-old",
     ]
 

@@ -35,14 +35,26 @@ _MAX_PLATFORMS = 6
 @click.command(
     epilog=examples(
         "sealdex search slack",
-        "sealdex search chat bot --type notify --label os=linux",
+        "sealdex search chat bot --type notify --platform linux/arm64",
         "sealdex search --keyword speech --tag cuda-11.8 --json",
-        "sealdex search --type model --min-metric top1=0.8",
+        "sealdex search --type model --metric 'top1>=0.8' --sort used",
     )
 )
 @click.argument("words", nargs=-1)
-@click.option("--type", "plugin_type", metavar="TYPE", help="Only plugins of this type, such as notify or model.")
+@click.option(
+    "--type", "types", multiple=True, metavar="TYPE", help="Only plugins of this type; repeated: of any of them."
+)
+@click.option(
+    "--namespace", "namespaces", multiple=True, metavar="NS", help="Only this namespace; repeated: any of them."
+)
 @click.option("--keyword", "keywords", multiple=True, help="Only plugins with this keyword; may be repeated.")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="OS[/ARCH]",
+    help="Only plugins that run on this platform, such as linux/arm64; repeated: on any of them.",
+)
 @click.option(
     "--label",
     "labels",
@@ -51,6 +63,28 @@ _MAX_PLATFORMS = 6
     help="Only plugins that run on hosts with this label; may be repeated.",
 )
 @click.option("--tag", "tags", multiple=True, help="Only plugins with this compatibility tag; may be repeated.")
+@click.option(
+    "--license",
+    "--licence",
+    "licenses",
+    multiple=True,
+    metavar="SPDX",
+    help="Only this license; repeated: any of them.",
+)
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    help="Only plugins with a release in this channel; repeated: in any of them.",
+)
+@click.option("--deprecated/--no-deprecated", default=None, help="Only deprecated plugins, or only others.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="'NAME>=NUMBER'",
+    help="Only plugins whose measured value is so; also with <=, >, < and =. May be repeated.",
+)
 @click.option(
     "--min-metric",
     "least",
@@ -65,6 +99,13 @@ _MAX_PLATFORMS = 6
     metavar="NAME=NUMBER",
     help="Only plugins whose measured value is at most this.",
 )
+@click.option(
+    "--sort",
+    type=click.Choice(["relevance", "recent", "name", "used"]),
+    default="relevance",
+    show_default=True,
+    help="The order: best match, last release, name, or number of plugins that need it.",
+)
 @click.option("--registry", metavar="NAME", help="Search only this registry.")
 @click.option("--offline", is_flag=True, help="Make no requests: search the last verified catalog.")
 @click.option(
@@ -74,28 +115,43 @@ _MAX_PLATFORMS = 6
 def search(
     context: Context,
     words: tuple[str, ...],
-    plugin_type: str | None,
+    types: tuple[str, ...],
+    namespaces: tuple[str, ...],
     keywords: tuple[str, ...],
+    platforms: tuple[str, ...],
     labels: tuple[str, ...],
     tags: tuple[str, ...],
+    licenses: tuple[str, ...],
+    channels: tuple[str, ...],
+    deprecated: bool | None,
+    metrics: tuple[str, ...],
     least: tuple[str, ...],
     most: tuple[str, ...],
+    sort: resolve.Sort,
     registry: str | None,
     offline: bool,
     limit: int,
 ) -> None:
-    """Search the signed catalogs. Every word must match name, keywords or summary; best match first.
+    """Search the signed catalogs. Every word must match name, title, keywords, tags or summary; best match first.
 
-    A registry whose credentials are missing or don't serve is passed over, with a warning, where others answer.
+    What matches, and in which order, is told in docs/search.md. A registry whose credentials are missing or don't serve
+    is passed over, with a warning, where others answer.
     """
     query = resolve.Query(
         words,
-        plugin_type,
+        types,
         keywords,
         dict(map(_label, labels)),
         tags,
         min_metrics=dict(map(_metric, least)),
         max_metrics=dict(map(_metric, most)),
+        metrics=tuple(map(_bound, metrics)),
+        platforms=tuple(map(_platform, platforms)),
+        namespaces=namespaces,
+        licenses=licenses,
+        channels=channels,
+        deprecated=deprecated,
+        sort=sort,
     )
     with context.client("searching", offline=offline) as client:
         found = client.search(query, registry=registry)
@@ -106,17 +162,24 @@ def search(
             details={"skipped": context.out.skipped} if context.out.skipped else None,
         )
     shown = found[:limit] if limit else found
-    context.out.result({"plugins": [_found_plain(hit) for hit in shown], "total": len(found)})
+    meant = found[0].meant
+    context.out.result({
+        "plugins": [_found_plain(hit) for hit in shown],
+        "total": len(found),
+        **({"did_you_mean": meant} if meant is not None else {}),
+    })  # fmt: skip
+    if meant is not None:
+        context.out.note(f"nothing matches '{' '.join(words)}'; did you mean '{meant}'?")
     several = len({hit.registry for hit in found}) > 1
-    metrics = list(dict.fromkeys([*query.min_metrics, *query.max_metrics]))
+    measured = list(dict.fromkeys(bound.name for bound in query.bounds))
     context.out.table(
-        ["PLUGIN", "VERSION", "TYPE", *metrics, *(["REGISTRY"] if several else []), "SUMMARY"],
+        ["PLUGIN", "VERSION", "TYPE", *measured, *(["REGISTRY"] if several else []), "SUMMARY"],
         [
             [
                 str(hit.row.id),
                 hit.row.latest or "-",
                 hit.row.type,
-                *(f"{hit.row.metrics[name]:g}" for name in metrics),
+                *(f"{hit.row.metrics[name]:g}" for name in measured),
                 *([hit.registry] if several else []),
                 _summary(hit),
             ]
@@ -132,6 +195,22 @@ def _label(text: str) -> tuple[str, str]:
     if not equals or not key:
         raise UsageError(f"'{text}' is not a valid label: write KEY=VALUE", hint="for example: --label os=linux")
     return key, usual_spelling(key, value) or value
+
+
+def _platform(text: str) -> tuple[str, str | None]:
+    system, slash, machine = text.partition("/")
+    if not system or (slash and not machine) or "/" in machine:
+        raise UsageError(
+            f"'{text}' is not a valid platform: write OS or OS/ARCH", hint="for example: --platform linux/arm64"
+        )
+    return usual_spelling("os", system) or system, (usual_spelling("arch", machine) or machine) if slash else None
+
+
+def _bound(text: str) -> resolve.MetricBound:
+    try:
+        return resolve.parse_metric(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="for example: --metric 'top1>=0.8'") from None
 
 
 def _metric(text: str) -> tuple[str, float]:
