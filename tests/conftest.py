@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,11 @@ from support.budgets import PROFILES
 from support.s3_server import S3Server, WeedMissingError, shared_s3_server
 
 from sealdex import log
+
+# Compiled modules are kept whatever the environment says: a run begins Python two thousand times, and pytest rewrites
+# the test modules in each of its processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")

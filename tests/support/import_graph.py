@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,10 +45,17 @@ def imports(files: Mapping[str, Path], known: Collection[str] = ()) -> list[Impo
     ]
 
 
+@cache
+def _nodes(source: str) -> list[ast.AST]:
+    """Return the imports and constants of a module; parsing costs more than all questions about it."""
+    wanted = (ast.Import, ast.ImportFrom, ast.Constant)
+    return [each for each in ast.walk(ast.parse(source)) if isinstance(each, wanted)]
+
+
 def _imported(file: Path, ours: Collection[str]) -> Iterator[tuple[str, int, bool]]:
     source = file.read_text(encoding="utf-8")
     has_addresses = _TABLE_OF_COMMANDS in source
-    for node in ast.walk(ast.parse(source)):
+    for node in _nodes(source):
         match node:
             case ast.Import():
                 for alias in node.names:

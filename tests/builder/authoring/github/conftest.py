@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support.later_clock import later_clock
 from support.s3_server import S3Server
 from support.workflows import GitHub, Scene, git
 
@@ -16,12 +17,6 @@ from registry_builder.authoring.scaffold import init_tree
 from registry_builder.signing.dev_keys import make_dev_trust
 
 ONLINE = ("online", "packages", "catalog")
-_CLOCK = """\
-import datetime, os
-import registry_builder.signing.metadata as roles
-_now, _days = roles.utc_now, int(os.environ["TEST_DAYS"])
-roles.utc_now = lambda: _now() + datetime.timedelta(days=_days)
-"""
 
 
 @pytest.fixture
@@ -45,9 +40,6 @@ def scene(tmp_path: Path, s3_server: S3Server, s3_uri: str, monkeypatch: pytest.
         for path in keys.rglob("*.pem"):
             if path.stem in ONLINE:
                 archive.add(path, path.name)
-    clock = tmp_path / "clock"
-    clock.mkdir()
-    (clock / "sitecustomize.py").write_text(_CLOCK)
     github = GitHub(
         tmp_path,
         "acme/registry",
@@ -57,6 +49,6 @@ def scene(tmp_path: Path, s3_server: S3Server, s3_uri: str, monkeypatch: pytest.
     )
     git(clone, "init", "--quiet", "--initial-branch=main")
     git(clone, "remote", "add", "origin", str(github.remote))
-    made = Scene(github, clone, url, {"PYTHONPATH": str(clock)})
+    made = Scene(github, clone, url, later_clock(tmp_path / "clock"))
     made.push("A registry")
     return made

@@ -16,6 +16,7 @@ import pytest
 import yaml
 from support.authoring import builder
 from support.components import program
+from support.later_clock import later_clock
 from support.pages_site import PagesFiles
 from support.tree_server import TreeServer
 from support.workflows import GitHub, Job, Scene, git
@@ -42,18 +43,11 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
             for path in keys.rglob("*.pem"):
                 if path.stem in ONLINE:
                     archive.add(path, path.name)
-        clock = tmp_path / "clock"
-        clock.mkdir()
-        (clock / "sitecustomize.py").write_text(
-            "import datetime, os\nimport registry_builder.signing.metadata as roles\n"
-            "_now, _days = roles.utc_now, int(os.environ['TEST_DAYS'])\n"
-            "roles.utc_now = lambda: _now() + datetime.timedelta(days=_days)\n"
-        )
         secrets = {"SEALDEX_ONLINE_KEYS": base64.b64encode(packed.getvalue()).decode()}
         github = GitHub(tmp_path, "acme/registry", secrets=secrets, site=site)
         git(clone, "init", "--quiet", "--initial-branch=main")
         git(clone, "remote", "add", "origin", str(github.remote))
-        made = Scene(github, clone, server.url, {"PYTHONPATH": str(clock)})
+        made = Scene(github, clone, server.url, later_clock(tmp_path / "clock"))
         made.push("A registry")
         yield made
 
