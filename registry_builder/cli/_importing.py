@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +17,7 @@ from sealdex.cli.output import Output
 from sealdex.errors import UsageError
 from sealdex.model.ids import namespace_problem
 from sealdex.text import counted
-from sealdex.transport import Transport, TransportSettings
+from sealdex.transport import Credentials, Transport, TransportSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -65,15 +66,16 @@ def import_options(command: F) -> F:
     return output_options(command)
 
 
-def transport_for(given: Mapping[str, Any], *named: str) -> Transport:
+def transport_for(given: Mapping[str, Any], *named: str, credentials: Credentials | None = None) -> Transport:
     """Return the transport of an import: hosts of private networks are asked only where the user named them.
 
     Args:
         given: the values of `import_options`.
         named: addresses that the user gave on the command line.
+        credentials: for one of them.
     """
     hosts = [*given["allow_hosts"], *(importers.host_in(url) for url in named)]
-    return Transport(TransportSettings(), permit=importers.only_public(hosts))
+    return Transport(TransportSettings(), credentials=credentials, permit=importers.only_public(hosts))
 
 
 def run(
@@ -85,8 +87,19 @@ def run(
     default_namespace: str | None,
     given: Mapping[str, Any],
 ) -> int:
-    """Import what was found, and tell it; return the exit code."""
+    """Import what was found, and tell it; return the exit code.
+
+    Args:
+        ctx: of the command.
+        system: what is imported from; its file of names is called so.
+        found: what was read.
+        transport: of the import.
+        default_namespace: without --namespace; None: what the source proposes, which --namespace replaces.
+        given: the values of `import_options`.
+    """
     out, tree = output_of(ctx), tree_of(ctx)
+    if given["namespace"] is not None and default_namespace is None:  # what the source proposes is a default
+        found.plugins = {key: replace(plugin, namespace=None) for key, plugin in found.plugins.items()}
     namespace = given["namespace"] or default_namespace or system
     if problem := namespace_problem(namespace):
         raise UsageError(

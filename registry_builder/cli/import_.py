@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -167,6 +168,110 @@ def model_hub(ctx: click.Context, /, source: str, service_map: Path | None, **gi
         if service_map is not None:
             found = importers.as_services(found, service_map)
         return run(ctx, "model-hub", found, transport, default_namespace="model-hub", given=given)
+
+
+@import_group.command(
+    epilog=example(
+        "sealdex-builder import marketplace plugins.json --downloads 'https://nexus.example/{name}/{version}.zip'"
+    )
+)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--downloads", "template", metavar="TEMPLATE", help="Where files are that no message names.")
+@import_options
+@click.pass_context
+def marketplace(ctx: click.Context, /, file: Path, template: str | None, **given: Any) -> int:
+    """Import from the marketplace: FILE has PluginDetails and RegisterPluginRequest as JSON.
+
+    Each version needs a download address: in the file ('downloads': plugin to version to download_url), or by a
+    template with {namespace}, {name} and {version}. Container images are taken by digest (REPOSITORY@sha256:DIGEST).
+    Files in Harbor, and at addresses that are signed for a time, are copied.
+    """
+    found = importers.read_marketplace(file, template=template, plugin_type=given["plugin_type"])
+    with transport_for(given, *([template] if template is not None else [])) as transport:
+        return run(ctx, "marketplace", found, transport, default_namespace="marketplace", given=given)
+
+
+@import_group.command(
+    name="github-releases",
+    epilog=example(
+        "sealdex-builder import github-releases acme/tool",
+        "sealdex-builder import github-releases releases.json --asset '*.tar.gz' --ingest",
+    ),
+)
+@click.argument("source", metavar="FILE|OWNER/REPO")
+@click.option(
+    "--asset", "assets", multiple=True, metavar="PATTERN", help="Files that are artifacts; archives by default."
+)
+@click.option("--api", default=importers.GITHUB_API, show_default=True, help="The address of the API.")
+@import_options
+@click.pass_context
+def github_releases(ctx: click.Context, /, source: str, assets: tuple[str, ...], api: str, **given: Any) -> int:
+    """Import the releases of a repository on GitHub, from its API or from what that answered.
+
+    Platforms are read from the names of files, checksum files are paired by exact name and checked, and signatures,
+    SBOMs and attestations become attachments. Source archives that GitHub generates are refused. Files of releases that
+    aren't immutable may be replaced there: --ingest copies them. $GITHUB_TOKEN is sent to the API alone.
+    """
+    token = os.environ.get("GITHUB_TOKEN")
+    credentials = importers.GitHubToken(token, api) if token else None
+    with transport_for(given, api, credentials=credentials) as transport:
+        found = importers.read_github(
+            source,
+            transport,
+            api=api,
+            assets=assets,
+            plugin_type=given["plugin_type"] or importers.DEFAULT_GITHUB_TYPE,
+            ingests=bool(given["ingest"]),
+        )
+        return run(ctx, "github-releases", found, transport, default_namespace=None, given=given)
+
+
+@import_group.command(
+    epilog=example(
+        "sealdex-builder import helm https://charts.example/stable",
+        "sealdex-builder import helm index.yaml --url https://charts.example/stable",
+    )
+)
+@click.argument("source", metavar="INDEX.yaml|URL")
+@click.option(
+    "--url", "base", metavar="URL", help="The repository's address, for a saved index with relative addresses."
+)
+@import_options
+@click.pass_context
+def helm(ctx: click.Context, /, source: str, base: str | None, **given: Any) -> int:
+    """Import the charts of a Helm repository.
+
+    Charts stay where they are, pinned by the digest of the index, which is computed where it has none. Charts in a
+    container registry or in Harbor's chart repository are copied, since their addresses don't last.
+    """
+    named = [
+        address for address in (source, base) if address is not None and address.startswith(("http://", "https://"))
+    ]
+    with transport_for(given, *named) as transport:
+        found = importers.read_helm(source, transport, base=base)
+        return run(ctx, "helm", found, transport, default_namespace="helm", given=given)
+
+
+@import_group.command(
+    epilog=example(
+        "sealdex-builder import huggingface openai/whisper-base@e37978b90ca9030d5170a5c07aadb050351a65bb "
+        "--version-map e37978b90ca9030d5170a5c07aadb050351a65bb=1.0.0"
+    )
+)
+@click.argument("source", metavar="REPO@COMMIT|FILE|DIR")
+@click.option("--file", "files", multiple=True, metavar="PATTERN", help="Files that are taken; all by default.")
+@click.option("--endpoint", default=importers.HUGGINGFACE, show_default=True, help="The address of the Hub.")
+@import_options
+@click.pass_context
+def huggingface(ctx: click.Context, /, source: str, files: tuple[str, ...], endpoint: str, **given: Any) -> int:
+    """Import one commit of a model on the Hugging Face Hub: from it, from a saved answer of its API, or a cache folder.
+
+    All files become one zip in the registry; a single one stays at its address. Files in LFS are checked by their
+    SHA-256, others by git's digest. Commits have no versions: --version-map COMMIT=1.0.0 says what one becomes.
+    """
+    with transport_for(given, endpoint) as transport:
+        found = importers.read_huggingface(source, transport, endpoint=endpoint, files=files)
+        return run(ctx, "huggingface", found, transport, default_namespace=None, given=given)
 
 
 @import_group.command(name="list", epilog=example("sealdex-builder import list plugins.jsonl --namespace acme"))

@@ -4,6 +4,10 @@
     arcade           the Arcade engine: packages, its exported table, its storage
     model_hub        a Model Hub: service packages and models, from its storage or its address
     service_map      services out of code and models that are apart
+    marketplace      the marketplace's messages as JSON
+    github_releases  releases on GitHub: a saved answer, or its API
+    helm             the index of a chart repository
+    huggingface      one commit of a model on the Hugging Face Hub
     plain_list       JSON lines, for everything that a script can print
 
 What the readers above share:
@@ -33,7 +37,16 @@ if TYPE_CHECKING:
     from registry_builder.importers.addresses import host_in, only_public
     from registry_builder.importers.arcade import ArcadeFiles, read_arcade
     from registry_builder.importers.foreign import Found, NotRepresentable
+    from registry_builder.importers.github_releases import (
+        DEFAULT_GITHUB_TYPE,
+        GITHUB_API,
+        GitHubToken,
+        read_github,
+    )
+    from registry_builder.importers.helm import read_helm
+    from registry_builder.importers.huggingface import HUGGINGFACE, read_huggingface
     from registry_builder.importers.krew import read_history, register_type, write_import
+    from registry_builder.importers.marketplace import read_marketplace
     from registry_builder.importers.model_hub import read_hub_address, read_hub_folder
     from registry_builder.importers.options import ImportOptions
     from registry_builder.importers.plain_list import DEFAULT_LIST_TYPE, read_list
@@ -46,6 +59,10 @@ else:
         "addresses": ("host_in", "only_public"),
         "foreign": ("Found", "NotRepresentable"),
         "krew": ("read_history", "register_type", "write_import"),
+        "github_releases": ("DEFAULT_GITHUB_TYPE", "GITHUB_API", "GitHubToken", "read_github"),
+        "helm": ("read_helm",),
+        "huggingface": ("HUGGINGFACE", "read_huggingface"),
+        "marketplace": ("read_marketplace",),
         "model_hub": ("read_hub_address", "read_hub_folder"),
         "options": ("ImportOptions",),
         "plain_list": ("DEFAULT_LIST_TYPE", "read_list"),
@@ -55,9 +72,13 @@ else:
     })  # fmt: skip
 
 __all__ = [
+    "DEFAULT_GITHUB_TYPE",
     "DEFAULT_LIST_TYPE",
+    "GITHUB_API",
+    "HUGGINGFACE",
     "ArcadeFiles",
     "Found",
+    "GitHubToken",
     "ImportOptions",
     "ImportReport",
     "NotRepresentable",
@@ -67,10 +88,14 @@ __all__ = [
     "known_digests",
     "only_public",
     "read_arcade",
+    "read_github",
+    "read_helm",
     "read_history",
     "read_hub_address",
     "read_hub_folder",
+    "read_huggingface",
     "read_list",
+    "read_marketplace",
     "read_version_map",
     "register_type",
     "run_import",

@@ -29,6 +29,7 @@ from sealdex.model.ids import PluginId, file_name_problem
 from sealdex.model.release import Artifact, Release, artifact_file_name, artifact_format, release_problems
 from sealdex.model.versions import parse_version
 
+_IMAGE = re.compile(r"oci:[^\s@]+@sha256:[0-9a-f]{64}")
 _ENDING = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,8}$")
 
 
@@ -48,6 +49,8 @@ def wants_bytes(file: ForeignFile, options: ImportOptions) -> Wants:
     problems = list(stated_problems(file.digests, file.size))
     if problems:
         raise SourceError("; ".join(problems))
+    if isinstance(file.origin, RemoteFile) and _IMAGE.fullmatch(file.origin.url):
+        return Wants(reading=False, keeping=False)  # named by its digest, and never fetched
     url = file.origin.url if isinstance(file.origin, RemoteFile) else file.address
     if url is None:
         return Wants(reading=True, keeping=True)
@@ -136,6 +139,8 @@ def _artifact(
             fields["selector"] = selector
     if options.tags and "tags" not in fields:
         fields["tags"] = list(options.tags)
+    if isinstance(file.origin, RemoteFile) and _IMAGE.fullmatch(file.origin.url):
+        return {**fields, "source": file.origin.url, "sha256": measured.sha256}
     name = file.name or _last_part(file)
     plain = _plain_name(plugin, version, name)
     values: dict[str, Any] = {**fields, "sha256": measured.sha256}
@@ -192,6 +197,8 @@ def _distinct_names(artifacts: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Give artifacts different names where theirs are the same: they share a folder when published."""
     by_name: dict[str, str] = {}
     for artifact in artifacts:
+        if artifact["source"].startswith("oci:"):
+            continue
         name = artifact_file_name(Artifact(artifact["source"], artifact["sha256"], file=artifact.get("file")))
         if by_name.setdefault(name.lower(), artifact["sha256"]) != artifact["sha256"]:
             own = f"{artifact['sha256'][:12]}-{name}"

@@ -149,6 +149,8 @@ class HttpGetter:
             TransientError, ProxyRefusedError, UnavailableError: as `get`.
             TooLargeError: the answer is longer than ``max_bytes``.
         """
+        if self._permit is not None:
+            self._permit(url)
         proxy = self._proxy_for(url)
         pool = self._pool_for(url, proxy, None)
         with (
