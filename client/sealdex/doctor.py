@@ -29,6 +29,7 @@ from sealdex.store.dependants import broken_now, in_use
 from sealdex.store.installations import installations, look_over
 from sealdex.store.layout import Store
 from sealdex.store.ownership import loose_places
+from sealdex.store.plugin_status import ENABLED, STATUS_WORDS, statuses
 from sealdex.store.verify import verify_standing, worse_than_extra
 from sealdex.store.yanked import format_mark, yanked_releases
 from sealdex.text import counted
@@ -42,13 +43,14 @@ CLOCK_TOLERANCE_S = 300.0
 LOW_DISK_BYTES, FULL_DISK_BYTES = 2**30, 64 * 2**20
 _SHOWN = 5
 _MAX_TIMESTAMP_BYTES = 16_384
+_CONFIG_REMEDY = "chmod go-w, or chown, what others can write to"
 
 
 class Finding(NamedTuple):
     """The result of one check.
 
     Attributes:
-        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``addresses``, ``clock``, ``store``,
+        check: ``config``, ``trust``, ``expiry``, ``reachability``, ``addresses``, ``clock``, ``store``, ``plugins``,
             ``dependencies``, ``yanked``, ``locks``, ``disk`` or ``cache``.
         subject: what was checked: a registry's name, a path.
         state: ``ok``, ``warning`` or ``problem``.
@@ -93,7 +95,7 @@ def examine(
             "no registry is configured",
             "sealdex registry add NAME URL --root FILE",
         )
-    found += _loose("config", _configuration(config), "chmod go-w, or chown, what others can write to")
+    found += _loose("config", _configuration(config), _CONFIG_REMEDY)
     moment = time.time() if now is None else now
     with _transport(config, observer) as transport:
         registries = Registries(config, transport, observer or Observer())
@@ -106,6 +108,40 @@ def examine(
     found += _host(config.store, is_deep=is_deep)
     found += _cache(config)
     return found
+
+
+def standing(load: Callable[[], Config], *, now: float | None = None) -> tuple[list[Finding], dict[str, int]]:
+    """Return what is known of this host without a request: each registry and each plugin, and what is wrong.
+
+    Args:
+        load: reads the configuration.
+        now: seconds since the epoch; default: the current time.
+
+    Returns:
+        The findings, and how many registries are configured and how many plugins are in use.
+    """
+    found: list[Finding] = []
+    root, names = Path(store_folder()), list[str]()
+    try:
+        config = load()
+    except SealdexError as error:
+        found.append(_problem("config", error.subject or "config.toml", error))
+    else:
+        root, names = config.store, list(config.registries)
+        found += _loose("config", _configuration(config), _CONFIG_REMEDY)
+        moment = time.time() if now is None else now
+        with _transport(config, None) as transport:
+            registries = Registries(config, transport, Observer(), offline=True)
+            for name in names:
+                found += _known(registries, name, moment)
+    store = Store(root)
+    found += _loose("store", _folders_of(store), _store_remedy(root))
+    found += _plugins(store, also_fine=True)
+    found += (each for each in _installations(store, is_deep=False) if each.state != "ok")
+    found.append(_state(store))
+    found += _dependencies(store)
+    found += _yanked(store)
+    return found, {"registries": len(names), "plugins": len(in_use(store))}
 
 
 class _transport:  # noqa: N801  # a context manager of one use
@@ -149,6 +185,30 @@ def _registry(config: Config, registries: Registries, transport: Transport, name
     except SealdexError as error:
         yield _problem("trust", name, error)
         return
+    yield from _trusted(name, state, now)
+    chosen = registries.addresses(name).chosen
+    others = [
+        url
+        for url, answer in answers.items()
+        if not isinstance(answer, SealdexError) and url.rstrip("/") != chosen.rstrip("/")
+    ]
+    for url in others:
+        yield _other_address(config, transport, name, url, chosen, state)
+
+
+def _known(registries: Registries, name: str, now: float) -> Iterator[Finding]:
+    """Yield what was trusted of a registry when it was asked last."""
+    try:
+        state = registries.refresh(name)
+    except VerificationError as error:
+        yield _problem("trust", name, error)
+    except SealdexError as error:
+        yield Finding("trust", name, "warning", error.message, "sealdex doctor, with a network")
+    else:
+        yield from _trusted(name, state, now)
+
+
+def _trusted(name: str, state: TrustState, now: float) -> Iterator[Finding]:
     yield Finding("trust", name, "ok", f"root v{state.root_version}, pinned {state.root_fingerprint[:16]}")
     role, expires = state.expires_first
     left = expires - datetime.fromtimestamp(now, timezone.utc)
@@ -158,14 +218,6 @@ def _registry(config: Config, registries: Registries, transport: Transport, name
         yield Finding("expiry", name, "warning", detail, remedy)
     else:
         yield Finding("expiry", name, "ok", detail)
-    chosen = registries.addresses(name).chosen
-    others = [
-        url
-        for url, answer in answers.items()
-        if not isinstance(answer, SealdexError) and url.rstrip("/") != chosen.rstrip("/")
-    ]
-    for url in others:
-        yield _other_address(config, transport, name, url, chosen, state)
 
 
 def _other_address(
@@ -217,9 +269,9 @@ def _clock(name: str, date: float | None, now: float) -> Iterator[Finding]:
 def _host(root: Path, *, is_deep: bool) -> Iterator[Finding]:
     store = Store(root)
     yield _disk(root)
-    remedy = f"chmod -R go-w {root} and chown -R it to its user; then: sealdex verify"
-    yield from _loose("store", _folders_of(store), remedy)
+    yield from _loose("store", _folders_of(store), _store_remedy(root))
     yield from _installations(store, is_deep=is_deep)
+    yield from _plugins(store)
     yield _state(store)
     yield from _dependencies(store)
     yield from _yanked(store)
@@ -244,10 +296,13 @@ def _folders_of(store: Store) -> Iterator[Path]:
     yield from sorted({place for each in found for place in (Path(each.path), *list(Path(each.path).parents)[:2])})
 
 
+def _store_remedy(root: Path) -> str:
+    return f"chmod -R go-w {root} and chown -R it to its user; then: sealdex verify"
+
+
 def _loose(check: str, places: Iterable[Path], remedy: str) -> Iterator[Finding]:
     for place in loose_places(dict.fromkeys(places)):
-        state: FindingState = "problem" if place.by_anyone else "warning"
-        yield Finding(check, place.path, state, place.why, remedy, 4 if place.by_anyone else 0)
+        yield Finding(check, place.path, "problem", place.why, remedy, 4 if place.by_anyone else 1)
 
 
 def _disk(root: Path) -> Finding:
@@ -299,6 +354,24 @@ def _installations(store: Store, *, is_deep: bool) -> Iterator[Finding]:
         yield Finding("store", store.root, "ok", f"{counted(len(found), 'installation')} ({how})")
 
 
+def _plugins(store: Store, *, also_fine: bool = False) -> Iterator[Finding]:
+    """Yield the plugins in use that a host couldn't load (status 2); with `also_fine` all of them."""
+    known, used = statuses(store), in_use(store)
+    failed = 0
+    for plugin, installation in sorted(used.items()):
+        status, error, pin = known.get((plugin.namespace, plugin.name), ENABLED)
+        name, marks = f"{plugin.namespace}/{plugin.name}", ", pinned" if pin == installation.version else ""
+        if STATUS_WORDS[status] == "error":
+            failed += 1
+            why = (error or "a host could not load it").splitlines()[0]
+            remedy = f"once that is mended: sealdex enable {name}; or return: sealdex rollback"
+            yield Finding("plugins", f"{name}@{installation.version}", "problem", why, remedy, 1)
+        elif also_fine:
+            yield Finding("plugins", f"{name}@{installation.version}", "ok", f"{STATUS_WORDS[status]}{marks}")
+    if not failed and not also_fine:
+        yield Finding("plugins", store.root, "ok", "no plugin in use failed to load")
+
+
 def _state(store: Store) -> Finding:
     try:
         unfinished = State(store).unfinished()
@@ -332,7 +405,7 @@ def _yanked(store: Store) -> Iterator[Finding]:
         why = format_mark(known[each.namespace, each.name, each.version])
         detail = f"{'in use' if is_used else 'installed'}, and {why}"
         remedy = f"sealdex update {name}" if is_used else f"sealdex uninstall {name}@{each.version}"
-        yield Finding("yanked", f"{name}@{each.version}", "warning", detail, remedy)
+        yield Finding("yanked", f"{name}@{each.version}", "problem", detail, remedy, 1)
     if not found:
         yield Finding("yanked", store.root, "ok", "no installed release is known to be yanked")
 

@@ -41,6 +41,7 @@
     plan_output         a publish plan, for people and for programs
     markdown            what commands found, as Markdown for --summary
     _importing        what the import commands share: options, the run, the report
+    _findings           what status and doctor found, in the shape of both programs
     _listed             a file of a listing, for --json
 
 Nothing imports a command but `main`; commands import rooms by their faces (`from registry_builder import publication`),

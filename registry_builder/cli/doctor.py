@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from registry_builder import maintenance
+from registry_builder.cli._findings import Told, document_of, exit_code_of, of_storage, show_findings
 from registry_builder.cli.options import example, tree_of
 from registry_builder.cli.realms import publishers_of
 from sealdex.cli.group import output_of, output_options
@@ -18,14 +19,15 @@ def doctor(ctx: click.Context, realm: str | None) -> int:
     """Check the bucket policy, access, versioning, headers and clocks, and say how to fix problems.
 
     Nothing is changed; whether the store looks at conditions is tried by writes that it must refuse. Exits 1 if there
-    is a problem; recommendations are warnings.
+    is a problem; recommendations are warnings. When roles expire: sealdex-builder status.
     """
-    out, documents, errors = output_of(ctx), [], 0
+    out, documents, told = output_of(ctx), [], list[Told]()
     for publisher in publishers_of(tree_of(ctx), realm):
         findings = maintenance.look_over(publisher)
-        errors += sum(finding.level == "error" for finding in findings)
+        of_realm = of_storage(publisher.realm, findings)
+        told += of_realm
         out.line(f"realm {publisher.realm}: {publisher.storage.description}", style="bold")
-        out.table(("check", "", "", ""), [(f.check, f.level, f.message, f.remedy) for f in findings])
+        show_findings(out, of_realm)
         documents.append(
             {
                 "realm": publisher.realm,
@@ -35,8 +37,8 @@ def doctor(ctx: click.Context, realm: str | None) -> int:
                 ],
             }
         )
-    out.result({"healthy": not errors, "realms": documents})
-    return 1 if errors else 0
+    out.result({**document_of(told), "realms": documents})
+    return exit_code_of(told)
 
 
 __all__ = ["doctor"]

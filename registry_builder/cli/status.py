@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from registry_builder import maintenance
+from registry_builder.cli._findings import document_of, exit_code_of, of_status, show_findings
 from registry_builder.cli.markdown import status_markdown
 from registry_builder.cli.options import BY_URL, REALMS, SUMMARY, append, example, reader_storage, tree_of
 from registry_builder.cli.realms import open_realm, realms_named, tree_without_plugins
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 def status(ctx: click.Context, realms: tuple[str, ...], by_url: bool, summary: Path | None) -> int:
     """Show what is published, when it expires, who signs it and which keys are available here.
 
-    Exits 1 if a role expires soon or has expired: run refresh, or let the holders of its keys sign.
+    Exits 1 if a role expires soon or has expired: run refresh, or let the holders of its keys sign. The storage itself
+    is checked by sealdex-builder doctor.
     """
     out, root = output_of(ctx), tree_of(ctx)
     tree = tree_without_plugins(root)
@@ -44,10 +46,15 @@ def status(ctx: click.Context, realms: tuple[str, ...], by_url: bool, summary: P
         _show_status(out, each)
     if summary is not None:
         append(summary, status_markdown(found))
+    told = [each for realm in found for each in of_status(realm)]
     out.result(
-        {"needs_signing": any(each.needs_signing for each in found), "realms": list(map(_status_document, found))}
+        {
+            **document_of(told),
+            "needs_signing": any(each.needs_signing for each in found),
+            "realms": list(map(_status_document, found)),
+        }
     )
-    return 1 if any(each.needs_signing for each in found) else 0
+    return exit_code_of(told)
 
 
 def _show_status(out: Output, status_: RealmStatus) -> None:
@@ -69,6 +76,7 @@ def _show_status(out: Output, status_: RealmStatus) -> None:
     out.line(f"root {first[0]}: SHA-256 {first[1]}")
     if newest != first:
         out.line(f"root {newest[0]}: SHA-256 {newest[1]}")
+    show_findings(out, [each for each in of_status(status_) if each.state != "ok"])
     if status_.expired_text:
         out.warn(status_.expired_text)
     for note in status_.notes:

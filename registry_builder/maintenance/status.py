@@ -68,6 +68,15 @@ class RoleStatus:
         return "expired" if self.expired else "within its signing window" if self.due else ""
 
     @property
+    def remedy(self) -> str:
+        """The command that re-signs it."""
+        if self.role.startswith(CLAIM_PREFIX):
+            return f"sealdex-builder namespace sign {self.role.removeprefix(CLAIM_PREFIX)}"
+        if self.role in OFFLINE_ROLES:
+            return "sealdex-builder ceremony start NAME --due"
+        return "sealdex-builder refresh" + (" --allow-expired" if self.expired else "")
+
+    @property
     def can_sign(self) -> bool:
         """Whether enough of its keys are available here."""
         return sum(key.here for key in self.keys) >= self.threshold

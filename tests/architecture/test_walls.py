@@ -114,6 +114,7 @@ SHARED = {
     # one manner of speaking on the command line
     "cli.completion": "cli",
     "cli.errors": "cli",
+    "cli.findings": "cli",
     "cli.group": "cli",
     "cli.output": "cli",
     "cli.progress": "cli",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
@@ -19,6 +20,8 @@ from sealdex import Client
 from sealdex.cli.main import main
 from sealdex.config.config import load_config
 from sealdex.doctor import Finding, examine
+from sealdex.model.ids import PluginId
+from sealdex.store.database import State
 from sealdex.store.layout import Store
 
 
@@ -57,8 +60,8 @@ def test_a_healthy_host(config: Path) -> None:
     findings = found(config)
     assert {f.state for f in findings.values()} == {"ok"}
     assert set(findings) == {
-        "config", "reachability", "clock", "trust", "expiry", "disk", "store", "dependencies", "yanked", "locks",
-        "cache",
+        "config", "reachability", "clock", "trust", "expiry", "disk", "store", "plugins", "dependencies", "yanked",
+        "locks", "cache",
     }  # fmt: skip
 
 
@@ -133,13 +136,16 @@ def test_the_command(config: Path, server: FaultServer, capsys: pytest.CaptureFi
     assert json.loads(capsys.readouterr().out)["healthy"] is True
     server.always("/metadata/timestamp.json", Status(410))
     assert main(["doctor", "--json", *base]) == 5
-    document = json.loads(capsys.readouterr().out)["error"]
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["healthy"] is False
+    document = answer["error"]
+    assert document["details"]["findings"] == answer["findings"]
     assert document["code"] == "problems-found"
     assert document["details"]["healthy"] is False
     (config.parent / "store/plugins/acme/tool/1.0.0/a.txt").unlink()
     assert main(["doctor", *base]) == 4
     shown = capsys.readouterr()
-    assert "-> sealdex install acme/tool@1.0.0" in shown.out
+    assert re.search(r"-> sealdex install .*acme/tool@1\.0\.0", shown.out)
     config.write_text("[registries\n")
     assert main(["doctor", *base]) in {1, 4}
     assert "config" in capsys.readouterr().out
@@ -169,7 +175,8 @@ def test_a_store_of_somebody_else(config: Path, monkeypatch: pytest.MonkeyPatch)
     if me == 0:  # what belongs to root is nobody's who couldn't change anything anyway
         os.chown(config.parent / "store", 2, 2)
     finding = found(config)["store"]
-    assert (finding.state, f"belongs to user {me or 2}" in finding.detail) == ("warning", True)
+    assert (finding.state, f"belongs to user {me or 2}" in finding.detail) == ("problem", True)
+    assert finding.exit_code == 1
 
 
 @pytest.mark.parametrize(
@@ -205,3 +212,41 @@ def test_each_further_address_is_compared_with_what_is_trusted(
     assert (finding.state, finding.exit_code) == (state, 0)
     assert mirror in finding.detail
     assert words in finding.detail
+
+
+def status(config: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any]]:
+    code = main(["status", "--json", "--config", str(config), "--store", str(config.parent / "store")])
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return code, answer
+
+
+def test_status_shows_what_is_in_order_without_a_request(
+    config: Path, server: FaultServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = len(server.requests)
+    code, answer = status(config, capsys)
+    assert (code, answer["healthy"], answer["registries"], answer["plugins"]) == (0, True, 1, 1)
+    shown = {(each["check"], each["subject"]): each for each in answer["findings"]}
+    assert shown["plugins", "acme/tool@1.0.0"]["detail"] == "enabled"
+    assert shown["trust", "public"]["state"] == shown["expiry", "public"]["state"] == "ok"
+    assert len(server.requests) == before
+    assert main(["status", "--config", str(config), "--store", str(config.parent / "fresh")]) == 0
+    assert "WARNING  trust" in capsys.readouterr().out  # nothing is known yet
+
+
+def test_what_must_not_stay_is_a_problem_with_its_remedy(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(config.parent / "store")
+    State(store).note(PluginId("acme", "tool"), 2, "1.0.0", "ModuleNotFoundError: no module 'x'\nand more")
+    for command in ("status", "doctor"):
+        assert main([command, "--config", str(config), "--store", str(config.parent / "store")]) == 1
+        said = capsys.readouterr().out
+        assert "PROBLEM  plugins" in said
+        assert "acme/tool@1.0.0: ModuleNotFoundError: no module 'x'\n" in said
+        assert re.search(r"-> once that is mended: sealdex enable .*acme/tool", said)
+    (config.parent / "store/plugins/acme/tool/1.0.0/a.txt").unlink()
+    code, answer = status(config, capsys)
+    assert (code, answer["healthy"]) == (4, False)
+    problems = [each for each in answer["findings"] if each["state"] == "problem"]
+    assert {each["check"] for each in problems} == {"plugins", "store"}
+    assert all(each["remedy"] for each in problems)
+    assert answer["error"]["code"] == "problems-found"

@@ -1,4 +1,4 @@
-"""The command line of the client; `group`, `output`, `progress`, `errors` and `completion` also serve the builder's.
+"""The command line of the client. `group`, `output`, `errors`, `findings` and others also serve the builder's.
 
 Its modules:
 
@@ -15,6 +15,7 @@ Its modules:
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal
     refused_config   which plugins don't take the configuration that is kept for them
+    findings         what status and doctor found: one table, one JSON shape; for both command lines
     attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
     policy_options   which releases may be chosen: channel, pre-releases, yanked ones, rollouts

@@ -38,6 +38,7 @@ COMMANDS = {
     "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, clean up and verify the download cache."),
     "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
     "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings; keep the configuration of plugins."),
+    "status": LazyCommand("sealdex.cli.commands.doctor:status", "Show what is in order here and what is not."),
     "doctor": LazyCommand("sealdex.cli.commands.doctor:doctor", "Diagnose problems on this host and suggest fixes."),
     "env": LazyCommand("sealdex.cli.commands.installed:env", "Show the labels and tags of this host."),
     "completion": LazyCommand("sealdex.cli.completion:completion", "Print a completion script for a shell."),

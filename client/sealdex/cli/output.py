@@ -99,6 +99,8 @@ class Output:
         """Registries that a search went on without: added as ``skipped``."""
         self.passed_over: list[Mapping[str, object]] = []
         """Newer signed releases that partial mirrors lack: added as ``passed_over``."""
+        self.beside_error: Mapping[str, object] = {}
+        """What a command that fails answers all the same: added to the JSON document of the error."""
         self._kept: list[tuple[Any, str]] = []
 
     def keep_options(self, commands: str, options: str) -> None:
@@ -226,6 +228,8 @@ class Output:
             document = {**document, "skipped": self.skipped}
         if self.passed_over and isinstance(document, dict):
             document = {**document, "passed_over": self.passed_over}
+        if self.beside_error and isinstance(document, dict):
+            document = {**document, **self.beside_error}
         import json  # noqa: PLC0415  # only json mode pays for it
 
         with self._told(self.stdout):

@@ -75,10 +75,13 @@ def test_a_tampered_registry_exits_4_and_shouts(tree: Tree, capsys: pytest.Captu
 
 
 def test_status_and_refresh(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
-    assert document(tree, capsys, "status")["realms"][0]["published"] is False
+    unpublished = document(tree, capsys, "status")
+    assert unpublished["realms"][0]["published"] is False
+    assert (unpublished["healthy"], unpublished["findings"][-1]["check"]) == (True, "published")
     call(tree, "publish")
     found = document(tree, capsys, "status")
     assert not found["needs_signing"]
+    assert {"check", "subject", "state", "detail", "remedy", "exit_code"} == set(found["findings"][0])
     (realm,) = found["realms"]
     assert realm["plugins"] == 2
     assert {role["role"] for role in realm["roles"]} == {

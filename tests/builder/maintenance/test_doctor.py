@@ -298,4 +298,7 @@ def test_everything_beyond_reading_objects_is_told_apart_from_writing() -> None:
 def test_the_command_on_a_folder(tree: Tree, capsys: pytest.CaptureFixture[str]) -> None:
     found = document(tree.root, capsys, "doctor")
     assert found["healthy"]
-    assert [each["check"] for each in found["realms"][0]["findings"]] == ["reading"]
+    (finding,) = found["realms"][0]["findings"]
+    assert finding["check"] == "reading"
+    shared = {"check": "reading", "subject": "public", "state": "ok", "remedy": "", "exit_code": 0}
+    assert found["findings"] == [{**shared, "detail": finding["message"]}]

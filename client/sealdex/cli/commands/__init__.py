@@ -17,5 +17,5 @@ Its modules:
     cache            cache list, gc, verify
     config           config show
     plugin_config    config plugin
-    doctor           doctor
+    doctor           doctor, status
 """
