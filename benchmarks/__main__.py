@@ -28,6 +28,7 @@ MODULES = {
     "agents": "benchmarks.agents",
     "look-up": "benchmarks.look_up",
     "site": "benchmarks.site",
+    "search": "benchmarks.search",
     "search-page": "benchmarks.search_page",
     "mirror": "benchmarks.mirror",
 }

@@ -70,6 +70,11 @@ SITE_ONE_WALL = Budget(10, "s")
 SEARCH_QUERY = Budget(100, "ms", strict=True)
 """Search 20,000 plugins in the browser: a query, once loaded."""
 
+SEARCH_NOT_FIRST = Budget(10, "%")
+"""Search real packages by name, on pages and on the command line: how often the meant one isn't first."""
+SEARCH_NOT_AMONG_FIVE = Budget(2, "%")
+"""The same: how often it isn't among the first five."""
+
 MIRROR_FIRST = Budget(1.3, "ratio")
 """Mirror a registry into an empty folder, with every byte verified: at most 1.3 times `rclone copy`."""
 MIRROR_RSS = Budget(100, "MiB", strict=True)
@@ -94,6 +99,8 @@ ALL = {
     "site: all pages": SITE_ALL_WALL,
     "site: one release": SITE_ONE_WALL,
     "search page: a query": SEARCH_QUERY,
+    "search: not first": SEARCH_NOT_FIRST,
+    "search: not among five": SEARCH_NOT_AMONG_FIVE,
     "mirror: first run": MIRROR_FIRST,
     "mirror: memory": MIRROR_RSS,
     "mirror: no change": MIRROR_REQUESTS,
