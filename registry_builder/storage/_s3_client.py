@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.loaders import Loader, create_loader
 
 from sealdex.errors import ConfigError
 
@@ -23,7 +26,9 @@ def open_client(endpoint_url: str | None, region: str | None) -> S3Client:
     Raises:
         ConfigError: the endpoint is not a valid address.
     """
-    session = boto3.session.Session(region_name=region)
+    core = botocore.session.get_session()
+    core.register_component("data_loader", _service_models(core.get_config_variable("data_path")))
+    session = boto3.session.Session(region_name=region, botocore_session=core)
     # boto3 reads these two itself; here they only decide the defaults for servers other than AWS.
     elsewhere = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
     try:
@@ -49,3 +54,9 @@ def open_client(endpoint_url: str | None, region: str | None) -> S3Client:
             untouched="nothing was contacted",
             hint="write endpoint_url (or AWS_ENDPOINT_URL_S3) as http://HOST:PORT or https://HOST",
         ) from error
+
+
+@cache
+def _service_models(folders: str | None) -> Loader:
+    """Return what reads botocore's descriptions of services, and keeps them: those of S3 take longer than to ask it."""
+    return create_loader(folders)
