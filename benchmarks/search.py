@@ -106,11 +106,8 @@ def measure(bench: Bench) -> list[Section]:
         ]
     agree = sum(a[:5] == b[:5] for (_, a), (_, b) in zip(sides["client"], sides["page"], strict=True))
     shown.append(Row("both sides have the same five", Series((100 * agree / len(QUERIES),), "%")))
-    return [
-        Section(
-            f"Search by name: {len(QUERIES)} queries, {len(rows):,} Debian packages of Python and JavaScript", shown
-        )
-    ]
+    what = f"Search by name: {len(QUERIES)} queries, {len(rows):,} Debian packages of Python and JavaScript"
+    return [Section(what, tuple(shown))]
 
 
 def real_rows() -> list[dict[str, Any]]:
