@@ -36,6 +36,7 @@ from registry_builder.site.static_api.rewrites import MAX_BYTES as MAX_ANSWER_BY
 from registry_builder.site.templates import MAX_OWN_BYTES, Templates
 from registry_builder.site.urls import CATALOGUE, plugin_file
 from registry_builder.site.writer import SHARE
+from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.private_names import PrivateNames, shared_problems
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, Storage, headers_for
 from sealdex.errors import SealdexError
@@ -109,7 +110,8 @@ class _Job:
         frame = frame_of(config, publisher.realm)
         signers = signers_of(publisher.trust, self._plan.bits)
         self._api = api_of(config.api, frame, self._plan.bits)
-        self._builder = Builder(templates, frame, signers)
+        judge = AttestationChecks(publisher.tree.root, config.attestations).verify
+        self._builder = Builder(templates, frame, signers, judge)
         self._frame = frame_digest(frame, signers, templates.fingerprint)
 
     def run(self) -> SiteResult:
@@ -223,7 +225,12 @@ class _Job:
             known = self._known(mentioned(shelf.document(plugin)[0]), state)
             self._put(
                 self._builder.plugin_pages(
-                    shelf, plugin, touched.releases[plugin], dependents=self._dependents(plugin), known=known
+                    shelf,
+                    plugin,
+                    touched.releases[plugin],
+                    dependents=self._dependents(plugin),
+                    known=known,
+                    first_language_only=True,  # the others wait for a publish of all: twelve PUTs are the budget
                 )
             )
 

@@ -17,16 +17,23 @@
     preview/            the site on a local web server
     static_api/         api/: the registry as plain JSON at stable addresses
     _badges             SVG badges
+    _code_blocks        colours of code in READMEs
     _compiled_templates  templates that this process compiled before
+    _drawings           releases over time and evaluations, as points on a canvas
+    _extras             changelogs and provenance, read from what the index document pins
     _feeds              Atom feeds of releases
     _format             sizes, dates, selectors, platforms as text
+    _home_view          the contents of the home page
     _languages          which language a text is in, and which a reader gets
     _list_pages         lists in pages whose bounds follow from the content
+    _neighbours         what a plugin needs and what needs it, as a drawing
     _platform_matrix    platforms of a release as a table
+    _provenance         what Sigstore bundles say of where a release was built
     _readme_html        READMEs: Markdown to sanitised HTML
     _readme_rewrite     images, anchors and headings of a README, before it is sanitised
     _release_view       the contents of a release's page
     _schema_table       a JSON Schema as the rows of a table
+    _words              the words of the interface in one language
 
 The templates are in site_templates/ at the top of the repository, and are part of the wheel.
 """

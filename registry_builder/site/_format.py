@@ -7,37 +7,26 @@ from typing import Any
 
 import msgspec
 
+from registry_builder.site._words import ENGLISH_WORDS, Words
 from sealdex.model.decode import convert_to
 from sealdex.model.selectors import Selector, describe
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 _SYSTEMS = {"darwin": "macOS", "linux": "Linux", "windows": "Windows"}
 
 
-def format_size(size: int | None) -> str:
+def format_size(size: int | None, words: Words = ENGLISH_WORDS) -> str:
     """``4.2 MB``; powers of 1,000, as in file managers and on download pages."""
     if size is None:
-        return "size not stated"
+        return words.say("size not stated")
     value = float(size)
     for unit in _UNITS:
         if value < 1000 or unit == _UNITS[-1]:
             break
         value /= 1000
     if unit == "bytes":
-        return "1 byte" if size == 1 else f"{size} bytes"
+        return words.count("%(n)s byte", "%(n)s bytes", size)
     return f"{value:.1f} {unit}" if value < 100 else f"{value:.0f} {unit}"
-
-
-def format_date(timestamp: str | None) -> str:
-    """``21 November 2026`` of ``2026-11-21T12:00:00Z``; empty if there is none."""
-    if not timestamp:
-        return ""
-    year, month, day = timestamp[:10].split("-")
-    return f"{int(day)} {_MONTHS[int(month) - 1]} {year}" if 1 <= int(month) <= 12 else timestamp[:10]
 
 
 def system_name(value: str) -> str:
@@ -45,22 +34,24 @@ def system_name(value: str) -> str:
     return _SYSTEMS.get(value, value)
 
 
-def format_selector(selector: Mapping[str, Any], tags: Iterable[str] = ()) -> str:
+def format_selector(selector: Mapping[str, Any], tags: Iterable[str] = (), words: Words = ENGLISH_WORDS) -> str:
     """Write selector and tags as one condition: ``Linux on amd64, memory > 8192, with cuda-11.8``."""
-    named = " and ".join(tags)
-    wanted = [f"with {named}"] if named else []
+    named = words.say(" and ").join(tags)
+    wanted = [words.say("with %(tags)s", tags=named)] if named else []
     try:
         parsed = convert_to(selector, Selector)
     except msgspec.ValidationError:
-        return ", ".join(["conditions that this version can't describe", *wanted])
+        return ", ".join([words.say("conditions that this version can't describe"), *wanted])
     rest = dict(parsed.match_labels)
     system, machine = rest.pop("os", None), rest.pop("arch", None)
-    parts = [f"{system_name(system)} on {machine}"] if system and machine else []
+    parts = []
+    if system and machine:
+        parts = [words.say("%(system)s on %(machine)s", system=system_name(system), machine=machine)]
     if not parts:
         parts = [system_name(system)] if system else [machine] if machine else []
     if rest or parsed.match_expressions:
         parts.append(describe(Selector(rest, parsed.match_expressions)))
-    return ", ".join([*parts, *wanted]) if parts else " ".join(["any environment", *wanted])
+    return ", ".join([*parts, *wanted]) if parts else " ".join([words.say("any environment"), *wanted])
 
 
 def plain_label_values(selector: Mapping[str, Any], key: str) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from registry_builder.site._languages import Worded, summary_of, title_of
+from registry_builder.site._languages import ENGLISH, Worded, summary_of, title_of
 from registry_builder.site.urls import ListName, list_page
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
@@ -61,9 +61,9 @@ class ListView:
     following: str | None
 
 
-def list_row(row: CatalogRow) -> ListRow:
+def list_row(row: CatalogRow, language: str = ENGLISH) -> ListRow:
     """Return a plugin's line in the lists."""
-    title, summary = title_of(row) or Worded(""), summary_of(row)
+    title, summary = title_of(row, language) or Worded(""), summary_of(row, language)
     return ListRow(
         id=str(row.id),
         namespace=row.namespace,
@@ -88,14 +88,15 @@ def lists_of(row: CatalogRow) -> set[ListName]:
     }
 
 
-def list_pages(name: ListName, rows: Sequence[CatalogRow]) -> list[ListView]:
+def list_pages(name: ListName, rows: Sequence[CatalogRow], language: str = ENGLISH) -> list[ListView]:
     """Return the pages of one list; a list without plugins has one page that says so.
 
     Args:
         name: the list.
         rows: its plugins, sorted by id.
+        language: that of the page.
     """
-    pages = cut([list_row(row) for row in rows], lambda row: row.id) or [[]]
+    pages = cut([list_row(row, language) for row in rows], lambda row: row.id) or [[]]
     keys = [list_page(name)] + [list_page(name, _first(page[0])) for page in pages[1:]]
     return [
         ListView(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from registry_builder.site._format import format_size, plain_label_values, system_name
+from registry_builder.site._words import ENGLISH_WORDS, Words
 from sealdex.model.index import ArtifactEntry, ReleaseEntry
 
 _ANY = "any"
@@ -19,14 +20,16 @@ class Matrix:
     systems: tuple[str, ...]
     machines: tuple[str, ...]
     cells: tuple[tuple[str | None, ...], ...]
+    any_system: bool = False
+    any_machine: bool = False
 
     @property
     def is_any(self) -> bool:
         """Whether the release runs anywhere, as far as system and architecture go."""
-        return self.systems == ("Any system",) and self.machines == ("any architecture",)
+        return self.any_system and len(self.systems) == 1 and self.any_machine and len(self.machines) == 1
 
 
-def platform_matrix(release: ReleaseEntry) -> Matrix | None:
+def platform_matrix(release: ReleaseEntry, words: Words = ENGLISH_WORDS) -> Matrix | None:
     """Return the platforms of a release; None if it has no artifacts, such as an application suite."""
     if not release.artifacts:
         return None
@@ -34,13 +37,17 @@ def platform_matrix(release: ReleaseEntry) -> Matrix | None:
     for artifact in release.artifacts:
         for system in _values(release, artifact, "os"):
             for machine in _values(release, artifact, "arch"):
-                cells.setdefault((system, machine), format_size(artifact.size) if artifact.size else "yes")
+                cells.setdefault(
+                    (system, machine), format_size(artifact.size, words) if artifact.size else words.say("yes")
+                )
     systems = sorted({system for system, _ in cells}, key=_system_order)[:_MAX_SIDE]
     machines = sorted({machine for _, machine in cells})[:_MAX_SIDE]
     return Matrix(
-        tuple("Any system" if system == _ANY else system_name(system) for system in systems),
-        tuple("any architecture" if machine == _ANY else machine for machine in machines),
+        tuple(words.say("Any system") if system == _ANY else system_name(system) for system in systems),
+        tuple(words.say("any architecture") if machine == _ANY else machine for machine in machines),
         tuple(tuple(cells.get((system, machine)) for machine in machines) for system in systems),
+        any_system=_ANY in systems,
+        any_machine=_ANY in machines,
     )
 
 

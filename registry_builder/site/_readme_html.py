@@ -7,9 +7,11 @@ links have one of three schemes; and the pages' Content-Security-Policy forbids 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from html import unescape
+from html import escape, unescape
+from itertools import pairwise
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import nh3
@@ -17,7 +19,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from registry_builder.site._code_blocks import CodeBlocks
 from registry_builder.site._readme_rewrite import rewritten, with_sound_links
+from registry_builder.site._words import ENGLISH_WORDS, N_, Words
 from sealdex.text import clean
 
 MAX_README_BYTES = 1024 * 1024
@@ -26,6 +30,12 @@ _ID_PREFIX = "readme-"
 _DEEPEST = 6
 _FIRST_LEVEL = 3  # the page has the plugin's name as h1 and "README" as h2
 
+_ALERTS = (N_("Note"), N_("Tip"), N_("Important"), N_("Warning"), N_("Caution"))
+_CLASSES = {
+    "div": ("markdown-alert", *(f"markdown-alert-{name.lower()}" for name in _ALERTS)),
+    "p": ("markdown-alert-title",),
+    "li": ("task-list-item",),
+}
 _TAGS = frozenset({
     "a", "abbr", "b", "blockquote", "br", "code", "dd", "del", "details", "div", "dl", "dt", "em", "h3", "h4", "h5",
     "h6", "hr", "i", "ins", "kbd", "li", "mark", "ol", "p", "pre", "q", "s", "samp", "small", "span", "strong", "sub",
@@ -47,12 +57,22 @@ _ABSOLUTE = re.compile(r"(?:https?://|mailto:)[^\s]", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<![\w/])https?://[A-Za-z0-9][A-Za-z0-9._~:/?#@!$&'()*+,;=%-]{0,2000}")
 _HTML_LINK = re.compile(r"<(?P<end>/?)a[\s>]", re.IGNORECASE)
 _PLACE = re.compile(r'<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?\s+id="([^"]*)"')
+_HEADING = re.compile(r'<h([34])[^>]*? id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+_EMPTY_CLASS = re.compile(r'(<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?)\s+class=""')
+_ANY_TAG = re.compile(r"<[^>]*>")
 _WITH_HTML = frozenset({"html_block", "html_inline", "image"})
 _MAX_ID = 200
 _NOT_SLUG = re.compile(r"[^\w-]+")
 
 
-def render_readme(source: bytes, name: str) -> Markup:
+def render_readme(
+    source: bytes,
+    name: str,
+    *,
+    words: Words = ENGLISH_WORDS,
+    images: Mapping[str, str] | None = None,
+    prefix: str = _ID_PREFIX,
+) -> Markup:
     """Return the HTML of a README, safe to include in a page; its headings start at ``h3``.
 
     A first heading that is only the plugin's ``name`` is left out: the page has it already.
@@ -60,50 +80,107 @@ def render_readme(source: bytes, name: str) -> Markup:
     Images become links to them, or text inside a link: the policy loads nothing from elsewhere, to protect
     readers' privacy. Relative links have no target here and become plain text; links
     to a place in the README (a heading, ``<a name>``, an id) lead there.
+
+    Args:
+        source: Markdown: CommonMark with GitHub's tables, task lists, alerts and footnotes.
+        name: the plugin's name.
+        words: what is said beside the author's own text.
+        images: addresses of images to what the page loads instead; others become links.
+        prefix: of the ids, so that none is the page's own; of several texts on a page each needs another.
     """
     text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
-    tokens = _parser().parse(text)
+    parser = _parser(footnotes="[^" in text)
+    tokens = parser.parse(text)
     if len(tokens) > 2 and tokens[0].type == "heading_open" and tokens[1].content.strip().lower() == name.lower():
         del tokens[:3]
     slugs: dict[str, int] = {}
     _adjust(tokens, slugs)
-    parser = _parser()
+    blocks = CodeBlocks(source)
+    _say_alerts(tokens, words)
+    _write_tasks(tokens)
+    for token in tokens:
+        if token.type == "fence":
+            blocks.take(token)
     html = parser.renderer.render(tokens, parser.options, {})
     if any(token.type in _WITH_HTML for token in _all(tokens)):
-        html = rewritten(_first_pass(html), lambda text: _slug(text, slugs))
+        html = rewritten(_first_pass(html), lambda text: _slug(text, slugs), images or {}, words)
     places = {unescape(place) for place in _PLACE.findall(html)}
     html = nh3.clean(
         html,
-        tags=set(_TAGS),
-        attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
+        tags={*_TAGS, "img"} if images else set(_TAGS),
+        attributes={tag: set(names) for tag, names in {**_ATTRIBUTES, "img": ("src", "alt")}.items()},
         clean_content_tags=set(_WITH_CONTENT),
         url_schemes=set(_SCHEMES),
         link_rel="nofollow noopener noreferrer",
-        attribute_filter=_Attributes(places),
+        attribute_filter=_Attributes(places, prefix, frozenset((images or {}).values())),
+        allowed_classes={tag: set(names) for tag, names in _CLASSES.items()},
     )
-    html = with_sound_links(html)
+    html = _EMPTY_CLASS.sub(r"\1", with_sound_links(html))
     # a wide table or code block scrolls by itself, also with the keyboard
-    html = html.replace("<table>", '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>')
-    html = html.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
-    return Markup(html)  # noqa: S704  # sanitised two lines above
+    table = f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(words.say("Table"))}"><table>'
+    html = html.replace("<table>", table).replace("</table>", "</table></div>")
+    html = html.replace("<pre>", f'<div class="code" data-copy="{escape(words.say("this code"))}"><pre tabindex="0">')
+    html = html.replace("</pre>", "</pre></div>")
+    return Markup(blocks.put(html))  # noqa: S704  # sanitised above; the colours are of this program's making
 
 
-@lru_cache(maxsize=1)
-def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+class Heading(NamedTuple):
+    """A line of a README's table of contents: its level below the page's own, its place in a URL, its text."""
+
+    level: int
+    place: str
+    text: str
+
+
+def headings_of(html: Markup) -> tuple[Heading, ...]:
+    """Return the headings of what `render_readme` made, down to the second level."""
+    found = [
+        Heading(int(level) - _FIRST_LEVEL, quote(unescape(place), safe=""), unescape(_ANY_TAG.sub("", text)).strip())
+        for level, place, text in _HEADING.findall(html)
+    ]
+    return tuple(each for each in found if each.text)
+
+
+@lru_cache(maxsize=2)
+def _parser(*, footnotes: bool) -> MarkdownIt:
+    made = MarkdownIt("commonmark", {"html": True, "tasklists": True, "alerts": True})
+    made.enable(["table", "strikethrough"])
+    if footnotes:
+        from mdit_py_plugins.footnote import footnote_plugin  # noqa: PLC0415  # few READMEs have any
+
+        made.use(footnote_plugin)
+    return made
+
+
+def _say_alerts(tokens: list[Token], words: Words) -> None:
+    """Put the titles of alerts, which the parser has in English, into the page's words."""
+    for token, following in pairwise(tokens):
+        if token.type == "alert_title_open" and following.children:
+            following.children[0].content = words.say(following.content)
+
+
+def _write_tasks(tokens: list[Token]) -> None:
+    """Write the boxes of a task list as text: nobody can tick them here."""
+    for at, token in enumerate(tokens):
+        if token.type == "list_item_open" and "checked" in token.meta:
+            box = "\u2611 " if token.meta.pop("checked") else "\u2610 "
+            inline = next((each for each in tokens[at : at + 3] if each.type == "inline"), None)
+            if inline is not None:
+                inline.children = [Token("text", "", 0, content=box), *(inline.children or [])]
 
 
 def _first_pass(html: str) -> str:
     """Return HTML nested as a browser would read it, and still with images and the names of anchors."""
     attributes = {tag: set(names) for tag, names in _ATTRIBUTES.items()}
-    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}}
+    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}, "input": {"type", "checked", "disabled"}}
     return nh3.clean(
         html,
-        tags={*_TAGS, "img", "h1", "h2"},
+        tags={*_TAGS, "img", "input", "h1", "h2"},
         attributes=attributes,
         clean_content_tags=set(_WITH_CONTENT),
         url_schemes=set(_SCHEMES),
         link_rel=None,
+        allowed_classes={tag: set(names) for tag, names in _CLASSES.items()},
     )
 
 
@@ -111,14 +188,20 @@ class _Attributes:
     """Decides about each attribute: only web URLs, and only places in the README itself.
 
     Args:
-        places: ids as the author wrote them; each gets a prefix, so that none is the page's own or a script's.
+        places: ids as the author wrote them.
+        prefix: what each of them gets, so that none is the page's own or a script's.
+        images: what ``img`` may load.
     """
 
-    def __init__(self, places: Collection[str]) -> None:
+    def __init__(self, places: Collection[str], prefix: str, images: Collection[str]) -> None:
         self._places = places
+        self._prefix = prefix
+        self._images = images
         self._used: set[str] = set()
 
     def __call__(self, tag: str, name: str, value: str) -> str | None:
+        if tag == "img" and name == "src":
+            return value if value in self._images else None
         if tag == "a" and name == "href":
             if value.startswith("#"):
                 return self._link_to(unquote(value[1:]))
@@ -127,13 +210,13 @@ class _Attributes:
             if not value or len(value) > _MAX_ID or value in self._used or any(c.isspace() for c in value):
                 return None
             self._used.add(value)
-            return _ID_PREFIX + value
+            return self._prefix + value
         return value
 
     def _link_to(self, place: str) -> str | None:
         for candidate in (place, place.lower(), place.removeprefix("user-content-")):
             if candidate in self._places:
-                return f"#{_ID_PREFIX}{quote(candidate, safe='')}"
+                return f"#{self._prefix}{quote(candidate, safe='')}"
         return None
 
 
@@ -152,7 +235,7 @@ def _adjust(tokens: list[Token], seen: dict[str, int]) -> None:
             while open_levels and open_levels[-1] >= level:
                 open_levels.pop()
             open_levels.append(level)
-            slug = _slug("".join(child.content for child in following.children or ()), seen)
+            slug = _slug("".join(c.content for c in following.children or () if c.type != "html_inline"), seen)
             if slug:
                 token.attrSet("id", slug)
         if token.type in {"heading_open", "heading_close"}:

@@ -7,8 +7,10 @@ output is not safe by itself: the last pass of the sanitiser decides what surviv
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape, unescape
+
+from registry_builder.site._words import Words
 
 _ATTRIBUTES = r'((?:\s+[a-z][a-z-]*="[^"]*")*)\s*'
 _TAG = re.compile(rf"<(/?)(a|img|h[1-6]){_ATTRIBUTES}>")
@@ -20,12 +22,14 @@ _EMPTY_LINK = re.compile(rf"<a{_ATTRIBUTES}>(\s*)</a>")
 _PAGE_HEADINGS = {"h1": "h3", "h2": "h3"}  # the page has an h1 and an h2 of its own
 
 
-def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
+def rewritten(html: str, slug_of: Callable[[str], str], images: Mapping[str, str], words: Words) -> str:
     """Turn images into text or links, ``<a name>`` into ids, HTML headings into levels that the page allows.
 
     Args:
         html: sanitised once, with ``img`` and ``name`` of ``a`` still in it.
         slug_of: returns the id of a heading by its text; an empty one for none.
+        images: addresses of images to what the page loads instead.
+        words: what is said beside the author's own text.
     """
     in_link = False
 
@@ -33,8 +37,10 @@ def rewritten(html: str, slug_of: Callable[[str], str]) -> str:
         nonlocal in_link
         end, name, attributes = match[1], match[2], dict(_ATTRIBUTE.findall(match[3]))
         if name == "img":
-            text = attributes.get("alt", "").strip() or "image"
+            text = attributes.get("alt", "").strip() or escape(words.say("image"))
             source = attributes.get("src", "")
+            if (own := images.get(unescape(source))) is not None:
+                return f'<img src="{escape(own)}" alt="{attributes.get("alt", "").strip()}">'
             return text if in_link or not source else f'<a href="{source}">{text}</a>'
         if name != "a":
             return f"<{end}{_PAGE_HEADINGS.get(name, name)}{match[3]}>"

@@ -14,9 +14,12 @@ import msgspec
 from markupsafe import Markup
 
 from registry_builder.compile.manifest import manifest_key
-from registry_builder.site._format import format_date, format_selector, format_size
+from registry_builder.site._format import format_selector, format_size
+from registry_builder.site._languages import Worded, language_of, title_of
+from registry_builder.site._provenance import Provenance
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._schema_table import SettingRow, setting_rows
+from registry_builder.site._words import ENGLISH_WORDS, Words
 from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import (
     WEB,
@@ -88,6 +91,10 @@ class ReleaseView:
     manifest_size: str
     manifest_sha256: str
     role: str
+    title: str = ""
+    title_language: str = ""
+    text_language: str = ""
+    provenance: tuple[Provenance, ...] = ()
 
 
 def release_view(
@@ -98,53 +105,64 @@ def release_view(
     role: str,
     known: Collection[PluginId],
     held: HeldFiles = ALL,
+    words: Words = ENGLISH_WORDS,
+    provenance: tuple[Provenance, ...] = (),
 ) -> ReleaseView:
     """Return the contents of a release's page; of ``document`` only what no later release changes."""
     plugin = document.id
+    title = title_of(document, words.language) or Worded("")
+    said = " ".join(filter(None, (manifest.description, manifest.changelog, manifest.caveats)))
+    language = language_of(said, document.language)
     return ReleaseView(
         id=str(plugin),
         plugin=plugin,
         version=release.version,
         type=document.type,
-        date=format_date(release.released_at),
+        date=words.date(release.released_at),
         timestamp=release.released_at or "",
         channels=release.channels,
         prerelease=parse_version(release.version).prerelease is not None,
-        yanked=mark_view(release.yanked, ()),
+        yanked=mark_view(release.yanked, (), words),
         rollout=release.rollout,
         ab=str(release.ab) if release.ab is not None else "",
-        artifacts=tuple(_artifact(plugin, release, each, held) for each in release.artifacts),
-        conditions=format_selector(release.selector, release.tags),
-        facts=tuple(_facts(manifest)),
+        artifacts=tuple(_artifact(plugin, release, each, held, words) for each in release.artifacts),
+        conditions=format_selector(release.selector, release.tags, words),
+        facts=tuple(_facts(manifest, words)),
         dependencies=named_plugins(release.dependencies, known),
-        config=setting_rows(manifest.config_schema, manifest.default_config),
-        params=setting_rows(manifest.params_schema),
+        config=setting_rows(manifest.config_schema, manifest.default_config, words),
+        params=setting_rows(manifest.params_schema, words=words),
         default_config=_pretty(manifest.default_config) if manifest.default_config else None,
-        service=tuple(_service(manifest)),
+        service=tuple(_service(manifest, words)),
         models=tuple((m.model_id, m.model_type or "", m.version or "", m.path) for m in manifest.models),
         description=(manifest.description or "").strip(),
-        changelog=render_readme((manifest.changelog or "").strip().encode(), plugin.name),
+        changelog=render_readme((manifest.changelog or "").strip().encode(), plugin.name, words=words),
         caveats=(manifest.caveats or "").strip(),
-        attachments=attachments_of(plugin, release, held),
-        evaluations=evaluations_of(plugin, release, held),
+        attachments=attachments_of(plugin, release, held, words),
+        evaluations=evaluations_of(plugin, release, held, words),
         manifest_key=manifest_key(plugin, release.version),
-        manifest_size=format_size(release.manifest.size),
+        manifest_size=format_size(release.manifest.size, words),
         manifest_sha256=release.manifest.sha256,
         role=role,
+        title=title.text,
+        title_language=title.language,
+        text_language="" if language == words.language else language,
+        provenance=provenance,
     )
 
 
-def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry, held: HeldFiles) -> ArtifactView:
+def _artifact(
+    plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry, held: HeldFiles, words: Words
+) -> ArtifactView:
     is_image = artifact.format == "oci"
     key, url = held.place_of(f"{release_folder(plugin, release.version)}/{artifact.file}", artifact.url)
     url = url if url and not is_image and url.lower().startswith(WEB) else None
     return ArtifactView(
         file=artifact.file,
         format=artifact.format,
-        size=format_size(artifact.size),
+        size=format_size(artifact.size, words),
         bytes=artifact.size,
         sha256=artifact.sha256,
-        conditions=format_selector(artifact.selector, artifact.tags),
+        conditions=format_selector(artifact.selector, artifact.tags, words),
         key=None if is_image else key,
         url=url,
         image=clean(artifact.url or "") if is_image else None,
@@ -154,31 +172,35 @@ def _artifact(plugin: PluginId, release: ReleaseEntry, artifact: ArtifactEntry, 
     )
 
 
-def _facts(manifest: PublishedManifest) -> list[tuple[str, str]]:
-    facts: list[tuple[str, str | None]] = [("Entry point", manifest.entry_point)]
+def _facts(manifest: PublishedManifest, words: Words) -> list[tuple[str, str]]:
+    facts: list[tuple[str, str | None]] = [(words.say("Entry point"), manifest.entry_point)]
     if manifest.runtime is not None:
         needs = ", ".join(f"{name} {wanted}" for name, wanted in sorted(manifest.runtime.requires.items()))
-        facts.append(("Runtime", f"{manifest.runtime.kind} ({needs})" if needs else manifest.runtime.kind))
-    facts.append(("Minimum host version", manifest.min_host_version))
+        facts.append((words.say("Runtime"), f"{manifest.runtime.kind} ({needs})" if needs else manifest.runtime.kind))
+    facts.append((words.say("Minimum host version"), manifest.min_host_version))
     if manifest.resources is not None:
         asked = {name: getattr(manifest.resources, name) for name in ("cpu", "memory", "disk", "gpu")}
-        facts.append(("Resources", ", ".join(f"{name} {value}" for name, value in asked.items() if value)))
-    facts += [("License", manifest.license), ("Authors", ", ".join(manifest.authors))]
+        facts.append((words.say("Resources"), ", ".join(f"{name} {value}" for name, value in asked.items() if value)))
+    facts += [(words.say("License"), manifest.license), (words.say("Authors"), ", ".join(manifest.authors))]
     return [(label, clean(value)) for label, value in facts if value]
 
 
-def _service(manifest: PublishedManifest) -> list[tuple[str, str]]:
+def _service(manifest: PublishedManifest, words: Words) -> list[tuple[str, str]]:
     service = manifest.service
     if service is None:
         return []
-    facts = [("Command", " ".join(service.command))]
+    facts = [(words.say("Command"), " ".join(service.command))]
     if service.port is not None:
-        facts.append(("Port", str(service.port)))
+        facts.append((words.say("Port"), str(service.port)))
     if (health := service.health_check) is not None:
-        port = f" on port {health.port}" if health.port is not None else ""
-        pace = f"every {health.interval:g} s, gives up after {health.timeout:g} s"
-        facts.append(("Health check", f"{health.method} {health.endpoint}{port}, {pace}"))
-    facts += [(f"Environment {name}", value) for name, value in sorted(service.env.items())]
+        port = words.say(" on port %(port)s", port=health.port) if health.port is not None else ""
+        pace = words.say(
+            "every %(interval)s s, gives up after %(timeout)s s",
+            interval=f"{health.interval:g}",
+            timeout=f"{health.timeout:g}",
+        )
+        facts.append((words.say("Health check"), f"{health.method} {health.endpoint}{port}, {pace}"))
+    facts += [(words.say("Environment %(name)s", name=name), value) for name, value in sorted(service.env.items())]
     return [(clean(label), clean(value)) for label, value in facts]
 
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from registry_builder.site._words import ENGLISH_WORDS, N_, Words
+
 _MAX_DEPTH = 6
 _MAX_ROWS = 300
 _MAX_VALUE = 200
@@ -31,14 +33,17 @@ class SettingRow:
     about: str
 
 
-def setting_rows(schema: Mapping[str, Any] | None, defaults: Any = None) -> tuple[SettingRow, ...]:
+def setting_rows(
+    schema: Mapping[str, Any] | None, defaults: Any = None, words: Words = ENGLISH_WORDS
+) -> tuple[SettingRow, ...]:
     """Return a row for each property, children after their parent with a dotted path.
 
     Args:
         schema: a JSON Schema of an object.
         defaults: the default configuration, which wins over ``default`` of the schema.
+        words: the words of the page.
     """
-    return tuple(islice(_rows(schema, defaults, "", 0), _MAX_ROWS)) if schema else ()
+    return tuple(islice(_rows(schema, defaults, "", 0, words), _MAX_ROWS)) if schema else ()
 
 
 def value_text(value: Any) -> str:
@@ -47,7 +52,7 @@ def value_text(value: Any) -> str:
     return text if len(text) <= _MAX_VALUE else f"{text[: _MAX_VALUE - 1]}…"
 
 
-def _rows(schema: Mapping[str, Any], defaults: Any, prefix: str, depth: int) -> Iterator[SettingRow]:
+def _rows(schema: Mapping[str, Any], defaults: Any, prefix: str, depth: int, words: Words) -> Iterator[SettingRow]:
     properties = schema.get("properties")
     if not isinstance(properties, Mapping) or depth > _MAX_DEPTH:
         return
@@ -62,47 +67,49 @@ def _rows(schema: Mapping[str, Any], defaults: Any, prefix: str, depth: int) -> 
         path = f"{prefix}{name}"
         yield SettingRow(
             path=path,
-            kind=_kind(about),
+            kind=_kind(about, words),
             required=name in required,
             default=None if default is _MISSING or (nested and isinstance(default, Mapping)) else value_text(default),
-            limits=tuple(_limits(about)),
+            limits=tuple(_limits(about, words)),
             about=str(about.get("description") or about.get("title") or ""),
         )
         if nested and isinstance(children, Mapping):
             below = f"{path}." if children is about else f"{path}[]."
-            yield from _rows(children, given if children is about else None, below, depth + 1)
+            yield from _rows(children, given if children is about else None, below, depth + 1, words)
 
 
-def _kind(about: Mapping[str, Any]) -> str:
+def _kind(about: Mapping[str, Any], words: Words) -> str:
     kind = about.get("type")
     if isinstance(kind, list):
-        return " or ".join(map(str, kind))
+        return words.say(" or ").join(map(str, kind))
     if kind == "array":
         items = about.get("items")
-        return f"list of {_kind(items)}" if isinstance(items, Mapping) and items else "list"
+        if isinstance(items, Mapping) and items:
+            return words.say("list of %(kind)s", kind=_kind(items, words))
+        return words.say("list")
     if kind is not None:
         return str(kind)
-    return "one of" if "enum" in about or "const" in about else "any"
+    return words.say("one of") if "enum" in about or "const" in about else words.say("any")
 
 
-def _limits(about: Mapping[str, Any]) -> Iterator[str]:
-    for key, words in (
-        ("minimum", "at least {}"),
-        ("exclusiveMinimum", "more than {}"),
-        ("maximum", "at most {}"),
-        ("exclusiveMaximum", "less than {}"),
-        ("minLength", "at least {} characters"),
-        ("maxLength", "at most {} characters"),
-        ("minItems", "at least {} items"),
-        ("maxItems", "at most {} items"),
-        ("multipleOf", "a multiple of {}"),
-        ("pattern", "matches {}"),
-        ("format", "format {}"),
-        ("const", "always {}"),
+def _limits(about: Mapping[str, Any], words: Words) -> Iterator[str]:
+    for key, message in (
+        ("minimum", N_("at least %(value)s")),
+        ("exclusiveMinimum", N_("more than %(value)s")),
+        ("maximum", N_("at most %(value)s")),
+        ("exclusiveMaximum", N_("less than %(value)s")),
+        ("minLength", N_("at least %(value)s characters")),
+        ("maxLength", N_("at most %(value)s characters")),
+        ("minItems", N_("at least %(value)s items")),
+        ("maxItems", N_("at most %(value)s items")),
+        ("multipleOf", N_("a multiple of %(value)s")),
+        ("pattern", N_("matches %(value)s")),
+        ("format", N_("format %(value)s")),
+        ("const", N_("always %(value)s")),
     ):
         if key in about:
             value = about[key]
-            yield words.format(value if isinstance(value, str) else value_text(value))
+            yield words.say(message, value=value if isinstance(value, str) else value_text(value))
     choices = about.get("enum")
     if isinstance(choices, list):
         yield ", ".join(choice if isinstance(choice, str) else value_text(choice) for choice in choices)

@@ -51,10 +51,15 @@ def touched_by(changes: Iterable[tuple[IndexDocument | None, IndexDocument]]) ->
         needed_before = dependencies_of(old) if old else frozenset()
         dependents |= needed_before ^ dependencies_of(new)
         row, row_before = catalogue_row(new), catalogue_row(old) if old else None
-        if row_before is None or list_row(row) != list_row(row_before):
+        if row_before is None or _listed(row) != _listed(row_before):
             lists |= lists_of(row) | (lists_of(row_before) if row_before else set())
         indexes |= row_before is None or lists_of(row) != lists_of(row_before)
     return Touched(frozenset(plugins), releases, frozenset(dependents), frozenset(lists), indexes)
+
+
+def _listed(row: CatalogRow) -> tuple[object, ...]:
+    """Return all that lists show of a plugin, in any language."""
+    return list_row(row), row.language, row.title_i18n, row.summary_i18n
 
 
 def everything(rows: Mapping[PluginId, CatalogRow], dependents: Collection[PluginId]) -> Touched:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from registry_builder.baseline.diff import Sources, target_pin
@@ -12,11 +14,13 @@ from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import dependencies_of
+from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES, attachment_path
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument, ReleaseEntry, readme_key
-from sealdex.model.plugin import fold_status
+from sealdex.model.index import IndexDocument, ReleaseEntry, readme_key, release_folder
+from sealdex.model.plugin import Attachment, fold_status
 from sealdex.model.release import PublishedManifest, published_manifest
 
 
@@ -94,6 +98,25 @@ class Shelf:
         if not self.held.has(key):
             return None
         return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
+
+    def attachment(self, document: IndexDocument, release: ReleaseEntry, attachment: Attachment) -> bytes | None:
+        """Return an attached file of a release; None if it is elsewhere, not here, or another one in the source tree.
+
+        Raises:
+            VerificationError: it is only published, and doesn't match its pin.
+        """
+        if attachment.url is not None:
+            return None
+        source = self.sources.plugins.get(document.id)
+        if source is not None and release.version in source.releases:
+            path = attachment_path(source.folder, release.version, attachment.name)
+            with suppress(UnreadableError):
+                data = Gate(source.root).read(path, MAX_ATTACHMENT_BYTES)
+                return data if hashlib.sha256(data).hexdigest() == attachment.sha256 else None
+        key = f"{release_folder(document.id, release.version)}/{attachment.name}"
+        if self.reader is None or not self.held.has(key):
+            return None
+        return self.reader.file(key, TargetPin(attachment.size, attachment.sha256))
 
     def dated(self, plugin: PluginId) -> Iterator[Dated]:
         """Yield the releases of a plugin that state a time and aren't yanked."""

@@ -21,7 +21,7 @@ from registry_builder.compile.catalog import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin, bin_bits, claims_of, delegations_of, shard_count
-from registry_builder.site._format import format_date
+from registry_builder.site._words import ENGLISH_WORDS
 from registry_builder.site.affected_pages import everything
 from registry_builder.site.document_source import Shelf
 from registry_builder.site.held_files import HeldFiles
@@ -251,7 +251,10 @@ def _trust_box(pinned: bytes, read: _Read) -> TrustBox:
         if role in asked:
             count = len(asked[role].keyids)
             keys = f"{asked[role].threshold} of {count} key{'' if count == 1 else 's'}"
-            lines.append(RoleLine(role, keys, _day(_expiry(read, role))))
+            when = _expiry(read, role)
+            until = f"{when:%Y-%m-%dT}" if when else ""
+            held = ENGLISH_WORDS.date(until) or "not on this mirror"
+            lines.append(RoleLine(role, keys, held, asked[role].threshold, count, "", until))
     version = Metadata[Root].from_bytes(pinned).signed.version
     return TrustBox(version, fingerprint(pinned), root.version, fingerprint(read.newest_root), tuple(lines))
 
@@ -259,10 +262,6 @@ def _trust_box(pinned: bytes, read: _Read) -> TrustBox:
 def _expiry(read: _Read, role: str) -> datetime | None:
     signed = read.metadata.get(role)
     return signed.expires if signed is not None else None
-
-
-def _day(when: datetime | None) -> str:
-    return format_date(f"{when:%Y-%m-%dT}") if when is not None else "not on this mirror"
 
 
 def _search(read: _Read, overview: Overview, bits: int, *, is_partial: bool) -> Iterator[Page]:

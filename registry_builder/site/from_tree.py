@@ -18,6 +18,7 @@ from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import catalogue_file
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import CATALOGUE
+from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.realms import plugins_of
 from registry_builder.source.tree import SourceTree
 from sealdex.model.catalog import shard_target
@@ -51,6 +52,7 @@ def site_from_tree(
         Templates(tree.root, tree.config.site, assets, allow_secrets=tree.config.policy.allow_files),
         frame_of(tree.config, realm),
         signers_of(trust, bits),
+        AttestationChecks(tree.root, tree.config.attestations).verify,
     )
     overview = overview_of(shelf)
     shards = list(_shards(overview, shard_count(bits)))

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from registry_builder.signing.metadata import bin_of
 from registry_builder.signing.offline_metadata import Trust
-from registry_builder.site._format import format_date
+from registry_builder.site._languages import ENGLISH
+from registry_builder.site._words import ENGLISH_WORDS
 from registry_builder.site.plugin_view import web_links
 from registry_builder.source.config import OFFLINE_ROLES, ROLES, RegistryConfig
 from sealdex.model.decode import encode_json
@@ -42,6 +43,7 @@ class Frame:
         url: the public URL, with a trailing slash; None if registry.toml has none.
         address: the same for commands that are copied, with a placeholder if it isn't known.
         downloads: whether pages read `sealdex.model.downloads.STATS_KEY`.
+        languages: tags of the pages' languages; the first is that of the pages at the top.
         base: the path of `url`, for links of a page whose own URL isn't known.
     """
 
@@ -55,6 +57,7 @@ class Frame:
     base: str
     logo: str | None
     downloads: bool = False
+    languages: tuple[str, ...] = (ENGLISH,)
     policy: str = POLICY
     namespace: uuid.UUID = uuid.NAMESPACE_URL
 
@@ -65,11 +68,24 @@ class Frame:
 
 @dataclass(frozen=True)
 class RoleLine:
-    """One role in the trust box."""
+    """One role in the trust box.
+
+    Attributes:
+        signers, holds: keys and expiry in English.
+        threshold, keys: how many must sign, of how many.
+        place: ``offline`` or ``online``; empty where it isn't known.
+        until: when it expires; empty where it isn't known.
+        days: how long a signature is valid, where `until` is empty; 0 for what isn't there.
+    """
 
     name: str
     signers: str
     holds: str
+    threshold: int = 1
+    keys: int = 1
+    place: str = ""
+    until: str = ""
+    days: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,6 +115,7 @@ def frame_of(config: RegistryConfig, realm: str) -> Frame:
         base=urlsplit(url).path if url else "/",
         logo=section.logo,
         downloads=section.downloads,
+        languages=tuple(dict.fromkeys(section.languages)),
         namespace=feed_namespace(config.registry.name, config.registry.id, realm),
     )
 
@@ -124,7 +141,19 @@ def trust_box(config: RegistryConfig, trust: Trust, expiries: Mapping[str, datet
         keys = f"{section.threshold} of {len(section.keys)} {place} key{'' if len(section.keys) == 1 else 's'}"
         when = held.get(role)
         days = f"{section.expiry_days} day{'' if section.expiry_days == 1 else 's'} after it is signed"
-        lines.append(RoleLine(role, keys, format_date(f"{when:%Y-%m-%dT}") if when else days))
+        until = f"{when:%Y-%m-%dT}" if when else ""
+        lines.append(
+            RoleLine(
+                role,
+                keys,
+                ENGLISH_WORDS.date(until) or days,
+                section.threshold,
+                len(section.keys),
+                place,
+                until,
+                section.expiry_days,
+            )
+        )
     return TrustBox(min(trust.roots), trust.first_fingerprint, max(trust.roots), trust.newest_fingerprint, tuple(lines))
 
 

@@ -8,37 +8,42 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import shard_count
 from registry_builder.site import urls
-from registry_builder.site._badges import plugin_badges
+from registry_builder.site._badges import Badge, plugin_badges
+from registry_builder.site._extras import Judge, changes_of, provenance_of_release
 from registry_builder.site._feeds import feed_of
-from registry_builder.site._format import format_date
-from registry_builder.site._languages import Worded, summary_of, title_of
-from registry_builder.site._list_pages import ListRow, cut, list_pages
+from registry_builder.site._home_view import home_view
+from registry_builder.site._languages import language_of
+from registry_builder.site._list_pages import ListRow, ListView, cut, list_pages
+from registry_builder.site._neighbours import dependency_drawing
+from registry_builder.site._provenance import Provenance
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._release_view import release_view
+from registry_builder.site._words import N_, Words, language_name
 from registry_builder.site.affected_pages import Touched
 from registry_builder.site.document_source import Shelf
 from registry_builder.site.page_context import Frame, Signers, TrustBox
-from registry_builder.site.plugin_view import plugin_view
-from registry_builder.site.registry_index import RECENT_ON_HOME, Overview, recent
+from registry_builder.site.plugin_view import Extras, PluginView, plugin_view
+from registry_builder.site.registry_index import Overview, recent
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import IndexName, ListKind, ListName
 from sealdex.model.catalog import CatalogRow, shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument
+from sealdex.model.index import IndexDocument, ReleaseEntry, latest_release
 
 DOCUMENT_FORMAT = 1
 DEPENDENTS = "dependents.json"
 
 _EXAMPLE = PluginId("NAMESPACE", "NAME")
 _INDEXED: tuple[tuple[ListKind, IndexName, str], ...] = (
-    ("namespace", "namespaces", "Namespaces"),
-    ("keyword", "keywords", "Keywords"),
+    ("namespace", "namespaces", N_("Namespaces")),
+    ("keyword", "keywords", N_("Keywords")),
 )
 
 
@@ -81,11 +86,13 @@ class Builder:
         templates: the templates.
         frame: what all pages share.
         signers: which role signs which plugin.
+        judge: verifies Sigstore bundles by the registry's policy; None verifies none.
     """
 
     templates: Templates
     frame: Frame
     signers: Signers
+    judge: Judge | None = None
 
     # --- one plugin -----------------------------------------------------------------------------------------------
 
@@ -97,8 +104,9 @@ class Builder:
         *,
         dependents: Collection[PluginId],
         known: Collection[PluginId],
+        first_language_only: bool = False,
     ) -> Iterator[Page]:
-        """Yield a plugin's page, badges, and the pages of its releases.
+        """Yield a plugin's page, badges, and the pages of its releases, in all languages.
 
         Args:
             shelf: the source of the documents.
@@ -106,24 +114,72 @@ class Builder:
             versions: the releases; None for all.
             dependents: the plugins that need it.
             known: plugins that have a page.
+            first_language_only: leave pages in further languages for later.
         """
         document, sha256 = shelf.document(plugin)
+        provenance: dict[str, tuple[Provenance, ...]] = {}
+
+        def built(release: ReleaseEntry | None) -> tuple[Provenance, ...]:
+            version = release.version if release is not None else ""
+            if version not in provenance:
+                provenance[version] = provenance_of_release(shelf, document, release, self.judge)
+            return provenance[version]
+
+        for number, words in enumerate(self._words(first_only=first_language_only)):
+            view = self._plugin(shelf, document, sha256, words, dependents, known, built)
+            badges = plugin_badges(view, document)
+            yield self._plugin_page(view, badges, words)
+            if number == 0:
+                for badge in badges.values():
+                    yield self._page("badge.svg.j2", badge.key, badge=badge)
+            yield from self._releases(shelf, document, versions, known, words, built)
+
+    def _words(self, *, first_only: bool = False) -> list[Words]:
+        found = [self.templates.words[tag] for tag in self.frame.languages]
+        return found[:1] if first_only else found
+
+    def _plugin(
+        self,
+        shelf: Shelf,
+        document: IndexDocument,
+        sha256: str,
+        words: Words,
+        dependents: Collection[PluginId],
+        known: Collection[PluginId],
+        built: Callable[[ReleaseEntry | None], tuple[Provenance, ...]],
+    ) -> PluginView:
+        plugin = document.id
         source = shelf.readme(document)
-        view = plugin_view(
+        readme_language = language_of(source.decode(errors="replace"), document.language) if source else ""
+        changes, more = changes_of(shelf, document, words)
+        shown = latest_release(document) or (document.releases[0] if document.releases else None)
+        return plugin_view(
             document,
             sha256=sha256,
             role=self.signers.role_of(plugin),
-            readme=render_readme(source, plugin.name) if source is not None else None,
+            readme=render_readme(source, plugin.name, words=words) if source is not None else None,
             dependents=dependents,
             known=known,
             held=shelf.held,
+            words=words,
+            extras=Extras(
+                changes=changes,
+                more_changes=more,
+                provenance=built(shown),
+                readme_language="" if readme_language == words.language else readme_language,
+            ),
         )
-        badges = plugin_badges(view, document)
-        yield self._page(
+
+    def _plugin_page(self, view: PluginView, badges: Mapping[str, Badge], words: Words) -> Page:
+        plugin = view.plugin
+        return self._page(
             "plugin.html.j2",
             urls.plugin_page(plugin),
+            words=words,
             plugin=view,
+            drawing=dependency_drawing(view.id, view.dependencies, view.dependents),
             badges=badges,
+            compare=urls.COMPARE,
             feed=urls.plugin_file(plugin, urls.FEED),
             type_page=urls.list_page(ListName("type", view.type)),
             namespace_page=urls.list_page(ListName("namespace", plugin.namespace)),
@@ -132,12 +188,15 @@ class Builder:
                 line.version: urls.release_page(plugin, line.version) for line in view.releases if line.is_here
             },
         )
-        for badge in badges.values():
-            yield self._page("badge.svg.j2", badge.key, badge=badge)
-        yield from self._releases(shelf, document, versions, known)
 
     def _releases(
-        self, shelf: Shelf, document: IndexDocument, versions: Collection[str] | None, known: Collection[PluginId]
+        self,
+        shelf: Shelf,
+        document: IndexDocument,
+        versions: Collection[str] | None,
+        known: Collection[PluginId],
+        words: Words,
+        built: Callable[[ReleaseEntry | None], tuple[Provenance, ...]],
     ) -> Iterator[Page]:
         role = self.signers.role_of(document.id)
         for release in document.releases:
@@ -145,9 +204,24 @@ class Builder:
                 continue
             if versions is None or release.version in versions:
                 manifest = shelf.manifest(document.id, release)
-                view = release_view(document, release, manifest, role=role, known=known, held=shelf.held)
-                key = urls.release_page(document.id, release.version)
-                yield self._page("release.html.j2", key, release=view, plugin_page=urls.plugin_page(document.id))
+                view = release_view(
+                    document,
+                    release,
+                    manifest,
+                    role=role,
+                    known=known,
+                    held=shelf.held,
+                    words=words,
+                    provenance=built(release),
+                )
+                yield self._page(
+                    "release.html.j2",
+                    urls.release_page(document.id, release.version),
+                    words=words,
+                    release=view,
+                    plugin_page=urls.plugin_page(document.id),
+                    compare=urls.COMPARE,
+                )
 
     def plugin_feed(self, shelf: Shelf, plugin: PluginId) -> Page:
         """Return the feed of one plugin."""
@@ -195,18 +269,34 @@ class Builder:
         yield from self._home(shelf, overview, trust)
 
     def _list(self, overview: Overview, name: ListName) -> Iterator[Page]:
-        views = list_pages(name, overview.lists.get(name, ()))
+        rows = overview.lists.get(name, ())
+        for number, words in enumerate(self._words()):
+            views = list_pages(name, rows, words.language)
+            for view in views:
+                yield self._page(
+                    "list.html.j2",
+                    view.key,
+                    words=words,
+                    list=view,
+                    folder=_row_page,
+                    document=urls.list_document(view.key),
+                    whole=urls.list_document(views[0].key),
+                    feed=urls.namespace_feed(name.value),
+                )
+            if number == 0:
+                yield from self._list_documents(name, views, len(rows))
+
+    def _list_documents(self, name: ListName, views: Sequence[ListView], total: int) -> Iterator[Page]:
         for view in views:
             document = urls.list_document(view.key)
             following = urls.list_document(view.following) if view.following else None
-            yield self._page(
-                "list.html.j2",
-                view.key,
-                list=view,
-                folder=_row_page,
-                document=document,
-                feed=urls.namespace_feed(name.value),
-            )
+            # where its pages begin stands in the first document alone: a plugin more changes no other
+            whole = {
+                "total": total,
+                "pages": [
+                    {"first": each.rows[0].id if each.rows else "", "page": urls.address(each.key)} for each in views
+                ],
+            }
             yield Page(
                 document,
                 encode_json(
@@ -226,6 +316,7 @@ class Builder:
                             for row in view.rows
                         ],
                         "next": urls.link(following, page=document) if following else None,
+                        **(whole if view.number == 1 else {}),
                     }
                 ),
             )
@@ -235,13 +326,30 @@ class Builder:
             names = sorted(name.value for name in overview.lists if name.kind == kind)
             pages = cut(names, str) or [[]]
             keys = [urls.index_page(index, page[0] if at else None) for at, page in enumerate(pages)]
-            for at, page in enumerate(pages):
+            yield Page(
+                urls.index_document(index),
+                encode_json(
+                    {
+                        "format": DOCUMENT_FORMAT,
+                        "total": len(names),
+                        "pages": [
+                            {"first": page[0] if page else "", "page": urls.address(key)}
+                            for page, key in zip(pages, keys, strict=True)
+                        ],
+                        "counts": {name: len(overview.lists[ListName(kind, name)]) for name in names},
+                    }
+                ),
+            )
+            for words, (at, page) in product(self._words(), enumerate(pages)):
                 yield self._page(
                     "names.html.j2",
                     keys[at],
+                    words=words,
+                    document=urls.index_document(index),
                     names={
-                        "title": title,
+                        "title": words.say(title),
                         "number": at + 1,
+                        "key": keys[at],
                         "entries": [(name, urls.list_page(ListName(kind, name))) for name in page],
                         "previous": keys[at - 1] if at else None,
                         "following": keys[at + 1] if at + 1 < len(keys) else None,
@@ -278,9 +386,11 @@ class Builder:
 
     def _fixed(self, overview: Overview, trust: TrustBox) -> Iterator[Page]:
         example = next(iter(overview.rows), _EXAMPLE)
-        yield self._page("search.html.j2", urls.SEARCH)
-        yield self._page("verify.html.j2", urls.VERIFY, trust=trust, example=example)
-        yield self._page("documents.html.j2", urls.DOCUMENTS)
+        for words in self._words():
+            yield self._page("search.html.j2", urls.SEARCH, words=words)
+            yield self._page("verify.html.j2", urls.VERIFY, words=words, trust=trust, example=example)
+            yield self._page("documents.html.j2", urls.DOCUMENTS, words=words)
+            yield self._page("compare.html.j2", urls.COMPARE, words=words)
         yield self._page("not_found.html.j2", urls.NOT_FOUND, base=self.frame.base)
         yield self._page("robots.txt.j2", urls.ROBOTS)
 
@@ -296,36 +406,36 @@ class Builder:
             title=f"{self.frame.title}: releases",
         )
         yield self._page("feed.xml.j2", feed.key, feed=feed)
-        types = sorted(name for name in overview.lists if name.kind == "type")
-        home = {
-            "total": len(rows),
-            "releases": sum(row.releases for row in rows.values()),
-            "types": [(name.value, urls.list_page(name), len(overview.lists[name])) for name in types],
-            "recent": [
-                {
-                    "namespace": each.plugin.namespace,
-                    "name": each.plugin.name,
-                    "version": each.version,
-                    "type": rows[each.plugin].type,
-                    "title": title_of(rows[each.plugin]) or Worded(""),
-                    "summary": summary_of(rows[each.plugin]),
-                    "timestamp": each.released_at,
-                    "date": format_date(each.released_at),
-                    "page": urls.plugin_page(each.plugin),
-                }
-                for each in newest[:RECENT_ON_HOME]
-            ],
-        }
-        yield self._page("home.html.j2", urls.HOME, home=home, trust=trust)
+        for words in reversed(self._words()):  # the first language last: it is the front page
+            home = home_view(shelf, overview, newest, words)
+            yield self._page("home.html.j2", urls.HOME, words=words, home=home, trust=trust)
 
     def assets(self) -> Iterator[Page]:
         """Yield the files that pages load; their names have digests in them."""
         for asset in self.templates.assets.values():
             yield Page(asset.key, asset.data)
 
-    def _page(self, template: str, key: str, *, base: str | None = None, **values: Any) -> Page:
-        shared = {"site": self.frame, "here": urls.address(key)}
-        return Page(key, self.templates.render(template, key, {**shared, **values}, base=base))
+    def _page(
+        self, template: str, key: str, *, base: str | None = None, words: Words | None = None, **values: Any
+    ) -> Page:
+        tags = self.frame.languages
+        language = words.language if words is not None else tags[0]
+        place = key if language == tags[0] else urls.language_folder(language) + key
+        others = tags if len(tags) > 1 and urls.is_translated(key) else ()
+        shared = {
+            "site": self.frame,
+            "here": urls.address(place),
+            "translations": [
+                {
+                    "tag": tag,
+                    "name": language_name(tag),
+                    "is_here": tag == language,
+                    "page": urls.link(key if tag == tags[0] else urls.language_folder(tag) + key, page=place),
+                }
+                for tag in others
+            ],
+        }
+        return Page(place, self.templates.render(template, place, {**shared, **values}, base=base, language=language))
 
 
 def dependents_document(plugin: PluginId, dependents: Collection[PluginId]) -> Page:

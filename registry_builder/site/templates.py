@@ -8,7 +8,7 @@ pull request can lay out what a page shows, and nothing else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from registry_builder.site._compiled_templates import CompiledTemplates
-from registry_builder.site.urls import address, link
+from registry_builder.site._words import CATALOGUE_NAME, Words, words_of
+from registry_builder.site.urls import address, is_translated, language_folder, link
 from registry_builder.source.allowed_secrets import is_allowed, refusal
 from registry_builder.source.config import SiteSection
 from registry_builder.source.safe_open import Gate, UnreadableError
@@ -37,10 +38,11 @@ from sealdex.errors import ConfigError, SealdexError
 
 OVERRIDES = "site"
 IsStored = Callable[[str], bool]
-LAYOUT = 3
+LAYOUT = 4
 """Increased when this package lays pages out differently with the same templates, so that all are rewritten."""
 
 ASSET_FOLDERS = ("assets", "vendor")
+LANGUAGES = "languages"
 _ASSET_ENDINGS = frozenset({".css", ".js", ".svg", ".png", ".webp", ".woff2", ".txt"})
 _THEME = "theme.css"
 _HASH_LENGTH = 12
@@ -80,10 +82,18 @@ class Templates:
         is_stored: IsStored = lambda _key: False,
     ) -> None:
         own = OwnFiles(tree, allow_secrets)
-        self.assets = _assets(own, section, more or {}, is_stored)
+        languages = tuple(dict.fromkeys(section.languages))
+        sources = {tag: _catalogues(own, tag) for tag in languages}
+        self.words = {tag: words_of(tag, found) for tag, found in sources.items()}
+        scripts = {f"words.{tag}.js": data for tag, words in self.words.items() if (data := words.script()) is not None}
+        self.assets = _assets(own, section, {**scripts, **(more or {})}, is_stored)
         self.logo = section.logo
-        self.fingerprint = _fingerprint(own, self.assets)
-        self._environment = _Sandbox(
+        self.fingerprint = _fingerprint(own, self.assets, sources)
+        self._first = languages[0]
+        self._environments = {tag: self._environment(own, words) for tag, words in self.words.items()}
+
+    def _environment(self, own: OwnFiles, words: Words) -> _Sandbox:
+        made = _Sandbox(
             loader=ChoiceLoader([_OwnLoader(own), FileSystemLoader(own_folder())]),
             autoescape=True,  # whatever the file's name
             undefined=StrictUndefined,
@@ -93,33 +103,55 @@ class Templates:
             auto_reload=False,
             cache_size=-1,
             bytecode_cache=CompiledTemplates(),
+            extensions=["jinja2.ext.i18n"],
         )
-        self._environment.globals["has_asset"] = self.assets.__contains__
-        self._environment.globals["in_language"] = in_language
+        # newstyle: values are escaped, messages are not, so that what authors write never is markup
+        made.install_gettext_callables(  # type: ignore[attr-defined]  # of the extension
+            words.catalogue.gettext, words.catalogue.ngettext, newstyle=True
+        )
+        made.globals["has_asset"] = self.assets.__contains__
+        made.globals["in_language"] = in_language
+        made.globals["date"] = words.date
+        return made
 
-    def render(self, template: str, page: str, values: Mapping[str, Any], *, base: str | None = None) -> bytes:
+    def render(
+        self,
+        template: str,
+        page: str,
+        values: Mapping[str, Any],
+        *,
+        base: str | None = None,
+        language: str | None = None,
+    ) -> bytes:
         """Render ``template`` as the file ``page`` of the published tree.
 
-        Templates have ``in_language(tag)``, ``to(key)``, the link to another file of the tree, and ``asset(name)``.
+        Templates have ``to(key)``, the link to another file of the tree, ``asset(name)``, ``date(timestamp)``,
+        ``in_language(tag)``, and gettext's ``_()`` and ``ngettext()``. `to` leads to pages in the page's own language.
 
         Args:
             template: its name.
             page: the key that the result is stored under.
             values: what it shows.
             base: the path of the site, for a page that is served for any URL and so can't have relative links.
+            language: of the page; the site's first by default.
 
         Raises:
             SealdexError: the template is wrong.
         """
+        language = language or self._first
+        prefix = "" if language == self._first else language_folder(language)
 
         def to(key: str) -> str:
+            if prefix and is_translated(key):
+                key = prefix + key
             return link(key, page=page) if base is None else base + address(key)
 
         def asset(name: str) -> str:
             return to(self._key_of(name))
 
         try:
-            return self._environment.get_template(template).render(values, page=page, to=to, asset=asset).encode()
+            found = self._environments[language].get_template(template)
+            return found.render(values, page=page, to=to, asset=asset, language=language).encode()
         except UnreadableError as error:
             raise SealdexError(str(error), subject=template) from error
         except TemplateError as error:
@@ -303,6 +335,21 @@ def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes], is_s
     return {name: _asset_of(name, data) for name, data in sorted(found.items())}
 
 
+def _catalogues(own: OwnFiles, language: str) -> list[tuple[str, bytes]]:
+    """Return the files of messages of a language with their names: this program's, then the source tree's."""
+    name = f"{LANGUAGES}/{language}/{CATALOGUE_NAME}"
+    found = []
+    if (built_in := own_folder() / name).is_file():
+        found.append((f"site_templates/{name}", built_in.read_bytes()))
+    try:
+        if (data := own.read(name)) is not None:
+            own.refuse_secrets(name, data)
+            found.append((f"{OVERRIDES}/{name}", data))
+    except UnreadableError as error:
+        raise ConfigError(str(error), subject=f"{OVERRIDES}/{name}") from error
+    return found
+
+
 def _logo(own: OwnFiles, name: str) -> bytes:
     data = own.read(name)
     if data is None:
@@ -348,7 +395,9 @@ def _includable(own: OwnFiles) -> Iterator[tuple[str, bytes]]:
                 raise
 
 
-def _fingerprint(own: OwnFiles, assets: Mapping[str, Asset]) -> str:
+def _fingerprint(
+    own: OwnFiles, assets: Mapping[str, Asset], catalogues: Mapping[str, Sequence[tuple[str, bytes]]]
+) -> str:
     digest = hashlib.sha256(str(LAYOUT).encode())
     try:
         templates = dict(_includable(own))
@@ -358,6 +407,9 @@ def _fingerprint(own: OwnFiles, assets: Mapping[str, Asset]) -> str:
     for number, files in enumerate([templates, built_in] if templates or own.is_there else [built_in]):
         for name, data in sorted(files.items()):
             digest.update(f"{number} {name} {len(data)}\n".encode() + data)
+    for tag, found in catalogues.items():
+        for name, data in found:
+            digest.update(f"{tag} {name} {len(data)}\n".encode() + data)
     for asset in assets.values():
         digest.update(f"{asset.key}\n".encode())
     return digest.hexdigest()

@@ -5,6 +5,9 @@
     api/stats.json                                     downloads, by `sealdex-builder stats`; pages read it
     search/catalogue.json                              the catalog's shards, and which snapshot the pages show
     verify/  docs/                                     how to verify the registry; the JSON documents
+    docs/compare/                                      two releases of a plugin, compared by script
+    docs/namespaces.json  docs/keywords.json           all names of an index, with counts and where its pages begin
+    site/<language>/...                                the same pages in further languages
     namespaces/  keywords/                             indexes; namespaces/<namespace>/feed.xml
     types/<type>/  keywords/<keyword>/  <namespace>/   lists, each page with an index.json beside it
     <list>/from/...                                    further pages of a list
@@ -32,7 +35,10 @@ VERIFY = "verify/index.html"
 DOCUMENTS = "docs/index.html"
 ANSWERS = ("api/v1/", "api/services/", "api/models/", "api/rewrites/")
 
+COMPARE = "docs/compare/index.html"
+
 _INDEX = "index.html"
+_NOT_PAGES = ("plugins/", "targets/", "metadata/")  # where an artifact may have any name
 
 
 ListKind = Literal["type", "keyword", "namespace"]
@@ -104,6 +110,21 @@ def index_page(name: IndexName, first: str | None = None) -> str:
     """Return the key of a page of the index of all ``namespaces`` or ``keywords``."""
     # `from` is not a folder of its own here: there may be a keyword with that name
     return f"{name}/{_INDEX}" if first is None else f"docs/{name}/{first}/{_INDEX}"
+
+
+def index_document(name: IndexName) -> str:
+    """Return the key of the JSON document of an index of all ``namespaces`` or ``keywords``."""
+    return f"docs/{name}.json"
+
+
+def language_folder(language: str) -> str:
+    """Return the folder of the pages in a language other than the first, with its slash."""
+    return f"site/{language}/"
+
+
+def is_translated(key: str) -> bool:
+    """Return whether a file of the published tree is a page that every language of the site has."""
+    return key.endswith(".html") and key != NOT_FOUND and not key.startswith(_NOT_PAGES)
 
 
 def sitemap_page(shard: int) -> str:

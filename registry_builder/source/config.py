@@ -18,6 +18,7 @@ from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import DocumentError, FieldProblem, read_values
 from sealdex.model.ids import FileName, IdentifierPart, PluginType, Sha256, parse_plugin_id
 from sealdex.model.sizes import size_extra
+from sealdex.model.wording import LanguageTag
 
 CONFIG_NAME = "registry.toml"
 CONFIG_FORMAT = 1
@@ -177,6 +178,8 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
         title, description, links: name, one line about it, and URLs by label.
         logo: an image in the source tree's ``site/`` folder, shown beside the name.
         accent, accent_dark: the colour of links and marks on a light and on a dark background, as ``#rrggbb``.
+        languages: the languages of the pages, by tag; the first is that of the pages at the top, the others are below
+            ``site/<tag>/``.
         downloads: whether pages show what ``sealdex-builder stats --publish`` counted.
     """
 
@@ -186,6 +189,7 @@ class SiteSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True)
     logo: FileName | None = None
     accent: Colour | None = None
     accent_dark: Colour | None = None
+    languages: Annotated[tuple[LanguageTag, ...], Meta(min_length=1, max_length=16)] = ("en",)
     downloads: bool = False
 
 

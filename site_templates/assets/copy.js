@@ -17,21 +17,21 @@ function button(what, code) {
   const made = document.createElement("button");
   made.type = "button";
   made.className = "copy";
-  made.textContent = "Copy";
-  made.setAttribute("aria-label", `Copy ${what}`);
+  made.textContent = say("Copy");
+  made.setAttribute("aria-label", say("Copy {what}", { what }));
   let reset;
   made.addEventListener("click", async () => {
     const done = await copied(code);
-    made.textContent = done ? "Copied" : "Selected";
+    made.textContent = done ? say("Copied") : say("Selected");
     made.dataset.done = done;
     status.textContent = "";
     // a live region speaks when its text changes, so the same text twice needs a moment in between
     requestAnimationFrame(() => {
-      status.textContent = done ? `Copied ${what}` : `Selected ${what}; press Ctrl+C to copy`;
+      status.textContent = done ? say("Copied {what}", { what }) : say("Selected {what}; press Ctrl+C to copy", { what });
     });
     clearTimeout(reset);
     reset = setTimeout(() => {
-      made.textContent = "Copy";
+      made.textContent = say("Copy");
       delete made.dataset.done;
     }, RESET_MS);
   });

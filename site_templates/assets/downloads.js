@@ -31,7 +31,10 @@ async function show(section) {
     }
   }
   if (!Number.isSafeInteger(total)) return;
-  const text = `${total.toLocaleString("en")} in the ${DAYS} days to ${found.last_day}`;
+  const text = sayCount("{n} in the {days} days to {day}", "{n} in the {days} days to {day}", total, {
+    days: DAYS,
+    day: found.last_day,
+  });
   section.querySelector("[data-number]").textContent = text;
   section.hidden = false;
 }

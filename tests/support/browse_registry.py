@@ -36,6 +36,9 @@ PAGES = {
     "all yanked": "edge/withdrawn/",
     "attacks": "edge/attacks/",
     "release": "edge/full/1.0.0/",
+    "chinese plugin": "edge/games/",
+    "chinese release": "edge/games/1.1.0/",
+    "comparison": "docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0",
     "yanked release": "edge/withdrawn/1.0.0/",
     "service release": "speech/echo-service/1.0.0/",
     "verify": "verify/",
@@ -163,8 +166,72 @@ def _edges(tree: Tree) -> None:
     for minor in range(30):
         tree.release("edge/wide", f"1.{minor}.0", channel="stable" if minor % 3 else "beta")
     tree.release("edge/wide", f"2.0.0-{'nightly.' * 8}1", channel="a-channel-of-a-long-name")  # stands on the home page
+    _chinese(tree)
     tree.plugin("edge/full", summary="A release that says all that a release can say", **_FULL_PLUGIN)
     tree.release("edge/full", "1.0.0", **_FULL_RELEASE)
+
+
+_CHINESE_README = """\
+# 群聊游戏
+
+> [!NOTE]
+> 先在群里添加机器人。
+
+- [x] 猜数字
+- [ ] 狼人杀
+
+## 安装
+
+```python
+from sealdex import Client
+
+with Client() as client:  # 一次就够
+    client.install("edge/games")
+```
+
+## 玩法
+
+每局最多 `8` 人[^1]。
+
+## 配置
+
+## 常见问题
+
+[^1]: 以后会更多。
+"""
+
+
+def _chinese(tree: Tree) -> None:
+    """A plugin in Chinese with all that its pages draw: changelogs, evaluations, releases over time."""
+    tree.plugin(
+        "edge/games",
+        title="群聊小游戏",
+        summary="群聊小游戏合集",
+        keywords=["游戏", "chat"],
+        title_i18n={"en": "Games for group chats"},
+        summary_i18n={"en": "A collection of small games for group chats"},
+        readme=_CHINESE_README,
+    )
+    measured = []
+    for number, (version, day) in enumerate(
+        [("1.0.0", "2026-01-10"), ("1.1.0", "2026-03-02"), ("1.2.0", "2026-11-01")]
+    ):
+        tree.release(
+            "edge/games",
+            version,
+            released_at=f"{day}T12:00:00Z",
+            changelog=f"- 第 {number + 1} 个版本",
+            dependencies={"acme/console-notify": "^1.2"},
+        )
+        measured.append(
+            _event(
+                "evaluate",
+                version=version,
+                metrics={"top1": 0.7 + number / 20, "latency-ms": 12.5 - number},
+                dataset="coco",
+            )
+        )
+    tree.status("edge/games", *measured)
 
 
 def _event(action: str, **fields: Any) -> dict[str, Any]:

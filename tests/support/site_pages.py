@@ -80,7 +80,7 @@ def dead_links(site: Path) -> list[str]:
             target = target.lstrip("/")
             alive = (site / target).is_file() and not target.startswith("..")
             if alive and parts.fragment:
-                alive = parts.fragment in pages[target].ids
+                alive = unquote(parts.fragment) in pages[target].ids
             if not alive:
                 dead.append(f"{key} -> {link}")
     return dead
