@@ -126,6 +126,8 @@ if [ "$what" != demo ]; then
     command -v faketime >/dev/null || apt faketime || true
     command -v xz >/dev/null || apt xz-utils || true
     command -v bzip2 >/dev/null || apt bzip2 || true
+    command -v zsh >/dev/null && command -v fish >/dev/null || apt zsh fish ||
+        say "without zsh and fish the tests of their completion are skipped (in CI they fail)"
     # Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||

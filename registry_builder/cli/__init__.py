@@ -33,6 +33,7 @@
     namespace           namespace sign, list
     realm               realm add, list, show, remove
     completion          completion
+    completers          what is completed, by metavar and option
     options             what commands share: options, the source tree, passphrases, examples
     realms              the realms of a command, opened
     accept_removed      --accept-removed, and how publish and diff end without it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -107,8 +108,17 @@ def _main(args: list[str], out: Output) -> object:
     return group.main(args, prog_name=PROGRAM, standalone_mode=False, obj=out)
 
 
+def _completed() -> bool:
+    from registry_builder.cli.completers import COMPLETERS  # noqa: PLC0415  # only when a shell asks
+    from sealdex.cli.complete import answer  # noqa: PLC0415  # the same
+
+    return answer(group, PROGRAM, COMPLETERS)
+
+
 def main() -> None:
     """Run the command line of this process and exit with its code."""
+    if "_SEALDEX_BUILDER_COMPLETE" in os.environ and _completed():
+        sys.exit()
     put_off()
     sys.exit(run(_main, prog=PROGRAM))
 

@@ -16,6 +16,8 @@ Its modules:
     progress         a progress line on a terminal
     refused_config   which plugins don't take the configuration that is kept for them
     findings         what status and doctor found: one table, one JSON shape; for both command lines
+    complete         answers a shell that completes, in silence
+    completers       what sealdex completes, by metavar and option
     attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
     policy_options   which releases may be chosen: channel, pre-releases, yanked ones, rollouts

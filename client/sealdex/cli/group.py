@@ -11,11 +11,14 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import click
 
 from sealdex.cli.output import Output
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,12 +70,21 @@ class LazyGroup(click.Group):
         self._aliases = dict(aliases or {})
         self.advised = advised
 
+    on_found: ClassVar[Callable[[click.Command], None] | None] = None
+    """Told of each command before it is used; set where a shell asks for completions."""
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names in the order of the table, which keeps related commands together."""
         return [*self._lazy, *super().list_commands(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command, or None if there is none of that name."""
+        found = self._found(ctx, cmd_name)
+        if found is not None and LazyGroup.on_found is not None:
+            LazyGroup.on_found(found)
+        return found
+
+    def _found(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         entry = self._lazy.get(cmd_name)
         if entry is None:
             return super().get_command(ctx, cmd_name)
@@ -97,6 +109,19 @@ class LazyGroup(click.Group):
             meant = f"; did you mean '{near[0]}'?" if near else ""
             raise click.UsageError(f"there is no command '{name}'{meant}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete names of commands without importing them."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415  # only when a shell asks
+
+        if incomplete.startswith("-"):
+            return click.Command.shell_complete(self, ctx, incomplete)
+        named = {name: entry.help for name, entry in self._lazy.items()}
+        for name in super().list_commands(ctx):
+            command = super().get_command(ctx, name)
+            if command is not None and not command.hidden:
+                named[name] = command.get_short_help_str()
+        return [CompletionItem(name, help=said) for name, said in named.items() if name.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

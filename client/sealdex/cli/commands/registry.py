@@ -12,7 +12,6 @@ from sealdex import trust
 from sealdex.cli.commands.registry_auth import auth_of, auth_options
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyGroup, examples
-from sealdex.registration import add_registry, remove_registry
 from sealdex.transport import Transport
 
 if TYPE_CHECKING:
@@ -92,6 +91,8 @@ def add(
     """  # fmt: skip
     out, config = context.out, context.config()
     with context.observer(f"contacting {urls[0]}") as observer:
+        from sealdex.registration import add_registry  # noqa: PLC0415  # tuf, which completing needn't wait for
+
         added = add_registry(
             config,
             name,
@@ -172,6 +173,8 @@ def list_(context: Context) -> None:
 def remove(context: Context, name: str) -> None:
     """Remove a registry, its root and its cached metadata. Plugins installed from it are kept."""
     out, config = context.out, context.config()
+    from sealdex.registration import remove_registry  # noqa: PLC0415  # tuf, which completing needn't wait for
+
     section = remove_registry(config, name)
     out.result({"removed": name, "url": section.url})
     out.line(f"removed registry {name} · {section.url}")
