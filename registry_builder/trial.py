@@ -6,6 +6,7 @@ Nothing outside of a temporary folder is written. What runs the plugin's code is
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -66,6 +67,8 @@ class Trial:
     plugin: PluginId
     version: str | None = None
     steps: list[Step] = field(default_factory=list)
+    archives: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of each archive that was tried, by its file name."""
 
     @property
     def passed(self) -> bool:
@@ -150,6 +153,7 @@ class _Job:
 
     def _pack(self, allow_files: Collection[str]) -> tuple[Added, str]:
         added = self._throwaway.add(self._folder, self.trial.plugin, allow_files=allow_files)
+        self.trial.archives |= {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in added.archives}
         names = ", ".join(path.name for path in added.archives)
         files = f", {added.files} files" if added.files is not None else ""
         return added, f"{added.version}: {names}{files}"
@@ -234,6 +238,8 @@ class _Job:
             self._add(Step("tests", "failed", why, seconds, output))
         elif counts["tests"] == 0 and ended in {None, _NO_TESTS}:
             self._add(Step("tests", "skipped", "pytest finds none in its files", seconds))
+        elif ended is None and counts["skipped"] == counts["tests"]:
+            self._add(Step("tests", "skipped", f"none of {counts['tests']} was run: all were skipped", seconds))
         else:
             bad = counts["failures"] + counts["errors"]
             detail = f"{counts['tests']} run, {bad} failed, {counts['skipped']} skipped"

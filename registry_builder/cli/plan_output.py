@@ -95,7 +95,9 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         others = [f"  ~ {plugin}" for plugin in plan.changed_plugins if plugin not in touched]
         empty = [f"  + {plugin} (no release yet)" for plugin in new if plugin not in touched]
         _lines(out, [*releases, *sorted(empty), *others])
-        if not (plan.new_plugins or plan.changed_plugins) and "catalog" in dict(plan.reasons) and _has_shards(plan):
+        is_first = plan.reasons.get("timestamp") == "first publish"
+        rewritten = "catalog" in plan.reasons and _has_shards(plan) and not is_first
+        if rewritten and not (plan.new_plugins or plan.changed_plugins):
             out.line("  ~ rows of the catalog that another version of sealdex-builder wrote differently")
         for kind, uploads in plan.uploads:
             if uploads:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import TYPE_CHECKING
+
 import click
 
 from registry_builder import authoring, source
@@ -10,6 +13,12 @@ from registry_builder.cli.plugin_argument import named_plugin
 from registry_builder.cli.trial import show_step
 from registry_builder.trial import try_plugin
 from sealdex.cli.group import output_of, output_options
+from sealdex.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from registry_builder.trial import Trial
 
 STEPS = ("pack", "test", "release", "commit", "pull-request")
 
@@ -72,6 +81,8 @@ def ship(
             out.fail([f"{found.id} {version} failed its test, so it was not released", why])
             out.result({**told, "shipped": False, "failed": "test"})
             return 1
+        if "release" in steps:
+            _check_tested(found.folder, trial)
     if "release" in steps:
         archives = [authoring.Archive(path) for path in authoring.archives_of(found.folder)]
         plan = authoring.write_release(
@@ -93,6 +104,22 @@ def ship(
             out.note(f"next: {asked.next_step}")
     out.result({**told, "shipped": True, "failed": None})
     return 0
+
+
+def _check_tested(folder: Path, trial: Trial) -> None:
+    """Make sure that what is released next is what was tested.
+
+    Raises:
+        ConfigError: an archive in dist/ has other bytes than the one that was packed for the test.
+    """
+    for path in authoring.archives_of(folder):
+        if hashlib.sha256(path.read_bytes()).hexdigest() != trial.archives.get(path.name):
+            raise ConfigError(
+                "is not the archive that was tested: the folder was changed since it was packed",
+                subject=str(path),
+                untouched="it was not released",
+                hint="repeat the command; --only release releases what is in dist/ as it is",
+            )
 
 
 __all__ = ["ship"]

@@ -159,6 +159,8 @@ class _Attempt:
             if not apply:
                 return result
             self._check_keys(not_stolen)
+            if self._storage.lock is not None:
+                self._proof.give(publisher, state)  # takes it: whoever publishes now is left in peace
             self._storage.replaced += check_break_glass(publisher)
             self._proof.give(publisher, state)
             if plan.ingest:

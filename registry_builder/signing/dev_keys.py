@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-import msgspec
-
 from registry_builder.signing.key_registration import create_key, register_keys, section_of_pem, unchecked_config
 from registry_builder.signing.keystore import FILE_SCHEME, KEYS_VARIABLE, key_file, key_folder, keys_base
 from registry_builder.signing.metadata import build_root, build_targets, utc_now
@@ -82,15 +80,6 @@ def add_dev_keys(tree: Path, config: RegistryConfig) -> RegistryConfig:
             sections[name] = create_key(tree, config, name, passphrase=None)[0]
     register_keys(tree, sections, DEV_ROLE_KEYS)
     return read_config(tree)
-
-
-def with_dev_keys(config: RegistryConfig, sections: Mapping[str, KeySection]) -> RegistryConfig:
-    """Return the configuration with these keys for their roles, as `add_dev_keys` writes it."""
-    roles = {
-        name: msgspec.structs.replace(role, keys=DEV_ROLE_KEYS.get(name, role.keys))
-        for name, role in config.roles.items()
-    }
-    return msgspec.structs.replace(config, keys={**config.keys, **sections}, roles=roles)
 
 
 def found_dev_keys(tree: Path, config: RegistryConfig) -> dict[str, KeySection]:

@@ -50,7 +50,6 @@ __all__ = [
     "UnpackLimits",
     "UnpackPlan",
     "UnpackedFile",
-    "archive_problems",
     "carry_out",
     "inspect_archive",
     "plan_files",
@@ -103,19 +102,6 @@ def inspect_archive(
     """
     with ArchiveFile(path, name=name) as archive:
         return _inspect(archive, archive_format, limits or UnpackLimits())
-
-
-def archive_problems(
-    path: Path, archive_format: str, *, limits: UnpackLimits | None = None, name: str | None = None
-) -> list[EntryProblem]:
-    """Return the problems that `inspect_archive` would raise; empty for a valid archive."""
-    try:
-        inspect_archive(path, archive_format, limits=limits, name=name)
-    except RefusedArchiveError as error:
-        return list(error.problems)
-    except DamagedArchiveError as error:
-        return [EntryProblem("", str(error))]
-    return []
 
 
 def plan_unpack(

@@ -20,6 +20,7 @@ from sealdex.config.document import AuthSection
 from sealdex.config.toml_reader import read_toml_text
 from sealdex.disk import replace, sync, sync_path
 from sealdex.errors import ConfigError, UsageError
+from sealdex.model.ids import part_problem
 
 _LOCK_SECONDS = 10
 
@@ -32,6 +33,12 @@ def with_registry(text: str, name: str, section: RegistrySection) -> str:
         ConfigError: the edited text would not have the intended meaning, or there is a second catch-all.
     """
     before = parse_config(text)
+    if problem := part_problem(name):
+        raise UsageError(
+            f"'{name}' is not a valid name of a registry: it {problem}",
+            untouched="the configuration was not changed",
+            hint="choose another name, such as: acme-team",
+        )
     if name in before.registries:
         raise UsageError(
             f"there is already a registry '{name}', at {before.registries[name].url}",

@@ -268,7 +268,7 @@ def _leaf(value: Any, info: inspect.Type, bare: inspect.Type, expects: str | Non
             wanted = "one of " + ", ".join(map(str, bare.values))
         else:
             wanted = _describe_leaf(bare)
-        yield FieldProblem(path, f"must be {wanted}, not {_shown(value)}")
+        yield FieldProblem(path, f"must be {wanted}, not {_shown(value, bare)}")
 
 
 def _as_annotation(info: inspect.Type) -> Any:
@@ -319,13 +319,14 @@ def _kind_of(value: Any) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, wanted: inspect.Type) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 60 else value[:57] + "...")
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"the number {value} (put it in quotes if it is meant as text)"
+        quotes = " (put it in quotes if it is meant as text)" if isinstance(wanted, inspect.StrType) else ""
+        return f"the number {value}{quotes}"
     return _kind_of(value)
 
 

@@ -62,7 +62,8 @@ def proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedErr
             f"the proxy {proxy.url} {what}{answered}",
             subject=proxy.variable,
             hint=f"correct {proxy.variable}: {proxy.scheme}://USER:PASSWORD@{proxy.url.partition('://')[2]}, both "
-            "percent-encoded if they contain one of @ : / % (p@ss is p%40ss); they were tried once",
+            "percent-encoded if they contain one of @ : / % (p@ss is p%40ss)"
+            + ("; they were tried once" if proxy.user is not None else ""),
             is_login=True,
         )
     return ProxyRefusedError(

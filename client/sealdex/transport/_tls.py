@@ -14,6 +14,7 @@ from sealdex.transport.types import HttpStatusError, host_of, public_url
 if TYPE_CHECKING:
     from sealdex.transport.types import ClientCertificate, Refusal, TransportSettings
 
+_UNCLEAR = "SSLV3_ALERT_HANDSHAKE_FAILURE"  # TLS 1.2 has it for a missing certificate and for much else
 _ALERTS = frozenset({
     # as OpenSSL names the alerts of RFC 8446, 6.2, that are about the client's certificate; the last in TLS 1.2 only
     "TLSV13_ALERT_CERTIFICATE_REQUIRED",
@@ -24,7 +25,7 @@ _ALERTS = frozenset({
     "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
     "TLSV1_ALERT_UNKNOWN_CA",
     "TLSV1_ALERT_ACCESS_DENIED",
-    "SSLV3_ALERT_HANDSHAKE_FAILURE",
+    _UNCLEAR,
 })  # fmt: skip
 
 
@@ -108,6 +109,15 @@ def refused_certificate(error: BaseException | None) -> str | None:
 
 def certificate_refused(refusal: Refusal) -> UnavailableError:
     """Return the error for it where nothing more is known."""
+    if refusal.code == _UNCLEAR:
+        return HttpStatusError(
+            refusal.url,
+            0,
+            f"{host_of(refusal.url)} ended the TLS handshake for {public_url(refusal.url)} without saying why "
+            f"({refusal.code})",
+            hint="it may want a client certificate (auth in config.toml), or know no version or cipher of TLS that "
+            f"this host accepts: openssl s_client -connect {host_of(refusal.url)}:443 shows which it knows",
+        )
     return HttpStatusError(
         refusal.url,
         0,

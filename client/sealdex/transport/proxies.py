@@ -9,6 +9,7 @@ resolved, so an address in the list doesn't except the name that leads to it.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -65,7 +66,8 @@ def proxy_for(url: str) -> Proxy | None:
     text = proxies.get(key)
     if not text or _is_excepted(parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme, 0), parts.netloc):
         return None
-    return read_proxy(text, f"{key.upper()}_PROXY")
+    spelled = f"{key}_proxy"  # the one that counts where both are set
+    return read_proxy(text, spelled if os.environ.get(spelled) else spelled.upper())
 
 
 def read_proxy(text: str, variable: str) -> Proxy:

@@ -302,7 +302,7 @@ class TooLargeError(VerificationError):
 _STATUS_HINTS = {
     401: "check the credentials configured for this registry: auth under [registries.NAME] in config.toml",
     403: "check the credentials configured for this registry (auth), and that the file is public if there are none",
-    407: "check the user and password in the proxy's address (HTTPS_PROXY)",
+    407: "a proxy on the way wants a user and password: name it by HTTPS_PROXY or HTTP_PROXY, http://USER:PASSWORD@HOST:PORT",
 }
 
 _FILE_PROBLEMS = {404: "is missing", 403: "can't be read: permission denied"}

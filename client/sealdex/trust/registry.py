@@ -262,6 +262,8 @@ class TrustedRegistry:
     def target_bytes(self, path: str, max_bytes: int) -> bytes | None:
         """Return the verified bytes of any signed file, or None if that path is not signed.
 
+        For targets that Sealdex's format knows nothing of, as those of TUF's conformance tests.
+
         Args:
             path: TUF target path, relative to the targets folder.
             max_bytes: a larger file is refused before it is requested.

@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from registry_builder.baseline.state import PublishedReader, PublishedState
-from registry_builder.maintenance.downloads._counting import Places, Tally
 from registry_builder.maintenance.downloads._log_files import LogProblem, log_files
+from registry_builder.maintenance.downloads._tally import Places, Tally
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import bin_names
 from registry_builder.storage import Body, LostRaceError, ObjectMissingError, bucket_of, headers_for

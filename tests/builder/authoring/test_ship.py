@@ -14,6 +14,7 @@ from support.workflows import git
 
 from registry_builder.authoring.scaffold import new_plugin
 from registry_builder.cli.plugin_argument import names_plugin
+from registry_builder.trial import Step, Trial
 from sealdex.model.ids import PluginId
 
 BRANCH = "release/acme/slack/0.1.0"
@@ -177,3 +178,17 @@ def test_work_of_others_on_the_branch_is_never_pushed_over(
     assert "Mend it" in said
     assert git(tmp_path / "kim/remote.git", "rev-parse", BRANCH) == before
     assert not (tmp_path / "gh.json").exists()  # gh was not asked for anything
+
+
+def test_what_is_released_is_what_was_tested(
+    tree: Bare, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that changes between packing and testing would release what nobody tried out."""
+
+    def tried(_folder: Path, plugin: PluginId, **_: object) -> Trial:
+        return Trial(plugin, "0.1.0", [Step("load", "passed", "")], {"slack-0.1.0.zip": "0" * 64})
+
+    monkeypatch.setattr("registry_builder.cli.ship.try_plugin", tried)
+    assert call(tree.root, "ship", "acme/slack") == 1
+    assert "is not the archive that was tested" in capsys.readouterr().err
+    assert not (tree.root / "plugins/acme/slack/releases").exists()

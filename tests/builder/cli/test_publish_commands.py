@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -134,3 +135,14 @@ def test_site_writes_the_pages_of_the_source_tree_and_again_none(
 def test_every_command_has_an_example(tree: Tree, command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(tree, command, "--help") == 0
     assert f"sealdex-builder {command}" in capsys.readouterr().out.split("Example:")[1]
+
+
+def test_the_first_publish_of_an_empty_realm_speaks_of_no_other_version(
+    tree: Tree, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(tree.root / "plugins")
+    (tree.root / "plugins").mkdir()
+    assert call(tree, "publish", "--realm", "public") == 0
+    said = capsys.readouterr().out
+    assert "sign" in said
+    assert "another version" not in said

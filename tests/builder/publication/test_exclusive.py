@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,12 @@ from support.source_trees import Tree
 from registry_builder.maintenance.audit import audit_realm
 from registry_builder.maintenance.downloads.stats import Counted, publish_stats
 from registry_builder.maintenance.gc import plan_gc
+from registry_builder.maintenance.recovery import recover_realm
 from registry_builder.publication.context import open_publisher
+from registry_builder.publication.publish import publish_realm
 from registry_builder.source.config import read_config
-from registry_builder.storage import lock_object
+from registry_builder.storage import Storage, lock_object
+from registry_builder.storage.forwarding import ForwardingStorage
 from registry_builder.storage.headers import LOCK_KEY
 from registry_builder.storage.lock_object import LEASE_S, LockDocument, LockedError, LockObject
 from sealdex.errors import ConfigError, SealdexError
@@ -295,3 +299,28 @@ def test_a_folder_has_a_lock_of_its_own(tree: Tree, capsys: pytest.CaptureFixtur
     write_exclusive(tree, "folder:../published/public")
     with pytest.raises(ConfigError, match=r"realms\.public\.exclusive"):
         read_config(tree.root)
+
+
+class Locked(ForwardingStorage):
+    """A storage with a lock of the test's own."""
+
+    def __init__(self, storage: Storage, lock: LockObject) -> None:
+        super().__init__(storage)
+        self._own = lock
+
+    @property
+    def lock(self) -> LockObject:
+        return self._own
+
+
+def test_a_recovery_writes_nothing_while_somebody_else_publishes(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_realm(open_publisher(tree.load(), "public"))
+    place = Place()
+    place.lock("build-7").acquire()
+    tried: list[object] = []
+    monkeypatch.setattr("registry_builder.maintenance.recovery.check_break_glass", tried.append)
+    publisher = open_publisher(tree.load(), "public")
+    locked = replace(publisher, storage=Locked(publisher.storage, place.lock("recovery")))
+    with pytest.raises(LockedError, match="build-7"):
+        recover_realm(locked, apply=True, not_stolen=("timestamp", "snapshot", "packages", "catalog"))
+    assert tried == []

@@ -190,6 +190,10 @@ def test_its_own_tests_run_with_our_fixtures(tree: Bare, slack: Path, capsys: py
     [trial] = document(tree.root, capsys, "test", "acme/slack")["plugins"]
     assert details(trial)["tests"] == "2 run, 0 failed, 0 skipped"
     assert tree.lint() == []  # the folder of tests is known
+    (tests / "test_it.py").write_text("import pytest\n@pytest.mark.skip\ndef test_it(plugin):\n    raise OSError\n")
+    [trial] = document(tree.root, capsys, "test", "acme/slack")["plugins"]
+    assert outcomes(trial)["tests"] == "skipped"
+    assert details(trial)["tests"] == "none of 1 was run: all were skipped"
     (tests / "test_it.py").write_text("def test_it(plugin):\n    print('seen'); assert plugin.version == '2.0.0'\n")
     [trial] = document(tree.root, capsys, "test", "acme/slack", code=1)["plugins"]
     assert details(trial)["tests"] == "1 run, 1 failed, 0 skipped"

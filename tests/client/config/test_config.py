@@ -292,3 +292,9 @@ def test_a_root_that_is_missing_or_huge_is_refused(tmp_path: Path) -> None:
     replace_file(tmp_path / TEAM.root, b"x" * (512 * 1024 + 1))
     with pytest.raises(ConfigError):
         load_config(path).root_bytes("team")
+
+
+@pytest.mark.parametrize("name", ["a/b", "Team", "", "con"])
+def test_a_name_that_no_registry_can_have_is_said_to_be_that(name: str) -> None:
+    with pytest.raises(UsageError, match="is not a valid name of a registry"):
+        with_registry("", name, RegistrySection(url="https://example.org/", root="r.json"))

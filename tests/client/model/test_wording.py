@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -102,3 +103,15 @@ def test_a_plugin_without_any_of_it_has_the_bytes_that_it_always_had() -> None:
     row = CatalogRow("acme", "slack", "notify", "s")
     assert msgspec.json.encode(row) == b'{"namespace":"acme","name":"slack","type":"notify","summary":"s"}'
     assert not {"title", "language"} & msgspec.to_builtins(convert_to(GOOD, Plugin)).keys()
+
+
+def test_quotes_are_advised_only_where_text_is_wanted() -> None:
+    class Sample(msgspec.Struct):
+        name: str = ""
+        count: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+    with pytest.raises(DocumentError) as caught:
+        read_values({"name": 12, "count": 0}, Sample)
+    name, count = caught.value.problems
+    assert "put it in quotes" in name.message
+    assert count.message.endswith("not the number 0")

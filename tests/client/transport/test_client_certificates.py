@@ -21,6 +21,8 @@ from sealdex.config.credentials import credentials_for
 from sealdex.config.document import AuthSection, RegistrySection
 from sealdex.errors import ConfigError, CredentialsError
 from sealdex.transport import CredentialsRefusedError, Transport, TransportSettings
+from sealdex.transport._tls import certificate_refused
+from sealdex.transport.types import Grant, Refusal
 
 SERVERS = ["tls1.2", "tls1.3", "nginx"]
 PASSPHRASE = "hush-4711"  # test data
@@ -240,3 +242,17 @@ def test_what_urllib3_logs_has_no_query(scene: Scene, caplog: pytest.LogCaptureF
         scene.read("tls1.3", shown("good.pem"), "signed")
     assert "/team/f?***" in caplog.text
     assert "5d41402abc4b2a76" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("alert", "said"),
+    [
+        ("SSLV3_ALERT_HANDSHAKE_FAILURE", "without saying why"),
+        ("TLSV13_ALERT_CERTIFICATE_REQUIRED", "without another client certificate"),
+    ],
+)
+def test_a_handshake_that_failed_for_any_reason_blames_no_certificate(alert: str, said: str) -> None:
+    error = certificate_refused(Refusal("https://registry.test/f", 0, Grant(), alert))
+    assert said in error.message
+    assert alert in error.message
+    assert ("version or cipher" in str(error.hint)) == (said == "without saying why")

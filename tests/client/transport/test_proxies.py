@@ -332,3 +332,15 @@ class TestAddresses:
         proxy = read_proxy(text, "HTTPS_PROXY")
         assert proxy.url == url
         assert "p/w" not in repr(proxy)
+
+
+def test_a_proxy_without_a_user_is_named_by_the_variable_that_was_set(
+    proxy: FaultServer, transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy.always(URL, Status(407))
+    monkeypatch.setenv("http_proxy", f"127.0.0.1:{proxy.port}")
+    with pytest.raises(ProxyRefusedError, match="requires a user and password") as caught:
+        transport.read(URL, max_bytes=10)
+    hint = str(caught.value.hint)
+    assert "correct http_proxy: " in hint
+    assert "they were tried" not in hint

@@ -15,8 +15,8 @@ from support.nginx_server import nginx
 from support.source_trees import Tree
 
 from registry_builder.maintenance.audit import audit_realm
-from registry_builder.maintenance.downloads._counting import Places, Tally
 from registry_builder.maintenance.downloads._log_lines import Answer
+from registry_builder.maintenance.downloads._tally import Places, Tally
 from registry_builder.maintenance.downloads.stats import count_downloads, merged, publish_stats
 from registry_builder.maintenance.gc import plan_gc
 from registry_builder.publication.publish import open_publisher, publish_realm
