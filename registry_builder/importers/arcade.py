@@ -126,14 +126,15 @@ class _Reader:
         self.files = files
         self._type = plugin_type
         self._found = Found()
-        self._ids: dict[str, str] = {}  # names of plugins to their ids
-        self._known: set[tuple[str, str]] = set()
-        self._newest: dict[str, str] = {}
+        # the engine's names are unique, and all that a package has; its ids are in tables and storages alone
+        self._names: dict[str, str] = {}  # ids to names
+        self._known: set[tuple[str, str]] = set()  # id and version
+        self._entries: dict[str, str] = {}  # id to the last entry point
 
     def done(self) -> Found:
-        """Return what was read; dependencies by the engine's ids."""
+        """Return what was read; dependencies by the engine's names."""
         self._found.releases = [
-            replace(r, dependencies={self._ids.get(name, name): wanted for name, wanted in r.dependencies.items()})
+            replace(r, dependencies={self._names.get(name, name): wanted for name, wanted in r.dependencies.items()})
             for r in self._found.releases
         ]
         return self._found
@@ -182,7 +183,7 @@ class _Reader:
         """Read an exported plugin table."""
         for place, row in _rows(path):
             self._found.entries += 1
-            name, version = shown(row.get("pluginId") or row.get("name")), shown(row.get("version"))
+            name, version = shown(row.get("name") or row.get("pluginId")), shown(row.get("version"))
             try:
                 values = _merged(row)
                 self._add(values, place, None, [], row)
@@ -205,8 +206,9 @@ class _Reader:
                 if not gate.is_there(file):
                     self._found.refuse(place, plugin.name, version.name, f"{file.name}: is missing")
                     continue
-                entry = self._newest.get(plugin.name)
-                values = {"name": plugin.name, "version": version.name, "entryPoint": entry or file.name}
+                entry = self._entries.get(plugin.name)
+                name = self._names.get(plugin.name, plugin.name)
+                values = {"name": name, "version": version.name, "entryPoint": entry or file.name}
                 try:
                     self._add(values, place, None, [], {"pluginId": plugin.name}, is_stored=True)
                 except SourceError as error:
@@ -229,10 +231,10 @@ class _Reader:
     ) -> None:
         name = text_of(values, "name", problems, required=True) or ""
         version = text_of(values, "version", problems, required=True) or ""
-        plugin_id = str((row or {}).get("pluginId") or self._ids.get(name) or name)
+        plugin_id = str((row or {}).get("pluginId") or name)
         fields = _fields(values, row or {}, problems)
         kind = text_of(values, "pluginType", problems) or self._type
-        known = self._found.plugins.get(plugin_id)
+        known = self._found.plugins.get(name)
         if kind is None and known is None:
             problems.append("pluginType: is missing: give --type TYPE")
         elif kind is not None and not _TYPE.fullmatch(kind):
@@ -247,17 +249,17 @@ class _Reader:
         record = dict(unknown_fields(values, _COLUMNS))
         left += [f"{name}: is not a field of the engine's manifest; it is kept in import.json" for name in record]
         if row is not None:
-            record.update({k: row[k] for k in _OF_THE_HOST if row.get(k) not in (None, "")})
+            record.update({k: row[k] for k in ("pluginId", *_OF_THE_HOST) if row.get(k) not in (None, "")})
         if problems:
             raise SourceError("\n".join(problems))
         if known is None or not is_stored:
-            self._ids.setdefault(name, plugin_id)
-            self._newest[plugin_id] = str(entry or "")
-            self._found.plugins[plugin_id] = _plugin(plugin_id, name, values, kind, found_keywords)
+            self._names.setdefault(plugin_id, name)
+            self._entries[plugin_id] = str(entry or "")
+            self._found.plugins[name] = _plugin(plugin_id, name, values, kind, found_keywords)
         self._known.add((plugin_id, version))
         self._found.releases.append(
             ForeignRelease(
-                plugin=plugin_id,
+                plugin=name,
                 version=version,
                 place=place,
                 fields=fields,
@@ -442,7 +444,7 @@ def _plugin(
     description = str(values.get("description") or "")
     shown_tags = f"\n\nTags: {', '.join(tags)}" if len(tags) > len(found_keywords) else ""
     return ForeignPlugin(
-        id=plugin_id,
+        id=name,
         names=tuple(dict.fromkeys((name, plugin_id))),
         fields={
             "type": kind,

@@ -123,7 +123,8 @@ def test_the_table_and_the_storage_agree_and_older_versions_come_along(scene: Im
     assert (release.min_host_version, release.default_config) == ("1.0.0", {"channel": "#general"})
     assert scene.release("arcade/b", "1.0.0").dependencies == {"arcade/slack-notify": "^1"}
     assert scene.record("arcade/slack-notify", "1.0.0")["fields"]["source"] == "local"
-    assert 'plugin_slack_abc123 = "arcade/slack-notify"' in (scene.tree / "imports/arcade.toml").read_text()
+    assert 'slack-notify = "arcade/slack-notify"' in (scene.tree / "imports/arcade.toml").read_text()
+    assert scene.record("arcade/slack-notify", "1.0.0")["fields"]["pluginId"] == "plugin_slack_abc123"
     assert any("0.9.0: is in the storage and not in the table" in note for note in ran.document["notes"])
     scene.assert_again_changes_nothing(*args)
     # the same plugin as JSON, as another tool exports it: its name and version are known already

@@ -1,0 +1,33 @@
+"""docs/migrating.md, run as written, and every field of the seeds in its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from support.pages_as_written import run_page
+from support.places import REPOSITORY
+
+PAGE = (REPOSITORY / "docs" / "migrating.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(540)
+def test_every_block_runs_and_prints_what_the_page_says(tmp_path: Path) -> None:
+    run_page(PAGE, tmp_path)
+
+
+def test_every_field_of_the_old_systems_is_in_a_table() -> None:
+    rows = "\n".join(line for line in PAGE.splitlines() if line.startswith("|"))
+    fields = (
+        # the engine's model and manifest
+        "PluginId Name version description author pluginType entryPoint configSchema paramsSchema defaultConfig icon "
+        "repository documentation IsEnabled IsBuiltin Checksum Source S3Path InstallTime UpdateTime homepage "
+        "dependencies tags minVersion resources "
+        # the hub's service.json and API
+        "service_id service_name service_type port models model_id model_type path startup_command health_check "
+        "created_at sha256 size_bytes stable latest_version checksum.sha256 MODELS_DIR "
+        # the marketplace's messages
+        "PluginIdentifier type versions download_url"
+    )
+    assert [field for field in fields.split() if field not in rows] == []
