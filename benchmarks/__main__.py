@@ -24,6 +24,7 @@ MODULES = {
     "install": "benchmarks.install",
     "update": "benchmarks.update",
     "start": "benchmarks.start",
+    "first-second": "benchmarks.first_second",
     "ensure": "benchmarks.ensure",
     "agents": "benchmarks.agents",
     "look-up": "benchmarks.look_up",

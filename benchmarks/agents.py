@@ -1,125 +1,138 @@
-"""200 agents at once: each looks a plugin up cold and installs it, against `wrk` reading the same files.
+"""50 agents at once: each a process that starts, looks a plugin of 1 MiB up cold and installs it, from one nginx.
 
-wrk reads and forgets, with as many connections. The agents verify signatures and digests, unpack, hash what they write
-and make it durable, in a store and a process of their own each.
+The peers install as much from the same nginx, as processes too: `pip install` and `uv pip install` of a wheel from a
+simple index, and a script of stock python-tuf that reads the document, fetches, checks and unpacks. pip and uv verify a
+digest that the index states and no signature; they are given empty caches and folders, as the agents are.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import random
-import re
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks import peers
+from benchmarks.alone import STOCK, client_alone
 from benchmarks.bench import Bench
+from benchmarks.budgets import AGENTS_PIP, AGENTS_UV
 from benchmarks.harness import Command, Row, Sample, Section, Series, Side, alternate, run
 from benchmarks.nginx import nginx
+from benchmarks.payload import write_files
 from benchmarks.scene import add_packed, make_registry
+from benchmarks.wheelfile import write_wheel
 
 PLUGIN, VERSION = "bench/small", "1.0.0"
+WHEEL = "bench_small"
 FILES, FILE_BYTES = 16, 64 << 10  # a plugin of 1 MiB
-AGENTS, QUICK_AGENTS = 200, 50
-WRK_SECONDS, WRK_QUICK_SECONDS = 5, 2
-POOL = Path(__file__).with_name("agent_pool.py")
-
-_CYCLE = """
-local paths = { %s }
-local number = 0
-request = function()
-    number = number %% #paths + 1
-    return wrk.format("GET", paths[number])
-end
-done = function(summary)
-    io.write(string.format("TOTAL %%d requests %%d bytes %%d us %%d errors\\n", summary.requests, summary.bytes,
-        summary.duration, summary.errors.connect + summary.errors.read + summary.errors.write + summary.errors.timeout))
-end
-"""
-_TOTAL = re.compile(r"TOTAL (\d+) requests (\d+) bytes (\d+) us (\d+) errors")
-
-
-@dataclass(frozen=True)
-class Rate:
-    """What a side was given in how long."""
-
-    requests: float
-    size: float
-    seconds: float
+AGENTS, QUICK_AGENTS = 50, 10
+CROWD = Path(__file__).with_name("crowd.py")
 
 
 def measure(bench: Bench) -> list[Section]:
-    """Return the figures of time, requests and bytes."""
-    peers.need("nginx", "wrk")
+    """Return the figures of time and CPU."""
+    peers.need("nginx", "uv")
+    python, program = client_alone()
     count = QUICK_AGENTS if bench.quick else AGENTS
     folder = bench.folder("agents")
     registry = make_registry(folder / "tree")
-    payload = folder / "payload"
-    payload.mkdir()
-    random_ = random.Random("agents")
-    for number in range(FILES):
-        (payload / f"{number:02d}.bin").write_bytes(random_.randbytes(FILE_BYTES))
-    add_packed(registry, PLUGIN, VERSION, payload)
+    write_files(folder / "payload", FILES, FILE_BYTES)
+    add_packed(registry, PLUGIN, VERSION, folder / "payload")
     run(registry.command("publish"))
-    log = folder / "access.log"
-    with nginx(registry.published, folder / "nginx-log", log=log) as url:
-        one = registry.client(folder / "one", url)
-        log.write_text("")
-        run(one.command("install", PLUGIN))
-    asked = read_log(log.read_text())
-    script = folder / "cycle.lua"
-    script.write_text(_CYCLE % ", ".join(f'"{path}"' for path, _ in asked))
-    requests, size = len(asked), sum(length for _, length in asked)
-    seconds = WRK_QUICK_SECONDS if bench.quick else WRK_SECONDS
-    found: dict[str, list[Rate]] = {"ours": [], "wrk": []}
-    cpu_s: list[float] = []
-    with nginx(registry.published, folder / "nginx") as url:
+    write_index(folder / "index")
+    uv = peers.find("uv") or "uv"
+    with nginx(registry.published, folder / "nginx") as url, nginx(folder / "index", folder / "nginx-index") as index:
         client = registry.client(folder / "host", url)
-        bench.say(f"agents: {bench.rounds} rounds of {count}")
-        wrk = ["wrk", "-t2", f"-c{count}", f"-d{seconds}s", "--timeout", "30s", "-s", str(script), url]
+        simple = f"{index}/simple/"
 
-        def pool(number: int) -> Command:
-            stores = folder / f"stores-{number}"
-            stores.mkdir()
-            config = str(client.folder / "config.toml")
-            return Command([sys.executable, str(POOL), str(count), str(stores), config, PLUGIN], folder)
+        def ours(home: Path) -> tuple[list[str], dict[str, str]]:
+            variables = {"SEALDEX_CONFIG": str(client.folder / "config.toml"), "SEALDEX_STORE": str(home / "store")}
+            return [str(program), "install", "--no-fallback", PLUGIN], variables
 
-        def keep(_number: int, sample: Sample) -> None:
-            done = pool_result(sample.output)
-            found["ours"].append(Rate(count * requests, count * size, done["wall_s"]))
-            cpu_s.append(done["cpu_s"] / count)
+        def pip(home: Path) -> tuple[list[str], dict[str, str]]:
+            options = [
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-cache-dir",
+                "--no-deps",
+                "--target",
+                str(home / "t"),
+            ]
+            return [str(python), "-m", "pip", "install", *options, "--index-url", simple, WHEEL], {
+                "PIP_CONFIG_FILE": os.devnull
+            }
 
-        alternate(
-            [
-                Side(pool, after=keep),
-                Side(
-                    lambda _: Command(wrk, folder),
-                    after=lambda _, sample: found["wrk"].append(wrk_rate(sample.output)),
-                ),
-            ],
-            bench.rounds,
+        def with_uv(home: Path) -> tuple[list[str], dict[str, str]]:
+            options = ["--quiet", "--no-deps", "--python", str(python), "--target", str(home / "t")]
+            variables = {"UV_CACHE_DIR": str(home / "cache"), "UV_NO_CONFIG": "1"}
+            return [uv, "pip", "install", *options, "--index-url", simple, WHEEL], variables
+
+        def stock(home: Path) -> tuple[list[str], dict[str, str]]:
+            root = str(registry.trust_root)
+            return [str(python), str(STOCK), str(home / "t"), url, root, PLUGIN, "install"], {}
+
+        bench.say(f"agents: {bench.rounds} rounds of {count} processes, four kinds")
+        kinds = {"ours": ours, "uv": with_uv, "pip": pip, "stock": stock}
+        found: dict[str, list[dict[str, float]]] = {name: [] for name in kinds}
+        alternate([_side(folder, name, kind, count, found[name]) for name, kind in kinds.items()], bench.rounds)
+    rows = [
+        Row(f"wall for all {count}", *_pair(found, peer, "wall_s", 1, "s"), label, budget)
+        for peer, label, budget in (
+            ("uv", "uv pip install", AGENTS_UV),
+            ("pip", "pip install", AGENTS_PIP),
+            ("stock", "stock tuf.ngclient, unpacking too", None),
         )
-    ours, theirs = found["ours"], found["wrk"]
-    peer = f"wrk, {count} connections"
-    rows = (
-        Row(f"wall for all {count}, none failed", _series([r.seconds for r in ours], "s"),
-            _series([r.seconds * count * size / r.size for r in theirs], "s"), f"{peer}, as many bytes"),
-        Row("requests a second", _series([r.requests / r.seconds for r in ours], "/s"),
-            _series([r.requests / r.seconds for r in theirs], "/s"), peer),
-        Row("bytes a second", _series([r.size / r.seconds / 2**20 for r in ours], "MiB/s"),
-            _series([r.size / r.seconds / 2**20 for r in theirs], "MiB/s"), peer),
-        Row("CPU an agent", _series([1000 * each for each in cpu_s], "ms")),
-    )  # fmt: skip
-    title = f"{count} agents at once: look up cold and install, {requests} requests and {size / 2**20:.1f} MiB each"
-    return [Section(title, rows)]
+    ]
+    rows += [
+        Row("CPU an agent", *_pair(found, peer, "cpu_s", 1000 / count, "ms"), label)
+        for peer, label in (("uv", "uv pip install"), ("pip", "pip install"), ("stock", "stock tuf.ngclient"))
+    ]
+    return [Section(f"{count} agents at once, each a process that installs 1 MiB cold", tuple(rows))]
 
 
-def pool_result(output: str) -> dict[str, float]:
-    """Return what the pool of agents printed.
+def write_index(folder: Path) -> None:
+    """Write a simple index (PEP 503) with one wheel of 1 MiB that doesn't compress."""
+    place = folder / "simple" / WHEEL.replace("_", "-")
+    place.mkdir(parents=True)
+    content = b"DATA = " + repr(random.Random("wheel").randbytes(FILES * FILE_BYTES * 2 // 5)).encode()
+    digest = write_wheel(place, WHEEL, VERSION, content)
+    name = f"{WHEEL}-{VERSION}-py3-none-any.whl"
+    (place / "index.html").write_text(f'<!DOCTYPE html><a href="{name}#sha256={digest}">{name}</a>\n')
+
+
+def _side(
+    folder: Path,
+    name: str,
+    kind: Callable[[Path], tuple[Sequence[str], dict[str, str]]],
+    count: int,
+    found: list[dict[str, float]],
+) -> Side:
+    def command(number: int) -> Command:
+        commands = []
+        for agent in range(count):
+            home = folder / f"{name}-{number}" / str(agent)
+            home.mkdir(parents=True)
+            argv, variables = kind(home)
+            path = os.environ.get("PATH", os.defpath)
+            env = {"PATH": path, "HOME": str(home), "NO_PROXY": "127.0.0.1", "LC_ALL": "C.UTF-8", **variables}
+            commands.append({"argv": list(argv), "env": env, "log": str(home / "log")})
+        listed = folder / f"{name}-{number}.json"
+        listed.write_text(json.dumps(commands))
+        return Command([sys.executable, str(CROWD), str(listed)], folder)
+
+    def keep(_number: int, sample: Sample) -> None:
+        found.append(crowd_result(sample.output))
+
+    return Side(command, after=keep)
+
+
+def crowd_result(output: str) -> dict[str, float]:
+    """Return what `benchmarks/crowd.py` printed.
 
     Raises:
-        RuntimeError: an agent failed.
+        RuntimeError: a process failed.
     """
     done = json.loads(output[output.index("{") :])
     if done["failed"]:
@@ -127,22 +140,8 @@ def pool_result(output: str) -> dict[str, float]:
     return {"wall_s": float(done["wall_s"]), "cpu_s": float(done["cpu_s"])}
 
 
-def read_log(text: str) -> list[tuple[str, int]]:
-    """Return path and bytes of the answer of each request in nginx's log."""
-    return [(path, int(length)) for path, length in (line.rsplit(" ", 1) for line in text.splitlines())]
-
-
-def wrk_rate(output: str) -> Rate:
-    """Return what wrk counted.
-
-    Raises:
-        RuntimeError: it counted nothing, or requests failed.
-    """
-    match = _TOTAL.search(output)
-    if match is None or int(match[4]):
-        raise RuntimeError(f"wrk failed: {output[-2000:]}")
-    return Rate(float(match[1]), float(match[2]), int(match[3]) / 1e6)
-
-
-def _series(values: list[float], unit: str) -> Series:
-    return Series(tuple(values), unit)
+def _pair(
+    found: dict[str, list[dict[str, float]]], peer: str, field: str, factor: float, unit: str
+) -> tuple[Series, Series]:
+    ours, theirs = (Series(tuple(each[field] * factor for each in found[name]), unit) for name in ("ours", peer))
+    return ours, theirs

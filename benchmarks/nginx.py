@@ -28,7 +28,7 @@ http {{
     sendfile on;
     tcp_nopush on;
     tcp_nodelay on;
-    types {{ application/json json; application/zip zip; }}
+    types {{ application/json json; application/zip zip; text/html html; }}
     default_type application/octet-stream;
     client_body_temp_path {state}/body;
     proxy_temp_path {state}/proxy;

@@ -32,6 +32,14 @@ def write_payload(folder: Path, total_bytes: int, files: int = FILES) -> None:
                 file.write(piece)
 
 
+def write_files(folder: Path, files: int, file_bytes: int) -> None:
+    """Write a few files of one size that don't compress; the same arguments give the same bytes."""
+    folder.mkdir(parents=True)
+    random_ = random.Random(f"files {files} {file_bytes}")
+    for number in range(files):
+        (folder / f"{number:02d}.bin").write_bytes(random_.randbytes(file_bytes))
+
+
 def file_sizes(total_bytes: int, files: int) -> list[int]:
     """Return log-normal file sizes that add up to ``total_bytes``."""
     random_ = random.Random(f"sizes {total_bytes} {files}")

@@ -31,6 +31,7 @@ if [ "${1:-all}" = all ]; then
     compile pins --group pins --constraints pins/test.txt
     compile kms --group kms
     compile fuzz --group fuzz
+    compile frozen --group frozen
 fi
 
 if command -v npm >/dev/null; then

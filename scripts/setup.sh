@@ -148,6 +148,8 @@ if [ "$what" != demo ]; then
         say "without libatomic1 playwright doesn't start, and the tests of the browse site fail"
 fi
 if [ "$what" = bench ]; then
+    # the client with its own packages alone, as users have it
+    extra client-alone client || say "without the client's own environment first-second and agents can't be measured"
     # the peers; Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light
     command -v curl >/dev/null || apt curl

@@ -15,31 +15,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from sealdex.config.config import Config
-from sealdex.download.export import export_artifacts, held_files
 from sealdex.errors import NoRegistryError, UnavailableError
 from sealdex.events import Observer, unguarded
-from sealdex.install.batch import Vouch
-from sealdex.install.check import installations_of, verify_installed
-from sealdex.install.installer import Installer
-from sealdex.install.uninstall import uninstall
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.queries import RegistryQueries, path_of, plugin_of, requests_of
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
-from sealdex.resolve.search import Query
 from sealdex.results import Checked, Fetched, Found, Installed, Located, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
 
 if TYPE_CHECKING:
     from sealdex.config.environment_file import OtherHost
+    from sealdex.install.batch import Vouch
+    from sealdex.install.installer import Installer
     from sealdex.locate import Answer
+    from sealdex.resolve.search import Query
     from sealdex.trust import TrustState
 
 
@@ -67,7 +65,6 @@ class Client:
     ) -> None:
         self.queries = RegistryQueries(config, store=store, observer=observer, offline=offline)
         self._store = self.queries.store
-        self._installer = Installer(self.queries)
 
     def __enter__(self) -> Client:  # noqa: PYI034  # typing.Self came with Python 3.11
         return self
@@ -80,6 +77,12 @@ class Client:
     def close(self) -> None:
         """Close the connections."""
         self.queries.close()
+
+    @cached_property
+    def _installer(self) -> Installer:
+        from sealdex.install.installer import Installer  # noqa: PLC0415  # questions need none of it
+
+        return Installer(self.queries)
 
     @property
     def config(self) -> Config:
@@ -421,6 +424,8 @@ class Client:
             NotFoundError, NoMatchError, VerificationError, UnavailableError: as `resolve`; nothing was written.
             InstallError: a different file has that name, or the disk is full.
         """
+        from sealdex.download.export import export_artifacts  # noqa: PLC0415  # questions need none of it
+
         folder = path_of(to, "the destination") if to is not None else None
         with self.queries.cache_held():
             resolution = self.resolve(*requests, policy=policy)
@@ -436,6 +441,8 @@ class Client:
         Raises:
             VerificationError, UnavailableError, InstallError: as `fetch`.
         """
+        from sealdex.download.export import held_files  # noqa: PLC0415  # questions need none of it
+
         with held_files(self.queries.fetcher, self.queries.cache, choices) as files:
             yield files
 
@@ -463,6 +470,8 @@ class Client:
             BreaksDependantsError: an installed plugin needs it; nothing was removed.
             InstallError: a service or another process uses it, or a file system error; nothing was removed.
         """
+        from sealdex.install.uninstall import uninstall  # noqa: PLC0415  # questions need none of it
+
         going = [(plugin_of(name), wanted) for name, wanted in ((plugin, version), *others)]
         return uninstall(
             self._store, going, cascade=cascade, on_broken=self.queries.observer.breaking if force else None
@@ -480,6 +489,8 @@ class Client:
         """
         if version is None and (found := self.current(plugin)) is not None:
             return Path(found.path)
+        from sealdex.install.check import installations_of  # noqa: PLC0415  # questions need none of it
+
         return Path(installations_of(self._store, plugin_of(plugin), version)[-1].path)
 
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
@@ -490,6 +501,8 @@ class Client:
         Raises:
             NotFoundError: the plugin or version isn't installed.
         """
+        from sealdex.install.check import verify_installed  # noqa: PLC0415  # questions need none of it
+
         return verify_installed(self._store, None if plugin is None else plugin_of(plugin), version)
 
     # last, because below it `list` in an annotation would mean this

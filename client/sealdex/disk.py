@@ -6,17 +6,14 @@ Sources: `FlushFileBuffers`, `MoveFileEx` and `CreateFile` in Microsoft's docume
 from __future__ import annotations
 
 import os
-import re
 import sys
 import time
-from contextlib import suppress
 
 TYPE_CHECKING = False  # as type checkers read it: `sealdex list` starts by this module
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_DRIVE = re.compile(r"/[A-Za-z]:/")
 ON_WINDOWS = os.name == "nt"
 _PAUSES_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Scanners of viruses and indexers open what was just written, for some milliseconds."""
@@ -33,9 +30,11 @@ def sync(descriptor: int) -> None:
     if sys.platform == "darwin":
         import fcntl  # noqa: PLC0415  # Windows doesn't have it
 
-        with suppress(OSError):  # network file systems and some sticks don't know it
+        try:
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            return
+        except OSError:  # network file systems and some sticks don't know it
+            os.fsync(descriptor)
+        return
     os.fsync(descriptor)
 
 
@@ -81,7 +80,7 @@ def path_in_url(path: str) -> str:
     """
     if not ON_WINDOWS:
         return path
-    if not _DRIVE.match(path):
+    if not (path[1:2].isascii() and path[1:2].isalpha() and path[:1] == "/" and path[2:4] == ":/"):
         raise ValueError(path)
     return path[1:]
 
@@ -97,22 +96,29 @@ def remove_lock(path: str | Path, release: Callable[[], object]) -> None:
     """
     try:
         if not ON_WINDOWS:
-            with suppress(FileNotFoundError):
-                os.unlink(path)  # noqa: PTH108  # text or path
+            _unlink(path, FileNotFoundError)
     finally:
         release()
     if ON_WINDOWS:
-        with suppress(FileNotFoundError, PermissionError):
-            os.unlink(path)  # noqa: PTH108  # the same
+        _unlink(path, FileNotFoundError, PermissionError)
+
+
+def _unlink(path: str | Path, *passed_over: type[OSError]) -> None:
+    try:
+        os.unlink(path)  # noqa: PTH108  # text or path
+    except passed_over:
+        return
 
 
 def patiently(act: Callable[[], None]) -> None:
     """Do something; on Windows again for 1.6 s as long as it is refused, because somebody has a file open."""
     for pause in _PAUSES_S if ON_WINDOWS else ():
-        with suppress(PermissionError):
+        try:
             act()
+        except PermissionError:  # noqa: PERF203  # seven rounds at most
+            time.sleep(pause)
+        else:
             return
-        time.sleep(pause)
     act()
 
 

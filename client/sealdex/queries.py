@@ -19,9 +19,6 @@ import msgspec
 from sealdex import trust
 from sealdex.config.config import Config, load_config
 from sealdex.config.credentials import credentials_of
-from sealdex.download.download import Pin, download
-from sealdex.download.fetcher import ArtifactFetcher
-from sealdex.download.locations import attachment_url, file_url
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import (
     CredentialsError,
@@ -52,10 +49,8 @@ from sealdex.resolve import (
     parse_request,
     resolve,
 )
-from sealdex.resolve.search import Query, search
 from sealdex.results import Found, PluginInfo, Trust
 from sealdex.store.cache import ContentCache
-from sealdex.store.cache_gc import is_over, tidy
 from sealdex.store.host_id import host_id
 from sealdex.store.installations import installed_versions
 from sealdex.store.layout import Store
@@ -64,7 +59,9 @@ from sealdex.transport import CredentialsRefusedError, Transport, is_of_missing
 from sealdex.transport.stop import Stop
 
 if TYPE_CHECKING:
+    from sealdex.download.fetcher import ArtifactFetcher
     from sealdex.download.mirror.holdings import Holdings
+    from sealdex.resolve.search import Query
     from sealdex.trust import Registries, TrustState
 
 
@@ -80,7 +77,6 @@ class RegistryQueries:
 
     Attributes:
         store, cache, builtin: where the host keeps files.
-        fetcher: brings the files of releases.
         stop: ends what takes long.
     """
 
@@ -109,17 +105,7 @@ class RegistryQueries:
         self._lock = threading.Lock()
         self._holdings: Holdings | None = None
         self._is_partial = any(section.partial for section in self.config.registries.values())
-        self.fetcher = ArtifactFetcher(
-            self.config,
-            self.store,
-            self.cache,
-            self.builtin,
-            self._transport,
-            lambda: self.registries,
-            self.observer,
-            self._explained,
-            offline=offline,
-        )
+        self._fetcher: ArtifactFetcher | None = None
 
     def close(self) -> None:
         """Close the connections."""
@@ -131,7 +117,11 @@ class RegistryQueries:
         before = self.cache.added
         with self.cache.holding():
             yield
-        if self.cache.added > before and is_over(self.cache, self.config.cache_limits):
+        if self.cache.added == before:
+            return
+        from sealdex.store.cache_gc import is_over, tidy  # noqa: PLC0415  # only after a download
+
+        if is_over(self.cache, self.config.cache_limits):
             with suppress(OSError):  # the request itself succeeded; `sealdex cache gc` reports what is wrong
                 tidy(self.cache, self.config.cache_limits)
 
@@ -154,6 +144,26 @@ class RegistryQueries:
             return self._holdings
 
     @property
+    def fetcher(self) -> ArtifactFetcher:
+        """Brings the files of releases; made when first used."""
+        from sealdex.download.fetcher import ArtifactFetcher  # noqa: PLC0415  # a look-up needs none of it
+
+        with self._lock:
+            if self._fetcher is None:
+                self._fetcher = ArtifactFetcher(
+                    self.config,
+                    self.store,
+                    self.cache,
+                    self.builtin,
+                    self._transport,
+                    lambda: self.registries,
+                    self.observer,
+                    self._explained,
+                    offline=self.offline,
+                )
+            return self._fetcher
+
+    @property
     def environment(self) -> Environment:
         """The labels and tags of this host, as selectors see them."""
         return self.config.environment
@@ -171,7 +181,9 @@ class RegistryQueries:
         with self._lock:
             if self._holdings is not None:
                 self._holdings.forget(name)
-        self.fetcher.copies.forget(addresses)
+            fetcher = self._fetcher
+        if fetcher is not None:
+            fetcher.copies.forget(addresses)
         return self.registries.refresh(name)
 
     # --- questions ---------------------------------------------------------------------------------------------------
@@ -192,6 +204,8 @@ class RegistryQueries:
             CredentialsError: those of this one, or of all, can't be read.
             VerificationError, UnavailableError: as `refresh`.
         """
+        from sealdex.resolve.search import Query, search  # noqa: PLC0415  # for searches alone
+
         asked = Query(tuple(query.split())) if isinstance(query, str) else query
         names = [registry] if registry is not None else list(self.config.registries)
         if not names:
@@ -285,6 +299,9 @@ class RegistryQueries:
             NotFoundError: no such plugin, release or attachment; the existing ones are named.
             VerificationError, UnavailableError: as `refresh`; or the file isn't the pinned one.
         """
+        from sealdex.download.download import Pin, download  # noqa: PLC0415  # a look-up downloads no file
+        from sealdex.download.locations import attachment_url, file_url  # noqa: PLC0415  # so too
+
         asked = plugin_of(plugin)
         release = self.info(asked).document.release(version)
         attached = {each.name: each for each in release.attachments} if release is not None else {}

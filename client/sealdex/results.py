@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from sealdex.model.catalog import CatalogRow
-from sealdex.model.ids import PluginId
-from sealdex.model.index import IndexDocument
-from sealdex.resolve import Choice
-from sealdex.store.installations import Installation, format_trust
-from sealdex.store.verify import Finding
+from sealdex.store.installations import format_trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sealdex.model.catalog import CatalogRow
+    from sealdex.model.ids import PluginId
+    from sealdex.model.index import IndexDocument
+    from sealdex.resolve import Choice
+    from sealdex.store.installations import Installation
+    from sealdex.store.verify import Finding
 
 InstallAction = Literal["unpack", "repair", "keep"]
 """What installing does with a release's folder: it isn't there, it is there and damaged, it is there and whole."""

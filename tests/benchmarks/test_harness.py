@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import json
 import re
 import subprocess
 import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,9 @@ sys.path.insert(0, str(ROOT))  # benchmarks are a folder of the checkout, not an
 
 from benchmarks import budgets, harness  # noqa: E402  # needs the path above
 from benchmarks.__main__ import MODULES  # noqa: E402  # the same
-from benchmarks.agents import Rate, pool_result, read_log, wrk_rate  # noqa: E402  # the same
+from benchmarks.agents import CROWD, crowd_result  # noqa: E402  # the same
 from benchmarks.budgets import Budget  # noqa: E402  # the same
+from benchmarks.delayed import delayed  # noqa: E402  # the same
 from benchmarks.harness import (  # noqa: E402  # the same
     Command,
     CommandFailedError,
@@ -35,7 +39,7 @@ from benchmarks.harness import (  # noqa: E402  # the same
     wall,
 )
 from benchmarks.report import END, begin_of, replaced  # noqa: E402  # the same
-from benchmarks.slow_server import Served, sequential_rounds  # noqa: E402  # the same
+from benchmarks.slow_server import Served, sequential_rounds, slow_server  # noqa: E402  # the same
 from benchmarks.synthetic import plugin_name, release_counts, release_values, version_name  # noqa: E402  # the same
 from benchmarks.wheelfile import write_wheel  # noqa: E402  # the same
 
@@ -196,7 +200,11 @@ def test_every_budget_that_is_measured_is_declared_once() -> None:
         "look-up: rounds": (4, "rounds", False),
         "look-up: bytes": (200, "KB", False),
         "look-up: memory": (100, "MiB", False),
-        "start: wall": (3.0, "ratio", True),
+        "start: wall": (1.9, "ratio", False),
+        "first second: wall": (1.1, "ratio", False),
+        "first second: delayed": (1.0, "ratio", True),
+        "agents: uv": (2.0, "ratio", False),
+        "agents: pip": (0.5, "ratio", False),
         "publish one: PUTs": (12, "PUTs", False),
         "publish one: CPU": (3.0, "s", True),
         "build: time a package": (1.0, "ratio", True),
@@ -216,18 +224,28 @@ def test_no_benchmark_declares_a_budget_of_its_own_and_none_is_left_unmeasured()
     assert used == names
 
 
-def test_what_wrk_and_the_agents_say_is_read_and_failures_end_the_run() -> None:
-    assert wrk_rate("Running ...\nTOTAL 100 requests 5000 bytes 2500000 us 0 errors\n") == Rate(100, 5000, 2.5)
-    for output in ("TOTAL 100 requests 5000 bytes 2500000 us 3 errors", "unable to connect"):
-        with pytest.raises(RuntimeError, match="wrk failed"):
-            wrk_rate(output)
-    assert pool_result('{"wall_s": 2, "cpu_s": 3, "failed": []}') == {"wall_s": 2.0, "cpu_s": 3.0}
-    with pytest.raises(RuntimeError, match="1 agents failed, the first: NoRoom"):
-        pool_result('{"wall_s": 2, "cpu_s": 3, "failed": ["NoRoom"]}')
-    assert read_log("/metadata/timestamp.json 812\n/a%20b.zip 5\n") == [
-        ("/metadata/timestamp.json", 812),
-        ("/a%20b.zip", 5),
-    ]
+def test_many_processes_are_started_at_once_and_one_that_fails_ends_the_run(tmp_path: Path) -> None:
+    def crowd(*scripts: str) -> str:
+        commands = [
+            {"argv": ["/bin/sh", "-c", script], "env": {}, "log": str(tmp_path / str(number))}
+            for number, script in enumerate(scripts)
+        ]
+        listed = tmp_path / "commands.json"
+        listed.write_text(json.dumps(commands))
+        return subprocess.run([sys.executable, CROWD, listed], capture_output=True, text=True, check=True).stdout
+
+    assert set(crowd_result(crowd("true", "echo hello"))) == {"wall_s", "cpu_s"}
+    with pytest.raises(RuntimeError, match="1 agents failed, the first: no room"):
+        crowd_result(crowd("true", "echo no room; exit 3"))
+
+
+def test_bytes_arrive_a_round_trip_later(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 100_000)
+    with slow_server(tmp_path, 0) as server, delayed(server.url, 0.2) as far:
+        began = time.monotonic()
+        with urllib.request.urlopen(f"{far}/file") as answer:
+            assert len(answer.read()) == 100_000
+    assert time.monotonic() - began >= 0.4  # the connection, and the request
 
 
 def test_a_wheel_of_the_benchmarks_is_one_that_installers_take(tmp_path: Path) -> None:

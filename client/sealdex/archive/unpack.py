@@ -17,9 +17,10 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
+
+from msgspec import Struct
 
 from sealdex.archive.entries import (
     ArchiveEntry,
@@ -67,8 +68,7 @@ _MAX_WORKERS = 4
 _WORTH_THREADS_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class UnpackPlan:
+class UnpackPlan(Struct, frozen=True):
     """What will be written, decided from the archive's directory alone.
 
     Attributes:

@@ -7,10 +7,15 @@ Its modules:
     fast_list        what list and path show
     list_filter      which installations list shows
     fast_ensure      what ensure shows when everything is in place
+    plain_calls      info, install and ensure without click, where they are called plainly
+    run_info         what info does
+    run_install      what install does
+    run_ensure       what ensure does
     command_table    all commands by name, imported when they run
     commands/        the commands, a module for each group of them
 
-    context          what every command is given: output, configuration, a client that shows progress
+    session          what every command is given: output, configuration, a client that shows progress
+    context          the options that all commands with a client share
     group            a click group whose commands are imported when they run
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from sealdex import resolve
-from sealdex.resolve import Policy
+
+if TYPE_CHECKING:
+    from sealdex.resolve import Policy
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sealdex.cli.progress import in_bytes
@@ -13,24 +12,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-@dataclass(slots=True)
 class Totals:
     """Counted while a command runs.
 
     Attributes:
         installed, repaired: releases that were unpacked, and those of them that were damaged before.
         fetched_bytes: of all downloads of artifacts together.
+        clock: seconds on a clock of its own.
     """
 
-    installed: set[str] = field(default_factory=set)
-    repaired: set[str] = field(default_factory=set)
-    fetched_bytes: int = 0
-    clock: Callable[[], float] = time.monotonic
-    _began: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Begin to count the seconds."""
-        self._began = self.clock()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.installed: set[str] = set()
+        self.repaired: set[str] = set()
+        self.fetched_bytes = 0
+        self.clock = clock
+        self._began = clock()
 
     def count(self, release: str, action: str) -> None:
         """Count a release that is in the store now; one that was there already isn't counted."""

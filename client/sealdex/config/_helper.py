@@ -16,12 +16,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
 import msgspec
+from msgspec.structs import replace
 
 from sealdex.config._expiry import shown_time
 from sealdex.config._grants import basic, bearer, cookies, signed_query

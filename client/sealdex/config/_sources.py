@@ -9,9 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
+
+from msgspec.structs import replace
 
 from sealdex.config._grants import basic, bearer, cookies, cookies_in, signed_query
 from sealdex.config._owner import Owner

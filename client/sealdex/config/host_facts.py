@@ -38,7 +38,8 @@ _SMI_MEMORY = re.compile(r"<fb_memory_usage>.*?<total>\s*(\d+)\s*MiB", re.DOTALL
 
 def detect_environment() -> Environment:
     """Return the detected environment: `os`, `arch` and the labels of this module."""
-    return detect_platform().with_additions(dict(_here()))
+    machine = os.uname().machine if hasattr(os, "uname") else None
+    return detect_platform(machine).with_additions(dict(_here()))
 
 
 @lru_cache(maxsize=1)

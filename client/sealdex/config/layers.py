@@ -11,13 +11,16 @@ TOML.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct, inspect
+from msgspec import Struct
 
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, UsageError
 from sealdex.similar import most_similar
+
+if TYPE_CHECKING:
+    from msgspec import inspect
 
 PREFIX = "SEALDEX_"
 SHORT = {
@@ -35,20 +38,22 @@ SHORT = {
     )
 }
 """``SEALDEX_RETRY`` and the like."""
-Sections = Mapping[str, inspect.StructType]
+Sections = Mapping[str, type[Struct]]
 
 
-def sections_of(document: type[Struct]) -> dict[str, inspect.StructType]:
-    """Return the sections of a configuration whose fields can be set from outside, by name."""
-    whole = inspect.type_info(document)
-    if not isinstance(whole, inspect.StructType):
-        raise TypeError(f"{document.__name__} is not a struct")
-    return {f.name: f.type for f in whole.fields if isinstance(f.type, inspect.StructType)}
+def sections_of(document: type[Struct]) -> dict[str, type[Struct]]:
+    """Return the sections of a configuration whose fields can be set from outside, by name.
+
+    They are those that are there by default. Types are not looked into, which would take longer than all else here.
+    """
+    whole = document()
+    values = {name: getattr(whole, name) for name in document.__struct_fields__}
+    return {name: type(value) for name, value in values.items() if isinstance(value, Struct)}
 
 
 def keys(sections: Sections) -> list[str]:
     """Return the names of all settings: ``section.field``."""
-    return [f"{name}.{field.name}" for name, section in sections.items() for field in section.fields]
+    return [f"{name}.{field}" for name, section in sections.items() for field in section.__struct_fields__]
 
 
 def variable_of(key: str) -> str:
@@ -119,8 +124,10 @@ def _from_options(sections: Sections, options: Mapping[str, str]) -> Iterator[tu
 
 
 def _read(sections: Sections, key: str, text: str, origin: str) -> Any:
+    from msgspec import inspect  # noqa: PLC0415  # only where something is overridden
+
     section, _, name = key.partition(".")
-    kind = next(_bare(field.type) for field in sections[section].fields if field.name == name)
+    kind = _bare(fields_of(sections[section])[name])
     if kind is inspect.StrType:
         return text
     if kind is inspect.VarTupleType and not text.startswith("["):
@@ -140,8 +147,20 @@ def _pair(text: str, origin: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
+def fields_of(section: type[Struct]) -> dict[str, inspect.Type]:
+    """Return the types of a section's fields, by name."""
+    from msgspec import inspect  # noqa: PLC0415  # only where something is overridden, or all is shown
+
+    info = inspect.type_info(section)
+    if not isinstance(info, inspect.StructType):
+        raise TypeError(f"{section.__name__} is not a struct")
+    return {field.name: field.type for field in info.fields}
+
+
 def _bare(kind: inspect.Type) -> type[inspect.Type]:
     """Return the type of a field, without constraints and without None."""
+    from msgspec import inspect  # noqa: PLC0415  # as its caller
+
     while isinstance(kind, inspect.Metadata | inspect.UnionType):
         kind = kind.type if isinstance(kind, inspect.Metadata) else kind.types[0]
     return type(kind)

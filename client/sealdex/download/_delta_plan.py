@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from sealdex.archive.entries import ArchiveEntry, EntryKind, EntryProblem, StoredData, entry_problems, refuse_if
 from sealdex.archive.limits import UnpackLimits
@@ -26,8 +26,7 @@ WORTH_SHARE = 0.7
 """From this share of the archive on, the whole archive is fetched: that is quicker, and it can be cached."""
 
 
-@dataclass(frozen=True, slots=True)
-class ListedPlan:
+class ListedPlan(Struct, frozen=True):
     """The contents of an installation made by a list of files.
 
     Attributes:

@@ -19,8 +19,9 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sealdex.download._spans import BLOCK_BYTES, Span, bytes_in, in_blocks, joined, without
 from sealdex.errors import UnavailableError
@@ -41,8 +42,7 @@ CONNECTIONS = 4
 _NOTE_EVERY_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RangePlan:
+class RangePlan(Struct, frozen=True):
     """When and how a transfer is split: from ``min_bytes`` left to fetch, in blocks of ``block_bytes``."""
 
     min_bytes: int = 32 << 20
@@ -50,8 +50,7 @@ class RangePlan:
     connections: int = CONNECTIONS
 
 
-@dataclass(frozen=True, slots=True)
-class RangedFile:
+class RangedFile(Struct, frozen=True):
     """What is fetched, and its destination.
 
     Attributes:

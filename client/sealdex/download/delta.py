@@ -21,12 +21,12 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from sealdex.archive.entries import DamagedArchiveError
 from sealdex.archive.mapping import PlannedFile
@@ -71,8 +71,7 @@ class GivenUpError(Exception):
         self.has_fetched_nothing = has_fetched_nothing
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyTree:
+class ReadyTree(Struct, frozen=True):
     """A release's files, assembled and verified, in a staging folder.
 
     Attributes:

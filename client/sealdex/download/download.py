@@ -21,8 +21,9 @@ import hashlib
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sealdex.download._ranges import RangedFile, RangePlan, fetch_and_hash, serves_ranges
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
@@ -44,8 +45,7 @@ _log = Log("sealdex.download")
 _UNTOUCHED = "nothing was installed, and the downloaded bytes were deleted"
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """What the signed index says about a file.
 
     Args:

@@ -15,6 +15,7 @@ Its modules:
     installed_constraints    what installed plugins need of the others goes on being met
     fallback                 what serves when no registry can be asked
     preinstalled             installs from a folder of preinstalled archives alone
+    archive_path             which arguments mean an archive on this host's disk; pure
     local_archive            an archive from this host's disk, which nobody signed
 """
 
@@ -22,6 +23,7 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
+    from sealdex.install.archive_path import is_archive_path
     from sealdex.install.attestations import (
         Attested,
         attested,
@@ -33,7 +35,6 @@ if TYPE_CHECKING:
     from sealdex.install.fallback import fall_back
     from sealdex.install.install import needs_archive
     from sealdex.install.installed_constraints import resolve_beside
-    from sealdex.install.local_archive import is_archive_path
     from sealdex.install.plan import NO_FILES, InstallRequest
     from sealdex.install.rollback import roll_back_with_cache
     from sealdex.install.transaction import Job, deploy, finish_killed, pins
@@ -52,7 +53,7 @@ else:
             "fallback": ("fall_back",),
             "install": ("needs_archive",),
             "installed_constraints": ("resolve_beside",),
-            "local_archive": ("is_archive_path",),
+            "archive_path": ("is_archive_path",),
             "plan": ("InstallRequest", "NO_FILES"),
             "rollback": ("roll_back_with_cache",),
             "transaction": ("Job", "deploy", "finish_killed", "pins"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
 from sealdex.download.locations import image_reference

@@ -27,8 +27,9 @@ import os
 import shutil
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sealdex.archive.entries import RECEIPT_FOLDER
 from sealdex.archive.limits import UnpackLimits
@@ -63,8 +64,7 @@ from sealdex.store.verify import compare_tree, verify_installation, worse_than_e
 _log = Log("sealdex.install")
 
 
-@dataclass(frozen=True, slots=True)
-class InstallResult:
+class InstallResult(Struct, frozen=True):
     """The result of an install.
 
     Attributes:

@@ -13,6 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from sealdex.download.fetcher import NotHereError
 from sealdex.errors import NoRegistryError, UnavailableError
 from sealdex.install.batch import Vouch, install_chosen, install_request
@@ -191,7 +193,7 @@ class Installer:
                 refuse_unsigned(config, choice.plugin)
             trust = Trust(LOCAL_REGISTRY, None, None)
             request = install_request(choice, trust)
-            job = Job(replace(request, manifest=local.manifest), local.path, pin)
+            job = Job(msgspec.structs.replace(request, manifest=local.manifest), local.path, pin)
             done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
         previous = done.before if done.before != local.version else None
         return Installed(choice, trust, done.result.action, done.result.installation, previous)

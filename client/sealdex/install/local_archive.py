@@ -6,8 +6,9 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.reader import ArchiveFile
@@ -16,6 +17,7 @@ from sealdex.archive.unpack import inspect_archive
 from sealdex.archive.zip import list_zip, zip_content
 from sealdex.config.config import Config
 from sealdex.errors import InstallError, NotFoundError, UsageError, VerificationError
+from sealdex.install.archive_path import FORMATS, format_of
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry
@@ -29,11 +31,9 @@ REGISTRY = "local"
 """In receipts, takes the place of the registry's name."""
 
 MANIFEST_INSIDE = "manifest.json"
-_FORMATS = {".zip": "zip", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".tar.zst": "tar.zst", ".tzst": "tar.zst"}
 
 
-@dataclass(frozen=True, slots=True)
-class LocalArchive:
+class LocalArchive(Struct, frozen=True):
     """An archive: which release it says it is, its size and digest, and the manifest to keep."""
 
     path: Path
@@ -42,11 +42,6 @@ class LocalArchive:
     artifact: ArtifactEntry
     manifest: bytes
     dependencies: dict[str, str]
-
-
-def is_archive_path(text: str) -> bool:
-    """Return whether an argument means a file and not ``NS/NAME[@RANGE]``."""
-    return _format_of(text) is not None or text.startswith(("./", "../", "/", "~")) or "\\" in text
 
 
 def require_allowed(config: Config, path: Path, *, allowed: bool) -> None:
@@ -103,10 +98,10 @@ def opened(store: Store, path: Path, identity: tuple[PluginId, str] | None = Non
         UsageError: the format isn't supported, the archive doesn't say what it is, or it says something else.
         RefusedArchiveError, DamagedArchiveError: as `sealdex.archive.unpack.inspect_archive`.
     """
-    archive_format = _format_of(path.name)
+    archive_format = format_of(path.name)
     if archive_format is None:
         raise UsageError(
-            f"{path.name} is not an archive of a supported format ({', '.join(_FORMATS)})", subject=str(path)
+            f"{path.name} is not an archive of a supported format ({', '.join(FORMATS)})", subject=str(path)
         )
     name = re.sub(r"[^A-Za-z0-9._+@=-]", "_", path.name).lstrip(".-") or f"archive.{archive_format}"
     try:
@@ -170,7 +165,3 @@ def _manifest_inside(archive: ArchiveFile, archive_format: str) -> bytes | None:
         if item.entry.path == MANIFEST_INSIDE and item.entry.kind == "file" and item.entry.size <= MAX_MANIFEST_BYTES:
             return b"".join(item.content)
     return None
-
-
-def _format_of(name: str) -> str | None:
-    return next((kind for ending, kind in _FORMATS.items() if name.lower().endswith(ending)), None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.unpack import ArchiveFile, UnpackPlan, plan_unpack
@@ -42,8 +43,7 @@ class ChangedMeanwhileError(InstallError):
         self.plugin = request.plugin
 
 
-@dataclass(frozen=True, slots=True)
-class InstallRequest:
+class InstallRequest(Struct, frozen=True):
     """One release to install, with the contents of its receipt.
 
     Attributes:
@@ -66,8 +66,7 @@ class InstallRequest:
     manifest: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class InstallPlan:
+class InstallPlan(Struct, frozen=True):
     """What an install will do, decided before anything is written.
 
     Attributes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from sealdex.archive.unpack import Progress
 from sealdex.download.delta import ReadyTree
@@ -20,8 +22,7 @@ from sealdex.store.transaction import changing, settle
 CASCADE = "to update those too: --cascade; to install anyway: --force"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(Struct, frozen=True):
     """One release to install.
 
     Attributes:
@@ -38,8 +39,7 @@ class Job:
     on_progress: Progress | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deployed:
+class Deployed(Struct, frozen=True):
     """The outcome for one release: the result of `sealdex.install.install`, and the version in use before."""
 
     result: InstallResult

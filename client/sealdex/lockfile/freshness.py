@@ -11,7 +11,6 @@ Nothing is trusted because of it: who can write to it can also write to the inst
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from binascii import crc32
@@ -68,6 +67,8 @@ def keep(store: Store, folder: str, config: str | None, installed: list[Installa
         "inputs": _inputs(folder, config),
         "installed": [[i.namespace, i.name, i.version, i.artifact_sha256] for i in installed],
     }
+    import json  # noqa: PLC0415  # only who writes it
+
     try:
         os.makedirs(store.ensured_folder, exist_ok=True)  # noqa: PTH103  # the same
         try:

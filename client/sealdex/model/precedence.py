@@ -1,7 +1,6 @@
 """The order of versions, SemVer 2.0.0 item 11, as a sort key made from the text alone.
 
-Lists of releases and of installations are sorted with it: the `semver` library compares the same way pair by pair, in
-many small calls, and takes as long to import as a light command has altogether.
+Lists of releases and of installations are sorted with it, which parses no version and imports nothing.
 """
 
 from __future__ import annotations
@@ -20,5 +19,10 @@ def version_sort_key(version: str) -> tuple[object, ...]:
     """
     core, _, pre_release = version.partition("+")[0].partition("-")
     numbers = tuple(int(part) if part.isdecimal() else 0 for part in core.split("."))
+    return (*precedence(numbers, pre_release), version)
+
+
+def precedence(numbers: tuple[int, ...], pre_release: str) -> tuple[object, ...]:
+    """Return a key that sorts versions by precedence alone, from their numbers and pre-release; empty: none."""
     identifiers = tuple((0, int(part), "") if part.isdecimal() else (1, 0, part) for part in pre_release.split("."))
-    return (numbers, not pre_release, identifiers, version)
+    return (numbers, not pre_release, identifiers)

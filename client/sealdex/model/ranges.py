@@ -15,9 +15,8 @@ from functools import lru_cache
 from typing import Annotated, NamedTuple
 
 from msgspec import Meta
-from semver import Version
 
-from sealdex.model.versions import version_problem
+from sealdex.model.versions import Version, version_problem
 
 __all__ = ["Comparator", "RangeText", "VersionRange", "parse_range"]
 
@@ -98,7 +97,7 @@ def _set_holds(comparators: tuple[Comparator, ...], version: Version, include_pr
         return False
     if version.prerelease is None or include_prereleases:
         return True
-    return any(_asks_for_prerelease(c) and c.version.to_tuple()[:3] == version.to_tuple()[:3] for c in comparators)
+    return any(_asks_for_prerelease(c) and c.version.core == version.core for c in comparators)
 
 
 def _asks_for_prerelease(comparator: Comparator) -> bool:

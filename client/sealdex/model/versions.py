@@ -1,15 +1,20 @@
-"""Semantic versions (SemVer 2.0.0), parsed by the `semver` library and cached.
+"""Semantic versions (SemVer 2.0.0), parsed and cached.
 
 Build metadata is kept but ignored in precedence, so two releases of one plugin may not differ in it alone.
+
+Tests compare this with the `semver` library, which has the same and a command line, whose `argparse` every look-up
+would import with it.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+from functools import lru_cache, total_ordering
 from typing import Annotated
 
 from msgspec import Meta
-from semver import Version
+
+from sealdex.model.precedence import precedence
 
 __all__ = [
     "MAX_VERSION_LENGTH",
@@ -40,6 +45,50 @@ VersionText = Annotated[
 ]
 
 
+@total_ordering
+class Version:
+    """A version; equal to another, or before it, by precedence.
+
+    Attributes:
+        major, minor, patch: its numbers.
+        prerelease, build: its other parts, without ``-`` and ``+``; None where there are none.
+    """
+
+    __slots__ = ("_order", "build", "major", "minor", "patch", "prerelease")
+
+    def __init__(
+        self, major: int, minor: int = 0, patch: int = 0, prerelease: str | None = None, build: str | None = None
+    ) -> None:
+        self.major, self.minor, self.patch = major, minor, patch
+        self.prerelease, self.build = prerelease, build
+        self._order = precedence((major, minor, patch), prerelease or "")
+
+    @property
+    def core(self) -> tuple[int, int, int]:
+        """``(major, minor, patch)``."""
+        return self.major, self.minor, self.patch
+
+    def compare(self, other: Version) -> int:
+        """Return -1, 0 or 1: before, as, or after the other one."""
+        return (self._order > other._order) - (self._order < other._order)
+
+    def __eq__(self, other: object) -> bool:
+        return self._order == other._order if isinstance(other, Version) else NotImplemented
+
+    def __lt__(self, other: Version) -> bool:
+        return self._order < other._order
+
+    def __hash__(self) -> int:
+        return hash(self._order)
+
+    def __str__(self) -> str:
+        core = f"{self.major}.{self.minor}.{self.patch}"
+        return f"{core}{f'-{self.prerelease}' if self.prerelease else ''}{f'+{self.build}' if self.build else ''}"
+
+    def __repr__(self) -> str:
+        return f"Version({str(self)!r})"
+
+
 @lru_cache(maxsize=65536)
 def parse_version(text: str) -> Version:
     """Parse a semantic version.
@@ -49,23 +98,30 @@ def parse_version(text: str) -> Version:
     """
     if problem := version_problem(text):
         raise ValueError(f"'{text}' {problem}")
-    return Version.parse(text)
+    rest, _, build = text.partition("+")
+    core, _, prerelease = rest.partition("-")
+    major, minor, patch = map(int, core.split("."))
+    return Version(major, minor, patch, prerelease or None, build or None)
 
 
 def version_problem(text: str) -> str | None:
     """Return why ``text`` is not a semantic version and what to write instead, or None if it is one."""
-    # isascii: \d in the library's pattern also takes other scripts' digits
-    if text.isascii() and len(text) <= MAX_VERSION_LENGTH and Version.is_valid(text):
+    if len(text) <= MAX_VERSION_LENGTH and _is_valid(text):
         return None
     if len(text) > MAX_VERSION_LENGTH:
         return f"has {len(text)} characters, at most {MAX_VERSION_LENGTH} are allowed"
     stripped = text[1:] if text[:1] in {"v", "V", "="} else text
-    if stripped != text and Version.is_valid(stripped):
+    if stripped != text and _is_valid(stripped):
         return f"is not a semantic version: write {stripped}, without '{text[0]}'"
     padded = stripped + ".0" * (2 - stripped.count("."))
-    if padded != text and padded.isascii() and Version.is_valid(padded):
+    if padded != text and _is_valid(padded):
         return f"is not a semantic version: write {padded}"
     return "is not a semantic version: write MAJOR.MINOR.PATCH, such as 1.2.3 or 2.0.0-rc.1"
+
+
+def _is_valid(text: str) -> bool:
+    # isascii: \d takes other scripts' digits as well. msgspec compiles the same pattern, which `re` then remembers
+    return text.isascii() and re.match(_SEMVER, text) is not None
 
 
 def same_version_key(version: str) -> str:

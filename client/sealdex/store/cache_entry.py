@@ -6,8 +6,9 @@ import json
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from sealdex.disk import replace
 from sealdex.model.foreign_json import json_values
@@ -26,8 +27,7 @@ def companion(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.name}.{ending}")
 
 
-@dataclass(frozen=True, slots=True)
-class PartState:
+class PartState(Struct, frozen=True):
     """What is known about a part file.
 
     ``length`` bytes from its start can be used; the digest decides whether they are correct. ``url`` (without query,

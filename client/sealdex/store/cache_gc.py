@@ -17,9 +17,10 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from sealdex.log import Log
 from sealdex.store.cache_entry import read_uses
@@ -37,8 +38,7 @@ STALE_PART_S = 7 * 86400.0
 RemovalReason = Literal[EvictionReason, "damaged", "stale-part", "leftover"]
 
 
-@dataclass(frozen=True, slots=True)
-class Removed:
+class Removed(Struct, frozen=True):
     """A file that was (or would be) removed: its name, size in bytes, and why.
 
     ``why`` is ``too-old``, ``over-size``, ``damaged``, ``stale-part`` or ``leftover`` (side file of a missing file).
@@ -49,8 +49,7 @@ class Removed:
     why: RemovalReason
 
 
-@dataclass(frozen=True, slots=True)
-class Tidied:
+class Tidied(Struct, frozen=True):
     """The result of an eviction.
 
     Attributes:
@@ -71,8 +70,7 @@ class Tidied:
         return sum(each.size for each in self.removed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
+class _Contents(Struct, frozen=True):
     files: list[CachedFile] = field(default_factory=list)
     parts: list[tuple[str, int, float]] = field(default_factory=list)
     """(digest, bytes, last written) of partial downloads."""

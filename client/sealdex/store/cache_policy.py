@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from msgspec import Struct
 
 EvictionOrder = Literal["lru", "lfu", "fifo"]
 EvictionReason = Literal["too-old", "over-size"]
 
 
-@dataclass(frozen=True, slots=True)
-class CachedFile:
+class CachedFile(Struct, frozen=True):
     """One complete file of the cache.
 
     Attributes:
@@ -29,8 +29,7 @@ class CachedFile:
     uses: int
 
 
-@dataclass(frozen=True, slots=True)
-class CacheLimits:
+class CacheLimits(Struct, frozen=True):
     """The limits of the cache.
 
     Attributes:
@@ -45,8 +44,7 @@ class CacheLimits:
     eviction: str = "lru"
 
 
-@dataclass(frozen=True, slots=True)
-class Eviction:
+class Eviction(Struct, frozen=True):
     """A file to be removed, and why: ``too-old`` or ``over-size``."""
 
     file: CachedFile

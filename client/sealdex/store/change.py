@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from sealdex.model.ids import PluginId
 
 Phase = Literal["preparing", "committed", "done", "undone"]
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True):
     """What a change can alter about a plugin: the version in use (None: none), its pin, whether it may be loaded."""
 
     version: str | None = None
@@ -19,8 +19,7 @@ class Facts:
     enabled: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """The effect of a change on one plugin.
 
     Attributes:
@@ -49,8 +48,7 @@ class Member:
         return self.before != self.after or bool(self.adds) or bool(self.removes)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """One change, made by one command; fields as in the table of `sealdex.store.database`."""
 
     id: int

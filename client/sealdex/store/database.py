@@ -39,8 +39,9 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from sealdex.errors import MAKE_ROOM, FormatTooNewError, InstallError, is_disk_full
 from sealdex.model.ids import PluginId, parse_plugin_id
@@ -79,8 +80,7 @@ _MIGRATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRow:
+class PluginRow(Struct, frozen=True):
     """The state of a plugin apart from its files; plugins without a row have the defaults."""
 
     status: int = ENABLED

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 from pathlib import Path
 
 from sealdex.disk import replace
@@ -23,9 +22,9 @@ def host_id(store: Store) -> str:
         if (found := _read(path)) is not None:
             return found
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+        draft = path.with_name(f"{path.name}.{os.urandom(8).hex()}")
         try:
-            draft.write_text(secrets.token_hex(16) + "\n", encoding="ascii")
+            draft.write_text(os.urandom(16).hex() + "\n", encoding="ascii")
             try:
                 # a link fails if the name is taken; a rename would replace the id that others have read
                 os.link(draft, path)
@@ -36,9 +35,9 @@ def host_id(store: Store) -> str:
                 replace(draft, path)
         finally:
             draft.unlink(missing_ok=True)
-        return _read(path) or secrets.token_hex(16)
+        return _read(path) or os.urandom(16).hex()
     except OSError:
-        return secrets.token_hex(16)
+        return os.urandom(16).hex()
 
 
 def known_host_id(store: Store) -> str | None:

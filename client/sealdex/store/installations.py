@@ -6,7 +6,6 @@ never sees a partial installation.
 
 from __future__ import annotations
 
-import json
 import os
 
 from sealdex.model.foreign_json import json_values
@@ -109,6 +108,8 @@ class Installation:
         """Return the receipt: JSON of all attributes except the path."""
         values = {"format": RECEIPT_FORMAT, **self.as_dict()}
         del values["path"]
+        import json  # noqa: PLC0415  # only who writes one
+
         return json.dumps(values, indent=2).encode() + b"\n"
 
     def __repr__(self) -> str:

@@ -18,12 +18,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
 
 from sealdex.disk import remove_lock
 from sealdex.errors import InstallError
@@ -57,8 +57,7 @@ _numbers = itertools.count(1)
 _log = logging.getLogger("sealdex.store")
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """The holder of a version: a ``service``, the ``host`` process of a manager or a ``job``; with its process id."""
 
     what: str

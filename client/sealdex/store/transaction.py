@@ -21,10 +21,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from msgspec.structs import replace
 
 from sealdex.errors import InstallError, NotFoundError, SealdexError
 from sealdex.log import Log

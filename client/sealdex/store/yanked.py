@@ -6,7 +6,6 @@ changes. An older sealdex doesn't know the file and leaves it alone.
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
@@ -87,6 +86,8 @@ def _text(value: object) -> str | None:
 
 
 def _write(store: Store, noted: dict[str, dict[str, Yank]]) -> None:
+    import json  # noqa: PLC0415  # only who writes it
+
     draft = f"{store.yanked_file}.{os.getpid()}"
     try:
         with open(draft, "w", encoding="utf-8") as file:  # noqa: PTH123  # see layout

@@ -11,9 +11,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, field
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 from urllib.request import getproxies, getproxies_environment, proxy_bypass
+
+from msgspec import Struct
 
 from sealdex.errors import ConfigError
 from sealdex.log import hide
@@ -24,8 +25,7 @@ _SAME_AS = {"socks": "socks5h"}
 _HOST_AND_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<name>[^\[\]:/?#\s]+))(?::(?P<port>[0-9]{1,5}))?")
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(Struct, frozen=True):
     """A proxy from the environment.
 
     Args:
@@ -38,9 +38,12 @@ class Proxy:
     scheme: str
     host: str
     port: int
-    user: bytes | None = field(default=None, repr=False)
-    password: bytes | None = field(default=None, repr=False)
+    user: bytes | None = None
+    password: bytes | None = None
     variable: str = "HTTPS_PROXY"
+
+    def __repr__(self) -> str:
+        return f"Proxy({self.url!r})"  # no user or password, wherever it is printed
 
     @property
     def url(self) -> str:

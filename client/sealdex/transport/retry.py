@@ -14,7 +14,8 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sealdex.errors import UnavailableError
 from sealdex.log import Log
@@ -35,8 +36,7 @@ GENERAL_HINTS = frozenset({CHECK_ADDRESS, CHECK_NETWORK})
 """The default hints if nothing is known except that there was no answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Chance:
+class Chance(Struct, frozen=True):
     """Clock (s), sleep (s) and random number in [0, 1), injectable so that tests are fast and deterministic."""
 
     clock: Callable[[], float] = time.monotonic
@@ -44,8 +44,7 @@ class Chance:
     random: Callable[[], float] = random.random
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """When to give up: see ``TransportSettings`` for the fields."""
 
     window_s: float

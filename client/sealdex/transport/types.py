@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec import Struct, field
 
 from sealdex.errors import UnavailableError, VerificationError
 
@@ -20,8 +21,7 @@ CredentialsProblem = Literal["missing", "wrong", "expired", "forbidden"]
 """Why credentials don't serve, see `CredentialsRefusedError`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClientCertificate:
+class ClientCertificate(Struct, frozen=True):
     """A client certificate for TLS, by its PEM files.
 
     Args:
@@ -33,12 +33,14 @@ class ClientCertificate:
 
     cert_file: str
     key_file: str | None = None
-    passphrase: str | None = field(default=None, repr=False)
+    passphrase: str | None = None
     stamp: tuple[int, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"ClientCertificate({self.cert_file!r}, {self.key_file!r})"  # no passphrase, wherever it is printed
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+
+class Grant(Struct, frozen=True):
     """What authorizes one request.
 
     Args:
@@ -48,17 +50,19 @@ class Grant:
         expires: when that ends, in seconds since the epoch, if it is known.
     """
 
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""
     certificate: ClientCertificate | None = None
     expires: float | None = None
+
+    def __repr__(self) -> str:
+        return f"Grant(certificate={self.certificate!r}, expires={self.expires!r})"  # no secret, wherever it is printed
 
     def __bool__(self) -> bool:
         return bool(self.headers or self.query or self.certificate)
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """A request that a server refused.
 
     Args:
@@ -94,8 +98,7 @@ class Credentials:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class TransportSettings:
+class TransportSettings(Struct, frozen=True):
     """Timeouts, retries and limits of a transport.
 
     Args:
@@ -122,8 +125,7 @@ class TransportSettings:
     ca_bundle: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """A small file, read whole. ``data`` is empty if ``not_modified``: the caller's copy is still current.
 
     ``date`` is the server's clock when it answered, in seconds since the epoch, if it said so.
@@ -135,8 +137,7 @@ class Document:
     date: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(Struct, frozen=True):
     """The answer to a request that isn't a plain GET."""
 
     status: int
@@ -144,8 +145,7 @@ class Sent:
     etag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RetryNotice:
+class RetryNotice(Struct, frozen=True):
     """One failed attempt that will be followed by another, for progress displays."""
 
     host: str
@@ -171,8 +171,7 @@ class Body(Protocol):
         """Return the connection to the pool if the body was read to its end, else drop it."""
 
 
-@dataclass(slots=True)
-class Answer:
+class Answer(Struct):
     """The head of one answer, the same for HTTP and for files, and its body.
 
     ``start`` is where in the file the body begins, ``length`` how many bytes of it were announced,

@@ -18,12 +18,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
+from msgspec import Struct
 from tuf.api.metadata import TargetFile
 
 from sealdex.errors import NotFoundError, SealdexError, UnavailableError
@@ -59,8 +59,7 @@ K = TypeVar("K")
 D = TypeVar("D", IndexDocument, CatalogShard)
 
 
-@dataclass(frozen=True, slots=True)
-class TrustState:
+class TrustState(Struct, frozen=True):
     """The result of a refresh.
 
     Attributes:
@@ -129,8 +128,7 @@ class TrustState:
         return min(self.expires.items(), key=lambda item: item[1])
 
 
-@dataclass(frozen=True, slots=True)
-class Places:
+class Places(Struct, frozen=True):
     """The addresses of a repository without the published tree's layout, and its cache; URLs end in a slash."""
 
     metadata_url: str

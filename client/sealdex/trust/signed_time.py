@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Any
+
+from msgspec import Struct
 
 SIGNED_AT_FIELD = "x-sealdex-signed-at"
 
@@ -46,8 +47,7 @@ def signed_at_of(fields: Mapping[str, Any]) -> datetime | None:
     return datetime.strptime(value, _FORMAT).replace(tzinfo=timezone.utc)
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Struct, frozen=True):
     """As of when a timestamp and everything below it is judged.
 
     Attributes:

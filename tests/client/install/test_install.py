@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import json
 import os
@@ -75,7 +74,7 @@ def test_installing_beside_settles_what_a_killed_removal_left(store: Store, arch
 
 def test_a_size_that_is_not_known_is_learnt(store: Store, archives: Path) -> None:
     archive, request = make_release(archives, "1.0.0")
-    unsized = dataclasses.replace(request, artifact=msgspec.structs.replace(request.artifact, size=None))
+    unsized = msgspec.structs.replace(request, artifact=msgspec.structs.replace(request.artifact, size=None))
     assert install(store, unsized, archive).installation.artifact_size == archive.stat().st_size
 
 
@@ -103,7 +102,7 @@ def test_a_signed_size_that_is_not_the_size(store: Store, archives: Path) -> Non
     archive, request = make_release(archives, "1.0.0")
     artifact = msgspec.structs.replace(request.artifact, size=archive.stat().st_size + 1)
     with pytest.raises(VerificationError, match="is not the file that main pins"):
-        install(store, dataclasses.replace(request, artifact=artifact), archive)
+        install(store, msgspec.structs.replace(request, artifact=artifact), archive)
     assert state(store) == whole([], None)
 
 

@@ -7,12 +7,11 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from semver import Version
 from support.places import REPOSITORY
 
 from sealdex.model.precedence import version_sort_key
 from sealdex.model.ranges import parse_range
-from sealdex.model.versions import parse_version, version_problem
+from sealdex.model.versions import Version, parse_version, version_problem
 
 FORMAT_PAGE = REPOSITORY / "docs" / "format.md"
 
@@ -104,8 +103,8 @@ versions = st.builds(
 
 @given(plain_versions, plain_versions)
 def test_caret_is_no_change_left_of_the_first_nonzero_number(base: Version, other: Version) -> None:
-    significant = next((i for i, n in enumerate(base.to_tuple()[:3]) if n), 2)
-    same = base.to_tuple()[: significant + 1] == other.to_tuple()[: significant + 1]
+    significant = next((i for i, n in enumerate(base.core) if n), 2)
+    same = base.core[: significant + 1] == other.core[: significant + 1]
     assert parse_range(f"^{base}").contains(other) == (other >= base and same)
 
 
@@ -127,9 +126,7 @@ def test_a_set_is_the_intersection_of_its_comparators(bounds: list[tuple[str, Ve
     each = {">=": other.__ge__, ">": other.__gt__, "<=": other.__le__, "<": other.__lt__, "=": other.__eq__}
     in_bounds = all(each[operator](version) for operator, version in bounds)
     assert parse_range(text).contains(other, include_prereleases=True) == in_bounds
-    named = any(
-        v.prerelease and v.to_tuple()[:3] == other.to_tuple()[:3] for _, v in bounds if (_, str(v)[-2:]) != ("<", "-0")
-    )
+    named = any(v.prerelease and v.core == other.core for _, v in bounds if (_, str(v)[-2:]) != ("<", "-0"))
     assert parse_range(text).contains(other) == (in_bounds and (other.prerelease is None or named))
 
 

@@ -16,9 +16,9 @@ from support.installing import PLUGIN, make_release
 from support.plugin_registry import PluginRegistry, sha256
 from support.store_truth import left_over
 
+import sealdex.download.download
 import sealdex.download.fetcher
 import sealdex.install.batch
-import sealdex.queries
 import sealdex.store.cache
 from sealdex import Client, NotFoundError, PluginId, UnavailableError
 from sealdex.config.config import Config, ConfigDocument, RegistrySection
@@ -198,7 +198,7 @@ def test_what_is_read_from_the_cache_is_held(client: Client, monkeypatch: pytest
         return find
 
     monkeypatch.setattr(ArtifactFetcher, "manifest_file", then_room(find_manifest))
-    monkeypatch.setattr(sealdex.queries, "download", then_room(download))
+    monkeypatch.setattr(sealdex.download.download, "download", then_room(download))
     assert client.manifest("acme/app", "2.0.0").caveats == "Mind it"
     assert client.attachment("acme/app", "2.0.0", "report.json") == REPORT
 

@@ -12,7 +12,7 @@ from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import LazyCommand, LazyGroup, examples
 from sealdex.cli.progress import in_bytes
 from sealdex.config.config import ConfigDocument
-from sealdex.config.layers import keys, sections_of, variable_of
+from sealdex.config.layers import fields_of, keys, sections_of, variable_of
 from sealdex.model.decode import is_size
 from sealdex.paths import CONFIG_VARIABLE, STORE_VARIABLE
 
@@ -50,7 +50,9 @@ def show(context: Context, origin: bool) -> None:
         {"key": "store", "value": str(found.store), "origin": _place(context.store, "--store", STORE_VARIABLE)},
     ]
     sections = sections_of(ConfigDocument)
-    sizes = {f"{name}.{field.name}" for name, said in sections.items() for field in said.fields if is_size(field.type)}
+    sizes = {
+        f"{name}.{field}" for name, said in sections.items() for field, kind in fields_of(said).items() if is_size(kind)
+    }
     for key in keys(sections):
         section, _, name = key.partition(".")
         value = msgspec.to_builtins(getattr(getattr(found.document, section), name))

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-import msgspec
 
 from sealdex import lockfile
 from sealdex.cli.context import Context, client_command, download_options
-from sealdex.cli.fast_ensure import row, show_ensured
 from sealdex.cli.group import examples
-from sealdex.cli.output import Output
-from sealdex.cli.update_check import say_what_is_outdated
-from sealdex.errors import ConfigError, UsageError
-from sealdex.model.ids import parse_plugin_id
+from sealdex.cli.run_ensure import differences_plain, say_differences, warn_yanked
+from sealdex.errors import UsageError
 from sealdex.text import counted
 
 if TYPE_CHECKING:
-    from sealdex.lockfile.lock_file import LockDocument
-    from sealdex.lockfile.staleness import Difference
+    from sealdex.cli.output import Output
     from sealdex.model.ids import PluginId
-    from sealdex.model.plugin import Mark, MovedTo
+    from sealdex.model.plugin import MovedTo
     from sealdex.project import Locked, Project
-    from sealdex.results import Installed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -76,7 +70,7 @@ def lock(
         exported = project.export(made.document, export) if export is not None and not dry_run else []
     out.result({**_locked_plain(made), "exported": exported})
     _say_made_again(out, made)
-    _say_differences(out, made.differences)
+    say_differences(out, made.differences)
     count = counted(len(made.document.plugin), "plugin")
     if made.is_written:
         out.line(f"locked {count} in {made.path}", style="green")
@@ -115,71 +109,17 @@ def ensure(
     metadata. If the registry is unreachable, cached and preinstalled archives are checked against the digests in the
     lock, and a note says so.
     """
-    out = context.out
-    if locked and frozen:
-        raise UsageError(
-            "--locked and --frozen exclude each other: --locked checks whether the lock is up to date, --frozen doesn't"
-        )
-    with context.client("resolving", offline=offline) as client:
-        project = _project(folder, client)
-        if dry_run:
-            _show_plan(out, project, project.up_to_date(locked=locked, frozen=frozen, dry_run=True), not no_fallback)
-            return
-        document = project.up_to_date(locked=locked, frozen=frozen)
-        done = project.ensure(
-            document,
-            fallback=not no_fallback,
-            is_current=not (frozen or context.config_path or context.settings),
-            on_yanked=lambda plugin, version, mark: _warn_yanked(out, plugin, version, mark),
-        )
-        if not done.unasked and any(each.action != "keep" for each in done.installed):
-            say_what_is_outdated(client, out)
-    if done.unasked:
-        from sealdex.lockfile.voucher import format_unasked  # noqa: PLC0415  # tuf; here it is imported already
+    from sealdex.cli.run_ensure import run_ensure  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
-        out.warn(format_unasked(done.unasked, [each for each in done.installed if each.action != "keep"]))
-    rows = [_ensured_row(each) for each in done.installed]
-    for each in done.installed:
-        if each.action not in {"keep", "nothing"}:
-            was = f" (was {each.previous})" if each.previous else ""
-            out.line(f"{_VERBS.get(each.action, each.action)} {each.choice}{was} · {each.trust}", style="green")
-        elif each.previous:
-            out.line(f"switched to {each.choice} (was {each.previous})", style="green")
-    unasked = {str(plugin): error.message for plugin, error in done.unasked.items()}
-    show_ensured(out, str(folder), rows, unasked, context.summary())
-    context.log_summary()
-
-
-def _show_plan(out: Output, project: Project, document: LockDocument, fallback: bool) -> None:
-    from sealdex.cli.dry_run import show_planned  # noqa: PLC0415  # few ask for it
-
-    try:
-        before = project.locked()
-    except ConfigError:  # it would be made again
-        before = None
-    planned, unasked = project.preview(
-        document, fallback=fallback, on_yanked=lambda p, version, mark: _warn_yanked(out, p, version, mark)
+    run_ensure(
+        context,
+        locked=locked,
+        frozen=frozen,
+        offline=offline,
+        no_fallback=no_fallback,
+        dry_run=dry_run,
+        folder=folder,
     )
-    changed = lockfile.differences(before or lockfile.LockDocument(), document)
-    for plugin, error in unasked.items():
-        out.warn(f"{plugin} would be verified by the lock alone: {error.message}")
-    if changed:
-        out.note(f"{project.lock_path.name} would be brought up to date first:")
-        _say_differences(out, changed)
-    show_planned(out, planned, lock=project.lock_path, lock_changes=_differences_plain(changed))
-
-
-_VERBS = {"unpack": "installed", "repair": "repaired", "image": "pull"}
-
-
-def _ensured_row(each: Installed) -> dict[str, Any]:
-    path = each.installation.path if each.installation is not None else None
-    more: dict[str, Any] = {"image": each.image} if each.image is not None else {}
-    if each.action in {"unpack", "repair"} or each.previous:
-        more["previous"] = each.previous
-    if each.action in {"unpack", "repair"}:
-        more |= {"bytes_fetched": each.bytes_fetched, "bytes_reused": each.bytes_reused}
-    return row(str(each.choice.plugin), each.choice.release.version, each.action, path, **more)
 
 
 @click.command(
@@ -216,7 +156,7 @@ def update(
             project = _project(folder, client)
             made = project.lock(upgrade=not named, upgrade_plugins=named, dry_run=dry_run)
             if not dry_run:
-                project.ensure(made.document, on_yanked=lambda p, v, mark: _warn_yanked(out, p, v, mark))
+                project.ensure(made.document, on_yanked=lambda p, v, mark: warn_yanked(out, p, v, mark))
             _say_made_again(out, made)
             changed, kept = made.differences, nothing_kept
             moved = moved_plugins(client, [each.id for each in made.document.plugin])
@@ -225,7 +165,7 @@ def update(
             done = update_installed(client, named, dry_run=dry_run, cascade=cascade, force=force)
             changed, kept, moved = done.differences, done.kept, dict(done.moved)
             out.result({
-                "changed": _differences_plain(changed),
+                "changed": differences_plain(changed),
                 "kept": {str(plugin): why for plugin, why in kept.items()},
                 "dry_run": dry_run,
                 "yanked": [
@@ -238,7 +178,7 @@ def update(
                 out.warn(f"{plugin} {version}, which {'was' if replaced and not dry_run else 'is'} in use, was {why}")
     for plugin, where in moved.items():
         out.warn(f"{plugin} moved to {where}; later releases are only there")
-    _say_differences(out, changed)
+    say_differences(out, changed)
     for plugin, why in kept.items():
         out.note(f"{plugin} is not updated: {why}")
     if not changed:
@@ -257,17 +197,12 @@ def _project(folder: Path, client: Any) -> Project:
 
 
 def _ids(names: tuple[str, ...]) -> list[PluginId]:
+    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # `--help` needn't wait for it
+
     try:
         return [parse_plugin_id(name) for name in names]
     except ValueError as error:
         raise UsageError(str(error), hint="write NAMESPACE/NAME, such as acme/slack") from error
-
-
-def _warn_yanked(out: Output, plugin: PluginId, version: str, mark: Mark) -> None:
-    why = f": {mark.why}" if mark.why else ""
-    out.warn(
-        f"{plugin} {version}, which is locked, was yanked by {mark.by}{why}; sealdex lock --upgrade-package {plugin}"
-    )
 
 
 def _say_made_again(out: Output, made: Locked) -> None:
@@ -280,18 +215,11 @@ def _locked_plain(made: Locked) -> dict[str, Any]:
         "lock": made.path,
         "written": made.is_written,
         "plugins": len(made.document.plugin),
-        "changed": _differences_plain(made.differences),
+        "changed": differences_plain(made.differences),
     }
 
 
 def _moved_plain(moved: Mapping[PluginId, MovedTo]) -> dict[str, Any]:
+    import msgspec  # noqa: PLC0415  # `--help` needn't wait for it
+
     return {"moved_to": {str(plugin): msgspec.to_builtins(each) for plugin, each in moved.items()}} if moved else {}
-
-
-def _differences_plain(found: Sequence[Difference]) -> list[dict[str, Any]]:
-    return [{"plugin": str(each.plugin), "before": each.before, "after": each.after} for each in found]
-
-
-def _say_differences(out: Output, found: Sequence[Difference]) -> None:
-    for each in found:
-        out.line(str(each))
