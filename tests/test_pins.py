@@ -49,6 +49,7 @@ def declared() -> dict[str, list[Requirement]]:
         "test": [*both, *(each for lines in extras.values() for each in lines), *groups["dev"]],
         "build": groups["build"],
         "kms": groups["kms"],
+        "frozen": groups["frozen"],
         "fuzz": groups["fuzz"],
         "pins": groups["pins"],
     }

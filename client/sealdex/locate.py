@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from sealdex.config.environment_file import OtherHost
-from sealdex.download.locations import image_reference
+from sealdex.download.locations import artifact_url, image_reference
 from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument
@@ -19,6 +19,9 @@ from sealdex.queries import RegistryQueries
 from sealdex.resolve import Choice, Policy, Request, Resolution, parse_request
 from sealdex.resolve.requests import UNKNOWN_HOST
 from sealdex.results import Located
+
+if TYPE_CHECKING:
+    from sealdex.config.environment_file import OtherHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,9 @@ def located(queries: RegistryQueries, choice: Choice) -> Located:
         return Located(choice, trust)
     if artifact.format == "oci":
         return Located(choice, trust, image=image_reference(choice.plugin, version, artifact))
+    if artifact.url is None:  # as nearly always, and nothing that downloads has to be imported for it
+        first = queries.registries.addresses_of(choice.plugin).in_turn()[0]
+        return Located(choice, trust, artifact_url(first, choice.plugin, version, artifact))
     return Located(choice, trust, queries.fetcher.address_of(choice))
 
 

@@ -7,11 +7,11 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.plugin_registry import PluginRegistry
 
 from sealdex import Client, NoMatchError, NotFoundError, UnavailableError, VerificationError
