@@ -290,7 +290,7 @@ def test_a_target_without_a_sha256_is_refused(scene: Scene) -> None:
     repository.touch(repository.bin_of(SLACK))
     info.hashes = {"md5": "0" * 32}
     repository.publish()
-    refused(scene, "is signed without a SHA-256 digest")
+    refused(scene, "is signed without a SHA-256 or SHA-512 digest")
 
 
 def test_an_enormous_document_is_refused_before_it_is_asked_for(scene: Scene) -> None:

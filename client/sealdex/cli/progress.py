@@ -17,7 +17,7 @@ def in_bytes(size: int) -> str:
     """Format a number of bytes for people: ``512 B``, ``1.5 MiB``."""
     amount = float(size)
     for unit in _UNITS:
-        if amount < 1024 or unit == _UNITS[-1]:
+        if round(amount, 1) < 1024 or unit == _UNITS[-1]:  # 1023.96 GiB would be shown as 1024.0
             return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
         amount /= 1024
     raise AssertionError("unreachable: the last unit takes everything")

@@ -26,6 +26,7 @@ from sealdex.trust._fetcher import MAX_PARALLEL
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
 
 _log = Log("sealdex.trust")
+_STRONG = frozenset({"sha256", "sha384", "sha512"})
 
 
 class DocumentStore:
@@ -66,7 +67,7 @@ class DocumentStore:
             digest_in_name: whether published file names contain their digest (TUF's consistent snapshots).
 
         Raises:
-            VerificationError: too long, without a SHA-256 digest, or other bytes than the signed ones.
+            VerificationError: too long, without a SHA-256 or SHA-512 digest, or other bytes than the signed ones.
             UnavailableError: the registry didn't answer, or it isn't cached and there is no transport.
         """
         wanted = list(infos)
@@ -86,6 +87,8 @@ class DocumentStore:
         return found | {info.path: data for info, data in zip(missing, fetched, strict=True)}
 
     def _cached(self, info: TargetFile) -> bytes | None:
+        if _strong_digest(info) is None:
+            return None
         try:
             with self._file(info.path).open("rb") as file:
                 data = file.read(info.length + 1)
@@ -97,9 +100,9 @@ class DocumentStore:
     def _fetched(self, info: TargetFile, max_bytes: int, digest_in_name: bool) -> bytes:
         if info.length > max_bytes:
             raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are allowed")
-        digest = info.hashes.get("sha256")
+        digest = _strong_digest(info)
         if digest is None:
-            raise self._refused(info, "is signed without a SHA-256 digest")
+            raise self._refused(info, "is signed without a SHA-256 or SHA-512 digest")
         if self._transport is None:
             raise UnavailableError(
                 f"{info.path} of registry '{self._registry}' is not cached, and this run is offline",
@@ -172,3 +175,14 @@ class DocumentStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             part.write_bytes(data)
             part.replace(file)
+
+
+def _strong_digest(info: TargetFile) -> str | None:
+    """Return the digest that stands in the published name of a target: the first that is listed, if it is strong.
+
+    All that are listed are compared; TUF leaves open which one names the file, and its implementations take the first.
+    """
+    name, digest = next(iter(info.hashes.items()), ("", None))
+    if name not in _STRONG and "sha256" in info.hashes:
+        name, digest = "sha256", info.hashes["sha256"]
+    return digest if name in _STRONG else None

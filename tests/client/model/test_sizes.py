@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from registry_builder.source.config import RegistrySection as RegistryOfTree
@@ -44,6 +44,7 @@ def test_sizes_that_are_not_valid(text: str) -> None:
 
 
 @given(st.integers(0, 1 << 50))
+@example(1_099_457_940_685)  # which rounds up to the next unit
 def test_what_is_shown_can_be_written(size: int) -> None:
     assert in_bytes(read_size(in_bytes(size))) == in_bytes(size)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -105,6 +107,24 @@ def test_download_stores_the_artifact_and_does_not_fetch_it_again(host: Host) ->
     host.repository.publish()
     assert host.download(PATH, "second") == 0
     assert sorted(host.downloaded()) == [b"another", b"changed"]
+
+
+def test_a_target_with_a_sha512_alone_is_read_by_that_name(host: Host) -> None:
+    targets = host.repository.roles["targets"]
+    assert isinstance(targets, Targets)
+    digest = hashlib.sha512(b"artifact").hexdigest()
+    targets.targets[PATH].hashes = {"sha512": digest}
+    host.repository.files[f"targets/path/to/{digest}.file.txt"] = b"artifact"
+    host.repository.touch("targets")
+    host.repository.publish()
+    assert host.init() == 0
+    assert host.download(PATH) == 0
+    assert host.downloaded() == [b"artifact"]
+    host.repository.files[f"targets/path/to/{digest}.file.txt"] = b"malwares"
+    shutil.rmtree(host.targets)
+    host.targets.mkdir()
+    assert host.download(PATH) == 1
+    assert host.downloaded() == []
 
 
 def test_a_substituted_artifact_fails_and_leaves_the_old_one(host: Host) -> None:
