@@ -112,6 +112,7 @@ SHARED = {
     "archive.windows_names": "authoring source",
     "archive.zip": "importers source",
     # one manner of speaking on the command line
+    "cli.complete": "cli",
     "cli.completion": "cli",
     "cli.errors": "cli",
     "cli.findings": "cli",
@@ -121,7 +122,7 @@ SHARED = {
     "cli.size_option": "cli",
     # the same words in registry.toml and in config.toml
     "config.attestation_policy": "source",
-    "config.toml_reader": "ceremony importers signing source",
+    "config.toml_reader": "ceremony cli importers signing source",
     # what clients read, and how they verify it
     "trust.key_libraries": "cli signing",
     "trust.metadata_bundle": "publication",

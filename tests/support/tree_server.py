@@ -7,6 +7,7 @@ and no clock is involved.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+_LONG_AGO = "Sun, 06 Nov 1994 08:49:37 GMT"
 STUCK_S = 20.0
 """A round that isn't complete after this gets a 404, so that a failing test ends."""
 
@@ -50,6 +52,10 @@ class TreeServer:
         """Path to what is answered in its place: other bytes, a status, bytes without end, or nothing."""
         self.gzipped: set[str] = set()
         """Paths whose bytes are gzip, and answered as such."""
+        self.validators: str | None = None
+        """``ETag`` or ``Last-Modified``: what each answer states, and by what 304 is answered."""
+        self.unmodified: list[str] = []
+        """Paths that 304 was answered for."""
         self.requests: list[str] = []
         self.out_of_turn: list[str] = []
         self._rounds: list[_Round] | None = None
@@ -135,7 +141,15 @@ class _Handler(BaseHTTPRequestHandler):
             while True:
                 self.wfile.write(b" " * 65536)
         status, body = (answer, b"no such file") if isinstance(answer, int) else (200, answer)
+        tag = self.tree.validators if status == 200 else None
+        value = f'"{hashlib.sha256(body).hexdigest()[:16]}"' if tag == "ETag" else _LONG_AGO
+        asked = self.headers["If-None-Match"] if tag == "ETag" else self.headers["If-Modified-Since"]
+        if tag is not None and asked == value:
+            self.tree.unmodified.append(self.path.lstrip("/"))
+            status, body = 304, b""
         self.send_response(status)
+        if tag is not None:
+            self.send_header(tag, value)
         if status == 200 and self.path.lstrip("/") in self.tree.gzipped:
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))

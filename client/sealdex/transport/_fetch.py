@@ -167,30 +167,35 @@ class Transport:
         *,
         max_bytes: int,
         etag: str | None = None,
+        modified: str | None = None,
         retry: bool = True,
         cancelled: threading.Event | None = None,
     ) -> Document:
-        """Read a small file whole; with ``etag``, only if it changed.
+        """Read a small file whole; with ``etag``, or else ``modified`` (``Last-Modified``), only if it changed.
 
         gzip is requested and decoded. ``max_bytes`` limits the decoded size. ``retry=False`` is for optional files: one
         attempt, so that nothing is delayed. Once ``cancelled`` is set, it ends at its next bytes.
 
         Raises:
-            HttpStatusError: any status but 200 and 304; ``status`` says which (404 and 403 at once, without retries).
+            HttpStatusError: any status but 200, and 304 where that was asked for; ``status`` says which (404 and 403 at
+                once, without retries).
             TooLargeError: the file is longer than ``max_bytes``.
             UnavailableError: no complete answer within the no-progress window.
         """
         headers = {"Accept-Encoding": "gzip"}
         if etag is not None:
             headers["If-None-Match"] = etag
-        expected = frozenset({200, 304} if etag is not None else {200})
+        elif modified is not None:
+            headers["If-Modified-Since"] = modified
+        is_conditional = etag is not None or modified is not None
+        expected = frozenset({200, 304} if is_conditional else {200})
         attempts = self._attempts(url, retry=retry, cancelled=cancelled)
         took = stopwatch()
         while True:
             answer = self._open(url, headers, 0, None, expected, attempts)
             with closing(answer.body):
                 if answer.status == 304:
-                    return Document(b"", answer.etag or etag, not_modified=True)
+                    return Document(b"", answer.etag or etag, not_modified=True, modified=modified)
                 if answer.encoding == "identity" and (answer.length or 0) > max_bytes:
                     raise TooLargeError(url, max_bytes)
                 try:
@@ -205,7 +210,7 @@ class Transport:
                     bytes=len(data),
                     seconds=took(),
                 )
-                return Document(data, answer.etag, date=answer.date)
+                return Document(data, answer.etag, date=answer.date, modified=answer.modified)
 
     def send(
         self,

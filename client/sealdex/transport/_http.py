@@ -512,6 +512,7 @@ def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
         encoding=codings_of(headers.get("Content-Encoding")),
         retry_after=_retry_after(headers),
         date=_date(headers.get("Date")),
+        modified=headers.get("Last-Modified"),
     )
     if response.status == 200:
         answer.total_size = length

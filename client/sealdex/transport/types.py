@@ -128,13 +128,15 @@ class TransportSettings(Struct, frozen=True):
 class Document(Struct, frozen=True):
     """A small file, read whole. ``data`` is empty if ``not_modified``: the caller's copy is still current.
 
-    ``date`` is the server's clock when it answered, in seconds since the epoch, if it said so.
+    ``date`` is the server's clock when it answered, in seconds since the epoch, if it said so; ``modified`` is its
+    ``Last-Modified``, as it is.
     """
 
     data: bytes
     etag: str | None = None
     not_modified: bool = False
     date: float | None = None
+    modified: str | None = None
 
 
 class Sent(Struct, frozen=True):
@@ -188,6 +190,7 @@ class Answer(Struct):
     encoding: str = "identity"
     retry_after: float | None = None
     date: float | None = None
+    modified: str | None = None
     error: HttpStatusError | None = None
 
 

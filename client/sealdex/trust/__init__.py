@@ -18,6 +18,7 @@ that ask no registry must not.
     _clock_reset        the timestamp whose time a user doesn't believe
     _documents          signed files: from the cache if their digest holds, else fetched and verified
     _fetcher            where tuf.ngclient gets its bytes from
+    _validators         by what the timestamp is asked for only if it changed
     _role_log           what the log says of verified metadata
     _lock_holder        who holds the lock of a trust folder
 

@@ -20,13 +20,15 @@ from tuf.ngclient.fetcher import FetcherInterface
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.log import Log
 from sealdex.model.decode import decode_as
-from sealdex.transport import Addresses, HttpStatusError, MissingEverywhereError, TooLargeError, Transport
+from sealdex.transport import Addresses, Document, HttpStatusError, MissingEverywhereError, TooLargeError, Transport
+from sealdex.trust._validators import ValidatorFile
 from sealdex.trust.metadata_bundle import MAX_BUNDLE_BYTES, Bundle
 from sealdex.trust.role_marks import file_problem
 
 _log = Log("sealdex.trust")
 
 BUNDLE_NAME = "recent.bundle"
+_TIMESTAMP = "timestamp.json"
 BUNDLE_GRACE_S = 1.0
 """The bundle only saves requests: once the other files are there, it gets as long again plus these seconds."""
 
@@ -61,6 +63,7 @@ class CachedMetadata:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.validators = ValidatorFile(folder)
 
     def read(self, role: str) -> bytes | None:
         """Return the cached bytes of a role, unverified, or None."""
@@ -98,12 +101,20 @@ class OnlineFetcher(FetcherInterface):
     """
 
     def __init__(
-        self, transport: Transport, addresses: Addresses, below: str, max_bytes: int, realm: str | None
+        self,
+        transport: Transport,
+        addresses: Addresses,
+        below: str,
+        max_bytes: int,
+        realm: str | None,
+        cache: CachedMetadata,
     ) -> None:
         """Fetch below the addresses and the path ``below`` them; ``max_bytes`` limits the size of companions.
 
-        ``realm`` is the pinned root's, see `sealdex.trust.role_marks`.
+        ``realm`` is the pinned root's, see `sealdex.trust.role_marks`; ``cache`` has the timestamp of last time.
         """
+        self._cache = cache
+        self._unkept: tuple[str, Document] | None = None
         self._transport = transport
         self.addresses = addresses
         self._below = below
@@ -222,13 +233,33 @@ class OnlineFetcher(FetcherInterface):
         if (name, url) in self._refused:
             raise VerificationError(f"its {name} is not the file that was signed", subject=name)
         try:
-            data = self._transport.read(url + self._below + name, max_bytes=max_bytes).data
+            if name == _TIMESTAMP:
+                data = self._timestamp(url + self._below + name, max_bytes)
+            else:
+                data = self._transport.read(url + self._below + name, max_bytes=max_bytes).data
         except SealdexError as error:
             self.addresses.failed(url, error)
             raise
         if _may_be_anywhere(name):
             self._sources[name] = url
         return data
+
+    def _timestamp(self, url: str, max_bytes: int) -> bytes:
+        """Return the timestamp of an address; the cached one, where it says that it hasn't changed."""
+        cached = self._cache.read("timestamp")
+        known = self._cache.validators.of(url, cached)
+        document = self._transport.read(url, max_bytes=max_bytes, etag=known.etag, modified=known.modified)
+        if document.not_modified and cached is not None:
+            _log.debug("trust.unchanged", "{file} has not changed since last time", file=_TIMESTAMP)
+            return cached
+        self._unkept = url, document
+        return document.data
+
+    def keep_validators(self) -> None:
+        """Record by what to ask for the timestamp next time; called once the last one is verified."""
+        if self._unkept is not None:
+            self._cache.validators.note(*self._unkept)
+            self._unkept = None
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         yield self.download_bytes(url, self._max_bytes)

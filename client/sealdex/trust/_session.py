@@ -73,7 +73,7 @@ class TrustSession:
         self._fetcher: OnlineFetcher | OfflineFetcher = (
             OfflineFetcher(self._cache, self._url)
             if transport is None
-            else OnlineFetcher(transport, addresses, below, self._config.targets_max_length, self._realm)
+            else OnlineFetcher(transport, addresses, below, self._config.targets_max_length, self._realm, self._cache)
         )
         self._is_strict = False
         self._updater = self._new_updater()
@@ -141,6 +141,8 @@ class TrustSession:
         self._verified(self._updater.refresh, again=self._start_over)
         self._check_marks(self.top_level)
         self._check_snapshot_time()
+        if isinstance(self._fetcher, OnlineFetcher):
+            self._fetcher.keep_validators()
 
     def target_infos(self, paths: Iterable[str]) -> dict[str, TargetFile | None]:
         """Return the signed length and hashes of targets by path; None for unsigned ones.
