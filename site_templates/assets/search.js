@@ -35,12 +35,21 @@ const wide = new Set(); // facets listed in full
 
 // ---- the worker: one query at a time, and of those that wait only the newest counts -----------------------------
 
-const worker = new Worker(address("worker"), { type: "module" });
+let worker = null;
 let answering = false;
 let waiting = false;
-worker.onmessage = ({ data }) => answers[data.did](data);
-worker.onerror = () => answers.failed({ reason: "the search script didn't load" });
-worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
+let last = null; // the last answer
+
+/** The worker; it starts, and reads the catalog, when something is asked for the first time. */
+function started() {
+  if (worker) return worker;
+  worker = new Worker(address("worker"), { type: "module" });
+  worker.onmessage = ({ data }) => answers[data.did](data);
+  worker.onerror = () => answers.failed({ reason: "the search script didn't load" });
+  worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
+  page.progress.hidden = false;
+  return worker;
+}
 
 const answers = {
   progress({ read, shards }) {
@@ -53,6 +62,7 @@ const answers = {
   },
   query(answer) {
     answering = false;
+    last = answer;
     show(answer);
     if (waiting) ask();
   },
@@ -71,13 +81,13 @@ function ask() {
   const facets = Object.fromEntries(Object.entries(asked.facets).map(([key, values]) => [key, [...values]]));
   const { text, sort } = asked;
   const metrics = [...asked.metrics];
-  worker.postMessage({ do: "query", text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
+  started().postMessage({ do: "query", text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
 }
 
 function changed() {
   shown = PAGE_OF_RESULTS;
   clearTimeout(toAddress.timer);
-  toAddress.timer = setTimeout(toAddress, ADDRESS_DELAY_MS);
+  toAddress.timer = setTimeout(() => toAddress(), ADDRESS_DELAY_MS);
   ask();
 }
 
@@ -94,7 +104,8 @@ function fromAddress() {
   };
 }
 
-function toAddress() {
+/** Put what is asked into the address; with `leaving`, the answer too, for who comes back. */
+function toAddress(leaving = false) {
   clearTimeout(toAddress.timer);
   const parameters = new URLSearchParams();
   if (asked.text.trim()) parameters.set("q", asked.text.trim());
@@ -102,7 +113,11 @@ function toAddress() {
   for (const metric of asked.metrics) parameters.append("metric", metric);
   if (asked.sort) parameters.set("sort", asked.sort);
   const text = parameters.toString();
-  history.replaceState(null, "", text ? `?${text}` : location.pathname);
+  const kept = leaving && last && !answering && !waiting;
+  const focus = document.activeElement?.dataset.key;
+  const { open } = page.filters.parentElement;
+  const state = kept ? { answer: last, shown, wide: [...wide], open, y: scrollY, focus } : null;
+  history.replaceState(state, "", text ? `?${text}` : location.pathname);
   document.title = asked.text.trim() ? `${asked.text.trim()} · ${title}` : title;
 }
 
@@ -147,7 +162,7 @@ const page = {
     ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
   ),
   status: element("p", { class: "search-status", role: "status" }, "Loading"),
-  progress: element("progress", { "aria-label": "Reading the catalog" }),
+  progress: element("progress", { "aria-label": "Reading the catalog", hidden: true }),
   chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
   meant: element("p", { class: "search-meant", hidden: true }),
   results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
@@ -206,9 +221,23 @@ addEventListener("popstate", () => {
   shown = PAGE_OF_RESULTS;
   ask();
 });
-addEventListener("pagehide", toAddress);
-page.results.addEventListener("click", toAddress); // so that "back" restores the query
-ask();
+addEventListener("pagehide", () => toAddress(true));
+page.results.addEventListener("click", () => toAddress(true)); // so that "back" restores the query
+const [arrival] = performance.getEntriesByType("navigation");
+if (arrival?.type === "back_forward" && history.state?.answer) comeBack(history.state);
+else ask();
+
+/** Show the answer that this page was left with, and its place, without reading the catalog again. */
+function comeBack({ answer, shown: count, wide: full, open, y, focus }) {
+  last = answer;
+  shown = count;
+  for (const key of full) wide.add(key);
+  page.filters.parentElement.open = open;
+  show(answer);
+  if (focus) root.querySelector(`[data-key="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+  history.scrollRestoration = "manual"; // the browser restored it before there was anything to scroll
+  scrollTo(0, y);
+}
 
 function show({ total, rows, facets, meant, metrics }) {
   root.dataset.state = "answered";

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from support.browse_registry import GENERATED, NAMESPACE
 from support.browser import Open, Watch
+from support.search_engine import CASES
 
 SEARCH = "search.html"
 
@@ -156,6 +159,76 @@ def test_what_is_asked_stands_in_the_address_and_comes_back_from_it(open_page: O
     again.go_back()
     expect(again.locator("#search-text")).to_have_value("helper 3")
     assert ("q", "helper 3") in asked(again)
+
+
+def test_going_back_restores_results_and_place_without_reading_the_catalog_again(open_page: Open) -> None:
+    page = open_page(f"{SEARCH}?q=helper", viewport={"width": 800, "height": 500})
+    results(page)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".search-result")).to_have_count(80)
+    found = results(page)
+    page.locator(".search-result h2 a").nth(60).click()
+    page.wait_for_url(re.compile(f"/{NAMESPACE}/tool-"))
+    asked_for: list[str] = []
+    page.on("request", lambda request: asked_for.append(urlsplit(request.url).path))
+    page.go_back()
+    assert results(page) == found
+    expect(page.locator(".search-result h2 a").nth(60)).to_be_in_viewport()
+    assert [path for path in asked_for if "catalog" in path or "worker" in path] == []
+    search_for(page, "kalman")  # now it is needed
+    expect(page.locator(".search-result h2 a").first).to_have_text("robotics/kalman")
+
+
+def of_the_table(page: Page) -> None:
+    """Let the page search the rows of the table of cases."""
+    rows = json.loads(CASES.read_text(encoding="utf-8"))["rows"]
+    for name, answer in (("catalogue", {"shards": ["rows.json"]}), ("rows", {"plugins": rows})):
+        body = json.dumps({"format": 1, **answer})
+        page.context.route(f"**/search/{name}.json", partial(_fulfil, body))
+
+
+def _fulfil(body: str, route: Route) -> None:
+    route.fulfill(body=body, content_type="application/json")
+
+
+def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> None:
+    page = open_page()
+    of_the_table(page)
+    page.goto(f"{page.url}{SEARCH}?q=kanbam")
+    assert results(page)[0] == "boards/kanban"
+    expect(page.locator(".search-meant")).to_have_text("Nothing exact; did you mean kanban?")
+    page.get_by_role("button", name="kanban", exact=True).click()
+    expect(page.locator("#search-text")).to_have_value("kanban")
+    expect(page.locator(".search-meant")).to_be_hidden()
+    assert results(page)[0] == "boards/kanban"
+
+
+def test_any_script_is_found_and_marked(open_page: Open) -> None:
+    page = open_page()
+    of_the_table(page)
+    page.goto(f"{page.url}{SEARCH}?q=%E6%B8%B8%E6%88%8F")
+    assert results(page) == ["games/group-games"]
+    expect(page.locator(".plugin-summary mark")).to_have_text("游戏")
+    search_for(page, "wordcount")
+    expect(page.locator(".search-result h2 mark")).to_have_text("word-count")
+
+
+def test_a_metric_narrows_and_stands_in_the_address(open_page: Open) -> None:
+    page = open_page()
+    of_the_table(page)
+    page.goto(page.url + SEARCH)
+    results(page)
+    field = page.get_by_label("Metric, such as")
+    field.fill("top1 0.8")
+    field.press("Enter")
+    assert field.evaluate("field => field.validationMessage") != ""
+    field.fill("top1>=0.8")
+    field.press("Enter")
+    status(page, "1 plugin")
+    expect(page.locator(".plugin-facts")).to_contain_text("top1 0.83")
+    page.wait_for_url(lambda url: parse_qsl(urlsplit(url).query) == [("metric", "top1>=0.8")])
+    page.get_by_role("button", name="Remove the filter Metric: top1>=0.8").click()
+    expect(page.locator(".search-chips button")).to_have_count(0)
 
 
 def test_an_address_that_asks_for_what_nobody_has_shows_it_and_lets_it_go(open_page: Open) -> None:

@@ -118,7 +118,9 @@ class PluginRegistry:
                 d.type,
                 d.summary,
                 latest=d.releases[0].version if d.releases else None,
+                license=d.license,
                 keywords=d.keywords,
+                channels={channel: r.version for r in reversed(d.releases) for channel in r.channels},
                 deprecated=d.deprecated.why if d.deprecated is not None else None,
                 use=d.deprecated.use if d.deprecated is not None else None,
             )

@@ -188,6 +188,39 @@ def test_search(ready: Run) -> None:
     nothing = ready("search", "zzzz")
     assert (nothing.code, "no plugin matches" in nothing.err) == (3, True)
     assert ready("search", "--label", "linux").code == 2
+    mistyped = ready("search", "slakc", "--json").document
+    assert (mistyped["did_you_mean"], mistyped["plugins"][0]["plugin"]) == ("slack", "acme/slack")
+    assert "nothing matches 'slakc'; did you mean 'slack'?" in ready("search", "slakc").err
+
+
+@pytest.mark.parametrize(
+    ("options", "is_found"),
+    [
+        (("--type", "NOTIFY", "--type", "build"), True),
+        (("--type", "build"), False),
+        (("--namespace", "acme"), True),
+        (("--namespace", "other"), False),
+        (("--license", "mit"), True),
+        (("--licence", "Apache-2.0"), False),
+        (("--channel", "stable"), True),
+        (("--channel", "nightly"), False),
+        (("--no-deprecated",), True),
+        (("--deprecated",), False),
+        (("--metric", "top1>=0.8"), False),
+        (("--sort", "used"), True),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_search_has_the_filters_of_the_page(ready: Run, options: tuple[str, ...], is_found: bool) -> None:
+    found = ready("search", "slack", *options, "--json")
+    assert (found.code == 0 and "acme/slack" in {row["plugin"] for row in found.document["plugins"]}) == is_found
+
+
+def test_search_refuses_filters_that_it_cannot_read(ready: Run) -> None:
+    assert "write NAME>=NUMBER" in ready("search", "--metric", "top1").err
+    assert ready("search", "--metric", "top1=>3").code == 2
+    assert "write OS or OS/ARCH" in ready("search", "--platform", "linux/arm/64").err
+    assert ready("search", "--platform", "/arm64").code == 2
 
 
 def test_info_shows_releases_and_what_fits_here(ready: Run) -> None:
