@@ -2,6 +2,8 @@
 
     plugin_download_total{plugin_id,version,status}      status: success or failure
     plugin_download_duration_seconds{plugin_id}          histogram
+    plugin_download_bytes_total{plugin_id,version}       as `bytes_fetched` and `bytes` of install.done have them
+    plugin_install_bytes_total{plugin_id,version}        unpacked, as `bytes` of install.unpacked
     plugin_install_total{plugin_id,version,action}       action: unpack, repair or keep
     plugin_load_duration_seconds{plugin_id}              histogram: loading, initializing
     plugin_error_total{plugin_id,version}                failed loads, programs that exited unexpectedly
@@ -77,6 +79,12 @@ class Metrics:
         )
         self.download_seconds = prometheus.Histogram(
             "plugin_download_duration_seconds", "What a download took.", ["plugin_id"], buckets=_SECONDS, **made
+        )
+        self.download_bytes = prometheus.Counter(
+            "plugin_download_bytes", "Bytes of artifacts that were fetched.", ["plugin_id", "version"], **made
+        )
+        self.install_bytes = prometheus.Counter(
+            "plugin_install_bytes", "Bytes that were unpacked.", ["plugin_id", "version"], **made
         )
         self.installs = prometheus.Counter(
             "plugin_install", "Releases that were asked to be installed.", ["plugin_id", "version", "action"], **made
@@ -208,9 +216,12 @@ class _MeteredObserver(Observer):
         self._inner.planning(choices)
 
     def downloading(self, choice: Choice) -> Progress | None:
-        return self._inner.downloading(choice)
+        counter = self._metrics.download_bytes.labels(str(choice.plugin), choice.release.version)
+        return _CountedProgress(counter, self._inner.downloading(choice))
 
     def unpacking(self, choice: Choice, done_bytes: int, total_bytes: int) -> None:
+        if done_bytes >= total_bytes:
+            self._metrics.install_bytes.labels(str(choice.plugin), choice.release.version).inc(total_bytes)
         self._inner.unpacking(choice, done_bytes, total_bytes)
 
     def downloaded(self, choice: Choice, seconds: float, *, is_well: bool) -> None:
@@ -232,6 +243,30 @@ class _MeteredObserver(Observer):
     def crashed(self, plugin: PluginId, version: str) -> None:
         self._metrics.errors.labels(str(plugin), version).inc()
         self._inner.crashed(plugin, version)
+
+
+class _CountedProgress:
+    """Counts the bytes of one download when it ends, and passes them on as they come."""
+
+    def __init__(self, counter: Any, inner: Progress | None) -> None:
+        self._counter = counter
+        self._inner = inner
+        self._bytes = 0
+
+    def start(self, total: int | None) -> None:
+        if self._inner is not None:
+            self._inner.start(total)
+
+    def advance(self, n: int) -> None:
+        self._bytes += n
+        if self._inner is not None:
+            self._inner.advance(n)
+
+    def finish(self) -> None:
+        self._counter.inc(max(0, self._bytes))
+        self._bytes = 0
+        if self._inner is not None:
+            self._inner.finish()
 
 
 def _bytes_below(folder: Path) -> int:

@@ -20,6 +20,7 @@ are imported when they are first used.
     services/            services, each kept running by a supervisor
     gateway/             the old systems' interfaces on a host: gRPC and REST (an extra)
     process/             programs in a process group of their own
+    update_watcher       looks for updates in the background, and tells the host
     supervise            how version 0.1.0 started supervisors; now services
     _job_plugins         brings a job's plugins, and what it does without one of them
     _job_limits          time limits and variables of a job's stages
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from sealdex.runtime.manager import PluginManager
     from sealdex.runtime.plugin import PluginContext, PluginState, PluginStatus
     from sealdex.runtime.services.api import Services
+    from sealdex.runtime.update_watcher import UpdateWatcher
 else:
     __getattr__, __dir__ = exports(
         __name__,
@@ -57,6 +59,7 @@ else:
             "manager": ("PluginManager",),
             "plugin": ("PluginContext", "PluginState", "PluginStatus"),
             "services.api": ("Services",),
+            "update_watcher": ("UpdateWatcher",),
             "_watcher": ("Watcher",),
         },
     )
@@ -73,6 +76,7 @@ __all__ = [
     "PluginStatus",
     "PluginTimeoutError",
     "Services",
+    "UpdateWatcher",
     "Watcher",
     "load_job",
     "run_job",

@@ -64,6 +64,20 @@ def test_command_lines_add_to_one_textfile(agent: Path) -> None:
     assert [p.name for p in agent.parent.iterdir() if not p.name.startswith(".")] == [agent.name]
 
 
+def test_bytes_are_those_of_the_log_and_of_json(agent: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["install", "acme/slack@1.0.0", "--metrics-file", str(agent), "--json", "--log-format", "json", "-v"]
+    assert main(asked) == 0
+    shown = capsys.readouterr()
+    told = values(agent.read_text())
+    logged = {line["event"]: line for text in shown.err.splitlines() if "event" in (line := json.loads(text))}
+    labels = '{plugin_id="acme/slack",version="1.0.0"}'
+    fetched = json.loads(shown.out)["installed"][0]["bytes_fetched"]
+    assert told[f"plugin_download_bytes_total{labels}"] == fetched == logged["install.done"]["bytes"] > 0
+    assert told[f"plugin_install_bytes_total{labels}"] == logged["install.unpacked"]["bytes"] > 0
+    assert main(asked) == 0
+    assert values(agent.read_text())[f"plugin_download_bytes_total{labels}"] == fetched
+
+
 def test_the_file_can_be_configured(agent: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[runtime]\nmetrics_file = "here.prom"\n' + config.read_text())
