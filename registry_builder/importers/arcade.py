@@ -440,9 +440,7 @@ def _plugin(
     plugin_id: str, name: str, values: Mapping[str, Any], kind: str | None, found_keywords: tuple[str, ...]
 ) -> ForeignPlugin:
     author: Any = values.get("author")
-    tags = [str(tag) for tag in values["tags"]] if isinstance(values.get("tags"), list) else []
     description = str(values.get("description") or "")
-    shown_tags = f"\n\nTags: {', '.join(tags)}" if len(tags) > len(found_keywords) else ""
     return ForeignPlugin(
         id=name,
         names=tuple(dict.fromkeys((name, plugin_id))),
@@ -455,7 +453,7 @@ def _plugin(
             **{key: web_address(values.get(key)) for key in ("homepage", "repository", "documentation")},
             "icon": web_address(values.get("icon")),
         },
-        readme=f"# {name}\n\n{description}{shown_tags}".strip(),
+        readme=f"# {name}\n\n{description}".strip(),
     )
 
 

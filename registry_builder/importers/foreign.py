@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sealdex.model.wording import MAX_TITLE_LENGTH, keyword_problem, line_problem
+
 MAX_SUMMARY = 250
 GIT = "git"  # SHA-1 of a blob, as git names it
 ALGORITHMS = {"sha256": 64, "sha512": 128, "sha384": 96, "sha1": 40, "md5": 32, GIT: 40}
@@ -240,9 +242,24 @@ def slug(text: str) -> str | None:
 
 
 def keyword(text: str) -> str | None:
-    """Return a tag of the source as a keyword; None if it can't be one."""
-    plain = re.sub(r"[\s_/]+", "-", text.strip().lower())
-    return plain if len(plain) <= 64 and _KEYWORD.fullmatch(plain) else None
+    """Return a tag of the source as a keyword, in whatever script; None if it can't be one.
+
+    >>> keyword("Reverse Proxy"), keyword("语音"), keyword("c#")
+    ('reverse-proxy', '语音', None)
+    """
+    plain = re.sub(r"[\s/]+", "-", unicodedata.normalize("NFC", text.strip()).lower())
+    if plain.isascii():
+        return plain if len(plain) <= 64 and _KEYWORD.fullmatch(plain) else None
+    return plain if len(plain) <= 64 and keyword_problem(plain) is None else None
+
+
+def title_of(*candidates: object) -> str | None:
+    """Return the first text that can be a plugin's title, which may be in any script; None if none can."""
+    for text in candidates:
+        line = " ".join(unicodedata.normalize("NFC", text).split()) if isinstance(text, str) else ""
+        if line and len(line) <= MAX_TITLE_LENGTH and line_problem(line) is None:
+            return line
+    return None
 
 
 def keywords(tags: object, field_name: str) -> tuple[tuple[str, ...], list[str]]:
@@ -255,7 +272,7 @@ def keywords(tags: object, field_name: str) -> tuple[tuple[str, ...], list[str]]
     for tag in tags:
         made = keyword(tag) if isinstance(tag, str) else None
         if made is None:
-            left.append(f"{field_name}: '{shown(tag)}' can't be a keyword (lower-case ASCII): it is in the README only")
+            left.append(f"{field_name}: '{shown(tag)}' can't be a keyword: write letters and digits, joined by '-'")
         else:
             found[made] = None
     return tuple(found), left
@@ -330,6 +347,7 @@ __all__ = [
     "slug",
     "stated_problems",
     "summary_of",
+    "title_of",
     "unknown_fields",
     "web_address",
 ]

@@ -44,6 +44,7 @@ from registry_builder.importers.foreign import (
     shown,
     stated_problems,
     summary_of,
+    title_of,
     unknown_fields,
 )
 from registry_builder.source.safe_open import Gate, UnreadableError
@@ -379,7 +380,8 @@ def _is_newer(version: str, found: Found, plugin: str) -> bool:
 def _about(values: Mapping[str, Any], service: str) -> dict[str, Any]:
     return {
         "type": "service",
-        "summary": summary_of(values.get("service_name"), values.get("description"), service),
+        "title": title_of(values.get("service_name")),
+        "summary": summary_of(values.get("description"), values.get("service_name"), service),
         "description": values.get("description") if isinstance(values.get("description"), str) else None,
     }
 

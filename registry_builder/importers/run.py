@@ -31,6 +31,7 @@ from registry_builder.importers.foreign import (
     Packing,
     SourceError,
     shown,
+    title_of,
 )
 from registry_builder.importers.krew import register_type
 from registry_builder.importers.names import assign, names_file, read_names, write_names
@@ -254,6 +255,9 @@ class _Import:
 
     def _about(self, foreign: ForeignPlugin, release: ForeignRelease) -> Plugin | None:
         values = {k: v for k, v in foreign.fields.items() if v not in (None, "", (), [], {})}
+        name = foreign.names[0] if foreign.names else foreign.id
+        if name != self._ids[foreign.id].name and (title := title_of(name)) is not None:
+            values.setdefault("title", title)
         if self._options.license is not None:
             values.setdefault("license", self._options.license)
         try:

@@ -30,6 +30,7 @@ from registry_builder.importers.foreign import (
     SourceError,
     shown,
     summary_of,
+    title_of,
     unknown_fields,
 )
 from registry_builder.importers.model_hub import service_fields, service_values
@@ -141,7 +142,8 @@ def _service(
         (service,),
         {
             "type": "service",
-            "summary": summary_of(values.get("service_name"), values.get("description"), service),
+            "title": title_of(values.get("service_name")),
+            "summary": summary_of(values.get("description"), values.get("service_name"), service),
             "description": values.get("description"),
         },
         readme=str(values.get("description") or ""),

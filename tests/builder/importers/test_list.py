@@ -153,6 +153,7 @@ def test_names_are_kept_in_a_file_that_people_edit(scene: ImportScene, listed: P
     )
     ran = scene.run("list", listed, "--namespace", "acme")
     assert (ran.code, ran.releases) == (0, ["acme/mine@1.0.0", "acme/my-tool@1.0.0", "cn/message@1.0.0"])
+    assert scene.plugin("cn/message").plugin.title == "消息通知"
     assert "# ours" in names.read_text(encoding="utf-8")
     # another namespace later: what is imported keeps its name
     scene.assert_again_changes_nothing("list", listed, "--namespace", "elsewhere")

@@ -102,7 +102,8 @@ def test_a_folder_is_imported_published_and_installed(scene: ImportScene, hub: P
     assert (release.models[0].model_id, release.models[0].path) == ("m2m100-en-zh", "models/nmt/m2m100-en-zh")
     assert (release.released_at, release.channel) == ("2025-12-17T00:00:00Z", "stable")
     assert scene.release("speech/nmt-m2m100", "1.1.0").channel == "latest"
-    assert scene.plugin("speech/nmt-m2m100").plugin.summary == "M2M100 NMT Service"
+    about = scene.plugin("speech/nmt-m2m100").plugin
+    assert (about.title, about.summary) == ("M2M100 NMT Service", "M2M100 机器翻译服务")
     model = scene.release("speech/whisper-base", "1.0.0")
     assert (scene.plugin("speech/whisper-base").plugin.type, model.models[0].model_id) == ("model", "whisper-base")
     scene.assert_again_changes_nothing(*args)
