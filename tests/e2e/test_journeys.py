@@ -129,7 +129,8 @@ def test_sealdex_s_own_journeys_are_walked_as_they_stand(place: Path, monkeypatc
         run(place, following, {}, monkeypatch)
         merge(place, "release/acme/slack/0.2.0")
         with Client() as client:
-            assert [each.installation.version for each in client.install("acme/slack")] == ["0.2.0"]
+            client.install("acme/slack")
+            assert [each.version for each in client.list()] == ["0.1.0", "0.2.0"]
         run(place, back, {}, monkeypatch)
         with Client() as client:
             current = client.current("acme/slack")
