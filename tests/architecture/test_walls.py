@@ -59,7 +59,7 @@ CLIENT = {
     "registration": "model transport config events trust",  # what the configuration is to say is verified first
     # what runs and shows it
     # knows nothing of the command line
-    "runtime": "log_level model paths resolve store config events lockfile install client update",
+    "runtime": "log_level model paths resolve store config events results lockfile install client update",
     "project": "model resolve store config results download lockfile install client",
     "api": "model resolve store config queries install client update project registration",  # what others program with
     "async_api": "config events locate model resolve api",  # and the same for asyncio

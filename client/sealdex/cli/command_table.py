@@ -37,6 +37,9 @@ COMMANDS = {
     "bundle": LazyCommand("sealdex.cli.commands.bundle:bundle", "Carry a lock's plugins to a host without a network."),
     "cache": LazyCommand("sealdex.cli.commands.cache:cache", "List, clean up and verify the download cache."),
     "job": LazyCommand("sealdex.cli.commands.job:job", "Run jobs: commands with plugins around them."),
+    "gateway": LazyCommand(
+        "sealdex.cli.commands.gateway:gateway", "Answer clients of older plugin systems on this host."
+    ),
     "config": LazyCommand("sealdex.cli.commands.config:config", "Show settings; keep the configuration of plugins."),
     "status": LazyCommand("sealdex.cli.commands.doctor:status", "Show what is in order here and what is not."),
     "doctor": LazyCommand("sealdex.cli.commands.doctor:doctor", "Diagnose problems on this host and suggest fixes."),

@@ -15,6 +15,7 @@ Its modules:
     bundle           bundle create, install
     mirror           mirror create, verify, prune
     cache            cache list, gc, verify
+    gateway          gateway
     config           config show
     plugin_config    config plugin
     doctor           doctor, status
