@@ -463,7 +463,8 @@ def evaluated(expression: str, values: dict[str, Any]) -> str:
     if expression == "failure()":
         return str(values.get("failed", "false"))
     if "||" in expression:
-        return next(filter(None, (evaluated(part.strip(), values) for part in expression.split("||"))), "")
+        *found, last = (evaluated(part.strip(), values) for part in expression.split("||"))
+        return next((each for each in found if each not in {"", "false"}), last)
     if match := re.fullmatch(r"(\S+) (==|!=) (?:'([^']*)'|([a-z_.]+))", expression):
         other = evaluated(match[4], values) if match[4] else match[3]
         return str((evaluated(match[1], values) == other) == (match[2] == "==")).lower()
