@@ -27,6 +27,7 @@
     _languages          which language a text is in, and which a reader gets
     _list_pages         lists in pages whose bounds follow from the content
     _neighbours         what a plugin needs and what needs it, as a drawing
+    _offline_verifier   verify.html: the form that verifies in a browser, in one file
     _platform_matrix    platforms of a release as a table
     _provenance         what Sigstore bundles say of where a release was built
     _readme_html        READMEs: Markdown to sanitised HTML

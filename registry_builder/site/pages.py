@@ -21,6 +21,7 @@ from registry_builder.site._home_view import home_view
 from registry_builder.site._languages import language_of
 from registry_builder.site._list_pages import ListRow, ListView, cut, list_pages
 from registry_builder.site._neighbours import dependency_drawing
+from registry_builder.site._offline_verifier import offline_verifier
 from registry_builder.site._provenance import Provenance
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._release_view import release_view
@@ -391,6 +392,7 @@ class Builder:
             yield self._page("verify.html.j2", urls.VERIFY, words=words, trust=trust, example=example)
             yield self._page("documents.html.j2", urls.DOCUMENTS, words=words)
             yield self._page("compare.html.j2", urls.COMPARE, words=words)
+        yield Page(urls.OFFLINE_VERIFIER, offline_verifier())
         yield self._page("not_found.html.j2", urls.NOT_FOUND, base=self.frame.base)
         yield self._page("robots.txt.j2", urls.ROBOTS)
 

@@ -36,6 +36,8 @@ DOCUMENTS = "docs/index.html"
 ANSWERS = ("api/v1/", "api/services/", "api/models/", "api/rewrites/")
 
 COMPARE = "docs/compare/index.html"
+OFFLINE_VERIFIER = "verify/verify.html"
+"""The page that verifies, in one file to be saved: the same for all registries."""
 
 _INDEX = "index.html"
 _NOT_PAGES = ("plugins/", "targets/", "metadata/")  # where an artifact may have any name
