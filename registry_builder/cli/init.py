@@ -70,8 +70,9 @@ def init(
     $SEALDEX_KEYS or ~/.local/share/sealdex-builder/keys/, and keys for production are created with `keys create`.
 
     With --github it gets the workflows that validate pull requests, publish on merge and refresh every day, and
-    action.yml, with which authors' repositories release to it; docs/publishing.md says what they need. What they
-    install is pinned by version and digest in .github/sealdex/; `upgrade --github` adds the digests of our wheels.
+    release-plugin.yml and action.yml, with which authors' repositories release to it; docs/publishing.md says what they
+    need. What they install is pinned by version and digest in .github/sealdex/; `upgrade --github` adds the digests of
+    our wheels.
     With --aws it gets aws/stack.yaml, the CloudFormation template of buckets, CloudFront and roles, as `cloud template`
     prints it; a new registry is then published to a bucket of its own unless --storage is given.
     On a terminal, asks where to publish unless --storage is given: files in a workflow's folder are lost.
