@@ -48,6 +48,13 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
         if found.answers:
             left = f"; {len(found.left_answers)} of them belong to nothing that is signed" if found.left_answers else ""
             out.line(f"  {counted(found.answers, 'document')} of {ROOT}, which nothing signs{left}")
+        if found.other_answers:
+            some = ", ".join(found.other_answers[:3])
+            count = counted(len(found.other_answers), "document")
+            out.warn(
+                f"{count} of api/ not as made of the signed ones ({some}): left by a publish by name, or changed by "
+                "somebody; to write them again: sealdex-builder publish"
+            )
         if found.has_stats:
             out.line(f"  {STATS_KEY}: download numbers, which nothing signs")
         for kind, count in sorted(Counter(each.kind for each in found.unreached).items()):
@@ -66,6 +73,7 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
                 "pages": found.pages,
                 "answers": found.answers,
                 "left_answers": found.left_answers,
+                "other_answers": found.other_answers,
                 "stats": found.has_stats,
                 "problems": [{"key": key, "reason": reason} for key, reason in found.problems],
                 "unreached": [{**listed_document(each.file), "kind": each.kind} for each in found.unreached],

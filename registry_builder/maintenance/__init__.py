@@ -9,6 +9,7 @@
     recovery            republishes from the source tree, over what a thief wrote
     _break_glass        whether published files may be replaced, which recovery needs
     _store_conditions   whether the store looks at conditions, for doctor
+    _answers            documents of api/, compared with what is made of the signed ones
     _finding            what doctor finds
     _untrusted_state    reads untrusted storage after a key compromise, to compare
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from registry_builder.baseline.state import PublishedState
+from registry_builder.maintenance._answers import other_answers
 from registry_builder.publication.context import Publisher
 from registry_builder.publication.reachability import Reached, artifact_problem, walk
 from registry_builder.signing.metadata import TargetPin
@@ -66,6 +67,8 @@ class Audit:
         pages: how many belong to the site or are otherwise unsigned.
         answers: how many of these are documents of ``api/v1/``.
         left_answers: keys of such documents that belong to nothing that is signed now; `gc` removes them.
+        other_answers: keys of such documents that aren't what is made of the signed ones: published by name and not
+            caught up with, of another version of this program, or changed by somebody. Missing ones too.
         has_stats: whether download numbers are among these.
         problems: key and what is wrong; if there are any, the tree isn't what was signed.
         unreached: files that are no longer referenced, which is harmless.
@@ -81,6 +84,7 @@ class Audit:
     pages: int
     answers: int
     left_answers: tuple[str, ...]
+    other_answers: tuple[str, ...]
     has_stats: bool
     problems: tuple[tuple[str, str], ...]
     unreached: tuple[Unreached, ...]
@@ -101,6 +105,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
     inventory = inventory_of(publisher.storage)
     with publisher.reader(publisher.clock()) as reader:
         state, reached = walk(publisher, reader)
+        others = () if reached.problems else tuple(other_answers(publisher, reader, state))
     there = {listed.key: listed for listed in inventory.listed()}
     problems = {**dict(_by_size(reached, there)), **dict(reached.problems)}
     large = {k: p for k, p in reached.pins.items() if artifacts and k.startswith("plugins/") and k not in problems}
@@ -119,6 +124,7 @@ def audit_realm(publisher: Publisher, *, artifacts: bool = False) -> Audit:
         pages=sum(not key.startswith(SIGNED_FOLDERS) for key in there),
         answers=len(answers),
         left_answers=tuple(sorted(answers - wanted_answers(publisher, reached.pins))),
+        other_answers=others,
         has_stats=STATS_KEY in there,
         problems=tuple(sorted(problems.items())),
         unreached=tuple(unreached),

@@ -227,6 +227,21 @@ def test_gc_keeps_what_is_signed_and_finds_what_is_not(answering: Tree, run: Pub
     assert audit.audit_realm(publisher).left_answers == (f"{ROOT}plugins/acme/other/index.json",)
 
 
+def test_a_document_that_somebody_changed_is_named(
+    answering: Tree, run: Publish, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Attack: who can write to the bucket has api/ name another file and its digest.
+    run()
+    said = document(answering.root, capsys, "verify-published", code=0)["realms"][0]
+    assert (said["other_answers"], said["left_answers"]) == ([], [])
+    key = f"{ROOT}plugins/acme/slack/releases/1.0.0.json"
+    changed = json.loads((site / key).read_bytes())
+    (site / key).write_text(json.dumps({**changed, "download_url": "https://evil.example/x", "checksum": "0" * 64}))
+    (site / f"{ROOT}changes.json").unlink()
+    said = document(answering.root, capsys, "verify-published", code=0)["realms"][0]
+    assert (said["other_answers"], said["problems"]) == ([key, f"{ROOT}changes.json"], [])
+
+
 def test_of_a_large_registry_only_the_part_is_written(answering: Tree) -> None:
     rows = {
         plugin: CatalogRow(plugin.namespace, plugin.name, "build", "s", latest="1.0.0")
