@@ -357,18 +357,21 @@ class Client:
     def install_archive(
         self, path: Path | str, *, identity: str | None = None, allow_unsigned: bool = False, pin: bool | None = None
     ) -> Installed:
-        """Install an unsigned archive from this host's disk, and switch to it.
+        """Install an archive from this host's disk, and switch to it.
+
+        If a configured registry has signed its digest, it is installed as that release, with its dependencies.
+        Otherwise it is unsigned.
 
         Args:
             path: a zip, tar.gz or tar.zst.
-            identity: ``NS/NAME@VERSION``; default: from the archive's ``manifest.json``.
+            identity: ``NS/NAME@VERSION``; default: from the archive's ``manifest.json`` or ``service.json``.
             allow_unsigned: confirms that this is intended.
             pin: as `install`.
 
         Raises:
             VerificationError: the configuration refuses unsigned archives (``require_signed``, the default), it isn't
                 allowed, or the archive is unsafe; nothing was installed.
-            UsageError: the archive's plugin and version aren't known.
+            UsageError: the archive's plugin and version aren't known. NoMatchError: it is signed, and for other hosts.
             NotFoundError, InstallError: no such file; as `install`.
         """
         with self.queries.cache_held():

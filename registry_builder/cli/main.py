@@ -110,7 +110,7 @@ def _main(args: list[str], out: Output) -> object:
 
 def _completed() -> bool:
     from registry_builder.cli.completers import COMPLETERS  # noqa: PLC0415  # only when a shell asks
-    from sealdex.cli.complete import answer  # noqa: PLC0415  # the same
+    from sealdex.cli.complete import answer  # noqa: PLC0415  # completing must not wait for it
 
     return answer(group, PROGRAM, COMPLETERS)
 

@@ -90,7 +90,7 @@ def named(ctx: click.Context, incomplete: str) -> Iterable[str]:
 def settings(_ctx: click.Context, incomplete: str) -> Iterable[str]:
     """Return the settings, each with the ``=`` that its value follows."""
     from sealdex.config.document import ConfigDocument  # noqa: PLC0415  # most completions need no settings
-    from sealdex.config.layers import keys, sections_of  # noqa: PLC0415  # the same
+    from sealdex.config.layers import keys, sections_of  # noqa: PLC0415  # completing must not wait for it
 
     return [] if "=" in incomplete else [f"{key}=" for key in keys(sections_of(ConfigDocument))]
 
@@ -99,8 +99,8 @@ def configured(ctx: click.Context, _incomplete: str) -> Iterable[str]:
     """Return the keys of the configuration of the plugin that is named before."""
     if len(words := ctx.params.get("words") or ()) % 2 and ctx.params.get("action") == "set":
         return []  # a value
-    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # only here
-    from sealdex.runtime.configuration import manifest_in_use  # noqa: PLC0415  # only here
+    from sealdex.model.ids import parse_plugin_id  # noqa: PLC0415  # only for `config plugin`
+    from sealdex.runtime.configuration import manifest_in_use  # noqa: PLC0415  # only for `config plugin`
 
     manifest = manifest_in_use(_store(ctx), parse_plugin_id(str(ctx.params["plugin"])))
     if manifest is None or ctx.params.get("action") == "edit":

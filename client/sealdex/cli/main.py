@@ -39,7 +39,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _completed(cli: Group) -> bool:
     from sealdex.cli.complete import answer  # noqa: PLC0415  # only when a shell asks
-    from sealdex.cli.completers import COMPLETERS  # noqa: PLC0415  # the same
+    from sealdex.cli.completers import COMPLETERS  # noqa: PLC0415  # completing must not wait for it
 
     return answer(cli, PROG, COMPLETERS)
 

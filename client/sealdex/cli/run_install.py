@@ -12,9 +12,11 @@ from sealdex.errors import UsageError
 from sealdex.install.archive_path import is_archive_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sealdex.cli.output import Output
     from sealdex.cli.session import Context
-    from sealdex.resolve import Choice, Resolution
+    from sealdex.resolve import Choice
     from sealdex.results import Installed
 
 _VERBS = {"unpack": "installed", "repair": "repaired", "keep": "already installed:"}
@@ -48,7 +50,14 @@ def run_install(
         )
     if archives:
         _install_archives(
-            context, plugins, archives, allow_unsigned=allow_unsigned, identity=identity, pin=pin, dry_run=dry_run
+            context,
+            plugins,
+            archives,
+            allow_unsigned=allow_unsigned,
+            identity=identity,
+            pin=pin,
+            dry_run=dry_run,
+            offline=offline,
         )
         return
     if identity is not None:
@@ -92,6 +101,7 @@ def _install_archives(
     identity: str | None,
     pin: bool | None,
     dry_run: bool,
+    offline: bool,
 ) -> None:
     out = context.out
     if len(plugins) > 1:
@@ -101,7 +111,7 @@ def _install_archives(
             untouched="nothing was installed",
             hint="install each archive separately: sealdex install ARCHIVE",
         )
-    with context.client("installing") as client:
+    with context.client("installing", offline=offline) as client:
         if dry_run:
             from sealdex.cli.dry_run import show_planned  # noqa: PLC0415  # few ask for it
 
@@ -109,13 +119,17 @@ def _install_archives(
             return
         each = client.install_archive(archives[0], identity=identity, allow_unsigned=allow_unsigned, pin=pin)
     out.result({"installed": [_installed_plain(each)]})
-    out.line(_format_installed(each), style="yellow")
+    is_signed = each.trust.signed_by is not None
+    if is_signed:
+        _say(out, [each.choice])
+    out.line(_format_installed(each), style="green" if is_signed else "yellow")
     needs = [f"{name} {wanted}" for name, wanted in each.choice.release.dependencies.items()]
-    if needs:
+    if needs and not is_signed:
         out.warn(f"{each.choice} depends on {', '.join(needs)}; install them: sealdex install NAMESPACE/NAME")
+    context.say_summary()
 
 
-def _say(out: Output, resolution: Resolution) -> None:
+def _say(out: Output, resolution: Iterable[Choice]) -> None:
     """Warn about deprecated, yanked and outdated releases among those chosen, before anything is downloaded."""
     for choice in resolution:
         mark = choice.document.deprecated

@@ -16,7 +16,8 @@ Its modules:
     fallback                 what serves when no registry can be asked
     preinstalled             installs from a folder of preinstalled archives alone
     archive_path             which arguments mean an archive on this host's disk; pure
-    local_archive            an archive from this host's disk, which nobody signed
+    local_archive            an archive from this host's disk: which release it is
+    foreign_manifest         what archives of other systems say of themselves
 """
 
 from sealdex.lazy import exports

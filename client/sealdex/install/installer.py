@@ -11,22 +11,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from sealdex.download.fetcher import NotHereError
-from sealdex.errors import NoRegistryError, UnavailableError
+from sealdex.errors import NoMatchError, NoRegistryError, NotFoundError, UnavailableError
+from sealdex.install.archive_path import format_of
 from sealdex.install.batch import Vouch, install_chosen, install_request
 from sealdex.install.fallback import fall_back
 from sealdex.install.install import action_for
 from sealdex.install.installed_constraints import resolve_beside
 from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
-from sealdex.install.local_archive import LocalArchive, opened, parse_identity, require_allowed
+from sealdex.install.local_archive import (
+    LocalArchive,
+    digest_of,
+    opened,
+    parse_identity,
+    plugins_meant,
+    require_allowed,
+    told_by,
+)
 from sealdex.install.preview import preview_chosen
 from sealdex.install.transaction import Job, deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
-from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
+from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry, choose_artifact
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
 from sealdex.results import Installed, Planned, Trust
 from sealdex.store.database import State
@@ -181,7 +190,19 @@ class Installer:
             )  # fmt: skip
 
     def install_archive(self, file: Path, *, identity: str | None, allow_unsigned: bool, pin: bool | None) -> Installed:
-        """Install an archive that nobody signed; see `sealdex.client.Client.install_archive`."""
+        """Install an archive of this host's disk; see `sealdex.client.Client.install_archive`."""
+        if (signed := self._signed(file, identity)) is not None:
+            self._queries.cache.add_file(file, signed.digest)
+            done = self.install(
+                [signed.request],
+                make_current=True,
+                pin=pin,
+                fallback=False,
+                on_resolved=None,
+                cascade=False,
+                force=False,
+            )
+            return next(each for each in done if each.choice.plugin == signed.request.plugin)
         config = self._queries.config
         require_allowed(config, file, allowed=allow_unsigned)
         finish_killed(self._store)
@@ -194,12 +215,57 @@ class Installer:
             trust = Trust(LOCAL_REGISTRY, None, None)
             request = install_request(choice, trust)
             job = Job(msgspec.structs.replace(request, manifest=local.manifest), local.path, pin)
-            done = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
-        previous = done.before if done.before != local.version else None
-        return Installed(choice, trust, done.result.action, done.result.installation, previous)
+            deployed = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
+        self._observer.installed(choice, deployed.result.action)
+        previous = deployed.before if deployed.before != local.version else None
+        return Installed(choice, trust, deployed.result.action, deployed.result.installation, previous)
+
+    def _signed(self, file: Path, identity: str | None) -> _Signed | None:
+        """Return which release of a configured registry a file is, by its digest alone; None: it is of none.
+
+        Raises:
+            VerificationError: as `sealdex.queries.RegistryQueries.answers`.
+            NoMatchError: it is a release's artifact for other hosts.
+        """
+        if not self._queries.config.registries or format_of(file.name) is None:
+            return None
+        digest = digest_of(file)
+        stated = parse_identity(identity)[0] if identity is not None else None
+        plugins = [stated] if stated is not None else plugins_meant(file, told_by(file), self._plugins_named)
+        for plugin, answer in self._queries.answers(plugins).items():
+            if not isinstance(answer, IndexDocument):
+                continue  # not there, or nobody can be asked: then nobody vouches for it
+            for release in answer.releases:
+                if digest not in {artifact.sha256 for artifact in release.artifacts}:
+                    continue
+                fitting, mismatches = choose_artifact(release, self._queries.environment)
+                if fitting is None or fitting.sha256 != digest:
+                    others = f"{fitting.file} is" if fitting is not None else "none is"
+                    raise NoMatchError(
+                        f"{file.name} is signed as a file of {plugin} {release.version}, but not for this host: "
+                        f"{' or '.join(map(str, mismatches)) or others}",
+                        subject=str(file),
+                        untouched="nothing was installed",
+                        hint=f"sealdex install {plugin}@{release.version}",
+                    )
+                return _Signed(digest, Request(plugin, f"={release.version}"))
+        return None
+
+    def _plugins_named(self, name: str) -> list[PluginId]:
+        """Return the plugins of that name in the registries' catalogs, as far as they can be asked."""
+        try:
+            found = self._queries.search(name)
+        except (NotFoundError, UnavailableError):
+            return []
+        return [each.row.id for each in found if each.row.name == name]
 
     def preview_archive(self, file: Path, *, identity: str | None, allow_unsigned: bool) -> Planned:
-        """Inspect an archive that nobody signed, and say what installing it would do."""
+        """Inspect an archive of this host's disk, and say what installing it would do."""
+        if (signed := self._signed(file, identity)) is not None:
+            planned = self.preview(
+                [signed.request], make_current=True, pin=None, on_resolved=None, cascade=False, force=False
+            )
+            return next(each for each in planned if each.choice.plugin == signed.request.plugin)
         config = self._queries.config
         require_allowed(config, file, allowed=allow_unsigned)
         named = parse_identity(identity) if identity is not None else None
@@ -234,6 +300,13 @@ class Installer:
         except NotHereError as missing:
             raise error.restated(untouched=f"nothing was installed, and {missing.what}") from missing
         return [replace(each, unreachable=error.message) for each in done]
+
+
+class _Signed(NamedTuple):
+    """A file that a registry has signed: its digest, and the request for its release."""
+
+    digest: str
+    request: Request
 
 
 def _choice_of(local: LocalArchive) -> Choice:

@@ -1,12 +1,13 @@
-"""Unsigned archives from this host's disk: which release one is, by its manifest or as stated by the user."""
+"""Archives from this host's disk: which release one is, by its manifest or as stated by the user."""
 
 from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -16,13 +17,15 @@ from sealdex.archive.tar import read_tar
 from sealdex.archive.unpack import inspect_archive
 from sealdex.archive.zip import list_zip, zip_content
 from sealdex.config.config import Config
-from sealdex.errors import InstallError, NotFoundError, UsageError, VerificationError
+from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.install.archive_path import FORMATS, format_of
+from sealdex.install.foreign_manifest import NAMESPACE, SERVICE_JSON, Foreign, as_manifest, is_ours, read_foreign
 from sealdex.model.decode import DocumentError, encode_json, read_wire
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry
 from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
 from sealdex.model.versions import version_problem
+from sealdex.store.hashing import hash_of
 from sealdex.store.layout import Store
 from sealdex.store.manifests import MAX_MANIFEST_BYTES
 from sealdex.store.staging import staging_folder
@@ -31,6 +34,8 @@ REGISTRY = "local"
 """In receipts, takes the place of the registry's name."""
 
 MANIFEST_INSIDE = "manifest.json"
+_INSIDE = (MANIFEST_INSIDE, SERVICE_JSON)  # the first that is there counts
+_NAMED = re.compile(r"(?P<name>[a-z0-9]+(?:[._-][a-z0-9]+)*?)-v?\d+\.\d+\.\d+.*")
 
 
 class LocalArchive(Struct, frozen=True):
@@ -91,7 +96,7 @@ def opened(store: Store, path: Path, identity: tuple[PluginId, str] | None = Non
     Args:
         store: where it is going to be installed.
         path: the archive.
-        identity: plugin and version; default: from its ``manifest.json``.
+        identity: plugin and version; default: from its ``manifest.json``, or a model hub's ``service.json``.
 
     Raises:
         NotFoundError: there is no such file.
@@ -119,49 +124,135 @@ def opened(store: Store, path: Path, identity: tuple[PluginId, str] | None = Non
         raise InstallError(f"{path} can't be read: {error.strerror or error}", subject=str(path)) from error
 
 
+class Told(NamedTuple):
+    """What an archive says of itself: a manifest of ours, or one of another system, or why it can't be read."""
+
+    ours: PublishedManifest | None
+    foreign: Foreign | None
+    problem: str
+    data: bytes = b""
+
+
+def told_by(path: Path) -> Told:
+    """Return what an archive says of itself; whatever is wrong with it, it says nothing."""
+    archive_format = format_of(path.name)
+    try:
+        with ArchiveFile(path, name=path.name) as archive:
+            return _read(_manifest_inside(archive, archive_format or ""))
+    except (SealdexError, OSError) as error:
+        return Told(None, None, str(error))
+
+
+def plugins_meant(path: Path, told: Told, named: Callable[[str], Iterable[PluginId]]) -> list[PluginId]:
+    """Return the plugins whose release an archive may be, by what it says of itself or by its file name.
+
+    Args:
+        path: the archive.
+        told: what it says of itself.
+        named: returns the plugins of a name, whatever their namespace.
+    """
+    if told.ours is not None:
+        with suppress(ValueError):
+            return [parse_plugin_id(f"{told.ours.namespace}/{told.ours.name}")]
+    if told.foreign is not None and told.foreign.name is not None:
+        return list(named(told.foreign.name))
+    by_name = _NAMED.fullmatch(path.name.lower())
+    return list(named(by_name["name"])) if by_name is not None else []
+
+
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        NotFoundError: there is none. InstallError: it can't be read.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hash_of(file)
+    except FileNotFoundError as error:
+        raise NotFoundError(f"there is no file {path}", subject=str(path), untouched="nothing was installed") from error
+    except OSError as error:
+        raise InstallError(f"{path} can't be read: {error.strerror or error}", subject=str(path)) from error
+
+
 def _described(
-    path: Path, copy: Path, artifact: ArtifactEntry, inside: bytes | None, identity: tuple[PluginId, str] | None
+    path: Path,
+    copy: Path,
+    artifact: ArtifactEntry,
+    inside: tuple[str, bytes] | None,
+    identity: tuple[PluginId, str] | None,
 ) -> LocalArchive:
-    found, problem = _read(inside)
+    told = _read(inside)
     if identity is None:
-        if found is None:
+        identity = _identity(path, told)
+    plugin, version = identity
+    if told.ours is not None:
+        found = told.ours
+        if (found.namespace, found.name, found.version) != (*plugin, version):
+            raise _other(path, f"{found.namespace}/{found.name} {found.version}", plugin, version)
+        return LocalArchive(copy, plugin, version, artifact, told.data, dict(found.dependencies))
+    made = PublishedManifest(format=MANIFEST_FORMAT, namespace=plugin.namespace, name=plugin.name, version=version)
+    if told.foreign is not None:
+        if told.foreign.version != version:
+            raise _other(path, f"{told.foreign.shown} {told.foreign.version}", plugin, version)
+        try:
+            made = as_manifest(told.foreign, *plugin, version)
+        except ValueError as error:
             raise UsageError(
-                f"{path.name} doesn't say which plugin and version it is: {problem}",
+                f"what {path.name} says of itself can't be used: {error}",
                 subject=str(path),
                 untouched="nothing was installed",
-                hint="state it: --as NAMESPACE/NAME@VERSION",
-            )
-        identity = parse_identity(f"{found.namespace}/{found.name}@{found.version}")
-    plugin, version = identity
-    if found is None:
-        made = PublishedManifest(format=MANIFEST_FORMAT, namespace=plugin.namespace, name=plugin.name, version=version)
-        return LocalArchive(copy, plugin, version, artifact, encode_json(made), {})
-    if (found.namespace, found.name, found.version) != (*plugin, version):
-        raise UsageError(
-            f"{path.name} says that it is {found.namespace}/{found.name} {found.version}, not {plugin} {version}",
-            subject=str(path),
-            untouched="nothing was installed",
-        )
-    return LocalArchive(copy, plugin, version, artifact, inside or b"", dict(found.dependencies))
+                hint="mend its manifest and pack it again",
+            ) from error
+    return LocalArchive(copy, plugin, version, artifact, encode_json(made), dict(made.dependencies))
 
 
-def _read(data: bytes | None) -> tuple[PublishedManifest | None, str]:
-    if data is None:
-        return None, f"it has no {MANIFEST_INSIDE} at its top level"
+def _identity(path: Path, told: Told) -> tuple[PluginId, str]:
+    if told.ours is not None:
+        return parse_identity(f"{told.ours.namespace}/{told.ours.name}@{told.ours.version}")
+    if told.foreign is not None and told.foreign.name is not None:
+        return parse_identity(f"{NAMESPACE}/{told.foreign.name}@{told.foreign.version}")
+    problem = (
+        told.problem or f"its name '{told.foreign.shown if told.foreign else ''}' is not one that a plugin can have"
+    )
+    raise UsageError(
+        f"{path.name} doesn't say which plugin and version it is: {problem}",
+        subject=str(path),
+        untouched="nothing was installed",
+        hint="state it: --as NAMESPACE/NAME@VERSION",
+    )
+
+
+def _other(path: Path, said: str, plugin: PluginId, version: str) -> UsageError:
+    return UsageError(
+        f"{path.name} says that it is {said}, not {plugin} {version}",
+        subject=str(path),
+        untouched="nothing was installed",
+    )
+
+
+def _read(inside: tuple[str, bytes] | None) -> Told:
+    if inside is None:
+        return Told(None, None, f"it has neither {' nor '.join(_INSIDE)} at its top level")
+    name, data = inside
     try:
-        return read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=MANIFEST_INSIDE), ""
-    except DocumentError as error:
-        return None, f"its {MANIFEST_INSIDE} can't be read ({error})"
+        if name == MANIFEST_INSIDE and is_ours(data):
+            return Told(read_wire(data, PublishedManifest, newest_format=MANIFEST_FORMAT, what=name), None, "", data)
+        return Told(None, read_foreign(name, data), "")
+    except (DocumentError, ValueError) as error:
+        return Told(None, None, f"its {name} can't be read ({error})")
 
 
-def _manifest_inside(archive: ArchiveFile, archive_format: str) -> bytes | None:
+def _manifest_inside(archive: ArchiveFile, archive_format: str) -> tuple[str, bytes] | None:
     limits = UnpackLimits()
+    found: dict[str, bytes] = {}
     if archive_format == "zip":
         for entry in list_zip(archive, limits).entries:
-            if entry.path == MANIFEST_INSIDE and entry.kind == "file" and entry.size <= MAX_MANIFEST_BYTES:
-                return b"".join(zip_content(archive, entry))
-        return None
-    for item in read_tar(archive, archive_format.removeprefix("tar."), limits):
-        if item.entry.path == MANIFEST_INSIDE and item.entry.kind == "file" and item.entry.size <= MAX_MANIFEST_BYTES:
-            return b"".join(item.content)
-    return None
+            if entry.path in _INSIDE and entry.kind == "file" and entry.size <= MAX_MANIFEST_BYTES:
+                found[entry.path] = b"".join(zip_content(archive, entry))
+    else:
+        for item in read_tar(archive, archive_format.removeprefix("tar."), limits):
+            entry = item.entry
+            if entry.path in _INSIDE and entry.kind == "file" and entry.size <= MAX_MANIFEST_BYTES:
+                found[entry.path] = b"".join(item.content)
+    return next(((name, found[name]) for name in _INSIDE if name in found), None)

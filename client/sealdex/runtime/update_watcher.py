@@ -92,7 +92,7 @@ class UpdateWatcher:
             False: the setting ``update.auto_check_update`` is off, and nothing will be looked for.
         """
         if self.is_enabled and self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="sealdex updates", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="updates of sealdex", daemon=True)
             self._thread.start()
         return self.is_enabled
 
@@ -124,17 +124,19 @@ class UpdateWatcher:
                         return None
                 found = tuple((find or outdated)(client))
         except SealdexError as error:
-            _log.info("update.no_answer", "no updates could be looked for: {reason}", reason=error)
+            _log.info("runtime.updates_unanswered", "no updates could be looked for: {reason}", reason=error)
             return None
         except Exception as error:  # noqa: BLE001  # nothing of this may break the host
             _log.info(
-                "update.failed", "looking for updates failed: {reason}", reason=f"{type(error).__name__}: {error}"
+                "runtime.updates_failed",
+                "looking for updates failed: {reason}",
+                reason=f"{type(error).__name__}: {error}",
             )
             return None
         finally:
             with self._lock:
                 self._client = None
-        _log.debug("update.looked", "{count} plugins are outdated", count=len(found))
+        _log.debug("runtime.updates_looked_for", "{count} plugins are outdated", count=len(found))
         self._tell(found)
         return found
 
@@ -146,7 +148,9 @@ class UpdateWatcher:
             self._on_outdated(found)
         except Exception as error:  # noqa: BLE001  # the host's own mistake must not end the looking
             _log.info(
-                "update.listener_failed", "on_outdated raised {reason}", reason=f"{type(error).__name__}: {error}"
+                "runtime.updates_listener_failed",
+                "on_outdated raised {reason}",
+                reason=f"{type(error).__name__}: {error}",
             )
 
     def _run(self) -> None:
@@ -155,6 +159,10 @@ class UpdateWatcher:
             with suppress(Exception):
                 self.look()
             number += 1
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def delay(interval: float, number: int, chance: float) -> float:

@@ -84,7 +84,7 @@ def test_looks_are_spread_over_time() -> None:
 def test_nothing_is_looked_for_where_the_host_does_not_want_it(tmp_path: Path) -> None:
     watcher = UpdateWatcher(Told(), config=config_in(tmp_path, auto_check_update=False))
     assert not watcher.start()
-    assert not [thread for thread in threading.enumerate() if thread.name == "sealdex updates"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "updates of sealdex"]
 
 
 def test_in_a_thread_with_a_registry_and_stopped_in_the_middle(tmp_path: Path) -> None:
@@ -111,5 +111,5 @@ def test_in_a_thread_with_a_registry_and_stopped_in_the_middle(tmp_path: Path) -
         stopping.start()
         held.released.set()
         stopping.join(60)
-        assert not [thread for thread in threading.enumerate() if thread.name == "sealdex updates"]
+        assert not [thread for thread in threading.enumerate() if thread.name == "updates of sealdex"]
         assert len(told.all) == 1

@@ -80,8 +80,9 @@ def install(
     A version that would break another installed plugin is refused. --cascade updates those plugins too; --force
     installs anyway.
 
-    An ARCHIVE is a file on this host (./slack.zip). It is not signed, so it is refused unless config.toml says
-    require_signed = false under [install] and --allow-unsigned is given.
+    An ARCHIVE is a file on this host (./slack.zip). If a configured registry has signed its digest, it is installed as
+    that release. Otherwise it is refused unless config.toml says require_signed = false under [install] and
+    --allow-unsigned is given; what it is stands in its manifest.json or service.json, or in --as.
     """
     from sealdex.cli.run_install import run_install  # noqa: PLC0415  # `--help` needn't wait for all that installs
 
