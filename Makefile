@@ -1,7 +1,7 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
 # PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
-.PHONY: help demo test lint bench schema lighthouse pins dist onefile clean
+.PHONY: help demo test lint bench schema lighthouse pins dist onefile frozen share man clean
 
 PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
@@ -20,6 +20,8 @@ help:
 	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest supported versions"
 	@echo "make dist    build both distributions twice, compare, and try the wheels in clean environments; DIST=build: no trial"
 	@echo "make onefile one file of the client and all it needs, for this Python and system, in dist/"
+	@echo "make man     man pages of both programs from their help texts, in dist/man; make share: completions, in the tree"
+	@echo "make frozen  the client as a program for hosts without Python, for this system, in dist/"
 	@echo "make  download the third-party JavaScript of the site, with npm"
 	@echo "make clean   remove what the other targets created"
 
@@ -66,6 +68,19 @@ onefile:
 	@scripts/setup.sh demo
 	@$(VENV)/bin/python scripts/dist.py build
 	@$(VENV)/bin/python scripts/onefile.py
+
+share:
+	@scripts/setup.sh demo
+	$(VENV)/bin/python scripts/write_share.py
+
+man:
+	@scripts/setup.sh demo
+	$(VENV)/bin/python scripts/write_share.py --man dist/man
+
+frozen:
+	@scripts/setup.sh demo
+	@$(VENV)/bin/python scripts/dist.py build
+	@$(VENV)/bin/python scripts/frozen.py
 
 clean:
 	rm -rf .venv .venv-newest .venv-lowest demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/work

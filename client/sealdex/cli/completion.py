@@ -35,19 +35,24 @@ def completion_command(program: str) -> click.Command:
     @output_options
     @click.pass_context
     def completion(ctx: click.Context, shell: str) -> None:
-        from click.shell_completion import get_completion_class  # noqa: PLC0415  # only here
-
-        made = get_completion_class(shell)
-        if made is None:
-            raise click.UsageError(f"completion for {shell} is not supported", ctx)
-        variable = f"_{program}_COMPLETE".replace("-", "_").upper()
-        script = made(ctx.find_root().command, {}, program, variable).source()
+        script = script_of(ctx.find_root().command, program, shell)
         out = output_of(ctx)
         for line in script.splitlines():
             out.answer(line.replace("\t", "    "))
         out.result({"shell": shell, "script": script})
 
     return completion
+
+
+def script_of(command: click.Command, program: str, shell: str) -> str:
+    """Return the completion script of a program for a shell: bash, zsh or fish."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415  # only here
+
+    made = get_completion_class(shell)
+    if made is None:
+        raise click.UsageError(f"completion for {shell} is not supported")
+    variable = f"_{program}_COMPLETE".replace("-", "_").upper()
+    return made(command, {}, program, variable).source()
 
 
 def installed_plugin(name: str, **options: Any) -> Callable[[F], F]:

@@ -46,6 +46,7 @@ class Context:
         self.download: dict[str, Any] = {}  # fields of [download] that `download_options` set for this run
         self.config_path = config_path
         self.totals = Totals()
+        self._config: Config | None = None
 
     def summary(self) -> str | None:
         """Return what was installed, in which time and with how many bytes, in words; None if nothing was."""
@@ -63,10 +64,12 @@ class Context:
             self.out.log("info", words, **self.totals.as_fields())
 
     def config(self) -> Config:
-        """Read the configuration."""
+        """Read the configuration, once."""
         from sealdex.config.config import load_config  # noqa: PLC0415  # commands that need none don't wait for it
 
-        return self._adjusted(load_config(self.config_path, self.store, self.settings))
+        if self._config is None:
+            self._config = self._adjusted(load_config(self.config_path, self.store, self.settings))
+        return self._config
 
     def _adjusted(self, config: Config) -> Config:
         if not self.download:

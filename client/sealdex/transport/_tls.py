@@ -38,7 +38,8 @@ def tls_context(settings: TransportSettings, certificate: ClientCertificate | No
             or wrong.
     """
     try:
-        context = ssl.create_default_context(cafile=settings.ca_bundle)
+        context = _systems() if settings.ca_bundle is None else None
+        context = context or ssl.create_default_context(cafile=settings.ca_bundle)
     except OSError as error:  # ssl.SSLError is one too
         raise ConfigError(
             f"the CA bundle {settings.ca_bundle} can't be read: {error}",
@@ -50,6 +51,17 @@ def tls_context(settings: TransportSettings, certificate: ClientCertificate | No
         _load(context, certificate)
         context.post_handshake_auth = True  # servers that want a certificate for some paths ask for it later
     return context
+
+
+def _systems() -> ssl.SSLContext | None:
+    """Return a context that asks the system's own store; None where OpenSSL finds it, or the extra isn't installed."""
+    if sys.platform == "linux" and has_authorities():
+        return None
+    try:
+        import truststore  # noqa: PLC0415  # an extra, and only where OpenSSL finds no authorities
+    except ImportError:
+        return None
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def has_authorities() -> bool:

@@ -1,0 +1,80 @@
+"""Makes a program of the client for hosts without Python: `make frozen`, with PyInstaller.
+
+    python scripts/frozen.py [--out dist] [--wheels FOLDER]      after scripts/dist.py build
+
+An environment of its own gets the client's wheel, the packages of pins/client.txt and PyInstaller by pins/frozen.txt.
+The program is made twice, with the same bytes. It runs on this processor, with a C library as new as this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import runpy
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+MAIN = Path(__file__).with_name("frozen_main.py")
+EPOCH = "315532800"  # 1980-01-01: PyInstaller writes it where it would write the time
+_LEFT_OUT = ("tkinter", "test", "unittest", "pydoc", "lib2to3", "setuptools", "pip", "sealdex.testing")
+
+
+def make(out: Path, client: Path, wheels: Path | None = None) -> Path:
+    """Make the program from the client's wheel, twice; return its path.
+
+    Raises:
+        RuntimeError: the two differ.
+    """
+    with tempfile.TemporaryDirectory(prefix="sealdex-frozen-") as temporary:
+        environment = Path(temporary, "environment")
+        subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)
+        python = environment / ("Scripts" if sys.platform == "win32" else "bin") / "python"
+        pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        source = ["--no-index", "--find-links", str(wheels)] if wheels else ["--only-binary", ":all:"]
+        for name in ("client", "frozen"):
+            pins = ["--require-hashes", "-r", str(REPOSITORY / "pins" / f"{name}.txt")]
+            subprocess.run([*pip, *source, *pins], check=True)
+        subprocess.run([*pip, "--no-index", "--no-deps", str(client)], check=True)
+        made = [_freeze(python, Path(temporary, "work")) for _ in range(2)]
+    if made[0] != made[1]:
+        raise RuntimeError("made twice, the program has other bytes")
+    version = client.name.split("-")[1]
+    ending = ".exe" if sys.platform == "win32" else ""
+    target = out / f"sealdex-{version}-{sys.platform}-{platform.machine().lower()}{ending}"
+    target.write_bytes(made[0])
+    target.chmod(0o755)
+    return target
+
+
+def _freeze(python: Path, work: Path) -> bytes:
+    """Return the program; ``work`` is the same folder each time, since paths of it could be written down."""
+    command = [str(python), "-m", "PyInstaller", "--onefile", "--noconfirm", "--clean", "--log-level", "ERROR"]
+    folders = ["--distpath", str(work / "dist"), "--workpath", str(work / "build"), "--specpath", str(work)]
+    # commands, rooms and their parts are imported by name, when they are first used
+    content = ["--collect-submodules", "sealdex", "--collect-data", "sealdex", "--copy-metadata", "sealdex"]
+    for name in _LEFT_OUT:
+        content += ["--exclude-module", name]
+    variables = {**os.environ, "PYTHONHASHSEED": "1", "SOURCE_DATE_EPOCH": EPOCH, "PYINSTALLER_CONFIG_DIR": str(work)}
+    variables.pop("PYTHONPATH", None)
+    subprocess.run([*command, *folders, *content, "--name", "sealdex", str(MAIN)], check=True, env=variables)
+    (made,) = (work / "dist").iterdir()
+    return made.read_bytes()
+
+
+def main() -> None:
+    """Read the command line and do what it says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=REPOSITORY / "dist")
+    parser.add_argument("--wheels", type=Path)
+    asked = parser.parse_args()
+    version = runpy.run_path(str(Path(__file__).with_name("dist.py")))["version"]()
+    made = make(asked.out, asked.out / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
+    print(f"{made}  {made.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
