@@ -50,9 +50,9 @@ def verify_published(ctx: click.Context, realm: str | None, artifacts: bool) -> 
             out.line(f"  {counted(found.answers, 'document')} of {ROOT}, which nothing signs{left}")
         if found.other_answers:
             some = ", ".join(found.other_answers[:3])
-            count = counted(len(found.other_answers), "document")
+            others = counted(len(found.other_answers), "document")
             out.warn(
-                f"{count} of api/ not as made of the signed ones ({some}): left by a publish by name, or changed by "
+                f"{others} of api/ not as made of the signed ones ({some}): left by a publish by name, or changed by "
                 "somebody; to write them again: sealdex-builder publish"
             )
         if found.has_stats:
