@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -64,14 +66,23 @@ def dist(tree: Tree, plugin: str) -> Path:
 
 
 def zip_bomb(path: Path) -> Path:
-    """A real one: deflate's best ratio, a thousand to one."""
-    with (
-        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
-        archive.open("zeros", "w", force_zip64=True) as to,
-    ):
-        block = b"\0" * (1 << 24)
-        for _ in range(BOMB_BYTES // len(block)):
-            to.write(block)
+    """A real one: deflate's best ratio, a thousand to one. A block is compressed once, as all blocks are alike."""
+    zeros = b"\0" * (1 << 24)
+    times = BOMB_BYTES // len(zeros)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    block = deflate.compress(zeros) + deflate.flush(zlib.Z_FULL_FLUSH)
+    data = block * times + deflate.flush()
+    digest = 0
+    for _ in range(times):
+        digest = zlib.crc32(zeros, digest)
+    sizes = struct.pack("<3L", digest, len(data), BOMB_BYTES)
+    name = b"zeros"
+    head = struct.pack("<4s5H", b"PK\3\4", 20, 0, zipfile.ZIP_DEFLATED, 0, 0x21) + sizes
+    head += struct.pack("<2H", len(name), 0) + name
+    entry = struct.pack("<4s6H", b"PK\1\2", 20, 20, 0, zipfile.ZIP_DEFLATED, 0, 0x21) + sizes
+    entry += struct.pack("<5H2L", len(name), 0, 0, 0, 0, 0, 0) + name
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, 1, 1, len(entry), len(head) + len(data), 0)
+    path.write_bytes(head + data + entry + end)
     return path
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from support.builder_cli import call
 from support.commands import Ran, Run, captured
+from support.made_once import made_once
 from support.released import WHEELS, Released
 from support.released_client import HOST, configure, make_host, unpack_host, variables
 from support.source_trees import Tree
@@ -59,9 +60,7 @@ class Host:
 @pytest.fixture(scope="session")
 def made(v0_1_0: Released, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What 0.1.0 makes now."""
-    folder = tmp_path_factory.mktemp("host") / "made"
-    make_host(v0_1_0, folder)
-    return folder
+    return made_once(tmp_path_factory, "host-of-0.1.0", lambda folder: make_host(v0_1_0, folder / "made")) / "made"
 
 
 @pytest.fixture(params=["made now", "kept"])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.builder_cli import call, document
+from support.made_once import made_once
 from support.released import Released
 from support.source_trees import Tree
 
@@ -71,11 +72,13 @@ def _surroundings(folder: Path, patch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def made_by_it(v0_1_0: Released, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a source tree, keys, and two publishes, made by 0.1.0's commands alone: it takes two dozen."""
-    folder = tmp_path_factory.mktemp("old")
-    with pytest.MonkeyPatch.context() as patch:
-        _surroundings(folder, patch)
-        _make(v0_1_0, folder)
-    return folder
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            _surroundings(folder, patch)
+            _make(v0_1_0, folder)
+
+    return made_once(tmp_path_factory, "registry-of-0.1.0", make)
 
 
 def _make(v0_1_0: Released, folder: Path) -> None:

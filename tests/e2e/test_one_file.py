@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.components import missing
+from support.made_once import made_once
 from support.places import REPOSITORY
 from support.plugin_store import PluginStore
 
@@ -33,16 +34,19 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wheels = Path(sys.prefix, "wheels")
     if not wheels.is_dir():
         missing("the folder of pinned wheels", "scripts/setup.sh test")
-    folder = tmp_path_factory.mktemp("one-file")
-    DIST["build"](folder / "dist")
-    client = folder / "dist" / f"sealdex-{DIST['version']()}-py3-none-any.whl"
-    files: list[Path] = []
-    for name in ("first", "second"):
-        (folder / name).mkdir()
-        files.append(ONE_FILE["make"](folder / name, client, wheels))
-    assert files[0].name == files[1].name
-    assert files[0].read_bytes() == files[1].read_bytes()
-    return files[0]
+
+    def make(folder: Path) -> None:
+        DIST["build"](folder / "dist")
+        client = folder / "dist" / f"sealdex-{DIST['version']()}-py3-none-any.whl"
+        files: list[Path] = []
+        for name in ("first", "second"):
+            (folder / name).mkdir()
+            files.append(ONE_FILE["make"](folder / name, client, wheels))
+        assert files[0].name == files[1].name
+        assert files[0].read_bytes() == files[1].read_bytes()
+
+    (file,) = (made_once(tmp_path_factory, "one-file", make) / "first").iterdir()
+    return file
 
 
 class Host:

@@ -170,7 +170,10 @@ def test_what_cannot_be_packed_published_or_installed_is_said_and_ends_it(
 
 
 @pytest.mark.slow
-def test_its_own_tests_run_with_our_fixtures(tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_own_tests_run_with_our_fixtures(
+    tree: Bare, slack: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # ours is named; hypothesis alone would take a second
     tests = slack / "tests"
     tests.mkdir()
     (tests / "conftest.py").write_text('pytest_plugins = ["sealdex.testing"]\n')
