@@ -170,7 +170,7 @@ def test_the_lock_files_of_node_hold_digests_and_no_address() -> None:
     locks = sorted(
         path for folder in ("tests", "benchmarks") for path in (REPOSITORY / folder).glob("**/node/package-lock.json")
     )
-    assert len(locks) == 4
+    assert len(locks) == 5
     for path in locks:
         text = path.read_text(encoding="utf-8")
         packages = {name: each for name, each in json.loads(text)["packages"].items() if name}
