@@ -117,9 +117,10 @@ def render_readme(
     )
     html = _EMPTY_CLASS.sub(r"\1", with_sound_links(html))
     # a wide table or code block scrolls by itself, also with the keyboard
-    table = f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(words.say("Table"))}"><table>'
+    table_label, code_label = escape(words.say("Table")), escape(words.say("this code"))
+    table = f'<div class="scroll" tabindex="0" role="group" aria-label="{table_label}"><table>'
     html = html.replace("<table>", table).replace("</table>", "</table></div>")
-    html = html.replace("<pre>", f'<div class="code" data-copy="{escape(words.say("this code"))}"><pre tabindex="0">')
+    html = html.replace("<pre>", f'<div class="code" data-copy="{code_label}"><pre tabindex="0">')
     html = html.replace("</pre>", "</pre></div>")
     return Markup(blocks.put(html))  # noqa: S704  # sanitised above; the colours are of this program's making
 

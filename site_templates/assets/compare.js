@@ -39,7 +39,7 @@ async function compare(where) {
   if (before && after) {
     const settings = (manifest) => flat(manifest.config_schema?.properties ?? {});
     section(where, say("Configuration"), changes(settings(before), settings(after), say("The schema is the same.")));
-    section(where, say("Permissions and resources"), changes(flat(asks(before)), flat(asks(after)), say("The same.")));
+    section(where, say("Permissions and resources"), changes(flat(asks(before)), flat(asks(after)), say("No difference.")));
     section(where, say("Manifest"), changes(flat(rest(before)), flat(rest(after)), say("The same otherwise.")));
   } else {
     where.append(paragraph(say("A manifest can't be read, so settings aren't compared.")));

@@ -12,18 +12,18 @@ const PAGE_OF_RESULTS = 40;
 const ADDRESS_DELAY_MS = 300; // browsers refuse to change the address more often than some 100 times in 30 s
 
 const FACETS = {
-  type: "Type",
-  os: "Operating system",
-  arch: "Architecture",
-  tag: "Tag",
-  channel: "Channel",
-  licence: "License",
-  deprecated: "Deprecated",
-  namespace: "Namespace",
-  keyword: "Keyword",
+  type: say("Type"),
+  os: say("Operating system"),
+  arch: say("Architecture"),
+  tag: say("Tag"),
+  channel: say("Channel"),
+  licence: say("License"),
+  deprecated: say("Deprecated"),
+  namespace: say("Namespace"),
+  keyword: say("Keyword"),
 };
-const DAY = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" }); // as the other pages write it
-const SORTS = { relevance: "Relevance", recent: "Recently released", used: "Most used by others", name: "Name" };
+const LANGUAGE = document.documentElement.lang;
+const SORTS = { relevance: say("Relevance"), recent: say("Recently released"), used: say("Most used by others"), name: say("Name") };
 const METRIC = /^\s*[^\s<>=]+\s*(>=|<=|>|<|=)\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$/; // as search-engine.js reads it
 
 const root = document.querySelector("[data-search]");
@@ -45,7 +45,7 @@ function started() {
   if (worker) return worker;
   worker = new Worker(address("worker"), { type: "module" });
   worker.onmessage = ({ data }) => answers[data.did](data);
-  worker.onerror = () => answers.failed({ reason: "the search script didn't load" });
+  worker.onerror = () => answers.failed({ reason: say("the search script didn't load") });
   worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
   page.progress.hidden = false;
   return worker;
@@ -67,7 +67,7 @@ const answers = {
     if (waiting) ask();
   },
   failed({ reason }) {
-    page.status.textContent = `Search failed: ${reason}. Reload the page, or browse the lists.`;
+    page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason });
     page.progress.remove();
     root.dataset.state = "failed";
   },
@@ -139,7 +139,7 @@ const page = {
     type: "search",
     id: "search-text",
     name: "q",
-    placeholder: "Name, keyword or what it does",
+    placeholder: say("Name, keyword or what it does"),
     autocomplete: "off",
     autocapitalize: "off",
     spellcheck: "false",
@@ -161,12 +161,12 @@ const page = {
     },
     ...Object.entries(SORTS).map(([value, label]) => element("option", { value }, label)),
   ),
-  status: element("p", { class: "search-status", role: "status" }, "Loading"),
-  progress: element("progress", { "aria-label": "Reading the catalog", hidden: true }),
-  chips: element("ul", { class: "search-chips", "aria-label": "Chosen filters" }),
+  status: element("p", { class: "search-status", role: "status" }, say("Loading")),
+  progress: element("progress", { "aria-label": say("Reading the catalog"), hidden: true }),
+  chips: element("ul", { class: "search-chips", "aria-label": say("Chosen filters") }),
   meant: element("p", { class: "search-meant", hidden: true }),
-  results: element("ol", { class: "plugins search-results", "aria-label": "Results" }),
-  more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, "Show more"),
+  results: element("ol", { class: "plugins search-results", "aria-label": say("Results") }),
+  more: element("button", { type: "button", class: "search-more", hidden: true, onclick: showMore }, say("Show more")),
   filters: element("div", { class: "search-facets" }),
 };
 
@@ -175,13 +175,16 @@ root.replaceChildren(
   element(
     "form",
     { class: "search-form", role: "search", action: location.pathname, onsubmit: (event) => event.preventDefault() },
-    element("label", { for: "search-text", class: "visually-hidden" }, "Search plugins"),
+    element("label", { for: "search-text", class: "visually-hidden" }, say("Search plugins")),
     page.field,
     element(
       "p",
       { class: "search-keys", id: "search-keys" },
-      ...["/", " search · ", "↓", " ", "↑", " through the results · ", "Enter", " open · ", "Esc", " clear"].map(
-        (part) => (part.startsWith(" ") ? part : element("kbd", {}, part)),
+      ...[["/"], say("search"), ["↓"], ["↑"], say("through the results"), ["Enter"], say("open"), ["Esc"], say("clear")].flatMap(
+        (part, at, all) => [
+          Array.isArray(part) ? element("kbd", {}, ...part) : part,
+          Array.isArray(part) ? " " : at < all.length - 1 ? " · " : "",
+        ],
       ),
     ),
   ),
@@ -191,7 +194,7 @@ root.replaceChildren(
     element(
       "details",
       { class: "search-filters", open: matchMedia("(min-width: 56rem)").matches },
-      element("summary", {}, "Filters"),
+      element("summary", {}, say("Filters")),
       page.filters,
     ),
     element(
@@ -202,7 +205,7 @@ root.replaceChildren(
         { class: "search-bar" },
         page.status,
         page.progress,
-        element("label", { class: "search-sort" }, element("span", {}, "Sort by"), " ", page.sort),
+        element("label", { class: "search-sort" }, element("span", {}, say("Sort by")), " ", page.sort),
       ),
       page.chips,
       page.meant,
@@ -242,7 +245,7 @@ function comeBack({ answer, shown: count, wide: full, open, y, focus }) {
 function show({ total, rows, facets, meant, metrics }) {
   root.dataset.state = "answered";
   const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
-  page.status.textContent = total === 1 ? "1 plugin" : `${total.toLocaleString("en")} plugins`;
+  page.status.textContent = sayCount("{n} plugin", "{n} plugins", total);
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
   page.meant.hidden = meant === null;
   page.meant.replaceChildren(...(meant === null ? [] : suggestion(meant)));
@@ -273,7 +276,7 @@ function result(row) {
     row.labels?.os?.join(", "),
     row.tags?.join(", "),
     ...[...asked.metrics].map((metric) => metric.split(/[<>=]/)[0].trim()).map((name) => `${name} ${row.metrics[name]}`),
-    row.updated_at && element("time", { datetime: row.updated_at }, DAY.format(new Date(row.updated_at))),
+    row.updated_at && element("time", { datetime: row.updated_at }, sayDay(row.updated_at)),
   ].filter(Boolean);
   return element(
     "li",
@@ -290,8 +293,8 @@ function result(row) {
       ...(row.latest ? [" ", element("span", { class: "version" }, row.latest)] : []),
       ...states(row).flatMap(([kind, text]) => [" ", element("span", { class: `tag ${kind}` }, text)]),
     ),
-    ...(row.title ? [element("p", { class: "plugin-title" }, ...marked(row.title, row.marks.title))] : []),
-    element("p", { class: "plugin-summary" }, ...marked(row.summary, row.marks.summary)),
+    ...(row.title ? [element("p", { class: "plugin-title" }, ...worded(row, "title"))] : []),
+    element("p", { class: "plugin-summary" }, ...worded(row, "summary")),
     element("p", { class: "plugin-facts" }, ...facts.flatMap((fact) => [" · ", fact]).slice(1)),
     ...(row.deprecated || row.use ? [element("p", { class: "search-note" }, instead(row))] : []),
   );
@@ -305,13 +308,13 @@ function folder({ namespace, name }) {
 
 function states(row) {
   const all = [];
-  if (row.deprecated !== undefined) all.push(["warn", "deprecated"]);
-  if (!row.latest) all.push(row.releases ? ["stop", "all releases yanked"] : ["", "no releases yet"]);
+  if (row.deprecated !== undefined) all.push(["warn", say("deprecated")]);
+  if (!row.latest) all.push(row.releases ? ["stop", say("all releases yanked")] : ["", say("no releases yet")]);
   return all;
 }
 
 function instead(row) {
-  return [row.deprecated, row.use && `Use ${row.use} instead.`].filter(Boolean).join(" ");
+  return [row.deprecated, row.use && say("Use {plugin} instead.", { plugin: row.use })].filter(Boolean).join(" ");
 }
 
 /** Split a text so that what was found in it stands out: `marks` are pairs of offsets. */
@@ -332,18 +335,30 @@ function suggestion(meant) {
     asked.text = page.field.value = meant;
     changed();
   };
-  return ["Nothing exact; did you mean ", element("button", { type: "button", class: "search-all", onclick: take }, meant), "?"];
+  return [say("Nothing exact; did you mean this?"), " ", element("button", { type: "button", class: "search-all", onclick: take }, meant)];
+}
+
+function noMatch(text, chosen) {
+  if (!text) return say("No plugin matches these filters.");
+  return chosen ? say("No plugin matches “{text}” with these filters.", { text }) : say("No plugin matches “{text}”.", { text });
+}
+
+/** Title or summary in the page's language where the row has it. */
+function worded(row, field) {
+  const all = `${field}_i18n`;
+  const translated = row[all]?.[LANGUAGE];
+  return typeof translated === "string" ? marked(translated, row.marks[all]?.[LANGUAGE]) : marked(row[field], row.marks[field]);
 }
 
 function nothing() {
   const chosen = asked.metrics.size > 0 || Object.values(asked.facets).some((values) => values.size);
   const text = asked.text.trim();
-  if (!text && !chosen) return element("li", { class: "search-nothing" }, "Nothing is published yet.");
+  if (!text && !chosen) return element("li", { class: "search-nothing" }, say("Nothing is published yet."));
   return element(
     "li",
     { class: "search-nothing" },
-    element("p", {}, `No plugin matches${text ? ` “${text}”` : ""}${chosen ? " with these filters" : ""}.`),
-    element("button", { type: "button", onclick: () => clear(chosen) }, chosen ? "Clear the filters" : "Clear the search"),
+    element("p", {}, noMatch(text, chosen)),
+    element("button", { type: "button", onclick: () => clear(chosen) }, chosen ? say("Clear the filters") : say("Clear the search")),
   );
 }
 
@@ -368,15 +383,15 @@ function filter(key, { values, more }, total) {
         box,
         element("span", { class: "search-value" }, value),
         " ",
-        element("span", { class: "search-count" }, count.toLocaleString("en")),
+        element("span", { class: "search-count" }, count.toLocaleString(LANGUAGE)),
       );
     }),
     more || wide.has(key)
       ? element(
           "button",
           { type: "button", class: "search-all", "data-key": `all ${key}`, onclick: () => widen(key) },
-          wide.has(key) ? "Show fewer" : `Show ${more.toLocaleString("en")} more`,
-          element("span", { class: "visually-hidden" }, ` values of ${FACETS[key].toLowerCase()}`),
+          wide.has(key) ? say("Show fewer") : say("Show {number} more", { number: more.toLocaleString(LANGUAGE) }),
+          element("span", { class: "visually-hidden" }, ` ${FACETS[key]}`),
         )
       : "",
   );
@@ -389,11 +404,11 @@ function measured(metrics) {
   return element(
     "fieldset",
     { class: "search-facet" },
-    element("legend", {}, "Metric"),
+    element("legend", {}, say("Metric")),
     element("input", {
       type: "text",
       placeholder: example,
-      "aria-label": `Metric, such as ${example}`,
+      "aria-label": say("Metric, such as {example}", { example }),
       "data-key": "metric",
       onchange: ({ target }) => demand(target, example),
     }),
@@ -409,7 +424,7 @@ function chips() {
       {},
       element(
         "button",
-        { type: "button", "aria-label": `Remove the filter ${FACETS[key]}: ${value}`, onclick: () => unchoose(key, value) },
+        { type: "button", "aria-label": say("Remove the filter {filter}", { filter: `${FACETS[key]}: ${value}` }), onclick: () => unchoose(key, value) },
         `${FACETS[key]}: ${value} `,
         element("span", { "aria-hidden": "true" }, "×"),
       ),
@@ -422,14 +437,14 @@ function chips() {
         {},
         element(
           "button",
-          { type: "button", "aria-label": `Remove the filter Metric: ${metric}`, onclick: () => forgo(metric) },
-          `Metric: ${metric} `,
+          { type: "button", "aria-label": say("Remove the filter {filter}", { filter: `${say("Metric")}: ${metric}` }), onclick: () => forgo(metric) },
+          `${say("Metric")}: ${metric} `,
           element("span", { "aria-hidden": "true" }, "×"),
         ),
       ),
     );
   }
-  if (made.length > 1) made.push(element("li", {}, element("button", { type: "button", onclick: () => clear(true) }, "Clear all")));
+  if (made.length > 1) made.push(element("li", {}, element("button", { type: "button", onclick: () => clear(true) }, say("Clear all"))));
   return made;
 }
 
@@ -448,7 +463,7 @@ function unchoose(key, value) {
 
 function demand(field, example) {
   const metric = field.value.trim();
-  field.setCustomValidity(!metric || METRIC.test(metric) ? "" : `Write it like ${example}, with >=, <=, >, < or =`);
+  field.setCustomValidity(!metric || METRIC.test(metric) ? "" : say("Write it like {example}, with >=, <=, >, < or =", { example }));
   if (!metric || !field.reportValidity()) return;
   asked.metrics.add(metric);
   page.field.focus();

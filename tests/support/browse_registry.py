@@ -44,6 +44,15 @@ PAGES = {
     "verify": "verify/",
     "documents": "docs/",
     "not found": "404.html",
+    "home in Chinese": "site/zh/",
+    "search in Chinese": "site/zh/search.html",
+    "list in Chinese": f"site/zh/{NAMESPACE}/",
+    "keywords in Chinese": "site/zh/keywords/",
+    "plugin in Chinese": "site/zh/edge/games/",
+    "release in Chinese": "site/zh/edge/full/1.0.0/",
+    "comparison in Chinese": "site/zh/docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0",
+    "verify in Chinese": "site/zh/verify/",
+    "documents in Chinese": "site/zh/docs/",
 }
 """Kind of page to its address below the site."""
 
@@ -128,7 +137,7 @@ def _examples(root: Path) -> Tree:
     shutil.copytree(REPOSITORY / "examples" / "plugins", root / "plugins", dirs_exist_ok=True)
     tree = Tree(root)
     with (root / "registry.toml").open("a", encoding="utf-8") as config:
-        config.write("\n[site]\ndownloads = true\n")
+        config.write('\n[site]\ndownloads = true\nlanguages = ["en", "zh"]\n')
     here = Path.cwd()
     os.chdir(root)  # the examples' commands are written to be run there
     try:
