@@ -41,6 +41,7 @@ class PluginChange:
         is_new: whether nothing of it is published yet.
         new: versions that are not published yet, newest first, and the pins of their manifests.
         readme: its README, if it isn't published yet.
+        readme_i18n: likewise its READMEs in other languages.
         attachments: version and file of what is attached to releases and isn't published yet.
         published: its published index document.
     """
@@ -53,6 +54,7 @@ class PluginChange:
     readme: FilePin | None
     attachments: tuple[tuple[str, Attachment], ...] = ()
     published: IndexDocument | None = None
+    readme_i18n: Mapping[str, FilePin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,19 @@ class Sources:
             readme=self._readme(plugin, published.readme if published is not None else None),
             published=published,
             ingestion=self.ingestion,
+            readme_i18n=self._translated(plugin),
         )
+
+    def _translated(self, plugin: PluginId) -> dict[str, FilePin]:
+        source, found = self.plugins[plugin], {}
+        for language, path in source.readme_i18n.items():
+            try:
+                readme = read_readme(source, language)
+            except UnreadableError as error:
+                raise SealdexError(f"{path} {error}", subject=str(path), untouched="nothing was written") from error
+            if readme is not None:
+                found[language] = readme.pin()
+        return found
 
     def _readme(self, plugin: PluginId, published: FilePin | None) -> FilePin | None:
         if plugin in self._readmes:
@@ -229,6 +243,11 @@ def plugin_change(source: SourcePlugin, compiled: CompiledIndex, published: Inde
         new={entry.version: entry.manifest for entry in compiled.document.releases if entry.version in new},
         readme=readme if published is None or published.readme != readme else None,
         published=published,
+        readme_i18n={
+            language: pin
+            for language, pin in compiled.document.readme_i18n.items()
+            if published is None or pin not in (*published.readme_i18n.values(), published.readme)
+        },
         attachments=tuple(
             (entry.version, attachment)
             for entry in compiled.document.releases

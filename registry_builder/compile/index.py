@@ -84,7 +84,12 @@ class CompiledIndex:
 
 
 def compile_index(
-    source: SourcePlugin, *, readme: FilePin | None, published: IndexDocument | None, ingestion: Ingestion
+    source: SourcePlugin,
+    *,
+    readme: FilePin | None,
+    published: IndexDocument | None,
+    ingestion: Ingestion,
+    readme_i18n: Mapping[str, FilePin] | None = None,
 ) -> CompiledIndex:
     """Compile a plugin of the source tree on top of its published state.
 
@@ -93,6 +98,7 @@ def compile_index(
         readme: size and digest of its README.
         published: its published index document; None if there is none.
         ingestion: whether URL artifacts are copied into the store.
+        readme_i18n: of READMEs in other languages.
     """
     status = fold_status(source.status.events)
     before = {entry.version: entry for entry in published.releases} if published else {}
@@ -151,6 +157,7 @@ def compile_index(
         links=plugin.links,
         deprecated=status.deprecated,
         readme=readme,
+        readme_i18n=dict(readme_i18n or {}),
         moved_to=source.moved_to,
         taken_back=(*status.taken_back, *(each for each in kept if each not in status.taken_back)),
     )

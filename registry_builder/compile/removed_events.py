@@ -43,6 +43,7 @@ _FIELDS = {
     "documentation": "documentation",
     "links": "links",
     "readme": "README",
+    "readme_i18n": "READMEs in other languages",
 }
 
 

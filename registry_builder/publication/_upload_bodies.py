@@ -34,7 +34,7 @@ def body_of(upload: Upload, *, on_bytes: Callable[[int], None]) -> Body:
 def _bytes(upload: Upload) -> bytes:
     content = upload.content
     if isinstance(content, ReadmeSource):
-        return _readme(upload, content.plugin)
+        return _readme(upload, content.plugin, content.language)
     if isinstance(content, ManifestSource):
         return manifest_bytes(content.plugin, content.release)
     if isinstance(content, FileListSource):
@@ -56,10 +56,10 @@ def _file_list(upload: Upload, archive: TreeFile) -> bytes:
     return data
 
 
-def _readme(upload: Upload, plugin: SourcePlugin) -> bytes:
-    path = plugin.readme or plugin.folder
+def _readme(upload: Upload, plugin: SourcePlugin, language: str | None) -> bytes:
+    path = (plugin.readme if language is None else plugin.readme_i18n.get(language)) or plugin.folder
     try:
-        readme = read_readme(plugin)
+        readme = read_readme(plugin, language)
     except UnreadableError as error:
         raise FileChangedError(path, str(error)) from error
     data = readme.bytes_of(upload.sha256) if readme is not None else b""

@@ -204,6 +204,8 @@ def pinned_files(plugin: PluginId, document: IndexDocument) -> tuple[dict[str, T
     large: dict[str, TargetPin] = {}
     if document.readme is not None:
         small[readme_key(plugin, document.readme.sha256)] = TargetPin(document.readme.size, document.readme.sha256)
+    for pin in document.readme_i18n.values():
+        small[readme_key(plugin, pin.sha256)] = TargetPin(pin.size, pin.sha256)
     for release in document.releases:
         folder = release_folder(plugin, release.version)
         small[manifest_key(plugin, release.version)] = TargetPin(release.manifest.size, release.manifest.sha256)

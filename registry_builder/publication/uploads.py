@@ -47,9 +47,10 @@ class TreeFile(NamedTuple):
 
 
 class ReadmeSource(NamedTuple):
-    """A plugin's README, read when it is uploaded."""
+    """A plugin's README, or that in another language, read when it is uploaded."""
 
     plugin: SourcePlugin
+    language: str | None = None
 
 
 class FileListSource(NamedTuple):
@@ -130,6 +131,12 @@ def readme_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:
         if change.readme is not None and change.source.readme is not None:
             key = readme_key(change.source.id, change.readme.sha256)
             yield Upload(key, change.readme.size, change.readme.sha256, ReadmeSource(change.source))
+        there = {change.readme.sha256} if change.readme is not None else set()
+        for language, pin in change.readme_i18n.items():
+            if language in change.source.readme_i18n and pin.sha256 not in there:
+                there.add(pin.sha256)  # two languages may have the same text, and a file is created once
+                key = readme_key(change.source.id, pin.sha256)
+                yield Upload(key, pin.size, pin.sha256, ReadmeSource(change.source, language))
 
 
 def attachment_files(changes: Iterable[PluginChange]) -> Iterable[Upload]:

@@ -12,6 +12,7 @@ from registry_builder.baseline.documents import DocumentReader
 from registry_builder.compile.catalog import catalogue_row
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.signing.metadata import TargetPin
+from registry_builder.site._languages import nearest_language
 from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES, attachment_path
@@ -81,6 +82,25 @@ class Shelf:
             return published_manifest(plugin.namespace, plugin.name, source.releases[release.version])
         key = manifest_key(plugin, release.version)
         return self._published().manifests({key: release.manifest})[key]
+
+    def readme_for(self, document: IndexDocument, language: str) -> tuple[bytes | None, str | None]:
+        """Return a plugin's README for readers of a language, and the language if the README is a translation.
+
+        Raises:
+            VerificationError: it is only published, and doesn't match its pin.
+        """
+        tag = nearest_language(document.readme_i18n, language)
+        if tag is None:
+            return self.readme(document), None
+        source = self.sources.plugins.get(document.id)
+        if source is not None and tag in source.readme_i18n:
+            readme = read_readme(source, tag)
+            return (readme.plain if readme is not None else None), tag
+        pin = document.readme_i18n[tag]
+        key = readme_key(document.id, pin.sha256)
+        if not self.held.has(key):
+            return self.readme(document), None
+        return self._published().file(key, TargetPin(pin.size, pin.sha256)), tag
 
     def readme(self, document: IndexDocument) -> bytes | None:
         """Return a plugin's README as Markdown; None if it has none, or a mirror doesn't have it.

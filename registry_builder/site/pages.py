@@ -150,8 +150,9 @@ class Builder:
         built: Callable[[ReleaseEntry | None], tuple[Provenance, ...]],
     ) -> PluginView:
         plugin = document.id
-        source = shelf.readme(document)
-        readme_language = language_of(source.decode(errors="replace"), document.language) if source else ""
+        source, translated = shelf.readme_for(document, words.language)
+        text = source.decode(errors="replace") if source else ""
+        readme_language = (translated or language_of(text, document.language)) if source else ""
         changes, more = changes_of(shelf, document, words)
         shown = latest_release(document) or (document.releases[0] if document.releases else None)
         return plugin_view(

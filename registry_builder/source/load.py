@@ -17,6 +17,7 @@ gate, and paths are kept as strings: a tree may contain 100,000 releases.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -64,6 +65,7 @@ _NEWEST: dict[type, int] = {
 _FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", "tests", STATUS_FOLDER})
 _FILES = frozenset({*PLUGIN_FILES, "README.md", STATUS_NAME, "release.yaml"})
 _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
+_TRANSLATED = re.compile(r"README\.([a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?)\.md")
 _FREE_FORM = ("config_schema", "params_schema", "default_config")
 
 
@@ -176,6 +178,12 @@ class _Loader:
         readme = entries.get("README.md")
         if readme is not None and (readme.is_folder or self._too_large(readme)):
             readme = None
+        translated = {tag[1]: found for name, found in entries.items() if (tag := _TRANSLATED.fullmatch(name))}
+        readme_i18n = {
+            tag: Path(found.path)
+            for tag, found in sorted(translated.items())
+            if not found.is_folder and not self._too_large(found)
+        }
         if plugin is not None:
             self.plugins[plugin_id] = SourcePlugin(
                 id=plugin_id,
@@ -187,6 +195,7 @@ class _Loader:
                 readme=Path(readme.path) if readme is not None else None,
                 event_files=event_files,
                 pending=tuple(sorted(set(self._strays))),
+                readme_i18n=readme_i18n,
             )
 
     def _status(self, folder: str, entries: dict[str, Found]) -> tuple[PluginStatus, tuple[str, ...]]:
@@ -257,9 +266,11 @@ class _Loader:
                 self._warning(
                     found.path, f"is ignored; known folders are {', '.join(sorted(_FOLDERS))}: move or remove it"
                 )
-        elif name not in _FILES and not name.lower().startswith(_BESIDE):
+        elif name not in _FILES and not _TRANSLATED.fullmatch(name) and not name.lower().startswith(_BESIDE):
             hint = "move it into releases/" if name.endswith(RELEASE_SUFFIXES) else "move it into src/ or remove it"
-            if name.lower() in {known.lower() for known in _FILES}:
+            if name.lower().startswith("readme.") and name.lower().endswith(".md"):
+                hint = "name it by the tag of its language, such as README.zh.md or README.pt-BR.md"
+            elif name.lower() in {known.lower() for known in _FILES}:
                 hint = f"rename it to {next(known for known in _FILES if known.lower() == name.lower())}"
             self._warning(found.path, f"is ignored: {hint}")
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -217,6 +218,12 @@ def _texts(source: SourcePlugin, document: IndexDocument | None, is_wanted: Call
         readme = read_readme(source)
     except UnreadableError:
         return  # reported elsewhere
+    for language in source.readme_i18n:
+        with suppress(UnreadableError):  # reported elsewhere
+            if (translated := read_readme(source, language)) is not None:
+                pin = document.readme_i18n.get(language) if document is not None else None
+                text = translated.plain.decode(errors="replace")
+                yield Text(f"{folder}/README.{language}.md", "", text, pin == translated.pin())
     if readme is not None:
         was = document is not None and document.readme is not None and readme.pin(document.readme) == document.readme
         yield Text(f"{folder}/README.md", "", readme.plain.decode(errors="replace"), was)

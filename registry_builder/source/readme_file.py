@@ -38,8 +38,8 @@ def _pin(data: bytes) -> FilePin:
     return FilePin(len(data), hashlib.sha256(data).hexdigest())
 
 
-def read_readme(plugin: SourcePlugin) -> Readme | None:
-    """Read a plugin's README; None if it has none.
+def read_readme(plugin: SourcePlugin, language: str | None = None) -> Readme | None:
+    """Read a plugin's README, or that in another language; None if it has none.
 
     A link that stays in the tree but leaves the plugin's folder is followed: earlier versions accepted it, and
     `registry_builder.source.lint.tree` refuses it for plugins that aren't published yet.
@@ -47,10 +47,11 @@ def read_readme(plugin: SourcePlugin) -> Readme | None:
     Raises:
         UnreadableError: it can't be read.
     """
-    if plugin.readme is None:
+    path = plugin.readme if language is None else plugin.readme_i18n.get(language)
+    if path is None:
         return None
     gate = Gate(plugin.root, on_stray=lambda _path, _why: None)
-    raw = gate.read(plugin.readme, MAX_MANIFEST_BYTES)
+    raw = gate.read(path, MAX_MANIFEST_BYTES)
     return Readme(raw, with_plain_lines(raw))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -46,6 +47,7 @@ class SourcePlugin:
         releases: version to its manifest, as loaded, in order of precedence, newest first.
         files: version to the release file's path, relative to the tree.
         readme: the README's path, or None.
+        readme_i18n: tag of a language to the path of the README in it, ``README.<tag>.md``.
         status: all events, in order: those of ``status.json``, then those of ``status/``.
         event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
         pending: problems that are errors in files that aren't published yet, and warnings in those that are.
@@ -62,6 +64,7 @@ class SourcePlugin:
     event_files: tuple[str, ...] = ()
     pending: tuple[Problem, ...] = ()
     moved_to: MovedTo | None = None
+    readme_i18n: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def root(self) -> Path:

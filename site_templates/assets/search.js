@@ -391,7 +391,7 @@ function filter(key, { values, more }, total) {
           "button",
           { type: "button", class: "search-all", "data-key": `all ${key}`, onclick: () => widen(key) },
           wide.has(key) ? say("Show fewer") : say("Show {number} more", { number: more.toLocaleString(LANGUAGE) }),
-          element("span", { class: "visually-hidden" }, ` ${FACETS[key]}`),
+          element("span", { class: "visually-hidden" }, ` ${say("values of {filter}", { filter: FACETS[key].toLowerCase() })}`),
         )
       : "",
   );

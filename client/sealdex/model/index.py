@@ -118,6 +118,7 @@ class IndexDocument(Struct, frozen=True, omit_defaults=True):
         language: the language of title, summary, description and README; where it isn't stated, readers may tell by the
             script.
         title_i18n, summary_i18n: title and summary in other languages, by tag such as ``zh`` or ``pt-BR``.
+        readme_i18n: READMEs in other languages, stored as `readme` is.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -141,6 +142,7 @@ class IndexDocument(Struct, frozen=True, omit_defaults=True):
     links: dict[str, str] = {}
     deprecated: Mark | None = None
     readme: FilePin | None = None
+    readme_i18n: dict[str, FilePin] = {}
     taken_back: tuple[TakenBack, ...] = ()
     moved_to: MovedTo | None = None
 

@@ -55,8 +55,9 @@ def files_of(document: IndexDocument, picked: Picked, selection: Selection) -> I
 
 
 def readme_of(document: IndexDocument) -> Iterator[MirrorFile]:
-    """Yield the README of a plugin, where it has one."""
-    if (readme := document.readme) is not None:
+    """Yield the READMEs of a plugin, in all its languages."""
+    pins = {pin.sha256: pin for pin in (document.readme, *document.readme_i18n.values()) if pin is not None}
+    for readme in pins.values():
         yield MirrorFile(readme_key(document.id, readme.sha256), readme.sha256, readme.size, None, str(document.id))
 
 
