@@ -126,7 +126,7 @@ def language_folder(language: str) -> str:
 
 def is_translated(key: str) -> bool:
     """Return whether a file of the published tree is a page that every language of the site has."""
-    return key.endswith(".html") and key != NOT_FOUND and not key.startswith(_NOT_PAGES)
+    return key.endswith(".html") and key not in {NOT_FOUND, OFFLINE_VERIFIER} and not key.startswith(_NOT_PAGES)
 
 
 def sitemap_page(shard: int) -> str:

@@ -270,7 +270,7 @@ class _Loader:
             hint = "move it into releases/" if name.endswith(RELEASE_SUFFIXES) else "move it into src/ or remove it"
             if name.lower().startswith("readme.") and name.lower().endswith(".md"):
                 hint = "name it by the tag of its language, such as README.zh.md or README.pt-BR.md"
-            elif name.lower() in {known.lower() for known in _FILES}:
+            if name.lower() in {known.lower() for known in _FILES}:
                 hint = f"rename it to {next(known for known in _FILES if known.lower() == name.lower())}"
             self._warning(found.path, f"is ignored: {hint}")
 
