@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from registry_builder.importers.contents import Measured
-from registry_builder.importers.foreign import ForeignRelease
+from registry_builder.importers.foreign import ForeignRelease, Packing
 from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES, attachment_path
 from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.tree import SourcePlugin
@@ -53,6 +53,15 @@ def document(
     return encode_pretty(values)
 
 
+def is_due(foreign: ForeignRelease, version: str) -> bool:
+    """Return whether a release of this version should have a record, as far as the source tells without being read."""
+    return bool(
+        foreign.record
+        or foreign.version != version
+        or any(isinstance(file.origin, Packing) or set(file.digests) - {"sha256"} for file in foreign.files)
+    )
+
+
 def read(tree: Any, source: SourcePlugin, version: str) -> dict[str, Any]:
     """Return the record of a release in the tree; empty if it has none that can be read."""
     for attachment in fold_status(source.status.events).attachments.get(version, ()):
@@ -75,4 +84,4 @@ def digests(record: Mapping[str, Any], origin: str) -> dict[str, str]:
     return {}
 
 
-__all__ = ["FORMAT", "KIND", "NAME", "digests", "document", "read"]
+__all__ = ["FORMAT", "KIND", "NAME", "digests", "document", "is_due", "read"]

@@ -6,7 +6,9 @@ a release never changes, and people may have edited plugin.yaml and README.md. S
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -55,6 +57,8 @@ from sealdex.model.release import Release
 from sealdex.model.versions import parse_version
 from sealdex.transport import Transport
 
+_STAGING = ".sealdex-import-"
+_A_DAY = 24 * 3600
 _COMPARED = (
     "description", "changelog", "caveats", "homepage", "license", "entry_point", "min_host_version", "resources",
     "config_schema", "params_schema", "default_config",
@@ -112,7 +116,10 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
     ids = {**known, **assigned.ids}
     if not options.dry_run:
         _require_committer(tree, found, ids, options)
-    with tempfile.TemporaryDirectory(dir=tree, prefix=".sealdex-import-") as staging:
+        # before any plugin, so that a run that is killed leaves none that the next one wouldn't know
+        write_names(names, assigned.new)
+    _remove_left_behind(tree)
+    with tempfile.TemporaryDirectory(dir=tree, prefix=_STAGING) as staging:
         contents = Contents(
             transport,
             max_bytes=config.registry.max_artifact_size,
@@ -124,11 +131,16 @@ def run_import(tree: Path, system: str, found: Found, options: ImportOptions, tr
             if plugin.id in assigned.ids:
                 work.plugin(plugin)
         work.events()
-    if not options.dry_run:
-        written = {plugin for plugin, *_ in report.releases} | set(there.plugins)
-        write_names(names, {foreign: plugin for foreign, plugin in assigned.new.items() if plugin in written})
     report.refused.sort(key=lambda r: (r.place, r.name, r.version, r.reason))
     return report
+
+
+def _remove_left_behind(tree: Path) -> None:
+    """Remove the copies of imports that were killed long ago; a younger one may still be running."""
+    for folder in tree.glob(f"{_STAGING}*"):
+        with suppress(OSError):
+            if folder.stat().st_mtime < time.time() - _A_DAY:
+                shutil.rmtree(folder)
 
 
 def known_digests(tree: Path, system: str, names: Path | None = None) -> frozenset[str]:
@@ -402,6 +414,11 @@ class _Import:
                 self._report.notes.append(f"{plugin_id} {document.version}: not packed: {', '.join(each.left_out)}")
         write_new(folder / "releases" / f"{document.version}.json", encode_pretty(document))
         self._report.releases.append((plugin_id, document.version, len(document.artifacts)))
+        self._attach_record(plugin_id, document, foreign, measured)
+
+    def _attach_record(
+        self, plugin_id: PluginId, document: Release, foreign: ForeignRelease, measured: list[Measured]
+    ) -> None:
         record = _record.document(self._system, plugin_id, document, foreign, measured)
         if record is not None:
             path = Path(tempfile.mkdtemp(dir=self._staging)) / _record.NAME
@@ -423,6 +440,7 @@ class _Import:
         if self._options.dry_run:
             return
         report, ours = self._report, {artifact.sha256 for artifact in release.artifacts}
+        told = len(report.security)
         record = _record.read(self._tree, source, version) if source is not None else {}
         for file in foreign.files:
             try:
@@ -435,6 +453,8 @@ class _Import:
         if len(foreign.files) != len(release.artifacts):
             how = f"the source has {len(foreign.files)} files, and {len(release.artifacts)} were imported"
             report.kept.append((plugin_id, version, how))
+        elif not record and len(report.security) == told and _record.is_due(foreign, version):
+            self._record_again(plugin_id, release, foreign, ours)
         have = msgspec.to_builtins(release)
         differing = [
             foreign.named.get(name, name)
@@ -443,6 +463,18 @@ class _Import:
         ]
         if differing:
             report.kept.append((plugin_id, version, f"differs at the source: {', '.join(differing)}"))
+
+    def _record_again(self, plugin_id: PluginId, release: Release, foreign: ForeignRelease, ours: set[str]) -> None:
+        """Attach the record of a release whose import was ended before it, if the source still has the same bytes."""
+        measured: list[Measured] = []
+        try:
+            measured = [self._contents.measure(file.origin, file.digests, file.size) for file in foreign.files]
+        except SourceError as error:
+            self._refuse(foreign, f"{_record.NAME} is missing and can't be made: {error}", whole=False)
+            return
+        self._drop(measured)
+        if {each.sha256 for each in measured} <= ours:
+            self._attach_record(plugin_id, release, foreign, measured)
 
     def _changed(self, file: ForeignFile, ours: set[str], record: Mapping[str, Any]) -> str | None:
         if isinstance(file.origin, Packing):

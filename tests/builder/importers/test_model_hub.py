@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,26 @@ def test_what_becomes_latest_and_other_bytes_later(scene: ImportScene, hub: Path
     assert ran.code == 4
     assert {e["plugin"] for e in ran.document["security"]} == {"model-hub/nmt-m2m100", "model-hub/whisper-base"}
     assert scene.state() == before
+
+
+def test_an_import_that_was_killed_is_completed(scene: ImportScene, hub: Path) -> None:
+    args = ("model-hub", hub, "--namespace", "speech")
+    assert scene.run(*args).code == 0
+    whole = {path for path in scene.state() if "whisper" in path}
+    folder = scene.tree / "plugins/speech/whisper-base"
+    recorded = scene.record("speech/whisper-base", "1.0.0")
+    for name in ("attachments", "status"):
+        shutil.rmtree(folder / name)
+    (folder / "status.json").unlink()
+    left = scene.tree / ".sealdex-import-old"
+    left.mkdir()
+    os.utime(left, (0, 0))
+    assert scene.run(*args).code == 0
+    assert not left.exists()
+    assert scene.record("speech/whisper-base", "1.0.0") == recorded
+    now = {path for path in scene.state() if "whisper" in path}
+    assert {path for path in now if "/status/" not in path} == {path for path in whole if "/status/" not in path}
+    scene.assert_again_changes_nothing(*args)
 
 
 def test_an_address_is_asked_once_and_its_packages_stay_there(scene: ImportScene, server: TreeServer) -> None:
