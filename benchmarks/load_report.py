@@ -86,8 +86,10 @@ def flatness(who: str, sizes: Sequence[tuple[int, int]]) -> Flat:
     """Compare the second sixth of the samples (memory, open files) with the last; the first is for warming up."""
     sixth = max(1, len(sizes) // 6)
     early, late = sizes[sixth : 2 * sixth] or sizes, sizes[-sixth:]
-    memory = tuple(int(statistics.median(each[0] for each in part)) for part in (early, late))
-    files = tuple(max(each[1] for each in part) for part in (early, late))
+    # medians of both: a server's open files are the connections of whoever is alive, and their most is chance
+    memory, files = (
+        tuple(int(statistics.median(each[which] for each in part)) for part in (early, late)) for which in (0, 1)
+    )
     return Flat(who, (memory[0], memory[1]), (files[0], files[1]))
 
 
@@ -184,8 +186,8 @@ faults are in their times. What failed, by kind (a byte that was changed in sign
 
 ## Memory and open files
 
-Of the processes that lived through the soak, in its second sixth and in its last (memory: the median; open files: the
-most). Flat is less than {100 * GROWTH:.0f} % or {GROWTH_KIB >> 10} MiB of growth, and no file more.
+Of the processes that lived through the soak, medians of its second sixth and of its last. Flat is less than
+{100 * GROWTH:.0f} % or {GROWTH_KIB >> 10} MiB of growth, and no file more.
 
 {_table(("process", "memory then", "memory at the end", "files then", "files at the end", "flat"), _size_rows(run))}
 """

@@ -96,6 +96,8 @@ def test_percentiles_are_values_that_were_seen() -> None:
 def test_warming_up_does_not_count_as_growth() -> None:
     assert flatness("host", [(100, 5)] + [(90_000, 7)] * 11).is_flat
     assert not flatness("host", [(90_000, 7)] * 10 + [(99_000, 7)] * 2).is_flat
+    assert not flatness("host", [(90_000, 7)] * 10 + [(90_000, 8)] * 2).is_flat
+    assert flatness("server", [(90_000, 7)] * 15 + [(90_000, 9), (90_000, 7), (90_000, 7)]).is_flat  # chance
 
 
 def test_the_newest_is_what_was_visible_then() -> None:
