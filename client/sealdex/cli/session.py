@@ -13,6 +13,7 @@ from sealdex.cli.progress import Progress
 from sealdex.cli.refused_config import warn_of_refused
 from sealdex.cli.summary import Totals
 from sealdex.events import Observer
+from sealdex.paths import store_folder
 from sealdex.store.layout import Store
 from sealdex.text import counted
 
@@ -54,7 +55,7 @@ class Context:
 
     def say_summary(self) -> None:
         """Show `summary`, if there is one, and which plugins don't take the configuration that is kept for them."""
-        warn_of_refused(self.out, Store(self.config().store))
+        warn_of_refused(self.out, Store(self.store or store_folder()))
         if (words := self.summary()) is not None:
             self.out.note(words, **self.totals.as_fields())
 

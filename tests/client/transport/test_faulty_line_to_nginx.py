@@ -188,6 +188,9 @@ def test_wrong_bytes_are_never_taken(host: Host, name: str, ending: str) -> None
     """Attack: who sits on the line changes a byte of every such file and range; exit code 4, and all is as it was."""
     operation = OPERATIONS[name]
     prepared(host, operation)
+    if ending == "timestamp.json":
+        for tags in host.folder.glob("store/trust/*/metadata/timestamp.validators.json"):
+            tags.unlink()  # nginx would answer 304, which has no bytes
     host.fails(Swap(at=20), endings=(ending,), for_good=True)
     with host.client() as client, pytest.raises(VerificationError) as caught:
         operation.act(host, client)
