@@ -1,6 +1,6 @@
 """Makes a program of the client for hosts without Python: `make frozen`, with PyInstaller.
 
-    python scripts/frozen.py [--out dist] [--wheels FOLDER]      after scripts/dist.py build
+    python scripts/frozen.py [--dist dist] [--out dist] [--wheels FOLDER]      after scripts/dist.py build
 
 An environment of its own gets the client's wheel, the packages of pins/client.txt and PyInstaller by pins/frozen.txt.
 The program is made twice, with the same bytes. It runs on this processor, with a C library as new as this one.
@@ -68,11 +68,12 @@ def _freeze(python: Path, work: Path) -> bytes:
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="the folder with the client's wheel")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "dist")
     parser.add_argument("--wheels", type=Path)
     asked = parser.parse_args()
     version = runpy.run_path(str(Path(__file__).with_name("dist.py")))["version"]()
-    made = make(asked.out, asked.out / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
+    made = make(asked.out, asked.dist / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
     print(f"{made}  {made.stat().st_size / 1e6:.1f} MB")
 
 

@@ -1,6 +1,6 @@
 """Makes one file of the client and all that it needs, for this Python and system: `make onefile`.
 
-    python scripts/onefile.py [--out dist] [--wheels FOLDER]      after scripts/dist.py build
+    python scripts/onefile.py [--dist dist] [--out dist] [--wheels FOLDER]      after scripts/dist.py build
 
 The same wheels give the same bytes. Packages are those of pins/client.txt, from FOLDER alone where it is given.
 """
@@ -85,11 +85,12 @@ def program(files: dict[str, bytes]) -> bytes:
 def main() -> None:
     """Read the command line and do what it says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="the folder with the client's wheel")
     parser.add_argument("--out", type=Path, default=REPOSITORY / "dist")
     parser.add_argument("--wheels", type=Path)
     asked = parser.parse_args()
     version = runpy.run_path(str(Path(__file__).with_name("dist.py")))["version"]()
-    made = make(asked.out, asked.out / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
+    made = make(asked.out, asked.dist / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
     print(f"{made}  {made.stat().st_size / 1e6:.1f} MB")
 
 

@@ -105,7 +105,14 @@ def test_a_wheel_holds_its_package_and_its_licences_and_no_more(built: Path, nam
     with wheel(built, name) as archive:
         names = archive.namelist()
         info = f"{name}-{VERSION}.dist-info/"
-        assert [each for each in names if not each.startswith((f"{package}/", info))] == []
+        share = f"{name}-{VERSION}.data/data/share/"
+        assert [each for each in names if not each.startswith((f"{package}/", info, share))] == []
+        program = name.replace("_", "-")
+        assert sorted(each.removeprefix(share) for each in names if each.startswith(share)) == [
+            f"bash-completion/completions/{program}",
+            f"fish/vendor_completions.d/{program}.fish",
+            f"zsh/site-functions/_{program}",
+        ]
         assert [each for each in names if each.endswith("README.md") or "/tests/" in each] == []
         assert f"{package}/py.typed" in names
         licences = email.message_from_bytes(archive.read(f"{info}METADATA")).get_all("License-File") or []

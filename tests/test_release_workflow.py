@@ -42,6 +42,7 @@ def test_each_job_may_do_what_it_does_and_the_powerful_ones_are_in_the_protected
         "build": {"contents": "read"},
         "suite": {"contents": "read"},
         "try": {"contents": "read"},
+        "programs": {"contents": "read"},
         "attest": {"id-token": "write", "attestations": "write"},
         "publish-client": {"id-token": "write"},
         "publish-builder": {"id-token": "write"},
@@ -87,24 +88,38 @@ def test_uploads_are_attested_and_hold_one_distribution_each() -> None:
         assert upload["with"] == {"packages-dir": "upload", "attestations": True, "print-hash": True}
 
 
-def comparison(job: str) -> dict[str, Any]:
-    """Return the step right after the download."""
-    steps = JOBS[job]["steps"]
-    (number,) = [n for n, step in enumerate(steps) if step.get("uses", "").startswith("actions/download-artifact@")]
-    found: dict[str, Any] = steps[number + 1]
-    return found
+HANDED_ON = {"dist": ("build", "SHA256SUMS"), "programs": ("programs", "SHA256SUMS.programs")}
+"""What one job hands to others: who makes it, and the file of its digests."""
 
 
-@pytest.mark.parametrize("job", [name for name in JOBS if "actions/download-artifact" in uses(name)])
-def test_attack_bytes_exchanged_between_two_jobs_end_the_release(job: str, tmp_path: Path) -> None:
-    step = comparison(job)
-    assert step["env"] == {"SUMS": "${{ needs.build.outputs.sums }}"}
-    assert "build" in needs(job)
-    dist = tmp_path / "dist"
-    dist.mkdir()
-    (dist / "a.whl").write_bytes(b"ours")
+def comparisons() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return each job's downloads: job, what it takes, and the step right after."""
+    return [
+        (job, step["with"]["name"], described["steps"][number + 1])
+        for job, described in JOBS.items()
+        for number, step in enumerate(described["steps"])
+        if step.get("uses", "").startswith("actions/download-artifact@")
+    ]
+
+
+def test_whoever_publishes_takes_what_was_handed_on() -> None:
+    taken = {(job, name) for job, name, _ in comparisons()}
+    assert {("attest", "dist"), ("attest", "programs"), ("announce", "dist"), ("announce", "programs")} <= taken
+    assert {("publish-client", "dist"), ("publish-builder", "dist")} <= taken
+
+
+@pytest.mark.parametrize(("job", "name", "step"), comparisons())
+def test_attack_bytes_exchanged_between_two_jobs_end_the_release(
+    job: str, name: str, step: dict[str, Any], tmp_path: Path
+) -> None:
+    maker, listed = HANDED_ON[name]
+    assert step["env"] == {"SUMS": f"${{{{ needs.{maker}.outputs.sums }}}}"}
+    assert maker in needs(job)
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a.whl").write_bytes(b"ours")
     sums = f"{hashlib.sha256(b'ours').hexdigest()}  a.whl\n"
-    (dist / "SHA256SUMS").write_text(sums)
+    (folder / listed).write_text(sums)
     own = hashlib.sha256(sums.encode()).hexdigest()
 
     def code() -> int:
@@ -114,9 +129,9 @@ def test_attack_bytes_exchanged_between_two_jobs_end_the_release(job: str, tmp_p
         ).returncode
 
     assert code() == 0
-    (dist / "a.whl").write_bytes(b"theirs")
+    (folder / "a.whl").write_bytes(b"theirs")
     assert code() != 0
-    (dist / "SHA256SUMS").write_text(f"{hashlib.sha256(b'theirs').hexdigest()}  a.whl\n")  # and the list with it
+    (folder / listed).write_text(f"{hashlib.sha256(b'theirs').hexdigest()}  a.whl\n")  # and the list with it
     assert code() != 0
 
 
