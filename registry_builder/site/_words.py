@@ -28,6 +28,8 @@ _MONTHS = (
     N_("January"), N_("February"), N_("March"), N_("April"), N_("May"), N_("June"), N_("July"), N_("August"),
     N_("September"), N_("October"), N_("November"), N_("December"),
 )  # fmt: skip
+Message = str | Sequence[Any]  # with its forms, where it counts
+_VALUE = re.compile(r"%\(\w+\)s|%%|\{\w+\}")
 _PLURAL = re.compile(r"[n0-9%=!<>&|?:() +-]+")
 
 
@@ -109,11 +111,12 @@ def words_of(language: str, sources: Sequence[tuple[str, bytes]]) -> Words:
         )
     from babel.messages import catalog, mofile, pofile  # noqa: PLC0415  # only registries with a second language
 
-    whole = catalog.Catalog(locale=language.replace("-", "_"), fuzzy=False)
+    locale = _known_locale(language)  # which has the forms of plurals too: a file's own expression isn't used
+    whole = catalog.Catalog(locale=locale, fuzzy=False)
     scripts: dict[str, Sequence[str]] = {}
     for name, data in sources:
         try:
-            read = pofile.read_po(io.BytesIO(data), locale=language.replace("-", "_"), abort_invalid=True)
+            read = pofile.read_po(io.BytesIO(data), locale=locale, abort_invalid=True)
         except Exception as error:  # of Babel: PoFileError, UnicodeError, ValueError, UnknownLocaleError
             raise ConfigError(
                 f"{name} is not a valid file of messages: {error}", subject=name, untouched="nothing was written"
@@ -121,6 +124,13 @@ def words_of(language: str, sources: Sequence[tuple[str, bytes]]) -> Words:
         for message in read:
             if not message.id or message.fuzzy or not message.string:
                 continue
+            if problem := _value_problem(message.id, message.string):
+                raise ConfigError(
+                    f"{name}, line {message.lineno}: {problem}",
+                    subject=name,
+                    untouched="nothing was written",
+                    hint="keep the names in %(...)s and {...} as they are in the message",
+                )
             whole.add(message.id, message.string, context=message.context)
             if any(place.endswith(".js") for place, _ in message.locations):
                 key = message.id if isinstance(message.id, str) else message.id[0]
@@ -132,6 +142,31 @@ def words_of(language: str, sources: Sequence[tuple[str, bytes]]) -> Words:
     if not _PLURAL.fullmatch(plural):  # Babel checked it; it becomes part of a script
         plural = "0"
     return Words(language, gettext.GNUTranslations(compiled), scripts, plural)
+
+
+def _value_problem(message: Message, said: Message) -> str | None:
+    """Return which value a translation has that its message lacks; it would fail where it is said."""
+    known = {value for form in _forms(message) for value in _VALUE.findall(form)}
+    for form in _forms(said):
+        if strange := set(_VALUE.findall(form)) - known:
+            return f"the message has no value {min(strange)}"
+        if known and "%" in _VALUE.sub("", form) and any(value.startswith("%") for value in known):
+            return "a percent sign alone must be written %%"
+    return None
+
+
+def _forms(text: Message) -> Sequence[str]:
+    return [text] if isinstance(text, str) else list(map(str, text))
+
+
+def _known_locale(language: str) -> str | None:
+    """Return a tag as Babel writes it; None for a language that it doesn't know: its plurals are then as in English."""
+    from babel import Locale, UnknownLocaleError  # noqa: PLC0415  # only registries with a second language
+
+    try:
+        return str(Locale.parse(language, sep="-"))
+    except (UnknownLocaleError, ValueError):
+        return None
 
 
 def language_name(tag: str) -> str:

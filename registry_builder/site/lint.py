@@ -7,6 +7,7 @@ from pathlib import Path
 
 import jinja2
 
+from registry_builder.site._words import words_of
 from registry_builder.site.templates import (
     ASSET_FOLDERS,
     OVERRIDES,
@@ -15,12 +16,14 @@ from registry_builder.site.templates import (
     is_asset,
     is_stored_asset,
     is_template,
+    message_files,
 )
 from registry_builder.source.allowed_secrets import allowance, is_allowed, refusal
 from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.text import POINTER_PROBLEM, conflict_problem, is_lfs_pointer, text_problem, without_mark
 from registry_builder.source.tree import Problem, SourceTree
+from sealdex.errors import ConfigError
 
 _TEXTS = frozenset({".css", ".js", ".svg", ".txt"})
 
@@ -51,6 +54,11 @@ def _problems(tree: SourceTree, is_stored: IsStored) -> Iterator[Problem]:
             continue
         for name in names:
             yield from _of_file(own, f"{part}/{name}".lstrip("/"), tree.config.policy.allow_files, is_stored)
+    for language in tree.config.site.languages:
+        try:
+            words_of(language, message_files(own, language))
+        except ConfigError as error:  # noqa: PERF203  # each language by itself
+            yield Problem("registry.toml", "site.languages", f"{error.message}: {error.hint or 'correct the file'}")
     yield from refused
     if logo is not None and not own.has(logo):
         yield Problem("registry.toml", "site.logo", f"is '{logo}', but there is no file {OVERRIDES}/{logo}")

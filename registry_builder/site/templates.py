@@ -83,7 +83,7 @@ class Templates:
     ) -> None:
         own = OwnFiles(tree, allow_secrets)
         languages = tuple(dict.fromkeys(section.languages))
-        sources = {tag: _catalogues(own, tag) for tag in languages}
+        sources = {tag: message_files(own, tag) for tag in languages}
         self.words = {tag: words_of(tag, found) for tag, found in sources.items()}
         scripts = {f"words.{tag}.js": data for tag, words in self.words.items() if (data := words.script()) is not None}
         self.assets = _assets(own, section, {**scripts, **(more or {})}, is_stored)
@@ -335,7 +335,7 @@ def _assets(own: OwnFiles, section: SiteSection, more: Mapping[str, bytes], is_s
     return {name: _asset_of(name, data) for name, data in sorted(found.items())}
 
 
-def _catalogues(own: OwnFiles, language: str) -> list[tuple[str, bytes]]:
+def message_files(own: OwnFiles, language: str) -> list[tuple[str, bytes]]:
     """Return the files of messages of a language with their names: this program's, then the source tree's."""
     name = f"{LANGUAGES}/{language}/{CATALOGUE_NAME}"
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -137,13 +138,13 @@ def test_attack_coloured_code_is_text(language: str, code: str) -> None:
 
 
 def test_attack_a_placeholder_of_code_can_not_be_written() -> None:
-    # Attack: the author writes the placeholder of a block, to have it put where the sanitiser doesn't look.
+    # Attack: the author writes the placeholder of a block, to have spans put into an attribute or elsewhere.
     source = "```python\nx = 1\n```\n"
-    mark = re.search(r"[0-9a-f]{64}0000", "".join(f"{n:x}" * 64 + "0000 " for n in range(16)))
-    assert mark is not None
-    html = render_readme(f"{mark[0]}\n\n{source}".encode(), "x")
-    assert html.count('class="h-') == 3
-    assert f"<p>{mark[0]}</p>" in html
+    for known in (b"code blocks\n", b"code blocks\n" + source.encode(), b""):
+        mark = f"{hashlib.sha256(known).hexdigest()}0000"
+        html = render_readme(f'{mark} <abbr title="{mark}">t</abbr>\n\n{source}'.encode(), "x")
+        assert html.count('class="h-') == 3
+        assert f'<p>{mark} <abbr title="{mark}">t</abbr></p>' in html
 
 
 def test_a_readmes_contents_lead_to_its_headings() -> None:

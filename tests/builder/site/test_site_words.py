@@ -15,6 +15,7 @@ from support.site_pages import Publish, dead_links, pages_of
 from support.source_trees import Tree
 
 from registry_builder.site._words import ENGLISH_WORDS, language_name, words_of
+from registry_builder.site.lint import site_problems
 from sealdex.errors import ConfigError
 
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%%|\{\w+\}")
@@ -189,6 +190,8 @@ def test_a_language_without_words_is_refused_with_what_to_write(tree: Tree, run:
     assert result.committed
     assert len(result.warnings) == 1
     assert "no words in the language 'fr'" in result.warnings[0]
+    found = [problem for problem in site_problems(tree.load()) if problem.where == "site.languages"]
+    assert ["site/languages/fr/messages.po" in problem.message for problem in found] == [True]
 
 
 def test_attack_a_file_of_messages_brings_no_code_into_scripts() -> None:
@@ -208,9 +211,26 @@ def test_attack_a_file_of_messages_brings_no_code_into_scripts() -> None:
         assert b"constructor" not in outside
 
 
+@pytest.mark.parametrize(
+    ("said", "why"), [("%(m)s", "no value %(m)s"), ("100 % %(n)s", "written %%"), ("{n}", "no value {n}")]
+)
+def test_a_translation_that_could_not_be_said_is_refused(said: str, why: str) -> None:
+    head = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    with pytest.raises(ConfigError) as caught:
+        words_of("zh", [("site/x.po", f'{head}msgid "Page %(n)s"\nmsgstr "{said}"\n'.encode())])
+    assert why in caught.value.message
+
+
 def test_a_file_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match=r"site/x\.po is not a valid file of messages"):
         words_of("eo", [("site/x.po", b'msgid "a"\nmsgstr "\xff"\n')])
+
+
+def test_a_language_that_babel_does_not_know_has_words_too() -> None:
+    data = b'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\nmsgid "Copy"\nmsgstr "Kopi"\n'
+    made = words_of("xx", [("site/languages/xx/messages.po", data)])
+    assert made.say("Copy") == "Kopi"
+    assert made.count("%(n)s plugin", "%(n)s plugins", 2) == "2 plugins"
 
 
 def test_words_of_english_are_the_messages_themselves() -> None:
