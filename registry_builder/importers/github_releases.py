@@ -303,7 +303,8 @@ class _Releases:
                 data = self._transport.read(url, max_bytes=_MAX_SUMS_BYTES).data
                 listed = list(checksums(str(asset["name"]), in_utf8(data, str(asset["name"]), url), assets))
             except SealdexError as error:
-                problems.append(f"{shown(asset['name'])}: can't be read: {error.message}")
+                hint = f"; {error.hint}" if error.hint else ""
+                problems.append(f"{shown(asset['name'])}: can't be read: {error.message}{hint}")
                 continue
             for name, algorithm, digest in listed:
                 if name in digests and digests[name].setdefault(algorithm, digest) != digest:

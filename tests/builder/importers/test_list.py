@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support.import_scene import ImportScene, sha256, zip_with
-from support.tree_server import TreeServer
+from support.tree_server import Endless, TreeServer
 
 from sealdex.model.plugin import fold_status
 
@@ -259,7 +259,7 @@ def test_what_is_too_large_ends_the_reading(scene: ImportScene, listed: Path, se
     config = scene.tree / "registry.toml"
     limited = re.sub(r"(?m)^max_artifact_size = .*$", 'max_artifact_size = "64KiB"', config.read_text())
     config.write_text(limited)
-    server.files = {"tool.zip": bytes(200_000)}
+    server.instead = {"tool.zip": Endless()}
     (listed.parent / "big.zip").write_bytes(bytes(200_000))
     written(listed, line(address=f"{server.url}/tool.zip", digest=None), line("2.0.0", address="big.zip", digest=None))
     ran = scene.run("list", listed, "--allow-host", "127.0.0.1", "--ingest")
