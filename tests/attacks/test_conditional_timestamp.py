@@ -96,7 +96,7 @@ def test_attack_304_is_refused_where_nothing_was_asked_by(scene: Scene) -> None:
 
 
 def test_attack_a_tag_of_other_bytes_is_not_used(scene: Scene) -> None:
-    """Puts back older metadata from a backup, beside the newer timestamp's tag: it is bound to the bytes it came with."""
+    """Puts back older metadata, beside the newer timestamp's tag: it is bound to the bytes that it came with."""
     scene.server.validators = "ETag"
     scene.newest()
     older = {path: data for path, data in scene.kept().items() if path.startswith("metadata/") and NAME not in path}
