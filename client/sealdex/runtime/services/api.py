@@ -20,7 +20,7 @@ from sealdex.runtime._virtualenv import python_environment
 from sealdex.runtime.errors import PluginError, PluginTimeoutError
 from sealdex.runtime.process._group import HAS_GROUPS, end_group, process_identity
 from sealdex.runtime.services._plan import ServicePlan, ServiceWish, free_port, plan_service
-from sealdex.runtime.services._program import module_command
+from sealdex.runtime.services._program import is_started_as, module_command
 from sealdex.runtime.services._store_view import Surroundings
 from sealdex.runtime.services.state import (
     OVER,
@@ -205,7 +205,7 @@ class Services:
         while time.monotonic() < deadline:
             has_ended = process.poll() is not None
             state = folder.read()
-            if state is not None and state.supervisor == process.pid:
+            if state is not None and is_started_as(process.pid, state.supervisor):
                 if state.state in {"running", "stopped"}:
                     return state
                 if state.state == "failed":
