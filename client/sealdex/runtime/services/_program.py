@@ -20,7 +20,7 @@ def module_command(module: str) -> list[str]:
 
 
 def is_started_as(started: int, pid: int) -> bool:
-    """Return whether a process is the one that was started; a frozen program unpacks in it, and runs in a child of it."""
+    """Return whether a process is the one that was started; a frozen program runs in a child of it."""
     return pid == started or (bool(getattr(sys, "frozen", False)) and _parent_of(pid) == started)
 
 
