@@ -18,13 +18,12 @@ from typing import BinaryIO
 from urllib.parse import quote, urlsplit
 
 from benchmarks.synthetic import plugin_name
-from registry_builder.baseline.documents import target_key
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.publish import Publisher, open_publisher, publish_realm
 from registry_builder.signing.metadata import bin_bits
 from registry_builder.site.page_context import frame_digest, frame_of, signers_of
 from registry_builder.site.pages import Builder
-from registry_builder.site.search_catalog import Shown, catalogue_file
+from registry_builder.site.search_catalog import Shown, catalogue_file, search_files
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import read_config
@@ -156,7 +155,7 @@ def _record_site(publisher: Publisher, snapshot: int, plan: PublishPlan) -> None
     for asset in Builder(templates, frame, signers).assets():
         publisher.storage.put_new(asset.key, Body.of_bytes(asset.data, headers_for(asset.key)))
     shown = Shown(frame_digest(frame, signers, templates.fingerprint), snapshot)
-    shards = (target_key(target, pin.sha256) for target, pin in sorted((plan.catalog or {}).items()))
+    shards = search_files(plan.catalog or {})
     publisher.storage.put_mutable(CATALOGUE, Body.of_bytes(catalogue_file(shards, shown), headers_for(CATALOGUE)))
 
 

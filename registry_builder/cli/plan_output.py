@@ -98,7 +98,9 @@ def show_plan(out: Output, plan: PublishPlan) -> None:
         is_first = plan.reasons.get("timestamp") == "first publish"
         rewritten = "catalog" in plan.reasons and _has_shards(plan) and not is_first
         if rewritten and not (plan.new_plugins or plan.changed_plugins):
-            out.line("  ~ rows of the catalog that another version of sealdex-builder wrote differently")
+            by_name = "shards by name of the catalog that publishes of some plugins left to this one"
+            other = "rows of the catalog that another version of sealdex-builder wrote differently"
+            out.line(f"  ~ {other if _has_shards(plan, of_all_rows=True) else by_name}")
         for kind, uploads in plan.uploads:
             if uploads:
                 out.line(f"  upload {counted(len(uploads), kind.removesuffix('s'))}, {in_bytes(_bytes(uploads))}")
@@ -138,8 +140,9 @@ def _event(event: RemovedEvent) -> dict[str, str]:
     return {"plugin": str(event.plugin), **{name: value for name, value in said.items() if value}}
 
 
-def _has_shards(plan: PublishPlan) -> bool:
-    return any(upload.key.startswith("targets/catalog/") for _, uploads in plan.uploads for upload in uploads)
+def _has_shards(plan: PublishPlan, *, of_all_rows: bool = False) -> bool:
+    keys = (upload.key for _, uploads in plan.uploads for upload in uploads)
+    return any(key.startswith("targets/catalog/") and not (of_all_rows and ".names-" in key) for key in keys)
 
 
 def _lines(out: Output, lines: list[str]) -> None:

@@ -37,7 +37,7 @@ _SHOWN = 20
 _LOOKED_BACK = 8
 _METADATA = re.compile(r"metadata/(?:(?P<version>[0-9]+)\.)?(?P<role>[a-z0-9._-]+)\.json")
 _INDEX = re.compile(r"targets/index/(?P<namespace>[^/]+)/[0-9a-f]{64}\.(?P<name>[^/]+)\.json")
-_SHARD = re.compile(r"targets/catalog/[0-9a-f]{64}\.[0-9a-f]+\.json")
+_SHARD = re.compile(r"targets/catalog/[0-9a-f]{64}\.(?:[0-9a-f]+|names-[A-Za-z0-9]+)\.json")
 _MANIFEST = re.compile(r"plugins/(?P<namespace>[^/]+)/(?P<name>[^/]+)/(?P<version>[^/]+)/manifest\.json")
 
 

@@ -18,6 +18,7 @@ from registry_builder.baseline.diff import Survey, target_pin
 from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.state import PublishedState
 from registry_builder.compile.catalog import shard_bytes, shard_rows
+from registry_builder.compile.catalog_names import name_shards
 from registry_builder.compile.index import Ingestion, ReleaseChange
 from registry_builder.compile.removed_events import Older
 from registry_builder.parallel import collector_paused
@@ -49,7 +50,7 @@ from registry_builder.signing.metadata import (
 from registry_builder.signing.offline_metadata import Trust
 from registry_builder.source.config import RegistryConfig
 from sealdex.errors import SealdexError
-from sealdex.model.catalog import shard_of, shard_target
+from sealdex.model.catalog import CatalogRow, names_first, names_target, shard_of, shard_target
 from sealdex.model.ids import PluginId
 from sealdex.model.index import index_target
 
@@ -287,7 +288,12 @@ def _catalog(
     state = given.state
     before = dict(state.catalog.pins) if state is not None and state.bits == bits else {}
     pins, uploads = dict(before), []
-    for target, data in _shards(given.found, shard_count(bits)):
+    written = dict(_shards(given.found, shard_count(bits)))
+    if given.found.is_complete:
+        names = _names(given.found, before)
+        written |= names
+        pins = {target: pin for target, pin in pins.items() if names_first(target) is None or target in names}
+    for target, data in written.items():
         own = target_pin(data)
         if before.get(target) != own:
             pins[target] = own
@@ -298,17 +304,27 @@ def _catalog(
 
 def _shards(found: Survey, count: int) -> Iterator[tuple[str, bytes]]:
     """Yield target and bytes of the shards that may have changed: all, where all plugins were looked at."""
-    rows = {row.id: row for shard in found.shards.values() for row in shard}
     if found.is_complete:
-        carried = {plugin: rows[plugin] for plugin in found.carried if plugin in rows}
-        written = shard_rows([*found.rows.values(), *carried.values()], count)
+        written = shard_rows(_all_rows(found), count)
     else:
+        rows = {row.id: row for shard in found.shards.values() for row in shard}
         rows |= {change.source.id: found.rows[change.source.id] for change in found.changes}
         numbers = {shard_of(change.source.id, count) for change in found.changes}
         sorted_in = shard_rows(rows.values(), count)
         written = {number: sorted_in[number] for number in numbers}
     for number, shard in sorted(written.items()):
         yield shard_target(number), shard_bytes(number, count, shard)
+
+
+def _all_rows(found: Survey) -> list[CatalogRow]:
+    rows = {row.id: row for shard in found.shards.values() for row in shard}
+    return [*found.rows.values(), *(rows[plugin] for plugin in found.carried if plugin in rows)]
+
+
+def _names(found: Survey, before: Iterable[str]) -> dict[str, bytes]:
+    """Return the shards by name; a publish of some plugins leaves them to the next of all, as it does the pages."""
+    firsts = [first for target in before if (first := names_first(target)) is not None]
+    return {names_target(first): data for first, data in name_shards(_all_rows(found), firsts).items()}
 
 
 def _catalog_reason(given: PlanInput, pins: Mapping[str, TargetPin], *, has_uploads: bool) -> SigningReason | None:

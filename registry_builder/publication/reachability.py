@@ -26,7 +26,7 @@ from registry_builder.signing.metadata import TargetPin, delegations_of, realm_m
 from registry_builder.storage import ObjectMissingError, Storage
 from registry_builder.storage.listing import inventory_of
 from sealdex.errors import NotFoundError, SealdexError
-from sealdex.model.catalog import shard_target
+from sealdex.model.catalog import names_first, shard_target
 from sealdex.model.files import file_list_name
 from sealdex.model.ids import PluginId
 from sealdex.model.index import IndexDocument, plugin_of_target, readme_key, release_folder
@@ -172,6 +172,8 @@ class _Walk:
                 if target.startswith("index/"):
                     plugin = plugin_of_target(target)
                     self._document(plugin, self._documents.indexes({plugin: pin})[plugin])
+                elif names_first(target) is not None:
+                    self._documents.file(key, pin)
                 else:
                     number = int(target.removeprefix("catalog/").removesuffix(".json"), 16)
                     if shard_target(number) != target:

@@ -9,7 +9,7 @@ release in a registry of any size within the budget of docs/decisions/.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -17,7 +17,6 @@ from itertools import islice
 
 import msgspec
 
-from registry_builder.baseline.documents import target_key
 from registry_builder.baseline.state import PublishedState
 from registry_builder.publication.context import Attempt
 from registry_builder.publication.site_journal import changed_since
@@ -28,7 +27,14 @@ from registry_builder.site.page_context import frame_digest, frame_of, signers_o
 from registry_builder.site.pages import DEPENDENTS, Builder, Page, Parts
 from registry_builder.site.plugin_view import mentioned
 from registry_builder.site.registry_index import Overview, overview_of
-from registry_builder.site.search_catalog import MAX_BYTES, Shown, catalogue_file, read_shown
+from registry_builder.site.search_catalog import (
+    MAX_BYTES,
+    SearchFiles,
+    Shown,
+    catalogue_file,
+    read_shown,
+    search_files,
+)
 from registry_builder.site.static_api.answers import api_of
 from registry_builder.site.static_api.gone import SWITCHED_OFF, gone_document
 from registry_builder.site.static_api.keys import OPENAPI, REWRITES, shard_of_key
@@ -145,7 +151,7 @@ class _Job:
         self._put_api(shelf, overview, touched if is_known else None, shown)
         if self._snapshot:
             current = Shown(self._frame, self._snapshot, self._api.digest)
-            self._put([Page(CATALOGUE, catalogue_file(self._shards(), current))])
+            self._put([Page(CATALOGUE, catalogue_file(self._search_files(), current, overview.dependents))])
 
     def _once_needed(self, overview: Overview) -> list[PluginId]:
         """Return the plugins that are no longer needed, although the site may still show it."""
@@ -194,7 +200,7 @@ class _Job:
         return documents, pins
 
     def _put_api(self, shelf: Shelf, overview: Overview, touched: Touched | None, shown: Shown | None) -> None:
-        catalog = {shard_of_key(key): key for key in self._shards()}
+        catalog = {shard_of_key(key): key for key in self._search_files().shards}
         was_on = touched is None and self._answered(shown)
         self._put(self._api.left(shelf, overview.rows, self._answer, switched_off=was_on))
         self._put_parts(self._api.parts(shelf, overview.rows, catalog, touched))
@@ -308,11 +314,11 @@ class _Job:
         signed = [role for role in self._plan.reasons if role in config.roles]
         return expiries | {role: expiry(config.roles[role], self._attempt.now) for role in signed}
 
-    def _shards(self) -> Iterator[str]:
+    def _search_files(self) -> SearchFiles:
         pins = self._plan.catalog
         if pins is None:
             pins = self._state.catalog.pins if self._state is not None else {}
-        return (target_key(target, pins[target].sha256) for target in sorted(pins))
+        return search_files(pins)
 
 
 __all__ = ["SiteResult", "put_site"]

@@ -6,16 +6,22 @@ differs from the registry's state, some pages are outdated and are written then.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import Struct
 
+from registry_builder.baseline.documents import target_key
+from registry_builder.signing.metadata import TargetPin
 from registry_builder.site.urls import CATALOGUE, link
+from sealdex.model.catalog import names_first
 from sealdex.model.decode import decode_as, encode_json
+from sealdex.model.ids import PluginId
 
 FORMAT = 1
 MAX_BYTES = 1024 * 1024
+_MOST_USED = 300
 
 
 class Shown(Struct, frozen=True, omit_defaults=True):
@@ -32,20 +38,68 @@ class Shown(Struct, frozen=True, omit_defaults=True):
     api: str = ""
 
 
-class _File(Struct):
+@dataclass(frozen=True)
+class SearchFiles:
+    """What search reads of the catalog, as keys in the published tree.
+
+    Attributes:
+        shards: the shards with all rows.
+        names: those by name, by their first keys; none in a small registry.
+        size: bytes of all of `shards`.
+    """
+
+    shards: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
+    size: int = 0
+
+
+class _File(Struct, omit_defaults=True):
     format: int
     shards: tuple[str, ...]
     pages: Shown | None = None
+    names: dict[str, str] = {}
+    size: int = 0
+    used: tuple[tuple[str, int], ...] = ()
 
 
-def catalogue_file(shards: Iterable[str], shown: Shown | None) -> bytes:
+def search_files(pins: Mapping[str, TargetPin]) -> SearchFiles:
+    """Sort the targets of ``catalog``."""
+    shards, names, size = [], {}, 0
+    for target, pin in sorted(pins.items()):
+        if (first := names_first(target)) is not None:
+            names[first] = target_key(target, pin.sha256)
+        else:
+            shards.append(target_key(target, pin.sha256))
+            size += pin.size
+    return SearchFiles(tuple(shards), names, size)
+
+
+def catalogue_file(
+    files: SearchFiles | Iterable[str], shown: Shown | None, dependents: Mapping[PluginId, Collection[PluginId]] = {}
+) -> bytes:
     """Return the file's bytes.
 
     Args:
-        shards: keys of the shards in the published tree.
+        files: what there is; or keys of the shards alone.
         shown: what the pages show; None if that isn't a published state.
+        dependents: plugin to those that need it; the page can't count them without all rows.
     """
-    return encode_json(_File(FORMAT, tuple(link(key, page=CATALOGUE) for key in shards), shown))
+    if not isinstance(files, SearchFiles):
+        files = SearchFiles(tuple(files))
+    shards = tuple(link(key, page=CATALOGUE) for key in files.shards)
+    if not files.names:
+        return encode_json(_File(FORMAT, shards, shown))
+    counts = sorted(((-len(needing), str(plugin)) for plugin, needing in dependents.items() if needing))[:_MOST_USED]
+    return encode_json(
+        _File(
+            FORMAT,
+            shards,
+            shown,
+            {first: link(key, page=CATALOGUE) for first, key in files.names.items()},
+            size=files.size,
+            used=tuple((plugin, -count) for count, plugin in counts),
+        )
+    )
 
 
 def read_shown(data: bytes) -> Shown | None:

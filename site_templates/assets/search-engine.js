@@ -22,6 +22,7 @@ const MIN_TYPO_LENGTH = 4;
 const MIN_TWO_TYPOS = 8;
 const SHARED_FROM = 20; // rows from which on a word that half of them have may be missing
 
+export const LAST_OF_NAMES = 3; // the last rank that names and titles decide about
 const [IS_NAME, BEGINS_AS_WORDS, WORDS_OF_NAME, BEGINS, ELSEWHERE] = [0, 1, 2, 3, 4];
 
 // Of one facet any chosen value will do, or of `every` all of them; and all facets must be satisfied. A plugin that says
@@ -61,9 +62,14 @@ const ASCII = /^[\0-\x7f]*$/;
 const id = (row) => `${row.namespace}/${row.name}`;
 
 export class Catalogue {
-  /** @param text the module search-text.js */
-  constructor(text) {
+  /**
+   * @param text the module search-text.js
+   * @param used of a catalogue of some rows alone, how many need each plugin: its rows can't say how rare words are, nor
+   *   what was meant, only which names match. Without it, the rows are all that there are.
+   */
+  constructor(text, used = null) {
     this.text = text;
+    this.isPart = used !== null;
     this.rows = [];
     this.wholes = []; // of each row what a whole query may be: name, id, titles
     this.terms = []; // every token once
@@ -71,7 +77,7 @@ export class Catalogue {
     this.masks = []; // of each token the fields it stands in, in any row
     this.spelled = []; // of each token the number of rows that have it in a field of SPELLED
     this.own = []; // of each row its tokens: number << FIELD_BITS | fields
-    this.dependents = new Map();
+    this.dependents = new Map(used ?? []);
     this.metrics = new Set();
     this.facets = Object.entries(FACETS).map(([key, facet]) => ({
       key,
@@ -90,7 +96,7 @@ export class Catalogue {
       const titles = [row.title, ...Object.values(row.title_i18n ?? {})].filter(Boolean);
       this.wholes.push([row.name, id(row), ...titles].map(this.text.squeezed));
       this.own.push(this.#tokens(row, titles));
-      for (const needed of row.dependencies ?? []) this.dependents.set(needed, (this.dependents.get(needed) ?? 0) + 1);
+      for (const needed of this.isPart ? [] : (row.dependencies ?? [])) this.dependents.set(needed, (this.dependents.get(needed) ?? 0) + 1);
       for (const name of Object.keys(row.metrics ?? {})) this.metrics.add(name);
       for (const facet of this.facets) facet.rows.push(Uint32Array.from(facet.of(row), (value) => number(facet, value)));
     }
@@ -146,7 +152,8 @@ export class Catalogue {
    * was meant where nothing matches what was asked.
    */
   query({ text, facets: wanted = {}, metrics = [], sort = "relevance", count = Infinity, wide = [] }) {
-    const { found, ranks, scores, meant, needles } = this.#match(text);
+    const { found: every, ranks, scores, meant, needles } = this.#match(text);
+    const found = this.isPart ? every.filter((row) => ranks[row] <= LAST_OF_NAMES) : every;
     const limits = this.facets.map((facet) => limit(facet, wanted[facet.key] ?? []));
     const tests = metrics.map(metricTest);
     const counts = this.facets.map((facet) => ({ each: new Uint32Array(facet.values.length), open: 0 }));
@@ -202,7 +209,7 @@ export class Catalogue {
     if (!text.trim()) return { found: this.rows.keys(), meant: null, needles: [] };
     let asked = text;
     let made = this.#find(text);
-    if (!made.found.length) {
+    if (!made.found.length && !this.isPart) {
       for (const corrected of this.#corrections(text)) {
         made = this.#find(corrected);
         if (!made.found.length) continue;
@@ -221,7 +228,7 @@ export class Catalogue {
     if (!asked.length) return { found: [], ranks, scores };
     const values = asked.map((unit) => this.#values(unit, asked.length === 1));
     const many = this.rows.length;
-    const shared = values.map(({ rows }) => many >= SHARED_FROM && 2 * rows >= many);
+    const shared = values.map(({ rows }) => !this.isPart && many >= SHARED_FROM && 2 * rows >= many);
     const isRequired = shared.every(Boolean) ? shared.map(() => true) : shared.map((is) => !is);
     const whole = this.text.squeezed(text);
     const required = asked.filter((_, at) => isRequired[at]);

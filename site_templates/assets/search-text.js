@@ -112,6 +112,15 @@ export function squeezed(text) {
 }
 
 /**
+ * What decides about the shard of a name or title, in letters and digits of ASCII: the text without case, spaces and
+ * punctuation; characters of other scripts stand as one of 26 capitals.
+ */
+export function nameKey(text) {
+  const chars = [...squeezed(text)].slice(0, 64);
+  return chars.map((char) => (/[a-z0-9]/.test(char) ? char : String.fromCharCode(65 + (char.codePointAt(0) % 26)))).join("");
+}
+
+/**
  * Where to mark a text: pairs of offsets, in order, without overlap, of what the needles (folded words) stand for in it.
  * A needle of one or two letters only counts at the start of a word.
  */

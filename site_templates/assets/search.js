@@ -39,6 +39,7 @@ let worker = null;
 let answering = false;
 let waiting = false;
 let last = null; // the last answer
+let all = false; // whether more than names was asked for; see search-worker.js
 
 /** The worker; it starts, and reads the catalog, when something is asked for the first time. */
 function started() {
@@ -47,12 +48,12 @@ function started() {
   worker.onmessage = ({ data }) => answers[data.did](data);
   worker.onerror = () => answers.failed({ reason: say("the search script didn't load") });
   worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
-  page.progress.hidden = false;
   return worker;
 }
 
 const answers = {
   progress({ read, shards }) {
+    page.progress.hidden = false;
     page.progress.max = shards;
     page.progress.value = read;
   },
@@ -81,7 +82,7 @@ function ask() {
   const facets = Object.fromEntries(Object.entries(asked.facets).map(([key, values]) => [key, [...values]]));
   const { text, sort } = asked;
   const metrics = [...asked.metrics];
-  started().postMessage({ do: "query", text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
+  started().postMessage({ do: "query", all, text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
 }
 
 function changed() {
@@ -116,7 +117,7 @@ function toAddress(leaving = false) {
   const kept = leaving && last && !answering && !waiting;
   const focus = document.activeElement?.dataset.key;
   const { open } = page.filters.parentElement;
-  const state = kept ? { answer: last, shown, wide: [...wide], open, y: scrollY, focus } : null;
+  const state = kept ? { all, answer: last, shown, wide: [...wide], open, y: scrollY, focus } : null;
   history.replaceState(state, "", text ? `?${text}` : location.pathname);
   document.title = asked.text.trim() ? `${asked.text.trim()} · ${title}` : title;
 }
@@ -231,8 +232,9 @@ if (arrival?.type === "back_forward" && history.state?.answer) comeBack(history.
 else ask();
 
 /** Show the answer that this page was left with, and its place, without reading the catalog again. */
-function comeBack({ answer, shown: count, wide: full, open, y, focus }) {
+function comeBack({ all: wasAll, answer, shown: count, wide: full, open, y, focus }) {
   last = answer;
+  all = wasAll;
   shown = count;
   for (const key of full) wide.add(key);
   page.filters.parentElement.open = open;
@@ -242,19 +244,19 @@ function comeBack({ answer, shown: count, wide: full, open, y, focus }) {
   scrollTo(0, y);
 }
 
-function show({ total, rows, facets, meant, metrics }) {
+function show({ total, rows, facets, meant, metrics, part, size, isCut }) {
   root.dataset.state = "answered";
   const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
-  page.status.textContent = sayCount("{n} plugin", "{n} plugins", total);
+  page.status.textContent = part === "none" ? "" : counted(total, part, isCut);
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
-  page.meant.hidden = meant === null;
-  page.meant.replaceChildren(...(meant === null ? [] : suggestion(meant)));
+  page.meant.hidden = meant === null && !part;
+  page.meant.replaceChildren(...(part ? wider(part, size, isCut) : meant === null ? [] : suggestion(meant)));
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
   page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)), measured(metrics));
   page.filters.parentElement.hidden = page.filters.childElementCount === 0;
   page.chips.replaceChildren(...chips());
-  if (total === 0) page.results.replaceChildren(nothing());
+  if (total === 0 && !part) page.results.replaceChildren(nothing());
   if (focused) (root.querySelector(`[data-key="${CSS.escape(focused)}"]`) ?? page.field).focus();
 }
 
@@ -309,7 +311,7 @@ function folder({ namespace, name }) {
 function states(row) {
   const all = [];
   if (row.deprecated !== undefined) all.push(["warn", say("deprecated")]);
-  if (!row.latest) all.push(row.releases ? ["stop", say("all releases yanked")] : ["", say("no releases yet")]);
+  if (!row.latest && !row.unversioned) all.push(row.releases ? ["stop", say("all releases yanked")] : ["", say("no releases yet")]);
   return all;
 }
 
@@ -326,6 +328,25 @@ function marked(text, marks = []) {
     at = end;
   }
   return [...made, text.slice(at)].filter(Boolean);
+}
+
+function counted(total, part, isCut) {
+  if (isCut) return sayCount("{n} plugin by name, and more", "{n} plugins by name, and more", total);
+  if (part) return sayCount("{n} plugin by name", "{n} plugins by name", total);
+  return sayCount("{n} plugin", "{n} plugins", total);
+}
+
+/** What to do where only names were searched: all rows are many bytes. */
+function wider(part, size, isCut) {
+  const everything = () => {
+    all = true;
+    page.field.focus();
+    ask();
+  };
+  const label = say("Search summaries and keywords, with filters (reads {n} MB)", { n: Math.max(1, Math.round(size / 1e6)) });
+  const button = element("button", { type: "button", class: "search-all", "data-key": "wider", onclick: everything }, label);
+  if (isCut) return [say("Many names begin so: type on."), " ", button];
+  return part === "none" && !asked.text.trim() ? [say("Type a name."), " ", button] : [button];
 }
 
 /** What was meant, where nothing matches what was asked. */
@@ -362,7 +383,7 @@ function nothing() {
   );
 }
 
-function filter(key, { values, more }, total) {
+function filter(key, { values, more } = { values: [] }, total) {
   // nothing to choose where all that is found has the same value
   if (!values.length || (values.length === 1 && values[0][1] === total && !asked.facets[key].size)) return "";
   return element(

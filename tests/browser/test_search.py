@@ -7,11 +7,15 @@ import re
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 from playwright.sync_api import Page, Route, expect
 from support.browse_registry import GENERATED, NAMESPACE
 from support.browser import Open, Watch
 from support.search_engine import CASES
+
+from registry_builder.compile.catalog_names import name_shards
+from sealdex.model.catalog import CatalogRow
 
 SEARCH = "search.html"
 
@@ -187,8 +191,69 @@ def of_the_table(page: Page) -> None:
         page.context.route(f"**/search/{name}.json", partial(_fulfil, body))
 
 
-def _fulfil(body: str, route: Route) -> None:
+def _fulfil(body: str | bytes, route: Route) -> None:
     route.fulfill(body=body, content_type="application/json")
+
+
+def large(page: Page) -> list[str]:
+    """Let the page search a registry of 2,400 plugins; return the paths that it asks for, as they come."""
+    words = ["kalman", "kanban", "slack", "notes", "robot", "table", "chart", "forms"]
+    rows = [
+        CatalogRow(
+            "many", f"{words[n % 8]}-{words[n // 8 % 8]}-{n}", "build", f"Number {n}", latest="1.0.0", releases=1
+        )
+        for n in range(2_399)
+    ]
+    rows.append(CatalogRow("one", "filter", "build", "Finds zebras", latest="1.0.0", title="Kalman Filter", releases=1))
+    names = {f"names-{first}": data for first, data in name_shards(rows).items()}
+    files = {
+        "catalogue": {
+            "shards": ["rows.json"],
+            "names": {name.removeprefix("names-"): f"{name}.json" for name in names},
+            "size": 30_000_000,
+            "used": [["many/kalman-robot-32", 3]],
+        },
+        "rows": {"plugins": msgspec.to_builtins(rows)},
+    }
+    bodies: dict[str, str | bytes] = {name: json.dumps({"format": 1, **file}) for name, file in files.items()}
+    for name, body in (bodies | names).items():
+        page.context.route(f"**/search/{name}.json", partial(_fulfil, body))
+    asked_for: list[str] = []
+    page.on("request", lambda request: asked_for.append(urlsplit(request.url).path.rpartition("/")[2]))
+    return asked_for
+
+
+def test_a_name_in_a_large_registry_reads_what_is_typed_alone(open_page: Open) -> None:
+    page = open_page()
+    asked_for = large(page)
+    page.goto(page.url + SEARCH)
+    expect(page.locator(".search-meant")).to_contain_text("Type a name.")
+    assert "rows.json" not in asked_for
+    search_for(page, "kalman-robot")
+    expect(page.locator(".search-result h2 a").first).to_have_text("many/kalman-robot-32")  # the one that others need
+    expect(page.locator(".search-status")).to_have_text(re.compile("plugins by name"))
+    search_for(page, "kalman filter")  # a title, of a plugin whose name begins otherwise
+    expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
+    expect(page.locator(".search-result .tag")).to_have_count(0)
+    assert "rows.json" not in asked_for
+    assert sum(name.startswith("names-") for name in asked_for) <= 2
+    expect(page.locator(".search-facet")).to_have_count(0)
+
+
+def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open) -> None:
+    page = open_page()
+    asked_for = large(page)
+    page.goto(f"{page.url}{SEARCH}?q=zebras")
+    wider = page.get_by_role("button", name="Search summaries and keywords, with filters (reads 30 MB)")
+    expect(wider).to_be_visible()
+    assert "rows.json" not in asked_for
+    wider.click()
+    expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
+    assert asked_for.count("rows.json") == 1
+    search_for(page, "kanban")
+    expect(page.locator(".search-status")).to_have_text("566 plugins")
+    page.goto(f"{page.url.partition('?')[0]}?namespace=one")  # a filter needs them, without a question
+    assert results(page) == ["one/filter"]
 
 
 def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> None:

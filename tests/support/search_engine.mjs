@@ -13,6 +13,8 @@ const answers = {
 
   units: ({ texts }) => texts.map((each) => text.units(each).map((unit) => [unit.text, unit.parts, unit.isWord])),
 
+  keys: ({ texts }) => texts.map(text.nameKey),
+
   marks: ({ cases }) =>
     cases.map(([each, query]) => {
       const needles = text.units(query).flatMap((unit) => [unit.text, ...unit.parts]);

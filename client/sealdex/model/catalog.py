@@ -68,6 +68,32 @@ class CatalogShard(Struct, frozen=True):
     plugins: tuple[CatalogRow, ...]
 
 
+class CatalogNames(Struct, frozen=True, omit_defaults=True):
+    """A shard of the catalog by name: rows with a name or title whose key is from ``first`` up to the next shard's.
+
+    Large registries have them besides the others, for pages; docs/search.md says what a key is. ``titles`` are rows
+    that are here for a title; they lack what a release changes.
+    """
+
+    format: Annotated[int, Meta(ge=1)]
+    first: str
+    plugins: tuple[CatalogRow, ...]
+    titles: tuple[CatalogRow, ...] = ()
+
+
+_NAMES = "catalog/names-"
+
+
+def names_target(first: str) -> str:
+    """Return the TUF target path of a shard by name."""
+    return f"{_NAMES}{first}.json"
+
+
+def names_first(target: str) -> str | None:
+    """Return the first key of a shard by name; None for any other target."""
+    return target.removeprefix(_NAMES).removesuffix(".json") if target.startswith(_NAMES) else None
+
+
 def shard_target(shard: int) -> str:
     """Return the TUF target path of a shard."""
     return f"catalog/{shard:03x}.json"

@@ -307,4 +307,4 @@ def _are_words_of_name(required: list[Unit], own: dict[str, int]) -> bool:
     return in_name
 
 
-__all__ = ["Hit", "MetricBound", "Query", "Sort", "parse_metric", "search"]
+__all__ = ["Hit", "MetricBound", "Query", "Sort", "parse_metric", "search", "squeezed"]
