@@ -261,7 +261,7 @@ def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> No
     of_the_table(page)
     page.goto(f"{page.url}{SEARCH}?q=kanbam")
     assert results(page)[0] == "boards/kanban"
-    expect(page.locator(".search-meant")).to_have_text("Nothing exact; did you mean kanban?")
+    expect(page.locator(".search-meant")).to_contain_text("Nothing exact; did you mean")
     page.get_by_role("button", name="kanban", exact=True).click()
     expect(page.locator("#search-text")).to_have_value("kanban")
     expect(page.locator(".search-meant")).to_be_hidden()
