@@ -108,9 +108,10 @@ def test_its_store_is_read(host: Host) -> None:
     assert "disabled" in host.ran("list").out
 
 
-def test_nothing_is_wrong_with_its_host(host: Host) -> None:
+def test_nothing_is_wrong_with_its_host_but_what_was_yanked(host: Host) -> None:
     findings = host.new("doctor", "--deep", "--json").document["findings"]
-    assert [each for each in findings if each["state"] == "problem"] == []
+    problems = [(each["check"], each["subject"]) for each in findings if each["state"] == "problem"]
+    assert problems == [("yanked", "acme/slack@1.0.0")]
 
 
 @pytest.mark.parametrize("options", [["--locked"], ["--frozen"], ["--frozen", "--offline"], []], ids=" ".join)
