@@ -102,6 +102,7 @@ EVERY = " ".join(BUILDER)
 SHARED = {
     "model.*": EVERY,  # any module of it: the wire format is common to both
     "text": "ceremony cli compile publication site",
+    "resolve.search": "compile",  # keys of rows by name are made of texts as search folds them
     "paths": "baseline signing",  # where this machine keeps keys and what it saw last
     # an archive is refused by the rules that its installation will be held to
     "archive.entries": "authoring importers source",
