@@ -80,9 +80,9 @@ def test_update_says_it_and_what_helps(yanked: Run, registry: PluginRegistry) ->
 def test_doctor_warns_with_the_remedy(yanked: Run, registry: PluginRegistry) -> None:
     document = yanked("doctor", "--json").document
     found = [each for each in document["findings"] if each["check"] == "yanked"]
-    assert document["healthy"]
+    assert not document["healthy"]
     assert [(f["subject"], f["state"], f["detail"], f["remedy"]) for f in found] == [
-        ("acme/mail@1.0.0", "warning", "in use, and yanked by kai: leaks tokens", "sealdex update acme/mail")
+        ("acme/mail@1.0.0", "problem", "in use, and yanked by kai: leaks tokens", "sealdex update acme/mail")
     ]
     registry.release("acme/mail", "1.0.1")
     registry.publish()

@@ -588,6 +588,7 @@ class TestTls:
         self, secure: FaultServer, bundle: Path, time: FakeTime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A slim container, or Python of python.org on macOS; other authorities than the right one are another case."""
+        monkeypatch.setitem(sys.modules, "truststore", None)  # as where the extra isn't installed
         (tmp_path / "empty").mkdir()
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
         monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "empty"))
