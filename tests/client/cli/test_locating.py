@@ -181,3 +181,12 @@ def test_fetch_and_info_name_address_and_size(ready: Run) -> None:
     assert {key: fetched[key] for key in same} == {key: asked[key] for key in same}
     told = json.loads(ready("info", "acme/slack", "--json").out)["file"]
     assert told == {key: asked[key] for key in ("address", "image", "size", "sha256")}
+
+
+def test_search_tells_the_files_where_it_is_asked_to(ready: Run) -> None:
+    told = {each["plugin"]: each["file"] for each in json.loads(ready("search", "--files", "--json").out)["plugins"]}
+    [slack] = json.loads(ready("url", "acme/slack", "--json").out)["files"]
+    same = ("version", "address", "image", "size", "sha256", "registry", "signed_by")
+    assert told["acme/slack"] == {key: slack[key] for key in same}
+    assert told["acme/box"]["image"] == IMAGE
+    assert "file" not in json.loads(ready("search", "--json").out)["plugins"][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,13 @@ from sealdex import resolve
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.resolve import Request
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sealdex.client import Client
+    from sealdex.model.ids import PluginId
     from sealdex.results import Found
 
 
@@ -90,6 +96,9 @@ if TYPE_CHECKING:
     help="The order: best match, last release, name, or number of plugins that need it.",
 )
 @click.option("--registry", metavar="NAME", help="Search only this registry.")
+@click.option(
+    "--files", is_flag=True, help="Add to --json what this host would install of each: address, size, SHA-256, signer."
+)
 @click.option("--offline", is_flag=True, help="Make no requests: search the last verified catalog.")
 @click.option(
     "--limit", type=click.IntRange(min=0), default=50, show_default=True, help="Maximum number of rows; 0 shows all."
@@ -112,6 +121,7 @@ def search(
     most: tuple[str, ...],
     sort: resolve.Sort,
     registry: str | None,
+    files: bool,
     offline: bool,
     limit: int,
 ) -> None:
@@ -138,16 +148,17 @@ def search(
     )
     with context.client("searching", offline=offline) as client:
         found = client.search(query, registry=registry)
+        shown = found[:limit] if limit else found
+        located = _located(client, shown) if files and context.out.mode == "json" else {}
     if not found:
         raise NotFoundError(
             f"no plugin matches{': ' + ' '.join(words) if words else ' these filters'}",
             hint="try fewer words or filters; to see which registries were searched: sealdex registry list",
             details={"skipped": context.out.skipped} if context.out.skipped else None,
         )
-    shown = found[:limit] if limit else found
     meant = found[0].meant
     context.out.result({
-        "plugins": [_found_plain(hit) for hit in shown],
+        "plugins": [{**_found_plain(hit), **located.get(hit.row.id, {})} for hit in shown],
         "total": len(found),
         **({"did_you_mean": meant} if meant is not None else {}),
     })  # fmt: skip
@@ -171,6 +182,28 @@ def search(
     )
     if len(found) > len(shown):
         context.out.note(f"{len(found) - len(shown)} more; --limit 0 shows all")
+
+
+def _located(client: Client, shown: Sequence[Found]) -> dict[PluginId, dict[str, Any]]:
+    """Return the file that this host would install of each plugin; None where nothing fits it."""
+    client.documents([hit.row.id for hit in shown])  # all at once: what is asked one by one below is at hand then
+    found: dict[PluginId, dict[str, Any]] = {}
+    for hit in shown:
+        found[hit.row.id] = {"file": None}
+        with suppress(NotFoundError):  # no release fits this host, or a dependency isn't to be had
+            [each] = client.locate(Request(hit.row.id))
+            found[hit.row.id] = {
+                "file": {
+                    "version": each.choice.release.version,
+                    "address": each.address,
+                    "image": each.image,
+                    "size": each.size,
+                    "sha256": each.sha256,
+                    "registry": each.trust.registry,
+                    "signed_by": each.trust.signed_by,
+                }
+            }
+    return found
 
 
 def _label(text: str) -> tuple[str, str]:
