@@ -60,6 +60,7 @@ def test_a_plugin_s_life_by_methods_alone(client: Client) -> None:
     assert [each.after for each in client.update(dry_run=True).differences] == ["1.1.0"]
     client.update("acme/slack")
     assert client.path("acme/slack").name == "1.1.0"
+    assert {each.folder for each in client.list()} == {Path(each.path) for each in client.list()}
     client.use("acme/slack", "1.0.0")
     client.disable("acme/slack")
     before, after = client.enable("acme/slack").plugins[SLACK]

@@ -15,6 +15,7 @@ from sealdex.store.layout import CURRENT_NAME, FILES_NAME, RECEIPT_FOLDER, RECEI
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
     from typing import Any
 
     from sealdex.store.layout import Plugin
@@ -94,6 +95,13 @@ class Installation:
     def id(self) -> Plugin:
         """(namespace, name)."""
         return (self.namespace, self.name)
+
+    @property
+    def folder(self) -> Path:
+        """`path` as a `Path`; the attribute itself stays the text that it was in 0.1.0."""
+        from pathlib import Path  # noqa: PLC0415  # `list` and `path` have no time for it
+
+        return Path(self.path)
 
     @property
     def image(self) -> str | None:
