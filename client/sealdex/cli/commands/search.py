@@ -11,7 +11,6 @@ from sealdex import resolve
 from sealdex.cli.context import Context, client_command
 from sealdex.cli.group import examples
 from sealdex.errors import NotFoundError, UsageError
-from sealdex.resolve import Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -191,7 +190,7 @@ def _located(client: Client, shown: Sequence[Found]) -> dict[PluginId, dict[str,
     for hit in shown:
         found[hit.row.id] = {"file": None}
         with suppress(NotFoundError):  # no release fits this host, or a dependency isn't to be had
-            [each] = client.locate(Request(hit.row.id))
+            [each] = client.locate(resolve.Request(hit.row.id))
             found[hit.row.id] = {
                 "file": {
                     "version": each.choice.release.version,
