@@ -64,7 +64,7 @@ const id = (row) => `${row.namespace}/${row.name}`;
 export class Catalogue {
   /**
    * @param text the module search-text.js
-   * @param used of a catalogue of some rows alone, how many need each plugin: its rows can't say how rare words are, nor
+   * @param used of a catalog of some rows alone, how many need each plugin: its rows can't say how rare words are, nor
    *   what was meant, only which names match. Without it, the rows are all that there are.
    */
   constructor(text, used = null) {

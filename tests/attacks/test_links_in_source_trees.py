@@ -122,7 +122,7 @@ def test_attack_a_template_that_includes_a_file_of_the_machine(tree: Tree) -> No
         assert result.warnings, inclusion
     written = published_bytes(tree)
     assert SECRET.encode() not in written
-    assert b"root:" not in written
+    assert Path("/etc/passwd").read_bytes().splitlines()[0] not in written
 
 
 @pytest.mark.parametrize(
