@@ -254,6 +254,7 @@ def test_without_any_token_archives_are_assets_and_the_release_a_patch(scene: Sc
     """Attack: a tag is moved, or an asset exchanged, and the workflow run again: what a published release names by its
     digest is never replaced."""
     folder = make_plugin(tmp_path, "acme/slack")
+    (folder / "README.zh.md").write_text("# 你好\n", encoding="utf-8")
     given = {"token": "", "artifacts": "release-assets", "tag": "v0.1.0"}
     released = release(scene, folder, "acme/slack", **given)
     assert released.result == "success", released.output
@@ -261,7 +262,8 @@ def test_without_any_token_archives_are_assets_and_the_release_a_patch(scene: Sc
     patch = scene.github.place / "artifacts/sealdex-release/sealdex-release.patch"
     git(scene.clone, "am", "--quiet", str(patch))
     base = scene.clone / "plugins/acme/slack"
-    assert {path.name for path in base.iterdir()} == {"README.md", "plugin.yaml", "release.yaml", "releases"}
+    written = {"README.md", "README.zh.md", "plugin.yaml", "release.yaml", "releases"}
+    assert {path.name for path in base.iterdir()} == written
     (artifact,) = json.loads((base / "releases/0.1.0.json").read_text())["artifacts"]
     assert artifact["source"] == "https://github.com/acme/registry/releases/download/v0.1.0/slack-0.1.0.zip"
     asset = scene.github.place / "assets/v0.1.0/slack-0.1.0.zip"
