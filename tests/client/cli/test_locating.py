@@ -87,7 +87,9 @@ def test_an_author_s_address_an_image_and_a_suite(ready: Run) -> None:
     assert (box["address"], box["image"], box["sha256"]) == (None, IMAGE, "ab" * 32)
     assert (suite["address"], suite["image"], suite["sha256"]) == (None, None, None)
     ran = ready("url", "acme/suite")
-    assert (ran.code, ran.out) == (0, "")
+    assert (ran.code, ran.out) == (3, "")  # a script mustn't go on with an empty address
+    assert ready("url", "acme/suite", "-q").code == 3
+    assert ready("url", "acme/suite", "acme/far").code == 0
     assert "has no file of its own" in ran.err
 
 

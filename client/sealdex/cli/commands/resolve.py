@@ -151,6 +151,12 @@ def url(
         out.answer(where)
         size = in_bytes(each.size) if each.size is not None else "size not stated"
         out.line(f"  {each.choice} · {size} · sha256 {each.sha256} · {each.trust}")
+    if out.mode != "json" and not any(each.address or each.image for each in found):
+        raise NotFoundError(  # or a script would go on with an empty address
+            "none of these releases has a file of its own",
+            untouched="nothing was downloaded",
+            hint=f"sealdex url {' '.join(plugins)} --dependencies",
+        )
 
 
 def _hosts(files: Sequence[str]) -> list[OtherHost]:
