@@ -83,6 +83,9 @@ class Observer:
     def installed(self, choice: Choice, action: str) -> None:
         """Receive a release that is now in the store; ``action`` is ``unpack``, ``repair`` or ``keep``."""
 
+    def unpacked(self, choice: Choice, seconds: float) -> None:
+        """Receive a release that was put in place, and what that took without its download; not one that was kept."""
+
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
         """Receive a plugin that was loaded or initialized in this process, or failed to."""
 

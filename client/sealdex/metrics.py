@@ -4,6 +4,7 @@
     plugin_download_duration_seconds{plugin_id}          histogram
     plugin_download_bytes_total{plugin_id,version}       as `bytes_fetched` and `bytes` of install.done have them
     plugin_install_bytes_total{plugin_id,version}        unpacked, as `bytes` of install.unpacked
+    plugin_install_duration_seconds{plugin_id}           histogram, as `seconds` of install.unpacked
     plugin_install_total{plugin_id,version,action}       action: unpack, repair or keep
     plugin_load_duration_seconds{plugin_id}              histogram: loading, initializing
     plugin_error_total{plugin_id,version}                failed loads, programs that exited unexpectedly
@@ -85,6 +86,13 @@ class Metrics:
         )
         self.install_bytes = prometheus.Counter(
             "plugin_install_bytes", "Bytes that were unpacked.", ["plugin_id", "version"], **made
+        )
+        self.install_seconds = prometheus.Histogram(
+            "plugin_install_duration_seconds",
+            "What it took to put a release in place.",
+            ["plugin_id"],
+            buckets=_SECONDS,
+            **made,
         )
         self.installs = prometheus.Counter(
             "plugin_install", "Releases that were asked to be installed.", ["plugin_id", "version", "action"], **made
@@ -233,6 +241,10 @@ class _MeteredObserver(Observer):
     def installed(self, choice: Choice, action: str) -> None:
         self._metrics.installs.labels(str(choice.plugin), choice.release.version, action).inc()
         self._inner.installed(choice, action)
+
+    def unpacked(self, choice: Choice, seconds: float) -> None:
+        self._metrics.install_seconds.labels(str(choice.plugin)).observe(seconds)
+        self._inner.unpacked(choice, seconds)
 
     def loaded(self, plugin: PluginId, version: str, seconds: float, *, is_well: bool) -> None:
         self._metrics.load_seconds.labels(str(plugin)).observe(seconds)

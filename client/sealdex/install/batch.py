@@ -134,6 +134,9 @@ def _install(
     ]
     for each in done:
         if each.installation is not None:
+            result = deployed[each.choice.plugin].result
+            if result.action != "keep":
+                observer.unpacked(each.choice, result.seconds)
             observer.installed(each.choice, each.action)
     return done
 

@@ -72,12 +72,14 @@ class InstallResult(Struct, frozen=True):
         action: as in the plan.
         previous: what was current before; equal to `installation` if that didn't change.
         is_current: whether `installation` is now the current one.
+        seconds: what it took, as the log has it.
     """
 
     installation: Installation
     action: InstallAction
     previous: Installation | None
     is_current: bool
+    seconds: float
 
 
 def action_for(store: Store, request: InstallRequest) -> InstallAction:
@@ -166,8 +168,9 @@ def install(
             if installation is None:
                 raise RuntimeError(f"plan {plan.action} gave no installation")  # a plan has either
             is_current = current_version_named(store, request.plugin) == request.version
-            _log_done(installation, action, took())
-            return InstallResult(installation, plan.action, previous, is_current)
+            seconds = took()
+            _log_done(installation, action, seconds)
+            return InstallResult(installation, plan.action, previous, is_current, seconds)
     except OSError as error:
         raise _local_failure(store, request, error) from error
 

@@ -216,6 +216,8 @@ class Installer:
             request = install_request(choice, trust)
             job = Job(msgspec.structs.replace(request, manifest=local.manifest), local.path, pin)
             deployed = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
+        if deployed.result.action != "keep":
+            self._observer.unpacked(choice, deployed.result.seconds)
         self._observer.installed(choice, deployed.result.action)
         previous = deployed.before if deployed.before != local.version else None
         return Installed(choice, trust, deployed.result.action, deployed.result.installation, previous)

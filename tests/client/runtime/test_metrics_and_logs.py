@@ -64,7 +64,7 @@ def test_command_lines_add_to_one_textfile(agent: Path) -> None:
     assert [p.name for p in agent.parent.iterdir() if not p.name.startswith(".")] == [agent.name]
 
 
-def test_bytes_are_those_of_the_log_and_of_json(agent: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bytes_and_seconds_are_those_of_the_log_and_of_json(agent: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["install", "acme/slack@1.0.0", "--metrics-file", str(agent), "--json", "--log-format", "json", "-v"]
     assert main(asked) == 0
     shown = capsys.readouterr()
@@ -74,7 +74,13 @@ def test_bytes_are_those_of_the_log_and_of_json(agent: Path, capsys: pytest.Capt
     fetched = json.loads(shown.out)["installed"][0]["bytes_fetched"]
     assert told[f"plugin_download_bytes_total{labels}"] == fetched == logged["install.done"]["bytes"] > 0
     assert told[f"plugin_install_bytes_total{labels}"] == logged["install.unpacked"]["bytes"] > 0
+    sum_of, count_of = (
+        f'plugin_install_duration_seconds_{what}{{plugin_id="acme/slack"}}' for what in ("sum", "count")
+    )
+    assert told[sum_of] == logged["install.unpacked"]["seconds"]
+    assert told[count_of] == 1
     assert main(asked) == 0
+    assert values(agent.read_text())[count_of] == 1, "what is kept isn't counted"
     assert values(agent.read_text())[f"plugin_download_bytes_total{labels}"] == fetched
 
 
