@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -30,6 +29,7 @@ from sealdex.config.config import Config, ConfigDocument, RegistrySection
 from sealdex.errors import ConfigError, NotFoundError
 from sealdex.model.decode import encode_pretty
 from sealdex.model.ids import KNOWN_TYPES, PluginId, parse_plugin_id
+from sealdex.runtime.process_variables import process_variables
 
 NAME = "throwaway"
 _REALM = "public"
@@ -191,16 +191,8 @@ class Throwaway:
     def _own_places(self) -> Iterator[None]:
         """Have keys and memory in this folder: the builder finds both by the environment."""
         own = {"SEALDEX_KEYS": str(self.folder / "keys"), "XDG_STATE_HOME": str(self.folder / "state")}
-        before = {name: os.environ.get(name) for name in own}
-        os.environ.update(own)
-        try:
+        with process_variables(own):
             yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value
 
 
 def _copy(origin: Path, target: Path, names: Collection[str]) -> None:

@@ -7,7 +7,6 @@ The same wheels give the same bytes. Packages are those of pins/client.txt, from
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import os
 import runpy
@@ -82,17 +81,5 @@ def program(files: dict[str, bytes]) -> bytes:
     return text.encode()
 
 
-def main() -> None:
-    """Read the command line and do what it says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dist", type=Path, default=REPOSITORY / "dist", help="the folder with the client's wheel")
-    parser.add_argument("--out", type=Path, default=REPOSITORY / "dist")
-    parser.add_argument("--wheels", type=Path)
-    asked = parser.parse_args()
-    version = runpy.run_path(str(Path(__file__).with_name("dist.py")))["version"]()
-    made = make(asked.out, asked.dist / f"sealdex-{version}-py3-none-any.whl", asked.wheels)
-    print(f"{made}  {made.stat().st_size / 1e6:.1f} MB")
-
-
 if __name__ == "__main__":
-    main()
+    runpy.run_path(str(Path(__file__).with_name("program.py")))["run"](make, __doc__)

@@ -20,10 +20,11 @@ are imported when they are first used.
     services/            services, each kept running by a supervisor
     gateway/             the old systems' interfaces on a host: gRPC and REST (an extra)
     process/             programs in a process group of their own
+    process_variables    environment variables of this process, for a block
     update_watcher       looks for updates in the background, and tells the host
     supervise            how version 0.1.0 started supervisors; now services
     _job_plugins         brings a job's plugins, and what it does without one of them
-    _job_limits          time limits and variables of a job's stages
+    _job_limits          time limits of a job's stages
     _loader              loads an installed version, by the kind of its runtime
     _python_plugin       plugins that are Python code in this process
     _process_plugin      plugins that are programs, talked to by JSON-RPC

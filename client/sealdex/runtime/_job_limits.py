@@ -1,14 +1,8 @@
-"""The time limits and variables of a job's stages."""
+"""The time limits of a job's stages."""
 
 from __future__ import annotations
 
-import os
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-
-_changing = threading.RLock()
 
 
 class Deadline:
@@ -29,25 +23,3 @@ class Deadline:
     def is_over(self) -> bool:
         """Whether no time is left."""
         return self._until is not None and time.monotonic() >= self._until
-
-
-@contextmanager
-def variables(values: Mapping[str, str]) -> Iterator[None]:
-    """Set variables of this process for a block, and put back what was there.
-
-    They are the process's own, so two jobs of one process that set some wait for each other.
-    """
-    if not values:
-        yield
-        return
-    with _changing:
-        before = {name: os.environ.get(name) for name in values}
-        os.environ.update(values)
-        try:
-            yield
-        finally:
-            for name, value in before.items():
-                if value is None:
-                    os.environ.pop(name, None)
-                else:
-                    os.environ[name] = value

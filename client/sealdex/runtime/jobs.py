@@ -25,7 +25,7 @@ from typing import Any
 from sealdex.client import Client
 from sealdex.errors import SealdexError, UsageError
 from sealdex.model.release import PublishedManifest
-from sealdex.runtime._job_limits import Deadline, variables
+from sealdex.runtime._job_limits import Deadline
 from sealdex.runtime._job_plugins import Ready, Shortfall, bring, older_of, pinned
 from sealdex.runtime.errors import MethodNotFoundError, PluginError, PluginTimeoutError
 from sealdex.runtime.job_schema import (
@@ -40,6 +40,7 @@ from sealdex.runtime.job_schema import (
 from sealdex.runtime.manager import PluginManager
 from sealdex.runtime.plugin import failure_text
 from sealdex.runtime.process._group import ProcessGroup, pump
+from sealdex.runtime.process_variables import process_variables
 from sealdex.store.database import StoredStatus
 from sealdex.store.installations import Installation
 from sealdex.store.layout import Store
@@ -172,7 +173,7 @@ class _Run:
                     hint="move env from the stage to the plugin",
                 )
             name = _name(needed)
-            with variables(needed.env if kind == "python" else {}):
+            with process_variables(needed.env if kind == "python" else {}):
                 self._plugins.register(
                     needed.plugin, version=needed.version, config=needed.config, name=name, env=needed.env
                 )
@@ -210,7 +211,7 @@ class _Run:
             )
         asked = needed.stages[stage] if needed.stages is not None else None
         env = {**needed.env, **self._job.settings(stage).env, **(asked.env if asked is not None else {})}
-        with variables(env if self._plugins.state(name).kind == "python" else {}):
+        with process_variables(env if self._plugins.state(name).kind == "python" else {}):
             if asked is not None:
                 params = () if isinstance(asked.params, dict) else tuple(asked.params)
                 named = asked.params if isinstance(asked.params, dict) else {}
