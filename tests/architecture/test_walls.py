@@ -140,7 +140,8 @@ SHARED = {
     # plugins are tried out as hosts run them
     "client": "throwaway trial_host",
     "config.config": "throwaway trial_host",
-    "runtime": "testing throwaway trial trial_host",
+    "runtime": "testing trial trial_host",
+    "runtime.process_variables": "throwaway",
     "store.installations": "testing trial trial_host",
     "store.layout": "testing trial trial_host",
     "store.manifests": "testing trial trial_host",
