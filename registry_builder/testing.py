@@ -95,7 +95,7 @@ def plugin(_installed: tuple[PluginId, str], registry: Throwaway, plugin_host: P
     examples = (manifest.config_schema or {}).get("examples") or [{}]
     plugin_host.register(asked, version=version, config=examples[0])
     plugin_host.init()
-    return TestedPlugin(asked, version, Path(found.path), manifest, plugin_host)
+    return TestedPlugin(asked, version, found.path, manifest, plugin_host)
 
 
 def _under_test(config: pytest.Config) -> tuple[Path, PluginId]:

@@ -491,10 +491,10 @@ class Client:
             NotFoundError: it isn't installed.
         """
         if version is None and (found := self.current(plugin)) is not None:
-            return Path(found.path)
+            return found.path
         from sealdex.install.check import installations_of  # noqa: PLC0415  # questions need none of it
 
-        return Path(installations_of(self._store, plugin_of(plugin), version)[-1].path)
+        return installations_of(self._store, plugin_of(plugin), version)[-1].path
 
     def verify(self, plugin: PluginId | str | None = None, version: str | None = None) -> list[Checked]:
         """Hash installations and compare them with what was installed; those removed meanwhile are left out.

@@ -293,7 +293,7 @@ def _folders_of(store: Store) -> Iterator[Path]:
     with suppress(OSError):
         yield from sorted(Path(store.root).iterdir())
     found, _ = look_over(store)
-    yield from sorted({place for each in found for place in (Path(each.path), *list(Path(each.path).parents)[:2])})
+    yield from sorted({place for each in found for place in (each.path, *list(each.path.parents)[:2])})
 
 
 def _store_remedy(root: Path) -> str:

@@ -184,7 +184,7 @@ class Checked:
 
     plugin: PluginId
     version: str
-    path: str
+    path: Path
     findings: tuple[Finding, ...]
     installation: Installation | None
 

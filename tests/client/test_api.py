@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -60,7 +61,7 @@ def test_a_plugin_s_life_by_methods_alone(client: Client) -> None:
     assert [each.after for each in client.update(dry_run=True).differences] == ["1.1.0"]
     client.update("acme/slack")
     assert client.path("acme/slack").name == "1.1.0"
-    assert {each.folder for each in client.list()} == {Path(each.path) for each in client.list()}
+    assert {each.path for each in client.list()} == {Path(os.fspath(each)) for each in client.list()}
     client.use("acme/slack", "1.0.0")
     client.disable("acme/slack")
     before, after = client.enable("acme/slack").plugins[SLACK]

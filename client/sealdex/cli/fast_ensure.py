@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def show_in_place(out: Output, project: str, found: list[Installation]) -> None:
     """Show that nothing had to be done."""
     rows = [
-        row(f"{i.namespace}/{i.name}", i.version, "keep", i.path, **({"image": i.image} if i.image else {}))
+        row(f"{i.namespace}/{i.name}", i.version, "keep", os.fspath(i), **({"image": i.image} if i.image else {}))
         for i in found
     ]
     show_ensured(out, project, rows)

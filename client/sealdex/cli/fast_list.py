@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from sealdex.cli.output import Output
 from sealdex.paths import store_folder
 from sealdex.store.installations import (
@@ -56,7 +58,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None, chosen: ListFil
         out.warn(f"{each.path} {each.why}; to find a fix: sealdex doctor")
     if out.mode == "quiet":
         for i in found:
-            out.answer_path(i.path, f"{i.namespace}/{i.name}", i.version)
+            out.answer_path(os.fspath(i), f"{i.namespace}/{i.name}", i.version)
         return
     rows, errors = [], {}
     for number, i in enumerate(found):
@@ -143,7 +145,7 @@ def show_path(out: Output, store: str | os.PathLike[str] | None, asked: str) -> 
         ) from error
     if found is None:
         raise not_installed_named(place, asked)
-    out.answer_path(found.path)
+    out.answer_path(os.fspath(found))
     if found.image is not None:
         out.note(f"it is a container image, and that folder has only its receipt: docker pull {found.image}")
     is_current = current_version_named(place, found.id) == found.version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ _VERBS = {"unpack": "installed", "repair": "repaired", "image": "pull"}
 
 
 def _ensured_row(each: Installed) -> dict[str, Any]:
-    path = each.installation.path if each.installation is not None else None
+    path = os.fspath(each.installation) if each.installation is not None else None
     more: dict[str, Any] = {"image": each.image} if each.image is not None else {}
     if each.action in {"unpack", "repair"} or each.previous:
         more["previous"] = each.previous

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -181,7 +182,7 @@ def _installed_plain(each: Installed) -> dict[str, Any]:
     return {
         **choice_plain(each.choice),
         "action": each.action,
-        "path": each.installation.path if each.installation is not None else None,
+        "path": os.fspath(each.installation) if each.installation is not None else None,
         "previous": each.previous,
         "image": each.image,
         **({"unreachable": each.unreachable} if each.unreachable is not None else {}),

@@ -116,7 +116,7 @@ def held_content(bases: Sequence[Installation]) -> dict[str, list[tuple[Path, Un
             continue
         for file in files:
             if file.target is None:
-                held.setdefault(file.sha256, []).append((Path(base.path) / file.path, file))
+                held.setdefault(file.sha256, []).append((base.path / file.path, file))
     return held
 
 

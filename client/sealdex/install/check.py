@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sealdex.errors import NotFoundError
 from sealdex.model.ids import PluginId
 from sealdex.model.precedence import version_sort_key
@@ -21,7 +23,7 @@ def verify_installed(store: Store, plugin: PluginId | None = None, version: str 
         for each, findings in filter(None, standing)
     ]
     checked += [
-        Checked(PluginId(each.namespace, each.name), each.version, each.path, (unreadable_finding(each),), None)
+        Checked(PluginId(each.namespace, each.name), each.version, Path(each.path), (unreadable_finding(each),), None)
         for each in unreadable
         if version is None or each.version == version
     ]

@@ -192,7 +192,7 @@ def _log_done(installation: Installation, action: InstallAction, seconds: float)
             version=installation.version,
             registry=installation.registry,
             action=action,
-            path=installation.path,
+            path=os.fspath(installation),
         )
         return
     _log.info(
@@ -206,7 +206,7 @@ def _log_done(installation: Installation, action: InstallAction, seconds: float)
         files=installation.file_count,
         bytes=installation.unpacked_bytes,
         seconds=seconds,
-        path=installation.path,
+        path=os.fspath(installation),
     )
 
 

@@ -61,7 +61,7 @@ def _request(record: Installation) -> InstallRequest:
     except SealdexError:  # none was kept: what is restored is compared with the record all the same
         pass
     else:
-        manifest = Path(record.path, RECEIPT_FOLDER, MANIFEST_NAME).read_bytes()
+        manifest = (record.path / RECEIPT_FOLDER / MANIFEST_NAME).read_bytes()
         mapped = next((a.files for a in full.artifacts if a.sha256 == record.artifact_sha256), ())
         files = tuple(MappedFile(each.source, each.to) for each in mapped)
     artifact = ArtifactEntry(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from sealdex.errors import NotFoundError
@@ -106,7 +105,7 @@ class Loader:
             kind=kind,
             seconds=round(time.monotonic() - began, 3),
         )
-        context = PluginContext(entry.plugin, version, Path(installation.path), config, plugin_logger(entry.plugin))
+        context = PluginContext(entry.plugin, version, installation.path, config, plugin_logger(entry.plugin))
         return Serving(loaded, context, ParamsCheck(manifest), time.monotonic() - began, held)
 
     def _loaded(

@@ -19,7 +19,6 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 from sealdex.model.ids import PluginId
@@ -59,7 +58,7 @@ def process_command(installation: Installation, entry_point: str) -> list[str]:
         raise PluginError(f"the entry point of {name} can't be read: {error}", subject=name) from None
     if not words:
         raise PluginError(f"{name} has no entry point", subject=name)
-    own = Path(installation.path, words[0])
+    own = installation.path / words[0]
     if "/" in words[0] or own.is_file():
         if not own.is_file():
             raise PluginError(f"the entry point of {name}, {words[0]}, is not in the package", subject=name)
@@ -104,7 +103,7 @@ class ProcessPlugin:
         self._plugin = PluginId(*installation.id)
         self._name = f"{self._plugin} {installation.version}"
         self._version = installation.version
-        self._folder = installation.path
+        self._folder = os.fspath(installation)
         self._config = config
         self._timeout_s = timeout_s
         self._call_timeout_s = call_timeout_s
@@ -122,7 +121,7 @@ class ProcessPlugin:
         try:
             self._group = ProcessGroup(
                 command,
-                folder=Path(installation.path),
+                folder=installation.path,
                 env={
                     **os.environ,
                     **(env or {}),

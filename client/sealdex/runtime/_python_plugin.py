@@ -14,7 +14,6 @@ import operator
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from pathlib import Path
 from typing import Any, TypeVar
 
 from sealdex.errors import SealdexError
@@ -53,7 +52,7 @@ class PythonPlugin:
                 hint="a host can only load plugins that have one; to start a service: "
                 f"sealdex run {installation.namespace}/{installation.name}",
             )
-        self._namespace = PluginNamespace(Path(installation.path), self._name)
+        self._namespace = PluginNamespace(installation.path, self._name)
 
         def load() -> Any:
             found = operator.attrgetter(attribute)(self._namespace.load(module))

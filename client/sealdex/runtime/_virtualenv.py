@@ -39,7 +39,7 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
         InstallError: there is no ``requirements.txt``, or creating it failed; nothing incomplete is kept.
     """
     name = f"{installation.namespace}/{installation.name} {installation.version}"
-    requirements = Path(installation.path, REQUIREMENTS)
+    requirements = installation.path / REQUIREMENTS
     try:
         wanted = requirements.read_bytes()
     except OSError as error:
@@ -56,10 +56,10 @@ def python_environment(store: Store, installation: Installation, on_line: Callab
         if not (folder / _WHOLE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             try:
-                _run([sys.executable, "-m", "venv", str(folder)], installation.path, name, on_line)
+                _run([sys.executable, "-m", "venv", str(folder)], os.fspath(installation), name, on_line)
                 python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
                 command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS]
-                _run(command, installation.path, name, on_line)
+                _run(command, os.fspath(installation), name, on_line)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise

@@ -258,7 +258,7 @@ class _Run:
 
     def _run_commands(self) -> str | None:
         installed = [each.installation for each in self._ready]
-        programs = [str(Path(i.path, i.bin).parent) for i in installed if i.bin is not None]
+        programs = [str(Path(i, i.bin).parent) for i in installed if i.bin is not None]
         path = os.pathsep.join([*programs, os.environ.get("PATH", os.defpath)])
         ours = self._job.settings(COMMANDS_STAGE)
         env = {**os.environ, "PATH": path, "SEALDEX_JOB": self._job.job_id, **self._job.env, **ours.env}

@@ -29,11 +29,11 @@ _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr
 
 
 class Installation:
-    """One installed release, as described by its receipt.
+    """One installed release, as described by its receipt. ``os.fspath`` of it is its folder as text.
 
     Attributes:
         namespace, name, version: the release.
-        path: its folder.
+        path: its folder, as a `Path`.
         registry: name of the registry it came from.
         artifact: file name, format, size in bytes and SHA-256 of what was unpacked.
         manifest_sha256: digest of the release's full manifest.
@@ -47,8 +47,8 @@ class Installation:
     """
 
     __slots__ = (
-        "artifact_file", "artifact_format", "artifact_sha256", "artifact_size", "bin", "file_count", "files_sha256",
-        "installed_at", "manifest_sha256", "name", "namespace", "path", "registry", "root_version", "signed_by",
+        "_folder", "artifact_file", "artifact_format", "artifact_sha256", "artifact_size", "bin", "file_count",
+        "files_sha256", "installed_at", "manifest_sha256", "name", "namespace", "registry", "root_version", "signed_by",
         "unpacked_bytes", "version",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ class Installation:
         namespace: str,
         name: str,
         version: str,
-        path: str,
+        path: str | os.PathLike[str],
         registry: str,
         artifact_file: str,
         artifact_format: str,
@@ -76,7 +76,7 @@ class Installation:
         self.namespace = namespace
         self.name = name
         self.version = version
-        self.path = path
+        self._folder = os.fspath(path)
         self.registry = registry
         self.artifact_file = artifact_file
         self.artifact_format = artifact_format
@@ -97,11 +97,14 @@ class Installation:
         return (self.namespace, self.name)
 
     @property
-    def folder(self) -> Path:
-        """`path` as a `Path`; the attribute itself stays the text that it was in 0.1.0."""
+    def path(self) -> Path:
+        """Its folder."""
         from pathlib import Path  # noqa: PLC0415  # `list` and `path` have no time for it
 
-        return Path(self.path)
+        return Path(self._folder)
+
+    def __fspath__(self) -> str:
+        return self._folder
 
     @property
     def image(self) -> str | None:
@@ -109,13 +112,12 @@ class Installation:
         return self.artifact_file if self.artifact_format == IMAGE_FORMAT else None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all attributes, sorted by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        """Return all attributes, sorted by name; the path as text."""
+        return {name: self._folder if name == "path" else getattr(self, name) for name in _NAMES}
 
     def receipt(self) -> bytes:
         """Return the receipt: JSON of all attributes except the path."""
-        values = {"format": RECEIPT_FORMAT, **self.as_dict()}
-        del values["path"]
+        values = {"format": RECEIPT_FORMAT, **{name: getattr(self, name) for name in _STATED}}
         import json  # noqa: PLC0415  # only who writes one
 
         return json.dumps(values, indent=2).encode() + b"\n"
@@ -127,18 +129,20 @@ class Installation:
         return isinstance(other, Installation) and self.as_dict() == other.as_dict()
 
     def __hash__(self) -> int:
-        return hash((self.path, self.artifact_sha256))
+        return hash((self._folder, self.artifact_sha256))
 
 
+_STATED = tuple(sorted(set(Installation.__slots__) - {"_folder"}))
+"""What a receipt states."""
+_NAMES = tuple(sorted((*_STATED, "path")))
 _TEXT, _NUMBER = (str,), (int,)
 _FIELD_TYPES: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(Installation.__slots__, _TEXT),
+    **dict.fromkeys(_STATED, _TEXT),
     **dict.fromkeys(("artifact_size", "file_count", "unpacked_bytes"), _NUMBER),
     "signed_by": (str, type(None)),
     "bin": (str, type(None)),
     "root_version": (int, type(None)),
 }
-del _FIELD_TYPES["path"]
 
 
 def format_trust(signed_by: str | None, root_version: int | None) -> str:
@@ -298,4 +302,4 @@ def _read(plugin: Plugin, version: str, path: str) -> Installation | None:
 
 def files_list_path(installation: Installation) -> str:
     """Return the path of an installation's list of files."""
-    return os.path.join(installation.path, RECEIPT_FOLDER, FILES_NAME)  # noqa: PTH118  # see layout
+    return os.path.join(installation, RECEIPT_FOLDER, FILES_NAME)  # noqa: PTH118  # see layout

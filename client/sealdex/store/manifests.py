@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 
 from sealdex.errors import InstallError, VerificationError
 from sealdex.model.decode import DocumentError, read_wire
@@ -42,7 +41,7 @@ def installed_manifest(installation: Installation) -> PublishedManifest:
     plugin = PluginId(*installation.id)
     name = f"{plugin} {installation.version}"
     again = f"sealdex uninstall {plugin}@{installation.version}, then install it again"
-    path = Path(installation.path, RECEIPT_FOLDER, MANIFEST_NAME)
+    path = installation.path / RECEIPT_FOLDER / MANIFEST_NAME
     try:
         with path.open("rb") as file:
             data = file.read(MAX_MANIFEST_BYTES + 1)

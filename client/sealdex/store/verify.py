@@ -29,14 +29,17 @@ FindingKind = Literal["missing", "changed", "mode", "extra"]
 
 
 class Finding(NamedTuple):
-    """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (not part of the plugin)."""
+    """One difference: ``kind`` is ``missing``, ``changed``, ``mode`` or ``extra`` (not part of the plugin).
 
-    path: str
+    ``path`` is relative to the installation's folder.
+    """
+
+    path: Path
     kind: FindingKind
     detail: str
 
     def __str__(self) -> str:
-        return f"{self.path!a} {self.detail}"
+        return f"{self.path.as_posix()!a} {self.detail}"
 
 
 def verify_installation(installation: Installation, *, quick: bool = False) -> list[Finding]:
@@ -46,30 +49,30 @@ def verify_installation(installation: Installation, *, quick: bool = False) -> l
         installation: read from its receipt.
         quick: compare kinds, sizes and modes only, without reading the files.
     """
-    folder = Path(installation.path)
+    folder = installation.path
     data = _read_bytes(Path(files_list_path(installation)))
     if data is None:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", "missing", "is missing, so the files can't be compared")]
+        return [Finding(Path(RECEIPT_FOLDER, "files.json"), "missing", "is missing, so the files can't be compared")]
     if hashlib.sha256(data).hexdigest() != installation.files_sha256:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", "changed", "is not the one written at installation")]
+        return [Finding(Path(RECEIPT_FOLDER, "files.json"), "changed", "is not the one written at installation")]
     try:
         files = read_files_list(data)
     except msgspec.DecodeError:
-        return [Finding(f"{RECEIPT_FOLDER}/files.json", "changed", "is not a list of files")]
+        return [Finding(Path(RECEIPT_FOLDER, "files.json"), "changed", "is not a list of files")]
     return [*_manifest_differs(installation), *compare_tree(folder, files, quick=quick)]
 
 
 def _manifest_differs(installation: Installation) -> Iterator[Finding]:
-    path = Path(installation.path, RECEIPT_FOLDER, MANIFEST_NAME)
+    path = installation.path / RECEIPT_FOLDER / MANIFEST_NAME
     # earlier versions kept none
     if os.path.lexists(path) and hash_of_regular(path) != installation.manifest_sha256:
-        yield Finding(f"{RECEIPT_FOLDER}/{MANIFEST_NAME}", "changed", "is not the one of the release")
+        yield Finding(Path(RECEIPT_FOLDER, MANIFEST_NAME), "changed", "is not the one of the release")
 
 
 def unreadable_finding(damaged: Damaged) -> Finding:
     """Return the finding for something that can't be read as an installation at all."""
     kind: FindingKind = "changed" if os.path.lexists(Path(damaged.path, RECEIPT_FOLDER, RECEIPT_NAME)) else "missing"
-    return Finding(f"{RECEIPT_FOLDER}/{RECEIPT_NAME}", kind, f"can't be read: {damaged.path} {damaged.why}")
+    return Finding(Path(RECEIPT_FOLDER, RECEIPT_NAME), kind, f"can't be read: {damaged.path} {damaged.why}")
 
 
 def verify_standing(
@@ -92,10 +95,10 @@ def verify_standing(
 
 def _while_it_stands(installation: Installation, quick: bool) -> list[Finding] | None:
     # A version is removed by renaming its folder. While that is open here, no other folder can have its inode number.
-    folder = os.open(installation.path, os.O_RDONLY)
+    folder = os.open(installation, os.O_RDONLY)
     try:
         findings = verify_installation(installation, quick=quick)
-        stands = not findings or os.path.samestat(os.fstat(folder), os.stat(installation.path))  # noqa: PTH116  # as fstat
+        stands = not findings or os.path.samestat(os.fstat(folder), os.stat(installation))  # noqa: PTH116  # as fstat
         return findings if stands else None
     finally:
         os.close(folder)
@@ -121,28 +124,28 @@ def compare_tree(folder: Path, files: Iterable[UnpackedFile], *, quick: bool) ->
     for file in files:
         info = found.pop(file.path, None)
         if info is None:
-            yield Finding(file.path, "missing", "is missing")
+            yield Finding(Path(file.path), "missing", "is missing")
         else:
             yield from _differences(folder / file.path, file, info, quick=quick)
     for path in sorted(found):
-        yield Finding(path, "extra", "was not installed with the plugin")
+        yield Finding(Path(path), "extra", "was not installed with the plugin")
 
 
 def _differences(place: Path, file: UnpackedFile, info: os.stat_result, *, quick: bool) -> Iterator[Finding]:
     if file.target is not None:
         if not stat.S_ISLNK(info.st_mode):
-            yield Finding(file.path, "changed", "is no longer a link")
+            yield Finding(Path(file.path), "changed", "is no longer a link")
         elif (target := os.readlink(place)) != file.target:  # noqa: PTH115  # Path would rewrite a/./b
-            yield Finding(file.path, "changed", f"is a link to {target!a}, not to {file.target!a}")
+            yield Finding(Path(file.path), "changed", f"is a link to {target!a}, not to {file.target!a}")
         return
     if not stat.S_ISREG(info.st_mode):
-        yield Finding(file.path, "changed", "is no longer a file")
+        yield Finding(Path(file.path), "changed", "is no longer a file")
     elif info.st_size != file.size:
-        yield Finding(file.path, "changed", f"has {info.st_size} bytes, not {file.size}")
+        yield Finding(Path(file.path), "changed", f"has {info.st_size} bytes, not {file.size}")
     elif not quick and hash_of_regular(place) != file.sha256:
-        yield Finding(file.path, "changed", "has other content")
+        yield Finding(Path(file.path), "changed", "has other content")
     elif _HAS_MODES and not _is_mode_of(mode := stat.S_IMODE(info.st_mode), file.mode):
-        yield Finding(file.path, "mode", f"has mode {mode:04o}, not {file.mode:04o}")
+        yield Finding(Path(file.path), "mode", f"has mode {mode:04o}, not {file.mode:04o}")
 
 
 def _is_mode_of(mode: int, stated: int) -> bool:

@@ -44,7 +44,7 @@ def test_register_init_get_call_unregister(plugins: PluginStore, manager: Plugin
     manager.init()
     plugin = manager.get("acme/greet")
     context: PluginContext = plugin.context
-    assert (str(context.plugin), context.version, str(context.folder)) == ("acme/greet", "1.0.0", installation.path)
+    assert (str(context.plugin), context.version, context.folder) == ("acme/greet", "1.0.0", installation.path)
     assert manager.call("acme/greet", "greet", "Kai", mark="?") == "1.0.0 hello Kai?"
     state = manager.state("acme/greet")
     assert (state.version, state.kind, state.error) == ("1.0.0", "python", None)

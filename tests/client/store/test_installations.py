@@ -74,7 +74,7 @@ def test_a_receipt_tells_what_was_installed(store: Store) -> None:
     assert (found.artifact_sha256, found.artifact_size) == (request.artifact.sha256, archive.stat().st_size)
     assert (found.signed_by, found.root_version, found.bin) == ("packages", 1, "bin/tool")
     assert (found.file_count, found.unpacked_bytes) == (len(FILES) + 1, sum(map(len, FILES.values())) + 5)
-    assert found.path == store.version_folder(PLUGIN, "1.2.0")
+    assert os.fspath(found) == str(found.path) == store.version_folder(PLUGIN, "1.2.0")
     assert verify_installation(found) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def _row(each: Any) -> dict[str, Any]:
         "plugin": str(each.choice.plugin),
         "version": each.choice.release.version,
         "action": each.action,
-        "path": each.installation.path if each.installation is not None else None,
+        "path": os.fspath(each.installation) if each.installation is not None else None,
         "previous": each.previous,
         "signed_by": each.trust.signed_by,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -126,7 +127,7 @@ def uninstall(context: Context, plugins: tuple[str, ...], cascade: bool, force: 
         gone = client.uninstall(*asked[0], *asked[1:], cascade=cascade, force=force)
         for number, each in enumerate(gone):
             name = f"{each.namespace}/{each.name}"
-            removed.append({"plugin": name, "version": each.version, "path": each.path})
+            removed.append({"plugin": name, "version": each.version, "path": os.fspath(each)})
             out.line(f"uninstalled {name} {each.version}")
             is_last = each.id not in {other.id for other in gone[number + 1 :]}
             if is_last and (left := client.current(name)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,9 +177,9 @@ def verify(context: Context, plugins: tuple[str, ...], attestations: bool) -> No
         rows.append({
             "plugin": str(check.plugin),
             "version": check.version,
-            "path": check.path,
+            "path": os.fspath(check.path),
             "whole": check.is_whole,
-            "findings": [{"path": f.path, "kind": f.kind, "detail": f.detail} for f in check.findings],
+            "findings": [{"path": f.path.as_posix(), "kind": f.kind, "detail": f.detail} for f in check.findings],
             **({} if vouched is None else {"attestation": vouched.as_plain()}),
         })  # fmt: skip
         state = "DAMAGED"

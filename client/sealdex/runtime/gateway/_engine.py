@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from msgspec import Struct, field
@@ -87,7 +88,7 @@ def plugin_record(
         "source": "market" if installed.signed_by is not None else "local",
         "installTime": installed.installed_at,
         "updateTime": installed.installed_at,
-        "path": installed.path,
+        "path": os.fspath(installed),
         "registry": installed.registry,
         "signedBy": installed.signed_by,
     }

@@ -113,7 +113,7 @@ def plan_service(
             subject=name,
             hint="a host loads plugins with sealdex.runtime.PluginManager",
         )
-    folder = Path(installation.path)
+    folder = installation.path
     own_port = port if port is not None else service.port
     health, health_port = service.health_check, None
     if health is not None:
