@@ -59,8 +59,9 @@ def _command(args: list[str], out: Output) -> object:
 
     if "_SEALDEX_COMPLETE" in os.environ and _completed(cli):
         return 0
-    from sealdex.trust.key_libraries import put_off  # noqa: PLC0415  # so too: the fast path has no keys
+    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # so too: the fast path has no keys
 
-    put_off()
+    key_libraries.put_off()
+    lean_imports.put_off()
 
     return cli.main(args, prog_name=PROG, standalone_mode=False, obj=out)

@@ -75,9 +75,10 @@ def run_plainly(args: list[str], out: Output) -> bool:
     if call is None:
         return False
     from sealdex.cli.session import Context  # noqa: PLC0415  # other calls needn't wait for it
-    from sealdex.trust.key_libraries import put_off  # noqa: PLC0415  # so too
+    from sealdex.trust import key_libraries, lean_imports  # noqa: PLC0415  # so too
 
-    put_off()
+    key_libraries.put_off()
+    lean_imports.put_off()
     command, names, given = call
     context = Context(out, None, None)
     if command == "info":
