@@ -50,6 +50,8 @@ class TreeServer:
         self.files = files
         self.instead: dict[str, bytes | int | Endless | Held] = {}
         """Path to what is answered in its place: other bytes, a status, bytes without end, or nothing."""
+        self.coding = "gzip"
+        """What is said of the paths that are ``gzipped``."""
         self.gzipped: set[str] = set()
         """Paths whose bytes are gzip, and answered as such."""
         self.validators: str | None = None
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         if tag is not None:
             self.send_header(tag, value)
         if status == 200 and self.path.lstrip("/") in self.tree.gzipped:
-            self.send_header("Content-Encoding", "gzip")
+            self.send_header("Content-Encoding", self.tree.coding)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -161,6 +161,11 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
         FormatTooNewError: ``format`` is newer; the advice is to upgrade.
         DocumentError: it isn't of that form although it is signed.
     """
+    with suppress(msgspec.DecodeError):  # then it says below what is wrong
+        document = decode_as(data, kind)
+        # the struct has to have a format, so it is the document's: reading the head as well would take as long again
+        if _requires_format(kind) and getattr(document, "format", newest_format + 1) <= newest_format:
+            return document
     try:
         head = decode_as(data, _Head)
     except msgspec.DecodeError as error:
@@ -185,6 +190,12 @@ def read_wire(data: bytes, kind: type[T], *, newest_format: int, what: str) -> T
 
 class _Head(msgspec.Struct):
     format: int
+
+
+def _requires_format(kind: type) -> bool:
+    """Return whether a struct can't be without ``format``: fields with defaults come last."""
+    names: tuple[str, ...] = getattr(kind, "__struct_fields__", ())
+    return "format" in names[: len(names) - len(getattr(kind, "__struct_defaults__", ()))]
 
 
 def problems_in(values: Any, kind: type) -> list[FieldProblem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -26,6 +26,9 @@ from sealdex.trust._fetcher import MAX_PARALLEL
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up
 
 _log = Log("sealdex.trust")
+_PIPED_BYTES = 1 << 20
+"""Documents of at most this size are asked for many at a time."""
+
 _STRONG = frozenset({"sha256", "sha384", "sha512"})
 
 
@@ -58,13 +61,16 @@ class DocumentStore:
         self._transport = transport
         self._keeps = keep
 
-    def read(self, infos: Iterable[TargetFile], max_bytes: int, *, digest_in_name: bool) -> dict[str, bytes]:
+    def read(
+        self, infos: Iterable[TargetFile], max_bytes: int, *, digest_in_name: bool, are_many: bool = False
+    ) -> dict[str, bytes]:
         """Return the bytes of each target by path; what isn't cached is fetched in parallel.
 
         Args:
             infos: signed length and hashes of each.
             max_bytes: a target with a larger signed length is refused before it is requested.
             digest_in_name: whether published file names contain their digest (TUF's consistent snapshots).
+            are_many: ask for them over one connection, one behind the other; what doesn't come that way, as usual.
 
         Raises:
             VerificationError: too long, without a SHA-256 or SHA-512 digest, or other bytes than the signed ones.
@@ -72,6 +78,8 @@ class DocumentStore:
         """
         wanted = list(infos)
         found = {info.path: data for info in wanted if (data := self._cached(info)) is not None}
+        if are_many:
+            found.update(self._piped([info for info in wanted if info.path not in found], max_bytes, digest_in_name))
         missing = [info for info in wanted if info.path not in found]
         for path, data in found.items():
             _log.debug(
@@ -85,6 +93,25 @@ class DocumentStore:
         with ThreadPoolExecutor(MAX_PARALLEL) as pool:
             fetched = list(pool.map(lambda info: self._fetched(info, max_bytes, digest_in_name), missing))
         return found | {info.path: data for info, data in zip(missing, fetched, strict=True)}
+
+    def _piped(self, infos: list[TargetFile], max_bytes: int, digest_in_name: bool) -> Iterator[tuple[str, bytes]]:
+        """Yield path and bytes of those that come the plain way and are right: most of them, where all is well."""
+        base = self._addresses.chosen
+        small = [info for info in infos if info.length <= min(max_bytes, _PIPED_BYTES) and _strong_digest(info)]
+        pipeline = self._transport.pipeline(base) if self._transport is not None and len(small) > 1 else None
+        if pipeline is None:
+            return
+        wanted = ((each, f"{base}{self._below}{_published(each, digest_in_name)}", each.length) for each in small)
+        for info, data in pipeline.read(wanted):
+            if info is None or data is None:
+                continue
+            try:
+                info.verify_length_and_hashes(data)
+            except LengthOrHashMismatchError:
+                continue
+            if self._keeps:
+                self._keep(info.path, data)
+            yield info.path, data
 
     def _cached(self, info: TargetFile) -> bytes | None:
         if _strong_digest(info) is None:
@@ -100,8 +127,7 @@ class DocumentStore:
     def _fetched(self, info: TargetFile, max_bytes: int, digest_in_name: bool) -> bytes:
         if info.length > max_bytes:
             raise self._refused(info, f"has {info.length} bytes; at most {max_bytes} are allowed")
-        digest = _strong_digest(info)
-        if digest is None:
+        if _strong_digest(info) is None:
             raise self._refused(info, "is signed without a SHA-256 or SHA-512 digest")
         if self._transport is None:
             raise UnavailableError(
@@ -110,8 +136,7 @@ class DocumentStore:
                 untouched=NOTHING_CHANGED,
                 hint="run the command once without --offline",
             )
-        folder, slash, name = info.path.rpartition("/")
-        file = f"{folder}{slash}{digest}.{name}" if digest_in_name else info.path
+        file = _published(info, digest_in_name)
         took = stopwatch()
         transport = self._transport
         try:
@@ -175,6 +200,12 @@ class DocumentStore:
             self._folder.mkdir(parents=True, exist_ok=True)
             part.write_bytes(data)
             part.replace(file)
+
+
+def _published(info: TargetFile, digest_in_name: bool) -> str:
+    """Return where a target with a strong digest is below the targets of an address."""
+    folder, slash, name = info.path.rpartition("/")
+    return f"{folder}{slash}{_strong_digest(info)}.{name}" if digest_in_name else info.path
 
 
 def _strong_digest(info: TargetFile) -> str | None:

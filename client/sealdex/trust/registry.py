@@ -310,7 +310,7 @@ class TrustedRegistry:
         """
         infos, digest_in_name = self._target_infos(list(paths))
         signed = [info for info in infos.values() if info is not None]
-        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name)
+        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name, are_many=True)
         places = {}
         for info in signed:
             folder, slash, name = info.path.rpartition("/")

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import random
+import socketserver
+import threading
+
 import pytest
 from support.tree_server import TreeServer
 
@@ -34,10 +40,55 @@ def test_what_is_not_the_plain_answer_is_given_up_and_the_rest_comes(instead: by
         assert found == {**FILES, "f/7": None}
 
 
-def test_an_answer_in_a_coding_is_given_up() -> None:
+def test_a_gzipped_answer_is_unfolded_to_exactly_the_expected_size() -> None:
+    packed = {"f/3": gzip.compress(b"333"), "f/5": gzip.compress(bytes(9_000_000)), "f/6": b"666666"}
+    packed["f/7"] = gzip.compress(b"7777777")[:-4]  # cut off
+    with TreeServer({**FILES, **packed}) as server:
+        server.gzipped.update(packed)
+        found = read(server, *((f"f/{number}", number) for number in range(2, 10)))
+        assert found == {
+            "f/2": b"22", "f/3": b"333", "f/4": b"4444", "f/5": None, "f/6": None, "f/7": None,
+            "f/8": b"8" * 8, "f/9": b"9" * 9,
+        }  # fmt: skip
+        assert server.requests == [f"f/{number}" for number in range(2, 10)]
+
+
+def test_an_answer_in_another_coding_is_given_up() -> None:
     with TreeServer(FILES) as server:
+        server.coding = "br"
         server.gzipped.add("f/3")
         assert read(server, ("f/2", 2), ("f/3", 3), ("f/4", 4)) == {"f/2": b"22", "f/3": None, "f/4": b"4444"}
+
+
+def test_answers_of_all_sizes_are_cut_out_whole() -> None:
+    sizes = [1, 300_000, 5, 262_144, 262_143, 1 << 20, 70_000, 0, 16_384, 900_000, 3]
+    files = {
+        f"f/{number}": random.Random(number).randbytes(size)  # noqa: S311  # test data
+        for number, size in enumerate(sizes)
+    }
+    with TreeServer(files) as server:
+        assert read(server, *((path, len(data)) for path, data in files.items())) == files
+        assert server.requests == list(files)
+
+
+def test_a_head_without_end_is_not_read() -> None:
+    """Holds the mirror: a head of megabytes."""
+    with socketserver.TCPServer(("127.0.0.1", 0), _EndlessHead) as server, Transport() as transport:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        pipeline = transport.pipeline(url)
+        assert pipeline is not None
+        assert list(pipeline.read([("a", f"{url}a", 1)])) == [("a", None)]
+        server.shutdown()
+        thread.join()
+
+
+class _EndlessHead(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        self.request.recv(1 << 16)
+        with contextlib.suppress(OSError):
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n" + b"x: y\r\n" * 100_000)
 
 
 def test_a_longer_answer_than_signed_is_not_read() -> None:

@@ -36,8 +36,9 @@ from sealdex.download.mirror.record import (
 from sealdex.download.mirror.selection import Selection, described
 from sealdex.download.mirror.sigstore_root import MAX_BYTES, digest_of, key_of
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
-from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, each_of
+from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, Tally, each_of
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UnavailableError
+from sealdex.model.decode import decode_as, encode_json
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
@@ -254,7 +255,7 @@ class _Run:
         """Find out what is missing, into a file of one line each; signed documents are written on the way."""
         found = Found()
         path = self._own / "staging" / "missing.jsonl"
-        with path.open("w", encoding="utf-8") as lines, self._reached.open("w", encoding="utf-8") as reached:
+        with path.open("wb") as lines, self._reached.open("w", encoding="utf-8") as reached:
             for each in plan_files(self._registry, self._options.selection, found):
                 if isinstance(each, Target):
                     key, data = each
@@ -268,7 +269,7 @@ class _Run:
                 result.total_files += 1
                 result.total_bytes += each.size or 0
                 if each.key not in self._options.have and not self._place.has(each, hashed=self._hashed):
-                    lines.write(json.dumps(each) + "\n")
+                    lines.write(encode_json(each) + b"\n")
                     result.files += 1
                     result.bytes += each.size or 0
         if found.twins and self._place.folds_case():
@@ -322,10 +323,12 @@ class _Run:
 
         def work(lines: Iterator[bytes], answer: Callable[[bytes], None]) -> None:
             self._transport.forked()
-            fetcher.tell(lambda size: answer(b"%d" % size))
-            files = (MirrorFile(*json.loads(line)) for line in lines)
+            tally = Tally(lambda size: answer(b"%d" % size))
+            fetcher.tell(tally.add)
+            files = (decode_as(line, MirrorFile) for line in lines)
             for key, why in each_of(fetcher.small_ones(files), fetcher.fetch, max(1, self._options.threads // count)):
                 answer(json.dumps([key, why[:1000]]).encode())
+            tally.send()
 
         def heard(answer: bytes) -> None:
             said = json.loads(answer)
@@ -338,8 +341,8 @@ class _Run:
             if share_out((line.rstrip(b"\n") for line in lines), work, count, heard):
                 return failed
         there = missing.with_name("left.jsonl")  # what was fetched has its name, and only then
-        with there.open("w", encoding="utf-8") as left:
-            left.writelines(json.dumps(f) + "\n" for f in _lines(missing) if not self._place.has(f, hashed=True))
+        with there.open("wb") as left:
+            left.writelines(encode_json(f) + b"\n" for f in _lines(missing) if not self._place.has(f, hashed=True))
         there.replace(missing)
         return None
 
@@ -465,9 +468,9 @@ def _unchanged(before: MirrorRecord, state: TrustState) -> MirrorResult:
 
 
 def _lines(path: Path) -> Iterator[MirrorFile]:
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for line in lines:
-            yield MirrorFile(*json.loads(line))
+            yield decode_as(line, MirrorFile)
 
 
 __all__ = ["IncompleteError", "MirrorResult", "Options", "Watch", "create"]

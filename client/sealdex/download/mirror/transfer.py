@@ -49,6 +49,11 @@ _SMALL_BYTES = 256 * 1024
 _PIPED_BYTES = 1 << 20
 """Files of at most this size are asked for many at a time; larger ones take long enough for a request of their own."""
 
+_TO_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+_MODE = 0o644
+
+_TOLD_CALLS, _TOLD_BYTES = 64, 4 << 20
+
 MOST_FAILURES = 100
 """Files that can't be had after which a run ends."""
 
@@ -67,6 +72,8 @@ class Place:
         self.folder = folder
         self._staging = staging
         self._numbers = itertools.count()
+        self._latest_parent = ""
+        self._needs_mode = True
 
     def path(self, key: str) -> Path:
         """Return where a key of the published tree is."""
@@ -74,22 +81,22 @@ class Place:
 
     def has(self, file: MirrorFile, *, hashed: bool) -> bool:
         """Say whether a file is there: by its size, or by its digest where it is to be hashed or no size is signed."""
-        path = self.path(file.key)
         try:
-            there = path.lstat()
+            there = os.lstat(f"{self.folder}/{file.key}")
         except OSError:
             return False
         if not stat.S_ISREG(there.st_mode) or (file.size is not None and there.st_size != file.size):
             return False
-        return not hashed or hash_of_regular(path) == file.sha256
+        return not hashed or hash_of_regular(self.path(file.key)) == file.sha256
 
     def put(self, key: str, data: bytes) -> None:
         """Write a file whole under its name, in place of another."""
         draft = f"{self._staging}/{os.getpid()}-{next(self._numbers)}"  # the folder's lock is ours alone
-        fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o644)
+        fd = os.open(draft, _TO_WRITE, _MODE)
         try:
-            if hasattr(os, "fchmod"):
-                os.fchmod(fd, 0o644)  # a web server may be another user
+            if self._needs_mode and hasattr(os, "fchmod"):
+                self._needs_mode = stat.S_IMODE(os.fstat(fd).st_mode) != _MODE  # the same for all: it is the umask
+                os.fchmod(fd, _MODE)  # a web server may be another user
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
@@ -118,13 +125,18 @@ class Place:
 
     def _rename(self, draft: str, key: str) -> None:
         path = f"{self.folder}/{key}"
+        parent = path[: path.rindex("/")]
         try:
+            if parent != self._latest_parent:  # files of one folder come one after the other
+                _make_folder(parent)
+                self._latest_parent = parent
             try:
                 replace(draft, path)
             except FileNotFoundError:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(parent)  # somebody tidies up
                 replace(draft, path)
         except OSError as error:
+            self._latest_parent = ""
             raise _local(error, Path(path)) from error
 
     def bring(self, *, takes_over: bool = False) -> None:
@@ -345,6 +357,44 @@ def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], thr
     return failed
 
 
+def _make_folder(path: str) -> None:
+    """Make a folder, with those above it; most of them are there, so that this is one call."""
+    try:
+        os.mkdir(path)  # noqa: PTH102  # text, for thousands of files
+    except FileExistsError:
+        pass  # if it is something else, the file can't be put into it, which tells
+    except FileNotFoundError:
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103  # the same
+
+
+class Tally:
+    """Adds up bytes that files had, and tells of them now and then; safe for threads.
+
+    Args:
+        tell: told how many bytes.
+    """
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self._tell = tell
+        self._bytes = self._calls = 0
+        self._lock = threading.Lock()
+
+    def add(self, size: int) -> None:
+        """Add bytes; negative when a transfer starts over."""
+        with self._lock:
+            self._bytes += size
+            self._calls += 1
+            is_much = self._calls >= _TOLD_CALLS or self._bytes >= _TOLD_BYTES
+        if is_much:
+            self.send()
+
+    def send(self) -> None:
+        """Tell of what wasn't told yet."""
+        with self._lock:
+            size, self._bytes, self._calls = self._bytes, 0, 0
+        self._tell(size)
+
+
 class _Meter:
     """Passes on the bytes of one download."""
 
@@ -380,4 +430,4 @@ def _local(error: OSError, path: Path) -> SealdexError:
     )
 
 
-__all__ = ["MOST_FAILURES", "Fetcher", "Place", "each_of"]
+__all__ = ["MOST_FAILURES", "Fetcher", "Place", "Tally", "each_of"]
