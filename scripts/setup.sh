@@ -128,6 +128,8 @@ if [ "$what" != demo ]; then
     command -v bzip2 >/dev/null || apt bzip2 || true
     command -v zsh >/dev/null && command -v fish >/dev/null || apt zsh fish ||
         say "without zsh and fish the tests of their completion are skipped (in CI they fail)"
+    command -v njs >/dev/null || apt njs ||
+        say "without njs the functions of CloudFront aren't run in its kind of engine, and skipped (in CI they fail)"
     # Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||

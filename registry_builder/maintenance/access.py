@@ -90,7 +90,14 @@ def access_documents(
     if audience == "bucket":
         return [bucket]
     keys, aliases = ((), ()) if audience in {"readers", "validators"} else kms_keys(config, place)
-    statements = identity_statements(audience, place, distribution=distribution, kms_keys=keys, kms_aliases=aliases)
+    statements = identity_statements(
+        audience,
+        place,
+        distribution=distribution,
+        kms_keys=keys,
+        kms_aliases=aliases,
+        key_value_store=section.key_value_store,
+    )
     identity = AccessDocument("identity", _ATTACH["identity"], policy_of(statements))
     if audience != "readers":
         return [identity]

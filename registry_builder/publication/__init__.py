@@ -22,6 +22,8 @@
     pages_deployment     what may be deployed there, and remembering what was
     runner_disk          refuses a folder on a disk that is thrown away
     _cdn                 tells CloudFront what was replaced
+    _hub_store           keeps CloudFront's key value store of the Model Hub's addresses as published
+    _sigv4a              signs requests to it
     _expiry              whether an expired state may be signed again without a person
     _pages_live          what is live on GitHub Pages
     _progress            counts bytes on their way into the store

@@ -36,6 +36,7 @@ from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
 from registry_builder.publication._cdn import invalidate
+from registry_builder.publication._hub_store import bring_up_to_date, table_of
 from registry_builder.publication._plan_log import log_plan, log_state
 from registry_builder.publication.bundle_update import put_bundle
 from registry_builder.publication.checks import (
@@ -312,6 +313,9 @@ def _carry_out(attempt: Attempt, retry: RetryState) -> PublishResult:
     result.warnings += _plan_warnings(plan)
     mutable = Recorder(publisher.storage, write=True)
     attempt = attempt.through(mutable)
+    keeps_store = publisher.tree.config.realms[publisher.realm].key_value_store is not None
+    keeps_store = keeps_store and publisher.site and attempt.found.is_complete  # --only leaves api/ as it is
+    addresses = table_of(publisher.storage) if keeps_store else {}
     # Past the commit point. What fails here is repaired by the next publish, and nothing trusts it.
     try:
         put_bundle(attempt.publisher, state, committed)
@@ -329,6 +333,8 @@ def _carry_out(attempt: Attempt, retry: RetryState) -> PublishResult:
         replaced[TIMESTAMP_KEY] = str(committed.versions["timestamp"])
     result.invalidated, problem = invalidate(publisher, replaced)
     result.warnings += [problem] if problem else []
+    if keeps_store and (problem := bring_up_to_date(publisher, addresses)) is not None:
+        result.warnings.append(problem)
     return result
 
 

@@ -43,6 +43,15 @@ Arn = Annotated[
 ]
 
 
+StoreArn = Annotated[
+    str,
+    Meta(
+        pattern=r"^arn:aws:cloudfront::[0-9]{12}:key-value-store/[0-9a-f-]{36}$(?!\n)",
+        extra={"expects": "an ARN such as arn:aws:cloudfront::123456789012:key-value-store/ID"},
+    ),
+]
+
+
 class RegistrySection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """``[registry]``.
 
@@ -90,6 +99,7 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         storage: where it is published.
         url: where clients read the storage's files.
         cloudfront: the distribution behind ``url``, in which replaced pages are invalidated after a publish.
+        key_value_store: where CloudFront's function finds the Model Hub's files; kept up to date by complete publishes.
         folder_in_ci: allow a folder on a workflow's runner, which is discarded: a later step takes the folder along.
         exclusive: for a store without conditional writes: a lock object in their place, and one publisher at a time.
         readers: who may read it, if not everybody.
@@ -104,6 +114,7 @@ class RealmSection(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
         ]
         | None
     ) = None
+    key_value_store: StoreArn | None = None
     folder_in_ci: bool = False
     exclusive: bool = False
     readers: ReadersSection | None = None

@@ -31,6 +31,9 @@ WRITE_ONCE: Final = ("targets/*", "plugins/*", "metadata/*.*.json")
 _REFRESHED: Final = ("metadata/*.*.json", TIMESTAMP_KEY, BUNDLE_KEY, LOCK_KEY)
 _VALIDATED: Final = ("metadata/*", "targets/*")
 _SIGN: Final = ("kms:GetPublicKey", "kms:Sign")
+_KEEP: Final = tuple(
+    f"cloudfront-keyvaluestore:{name}" for name in ("DescribeKeyValueStore", "GetKey", "ListKeys", "UpdateKeys")
+)
 _VERSION: Final = "2012-10-17"
 _WILD: Final = re.compile(r"[*?$]")  # ${*}, ${?} and ${$} are the characters themselves
 
@@ -73,6 +76,7 @@ def identity_statements(
     distribution: str | None = None,
     kms_keys: Sequence[str] = (),
     kms_aliases: Sequence[str] = (),
+    key_value_store: str | None = None,
 ) -> list[Statement]:
     """Return what an IAM role (or user, or group) needs, and no more.
 
@@ -85,6 +89,7 @@ def identity_statements(
         distribution: ARN of the CloudFront distribution in which publisher and refresher invalidate what they replaced.
         kms_keys: ARNs of the keys with which publisher, refresher and recovery sign.
         kms_aliases: names (``alias/...``) of further such keys.
+        key_value_store: ARN of CloudFront's store of addresses, which whoever writes pages keeps up to date.
     """
     if audience == "readers":
         return [_allow("ReadRealm", ["s3:GetObject"], place.objects("*"))]
@@ -106,6 +111,8 @@ def identity_statements(
         statements.append(by_alias)
     if distribution is not None:
         statements.append(_allow("InvalidateReplaced", ["cloudfront:CreateInvalidation"], [distribution]))
+    if key_value_store is not None and audience != "refresher":
+        statements.append(_allow("KeepAddresses", list(_KEEP), [key_value_store]))
     if audience != "recovery":
         statements.append(_only_new(place))
     return [*statements, _only_swapped(place)]

@@ -143,6 +143,11 @@ def distribution_arn(realm: StackRealm) -> str | None:
     )
 
 
+def hub_store_id(realm: StackRealm) -> str:
+    """Return the resource of the realm's key value store."""
+    return f"{realm.id}HubStore"
+
+
 def policy_yaml(policy: Policy) -> str:
     """Return a policy as YAML, with CloudFormation's references in it."""
     text: str = yaml.dump(policy, Dumper=_Dumper, sort_keys=False, width=160, allow_unicode=True)
@@ -159,6 +164,7 @@ def _policy(config: RegistryConfig, realm: StackRealm, audience: Audience, made_
             distribution=distribution_arn(realm),
             kms_keys=[*keys, *made],
             kms_aliases=aliases,
+            key_value_store=Tagged("!GetAtt", f"{hub_store_id(realm)}.Arn") if realm.has_hub else None,
         )
     )
 
@@ -188,4 +194,4 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(Tagged, _text)
 
 
-__all__ = ["StackRole", "bucket_policy", "distribution_arn", "policy_yaml", "realm_roles", "role_id"]
+__all__ = ["StackRole", "bucket_policy", "distribution_arn", "hub_store_id", "policy_yaml", "realm_roles", "role_id"]

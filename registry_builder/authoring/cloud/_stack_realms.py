@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from registry_builder.source.config import KEY_GROUP_OF_STACK, RealmSection, RegistryConfig
@@ -39,6 +39,7 @@ class StackRealm:
         section: in registry.toml.
         host: of its url, if that isn't CloudFront's own.
         is_private: only its readers may read it.
+        answers_hub: the Model Hub's addresses are answered too (``[api] model_hub``), which CloudFront has to rewrite.
     """
 
     name: str
@@ -48,6 +49,12 @@ class StackRealm:
     section: RealmSection
     host: str | None
     is_private: bool
+    answers_hub: bool = False
+
+    @property
+    def has_hub(self) -> bool:
+        """Whether the stack makes the function and the store that answer at the Model Hub's addresses."""
+        return self.answers_hub and self.has_cdn
 
     @property
     def has_cdn(self) -> bool:
@@ -98,7 +105,7 @@ def stack_realms(config: RegistryConfig, names: Sequence[str]) -> tuple[list[Sta
         realm, wrong = _realm(name, section)
         problems += wrong
         if realm is not None:
-            realms.append(realm)
+            realms.append(replace(realm, answers_hub=config.api.model_hub))
     problems += _shared(realms)
     regions = {realm.name: region_of(realm.section.storage) or DEFAULT_REGION for realm in realms}
     if len(set(regions.values())) > 1:

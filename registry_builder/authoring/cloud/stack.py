@@ -16,7 +16,13 @@ from typing import Final
 
 import jinja2
 
-from registry_builder.authoring.cloud._stack_policies import bucket_policy, distribution_arn, policy_yaml, realm_roles
+from registry_builder.authoring.cloud._stack_policies import (
+    bucket_policy,
+    distribution_arn,
+    hub_store_id,
+    policy_yaml,
+    realm_roles,
+)
 from registry_builder.authoring.cloud._stack_realms import (
     DEFAULT_REGION,
     NOTHING,
@@ -122,11 +128,16 @@ def account_template(config: RegistryConfig, wish: StackWish) -> Stack:
             ],
             error_seconds=_ERROR_SECONDS,
             content_policy=_CONTENT_POLICY,
-            function=(_TEMPLATES / "aws/pages.js").read_text(encoding="utf-8").rstrip("\n"),
+            function=_function("pages"),
+            hub_function=_function("model_hub"),
         )
     )
     names = tuple(realm.name for realm in realms)
     return Stack(text, region, names, _parameters(realms, github), _notes(realms, region, left_out, text))
+
+
+def _function(name: str) -> str:
+    return (_TEMPLATES / f"aws/{name}.js").read_text(encoding="utf-8").rstrip("\n")
 
 
 def check_new(storage: str, url: str | None, wish: StackWish) -> None:
@@ -162,6 +173,7 @@ def _views(
                 "cdn": realm.has_cdn,
                 "key_group": group,
                 "new_key_group": realm.makes_key_group,
+                "hub_store": hub_store_id(realm) if realm.has_hub else None,
                 "bucket_policy": bucket_policy(realm, recovery=wish.recovery),
                 "distribution_arn": distribution_arn(realm),
                 "log_source": f"sealdex-${{{realm.id}Distribution}}",

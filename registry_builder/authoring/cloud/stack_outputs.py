@@ -27,7 +27,7 @@ _TASKS: Mapping[Task, str] = {"publish": "PublisherRole", "refresh": "RefresherR
 _READY = re.compile(r"(?:CREATE|UPDATE|IMPORT|UPDATE_ROLLBACK)_COMPLETE|UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
 _ID = re.compile(r"[A-Za-z0-9-]{1,64}")
 _DOMAIN = re.compile(r"[a-z0-9.-]{4,253}")
-_ARN = re.compile(r"arn:aws:(?:iam|kms):[a-z0-9-]*:[0-9]{12}:[A-Za-z0-9+=,.@_/-]+")
+_ARN = re.compile(r"arn:aws:(?:iam|kms|cloudfront):[a-z0-9-]*:[0-9]{12}:[A-Za-z0-9+=,.@_/-]+")
 
 
 class _Output(msgspec.Struct, frozen=True, rename={"key": "OutputKey", "value": "OutputValue"}):
@@ -90,6 +90,8 @@ def adopt_stack(tree: Path, described: bytes) -> Adopted:
                 notes.append(f"point the name of {section.url} at {domain} (a CNAME or ALIAS record)")
         if (role := _checked(found, f"{start}RecoveryRole", _ARN)) is not None:
             values["recovery_role"] = role
+        if (store := _checked(found, f"{start}HubStore", _ARN)) is not None:
+            values["key_value_store"] = store
         text = with_realm(text, realm, values)
         before = {field: getattr(section, field) for field in values}
         fields |= {f"realms.{realm}.{field}": value for field, value in values.items() if before[field] != value}

@@ -11,6 +11,7 @@ from registry_builder.signing.metadata import realm_marker
 from registry_builder.signing.offline_metadata import load_trust
 from registry_builder.site.from_tree import site_from_tree
 from registry_builder.site.pages import Page, Parts
+from registry_builder.site.static_api.answers import answers_of
 from registry_builder.site.templates import own_folder
 from registry_builder.site.writer import write_pages
 from registry_builder.source.load import load_tree
@@ -77,7 +78,8 @@ class LiveSite:
         tree = load_tree(self._tree)
         trust = load_trust(self._tree, self._realm, realm_marker(tree.config, self._realm))
         script = (own_folder() / RELOAD_SCRIPT).read_bytes()
-        pages = site_from_tree(tree, self._realm, trust, {RELOAD_SCRIPT: script})
+        answers = answers_of(tree.config.api)
+        pages = site_from_tree(tree, self._realm, trust, {RELOAD_SCRIPT: script}, answers_of=answers)
 
         def common() -> Iterator[Page]:
             yield from pages.common()

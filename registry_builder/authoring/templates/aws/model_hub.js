@@ -2,14 +2,15 @@
 // /storage/services/ID/VERSION.zip the artifact where it is. Viewer request of the path patterns `storage/*`,
 // `api/services*` and `api/models*`, on the runtime cloudfront-js-2.0, with a key value store that has what
 // api/rewrites/model-hub.json of the published tree says. An address that isn't the Model Hub's goes through.
+// The runtime has no `for of`, no destructuring and no default values.
 import cf from 'cloudfront';
 
+const STRANGE = /\/\/|\/\.{1,2}(?:\/|$)|[\\\u0000-\u001f\u007f]/;
 const RULES = [
-    [/^\/api\/(services|models)\/?$/, (match) => `/api/${match[1]}/index.json`],
-    [/^\/api\/(services|models)\/([^/]+)\/?$/, (match) => `/api/${match[1]}/${match[2]}/index.json`],
-    [/^\/api\/services\/([^/]+)\/([^/]+)\/checksum$/, (match) => `/api/services/${match[1]}/${match[2]}/checksum.json`],
-    [/^\/storage\/models\/([^/]+)\/([^/]+)\/checksum\.sha256$/,
-        (match) => `/api/models/${match[1]}/${match[2]}/checksum.sha256`],
+    [/^\/api\/(services|models)\/?$/, '/api/$1/index.json'],
+    [/^\/api\/(services|models)\/([^/]+)\/?$/, '/api/$1/$2/index.json'],
+    [/^\/api\/services\/([^/]+)\/([^/]+)\/checksum$/, '/api/services/$1/$2/checksum.json'],
+    [/^\/storage\/models\/([^/]+)\/([^/]+)\/checksum\.sha256$/, '/api/models/$1/$2/checksum.sha256'],
 ];
 
 async function place(path) {
@@ -28,7 +29,7 @@ async function handler(event) {
     } catch (error) {
         return { statusCode: 404, statusDescription: 'Not Found' };
     }
-    if (/\/\/|\/\.{1,2}(?:\/|$)|[\\\u0000-\u001f\u007f]/.test(path)) {
+    if (STRANGE.test(path)) {
         return { statusCode: 404, statusDescription: 'Not Found' };
     }
     const to = path.startsWith('/storage/') ? await place(path) : undefined;
@@ -43,10 +44,9 @@ async function handler(event) {
             headers: { location: { value: to }, 'cache-control': { value: 'public, max-age=60' } },
         };
     }
-    for (const [pattern, target] of RULES) {
-        const match = pattern.exec(request.uri);
-        if (match !== null && !request.uri.endsWith('.json')) {
-            request.uri = target(match);
+    for (let number = 0; number < RULES.length && !request.uri.endsWith('.json'); number++) {
+        if (RULES[number][0].test(request.uri)) {
+            request.uri = request.uri.replace(RULES[number][0], RULES[number][1]);
             return request;
         }
     }

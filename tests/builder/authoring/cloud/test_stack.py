@@ -16,7 +16,8 @@ from msgspec import structs
 from support.builder_cli import call, document
 from support.cfn_template import read_template, resolved
 from support.components import missing
-from support.node_tools import node
+from support.edge_functions import edge_answers
+from support.key_value_store import ARN
 from support.places import REPOSITORY
 from support.source_trees import Tree
 
@@ -26,7 +27,7 @@ from registry_builder.authoring.cloud.stack import LOG_FIELDS, Stack, StackWish,
 from registry_builder.authoring.scaffold import TEMPLATES
 from registry_builder.maintenance import access_documents
 from registry_builder.maintenance.downloads._log_lines import reader_for
-from registry_builder.source.config import RealmSection, RegistryConfig, read_config
+from registry_builder.source.config import ApiSection, RealmSection, RegistryConfig, read_config
 from registry_builder.storage.access_policy import Audience
 from sealdex.errors import UsageError
 
@@ -269,6 +270,55 @@ def test_names_of_resources_are_of_the_realm_alone_and_never_meet() -> None:
     assert (resource_id("public"), resource_id("a-b")) == ("Public", "ABXd44362")
 
 
+# --- the Model Hub's addresses ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hub(config: RegistryConfig) -> RegistryConfig:
+    public = structs.replace(config.realms["public"], key_value_store=ARN)
+    return structs.replace(config, api=ApiSection(model_hub=True), realms={**config.realms, "public": public})
+
+
+def test_its_function_finds_files_by_a_store_that_the_publisher_keeps(
+    hub: RegistryConfig, config: RegistryConfig
+) -> None:
+    made, raw = template(hub)
+    stack = {**made_by_stack(hub), "PublicHubStore.Arn": ARN}
+    found = resolved(raw, stack)["Resources"]
+    team = resource_id("acme-team")
+    assert set(of_type(raw, "AWS::CloudFront::KeyValueStore")) == {"PublicHubStore", f"{team}HubStore"}
+    function = found["PublicHub"]["Properties"]
+    assert function["FunctionConfig"]["KeyValueStoreAssociations"] == [{"KeyValueStoreARN": ARN}]
+    assert function["FunctionCode"] == (TEMPLATES / "aws/model_hub.js").read_text()
+    assert re.search(r"['\"]Action['\"]: \[['\"]cloudfront-keyvaluestore", json.dumps(found["PublicPublisherRole"]))
+    assert [each["PolicyDocument"] for each in found["PublicPublisherRole"]["Properties"]["Policies"]] == [
+        printed(hub, "public", "publisher")
+    ]
+    for others in ("PublicRefresherRole", f"{team}ValidatorsRole"):
+        assert "keyvaluestore" not in json.dumps(found[others])
+    assert raw["Outputs"]["PublicHubStore"]["Value"] == {"Fn::GetAtt": "PublicHubStore.Arn"}
+    names = [function["Name"], found["PublicHubStore"]["Properties"]["Name"], found["Pages"]["Properties"]["Name"]]
+    assert names[0] == names[1] != names[2]
+    assert len(made.text) - len(template(config)[0].text) < 12_000
+
+
+def test_only_readers_get_at_the_addresses_of_a_private_realm(hub: RegistryConfig) -> None:
+    """Attack: somebody without a signed cookie asks for a private service by the Model Hub's address."""
+    found = template(hub)[1]["Resources"]
+    for start in ("Public", resource_id("acme-team")):
+        said = found[f"{start}Distribution"]["Properties"]["DistributionConfig"]
+        behaviors = {each["PathPattern"]: each for each in said["CacheBehaviors"]}
+        assert list(behaviors)[-3:] == ["storage/*", "api/services*", "api/models*"]
+        for pattern in list(behaviors)[-3:]:
+            each = behaviors[pattern]
+            (association,) = each["FunctionAssociations"]
+            assert association["FunctionARN"] == {"Fn::GetAtt": f"{start}Hub.FunctionMetadata.FunctionARN"}
+            assert each.get("TrustedKeyGroups") == said["DefaultCacheBehavior"].get("TrustedKeyGroups")
+            assert each["Compress"] is (pattern != "storage/*")  # a compressed answer has a weak ETag: nothing resumes
+            assert each["CachePolicyId"] == {"Ref": "PlainCachePolicy" if pattern == "storage/*" else "CachePolicy"}
+    assert "HostsHub" not in found  # its readers ask S3, which rewrites nothing
+
+
 # --- the linter ------------------------------------------------------------------------------------------------------
 
 
@@ -283,9 +333,11 @@ def test_cfn_lint_finds_nothing(tree: Tree, tmp_path: Path) -> None:
         "all": StackWish(kms=True, recovery=True, validators=True),
         "public": StackWish(realms=("public",), repository="acme/plugins", owner_id=1, repository_id=2),
         "hosts": StackWish(realms=("hosts",)),
+        "hub": StackWish(kms=True),
     }.items():
         files.append(tmp_path / f"{name}.yaml")
-        files[-1].write_text(account_template(config, wish).text)
+        said = structs.replace(config, api=ApiSection(model_hub=name == "hub"))
+        files[-1].write_text(account_template(said, wish).text)
     broken = tmp_path / "broken.yaml"  # in the same run: the linter takes longer to start than to read
     broken.write_text(files[1].read_text().replace("HttpVersion: http2and3", "HttpVersion: http9"))
     command = [str(program), "--format", "parseable", *map(str, files), str(broken)]
@@ -321,34 +373,23 @@ STRANGE = [
     "/%2e%2e/", "/acme/%2E%2E/targets/", "/%2F", "/%2Fevil.example/", "/\\evil.example", "/%5Cevil.example", "/a%00/",
     "/a%0d%0aSet-Cookie:x/", "/metadata//", "/metadata/../plugins/",
 ]  # fmt: skip
-_HARNESS = """
-const vm = require('vm'), fs = require('fs');
-const paths = JSON.parse(fs.readFileSync(0, 'utf8'));
-const context = vm.createContext({});
-vm.runInContext(fs.readFileSync(process.argv[1], 'utf8'), context);
-console.log(JSON.stringify(paths.map(uri => {
-    const request = { method: 'GET', uri, querystring: { q: { value: 'a b/' } }, headers: {}, cookies: {} };
-    const answer = context.handler({ version: '1.0', context: {}, viewer: {}, request });
-    return { answer, same: answer === request, query: JSON.stringify(request.querystring) };
-})));
-"""
 
 
-def test_the_function_appends_index_html_to_pages_and_to_nothing_else() -> None:
+def test_the_function_appends_index_html_to_pages_and_to_nothing_else(tmp_path: Path) -> None:
     paths = [*UNCHANGED, *PAGES, *MOVED, *STRANGE]
-    command = [node(), "-e", _HARNESS, str(TEMPLATES / "aws/pages.js")]
-    done = subprocess.run(command, input=json.dumps(paths), capture_output=True, text=True, check=True)
-    answers = dict(zip(paths, json.loads(done.stdout), strict=True))
-    for path in UNCHANGED:
-        assert answers[path]["answer"].get("uri") == path
-    for path, page in PAGES.items():
-        assert answers[path]["answer"].get("uri") == page
-    for path, target in MOVED.items():
-        assert answers[path]["answer"]["statusCode"] == 301
-        assert answers[path]["answer"]["headers"]["location"]["value"] == target
-    for path in STRANGE:
-        assert answers[path]["answer"]["statusCode"] == 404, path
-    assert {each["query"] for each in answers.values()} == {'{"q":{"value":"a b/"}}'}
+    for engine in edge_answers(TEMPLATES / "aws/pages.js", paths, None, tmp_path).values():
+        answers = dict(zip(paths, engine, strict=True))
+        for path in UNCHANGED:
+            assert answers[path]["answer"].get("uri") == path
+            assert answers[path]["same"]
+        for path, page in PAGES.items():
+            assert answers[path]["answer"].get("uri") == page
+        for path, target in MOVED.items():
+            assert answers[path]["answer"]["statusCode"] == 301
+            assert answers[path]["answer"]["headers"]["location"]["value"] == target
+        for path in STRANGE:
+            assert answers[path]["answer"]["statusCode"] == 404, path
+        assert {each["query"] for each in answers.values()} == {'{"q":{"value":"a b/"}}'}
 
 
 def test_the_function_in_the_template_is_the_one_that_was_tried(config: RegistryConfig) -> None:

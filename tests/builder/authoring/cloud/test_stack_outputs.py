@@ -20,6 +20,7 @@ MADE = {
     "PublicRefresherRole": f"{ROLE}/sealdex-acme-PublicRefresherRole-1A",
     "PublicDistribution": "E2EXAMPLE",
     "PublicDomain": "d111111abcdef8.cloudfront.net",
+    "PublicHubStore": "arn:aws:cloudfront::123456789012:key-value-store/12345678-aaaa-bbbb-cccc-1234567890ab",
     "OnlineKey": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
     "StackRegion": "us-east-1",
 }
@@ -61,6 +62,7 @@ def test_what_the_stack_made_is_taken_over_once(
     section = read_config(root).realms["public"]
     assert section.cloudfront == "E2EXAMPLE"
     assert section.url is not None
+    assert section.key_value_store == MADE["PublicHubStore"]
     after = (root / "registry.toml").read_text()
     assert [line for line in before.splitlines() if line not in after.splitlines()] == []  # nothing else changed
     # again, from standard input: nothing to do
@@ -82,6 +84,7 @@ def test_what_the_stack_made_is_taken_over_once(
         (described({**MADE, "PublicDistribution": "E2OTHER\nx"}), "output PublicDistribution is not what it should be"),
         (described({**MADE, "PublicPublisherRole": f"{ROLE}/x; rm -rf ~"}), "output PublicPublisherRole is not"),
         (described({**MADE, "PublicRefresherRole": f"{ROLE}/$(id)"}), "output PublicRefresherRole is not"),
+        (described({**MADE, "PublicHubStore": "arn:aws:cloudfront::1:x; id"}), "output PublicHubStore is not"),
         (described({**MADE, "StackRegion": "`id`"}), "output StackRegion is not"),
         (described({**MADE, "OnlineKey": "arn:aws:kms:us-east-1:1:key/x"}), "output OnlineKey is not"),
     ],

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 from support.source_trees import Tree
 
 from registry_builder.site.preview.live import LiveSite
+from registry_builder.site.preview.server import running_server
 from registry_builder.site.templates import Templates
 from registry_builder.source.config import SiteSection
+
+
+def http_get(url: str) -> Any:
+    with urlopen(url, timeout=30) as answer:
+        return json.load(answer)
 
 
 def test_pages_follow_the_files_and_tell_the_browser(tree: Tree, tmp_path: Path) -> None:
@@ -38,6 +47,28 @@ def test_a_mistake_leaves_the_pages_and_is_said(tree: Tree, tmp_path: Path) -> N
     template.write_text("<!doctype html><title>{{ plugin.id }}</title>")
     assert live.update()
     assert (tmp_path / "made/acme/slack/index.html").read_text() == "<!doctype html><title>acme/slack</title>"
+
+
+def test_plain_json_is_shown_as_it_will_be_published(tree: Tree, tmp_path: Path) -> None:
+    config = tree.root / "registry.toml"
+    before = config.read_text()
+    said: list[str] = []
+    live = LiveSite(tree.root, "public", tmp_path / "made", said.append)
+    live.update()
+    assert not (tmp_path / "made/api").exists()
+    config.write_text(f"{before}\n[api]\nenabled = true\nmodel_hub = true\n")
+    assert live.update()
+    with running_server(tmp_path / "made") as address:
+
+        def ask(path: str) -> Any:
+            return http_get(f"{address}/{path}")
+
+        assert ask("api/v1/plugins/acme/slack/index.json")["latest"] == "1.0.0"
+        assert ask("api/v1/plugins/index.json")["plugins"][0]["id"] == "acme/base"
+        assert [each["service_id"] for each in ask("api/services")] == ["mail"]  # by the Model Hub's own address
+        config.write_text(before)
+        assert live.update()
+        assert not list((tmp_path / "made/api").rglob("*.json"))
 
 
 def test_it_watches_until_it_is_left(tree: Tree, tmp_path: Path) -> None:

@@ -7,15 +7,14 @@ import io
 import json
 import re
 import socket
-import subprocess
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.edge_functions import edge_answers
 from support.nginx_server import nginx
-from support.node_tools import node
 from support.old_node import OldNode
 from support.places import REPOSITORY
 from support.source_trees import Tree, ids
@@ -210,43 +209,22 @@ CASES = [
     "/storage/models/whisper-base/1.0.0/checksum.sha256", "/storage/models/whisper-base/1.0.0/whisper-base-1.0.0.bin",
     "/storage/services/nmt-m2m100/7.zip",
 ]  # fmt: skip
-_HARNESS = """
-const vm = require('vm'), fs = require('fs');
-const { paths, table } = JSON.parse(fs.readFileSync(0, 'utf8'));
-async function get(key) {
-    if (!(key in table)) { throw new Error('no key'); }
-    return table[key];
-}
-const cf = { kvs: () => ({ get }) };
-const context = vm.createContext({ cf });
-vm.runInContext(fs.readFileSync(process.argv[1], 'utf8').replace(/^import cf from 'cloudfront';$/m, ''), context);
-(async () => {
-    const answers = [];
-    for (const uri of paths) {
-        const request = { method: 'GET', uri, querystring: {}, headers: {}, cookies: {} };
-        answers.push(await context.handler({ request }));
-    }
-    console.log(JSON.stringify(answers));
-})();
-"""
 
 
-def test_the_function_of_cloudfront_says_what_serve_says(published: Path) -> None:
+def test_the_function_of_cloudfront_says_what_serve_says(published: Path, tmp_path: Path) -> None:
     table = read_table((published / "api/rewrites/model-hub.json").read_bytes())
     strange = ["//evil.example", "/storage/../metadata", "/storage/%2e%2e/x", "/storage/services/a%00.zip", "/%zz"]
-    command = [node(), "-e", _HARNESS, str(FUNCTION)]
-    asked = json.dumps({"paths": [*CASES, *strange], "table": table})
-    done = subprocess.run(command, input=asked, capture_output=True, text=True, check=True)
-    answers = json.loads(done.stdout)
-    for path, answer in zip(CASES, answers, strict=False):
-        ours = answered(path, table)
-        if ours is None:
-            assert answer["uri"] == path
-        elif ours.location is None:
-            assert answer["uri"] == f"/{ours.key}"
-        else:
-            assert (answer["statusCode"], answer["headers"]["location"]["value"]) == (302, ours.location)
-    assert [answer["statusCode"] for answer in answers[len(CASES) :]] == [404] * len(strange)
+    for engine in edge_answers(FUNCTION, [*CASES, *strange], table, tmp_path).values():
+        answers = [each["answer"] for each in engine]
+        for path, answer in zip(CASES, answers, strict=False):
+            ours = answered(path, table)
+            if ours is None:
+                assert answer["uri"] == path
+            elif ours.location is None:
+                assert answer["uri"] == f"/{ours.key}"
+            else:
+                assert (answer["statusCode"], answer["headers"]["location"]["value"]) == (302, ours.location)
+        assert [answer["statusCode"] for answer in answers[len(CASES) :]] == [404] * len(strange)
     assert len(FUNCTION.read_text()) < 10_000  # CloudFront's limit
 
 
