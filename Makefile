@@ -1,7 +1,7 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
 # PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
-.PHONY: help demo test lint bench schema lighthouse pins dist onefile frozen share man clean
+.PHONY: help demo test lint bench schema messages lighthouse pins dist onefile frozen share man clean
 
 PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
@@ -15,6 +15,7 @@ help:
 	@echo "make test    ruff, mypy --strict and pytest"
 	@echo "make bench   the budgets: ratios against peers, measured in one run (minutes)"
 	@echo "make lighthouse KREW=krew-history.jsonl.xz    the browse site's scores (minutes)"
+	@echo "make messages  bring the messages in other languages up to date: of the pages, of both command lines"
 	@echo "make schema  regenerate docs/schema/ from the structs"
 	@echo "make pins    write pins/: everything that is installed, by version and digest; UPGRADE=all or UPGRADE=NAME takes newer ones"
 	@echo "             make test PINS=newest runs with the newest of everything, PINS=lowest with the oldest supported versions"
@@ -59,6 +60,10 @@ bench:
 lighthouse:
 	@scripts/setup.sh test
 	@$(VENV)/bin/python -m benchmarks.lighthouse $(KREW) $(BENCH)
+
+messages:
+	@scripts/setup.sh demo
+	$(VENV)/bin/python scripts/messages.py
 
 schema:
 	@scripts/setup.sh demo

@@ -1,9 +1,11 @@
-"""Brings the messages of the browse site up to date: what templates, scripts and code say, in each language's file.
+"""Brings the messages in other languages up to date: of the browse site, and of both command lines. `make messages`.
 
-    .venv/bin/python scripts/messages.py            update site_templates/languages/*/messages.po
+    .venv/bin/python scripts/messages.py            update site_templates/languages/*/messages.po, and those that
+                                                    scripts/command_messages.py names, with what programs read
     .venv/bin/python scripts/messages.py TAG        the same, and begin a language
 
-New messages are empty, gone ones are dropped. `tests/builder/site/test_site_words.py` fails until all are translated.
+New messages are empty, gone ones are dropped. `tests/builder/site/test_site_words.py` and
+`tests/client/cli/test_messages.py` fail until all are translated.
 """
 
 from __future__ import annotations
@@ -13,6 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from babel.messages import catalog, extract, pofile
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import command_messages  # beside this script
 
 HERE = Path(__file__).resolve().parent.parent
 LANGUAGES = HERE / "site_templates" / "languages"
@@ -55,29 +61,34 @@ def read(path: Path, language: str) -> catalog.Catalog:
         return pofile.read_po(file, locale=language.replace("-", "_"))
 
 
-def update(language: str) -> int:
-    """Write a language's file; return how many of its messages aren't translated."""
-    path = LANGUAGES / language / "messages.po"
-    wanted = template()
-    made = catalog.Catalog(locale=language.replace("-", "_"), project="sealdex-builder", fuzzy=False)
+def update(path: Path, wanted: catalog.Catalog, language: str) -> catalog.Catalog:
+    """Write a language's file, with the translations that it has, and return it."""
+    made = catalog.Catalog(locale=language.replace("-", "_"), project=wanted.project, fuzzy=False)
     known = read(path, language) if path.is_file() else made
-    missing = 0
     for message in wanted:
         if message.id:
             old = known.get(message.id)
             string = old.string if old is not None and not old.fuzzy else None
-            missing += not string or (isinstance(string, tuple) and not all(string))
             files = sorted({(file, 0) for file, _ in message.locations})
-            made.add(message.id, string or None, locations=files)
+            made.add(message.id, string or None, locations=files, flags=message.flags)
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [f'msgid ""\nmsgstr ""\n"Language: {language.replace("-", "_")}\\n"\n']
     lines.append(f'"Content-Type: text/plain; charset=utf-8\\n"\n"Plural-Forms: {made.plural_forms}\\n"\n')
-    lines += [_entry(message) for message in made if message.id]
+    lines += [_entry(message, made.num_plurals) for message in made if message.id]
     path.write_text("".join(lines), encoding="utf-8")
-    return missing
+    return made
 
 
-def _entry(message: catalog.Message) -> str:
+def missing(found: catalog.Catalog) -> int:
+    """Return how many messages of a catalog aren't translated."""
+    return sum(
+        1
+        for message in found
+        if message.id and (not message.string or (isinstance(message.string, tuple) and not all(message.string)))
+    )
+
+
+def _entry(message: catalog.Message, plurals: int) -> str:
     def line(name: str, text: str) -> str:
         return f"{name} {pofile.normalize(text, width=110)}\n"
 
@@ -86,14 +97,22 @@ def _entry(message: catalog.Message) -> str:
     if isinstance(message.id, tuple):
         forms = message.string if isinstance(message.string, tuple) else (message.string or "",)
         head = flags + line("msgid", message.id[0]) + line("msgid_plural", message.id[1])
-        return head + "".join(line(f"msgstr[{number}]", form or "") for number, form in enumerate(forms))
+        return head + "".join(line(f"msgstr[{number}]", form or "") for number, form in enumerate(forms[:plurals]))
     return flags + line("msgid", message.id) + line("msgstr", str(message.string or ""))
 
 
 def main() -> None:
     """Update every language."""
     for language in sorted({*(path.name for path in LANGUAGES.glob("*") if path.is_dir()), *sys.argv[1:]}):
-        print(f"{language}: {update(language)} messages to translate")
+        found = update(LANGUAGES / language / "messages.po", template(), language)
+        print(f"pages, {language}: {missing(found)} messages to translate")
+    for program in command_messages.ROOMS:
+        wanted = command_messages.template(program)
+        for language in sorted({*command_messages.languages(program), *sys.argv[1:]}):
+            path = command_messages.place(program, language)
+            found = update(path, wanted, language)
+            path.with_suffix(".json").write_text(command_messages.written(found), encoding="utf-8")
+            print(f"{program}, {language}: {missing(found)} messages to translate")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Text for people: removes control characters, formats numbers with their nouns. Imports little."""
+"""Text for people: removes control characters, formats numbers with their nouns, measures columns. Imports little."""
 
 from __future__ import annotations
 
@@ -57,3 +57,28 @@ def without_controls(text: str) -> str:
     import re  # noqa: PLC0415  # few texts need it, and every command loads this module
 
     return re.sub(_CONTROLS, "", re.sub(_BREAKS, " ", re.sub(_SEQUENCES, "", text)))
+
+
+def width_of(text: str) -> int:
+    """Return how many columns a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    import unicodedata  # noqa: PLC0415  # only for text beyond ASCII
+
+    columns = last = 0
+    for char in text:
+        if char == "\ufe0f":  # the character before it is shown as an emoji, two columns wide
+            columns, last = columns + (last == 1), 2
+        elif unicodedata.category(char) not in {"Mn", "Me", "Cf"}:
+            last = 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+            columns += last
+    return columns
+
+
+def cut(text: str, columns: int) -> str:
+    """Return a text of at most so many columns, with an ellipsis where something was cut off."""
+    if width_of(text) <= columns:
+        return text
+    while width_of(text) > columns - 1:
+        text = text[:-1]
+    return text + "…"

@@ -159,7 +159,7 @@ def sign(ctx: click.Context, name: str, keys: tuple[str, ...], yes: bool, by: st
                 untouched="nothing was signed",
                 hint="review it with ceremony show, then add --yes",
             )
-        if not click.confirm("Sign this?", err=True):
+        if not click.confirm(out.say("Sign this?"), err=True):
             raise UsageError("not confirmed", untouched="nothing was signed")
     keyring = signing.Keyring(source.read_config(tree), tree, prompt=prompt_for_passphrase())
     result = ceremony.sign_ceremony(tree, name, keyring, by=_who(by, tree), keys=keys)

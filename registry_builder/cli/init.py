@@ -192,8 +192,10 @@ def _asked_for_storage(out: Output, url: str | None) -> tuple[str | None, str | 
     """Ask where the workflows publish; only at a terminal."""
     if out.mode == "json" or os.environ.get("CI") or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None, url
-    click.echo("Where do the workflows publish? Files in a folder are lost with the runner.", err=True)
-    kind = click.prompt("s3, pages (GitHub Pages) or folder", type=click.Choice(["s3", "pages", "folder"]), err=True)
+    click.echo(out.say("Where do the workflows publish? Files in a folder are lost with the runner."), err=True)
+    kind = click.prompt(
+        out.say("s3, pages (GitHub Pages) or folder"), type=click.Choice(["s3", "pages", "folder"]), err=True
+    )
     if kind == "s3":
-        return click.prompt("Address, such as s3://bucket/prefix?region=eu-central-1", err=True), url
+        return click.prompt(out.say("Address, such as s3://bucket/prefix?region=eu-central-1"), err=True), url
     return ("folder:published" if kind == "folder" else "pages"), url

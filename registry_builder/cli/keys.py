@@ -208,8 +208,11 @@ def check(ctx: click.Context, realms: tuple[str, ...], summary: Path | None) -> 
 
 
 def _new_passphrase(name: str) -> bytes:
+    say = output_of(click.get_current_context()).say
+
     def twice(question: str) -> str:
-        return str(click.prompt(question, hide_input=True, confirmation_prompt=True, err=True))
+        again = say("Repeat for confirmation")
+        return str(click.prompt(say(question), hide_input=True, confirmation_prompt=again, err=True))
 
     passphrase = signing.find_passphrase(name, twice if sys.stdin.isatty() else None)
     if not passphrase:

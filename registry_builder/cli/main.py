@@ -120,7 +120,7 @@ def main() -> None:
     if "_SEALDEX_BUILDER_COMPLETE" in os.environ and _completed():
         sys.exit()
     put_off()
-    sys.exit(run(_main, prog=PROGRAM))
+    sys.exit(run(_main, prog=PROGRAM, rooms=(_ROOM,)))
 
 
 __all__ = ["COMMANDS", "PROGRAM", "group", "main"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from registry_builder import source, storage
+from sealdex.cli.group import output_of
 from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId, parse_plugin_id
 
@@ -129,7 +130,8 @@ def prompt_for_passphrase() -> Callable[[str], str] | None:
     """Return a prompt that doesn't echo, or None if there is no terminal."""
     if not sys.stdin.isatty():
         return None
-    return lambda question: str(click.prompt(question, hide_input=True, err=True))
+    out = output_of(click.get_current_context())
+    return lambda question: str(click.prompt(out.say(question), hide_input=True, err=True))
 
 
 def print_text(out: Output, text: str) -> None:

@@ -119,7 +119,8 @@ def _validate_tree(
             file = problem.file
             out.answer(file)
         place = f"{problem.where}: " if problem.where else ""
-        out.answer(f"  {problem.severity}: {place}{problem.message}")
+        say = out.say if out.mode == "human" else str  # scripts read it in quiet mode
+        out.answer(f"  {say(problem.severity)}: {place}{say(problem.message)}")
     plugins_shown = tree.plugins if mine is None else mine
     releases = sum(len(plugin.releases) for plugin in plugins_shown.values())
     held = f"{counted(len(plugins_shown), 'plugin')}, {counted(releases, 'release')}"

@@ -19,6 +19,11 @@ Its modules:
     group            a click group whose commands are imported when they run
     output           human, JSON and quiet modes; tables and colours
     progress         a progress line on a terminal
+    translation      brings the messages of the reader's language; English imports none of the next four
+    language         which languages are meant by LANGUAGE, LC_ALL, LC_MESSAGES, LANG
+    catalogue        finds the message that a text was made from, and says it in another language
+    help_text        --help in another language, measured in columns
+    languages/       the messages, by scripts/messages.py
     refused_config   which plugins don't take the configuration that is kept for them
     findings         what status and doctor found: one table, one JSON shape; for both command lines
     complete         answers a shell that completes, in silence

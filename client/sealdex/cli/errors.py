@@ -41,7 +41,11 @@ def show(error: BaseException, out: Output, prog: str = "sealdex") -> int:
 
 
 def run(
-    command: Callable[[list[str], Output], object], args: Sequence[str] | None = None, *, prog: str = "sealdex"
+    command: Callable[[list[str], Output], object],
+    args: Sequence[str] | None = None,
+    *,
+    prog: str = "sealdex",
+    rooms: Sequence[str] = (),
 ) -> int:
     """Run a command line to its end and return the exit code.
 
@@ -50,10 +54,11 @@ def run(
             ``lambda args, out: group.main(args, prog_name=prog, standalone_mode=False, obj=out)``.
         args: the arguments; default: those of the process.
         prog: the program's name, for advice.
+        rooms: further packages whose messages may be shown, see `sealdex.cli.translation`.
     """
     given = sys.argv[1:] if args is None else list(args)
     open_missing_streams()
-    out = Output(mode_of(given))
+    out = Output(mode_of(given), rooms=rooms)
     out.logs_json = logs_json(given)
     stdout = sys.stdout
     try:

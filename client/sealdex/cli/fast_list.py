@@ -68,8 +68,8 @@ def show_list(out: Output, store: str | os.PathLike[str] | None, chosen: ListFil
         rows.append([
             f"{i.namespace}/{i.name}",
             i.version
-            + (f" ({', '.join(marks)})" if marks else "")
-            + (" YANKED" if (*i.id, i.version) in yanked else ""),
+            + (f" ({', '.join(map(out.say, marks))})" if marks else "")
+            + (f" {out.say('YANKED')}" if (*i.id, i.version) in yanked else ""),
             STATUS_WORDS[status] if is_current else "",
             i.registry,
             format_trust(i.signed_by, i.root_version),
@@ -77,7 +77,7 @@ def show_list(out: Output, store: str | os.PathLike[str] | None, chosen: ListFil
         if is_current and error:
             errors[number] = error
     rows += [[f"{each.namespace}/{each.name}", each.version, "DAMAGED", "", ""] for each in damaged]
-    out.table(["PLUGIN", "VERSION", "STATUS", "REGISTRY", "TRUST"], rows, below=errors)
+    out.table(["PLUGIN", "VERSION", "STATUS", "REGISTRY", "TRUST"], rows, below=errors, worded=("STATUS", "TRUST"))
     for i in found:
         if (mark := yanked.get((*i.id, i.version))) is not None:
             name = f"{i.namespace}/{i.name}"

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sealdex.text import counted
+from sealdex.text import counted, width_of
 
 if TYPE_CHECKING:
     from sealdex.cli.output import Output, Style
@@ -40,15 +40,16 @@ class Finding(Protocol):
 
 def show_findings(out: Output, findings: Iterable[Finding]) -> None:
     """Show findings as a table; below each that has one, its remedy."""
-    rows = [((_MARKS[f.state], f.check, f"{f.subject}: {f.detail}"), f) for f in findings]
+    rows = [((out.say(_MARKS[f.state]), f.check, f"{f.subject}: {out.say(f.detail)}"), f) for f in findings]
     if not rows:
         return
-    widths = [max(len(row[column]) for row, _ in rows) for column in range(2)]
+    widths = [max(width_of(row[column]) for row, _ in rows) for column in range(2)]
     for row, finding in rows:
-        line = f"{row[0]:{widths[0]}}  {row[1]:{widths[1]}}  {row[2]}"
+        mark = row[0] + " " * (widths[0] - width_of(row[0]))
+        line = f"{mark}  {row[1]:{widths[1]}}  {row[2]}"
         out.line(line, style=_STYLES.get(finding.state))
         if finding.remedy:
-            out.line(f"{'':{widths[0]}}  {'':{widths[1]}}  -> {out.advice(finding.remedy)}")
+            out.line(f"{'':{widths[0]}}  {'':{widths[1]}}  -> {out.advice(out.say(finding.remedy))}")
 
 
 def document_of(findings: Sequence[Finding]) -> dict[str, Any]:

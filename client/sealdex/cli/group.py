@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import click
 
+from sealdex.cli.help_text import SpokenContext
 from sealdex.cli.output import Output
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class LazyGroup(click.Group):
         self._aliases = dict(aliases or {})
         self.advised = advised
 
+    context_class = SpokenContext
+
     on_found: ClassVar[Callable[[click.Command], None] | None] = None
     """Told of each command before it is used; set where a shell asks for completions."""
 
@@ -80,6 +83,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return the command, or None if there is none of that name."""
         found = self._found(ctx, cmd_name)
+        if found is not None:
+            found.context_class = SpokenContext  # of this very command: click asks each for its own
         if found is not None and LazyGroup.on_found is not None:
             LazyGroup.on_found(found)
         return found

@@ -17,6 +17,9 @@ ASCII, which escapes the same characters.
 | `trace`    | stderr          | stderr                       | -                   |
 | `progress` | stderr, if a terminal | -                      | -                   |
 
+What people read is translated here, and nowhere else: `Output.say`. What programs read is not: answers, json and quiet
+tables, lines of the log.
+
 Imports are few and cheap: `sealdex list` must start in a fraction of the interpreter's own time.
 """
 
@@ -26,11 +29,11 @@ import os
 import sys
 
 from sealdex.cli.progress import Progress, columns_of
-from sealdex.text import clean, clean_lines
+from sealdex.text import clean, clean_lines, cut, width_of
 
 TYPE_CHECKING = False  # as type checkers read it; `typing` itself takes a third of the time that `list` has
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import Any, Literal, TextIO
 
     from sealdex.errors import SealdexError
@@ -79,9 +82,17 @@ class Output:
     Args:
         mode: ``human``, ``json`` (one document on stdout) or ``quiet`` (answers only).
         stdout, stderr: text streams; default: those of the process.
+        rooms: packages beside this one whose messages may be shown, see `sealdex.cli.translation`.
     """
 
-    def __init__(self, mode: Mode = "human", stdout: TextIO | None = None, stderr: TextIO | None = None) -> None:
+    def __init__(
+        self,
+        mode: Mode = "human",
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        *,
+        rooms: Sequence[str] = (),
+    ) -> None:
         self.mode: Mode = mode
         self.stdout = sys.stdout if stdout is None else stdout
         self.stderr = sys.stderr if stderr is None else stderr
@@ -102,6 +113,30 @@ class Output:
         self.beside_error: Mapping[str, object] = {}
         """What a command that fails answers all the same: added to the JSON document of the error."""
         self._kept: list[tuple[Any, str]] = []
+        self._rooms = (__package__ or "", *rooms)
+        self._says: Callable[[str], str] | None = None
+
+    @property
+    def is_translated(self) -> bool:
+        """Whether people read another language than English."""
+        return self._translate is not _as_it_is
+
+    @property
+    def _translate(self) -> Callable[[str], str]:
+        if self._says is None:
+            self._says = (
+                _as_it_is
+                if self.mode == "json" or self.logs_json
+                else _translator(self._rooms, (self.stdout, self.stderr))
+            )
+        return self._says
+
+    def say(self, text: str) -> str:
+        """Return a text in the language of whoever reads the output; as it is where programs read it.
+
+        All methods that show a whole line do so themselves: this is for words that something is put together from.
+        """
+        return self._translate(text)
 
     def keep_options(self, commands: str, options: str) -> None:
         """Add options of the current call to every command that is advised from now on.
@@ -124,7 +159,7 @@ class Output:
     def line(self, text: str = "", *, style: Style | None = None) -> None:
         """Write one line about something that happened."""
         if self.mode == "human":
-            self._write(self.stdout, clean(text), style)
+            self._write(self.stdout, clean(self.say(text)), style)
 
     def answer(self, text: str) -> None:
         """Write an answer, such as a path; scripts read it, so it is shown in quiet mode too."""
@@ -161,11 +196,11 @@ class Output:
 
     def warn(self, text: str) -> None:
         """Write a warning to stderr, in every mode."""
-        text = self.advice(text)
+        text = self.advice(self.say(text))
         if self.logs_json:
             self.log("warning", text)
         else:
-            self._write_parts(self.stderr, "warning: ", "yellow", clean(text))
+            self._write_parts(self.stderr, f"{self.say('warning')}: ", "yellow", clean(text))
 
     def leave(self, registry: str, url: str, error: SealdexError) -> None:
         """Warn that another address of a registry is asked than this one; the JSON answer says so as well."""
@@ -179,7 +214,7 @@ class Output:
             text: what people read.
             fields: what it is made of, for lines of JSON, such as ``event``.
         """
-        text = self.advice(text)
+        text = self.advice(self.say(text))
         if self.logs_json:
             self.log("info", text, **fields)
         elif self.mode == "human":
@@ -191,11 +226,11 @@ class Output:
 
     def fail(self, lines: Sequence[str], *, title: str = "error") -> None:
         """Write an error to stderr: the first line after the title, the others indented below it."""
-        lines = list(map(self.advice, lines))
+        lines = [self.advice(self.say(line)) for line in lines]
         if self.logs_json:
             self.log("critical" if title == "SECURITY" else "error", "; ".join(map(clean, lines)))
             return
-        self._write_parts(self.stderr, f"{title}: ", "red", clean(lines[0]))
+        self._write_parts(self.stderr, f"{self.say(title)}: ", "red", clean(lines[0]))
         for line in lines[1:]:
             self._write(self.stderr, "  " + clean(line))
 
@@ -248,7 +283,12 @@ class Output:
             self.stdout.flush()
 
     def table(
-        self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, below: Mapping[int, str] | None = None
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        below: Mapping[int, str] | None = None,
+        worded: Sequence[str] = (),
     ) -> None:
         """Show rows in columns, under headers unless those are empty.
 
@@ -258,6 +298,7 @@ class Output:
             headers: of the columns.
             rows: the cells of each row.
             below: by the number of a row, a line that people see below it, such as an error.
+            worded: the headers of columns whose cells are words of ours, not names.
         """
         if self.mode == "json":
             return
@@ -268,23 +309,27 @@ class Output:
             return
         if not cells:
             return
-        widths = [max(map(_width, column)) for column in zip(headers, *cells, strict=True)]
+        if self.is_translated:
+            said = [header in worded for header in headers]
+            cells = [[self.say(cell) if is_ours else cell for cell, is_ours in zip(row, said)] for row in cells]  # noqa: B905  # as long
+            headers = [self.say(header) for header in headers]
+        widths = [max(map(width_of, column)) for column in zip(headers, *cells, strict=True)]
         room = self._columns() - sum(widths[:-1]) - 2 * (len(widths) - 1)
         for number, row in enumerate([list(headers), *cells]):
             if not any(row):
                 continue
             if room > 8:
-                row[-1] = _cut(row[-1], room)
-            padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+                row[-1] = cut(row[-1], room)
+            padded = [cell + " " * (width - width_of(cell)) for cell, width in zip(row, widths, strict=True)]
             self._write(self.stdout, "  ".join(padded).rstrip(), "bold" if number == 0 else None)
             if below and number - 1 in below:
-                self._write(self.stdout, f"  {clean(below[number - 1])}", "red")
+                self._write(self.stdout, f"  {clean(self.say(below[number - 1]))}", "red")
 
     def progress(self, label: str) -> Progress:
         """Return a progress line on stderr; silent unless stderr is a terminal and the mode is human."""
         is_plain = self.mode == "human" and not self.logs_json and not self.is_followed
         visible = is_plain and _is_terminal(self.stderr) and os.environ.get("TERM") != "dumb"
-        return Progress(clean(label), self.stderr if visible else None)
+        return Progress(clean(self.say(label)), self.stderr if visible else None, self.say)
 
     def flush(self) -> None:
         """Flush the streams, so that a closed pipe is noticed here and not at exit."""
@@ -372,6 +417,23 @@ def open_missing_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # the same
 
 
+_IN_ENGLISH = ("en", "C.", "POSIX")
+
+
+def _as_it_is(text: str) -> str:
+    return text
+
+
+def _translator(rooms: Sequence[str], streams: Sequence[TextIO]) -> Callable[[str], str]:
+    """Return what translates; for English, which most read, nothing is imported or read for it."""
+    asked = [os.environ.get(name) for name in ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")]
+    if os.name != "nt" and all(not each or each == "C" or each.startswith(_IN_ENGLISH) for each in asked):
+        return _as_it_is
+    from sealdex.cli.translation import translation  # noqa: PLC0415  # only who reads another language pays for it
+
+    return translation(rooms, streams) or _as_it_is
+
+
 def _is_terminal(stream: TextIO) -> bool:
     try:
         return stream.isatty()
@@ -390,29 +452,6 @@ def _encodable(text: str, stream: TextIO) -> str:
         return text
     encoding = stream.encoding or "utf-8"
     return text.encode(encoding, "replace").decode(encoding)
-
-
-def _width(text: str) -> int:
-    if text.isascii():
-        return len(text)
-    import unicodedata  # noqa: PLC0415  # only for text beyond ASCII
-
-    columns = last = 0
-    for char in text:
-        if char == "\ufe0f":  # the character before it is shown as an emoji, two columns wide
-            columns, last = columns + (last == 1), 2
-        elif unicodedata.category(char) not in {"Mn", "Me", "Cf"}:
-            last = 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
-            columns += last
-    return columns
-
-
-def _cut(text: str, columns: int) -> str:
-    if _width(text) <= columns:
-        return text
-    while _width(text) > columns - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def _plain(value: Any) -> Any:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import time
 
+from sealdex.text import cut, width_of
+
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import TextIO
 
 _REDRAW_SECONDS = 0.1
@@ -49,11 +52,13 @@ class Progress:
     Args:
         label: what is being done, without control characters.
         stream: a terminal, or None to stay silent.
+        say: translates what is added to the label.
     """
 
-    def __init__(self, label: str, stream: TextIO | None) -> None:
+    def __init__(self, label: str, stream: TextIO | None, say: Callable[[str], str] = str) -> None:
         self.label = label
         self._stream = stream
+        self._say = say
         self._started = time.monotonic()
         self._drawn_at = float("-inf")
         self._drawn_width = 0
@@ -100,17 +105,17 @@ class Progress:
     def _draw(self, text: str) -> None:
         if self._stream is None:
             return
-        again = f"  (retry {self._retries})" if self._retries else ""
-        shown = f"{self.label}{text}{again}"[: columns_of(self._stream) - 1]
+        again = f"  ({self._say(f'retry {self._retries}')})" if self._retries else ""
+        shown = cut(f"{self.label}{self._say(text)}{again}", columns_of(self._stream) - 1)
         self._drawn_at = time.monotonic()
         self._put(shown)
 
     def _put(self, shown: str) -> None:
         if self._stream is not None:
             # overwrite the rest of the old line with spaces: works on every terminal, escape sequences don't
-            self._stream.write("\r" + shown + " " * (self._drawn_width - len(shown)))
+            self._stream.write("\r" + shown + " " * (self._drawn_width - width_of(shown)))
             self._stream.flush()
-            self._drawn_width = len(shown)
+            self._drawn_width = width_of(shown)
 
     def _wipe(self) -> None:
         if self._stream is not None and self._drawn_width:

@@ -141,7 +141,8 @@ def _show_plugin(
     out.line()
     out.table(
         ["VERSION", "CHANNELS", "RELEASED", "SHA-256", "NEEDS", "FOR"],
-        [_release_cells(release, is_there=release.version not in lacking) for release in releases[:limit]],
+        [_release_cells(out, release, is_there=release.version not in lacking) for release in releases[:limit]],
+        worded=("SHA-256", "FOR"),
     )
     if limit is not None and len(releases) > limit:
         out.note(f"{len(releases) - limit} older releases; --all shows them")
@@ -159,13 +160,13 @@ def _show_evaluations(out: Output, release: ReleaseEntry) -> None:
         out.line(f"  measured for {release.version}: {measured}{on}{by}{f' ({each.report})' if each.report else ''}")
 
 
-def _release_cells(release: ReleaseEntry, *, is_there: bool) -> list[str]:
+def _release_cells(out: Output, release: ReleaseEntry, *, is_there: bool) -> list[str]:
     digests = list(dict.fromkeys(artifact.sha256[:12] for artifact in release.artifacts))
     return [
         release.version
-        + (" YANKED" if release.yanked is not None else "")
-        + (f" ({_offered(release)})" if release.rollout < 100 else "")
-        + ("" if is_there else " NOT ON THIS MIRROR"),
+        + (f" {out.say('YANKED')}" if release.yanked is not None else "")
+        + (f" ({out.say(_offered(release))})" if release.rollout < 100 else "")
+        + ("" if is_there else f" {out.say('NOT ON THIS MIRROR')}"),
         ", ".join(release.channels) or "-",
         (release.released_at or "-")[:10],
         digests[0] if len(digests) == 1 else counted(len(digests), "file"),

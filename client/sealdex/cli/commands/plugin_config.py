@@ -22,6 +22,7 @@ from sealdex.store.plugin_config import kept_config, reject
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sealdex.cli.output import Output
     from sealdex.model.ids import PluginId
     from sealdex.runtime.configuration import Configured, HostConfiguration
 
@@ -82,7 +83,7 @@ def plugin_(
     else:
         if words:
             raise UsageError("edit takes no keys", hint=f"sealdex config plugin {asked} edit")
-        changed = _edited(store, asked, host)
+        changed = _edited(context.out, store, asked, host)
         if changed is None:
             context.out.line(f"the configuration of {asked} is unchanged")
             context.out.result(_document(host, host.read()))
@@ -213,7 +214,7 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _edited(store: Store, plugin: PluginId, host: HostConfiguration) -> Configured | None:
+def _edited(out: Output, store: Store, plugin: PluginId, host: HostConfiguration) -> Configured | None:
     """Let the user edit what is set, until it fits or they give up; None: nothing was changed."""
     text = json.dumps(kept_config(store, plugin), indent=2, ensure_ascii=False) + "\n"
     while True:
@@ -236,8 +237,8 @@ def _edited(store: Store, plugin: PluginId, host: HostConfiguration) -> Configur
         except ConfigError as error:
             problem = error
         if sys.stdin.isatty():
-            click.echo(str(problem), err=True)
-            if click.confirm("Edit it again?", default=True, err=True):
+            click.echo(out.say(str(problem)), err=True)
+            if click.confirm(out.say("Edit it again?"), default=True, err=True):
                 continue
         kept = reject(store, plugin, text)
         raise problem.restated(

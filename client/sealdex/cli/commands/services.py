@@ -187,6 +187,7 @@ def ps(context: Context) -> None:
             ]
             for state in found
         ],
+        worded=("STATE", "HEALTH", "UPTIME"),
     )
     for state in found:
         if state.is_left_behind:

@@ -1,0 +1,107 @@
+"""Translates what is about to be shown: finds the message that a text was made from, and says it in another language.
+
+Code says everything in English, errors too, so logs, ``--json`` and Python's callers always read the same. Only the
+output layer translates. `scripts/messages.py` reads the messages from the sources and writes ``languages/TAG.json``:
+
+    {"texts": {"nothing was installed": "未安装任何内容"},
+     "templates": [[["", " is not on ", ""], [0, " 不在 ", 1, " 上"], 0]]}
+
+A template has the words between its values, what to say with the values in their places, and whether its value is a
+number. What matches none is shown as it is. Pure.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+_ENOUGH = 8  # letters that a template must have to be looked for in a value: "{0} of {1}" could be anybody's words
+_DEEP = 4
+_LONG = 4000
+_BETWEEN = (("; ", "；"), (": ", "："), (" · ", " · "), (", ", "、"), (". ", "。"))  # noqa: RUF001  # Chinese marks
+
+
+class Catalogue:
+    """The messages of one language.
+
+    Args:
+        documents: of the files of all rooms whose messages may be shown.
+    """
+
+    def __init__(self, documents: Iterable[Any]) -> None:
+        self._texts: dict[str, str] = {}
+        templates: list[tuple[int, str, list[str], list[Any], int]] = []
+        for document in documents:
+            self._texts.update(document["texts"])
+            for words, parts, is_number in document["templates"]:
+                weight = sum(map(len, words))
+                templates.append((weight, max(words, key=len), words, parts, is_number))
+        # the one with most words of its own is the one that was meant
+        self._templates = sorted(templates, key=_weight, reverse=True)
+
+    @property
+    def sample(self) -> str:
+        """A text of this language, to try whether a stream can show it."""
+        return next(iter(self._texts.values()), "")
+
+    def say(self, text: str) -> str:
+        """Return a text in this language; one that isn't known is returned as it is."""
+        return self._say(text, 0) if len(text) < _LONG else text
+
+    def _say(self, text: str, depth: int) -> str:
+        core = text.strip()
+        if not core:
+            return text
+        # a single word within a sentence is a name: of a channel, of a registry
+        said = self._texts.get(core) if not depth or " " in core else None
+        if said is None:
+            said = self._by_template(core, depth)
+        if said is None:
+            said = self._by_parts(core, depth)
+        if said is None:
+            return text
+        before, _, after = text.partition(core)
+        return before + said + after
+
+    def _by_template(self, text: str, depth: int) -> str | None:
+        for weight, longest, words, parts, is_number in self._templates:
+            if longest not in text or (depth and weight < _ENOUGH and not is_number):
+                continue
+            values = match(words, text)
+            if values is not None and not (is_number and not values[0].isdigit()):
+                if depth < _DEEP:
+                    values = [self._say(value, depth + 1) for value in values]
+                return "".join(values[part] if isinstance(part, int) else part for part in parts)
+        return None
+
+    def _by_parts(self, text: str, depth: int) -> str | None:
+        if depth >= _DEEP:
+            return None
+        for mark, other in _BETWEEN:
+            parts = text.split(mark)
+            if len(parts) > 1:
+                said = [self._say(part, depth + 1) for part in parts]
+                if said != parts:
+                    return other.join(said)
+        return None
+
+
+def _weight(template: tuple[int, str, list[str], list[Any], int]) -> int:
+    return template[0]
+
+
+def match(words: list[str], text: str) -> list[str] | None:
+    """Return the values that stand between words in a text; None if the text doesn't have them in this order."""
+    first, *between, last = words
+    if not text.startswith(first) or not text.endswith(last) or len(text) < len(first) + len(last):
+        return None
+    values, place, end = [], len(first), len(text) - len(last)
+    for word in between:
+        found = text.find(word, place, end)
+        if found < 0:
+            return None
+        values.append(text[place:found])
+        place = found + len(word)
+    return [*values, text[place:end]]
