@@ -46,6 +46,7 @@ Names are imported when they are first used, so that a program loads only what i
     disk          what Windows and macOS want otherwise of files: flushing, replacing, removing
     log_level     how much is logged, and where to
     _redaction    what of a text may be logged
+    _arguments    arguments of the Python API, checked by their annotations
     lazy          how a package's names are imported when they are first used
 """
 

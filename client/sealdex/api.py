@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sealdex import client as base
+from sealdex._arguments import checked
 from sealdex.errors import UsageError
 from sealdex.queries import path_of, plugin_of
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from sealdex.update import Outdated, Updated
 
 
+@checked
 class Client(base.Client):
     """A host's view of its registries, its store and its projects.
 

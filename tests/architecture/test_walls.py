@@ -33,6 +33,7 @@ CLIENT = {
     # what everything else is built of: text, facts and bytes; none of these knows what a registry or a store is
     "text": "",  # every start of the program waits for it
     "_redaction": "text",
+    "_arguments": "",
     "log": "_redaction",
     "log_level": "",
     "model": "",  # the wire format: pure, and the same for builder and client
@@ -61,7 +62,7 @@ CLIENT = {
     # knows nothing of the command line
     "runtime": "log_level model paths resolve store config events results lockfile install client update",
     "project": "model resolve store config results download lockfile install client",
-    "api": "model resolve store config queries install client update project registration",  # what others program with
+    "api": "_arguments model resolve store config queries install client update project registration",  # for programs
     "async_api": "config events locate model resolve api",  # and the same for asyncio
     "bundle": "config download lockfile",  # a lock, carried: what makes it
     "bundle_install": "model transport store config events download lockfile client project",  # and what installs it

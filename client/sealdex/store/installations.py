@@ -201,7 +201,11 @@ def installed_versions(store: Store, plugin: Plugin) -> list[Installation]:
 
 def find_installation(store: Store, plugin: Plugin, version: str) -> Installation | None:
     """Return the installation of exactly that version, or None."""
-    return _read(plugin, version, store.version_folder(plugin, version))
+    try:
+        folder = store.version_folder(plugin, version)
+    except ValueError:
+        return None  # no folder can have that name, so no version of that name is installed
+    return _read(plugin, version, folder)
 
 
 def installation_in(path: str, plugin: Plugin, version: str) -> Installation | None:
