@@ -27,6 +27,7 @@
     pages               pages check, pages deployed
     serve               serve
     site                site
+    images              images update
     keys                keys create, add, list, show, check
     ceremony            ceremony start, sign, show, finish, abort
     ceremony_branch     ceremony take

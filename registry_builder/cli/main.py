@@ -54,6 +54,7 @@ COMMANDS = {
     "cloud": LazyCommand(f"{_ROOM}.cloud:cloud", "Print documents for the account at AWS."),
     "serve": LazyCommand(f"{_ROOM}.serve:serve", "Serve a published folder locally."),
     "site": LazyCommand(f"{_ROOM}.site:site_command", "Write the browse pages."),
+    "images": LazyCommand(f"{_ROOM}.images:images", "Keep images of READMEs in the source tree."),
     "keys": LazyCommand(f"{_ROOM}.keys:keys", "Create and list signing keys."),
     "ceremony": LazyCommand(f"{_ROOM}.ceremony:ceremony_group", "Change root or targets with several signers."),
     "realm": LazyCommand(f"{_ROOM}.realm:realm", "Add, list and remove realms."),

@@ -100,6 +100,7 @@ def _validate_tree(
         {
             *lint.lint_tree(tree, published=published or None),
             *lint.template_problems(tree),
+            *site.image_problems(tree),
             *_comparisons(compared.values()),
             *_elsewhere(tree, compared),
         }

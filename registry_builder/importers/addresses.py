@@ -6,12 +6,12 @@ the network that it is in, the address at which clouds hand out credentials. Wit
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 from collections.abc import Callable, Collection
 from urllib.parse import parse_qsl, quote, urlsplit
 
+from registry_builder.source.public_addresses import is_public
 from sealdex.errors import VerificationError
 from sealdex.transport import public_url
 
@@ -80,7 +80,7 @@ def only_public(
         if host in named or f"{host}:{port}" in named:
             return
         for address in look_up(host):
-            if not _is_public(address):
+            if not is_public(address):
                 raise VerificationError(
                     f"{public_url(url)} is at {address}, an address of a private network, and the source names it: "
                     "it is not asked",
@@ -103,15 +103,6 @@ def _addresses_of(host: str) -> list[str]:
         return [str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
     except (OSError, UnicodeError):
         return []
-
-
-def _is_public(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (mapped or ip).is_global
 
 
 __all__ = ["ascii_address", "host_in", "is_generated", "only_public", "unstable_address"]

@@ -9,9 +9,10 @@ release in a registry of any size within the budget of docs/decisions/.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
 
@@ -22,7 +23,7 @@ from registry_builder.publication.context import Attempt
 from registry_builder.publication.site_journal import changed_since
 from registry_builder.signing.metadata import TargetPin, bin_of, expiry
 from registry_builder.site.affected_pages import Touched, everything, touched_by
-from registry_builder.site.document_source import Shelf
+from registry_builder.site.document_source import Shelf, image_marks
 from registry_builder.site.page_context import frame_digest, frame_of, signers_of, trust_box
 from registry_builder.site.pages import DEPENDENTS, Builder, Page, Parts
 from registry_builder.site.plugin_view import mentioned
@@ -40,18 +41,19 @@ from registry_builder.site.static_api.gone import SWITCHED_OFF, gone_document
 from registry_builder.site.static_api.keys import OPENAPI, REWRITES, shard_of_key
 from registry_builder.site.static_api.rewrites import MAX_BYTES as MAX_ANSWER_BYTES
 from registry_builder.site.templates import MAX_OWN_BYTES, Templates
-from registry_builder.site.urls import CATALOGUE, plugin_file
+from registry_builder.site.urls import CATALOGUE, IMAGES, plugin_file
 from registry_builder.site.writer import SHARE
 from registry_builder.source.attestations import AttestationChecks
 from registry_builder.source.private_names import PrivateNames, shared_problems
 from registry_builder.storage import Body, ObjectMissingError, ObjectTooLargeError, Storage, headers_for
 from sealdex.errors import SealdexError
-from sealdex.model.decode import decode_as, read_wire
+from sealdex.model.decode import decode_as, encode_json, read_wire
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import INDEX_FORMAT, IndexDocument, index_target
 
 _BATCH = 256
 _MAX_DEPENDENTS_BYTES = 4 * 1024 * 1024
+_MAX_IMAGES_BYTES = 16 * 1024 * 1024
 
 
 def is_stored(storage: Storage, key: str) -> bool:
@@ -63,6 +65,10 @@ def is_stored(storage: Storage, key: str) -> bool:
     except ObjectTooLargeError:
         return True
     return True
+
+
+def _images_file(images: Mapping[PluginId, str]) -> bytes:
+    return encode_json({str(plugin): mark for plugin, mark in images.items()})
 
 
 @dataclass
@@ -133,9 +139,15 @@ class _Job:
     def _all(self, shown: Shown | None) -> None:
         state, found = self._state, self._attempt.found
         then: Mapping[PluginId, TargetPin | None] | None = None
+        images = image_marks(self._attempt.sources)
+        images_digest = hashlib.sha256(_images_file(images)).hexdigest()[:16] if images else ""
         if not self._every_page and shown is not None and shown.frame == self._frame and state is not None:
             then = changed_since(self._storage, state, shown.snapshot)
-            if then is not None and shown.snapshot == self._snapshot and shown.api == self._api.digest:
+            is_same = shown.snapshot == self._snapshot and (shown.api, shown.images) == (
+                self._api.digest,
+                images_digest,
+            )
+            if then is not None and is_same:
                 return  # nothing changed, and the pages show it
         shelf = self._shelf()
         overview = overview_of(shelf)
@@ -145,13 +157,30 @@ class _Job:
         else:
             before = {change.source.id: state.pin(index_target(change.source.id)) for change in found.changes}
             touched = self._touched(shelf, {**before, **then})
+            if shown is not None and shown.images != images_digest:
+                touched = self._with_images(touched, images)
         trust = trust_box(self._publisher.tree.config, self._publisher.trust, self._expiries())
         self._put_parts(self._builder.parts(shelf, overview, trust, touched))
         is_known = then is not None and shown is not None and shown.api == self._api.digest
         self._put_api(shelf, overview, touched if is_known else None, shown)
+        if images or (shown is not None and shown.images):
+            self._put([Page(IMAGES, _images_file(images))])
         if self._snapshot:
-            current = Shown(self._frame, self._snapshot, self._api.digest)
+            current = Shown(self._frame, self._snapshot, self._api.digest, images_digest)
             self._put([Page(CATALOGUE, catalogue_file(self._search_files(), current, overview.dependents))])
+
+    def _with_images(self, touched: Touched, images: Mapping[PluginId, str]) -> Touched:
+        """Add the plugins whose images aren't those that the pages show: only their own page has them."""
+        data = self._read(IMAGES, _MAX_IMAGES_BYTES)
+        try:
+            before = {
+                parse_plugin_id(plugin): mark for plugin, mark in decode_as(data or b"{}", dict[str, str]).items()
+            }
+        except (msgspec.DecodeError, ValueError):
+            before = {}
+        other = {plugin for plugin in {*images, *before} if images.get(plugin) != before.get(plugin)}
+        releases = {**dict.fromkeys(other, ()), **touched.releases}
+        return replace(touched, plugins=touched.plugins | other, releases=releases)
 
     def _once_needed(self, overview: Overview) -> list[PluginId]:
         """Return the plugins that are no longer needed, although the site may still show it."""

@@ -14,6 +14,7 @@
     templates           templates and assets: where they come from, and rendering
     lint                problems of a source tree's site/ folder
     writer              writes pages into a folder, those whose bytes differ
+    images/             images of READMEs, from public addresses into the source tree
     preview/            the site on a local web server
     static_api/         api/: the registry as plain JSON at stable addresses
     _badges             SVG badges
@@ -45,18 +46,21 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.site.from_published import PublishedSite, site_from_published
     from registry_builder.site.from_tree import site_from_tree
+    from registry_builder.site.images.lint import image_problems
     from registry_builder.site.lint import site_problems
     from registry_builder.site.writer import write_pages
 else:
     __getattr__, __dir__ = exports(__name__, {
         "from_published": ("PublishedSite", "site_from_published"),
         "from_tree": ("site_from_tree",),
+        "images.lint": ("image_problems",),
         "lint": ("site_problems",),
         "writer": ("write_pages",),
     })  # fmt: skip
 
 __all__ = [
     "PublishedSite",
+    "image_problems",
     "site_from_published",
     "site_from_tree",
     "site_problems",

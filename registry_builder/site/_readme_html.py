@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from registry_builder.site._code_blocks import CodeBlocks
-from registry_builder.site._readme_rewrite import rewritten, with_sound_links
+from registry_builder.site._readme_rewrite import ShownImage, image_sources, rewritten, with_sound_links
 from registry_builder.site._words import ENGLISH_WORDS, N_, Words
 from sealdex.text import clean
 
@@ -60,6 +60,7 @@ _PLACE = re.compile(r'<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?\s+id="([^"]*)"')
 _HEADING = re.compile(r'<h([34])[^>]*? id="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 _EMPTY_CLASS = re.compile(r'(<[a-z0-9]+(?:\s+[a-z-]+="[^"]*")*?)\s+class=""')
 _ANY_TAG = re.compile(r"<[^>]*>")
+_SHOWN = ("src", "alt", "width", "height", "loading")
 _WITH_HTML = frozenset({"html_block", "html_inline", "image"})
 _MAX_ID = 200
 _NOT_SLUG = re.compile(r"[^\w-]+")
@@ -70,7 +71,7 @@ def render_readme(
     name: str,
     *,
     words: Words = ENGLISH_WORDS,
-    images: Mapping[str, str] | None = None,
+    images: Mapping[str, ShownImage] | None = None,
     prefix: str = _ID_PREFIX,
 ) -> Markup:
     """Return the HTML of a README, safe to include in a page; its headings start at ``h3``.
@@ -85,7 +86,7 @@ def render_readme(
         source: Markdown: CommonMark with GitHub's tables, task lists, alerts and footnotes.
         name: the plugin's name.
         words: what is said beside the author's own text.
-        images: addresses of images to what the page loads instead; others become links.
+        images: addresses of images to what the page shows instead; others become links.
         prefix: of the ids, so that none is the page's own; of several texts on a page each needs another.
     """
     text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
@@ -108,11 +109,11 @@ def render_readme(
     html = nh3.clean(
         html,
         tags={*_TAGS, "img"} if images else set(_TAGS),
-        attributes={tag: set(names) for tag, names in {**_ATTRIBUTES, "img": ("src", "alt")}.items()},
+        attributes={tag: set(names) for tag, names in {**_ATTRIBUTES, "img": _SHOWN}.items()},
         clean_content_tags=set(_WITH_CONTENT),
         url_schemes=set(_SCHEMES),
         link_rel="nofollow noopener noreferrer",
-        attribute_filter=_Attributes(places, prefix, frozenset((images or {}).values())),
+        attribute_filter=_Attributes(places, prefix, frozenset(image.source for image in (images or {}).values())),
         allowed_classes={tag: set(names) for tag, names in _CLASSES.items()},
     )
     html = _EMPTY_CLASS.sub(r"\1", with_sound_links(html))
@@ -123,6 +124,16 @@ def render_readme(
     html = html.replace("<pre>", f'<div class="code" data-copy="{code_label}"><pre tabindex="0">')
     html = html.replace("</pre>", "</pre></div>")
     return Markup(blocks.put(html))  # noqa: S704  # sanitised above; the colours are of this program's making
+
+
+def image_addresses(source: bytes) -> tuple[str, ...]:
+    """Return the addresses of a README's images, in their order, as `render_readme` looks for them."""
+    text = source[:MAX_README_BYTES].decode("utf-8-sig", errors="replace").replace("\0", "\ufffd")
+    parser = _parser(footnotes="[^" in text)
+    tokens = parser.parse(text)
+    if not any(token.type in _WITH_HTML for token in _all(tokens)):
+        return ()
+    return image_sources(_first_pass(parser.renderer.render(tokens, parser.options, {})))
 
 
 class Heading(NamedTuple):
@@ -173,7 +184,8 @@ def _write_tasks(tokens: list[Token]) -> None:
 def _first_pass(html: str) -> str:
     """Return HTML nested as a browser would read it, and still with images and the names of anchors."""
     attributes = {tag: set(names) for tag, names in _ATTRIBUTES.items()}
-    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt"}, "input": {"type", "checked", "disabled"}}
+    attributes |= {"a": {"href", "title", "name"}, "img": {"src", "alt", "width", "height"}}
+    attributes |= {"input": {"type", "checked", "disabled"}}
     return nh3.clean(
         html,
         tags={*_TAGS, "img", "input", "h1", "h2"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from html import escape, unescape
+from typing import NamedTuple
 
 from registry_builder.site._words import Words
 
@@ -19,16 +20,31 @@ _HEADING = re.compile(rf"<(h[3-6]){_ATTRIBUTES}>(.*?)</\1>", re.DOTALL)
 _ANY_TAG = re.compile(r"<[^>]*>")
 _LINK = re.compile(rf"<a{_ATTRIBUTES}>")
 _EMPTY_LINK = re.compile(rf"<a{_ATTRIBUTES}>(\s*)</a>")
+_NUMBER = re.compile(r"[1-9][0-9]{0,3}")
 _PAGE_HEADINGS = {"h1": "h3", "h2": "h3"}  # the page has an h1 and an h2 of its own
 
 
-def rewritten(html: str, slug_of: Callable[[str], str], images: Mapping[str, str], words: Words) -> str:
+class ShownImage(NamedTuple):
+    """An image that a page shows: its address there, and its size in pixels."""
+
+    source: str
+    width: int
+    height: int
+
+
+def image_sources(html: str) -> tuple[str, ...]:
+    """Return the addresses of all images, in their order, each once."""
+    found = (dict(_ATTRIBUTE.findall(match[3])) for match in _TAG.finditer(html) if match[2] == "img")
+    return tuple(dict.fromkeys(unescape(each["src"]) for each in found if each.get("src")))
+
+
+def rewritten(html: str, slug_of: Callable[[str], str], images: Mapping[str, ShownImage], words: Words) -> str:
     """Turn images into text or links, ``<a name>`` into ids, HTML headings into levels that the page allows.
 
     Args:
         html: sanitised once, with ``img`` and ``name`` of ``a`` still in it.
         slug_of: returns the id of a heading by its text; an empty one for none.
-        images: addresses of images to what the page loads instead.
+        images: addresses of images to what the page shows instead.
         words: what is said beside the author's own text.
     """
     in_link = False
@@ -40,7 +56,8 @@ def rewritten(html: str, slug_of: Callable[[str], str], images: Mapping[str, str
             text = attributes.get("alt", "").strip() or escape(words.say("image"))
             source = attributes.get("src", "")
             if (own := images.get(unescape(source))) is not None:
-                return f'<img src="{escape(own)}" alt="{attributes.get("alt", "").strip()}">'
+                # within a link the text is all that says where it leads
+                return _image(own, attributes, text if in_link else attributes.get("alt", "").strip())
             return text if in_link or not source else f'<a href="{source}">{text}</a>'
         if name != "a":
             return f"<{end}{_PAGE_HEADINGS.get(name, name)}{match[3]}>"
@@ -59,6 +76,22 @@ def rewritten(html: str, slug_of: Callable[[str], str], images: Mapping[str, str
         return f"<{match[1]}{_text(attributes)}>{match[3]}</{match[1]}>"
 
     return _HEADING.sub(heading, _TAG.sub(tag, html))
+
+
+def _image(image: ShownImage, attributes: Mapping[str, str], text: str) -> str:
+    """Return an image with its size, or the one that the author states, in the image's own proportions."""
+    width, height = image.width, image.height
+    if (stated := _pixels(attributes.get("width"))) is not None:
+        width, height = stated, max(1, round(height * stated / width))
+    elif (stated := _pixels(attributes.get("height"))) is not None:
+        width, height = max(1, round(width * stated / height)), stated
+    size = f'width="{width}" height="{height}"'
+    return f'<img src="{escape(image.source)}" alt="{text}" {size} loading="lazy">'
+
+
+def _pixels(text: str | None) -> int | None:
+    number = (text or "").removesuffix("px")
+    return int(number) if _NUMBER.fullmatch(number) else None
 
 
 def with_sound_links(html: str) -> str:
@@ -84,4 +117,4 @@ def _text(attributes: dict[str, str]) -> str:
     return "".join(f' {name}="{value}"' for name, value in attributes.items())
 
 
-__all__ = ["rewritten", "with_sound_links"]
+__all__ = ["ShownImage", "image_sources", "rewritten", "with_sound_links"]

@@ -17,6 +17,7 @@ from registry_builder.site.held_files import ALL, HeldFiles
 from registry_builder.site.plugin_view import dependencies_of
 from registry_builder.source.attachments import MAX_ATTACHMENT_BYTES, attachment_path
 from registry_builder.source.readme_file import read_readme
+from registry_builder.source.readme_images import StoredImage, read_image, read_record, record_data
 from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.model.catalog import CatalogRow
 from sealdex.model.ids import PluginId
@@ -119,6 +120,26 @@ class Shelf:
             return None
         return self._published().file(key, TargetPin(document.readme.size, document.readme.sha256))
 
+    def images(self, plugin: PluginId) -> Mapping[str, StoredImage]:
+        """Return the images that the source tree keeps for a plugin's READMEs, by address; none if it can't be read."""
+        source = self.sources.plugins.get(plugin)
+        if source is None or not source.has_images:
+            return {}
+        try:
+            return read_record(source)
+        except UnreadableError:
+            return {}  # `validate` says so; the page has links
+
+    def image(self, plugin: PluginId, image: StoredImage) -> bytes | None:
+        """Return an image that `images` named; None if the file isn't that."""
+        source = self.sources.plugins.get(plugin)
+        if source is None:
+            return None
+        try:
+            return read_image(source, image)
+        except UnreadableError:
+            return None
+
     def attachment(self, document: IndexDocument, release: ReleaseEntry, attachment: Attachment) -> bytes | None:
         """Return an attached file of a release; None if it is elsewhere, not here, or another one in the source tree.
 
@@ -165,3 +186,16 @@ class Shelf:
         if self.reader is None:
             raise RuntimeError("documents that are not in the source tree can only be read from the published state")
         return self.reader
+
+
+def image_marks(sources: Sources) -> dict[PluginId, str]:
+    """Return a digest of the record of images of each plugin that has one.
+
+    Images aren't in the index document: this tells which pages they change.
+    """
+    marks = {}
+    for plugin, source in sources.plugins.items():
+        if source.has_images:
+            with suppress(UnreadableError):
+                marks[plugin] = hashlib.sha256(record_data(source) or b"").hexdigest()[:16]
+    return marks

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import product, starmap
 from typing import Any, NamedTuple
 
 from registry_builder.compile.manifest import manifest_key
@@ -23,7 +23,8 @@ from registry_builder.site._list_pages import ListRow, ListView, cut, list_pages
 from registry_builder.site._neighbours import dependency_drawing
 from registry_builder.site._offline_verifier import offline_verifier
 from registry_builder.site._provenance import Provenance
-from registry_builder.site._readme_html import render_readme
+from registry_builder.site._readme_html import image_addresses, render_readme
+from registry_builder.site._readme_rewrite import ShownImage
 from registry_builder.site._release_view import release_view
 from registry_builder.site._words import N_, Words, language_name
 from registry_builder.site.affected_pages import Touched
@@ -33,6 +34,7 @@ from registry_builder.site.plugin_view import Extras, PluginView, plugin_view
 from registry_builder.site.registry_index import Overview, recent
 from registry_builder.site.templates import Templates
 from registry_builder.site.urls import IndexName, ListKind, ListName
+from registry_builder.source.readme_images import image_key
 from sealdex.model.catalog import CatalogRow, shard_of
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
@@ -118,6 +120,7 @@ class Builder:
             first_language_only: leave pages in further languages for later.
         """
         document, sha256 = shelf.document(plugin)
+        pictures: dict[str, bytes] = {}  # by key, of all languages
         provenance: dict[str, tuple[Provenance, ...]] = {}
 
         def built(release: ReleaseEntry | None) -> tuple[Provenance, ...]:
@@ -127,13 +130,14 @@ class Builder:
             return provenance[version]
 
         for number, words in enumerate(self._words(first_only=first_language_only)):
-            view = self._plugin(shelf, document, sha256, words, dependents, known, built)
+            view = self._plugin(shelf, document, sha256, words, dependents, known, built, pictures)
             badges = plugin_badges(view, document)
             yield self._plugin_page(view, badges, words)
             if number == 0:
                 for badge in badges.values():
                     yield self._page("badge.svg.j2", badge.key, badge=badge)
             yield from self._releases(shelf, document, versions, known, words, built)
+        yield from starmap(Page, sorted(pictures.items()))
 
     def _words(self, *, first_only: bool = False) -> list[Words]:
         found = [self.templates.words[tag] for tag in self.frame.languages]
@@ -148,18 +152,23 @@ class Builder:
         dependents: Collection[PluginId],
         known: Collection[PluginId],
         built: Callable[[ReleaseEntry | None], tuple[Provenance, ...]],
+        pictures: dict[str, bytes],
     ) -> PluginView:
         plugin = document.id
         source, translated = shelf.readme_for(document, words.language)
         text = source.decode(errors="replace") if source else ""
         readme_language = (translated or language_of(text, document.language)) if source else ""
+        readme = None
+        if source is not None:
+            images = self._images(shelf, plugin, source, words, pictures)
+            readme = render_readme(source, plugin.name, words=words, images=images)
         changes, more = changes_of(shelf, document, words)
         shown = latest_release(document) or (document.releases[0] if document.releases else None)
         return plugin_view(
             document,
             sha256=sha256,
             role=self.signers.role_of(plugin),
-            readme=render_readme(source, plugin.name, words=words) if source is not None else None,
+            readme=readme,
             dependents=dependents,
             known=known,
             held=shelf.held,
@@ -171,6 +180,24 @@ class Builder:
                 readme_language="" if readme_language == words.language else readme_language,
             ),
         )
+
+    def _images(
+        self, shelf: Shelf, plugin: PluginId, readme: bytes, words: Words, pictures: dict[str, bytes]
+    ) -> Mapping[str, ShownImage]:
+        """Return what the page shows for images of a README; adds their files to ``pictures``."""
+        kept = shelf.images(plugin)
+        shown = {}
+        for address in image_addresses(readme) if kept else ():
+            image = kept.get(address)
+            if image is None:
+                continue
+            key = image_key(image)
+            data = pictures.get(key) or shelf.image(plugin, image)
+            if data is not None:
+                pictures[key] = data
+                page = self._place(urls.plugin_page(plugin), words)
+                shown[address] = ShownImage(urls.link(key, page=page), image.width, image.height)
+        return shown
 
     def _plugin_page(self, view: PluginView, badges: Mapping[str, Badge], words: Words) -> Page:
         plugin = view.plugin
@@ -418,12 +445,17 @@ class Builder:
         for asset in self.templates.assets.values():
             yield Page(asset.key, asset.data)
 
+    def _place(self, key: str, words: Words | None) -> str:
+        """Return the key of a page in the language of its words."""
+        is_first = words is None or words.language == self.frame.languages[0]
+        return key if is_first or words is None else urls.language_folder(words.language) + key
+
     def _page(
         self, template: str, key: str, *, base: str | None = None, words: Words | None = None, **values: Any
     ) -> Page:
         tags = self.frame.languages
         language = words.language if words is not None else tags[0]
-        place = key if language == tags[0] else urls.language_folder(language) + key
+        place = self._place(key, words)
         others = tags if len(tags) > 1 and urls.is_translated(key) else ()
         shared = {
             "site": self.frame,

@@ -30,12 +30,14 @@ class Shown(Struct, frozen=True, omit_defaults=True):
     Attributes:
         frame: digest of everything that all pages depend on, see `frame_digest`.
         snapshot: version of the snapshot whose plugins they show.
+        images: digest of which images of READMEs they show, see `image_marks`; empty without any.
         api: digest of everything that the documents of ``api/`` depend on, see `StaticApi.digest`; empty without any.
     """
 
     frame: str
     snapshot: int
     api: str = ""
+    images: str = ""
 
 
 @dataclass(frozen=True)

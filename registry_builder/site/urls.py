@@ -3,6 +3,8 @@
     index.html  search.html  404.html  feed.xml  robots.txt  sitemap.xml  sitemap/<shard>.xml
     api/v1/  api/services/  api/models/                plain JSON for programs, by `static_api`
     api/stats.json                                     downloads, by `sealdex-builder stats`; pages read it
+    assets/images/                                     images of READMEs that the source tree keeps
+    search/images.json                                 which plugins have any, for the next publish
     search/catalogue.json                              the catalog's shards, and which snapshot the pages show
     verify/  docs/                                     how to verify the registry; the JSON documents
     docs/compare/                                      two releases of a plugin, compared by script
@@ -31,6 +33,7 @@ FEED = "feed.xml"
 ROBOTS = "robots.txt"
 SITEMAP = "sitemap.xml"
 CATALOGUE = "search/catalogue.json"
+IMAGES = "search/images.json"
 VERIFY = "verify/index.html"
 DOCUMENTS = "docs/index.html"
 ANSWERS = ("api/v1/", "api/services/", "api/models/", "api/rewrites/")

@@ -23,6 +23,9 @@
     attestations     Sigstore bundles, held to [attestations] of registry.toml
     event_files      how files of status/ are named and ordered
     readme_file      a plugin's README as it is published
+    readme_images    images of READMEs that the tree keeps, and their record
+    pictures         which kind of picture bytes are, by their header
+    public_addresses  whether an IP address is one of the public internet
     release_template  release.yaml: the starting point of the next release
     spelling         spellings of os and arch
     atomic_write     writes a file whole or not at all
@@ -34,7 +37,8 @@ On disk::
     registry.toml                        name, realms, roles, keys, policy
     plugins/<namespace>/<name>/
         plugin.yaml                      or plugin.yml, plugin.json
-        README.md
+        README.md, README.<language>.md
+        images/                          images of READMEs, and their record
         releases/<version>.json          or .yaml, .yml
         status.json, status/<event>.json what happened after publishing
         attachments/<version>/<file>     reports, SBOMs and statements

@@ -3,7 +3,8 @@
     registry.toml
     plugins/<namespace>/<name>/
         plugin.yaml                      or plugin.yml or plugin.json
-        README.md
+        README.md  README.<language>.md
+        images/                          images of READMEs, see `registry_builder.source.readme_images`
         status.json                      what happened after publishing (events)
         status/<event>.json              the same, one event per file
         attachments/<version>/<file>     reports, SBOMs and statements that events name
@@ -62,7 +63,7 @@ _NEWEST: dict[type, int] = {
     PluginStatus: STATUS_FORMAT,
     EventFile: STATUS_FORMAT,
 }
-_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", "tests", STATUS_FOLDER})
+_FOLDERS = frozenset({"releases", "src", "dist", "docs", "assets", "attachments", "tests", "images", STATUS_FOLDER})
 _FILES = frozenset({*PLUGIN_FILES, "README.md", STATUS_NAME, "release.yaml"})
 _BESIDE = ("license", "licence", "notice", "changelog", "icon.")  # files that people keep beside a plugin
 _TRANSLATED = re.compile(r"README\.([a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|[0-9]{3}))?)\.md")
@@ -196,6 +197,7 @@ class _Loader:
                 event_files=event_files,
                 pending=tuple(sorted(set(self._strays))),
                 readme_i18n=readme_i18n,
+                has_images="images" in entries and entries["images"].is_folder,
             )
 
     def _status(self, folder: str, entries: dict[str, Found]) -> tuple[PluginStatus, tuple[str, ...]]:

@@ -51,6 +51,7 @@ class SourcePlugin:
         status: all events, in order: those of ``status.json``, then those of ``status/``.
         event_files: paths of the files of ``status/``, relative to the tree, one for each of the last events.
         pending: problems that are errors in files that aren't published yet, and warnings in those that are.
+        has_images: whether it has a folder of images, see `registry_builder.source.readme_images`.
         moved_to: where the plugin is now, in what the realm that it left goes on publishing of it.
     """
 
@@ -65,6 +66,7 @@ class SourcePlugin:
     pending: tuple[Problem, ...] = ()
     moved_to: MovedTo | None = None
     readme_i18n: Mapping[str, Path] = field(default_factory=dict)
+    has_images: bool = False
 
     @property
     def root(self) -> Path:

@@ -20,6 +20,7 @@ LOCK_KEY = "metadata/publisher.lock"
 
 # A table of our own rather than the host's /etc/mime.types: the same tree has the same headers everywhere.
 _INERT_TYPES = {
+    ".gif": "image/gif",
     ".gz": "application/gzip",
     ".jpeg": "image/jpeg",
     ".jpg": "image/jpeg",
