@@ -56,6 +56,7 @@ from sealdex.store.manifests import read_manifest
 from sealdex.store.verify import read_files_list, verify_installation
 from sealdex.transport import Transport, TransportSettings
 from sealdex.transport._http import _answer, _redirect_target
+from sealdex.transport._pools import PooledResponse
 from sealdex.trust import TrustedRegistry, check_root
 from sealdex.trust._fetcher import CachedMetadata
 from sealdex.trust.metadata_bundle import Bundle
@@ -302,7 +303,7 @@ def _headers(data: bytes) -> object:
     )
     found = response.headers.get("Location")
     with contextlib.suppress(SealdexError):
-        _answer(response, "https://h.test/f")
+        _answer(PooledResponse(response), "https://h.test/f")
     return _redirect_target("https://h.test/a/f", found) if found is not None else None
 
 

@@ -9,7 +9,10 @@ Its modules; ``_`` marks what is private to the room:
     proxies         which proxy a request goes through
     _fetch          Transport: small documents whole, big files as streams, with retries
     _tls            contexts of TLS: authorities, client certificates, and refusals of the latter
-    _http           one GET over urllib3: redirects, credentials, proxies and TLS
+    _http           one GET: redirects, credentials, proxies and TLS
+    _direct         requests without a proxy, over http.client
+    _pools          requests through proxies, and with bodies, over urllib3
+    _exchange       what these two share: answers, and the lack of one
     _http_errors    what a request failed of: whether it may pass, in a few words
     _files          file:// with the semantics of a web server
     _pipeline       many small files over one connection, the plain case alone

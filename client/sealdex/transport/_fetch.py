@@ -1,6 +1,6 @@
 """``Transport``: reads small documents whole and streams big files, with retries, from http(s) and file URLs.
 
-``urllib3`` is imported for the first http(s) URL, not before, so that commands without requests start quickly.
+``http.client`` is imported for the first http(s) URL, not before, so that commands without requests start quickly.
 """
 
 from __future__ import annotations
@@ -353,7 +353,7 @@ class Transport:
     def _getter(self) -> HttpGetter:
         with self._lock:
             if self._http is None:
-                from sealdex.transport._http import HttpGetter  # noqa: PLC0415  # urllib3 and ssl cost 100 ms
+                from sealdex.transport._http import HttpGetter  # noqa: PLC0415  # ssl and http.client take 20 ms
 
                 self._http = HttpGetter(self.settings, self._credentials, self._permit)
             return self._http

@@ -1,4 +1,4 @@
-"""One GET over ``urllib3``: redirects, credentials, proxies and TLS; retries are the caller's.
+"""One GET: redirects, credentials, proxies and TLS; retries are the caller's.
 
 Invariants:
 
@@ -13,11 +13,9 @@ Invariants:
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
-from base64 import b64encode
 from contextlib import contextmanager, nullcontext
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -25,16 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urljoin, urlsplit, urlunsplit
 
-import urllib3
-from urllib3.exceptions import HTTPError, LocationValueError
-
-from sealdex.errors import ConfigError, UnavailableError
+from sealdex.errors import UnavailableError
 from sealdex.log import Log
-from sealdex.transport._connections import OuterTlsSocket, direct_pools, proxied_pools
+from sealdex.transport._direct import DirectConnections, place_of
 from sealdex.transport._encoding import codings_of
-from sealdex.transport._http_errors import failure_of, proxy_refused, reason_of
+from sealdex.transport._exchange import BrokenError, Timeouts
+from sealdex.transport._http_errors import failure_of, proxy_refused
 from sealdex.transport._pace import Line, Pace, current_pace
-from sealdex.transport._pipeline import Pipeline
 from sealdex.transport._tls import certificate_refused, has_authorities, refused_certificate, tls_context
 from sealdex.transport.proxies import proxy_for
 from sealdex.transport.types import (
@@ -44,8 +39,6 @@ from sealdex.transport.types import (
     ProxyRefusedError,
     RedirectRefusedError,
     Refusal,
-    Sent,
-    TooLargeError,
     TransientError,
     host_of,
     origin_of,
@@ -56,8 +49,11 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Collection, Iterator, Mapping
 
+    from sealdex.transport._exchange import Fields, Response
+    from sealdex.transport._pipeline import Pipeline
+    from sealdex.transport._pools import Pools
     from sealdex.transport.proxies import Proxy
-    from sealdex.transport.types import ClientCertificate, TransportSettings
+    from sealdex.transport.types import ClientCertificate, Sent, TransportSettings
 
 _log = Log("sealdex.transport")
 
@@ -78,7 +74,7 @@ _DISCARD_S = 1.0
 
 
 class HttpGetter:
-    """Connection pools, one per proxy; thread-safe."""
+    """Connections, kept for later requests; thread-safe."""
 
     def __init__(
         self,
@@ -89,13 +85,13 @@ class HttpGetter:
         self._settings = settings
         self._permit = permit
         self._credentials = credentials or Credentials()
-        self._timeout = urllib3.Timeout(connect=settings.connect_timeout, read=settings.read_timeout)
-        self._tls: ssl.SSLContext | None = None
-        self._pools: dict[tuple[str, Proxy | None, ClientCertificate | None], urllib3.PoolManager] = {}
+        self._timeouts = Timeouts(settings.connect_timeout, settings.read_timeout)
+        self._contexts: dict[ClientCertificate | None, ssl.SSLContext] = {}
+        self._direct = DirectConnections()
+        self._pooled: Pools | None = None
         self._proxies: dict[tuple[str, str], Proxy | None] = {}  # finding one reads all of the environment
         self._lock = threading.Lock()
         self._logins = _Logins()
-        _hide_queries()
 
     def get(self, url: str, headers: Mapping[str, str], pace: Pace) -> Answer:
         """Send one GET, follow its redirects, and return the answer whatever its status is.
@@ -152,43 +148,27 @@ class HttpGetter:
         if self._permit is not None:
             self._permit(url)
         proxy = self._proxy_for(url)
-        pool = self._pool_for(url, proxy, None)
         with (
             self._logins.first(proxy) if proxy is not None else nullcontext(),
             body.open("rb") if isinstance(body, Path) else nullcontext(body) as content,
         ):
             length = {} if content is None else {"Content-Length": str(_length_of(body))}
+            sent = {"User-Agent": self._settings.user_agent, **length, **headers}
+            tls = self._context(url, None)
             try:
-                response = pool.request(
-                    method,
-                    url,
-                    headers={"User-Agent": self._settings.user_agent, **length, **headers},
-                    body=content,
-                    preload_content=False,
-                    decode_content=False,
-                    redirect=False,
-                    retries=False,
-                    timeout=self._timeout,
-                )
-                data = response.read(max_bytes + 1)
-                response.release_conn()
-            except LocationValueError as error:
-                raise ConfigError(
-                    f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
-                ) from error
-            except (HTTPError, OSError) as error:
+                answer = self._pools().send(method, url, sent, content, proxy, self._timeouts, tls, max_bytes)
+            except BrokenError as error:
                 raise failure_of(error, url, proxy, pace, can_verify=self._can_verify()) from error
-        if len(data) > max_bytes:
-            response.close()
-            raise TooLargeError(url, max_bytes)
-        if response.status == 407 and proxy is not None:
-            raise proxy_refused(proxy, url, response.status)
-        return Sent(response.status, data, response.headers.get("ETag"))
+        if answer.status == 407 and proxy is not None:
+            raise proxy_refused(proxy, url, answer.status)
+        return answer
 
     def pipeline(self, url: str) -> Pipeline | None:
         """Return what reads many small files from the host of a URL; None behind a proxy."""
         if self._proxy_for(url) is not None:
             return None
+        from sealdex.transport._pipeline import Pipeline  # noqa: PLC0415  # for mirrors alone
+
         is_tls = urlsplit(url).scheme == "https"
         certificate = self._credentials.grant(url).certificate
         tls = tls_context(self._settings, certificate) if is_tls else None
@@ -196,19 +176,18 @@ class HttpGetter:
 
     def close(self) -> None:
         """Drop all idle connections."""
+        self._direct.clear()
         with self._lock:
-            for pool in self._pools.values():
-                pool.clear()
-            self._pools.clear()
+            pooled = self._pooled
+        if pooled is not None:
+            pooled.clear()
 
-    def _limited(self, seconds: float) -> urllib3.Timeout:
+    def _limited(self, seconds: float) -> Timeouts:
         """Return the timeouts of a request whose caller has only so many seconds left."""
         said, least = self._settings, 0.001  # zero would mean no waiting at all, and another error
-        return urllib3.Timeout(
-            connect=max(least, min(said.connect_timeout, seconds)), read=max(least, min(said.read_timeout, seconds))
-        )
+        return Timeouts(max(least, min(said.connect_timeout, seconds)), max(least, min(said.read_timeout, seconds)))
 
-    def _authorized(self, url: str, headers: Mapping[str, str], pace: Pace) -> tuple[urllib3.BaseHTTPResponse, Grant]:
+    def _authorized(self, url: str, headers: Mapping[str, str], pace: Pace) -> tuple[Response, Grant]:
         """Send a request with its credentials, once more if they were renewed because they didn't hold."""
         grant = self._credentials.grant(url)
         response = self._send(url, headers, pace, grant)
@@ -217,30 +196,15 @@ class HttpGetter:
             grant, response = newer, self._send(url, headers, pace, newer)
         return response, grant
 
-    def _send(
-        self, url: str, headers: Mapping[str, str], pace: Pace, grant: Grant, *, left: bool = False
-    ) -> urllib3.BaseHTTPResponse:
+    def _send(self, url: str, headers: Mapping[str, str], pace: Pace, grant: Grant, *, left: bool = False) -> Response:
         sent = {"User-Agent": self._settings.user_agent, **grant.headers, **headers}
         proxy = self._proxy_for(url)
-        pool = self._pool_for(url, proxy, grant.certificate)
         with self._logins.first(proxy) if proxy is not None else nullcontext():
             try:
                 with pace.waiting():
-                    response = pool.request(
-                        "GET",
-                        _with_query(url, grant.query),
-                        headers=sent,
-                        preload_content=False,
-                        decode_content=False,
-                        redirect=False,
-                        retries=False,
-                        timeout=self._timeout if pace.stop is None else self._limited(pace.stop.remaining()),
-                    )
-            except LocationValueError as error:
-                raise ConfigError(
-                    f"{public_url(url)} is not an address that can be requested", subject=public_url(url)
-                ) from error
-            except (HTTPError, OSError) as error:
+                    timeouts = self._timeouts if pace.stop is None else self._limited(pace.stop.remaining())
+                    response = self._response(_with_query(url, grant.query), sent, proxy, grant.certificate, timeouts)
+            except BrokenError as error:
                 # an https proxy may be who refuses
                 is_plain_way = pace.verdict is None and (proxy is None or proxy.scheme != "https")
                 if is_plain_way and (alert := refused_certificate(error)) is not None:
@@ -263,51 +227,38 @@ class HttpGetter:
     def _can_verify(self) -> bool:
         return self._settings.ca_bundle is not None or has_authorities()
 
-    def _pool_for(self, url: str, proxy: Proxy | None, certificate: ClientCertificate | None) -> urllib3.PoolManager:
-        scheme = urlsplit(url).scheme
+    def _response(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        proxy: Proxy | None,
+        certificate: ClientCertificate | None,
+        timeouts: Timeouts,
+    ) -> Response:
+        tls = self._context(url, certificate)
+        place = place_of(url) if proxy is None else None
+        if place is None:
+            return self._pools().get(url, headers, proxy, timeouts, tls, certificate)
         # a connection that has shown a certificate is not used for requests without one
-        key = (scheme, proxy, certificate)
+        return self._direct.get(place, headers, timeouts, tls, certificate)
+
+    def _context(self, url: str, certificate: ClientCertificate | None) -> ssl.SSLContext | None:
+        if urlsplit(url).scheme != "https":
+            return None
         with self._lock:
-            pool = self._pools.get(key)
-            if pool is None:
-                tls = None
-                if scheme == "https":
-                    # One context for all connections: reading the system's authorities takes some 10 ms each time.
-                    tls = self._tls = self._tls or tls_context(self._settings)
-                    if certificate is not None:
-                        tls = tls_context(self._settings, certificate)
-                pool = self._pools[key] = self._new_pool(proxy, tls)
-                if proxy is not None:
-                    _log.info(
-                        "transport.proxy",
-                        "{scheme} requests go through the proxy {proxy}, which {variable} names",
-                        scheme=scheme,
-                        proxy=proxy.url,
-                        variable=proxy.variable,
-                    )
-            return pool
+            # One context for all connections: reading the system's authorities takes some 10 ms each time.
+            context = self._contexts.get(certificate)
+            if context is None:
+                context = self._contexts[certificate] = tls_context(self._settings, certificate)
+            return context
 
-    def _new_pool(self, proxy: Proxy | None, tls: ssl.SSLContext | None) -> urllib3.PoolManager:
-        # 16 keeps the connections of a prefetch and of a transfer in ranges; more are made and dropped on need.
-        if proxy is None:
-            return direct_pools(maxsize=16, ssl_context=tls)
-        if proxy.is_socks:
-            from sealdex.transport._socks import socks_pools  # noqa: PLC0415  # an extra
+    def _pools(self) -> Pools:
+        with self._lock:
+            if self._pooled is None:
+                from sealdex.transport._pools import Pools  # noqa: PLC0415  # urllib3 takes 30 ms
 
-            return socks_pools(proxy, maxsize=16, ssl_context=tls)
-        outer = None
-        if proxy.scheme == "https":
-            outer = tls_context(self._settings)
-            outer.sslsocket_class = OuterTlsSocket
-        return proxied_pools(
-            proxy.url,
-            maxsize=16,
-            ssl_context=tls,
-            proxy_ssl_context=outer,
-            proxy_headers={"Proxy-Authorization": _basic(proxy.user, proxy.password)}
-            if proxy.user is not None
-            else None,
-        )
+                self._pooled = Pools(self._settings)
+            return self._pooled
 
 
 class _Logins:
@@ -350,41 +301,32 @@ def _length_of(body: bytes | Path | None) -> int:
     return body.stat().st_size if isinstance(body, Path) else len(body or b"")
 
 
-def _basic(user: bytes | None, password: bytes | None) -> str:
-    return "Basic " + b64encode((user or b"") + b":" + (password or b"")).decode("ascii")
-
-
 class HttpBody:
     """The body of one answer, undecoded."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+    def __init__(self, response: Response) -> None:
         self._response = response
 
     def read_some(self, max_bytes: int) -> bytes:
         """Return what has arrived, see ``Body``."""
         try:
-            # read1 makes at most one system call, so a slow server can't hold the thread in a loop.
             return self._response.read1(max_bytes)
-        except (HTTPError, OSError, ValueError) as error:
-            # http.client reports an invalid chunk header as ValueError.
+        except BrokenError as error:
             pace = current_pace()
-            raise (pace.verdict if pace is not None else None) or TransientError(reason_of(error)) from error
+            raise (pace.verdict if pace is not None else None) or TransientError(error.reason) from error
 
     def abort(self) -> None:
         """Wake a reader in another thread; harmless once the body has ended."""
         try:
-            self._response.shutdown()
+            self._response.abort()
         except (OSError, ValueError, RuntimeError):
             return  # already closed, or returned to the pool: no thread waits
 
     def close(self) -> None:
-        """Return the connection to the pool, or drop it if the body wasn't read to its end."""
+        """Keep the connection for another request, or drop it if the body wasn't read to its end."""
         if self._response.status not in _WITH_CONTENT:
             self._discard()
-        if self._response.closed:  # read to its end
-            self._response.release_conn()
-        else:
-            self._response.close()
+        self._response.close()
 
     def _discard(self) -> None:
         # The root walk of every refresh ends with a 404: reading its page saves the next request a handshake.
@@ -394,11 +336,11 @@ class HttpBody:
                 for _ in range(_DISCARD_READS):
                     if not self._response.read1(_DISCARD_BYTES):
                         return
-        except (HTTPError, OSError, ValueError):
+        except BrokenError:
             return  # the connection can't be reused, and close drops it
 
 
-def _refusal(response: urllib3.BaseHTTPResponse, url: str, grant: Grant, *, left: bool) -> Refusal:
+def _refusal(response: Response, url: str, grant: Grant, *, left: bool) -> Refusal:
     """Return what is known of a refusal; of S3's XML the code is read, whose values AWS documents."""
     code = None
     if response.status == 403 and "xml" in (response.headers.get("Content-Type") or ""):
@@ -407,7 +349,7 @@ def _refusal(response: urllib3.BaseHTTPResponse, url: str, grant: Grant, *, left
             with Pace(_DISCARD_S, 0, time.monotonic, Line()).waiting():
                 while len(head) < _MAX_REFUSAL_BYTES and (more := response.read1(_MAX_REFUSAL_BYTES)):
                     head += more
-        except (HTTPError, OSError, ValueError):
+        except BrokenError:
             head = b""
         found = _S3_CODE.search(head)
         code = found[1].decode() if found is not None else None
@@ -443,24 +385,6 @@ def _without(query: str, target: str, url: str) -> str:
 def _holds(text: str, secrets: Collection[str]) -> bool:
     spellings = (text, unquote_plus(text), unquote(unquote(text)))  # an address as part of another is encoded twice
     return any(secret in spelling for secret in secrets for spelling in spellings)
-
-
-class _HidesQueries(logging.Filter):
-    """Keeps signed queries out of urllib3's own log, which names the whole address of each request."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if isinstance(record.args, tuple):
-            record.args = tuple(_QUERY.sub("?***", each) if isinstance(each, str) else each for each in record.args)
-        return True
-
-
-_QUERY = re.compile(r"\?\S+")
-_FILTER = _HidesQueries()
-
-
-def _hide_queries() -> None:
-    for name in ("urllib3.connectionpool", "urllib3.util.retry", "urllib3.poolmanager"):
-        logging.getLogger(name).addFilter(_FILTER)  # once is enough: it is a set
 
 
 def _redirect_target(url: str, location: str) -> str:
@@ -501,7 +425,7 @@ def _as_sent(location: str) -> str:
     return quote(sent, safe=_PRINTABLE)
 
 
-def _answer(response: urllib3.BaseHTTPResponse, url: str) -> Answer:
+def _answer(response: Response, url: str) -> Answer:
     headers = response.headers
     length = _number(headers.get("Content-Length"))
     answer = Answer(
@@ -547,7 +471,7 @@ def _number(text: str | None) -> int | None:
     return int(text) if text is not None and text.isascii() and text.isdecimal() and len(text) < 20 else None
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _retry_after(headers: Fields) -> float | None:
     """Read Retry-After in seconds; a date is relative to the answer's own Date, so this host's clock doesn't matter."""
     text = (headers.get("Retry-After") or "").strip()
     if not text:

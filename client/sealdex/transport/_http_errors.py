@@ -1,21 +1,12 @@
-"""What a request over ``urllib3`` failed of: whether it may pass, and in a few words that hold no secret. Pure."""
+"""What a request failed of: whether it may pass, and in a few words that hold no secret. Pure."""
 
 from __future__ import annotations
 
 import re
 import ssl
 
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    IncompleteRead,
-    NameResolutionError,
-    NewConnectionError,
-    ProtocolError,
-    ProxyError,
-    ReadTimeoutError,
-)
-
 from sealdex.errors import UnavailableError
+from sealdex.transport._exchange import BrokenError
 from sealdex.transport._pace import Pace
 from sealdex.transport.proxies import Proxy
 from sealdex.transport.types import ProxyRefusedError, TransientError, host_of, is_passing, public_url
@@ -24,12 +15,12 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([0-9]{3})")
 
 
 def failure_of(
-    error: Exception, url: str, proxy: Proxy | None, pace: Pace, *, can_verify: bool
+    error: BrokenError, url: str, proxy: Proxy | None, pace: Pace, *, can_verify: bool
 ) -> TransientError | UnavailableError:
     """Return the error for a request without an answer.
 
     Args:
-        error: as urllib3 raised it.
+        error: as the request raised it.
         url: requested.
         proxy: that it went through.
         pace: of the request.
@@ -42,7 +33,7 @@ def failure_of(
             if is_passing(status):
                 return TransientError(f"the proxy {proxy.url} answered {status}")
             return proxy_refused(proxy, url, status)
-        if proxy.is_socks and _is_login_refused(error):
+        if proxy.is_socks and _is_login_refused(error.__cause__):
             return proxy_refused(proxy, url, None)
     return _translated(error, url, can_verify=can_verify)
 
@@ -73,7 +64,7 @@ def proxy_refused(proxy: Proxy, url: str, status: int | None) -> ProxyRefusedErr
     )
 
 
-def _translated(error: Exception, url: str, *, can_verify: bool) -> TransientError | UnavailableError:
+def _translated(error: BrokenError, url: str, *, can_verify: bool) -> TransientError | UnavailableError:
     """Distinguish temporary from permanent failures."""
     certificate = _certificate_error(error)
     if certificate is not None and not can_verify:
@@ -91,13 +82,7 @@ def _translated(error: Exception, url: str, *, can_verify: bool) -> TransientErr
             untouched="nothing was read",
             hint="if it is signed by your own authority, configure ca_bundle; also check the host's clock",
         )
-    return TransientError(reason_of(error), is_unreached=_is_unreached(error))
-
-
-def _is_unreached(error: BaseException) -> bool:
-    if isinstance(error, ProxyError):
-        error = error.original_error
-    return isinstance(error, NewConnectionError | ConnectTimeoutError)  # an unknown name is a NewConnectionError
+    return TransientError(error.reason, is_unreached=error.is_unreached)
 
 
 def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
@@ -108,23 +93,3 @@ def _certificate_error(error: BaseException | None) -> ssl.SSLCertVerificationEr
         inner = error.args[-1] if error.args else None
         error = inner if isinstance(inner, BaseException) else (error.__cause__ or error.__context__)
     return None
-
-
-def reason_of(error: Exception) -> str:
-    """Return in a few words why an attempt failed, without addresses, which may contain secrets."""
-    if isinstance(error, ProxyError):
-        return "the proxy refused the request"
-    if isinstance(error, NameResolutionError):
-        return "its name could not be resolved"
-    if isinstance(error, NewConnectionError):  # a ConnectTimeoutError too, so it comes first
-        inner = error.__cause__
-        return (inner.strerror or "no connection").lower() if isinstance(inner, OSError) else "no connection"
-    if isinstance(error, ConnectTimeoutError):
-        return "no connection within the time allowed"
-    if isinstance(error, ReadTimeoutError):
-        return "it fell silent"
-    if isinstance(error, IncompleteRead) or any(isinstance(arg, IncompleteRead) for arg in error.args):
-        return "the connection ended early"
-    if isinstance(error, ProtocolError):
-        return "the connection broke"
-    return "the transfer broke"

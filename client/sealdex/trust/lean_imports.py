@@ -6,6 +6,8 @@ import of such a package and gives it a face instead: the names in `FACES` are t
 and any other name imports the package as if nothing stood there. So does a module that isn't where it was. What a
 package gives is the same object either way; if one is laid out in another way some day, commands take longer, no more.
 
+``tuf.ngclient.updater`` imports a fetcher over ``urllib3`` for whoever gives it none; `sealdex.trust` gives it its own.
+
 The one thing that ``securesystemslib.signer`` does beside importing is to register the classes of keys. The table is
 filled with the usual kinds, and looking for another kind imports the package, which registers all that it knows.
 docs/decisions/0063-the-first-second.md has the reasons. A program that imports these packages gets no such hook.
@@ -43,6 +45,12 @@ FACES: Mapping[str, Mapping[str, str]] = {
         "PublicFormat": "cryptography.hazmat.primitives._serialization",
         "load_pem_public_key": f"{_SERIALIZATION}.base",
     },
+    "tuf.ngclient": {
+        "FetcherInterface": "tuf.ngclient.fetcher",
+        "TargetFile": "tuf.api.metadata",
+        "Updater": "tuf.ngclient.updater",
+        "UpdaterConfig": "tuf.ngclient.config",
+    },
     "urllib3.http2": {"probe": "urllib3.http2.probe"},
 }
 """The packages: names that are taken from a module, or are one, without importing all of the package."""
@@ -56,30 +64,45 @@ USUAL_KEYS = (
 """Types and schemes of keys that ``SSlibKey`` is registered for in advance."""
 
 
+_UPDATER = "tuf.ngclient.updater"
+_FETCHER = "tuf.ngclient.urllib3_fetcher"
+
+
 class _Finder:
     """Stands before the other finders of modules."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Return what another finder finds, with a face before it."""
-        if name not in FACES:
+        if name not in FACES and name != _UPDATER:
             return None
         others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
         spec = next((spec for spec in others if spec is not None), None)
         if spec is not None and spec.loader is not None:
-            spec.loader = _Face(spec.loader, FACES[name])
+            spec.loader = _WithoutFetcher(spec.loader) if name == _UPDATER else _Face(spec.loader, FACES[name])
         return spec
 
 
-class _Face(Loader):
-    """Loads a package only when a name is asked for that isn't known to be elsewhere."""
+class _Around(Loader):
+    """Does what the loader around which it stands does, for sources, resources and whatever else one is asked for."""
 
-    def __init__(self, loader: Loader, homes: Mapping[str, str]) -> None:
+    def __init__(self, loader: Loader) -> None:
         self._loader = loader
-        self._homes = homes
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         """Leave it to the loader."""
         return self._loader.create_module(spec)
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave it to the loader."""
+        return getattr(self._loader, name)
+
+
+class _Face(_Around):
+    """Loads a package only when a name is asked for that isn't known to be elsewhere."""
+
+    def __init__(self, loader: Loader, homes: Mapping[str, str]) -> None:
+        super().__init__(loader)
+        self._homes = homes
 
     def exec_module(self, module: ModuleType) -> None:
         """Run nothing of the module's code yet."""
@@ -108,9 +131,31 @@ class _Face(Loader):
 
         namespace["__getattr__"] = look_up
 
-    def __getattr__(self, name: str) -> Any:
-        """Answer as the loader does: for sources, resources and whatever else one is asked for."""
-        return getattr(self._loader, name)
+
+class _WithoutFetcher(_Around):
+    """Loads ngclient's updater without the fetcher that it makes for whoever gives it none, until it makes one."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the module's code."""
+        stand_in: Any = type(sys)(_FETCHER)
+        stand_in.Urllib3Fetcher = _made_fetcher
+        if sys.modules.setdefault(_FETCHER, stand_in) is not stand_in:
+            self._loader.exec_module(module)
+            return
+        try:
+            self._loader.exec_module(module)
+        except ImportError:
+            del sys.modules[_FETCHER]
+            self._loader.exec_module(module)
+        finally:
+            if sys.modules.get(_FETCHER) is stand_in:
+                del sys.modules[_FETCHER]
+
+
+def _made_fetcher(*args: Any, **kwargs: Any) -> Any:
+    from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher  # noqa: PLC0415  # what is put off
+
+    return Urllib3Fetcher(*args, **kwargs)
 
 
 def _taken(name: str, home: str, import_all: Callable[[], None]) -> Any:

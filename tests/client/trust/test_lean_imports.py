@@ -21,7 +21,7 @@ def run(program: str) -> str:
 
 
 def test_verifying_imports_neither_signers_nor_ssh_nor_what_is_installed() -> None:
-    loaded = run(LEAN + "import tuf.ngclient, urllib3\nprint(json.dumps(sorted(sys.modules)))")
+    loaded = run(LEAN + "from tuf.ngclient import Updater\nprint(json.dumps(sorted(sys.modules)))")
     unused = {
         "securesystemslib.signer._aws_signer",
         "securesystemslib.signer._gpg_signer",
@@ -30,6 +30,7 @@ def test_verifying_imports_neither_signers_nor_ssh_nor_what_is_installed() -> No
         "cryptography.hazmat.primitives.serialization.ssh",
         "cryptography.hazmat.primitives.ciphers",
         "importlib.metadata",
+        "urllib3",
         "subprocess",
     }
     assert unused.isdisjoint(json.loads(loaded))
@@ -71,6 +72,20 @@ print(json.dumps({"few": few, "seen": [kinds, unknown, dict(sorted(table.items()
     assert lean["seen"] == plain["seen"]
     assert (lean["few"], plain["few"]) == (True, False)
     assert {"/".join(kind) for kind in USUAL_KEYS} <= set(lean["seen"][2])
+
+
+def test_an_updater_without_a_fetcher_makes_the_usual_one() -> None:
+    program = """
+from tuf.ngclient import Updater
+import tuf.ngclient.updater as updater
+assert "urllib3" not in sys.modules and "tuf.ngclient.urllib3_fetcher" not in sys.modules
+made = updater.Urllib3Fetcher()
+from tuf.ngclient import Urllib3Fetcher
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher as again
+assert type(made) is Urllib3Fetcher is again
+print("made")
+"""
+    assert "made" in run(LEAN + program)
 
 
 @pytest.mark.parametrize("package", FACES)
