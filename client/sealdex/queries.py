@@ -224,7 +224,13 @@ class RegistryQueries:
                 continue
             home += [name] * (len(rows) - len(home))
         # together, so that what is rare, needed or nearest is so in all of them
-        return [Found(hit.row, home[hit.at], hit.rank, hit.meant) for hit in search(rows, asked)]
+        return [
+            Found(hit.row, home[hit.at], hit.rank, hit.meant, self._lacks_plugin(hit.row.id))
+            for hit in search(rows, asked)
+        ]
+
+    def _lacks_plugin(self, plugin: PluginId) -> str | None:
+        return self.holdings.lacks_plugin(plugin) if self._is_partial else None
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the signed documents of several plugins, each from its own registry; None for those that don't exist.

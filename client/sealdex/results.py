@@ -55,12 +55,14 @@ class Found:
     Attributes:
         rank: 0 for a plugin of exactly that name or title, higher for worse matches.
         meant: the words that this was found by, where nothing matches those that were asked.
+        not_on_mirror: why its registry, which is declared partial, doesn't have it, in words; else None.
     """
 
     row: CatalogRow
     registry: str
     rank: int
     meant: str | None = None
+    not_on_mirror: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

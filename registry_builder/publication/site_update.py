@@ -167,7 +167,9 @@ class _Job:
             self._put([Page(IMAGES, _images_file(images))])
         if self._snapshot:
             current = Shown(self._frame, self._snapshot, self._api.digest, images_digest)
-            self._put([Page(CATALOGUE, catalogue_file(self._search_files(), current, overview.dependents))])
+            files = self._search_files()
+            data = catalogue_file(files, current, overview.dependents, plugins=len(overview.rows))
+            self._put([Page(CATALOGUE, data)])
 
     def _with_images(self, touched: Touched, images: Mapping[PluginId, str]) -> Touched:
         """Add the plugins whose images aren't those that the pages show: only their own page has them."""

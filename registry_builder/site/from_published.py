@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -28,13 +29,13 @@ from registry_builder.site.held_files import HeldFiles
 from registry_builder.site.page_context import NO_ADDRESS, Frame, RoleLine, Signers, TrustBox, feed_namespace
 from registry_builder.site.pages import AnswersOf, Builder, Page, Parts, no_answers
 from registry_builder.site.registry_index import Overview, overview_of
-from registry_builder.site.search_catalog import catalogue_file
+from registry_builder.site.search_catalog import SearchFiles, catalogue_file, held_of, search_files
 from registry_builder.site.templates import Templates, own_folder
 from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import ROLES, SiteSection
 from registry_builder.storage import UrlStorage
 from sealdex.errors import NotFoundError, UnavailableError
-from sealdex.model.catalog import MAX_SHARD_BYTES, shard_target
+from sealdex.model.catalog import MAX_SHARD_BYTES, CatalogRow, names_first
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.text import clean
@@ -64,13 +65,13 @@ class PublishedSite(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """What was verified: documents with their pins, the catalog's plugins and shards, and metadata by role."""
+    """What was verified: documents with their pins, the catalog's rows and shards, and metadata by role."""
 
     state: TrustState
     documents: Mapping[PluginId, IndexDocument]
     pins: Mapping[PluginId, TargetPin]
-    catalog: Sequence[PluginId]
-    shards: Sequence[str]
+    catalog: Sequence[CatalogRow]
+    shards: SearchFiles
     metadata: Mapping[str, Signed]
     newest_root: bytes
 
@@ -113,15 +114,15 @@ def site_from_published(
     frame = _frame(read, title, url)
     builder = Builder(Templates(own_folder(), SiteSection()), frame, signers)
     overview = overview_of(shelf)
-    answers = answers_of(frame, signers.bits, shelf, overview.rows, dict(enumerate(read.shards)))
+    answers = answers_of(frame, signers.bits, shelf, overview.rows, dict(enumerate(read.shards.shards)))
     pages = builder.parts(shelf, overview, _trust_box(root, read), everything(overview.rows, overview.dependents))
-    missing = tuple(plugin for plugin in sorted(read.catalog) if plugin not in read.documents)
+    missing = tuple(sorted(row.id for row in read.catalog if row.id not in read.documents))
 
     def common() -> Iterator[Page]:
         yield from builder.assets()
         yield from pages.common()
         yield from answers.common()
-        yield from _search(read, overview, signers.bits, is_partial=bool(missing))
+        yield from _search(read, overview, signers.bits, held=read.documents if missing else None)
 
     gone = [
         release.version
@@ -150,13 +151,13 @@ def _read(folder: Path, root: bytes, transport: Transport, max_staleness: timede
         )
         state = registry.refresh()
         try:
-            catalog = [row.id for row in registry.catalog()]
+            catalog = registry.catalog()
         except NotFoundError:
             catalog = []  # it publishes none, and its pages have no search
         documents, pins = {}, {}
         for plugin, data in _documents(registry, _named(folder)):
             documents[plugin], pins[plugin] = registry.read_index(plugin, data), target_pin(data)
-        shards = _shards(registry) if catalog else []
+        shards = _shards(registry)
         metadata: dict[str, Signed] = {}
         newest = root
         for name, data in registry.metadata_files():  # roots come in order
@@ -197,15 +198,21 @@ def _together(registry: TrustedRegistry, plugins: Sequence[PluginId]) -> list[tu
     return [(plugin, signed[index_target(plugin)][1]) for plugin in plugins if index_target(plugin) in signed]
 
 
-def _shards(registry: TrustedRegistry) -> list[str]:
-    """Return the keys of the catalog's shards."""
-    keys: list[str] = []
-    while True:
-        path = shard_target(len(keys))
-        found = registry.published_targets([path], MAX_SHARD_BYTES)
-        if path not in found:
-            return keys
-        keys.append(found[path][0])
+def _shards(registry: TrustedRegistry) -> SearchFiles:
+    """Return the catalog's shards; those by name if all of them are there, which mirrors that are older lack."""
+    every = registry.catalog_targets()
+    pins = _pins(registry, [target for target in every if names_first(target) is None])
+    with suppress(UnavailableError):
+        pins |= _pins(registry, [target for target in every if names_first(target) is not None])
+    return search_files(pins)
+
+
+def _pins(registry: TrustedRegistry, targets: Sequence[str]) -> dict[str, TargetPin]:
+    pins: dict[str, TargetPin] = {}
+    for start in range(0, len(targets), _BATCH):
+        found = registry.published_targets(targets[start : start + _BATCH], MAX_SHARD_BYTES)
+        pins |= {target: target_pin(data) for target, (_, data) in found.items()}
+    return pins
 
 
 # --- what all pages share ---------------------------------------------------------------------------------------------
@@ -264,17 +271,27 @@ def _expiry(read: _Read, role: str) -> datetime | None:
     return signed.expires if signed is not None else None
 
 
-def _search(read: _Read, overview: Overview, bits: int, *, is_partial: bool) -> Iterator[Page]:
-    """Yield what search reads: the signed shards; of a part, shards of what is there, which nobody signs."""
-    keys = list(read.shards)
-    if is_partial or not keys:
-        keys = []
-        shards = shard_count(bits)
-        for number, rows in shard_rows(overview.rows.values(), shards).items():
-            data = shard_bytes(number, shards, rows)
-            keys.append(f"search/shards/{target_pin(data).sha256}.{number}.json")
-            yield Page(keys[-1], data)
+def _search(read: _Read, overview: Overview, bits: int, *, held: Collection[PluginId] | None) -> Iterator[Page]:
+    """Yield what search reads: the signed shards, and of a part which plugins are there; shards of ours without any."""
+    if read.shards.shards:
+        yield Page(CATALOGUE, _catalogue(read, held))
+        return
+    keys = []
+    shards = shard_count(bits)
+    for number, rows in shard_rows(overview.rows.values(), shards).items():
+        data = shard_bytes(number, shards, rows)
+        keys.append(f"search/shards/{target_pin(data).sha256}.{number}.json")
+        yield Page(keys[-1], data)
     yield Page(CATALOGUE, catalogue_file(keys, None))
+
+
+def _catalogue(read: _Read, held: Collection[PluginId] | None) -> bytes:
+    dependents: dict[PluginId, list[PluginId]] = {}
+    for row in read.catalog:
+        for needed in row.dependencies:
+            dependents.setdefault(parse_plugin_id(needed), []).append(row.id)
+    there = held_of(read.catalog, held)
+    return catalogue_file(read.shards, None, dependents, plugins=len(read.catalog), held=there)
 
 
 __all__ = ["PublishedSite", "site_from_published"]

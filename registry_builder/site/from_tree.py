@@ -69,7 +69,7 @@ def site_from_tree(
         yield from pages.common()
         yield from answers.common()
         yield from shards.values()
-        yield Page(CATALOGUE, catalogue_file(files, None, overview.dependents))
+        yield Page(CATALOGUE, catalogue_file(files, None, overview.dependents, plugins=len(overview.rows)))
 
     return Parts([*pages.plugins, *answers.plugins], common)
 

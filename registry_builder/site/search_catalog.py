@@ -15,7 +15,7 @@ from msgspec import Struct
 from registry_builder.baseline.documents import target_key
 from registry_builder.signing.metadata import TargetPin
 from registry_builder.site.urls import CATALOGUE, link
-from sealdex.model.catalog import names_first
+from sealdex.model.catalog import CatalogRow, names_first
 from sealdex.model.decode import decode_as, encode_json
 from sealdex.model.ids import PluginId
 
@@ -61,7 +61,9 @@ class _File(Struct, omit_defaults=True):
     pages: Shown | None = None
     names: dict[str, str] = {}
     size: int = 0
+    plugins: int = 0
     used: tuple[tuple[str, int], ...] = ()
+    held: dict[str, bool | tuple[str, ...]] | None = None
 
 
 def search_files(pins: Mapping[str, TargetPin]) -> SearchFiles:
@@ -76,8 +78,36 @@ def search_files(pins: Mapping[str, TargetPin]) -> SearchFiles:
     return SearchFiles(tuple(shards), names, size)
 
 
+Held = dict[str, bool | tuple[str, ...]]
+"""Namespace to the names in it, or to True for all of them."""
+
+
+def held_of(catalog: Iterable[CatalogRow], held: Collection[PluginId] | None) -> Held | None:
+    """Return what a mirror of a part has, as the page is told; None for None.
+
+    Args:
+        catalog: the rows of the whole registry.
+        held: the plugins that are there.
+    """
+    if held is None:
+        return None
+    names: dict[str, list[str]] = {}
+    lacking: set[str] = set()
+    for row in catalog:
+        if row.id in held:
+            names.setdefault(row.namespace, []).append(row.name)
+        else:
+            lacking.add(row.namespace)
+    return {namespace: tuple(sorted(own)) if namespace in lacking else True for namespace, own in sorted(names.items())}
+
+
 def catalogue_file(
-    files: SearchFiles | Iterable[str], shown: Shown | None, dependents: Mapping[PluginId, Collection[PluginId]] = {}
+    files: SearchFiles | Iterable[str],
+    shown: Shown | None,
+    dependents: Mapping[PluginId, Collection[PluginId]] = {},
+    *,
+    plugins: int = 0,
+    held: Held | None = None,
 ) -> bytes:
     """Return the file's bytes.
 
@@ -85,12 +115,14 @@ def catalogue_file(
         files: what there is; or keys of the shards alone.
         shown: what the pages show; None if that isn't a published state.
         dependents: plugin to those that need it; the page can't count them without all rows.
+        plugins: how many rows all shards have.
+        held: on a mirror of a part, what is there; see `held_of`.
     """
     if not isinstance(files, SearchFiles):
         files = SearchFiles(tuple(files))
     shards = tuple(link(key, page=CATALOGUE) for key in files.shards)
     if not files.names:
-        return encode_json(_File(FORMAT, shards, shown))
+        return encode_json(_File(FORMAT, shards, shown, held=held))
     counts = sorted(((-len(needing), str(plugin)) for plugin, needing in dependents.items() if needing))[:_MOST_USED]
     return encode_json(
         _File(
@@ -99,7 +131,9 @@ def catalogue_file(
             shown,
             {first: link(key, page=CATALOGUE) for first, key in files.names.items()},
             size=files.size,
+            plugins=plugins,
             used=tuple((plugin, -count) for count, plugin in counts),
+            held=held,
         )
     )
 

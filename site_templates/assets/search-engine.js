@@ -48,18 +48,76 @@ const COMPARE = {
   "=": (a, b) => a === b,
 };
 
-/** Read `top1>=0.8`: a test for a row; null if it has another form. */
+/** Read `top1>=0.8`: a test for the metrics of a row; null if it has another form. */
 export function metricTest(text) {
   const found = METRIC.exec(text);
   if (!found) return null;
   const [, name, compare, value] = found;
-  return (row) => Object.hasOwn(row.metrics ?? {}, name) && COMPARE[compare](row.metrics[name], Number(value));
+  return (metrics = {}) => Object.hasOwn(metrics, name) && COMPARE[compare](metrics[name], Number(value));
 }
 
 const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const length = (text) => (ASCII.test(text) ? text.length : [...text].length); // in code points
 const ASCII = /^[\0-\x7f]*$/;
 const id = (row) => `${row.namespace}/${row.name}`;
+
+/** Lists of numbers, one a row, end to end: an array for each would take more than what is in it. */
+class Lists {
+  constructor() {
+    this.ends = new Uint32Array(64);
+    this.values = new Uint32Array(256);
+    this.count = 0;
+  }
+
+  push(list) {
+    const start = this.start(this.count);
+    const end = start + list.length;
+    this.ends = roomy(this.ends, this.count + 1);
+    this.values = roomy(this.values, end);
+    this.values.set(list, start);
+    this.ends[this.count++] = end;
+  }
+
+  start(row) {
+    return row === 0 ? 0 : this.ends[row - 1];
+  }
+
+  of(row) {
+    return this.values.subarray(this.start(row), this.ends[row]);
+  }
+}
+
+/** Rows as the bytes they came in: as objects they would take five times as much. */
+class Rows {
+  constructor() {
+    this.ends = new Float64Array(64);
+    this.bytes = new Uint8Array(4096);
+    this.count = 0;
+    this.into = new TextEncoder();
+    this.from = new TextDecoder();
+  }
+
+  push(row) {
+    const data = this.into.encode(JSON.stringify(row));
+    const start = this.count === 0 ? 0 : this.ends[this.count - 1];
+    this.ends = roomy(this.ends, this.count + 1);
+    this.bytes = roomy(this.bytes, start + data.length);
+    this.bytes.set(data, start);
+    this.ends[this.count++] = start + data.length;
+  }
+
+  at(row) {
+    return JSON.parse(this.from.decode(this.bytes.subarray(row === 0 ? 0 : this.ends[row - 1], this.ends[row])));
+  }
+}
+
+/** An array that is long enough, with what was in it. */
+function roomy(array, needed) {
+  if (needed <= array.length) return array;
+  const longer = new array.constructor(Math.max(needed, Math.ceil(array.length * 1.5)));
+  longer.set(array);
+  return longer;
+}
 
 export class Catalogue {
   /**
@@ -70,23 +128,31 @@ export class Catalogue {
   constructor(text, used = null) {
     this.text = text;
     this.isPart = used !== null;
-    this.rows = [];
-    this.wholes = []; // of each row what a whole query may be: name, id, titles
+    this.rows = new Rows();
+    this.wholes = []; // of each row what a whole query may be: name, id, titles, each between line ends
     this.terms = []; // every token once
     this.numbers = new Map(); // token to its number
     this.masks = []; // of each token the fields it stands in, in any row
     this.spelled = []; // of each token the number of rows that have it in a field of SPELLED
-    this.own = []; // of each row its tokens: number << FIELD_BITS | fields
+    this.own = new Lists(); // of each row its tokens: number << FIELD_BITS | fields
     this.dependents = new Map(used ?? []);
     this.metrics = new Set();
+    this.measured = new Map(); // row to its metrics, where there are some
+    this.old = []; // of each row 1 if it is deprecated, else 0
+    this.sorted = []; // of each row what the orders are made of: name, namespace, time; until `finish`
     this.facets = Object.entries(FACETS).map(([key, facet]) => ({
       key,
       same: facet.folded ? text.fold : (value) => value,
       ...facet,
       numbers: new Map(), // value to its number
       values: [], // number to value
-      rows: [], // row to the numbers of its values
+      rows: new Lists(), // row to the numbers of its values
     }));
+  }
+
+  /** How many rows there are. */
+  get count() {
+    return this.rows.count;
   }
 
   /** Take the rows of one shard. */
@@ -94,11 +160,14 @@ export class Catalogue {
     for (const row of rows) {
       this.rows.push(row);
       const titles = [row.title, ...Object.values(row.title_i18n ?? {})].filter(Boolean);
-      this.wholes.push([row.name, id(row), ...titles].map(this.text.squeezed));
+      this.wholes.push(["", ...[row.name, id(row), ...titles].map(this.text.squeezed), ""].join("\n"));
+      this.sorted.push([row.name, row.namespace, row.updated_at ?? ""]);
+      this.old.push(row.deprecated === undefined ? 0 : 1);
       this.own.push(this.#tokens(row, titles));
       for (const needed of this.isPart ? [] : (row.dependencies ?? [])) this.dependents.set(needed, (this.dependents.get(needed) ?? 0) + 1);
       for (const name of Object.keys(row.metrics ?? {})) this.metrics.add(name);
-      for (const facet of this.facets) facet.rows.push(Uint32Array.from(facet.of(row), (value) => number(facet, value)));
+      if (row.metrics) this.measured.set(this.rows.count - 1, row.metrics);
+      for (const facet of this.facets) facet.rows.push(facet.of(row).map((value) => number(facet, value)));
     }
   }
 
@@ -115,7 +184,7 @@ export class Catalogue {
     for (const keyword of row.keywords ?? []) take(keyword, KEYWORD);
     for (const tag of row.tags ?? []) take(tag, TAG);
     for (const summary of Object.values(row.summary_i18n ?? {})) take(summary, SUMMARY);
-    return Uint32Array.from(found, ([token, mask]) => {
+    return Array.from(found, ([token, mask]) => {
       let at = this.numbers.get(token);
       if (at === undefined) {
         at = this.terms.push(token) - 1;
@@ -131,15 +200,20 @@ export class Catalogue {
 
   /** Prepare the orders; after the last `add`. */
   finish() {
+    const { sorted } = this;
     const by = (compare) => {
-      const place = new Uint32Array(this.rows.length);
-      [...this.rows.keys()].sort((a, b) => compare(this.rows[a], this.rows[b])).forEach((row, at) => (place[row] = at));
+      const place = new Uint32Array(sorted.length);
+      Uint32Array.from(sorted.keys())
+        .sort((a, b) => compare(sorted[a], sorted[b]))
+        .forEach((row, at) => (place[row] = at));
       return place;
     };
-    const named = (a, b) => less(a.name, b.name) || less(a.namespace, b.namespace);
+    const named = (a, b) => less(a[0], b[0]) || less(a[1], b[1]);
     this.byName = by(named);
-    this.byRelease = by((a, b) => less(b.updated_at ?? "", a.updated_at ?? "") || named(a, b));
-    this.used = Uint32Array.from(this.rows, (row) => this.dependents.get(id(row)) ?? 0);
+    this.byRelease = by((a, b) => less(b[2], a[2]) || named(a, b));
+    this.used = Uint32Array.from(sorted, ([name, namespace]) => this.dependents.get(`${namespace}/${name}`) ?? 0);
+    this.sorted = [];
+    this.dependents.clear();
   }
 
   /**
@@ -159,7 +233,7 @@ export class Catalogue {
     const counts = this.facets.map((facet) => ({ each: new Uint32Array(facet.values.length), open: 0 }));
     const passed = [];
     for (const row of found) {
-      if (!tests.every((test) => test?.(this.rows[row]))) continue;
+      if (!tests.every((test) => test?.(this.measured.get(row)))) continue;
       // A value's count says what choosing it would show: so a choice of any of several doesn't limit its own counts.
       const refusing = this.#refusing(row, limits);
       if (refusing === null) continue;
@@ -173,7 +247,10 @@ export class Catalogue {
     this.#order(passed, sort, ranks, scores);
     return {
       total: passed.length,
-      rows: passed.slice(0, count).map((row) => ({ ...this.rows[row], marks: this.#marks(this.rows[row], needles) })),
+      rows: passed
+        .slice(0, count)
+        .map((at) => this.rows.at(at))
+        .map((row) => ({ ...row, marks: this.#marks(row, needles) })),
       meant,
       facets: Object.fromEntries(
         this.facets.map((facet, at) => [
@@ -190,14 +267,14 @@ export class Catalogue {
     const recent = (a, b) => this.byRelease[a] - this.byRelease[b];
     if (sort === "recent") return rows.sort(recent);
     if (sort === "used") return rows.sort((a, b) => this.used[b] - this.used[a] || recent(a, b));
-    const old = (row) => (this.rows[row].deprecated === undefined ? 0 : 1);
-    if (!ranks) return rows.sort((a, b) => old(a) - old(b) || recent(a, b));
-    const sunk = (row) => (ranks[row] === IS_NAME ? 0 : old(row));
+    const { old } = this;
+    if (!ranks) return rows.sort((a, b) => old[a] - old[b] || recent(a, b));
+    const sunk = (row) => (ranks[row] === IS_NAME ? 0 : old[row]);
     return rows.sort(
       (a, b) =>
         sunk(a) - sunk(b) ||
         ranks[a] - ranks[b] ||
-        old(a) - old(b) ||
+        old[a] - old[b] ||
         scores[b] - scores[a] ||
         this.used[b] - this.used[a] ||
         recent(a, b),
@@ -206,7 +283,7 @@ export class Catalogue {
 
   /** Rows whose text matches; all rows where there are no words, none where there is nothing but punctuation. */
   #match(text) {
-    if (!text.trim()) return { found: this.rows.keys(), meant: null, needles: [] };
+    if (!text.trim()) return { found: this.wholes.keys(), meant: null, needles: [] };
     let asked = text;
     let made = this.#find(text);
     if (!made.found.length && !this.isPart) {
@@ -223,11 +300,11 @@ export class Catalogue {
 
   #find(text) {
     const asked = this.text.units(text);
-    const ranks = new Uint8Array(this.rows.length);
-    const scores = new Uint32Array(this.rows.length);
+    const many = this.rows.count;
+    const ranks = new Uint8Array(many);
+    const scores = new Uint32Array(many);
     if (!asked.length) return { found: [], ranks, scores };
     const values = asked.map((unit) => this.#values(unit, asked.length === 1));
-    const many = this.rows.length;
     const shared = values.map(({ rows }) => !this.isPart && many >= SHARED_FROM && 2 * rows >= many);
     const isRequired = shared.every(Boolean) ? shared.map(() => true) : shared.map((is) => !is);
     const whole = this.text.squeezed(text);
@@ -236,17 +313,17 @@ export class Catalogue {
     const rarity = values.map(({ rows }) => 32 - Math.clz32(Math.floor(many / Math.max(rows, 1))));
     const found = [];
     for (let row = 0; row < many; row++) {
-      const begins = this.wholes[row].some((own) => own.startsWith(rest));
+      const begins = this.wholes[row].includes(`\n${rest}`);
       const has = isRequired.every((is, at) => !is || values[at].of[row]);
       if (!has && !(begins && length(rest) >= MIN_WHOLE)) continue;
       found.push(row);
-      if (this.wholes[row].includes(whole)) ranks[row] = IS_NAME;
+      if (this.wholes[row].includes(`\n${whole}\n`)) ranks[row] = IS_NAME;
       else if (this.#areWordsOfName(required, row)) ranks[row] = begins ? BEGINS_AS_WORDS : WORDS_OF_NAME;
       else if (begins) ranks[row] = BEGINS;
       else {
         ranks[row] = ELSEWHERE;
         for (let at = 0; at < values.length; at++) {
-          const isAll = this.wholes[row].includes(asked[at].text);
+          const isAll = this.wholes[row].includes(`\n${asked[at].text}\n`);
           scores[row] += rarity[at] * (isAll ? WHOLE * WEIGHTS[NAME] : values[at].of[row]);
         }
       }
@@ -277,12 +354,13 @@ export class Catalogue {
       if (term.startsWith(text)) kinds[at] = term.length === text.length ? EXACT : PREFIX;
       else if (mayBeInside && term.includes(text)) kinds[at] = INSIDE;
     }
-    const values = new Uint8Array(this.rows.length);
-    for (let row = 0; row < values.length; row++) {
-      for (const token of this.own[row]) {
-        const kind = kinds[token >>> FIELD_BITS];
+    const values = new Uint8Array(this.rows.count);
+    const { ends, values: tokens } = this.own;
+    for (let row = 0, at = 0; row < values.length; row++) {
+      for (; at < ends[row]; at++) {
+        const kind = kinds[tokens[at] >>> FIELD_BITS];
         if (!kind) continue;
-        const mask = token & 63;
+        const mask = tokens[at] & 63;
         values[row] = Math.max(values[row], kind * WEIGHTS[namesOnly && kind === PREFIX ? mask & NAME : mask]);
       }
     }
@@ -304,7 +382,7 @@ export class Catalogue {
   /** The fields of a row that a token stands in. */
   #mask(token, row) {
     const at = this.numbers.get(token);
-    const found = at === undefined ? undefined : this.own[row].find((each) => each >>> FIELD_BITS === at);
+    const found = at === undefined ? undefined : this.own.of(row).find((each) => each >>> FIELD_BITS === at);
     return found === undefined ? 0 : found & 63;
   }
 
@@ -313,7 +391,7 @@ export class Catalogue {
     const words = text.trim().split(/\s+/u);
     const all = words.map((word) => this.text.units(word));
     const spelled = all.map((own) => (own.length === 1 && own[0].isWord ? own[0] : null));
-    const counts = all.map((own) => Math.min(this.rows.length, ...own.map((unit) => this.#values(unit, false).rows)));
+    const counts = all.map((own) => Math.min(this.rows.count, ...own.map((unit) => this.#values(unit, false).rows)));
     const lacking = [...words.keys()].filter((at) => counts[at] === 0);
     const groups = lacking.length
       ? [lacking]
@@ -361,7 +439,7 @@ export class Catalogue {
       const allowed = limits[at];
       if (allowed === null) continue;
       const facet = this.facets[at];
-      const own = facet.rows[row];
+      const own = facet.rows.of(row);
       const has = (numbers) => own.some((value) => numbers.has(value));
       if (own.length === 0 ? facet.open : facet.every ? allowed.every(has) : allowed.some(has)) continue;
       if (refusing !== -1) return null;
@@ -412,7 +490,7 @@ function limit(facet, chosen) {
 }
 
 function tally(facet, counts, row) {
-  const own = facet.rows[row];
+  const own = facet.rows.of(row);
   if (own.length === 0) counts.open += 1;
   for (const value of own) counts.each[value] += 1;
 }

@@ -1,12 +1,12 @@
 // The search page. Everything it shows is created here, inside
 //
-//   <div data-search data-catalogue="search/catalogue.json" data-worker="assets/search-worker.js"
-//        data-engine="assets/search-engine.js" data-text="assets/search-text.js" data-root="./">
-//     ...what people without JavaScript read... </div>
+//   <div data-search data-catalogue="search/catalogue.json" data-names="assets/search-names.js"
+//        data-worker="assets/search-worker.js" data-engine="assets/search-engine.js" data-text="assets/search-text.js"
+//        data-root="./"> ...what people without JavaScript read... </div>
 //
-// whose URLs are relative to the page. The worker searches; this module keeps three things in step: the query
-// (`asked`), the URL (?q=words&type=build&os=linux&metric=top1>=0.8&sort=name), and the page. Text from the catalog only ever
-// becomes text nodes and encoded path segments.
+// whose URLs are relative to the page. The worker searches all rows, search-names.js what a large registry has by name; this
+// module keeps three things in step: the query (`asked`), the URL (?q=words&type=build&os=linux&metric=top1>=0.8&sort=name),
+// and the page. Text from the catalog only ever becomes text nodes and encoded path segments.
 
 const PAGE_OF_RESULTS = 40;
 const ADDRESS_DELAY_MS = 300; // browsers refuse to change the address more often than some 100 times in 30 s
@@ -33,22 +33,57 @@ const asked = fromAddress();
 let shown = PAGE_OF_RESULTS;
 const wide = new Set(); // facets listed in full
 
-// ---- the worker: one query at a time, and of those that wait only the newest counts -----------------------------
+// ---- who answers: one query at a time, and of those that wait only the newest counts ----------------------------
 
+const ALLOWED = `all of ${address("catalogue")}`; // in the session's storage, once somebody wanted all rows
+
+let opening = null; // `opened`, once something was asked for
+let said = null; // what search/catalogue.json says
 let worker = null;
 let answering = false;
 let waiting = false;
 let last = null; // the last answer
-let all = false; // whether more than names was asked for; see search-worker.js
+let all = false; // whether more than names was asked for on this page
 
-/** The worker; it starts, and reads the catalog, when something is asked for the first time. */
+/** Read where the catalog is; when something is asked for the first time. */
+async function opened() {
+  const { Names, isLarge, json, needsAll } = await import(address("names"));
+  said = await json(address("catalogue"));
+  let names = null;
+  if (said.names) {
+    const [{ Catalogue }, text] = await Promise.all([import(address("engine")), import(address("text"))]);
+    names = new Names(said, address("catalogue"), Catalogue, text);
+  }
+  return { names, needsAll, isLarge: isLarge(said) };
+}
+
+/** The worker; it starts, and reads all rows, when they are needed for the first time. */
 function started() {
   if (worker) return worker;
   worker = new Worker(address("worker"), { type: "module" });
   worker.onmessage = ({ data }) => answers[data.did](data);
   worker.onerror = () => answers.failed({ reason: say("the search script didn't load") });
-  worker.postMessage({ do: "load", catalogue: address("catalogue"), engine: address("engine"), text: address("text") });
+  const shards = said.shards.map((shard) => new URL(shard, address("catalogue")).href);
+  worker.postMessage({ do: "load", shards, engine: address("engine"), text: address("text") });
   return worker;
+}
+
+/**
+ * Have a query answered: by names, as long as they can; else by all rows, if they are few or were asked for. The answer's
+ * `part` says what was searched: null all rows, "names" names and titles alone, "none" nothing.
+ */
+async function respond(query) {
+  opening ??= opened();
+  const { names, needsAll, isLarge } = await opening;
+  if (names && !worker && !all) {
+    const found = query.text.trim() && !needsAll(query) ? await names.query(query) : null;
+    if (found) return answers.query({ ...found, part: "names" });
+    const isAllowed = !isLarge || sessionStorage.getItem(ALLOWED) !== null;
+    if (!isAllowed || !(query.text.trim() || needsAll(query))) {
+      return answers.query({ total: 0, rows: [], meant: null, facets: {}, metrics: [], part: "none" });
+    }
+  }
+  started().postMessage({ do: "query", ...query });
 }
 
 const answers = {
@@ -58,21 +93,33 @@ const answers = {
     page.progress.value = read;
   },
   ready({ milliseconds }) {
-    page.progress.remove();
+    page.progress.hidden = true;
     root.dataset.milliseconds = Math.round(milliseconds); // for the benchmark
   },
   query(answer) {
     answering = false;
-    last = answer;
-    show(answer);
+    const { plugins, size, held } = said;
+    const rows = answer.rows.map((row) => (isHeld(held, row) ? row : { ...row, absent: true }));
+    last = { part: null, ...answer, rows, plugins, size };
+    show(last);
     if (waiting) ask();
   },
   failed({ reason }) {
     page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason });
-    page.progress.remove();
+    page.progress.hidden = true;
     root.dataset.state = "failed";
+    worker?.terminate();
+    [answering, opening, worker] = [false, null, null]; // another key stroke tries it again
+    if (waiting) ask();
   },
 };
+
+/** Whether this place has a plugin: mirrors of a part list theirs, by namespace, and the catalog has all. */
+function isHeld(held, { namespace, name }) {
+  if (!held) return true;
+  const own = Object.hasOwn(held, namespace) && held[namespace];
+  return own === true || (own && own.includes(name));
+}
 
 function ask() {
   waiting = answering;
@@ -82,7 +129,8 @@ function ask() {
   const facets = Object.fromEntries(Object.entries(asked.facets).map(([key, values]) => [key, [...values]]));
   const { text, sort } = asked;
   const metrics = [...asked.metrics];
-  started().postMessage({ do: "query", all, text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] });
+  const query = { text, facets, metrics, sort: sort ?? "relevance", count: shown, wide: [...wide] };
+  respond(query).catch((error) => answers.failed({ reason: error.message }));
 }
 
 function changed() {
@@ -244,13 +292,14 @@ function comeBack({ all: wasAll, answer, shown: count, wide: full, open, y, focu
   scrollTo(0, y);
 }
 
-function show({ total, rows, facets, meant, metrics, part, size, isCut }) {
+function show(answer) {
+  const { total, rows, facets, meant, metrics, part, isCut } = answer;
   root.dataset.state = "answered";
   const focused = document.activeElement?.dataset.key; // the focused element is rebuilt
   page.status.textContent = part === "none" ? "" : counted(total, part, isCut);
   page.sort.value = asked.sort ?? (asked.text.trim() ? "relevance" : "recent");
   page.meant.hidden = meant === null && !part;
-  page.meant.replaceChildren(...(part ? wider(part, size, isCut) : meant === null ? [] : suggestion(meant)));
+  page.meant.replaceChildren(...(part ? wider(answer) : meant === null ? [] : suggestion(meant)));
   page.results.replaceChildren(...rows.map(result));
   page.more.hidden = rows.length >= total;
   page.filters.replaceChildren(...Object.keys(FACETS).map((key) => filter(key, facets[key], total)), measured(metrics));
@@ -286,12 +335,7 @@ function result(row) {
     element(
       "h2",
       { class: "plugin-name" },
-      element(
-        "a",
-        { href: new URL(folder(row), address("root")).href, "data-key": `result ${row.namespace}/${row.name}` },
-        element("span", { class: "of" }, ...marked(row.namespace, row.marks.namespace), "/"),
-        ...marked(row.name, row.marks.name),
-      ),
+      named(row),
       ...(row.latest ? [" ", element("span", { class: "version" }, row.latest)] : []),
       ...states(row).flatMap(([kind, text]) => [" ", element("span", { class: `tag ${kind}` }, text)]),
     ),
@@ -302,6 +346,17 @@ function result(row) {
   );
 }
 
+/** The id of a plugin, which leads to its page, if that is here. */
+function named(row) {
+  const parts = [
+    element("span", { class: "of" }, ...marked(row.namespace, row.marks.namespace), "/"),
+    ...marked(row.name, row.marks.name),
+  ];
+  if (row.absent) return element("span", {}, ...parts);
+  const href = new URL(folder(row), address("root")).href;
+  return element("a", { href, "data-key": `result ${row.namespace}/${row.name}` }, ...parts);
+}
+
 /** The folder of a plugin's page; a plugin named index.html can't have one in the place of its namespace's page. */
 function folder({ namespace, name }) {
   const [first, second] = [encodeURIComponent(namespace), encodeURIComponent(name)];
@@ -310,6 +365,7 @@ function folder({ namespace, name }) {
 
 function states(row) {
   const all = [];
+  if (row.absent) all.push(["warn", say("not on this mirror")]);
   if (row.deprecated !== undefined) all.push(["warn", say("deprecated")]);
   if (!row.latest && !row.unversioned) all.push(row.releases ? ["stop", say("all releases yanked")] : ["", say("no releases yet")]);
   return all;
@@ -336,17 +392,27 @@ function counted(total, part, isCut) {
   return sayCount("{n} plugin", "{n} plugins", total);
 }
 
-/** What to do where only names were searched: all rows are many bytes. */
-function wider(part, size, isCut) {
+/** What to do where only names were searched: all rows are many bytes, so how many is said. */
+function wider({ part, plugins, size, isCut }) {
   const everything = () => {
     all = true;
+    sessionStorage.setItem(ALLOWED, "");
     page.field.focus();
     ask();
   };
-  const label = say("Search summaries and keywords, with filters (reads {n} MB)", { n: Math.max(1, Math.round(size / 1e6)) });
+  const label = say("Search all {count} plugins, in all texts and with filters (reads up to {size} MB)", {
+    count: plugins.toLocaleString(LANGUAGE),
+    size: Math.max(1, Math.ceil(size / 1e6)).toLocaleString(LANGUAGE),
+  });
   const button = element("button", { type: "button", class: "search-all", "data-key": "wider", onclick: everything }, label);
   if (isCut) return [say("Many names begin so: type on."), " ", button];
-  return part === "none" && !asked.text.trim() ? [say("Type a name."), " ", button] : [button];
+  if (part !== "none") return [button];
+  if (!asked.text.trim() && !hasFilters()) return [say("Type a name."), " ", button];
+  return [say("Names and titles alone can't answer this."), " ", button];
+}
+
+function hasFilters() {
+  return asked.metrics.size > 0 || Object.values(asked.facets).some((values) => values.size);
 }
 
 /** What was meant, where nothing matches what was asked. */
@@ -372,7 +438,7 @@ function worded(row, field) {
 }
 
 function nothing() {
-  const chosen = asked.metrics.size > 0 || Object.values(asked.facets).some((values) => values.size);
+  const chosen = hasFilters();
   const text = asked.text.trim();
   if (!text && !chosen) return element("li", { class: "search-nothing" }, say("Nothing is published yet."));
   return element(

@@ -141,8 +141,8 @@ def test_what_is_asked_stands_in_the_address_and_comes_back_from_it(open_page: O
     results(page)
     search_for(page, "helper & co")
     search_for(page, "helper")
-    page.get_by_label(re.compile("^build")).check()
-    page.get_by_label(re.compile("^linux")).check()
+    page.get_by_role("group", name="Type").get_by_label(re.compile("^build")).check()
+    page.get_by_role("group", name="Operating system").get_by_label(re.compile("^linux")).check()
     page.get_by_label("Sort by").select_option("name")
     wanted = {("q", "helper"), ("type", "build"), ("os", "linux"), ("sort", "name")}
     page.wait_for_url(lambda url: set(parse_qsl(urlsplit(url).query)) == wanted)
@@ -211,6 +211,7 @@ def large(page: Page) -> list[str]:
             "shards": ["rows.json"],
             "names": {name.removeprefix("names-"): f"{name}.json" for name in names},
             "size": 30_000_000,
+            "plugins": len(rows),
             "used": [["many/kalman-robot-32", 3]],
         },
         "rows": {"plugins": msgspec.to_builtins(rows)},
@@ -244,16 +245,49 @@ def test_what_needs_all_rows_of_a_large_registry_is_asked_for(open_page: Open) -
     page = open_page()
     asked_for = large(page)
     page.goto(f"{page.url}{SEARCH}?q=zebras")
-    wider = page.get_by_role("button", name="Search summaries and keywords, with filters (reads 30 MB)")
+    wider = page.get_by_role(
+        "button", name="Search all 2,400 plugins, in all texts and with filters (reads up to 30 MB)"
+    )
     expect(wider).to_be_visible()
+    expect(page.locator(".search-meant")).to_contain_text("Names and titles alone can't answer this.")
+    assert page.evaluate("performance.getEntriesByType('resource').filter(e => e.name.includes('worker')).length") == 0
     assert "rows.json" not in asked_for
     wider.click()
     expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
     assert asked_for.count("rows.json") == 1
     search_for(page, "kanban")
     expect(page.locator(".search-status")).to_have_text("566 plugins")
-    page.goto(f"{page.url.partition('?')[0]}?namespace=one")  # a filter needs them, without a question
+    page.goto(f"{page.url.partition('?')[0]}?namespace=one")  # once wanted, they aren't asked about again
     assert results(page) == ["one/filter"]
+
+
+def test_a_filter_reads_all_rows_of_a_large_registry_when_they_are_wanted(open_page: Open) -> None:
+    page = open_page()
+    asked_for = large(page)
+    page.goto(f"{page.url}{SEARCH}?namespace=one")
+    wider = page.get_by_role("button", name="Search all 2,400 plugins")
+    expect(wider).to_be_visible()
+    expect(page.locator(".search-chips button")).to_contain_text(["Namespace: one"])
+    assert "rows.json" not in asked_for
+    wider.click()
+    expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
+
+
+def test_what_a_mirror_of_a_part_lacks_is_told_and_not_linked(open_page: Open) -> None:
+    page = open_page()
+    every = [("a", "robot"), ("b", "robot"), ("b", "robot-2")]
+    rows = [CatalogRow(namespace, name, "build", "A robot", latest="1.0.0") for namespace, name in every]
+    files = {
+        "catalogue": {"shards": ["rows.json"], "held": {"b": ["robot"]}},
+        "rows": {"plugins": msgspec.to_builtins(rows)},
+    }
+    for name, file in files.items():
+        page.context.route(f"**/search/{name}.json", partial(_fulfil, json.dumps({"format": 1, **file})))
+    page.goto(f"{page.url}{SEARCH}?q=robot")
+    expect(page.locator(".search-result h2")).to_have_text(
+        ["a/robot 1.0.0 not on this mirror", "b/robot 1.0.0", "b/robot-2 1.0.0 not on this mirror"]
+    )
+    assert results(page) == ["b/robot"]
 
 
 def test_what_was_meant_is_offered_where_nothing_is_exact(open_page: Open) -> None:
@@ -385,3 +419,6 @@ def test_a_catalogue_that_cannot_be_read_is_said(open_page: Open, watch: Watch) 
     assert watch.trouble
     assert all("503" in each for each in watch.trouble)
     watch.trouble.clear()  # the browser reports the answer, as it should
+    page.context.unroute("**/search/catalogue.json")
+    search_for(page, "kalman")  # when it is there again, another key stroke is enough
+    expect(page.locator(".search-result h2 a").first).to_have_text("robotics/kalman")

@@ -30,7 +30,7 @@ class Document:
 
     def links(self) -> Iterator[str]:
         for tag, attributes in self.elements:
-            for name in ("href", "src", "action", "data-catalogue", "data-worker", "data-engine", "data-root"):
+            for name in ("href", "src", "action", "data-catalogue", "data-names", "data-worker", "data-root"):
                 value = attributes.get(name)
                 if value and tag != "base":
                     yield value

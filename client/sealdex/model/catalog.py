@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -71,8 +72,12 @@ class CatalogShard(Struct, frozen=True):
 class CatalogNames(Struct, frozen=True, omit_defaults=True):
     """A shard of the catalog by name: rows with a name or title whose key is from ``first`` up to the next shard's.
 
-    Large registries have them besides the others, for pages; docs/search.md says what a key is. ``titles`` are rows
-    that are here for a title; they lack what a release changes.
+    Large registries have them besides the others, for pages; docs/search.md says what a key is.
+
+    Attributes:
+        first: the least key that this shard may have.
+        plugins: rows whose name has such a key, sorted by id.
+        titles: rows that are here for a title, sorted by id; they lack what a release changes.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -82,6 +87,7 @@ class CatalogNames(Struct, frozen=True, omit_defaults=True):
 
 
 _NAMES = "catalog/names-"
+_SHARD = re.compile(r"catalog/(?:[0-9a-f]{3}|names-[0-9A-Za-z]+)\.json")
 
 
 def names_target(first: str) -> str:
@@ -97,6 +103,11 @@ def names_first(target: str) -> str | None:
 def shard_target(shard: int) -> str:
     """Return the TUF target path of a shard."""
     return f"catalog/{shard:03x}.json"
+
+
+def is_catalog_target(target: str) -> bool:
+    """Return whether a TUF target path is that of a shard, with all rows or by name."""
+    return _SHARD.fullmatch(target) is not None
 
 
 def shard_of(plugin: PluginId, shards: int) -> int:

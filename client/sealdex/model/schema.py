@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from sealdex.model.catalog import CatalogShard
+from sealdex.model.catalog import CatalogNames, CatalogShard
 from sealdex.model.downloads import DownloadStats
 from sealdex.model.index import IndexDocument
 from sealdex.model.plugin import EventFile, Plugin, PluginStatus
@@ -23,6 +23,7 @@ DOCUMENTS: dict[str, tuple[type, str]] = {
     "index": (IndexDocument, "the index document: all releases of one plugin"),
     "stats": (DownloadStats, "api/stats.json: downloads by plugin, release and day, unsigned"),
     "catalogue": (CatalogShard, "one shard of the catalog"),
+    "catalog-names": (CatalogNames, "one shard of the catalog by name, in large registries"),
 }
 AUTHORED = ("plugin", "release", "status", "event")  # what people write, in which unknown fields are refused
 

@@ -33,6 +33,7 @@ from sealdex.model.catalog import (
     MAX_SHARD_BYTES,
     CatalogRow,
     CatalogShard,
+    is_catalog_target,
     shard_of,
     shard_target,
 )
@@ -288,6 +289,19 @@ class TrustedRegistry:
                 raise
             found = {plugin for path in session.signed_paths() if (plugin := _plugin_of(path)) is not None}
         return sorted(found)
+
+    def catalog_targets(self) -> list[str]:
+        """Return the target paths of the catalog, sorted: shards with all rows, and those by name where there are some.
+
+        Raises:
+            VerificationError, UnavailableError: as `refresh`.
+        """
+        infos, _ = self._target_infos([shard_target(0)])
+        if infos[shard_target(0)] is None:
+            return []
+        with self._locked():
+            signed = self._fresh_session().signed_paths()
+            return sorted({path for path in signed if is_catalog_target(path)})
 
     def metadata_files(self) -> Iterator[tuple[str, bytes]]:
         """Yield name and bytes of each metadata file that the questions so far have verified; the timestamp last.

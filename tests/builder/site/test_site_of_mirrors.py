@@ -16,6 +16,7 @@ from support.source_trees import Tree, small_tree
 from support.static_api import Documents
 from support.tuf_repository import BUNDLE
 
+from registry_builder.compile import catalog_names
 from registry_builder.publication.publish import open_publisher, publish_realm
 from sealdex.cli.main import main as client
 
@@ -33,6 +34,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """A tree that was published now, since mirrors are made and read by the clock of this machine."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(catalog_names, "MANY", 1)  # large enough for shards by name
+        patch.setattr(catalog_names, "ENTRIES", 1)
         patch.setenv("SEALDEX_KEYS", str(folder / "keys"))
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         tree = small_tree(folder / "source")
@@ -96,8 +99,12 @@ def test_pages_of_a_whole_mirror_are_those_of_the_registry(
     assert other == {"index.html"}  # which keys are offline isn't signed
     shared = {"acme/slack/feed.xml", "feed.xml", "sitemap.xml", "acme/slack/version.svg"}
     assert [key for key in shared if (whole / key).read_bytes() != (published / key).read_bytes()] == []
-    searched = [json.loads((each / "search/catalogue.json").read_bytes())["shards"] for each in (whole, published)]
+    searched = [json.loads((each / "search/catalogue.json").read_bytes()) for each in (whole, published)]
+    del searched[1]["pages"]
     assert searched[0] == searched[1]
+    assert dict(searched[0]["used"]) == {"acme/base": 1}
+    for name in searched[0]["names"].values():
+        assert (whole / "search" / name).read_bytes() == (published / "search" / name).read_bytes()
     assert dead_links(whole) == []
 
 
@@ -113,10 +120,12 @@ def test_pages_of_a_part_name_what_is_missing_and_link_nothing_of_it(mirror: Cal
     assert "acme/base" in page
     assert not (part / "acme/slack/1.1.0").exists()
     assert not (part / "team").exists()
+    searched = json.loads((part / "search/catalogue.json").read_bytes())
+    assert searched["held"] == {"acme": ["slack"]}
     rows: list[Any] = []
-    for shard in json.loads((part / "search/catalogue.json").read_bytes())["shards"]:
+    for shard in searched["shards"]:  # as they were signed
         rows += json.loads((part / "search" / shard).read_bytes())["plugins"]
-    assert [row["name"] for row in rows] == ["slack"]
+    assert sorted(row["name"] for row in rows) == ["base", "mail", "slack"]
     assert client(["mirror", "verify", str(part), "--root", str(part / "metadata/1.root.json")]) == 0
 
 

@@ -244,6 +244,8 @@ def _metric(text: str) -> tuple[str, float]:
 
 def _summary(hit: Found) -> str:
     summary = f"{hit.row.title}: {hit.row.summary}" if hit.row.title else hit.row.summary
+    if hit.not_on_mirror is not None:
+        summary = f"[not on this mirror] {summary}"
     if hit.row.deprecated is None:
         return summary
     return f"[deprecated{', use ' + hit.row.use if hit.row.use else ''}] {summary}"
@@ -253,7 +255,8 @@ def _found_plain(hit: Found) -> dict[str, Any]:
     import msgspec  # noqa: PLC0415  # `--help` needn't wait for it
 
     row = msgspec.to_builtins(hit.row)
-    return {"plugin": str(hit.row.id), "registry": hit.registry, **row}
+    lacking = {} if hit.not_on_mirror is None else {"not_on_mirror": hit.not_on_mirror}
+    return {"plugin": str(hit.row.id), "registry": hit.registry, **row, **lacking}
 
 
 @click.command(

@@ -50,17 +50,18 @@ class Shelf:
     def __init__(self, record: MirrorRecord) -> None:
         self._record = record
         self._picked: dict[PluginId, Mapping[str, Picked]] = {}
+        self._named = named_wants(record.selection)
+        self._locked = locked_of(record.selection)
 
     def has_plugin(self, plugin: PluginId) -> bool:
         """Say whether anything of a plugin was asked for."""
-        selection = self._record.selection
-        return bool(self._wants(plugin)) or plugin in locked_of(selection)
+        return bool(self._wants(plugin)) or plugin in self._locked
 
     def has(self, document: IndexDocument, release: ReleaseEntry, artifact: ArtifactEntry | None) -> bool:
         """Say whether a release was selected, and its artifact for a host, if it is one that mirrors copy."""
         if document.id not in self._picked:
             selection = self._record.selection
-            locked = locked_of(selection).get(document.id, {})
+            locked = self._locked.get(document.id, {})
             picked = pick(document, self._wants(document.id), locked, selection)
             self._picked[document.id] = {each.release.version: each for each in picked}
         found = self._picked[document.id].get(release.version)
@@ -71,7 +72,7 @@ class Shelf:
 
     def _wants(self, plugin: PluginId) -> Sequence[Want]:
         selection = self._record.selection
-        wants = list(named_wants(selection).get(plugin, ()))
+        wants = list(self._named.get(plugin, ()))
         if not selection.names_plugins:
             wants += wants_of_namespace(selection, plugin.namespace)
         for text in self._record.needed.get(str(plugin), ()):

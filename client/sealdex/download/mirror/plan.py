@@ -17,8 +17,7 @@ from sealdex.download.mirror.selection import (
     wants_of_namespace,
 )
 from sealdex.errors import NotFoundError, VerificationError
-from sealdex.model.catalog import MAX_SHARD_BYTES, CatalogShard, shard_target
-from sealdex.model.decode import decode_as
+from sealdex.model.catalog import MAX_SHARD_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.trust import TrustedRegistry
@@ -139,15 +138,11 @@ def _further(dependencies: Mapping[PluginId, list[Want]], wants: dict[PluginId, 
 
 
 def _shards(registry: TrustedRegistry) -> Iterator[Target]:
-    """Yield the shards of the catalog, which search reads."""
-    first = registry.published_targets([shard_target(0)], MAX_SHARD_BYTES)
-    if not first:
-        return
-    shards = decode_as(first[shard_target(0)][1], CatalogShard).shards
-    yield Target(first[shard_target(0)])
-    for start in range(1, shards, _BATCH):
-        paths = [shard_target(number) for number in range(start, min(start + _BATCH, shards))]
-        yield from map(Target, registry.published_targets(paths, MAX_SHARD_BYTES).values())
+    """Yield all shards of the catalog, whatever is selected: a row that is carried is carried as it was signed."""
+    paths = registry.catalog_targets()
+    for start in range(0, len(paths), _BATCH):
+        batch = paths[start : start + _BATCH]
+        yield from map(Target, registry.published_targets(batch, MAX_SHARD_BYTES).values())
 
 
 class _Missing:

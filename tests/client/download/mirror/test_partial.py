@@ -102,6 +102,16 @@ def test_a_registry_declared_partial_chooses_among_what_is_there_and_names_the_n
     assert named(run("update", "--dry-run", "--json")) == expected
 
 
+def test_a_search_names_what_the_mirror_lacks(run: Run, far: Callable[..., None]) -> None:
+    far("--partial")
+    found = {hit["plugin"]: hit.get("not_on_mirror") for hit in run("search", "--json").document["plugins"]}
+    assert found.pop("acme/slack") is None
+    assert found.pop("acme/base") is None  # a dependency of it
+    assert found
+    assert all(why is not None and f"{plugin} {LACKS}" in why for plugin, why in found.items())
+    assert run("search").out.count("[not on this mirror]") == len(found)
+
+
 def test_ensure_names_what_the_mirror_lacks_when_it_installs(
     run: Run, far: Callable[..., None], want: Callable[[str], None], tmp_path: Path
 ) -> None:
