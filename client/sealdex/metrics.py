@@ -124,7 +124,14 @@ class Metrics:
 
         Raises:
             OSError: it can't be written.
+            ConfigError: it is a folder.
         """
+        if path.is_dir():  # also an empty path, which has no name to be replaced
+            raise ConfigError(
+                f"the metrics can't be written to {path}, which is a folder",
+                untouched="what the command did before is done",
+                hint="name a file that ends in .prom, with --metrics-file or metrics_file",
+            )
         path.parent.mkdir(parents=True, exist_ok=True)
         # beside it, with a name that node-exporter doesn't read
         with FileLock(path.with_name(f".{path.name}.lock")):

@@ -84,6 +84,17 @@ def test_bytes_and_seconds_are_those_of_the_log_and_of_json(agent: Path, capsys:
     assert values(agent.read_text())[f"plugin_download_bytes_total{labels}"] == fetched
 
 
+@pytest.mark.parametrize("place", ["", "."])
+def test_a_folder_in_its_place_is_named_after_the_work_is_done(
+    agent: Path, place: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(agent.parent.parent)
+    main(["install", "acme/slack", "--metrics-file", place])
+    told = capsys.readouterr().err
+    assert "metrics" in told
+    assert "unexpected" not in told
+
+
 def test_the_file_can_be_configured(agent: Path, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text('[runtime]\nmetrics_file = "here.prom"\n' + config.read_text())
