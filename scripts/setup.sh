@@ -28,6 +28,16 @@ apt() {
     fi
 }
 
+# unpacked PROGRAM: the program of Debian's package of the same name, beside the environment's own.
+unpacked() {
+    command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || return 1
+    say "unpacking $1"
+    place=$(mktemp -d)
+    (cd "$place" && { apt-get download -qq "$1" || { apt-get update -qq && apt-get download -qq "$1"; }; } >/dev/null 2>&1 &&
+        dpkg-deb -x "$1"_*.deb . && cp "usr/bin/$1" "$OLDPWD/$venv/bin/$1") || { rm -rf "$place"; return 1; }
+    rm -rf "$place"
+}
+
 # pip ENVIRONMENT ARGUMENT...: install into it.
 pip() {
     environment=$1
@@ -132,6 +142,9 @@ if [ "$what" != demo ]; then
         say "without njs the functions of CloudFront aren't run in its kind of engine, and skipped (in CI they fail)"
     # Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
+    # unpacked, not installed: the package would start a registry for the whole network; the tests run their own
+    command -v docker-registry >/dev/null || [ -x "$venv/bin/docker-registry" ] || unpacked docker-registry ||
+        say "without docker-registry the tests of container registries are skipped (in CI they fail)"
     command -v softhsm2-util >/dev/null && command -v pkcs11-tool >/dev/null || apt softhsm2 opensc ||
         say "without softhsm2 and opensc the tests of PKCS#11 keys are skipped (in CI they fail)"
     # an emulation of AWS in an environment of its own: it wants another botocore than ours

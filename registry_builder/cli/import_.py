@@ -236,20 +236,31 @@ def github_releases(ctx: click.Context, /, source: str, assets: tuple[str, ...],
 @click.option(
     "--url", "base", metavar="URL", help="The repository's address, for a saved index with relative addresses."
 )
+@click.option(
+    "--login",
+    "login_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="A container registry to be read with the login that docker keeps; may be repeated.",
+)
 @import_options
 @click.pass_context
-def helm(ctx: click.Context, /, source: str, base: str | None, **given: Any) -> int:
+def helm(ctx: click.Context, /, source: str, base: str | None, login_hosts: tuple[str, ...], **given: Any) -> int:
     """Import the charts of a Helm repository.
 
     Charts stay where they are, pinned by the digest of the index, which is computed where it has none. Charts in a
-    container registry or in Harbor's chart repository are copied, since their addresses don't last.
+    container registry or in Harbor's chart repository are copied, since their addresses don't last. Where a registry
+    wants a login, --login HOST uses what `docker login` or `helm registry login` keeps: nobody else's index can.
     """
     named = [
         address for address in (source, base) if address is not None and address.startswith(("http://", "https://"))
     ]
-    with transport_for(given, *named) as transport:
-        found = importers.read_helm(source, transport, base=base)
-        return run(ctx, "helm", found, transport, default_namespace="helm", given=given)
+    with transport_for(given, *named) as plain:
+        logins = importers.RegistryLogins(plain, [*login_hosts, *map(importers.host_in, named)])
+        with transport_for(given, *named, credentials=logins) as transport:
+            registries = importers.ContainerRegistries(transport, logins)
+            found = importers.read_helm(source, transport, registries, base=base)
+            return run(ctx, "helm", found, transport, default_namespace="helm", given=given)
 
 
 @import_group.command(

@@ -18,6 +18,8 @@ What the readers above share:
     version_map      what versions become that aren't semantic
     addresses        which addresses last, and which are asked at all
     contents         the bytes of foreign files, hashed as they come
+    container_registry    manifests of container registries, and tokens where they want one
+    docker_login     what `docker login` keeps on this machine
     run              decides, compares with the tree, and writes
     _build           a foreign release as a release
     _record          what no release has a field for, as an attachment
@@ -36,6 +38,7 @@ TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
     from registry_builder.importers.addresses import host_in, only_public
     from registry_builder.importers.arcade import ArcadeFiles, read_arcade
+    from registry_builder.importers.container_registry import ContainerRegistries, RegistryLogins
     from registry_builder.importers.foreign import Found, NotRepresentable
     from registry_builder.importers.github_releases import (
         DEFAULT_GITHUB_TYPE,
@@ -57,6 +60,7 @@ else:
     __getattr__, __dir__ = exports(__name__, {
         "arcade": ("ArcadeFiles", "read_arcade"),
         "addresses": ("host_in", "only_public"),
+        "container_registry": ("ContainerRegistries", "RegistryLogins"),
         "foreign": ("Found", "NotRepresentable"),
         "krew": ("read_history", "register_type", "write_import"),
         "github_releases": ("DEFAULT_GITHUB_TYPE", "GITHUB_API", "GitHubToken", "read_github"),
@@ -77,11 +81,13 @@ __all__ = [
     "GITHUB_API",
     "HUGGINGFACE",
     "ArcadeFiles",
+    "ContainerRegistries",
     "Found",
     "GitHubToken",
     "ImportOptions",
     "ImportReport",
     "NotRepresentable",
+    "RegistryLogins",
     "VersionMap",
     "as_services",
     "host_in",

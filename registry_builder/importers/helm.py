@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from registry_builder.importers._reading import (
     MAX_EXPORT_BYTES,
@@ -21,6 +21,7 @@ from registry_builder.importers._reading import (
     utc,
 )
 from registry_builder.importers.addresses import unstable_address
+from registry_builder.importers.container_registry import ContainerRegistries, image_of
 from registry_builder.importers.foreign import (
     ForeignAttachment,
     ForeignFile,
@@ -37,7 +38,7 @@ from registry_builder.importers.foreign import (
     web_address,
 )
 from registry_builder.source.yaml12 import YamlError, read_yaml
-from sealdex.errors import SealdexError, UsageError
+from sealdex.errors import UsageError
 from sealdex.model.versions import parse_version, version_problem
 from sealdex.transport import Transport
 
@@ -50,16 +51,16 @@ _KNOWN = frozenset({
 })  # fmt: skip
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CHART_LAYER = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
-_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _DIGEST = re.compile(r"(?:sha256:)?(?P<digest>[0-9a-fA-F]{64})")
 
 
-def read_helm(source: str, transport: Transport, *, base: str | None = None) -> Found:
+def read_helm(source: str, transport: Transport, registries: ContainerRegistries, *, base: str | None = None) -> Found:
     """Read an index.
 
     Args:
         source: a file, or the address of a repository or of its ``index.yaml``.
         transport: what asks addresses.
+        registries: what asks container registries.
         base: the repository's address, which addresses of charts in a saved index are relative to.
 
     Raises:
@@ -92,7 +93,7 @@ def read_helm(source: str, transport: Transport, *, base: str | None = None) -> 
             try:
                 if not isinstance(chart, dict):
                     raise SourceError("is not a chart")  # noqa: TRY301  # one place lists them
-                found.releases.append(_chart(str(name), chart, place, base, transport))
+                found.releases.append(_chart(str(name), chart, place, base, registries))
             except SourceError as error:
                 version = chart.get("version") if isinstance(chart, dict) else None
                 found.refuse(place, name, version, str(error).split("\n"))
@@ -107,7 +108,9 @@ def _newest(charts: list[dict[str, Any]]) -> dict[str, Any]:
     return max(semantic, key=lambda c: parse_version(c["version"])) if semantic else charts[0]
 
 
-def _chart(name: str, chart: dict[str, Any], place: str, base: str | None, transport: Transport) -> ForeignRelease:
+def _chart(
+    name: str, chart: dict[str, Any], place: str, base: str | None, registries: ContainerRegistries
+) -> ForeignRelease:
     problems: list[str] = []
     version = text_of(chart, "version", problems, required=True) or ""
     if chart.get("name", name) != name:
@@ -136,7 +139,7 @@ def _chart(name: str, chart: dict[str, Any], place: str, base: str | None, trans
     del words
     file: ForeignFile | None = None
     if urls and not problems:
-        file = _file(name, version, urls[0], match["digest"].lower() if match else None, base, transport)
+        file = _file(name, version, urls[0], match["digest"].lower() if match else None, base, registries)
     if problems:
         raise SourceError("\n".join(problems))
     record = dict(unknown_fields(chart, _KNOWN))
@@ -166,11 +169,13 @@ def _annotations(chart: Mapping[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _file(name: str, version: str, url: str, digest: str | None, base: str | None, transport: Transport) -> ForeignFile:
+def _file(
+    name: str, version: str, url: str, digest: str | None, base: str | None, registries: ContainerRegistries
+) -> ForeignFile:
     digests = {"sha256": digest} if digest is not None else {}
     file_name = f"{name}-{version}.tgz"
     if url.startswith("oci://"):
-        blob = _blob(url, version, digest, transport)
+        blob = _blob(url, version, digest, registries)
         return ForeignFile(
             RemoteFile(blob[0]),
             name=file_name,
@@ -187,37 +192,28 @@ def _file(name: str, version: str, url: str, digest: str | None, base: str | Non
     return ForeignFile(RemoteFile(url), name=file_name, digests=digests, fields=fields)
 
 
-def _blob(url: str, version: str, digest: str | None, transport: Transport) -> tuple[str, str]:
-    """Return address and SHA-256 of a chart in a container registry (OCI distribution specification 1.1)."""
-    parts = urlsplit(url)
-    repository, _, tag = parts.path.strip("/").partition(":")
-    scheme = "http" if parts.hostname in _LOCAL else "https"
-    root = f"{scheme}://{parts.netloc}/v2/{repository}"
-    if digest is None:
-        manifest = f"{root}/manifests/{tag or version.replace('+', '_')}"
-        try:
-            answer = transport.send(
-                "GET", manifest, headers={"Accept": _MANIFEST}, expected=frozenset({200}), max_bytes=4 * 1024 * 1024
-            )
-        except SealdexError as error:
-            raise SourceError(
-                f"urls[0]: {error.message}; a registry that asks for a login isn't read: pull the chart, and import it "
-                "by a list"
-            ) from error
-        values = strict_json(answer.data)
-        layers = values.get("layers") if isinstance(values, dict) else None
-        charts = [
-            layer["digest"]
-            for layer in (layers if isinstance(layers, list) else [])
-            if isinstance(layer, dict)
-            and layer.get("mediaType") == _CHART_LAYER
-            and isinstance(layer.get("digest"), str)
-        ]
-        match = _DIGEST.fullmatch(charts[0]) if len(charts) == 1 else None
-        if match is None:
-            raise SourceError(f"urls[0]: {shown(manifest)} is not the manifest of a chart")
-        digest = match["digest"].lower()
-    return f"{root}/blobs/sha256:{digest}", digest
+def _blob(url: str, version: str, digest: str | None, registries: ContainerRegistries) -> tuple[str, str]:
+    """Return address and SHA-256 of a chart in a container registry."""
+    try:
+        image = image_of(url, version.replace("+", "_"))
+        if digest is None:
+            digest = _layer(url, registries.manifest(image, _MANIFEST))
+    except SourceError as error:
+        raise SourceError(f"urls[0]: {error}") from error
+    return f"{image.root}/blobs/sha256:{digest}", digest
+
+
+def _layer(url: str, manifest: Mapping[str, Any]) -> str:
+    layers = manifest.get("layers")
+    charts = [
+        layer["digest"]
+        for layer in (layers if isinstance(layers, list) else [])
+        if isinstance(layer, dict) and layer.get("mediaType") == _CHART_LAYER and isinstance(layer.get("digest"), str)
+    ]
+    match = _DIGEST.fullmatch(charts[0]) if len(charts) == 1 else None
+    if match is None:
+        raise SourceError(f"'{shown(url)}' is not a chart: its manifest has no layer of one")
+    return match["digest"].lower()
 
 
 def _plugin(name: str, chart: Mapping[str, Any]) -> ForeignPlugin:

@@ -96,7 +96,7 @@ class Pools:
         if len(data) > max_bytes:
             response.close()
             raise TooLargeError(url, max_bytes)
-        return Sent(response.status, data, response.headers.get("ETag"))
+        return Sent(response.status, data, response.headers.get("ETag"), response.headers.get("WWW-Authenticate"))
 
     def _response(
         self,

@@ -140,11 +140,12 @@ class Document(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """The answer to a request that isn't a plain GET."""
+    """The answer to a request that isn't a plain GET; ``challenge`` is the ``WWW-Authenticate`` of a 401."""
 
     status: int
     data: bytes
     etag: str | None = None
+    challenge: str | None = None
 
 
 class RetryNotice(Struct, frozen=True):

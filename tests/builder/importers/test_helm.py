@@ -97,8 +97,8 @@ def test_charts_in_container_registries_and_harbor_are_copied(
     assert (ran.code, ran.releases) == (1, ["helm/web@1.0.0", "helm/web@2.0.0"])
     assert scene.release("helm/web", "1.0.0").artifacts[0].source == "plugins/helm/web/dist/1.0.0/web-1.0.0.tgz"
     assert scene.release("helm/web", "2.0.0").artifacts[0].source == "plugins/helm/web/dist/2.0.0/web-2.0.0.tgz"
-    assert "is not the manifest of a chart" in ran.reasons["3.0.0"]
-    assert "import it by a list" in ran.reasons["4.0.0"]
+    assert "is not a chart" in ran.reasons["3.0.0"]
+    assert "answered 404" in ran.reasons["4.0.0"]
     scene.assert_valid()
 
 
