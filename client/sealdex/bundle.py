@@ -11,7 +11,7 @@ from pathlib import Path
 from sealdex.config.config import Config
 from sealdex.download.bundle.client_wheels import from_folder, running
 from sealdex.download.bundle.create import MadeBundle, make_bundle
-from sealdex.download.mirror.create import Watch
+from sealdex.download.mirror.options import Watch
 from sealdex.download.mirror.selection import LockedRelease, Selection, check_selection
 from sealdex.errors import NotFoundError
 from sealdex.lockfile.lock_file import read_lock

@@ -100,7 +100,7 @@ def test_attack_a_link_in_the_place_of_a_file_is_found(run: Run, mirror: Path, t
     (mirror / which).symlink_to(theirs)
     found = run("mirror", "verify", mirror, "--registry", "public")
     assert found.code == 4, found.out
-    assert f"{which}: missing" in found.err
+    assert f"{which}: a link, not a file" in found.err
     assert run("mirror", "create", "public", mirror, "--verify").code == 0
     assert not (mirror / which).is_symlink()
     assert run("mirror", "verify", mirror, "--registry", "public").code == 0
@@ -164,13 +164,63 @@ def test_attack_what_was_there_before_the_mirror_is_hashed(run: Run, mirror: Pat
     assert planted.read_bytes() == good
 
 
-def test_attack_metadata_behind_a_link_is_written_again(run: Run, mirror: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--verify",)])
+def test_attack_metadata_behind_a_link_is_named_and_written_again(
+    run: Run, mirror: Path, tmp_path: Path, options: tuple[str, ...]
+) -> None:
     """Writes to the mirror's folder: a link to a file of theirs, which has the right bytes until they change it."""
-    planted = [mirror / key for key in ("metadata/timestamp.json", "metadata/1.targets.json", "mirror.json")]
-    for number, path in enumerate(planted):
-        path.symlink_to(path.rename(tmp_path / f"theirs-{number}"))
-    assert run("mirror", "create", "public", mirror, "--verify").code == 0
-    assert not [path for path in planted if path.is_symlink()]
+    document = next((mirror / "targets/index/acme").iterdir()).relative_to(mirror).as_posix()
+    keys = ["metadata/timestamp.json", "metadata/1.targets.json", "metadata/recent.bundle", "mirror.json", document]
+    for number, key in enumerate(keys):
+        (mirror / key).symlink_to((mirror / key).rename(tmp_path / f"theirs-{number}"))
+    named = run("mirror", "verify", mirror, "--registry", "public")
+    assert named.code == 4, named.err
+    assert [key for key in keys if f"{key}: a link, not a file" not in named.err] == []
+    assert named.err.count("a link, not a file") == len(keys)
+    again = run("mirror", "create", "public", mirror, *options)
+    assert again.code == 0, again.err
+    assert "links lay in place of metadata" in again.err
+    assert not [key for key in keys if (mirror / key).is_symlink()]
+    assert run("mirror", "verify", mirror, "--registry", "public").code == 0
+
+
+def test_attack_a_record_of_less_is_noticed_where_a_selection_is_demanded(
+    run: Run, mirror: Path, tmp_path: Path
+) -> None:
+    """Writes to the mirror's folder: a file is gone, and mirror.json says that it was never asked for."""
+    gone = "plugins/acme/slack/1.1.0/slack.zip"
+    (mirror / gone).unlink()
+    record = json.loads((mirror / "mirror.json").read_bytes())
+    record["selection"] = {"plugins": ["acme/base"]}
+    (mirror / "mirror.json").write_text(json.dumps(record))
+    (tmp_path / "wanted.toml").write_text('namespaces = ["acme"]\n')
+    trusting = ("mirror", "verify", mirror, "--registry", "public")
+    assert run(*trusting).code == 0  # which is why it says what it looked for
+    for demanded in (("--everything",), ("--plugin", "acme/slack"), ("--from", tmp_path / "wanted.toml")):
+        found = run(*trusting, *demanded)
+        assert found.code == 4, found.out
+        assert f"{gone}: missing" in found.err
+    held = run(*trusting, "--plugin", "acme/slack@<1.1", "--json")
+    assert (held.code, held.document["missing"], held.document["extra"]) == (0, [], None)
+    assert held.document["demanded"] == {"plugins": ["acme/slack@<1.1"]}
+    same = run(*trusting, "--plugin", "acme/base", "--json")
+    assert (same.code, same.document["selection"]) == (0, same.document["demanded"])
+    assert same.document["extra"] > 0
+    assert run(*trusting, "--everything", "--plugin", "acme/base").code == 2
+    assert run(*trusting, "--plugin", "acme/none").code == 3
+
+
+def test_all_signed_documents_that_are_missing_or_wrong_are_named(run: Run, mirror: Path) -> None:
+    documents = sorted(path.relative_to(mirror).as_posix() for path in (mirror / "targets").rglob("*.json"))
+    first, second, third = documents[:3]
+    (mirror / first).unlink()
+    (mirror / second).write_bytes(b"{}")
+    (mirror / third).unlink()
+    found = run("mirror", "verify", mirror, "--registry", "public")
+    assert found.code == 4, found.out
+    assert f"{first}: missing" in found.err
+    assert f"{second}: not what was signed" in found.err
+    assert f"{third}: missing" in found.err
 
 
 def test_attack_changed_metadata_of_a_mirror_is_found(run: Run, mirror: Path) -> None:

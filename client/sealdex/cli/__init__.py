@@ -31,6 +31,8 @@ Its modules:
     attachments      fetch --attachment: which are meant, and fetching them
     summary          one line at the end: what was installed, in which time, how many bytes
     policy_options   which releases may be chosen: channel, pre-releases, yanked ones, rollouts
+    mirror_options   what the commands about mirrors are told: root, selection, place
+    mirror_report    what they show
     size_option      the type of options that take a size; for both command lines
     errors           every error becomes text or JSON, and an exit code
     error_table      from error type to advice and exit code

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from urllib.parse import quote
 from tuf.api.exceptions import LengthOrHashMismatchError
 from tuf.api.metadata import TargetFile
 
-from sealdex.errors import UnavailableError, VerificationError
+from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.log import Log, stopwatch
 from sealdex.transport import (
     Addresses,
@@ -62,7 +62,13 @@ class DocumentStore:
         self._keeps = keep
 
     def read(
-        self, infos: Iterable[TargetFile], max_bytes: int, *, digest_in_name: bool, are_many: bool = False
+        self,
+        infos: Iterable[TargetFile],
+        max_bytes: int,
+        *,
+        digest_in_name: bool,
+        are_many: bool = False,
+        on_bad: Callable[[str, SealdexError], None] | None = None,
     ) -> dict[str, bytes]:
         """Return the bytes of each target by path; what isn't cached is fetched in parallel.
 
@@ -71,6 +77,7 @@ class DocumentStore:
             max_bytes: a target with a larger signed length is refused before it is requested.
             digest_in_name: whether published file names contain their digest (TUF's consistent snapshots).
             are_many: ask for them over one connection, one behind the other; what doesn't come that way, as usual.
+            on_bad: told path and error of each that is missing or wrong, which is then left out; default: it raises.
 
         Raises:
             VerificationError: too long, without a SHA-256 or SHA-512 digest, or other bytes than the signed ones.
@@ -86,6 +93,13 @@ class DocumentStore:
                 "trust.document", "{path}: {bytes} bytes, from the {source}", path=path, bytes=len(data), source="cache"
             )
         is_here = self._addresses.chosen.startswith("file:")  # nothing to wait for: threads only cost
+        if on_bad is not None:
+            for info in missing:
+                try:
+                    found[info.path] = self._fetched(info, max_bytes, digest_in_name)
+                except (UnavailableError, VerificationError) as error:  # noqa: PERF203  # each by itself
+                    on_bad(info.path, error)
+            return found
         if len(missing) < 2 or self._transport is None or is_here:
             return found | {info.path: self._fetched(info, max_bytes, digest_in_name) for info in missing}
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  # 10 ms that one document needn't pay
@@ -95,13 +109,13 @@ class DocumentStore:
         return found | {info.path: data for info, data in zip(missing, fetched, strict=True)}
 
     def _piped(self, infos: list[TargetFile], max_bytes: int, digest_in_name: bool) -> Iterator[tuple[str, bytes]]:
-        """Yield path and bytes of those that come the plain way and are right: most of them, where all is well."""
+        """Yield path and bytes of those that come the plain way and are right: all of them, as a rule."""
         base = self._addresses.chosen
         small = [info for info in infos if info.length <= min(max_bytes, _PIPED_BYTES) and _strong_digest(info)]
         pipeline = self._transport.pipeline(base) if self._transport is not None and len(small) > 1 else None
         if pipeline is None:
             return
-        wanted = ((each, f"{base}{self._below}{_published(each, digest_in_name)}", each.length) for each in small)
+        wanted = ((each, f"{base}{self._below}{published_name(each, digest_in_name)}", each.length) for each in small)
         for info, data in pipeline.read(wanted):
             if info is None or data is None:
                 continue
@@ -136,7 +150,7 @@ class DocumentStore:
                 untouched=NOTHING_CHANGED,
                 hint="run the command once without --offline",
             )
-        file = _published(info, digest_in_name)
+        file = published_name(info, digest_in_name)
         took = stopwatch()
         transport = self._transport
         try:
@@ -202,7 +216,7 @@ class DocumentStore:
             part.replace(file)
 
 
-def _published(info: TargetFile, digest_in_name: bool) -> str:
+def published_name(info: TargetFile, digest_in_name: bool) -> str:
     """Return where a target with a strong digest is below the targets of an address."""
     folder, slash, name = info.path.rpartition("/")
     return f"{folder}{slash}{_strong_digest(info)}.{name}" if digest_in_name else info.path

@@ -42,7 +42,7 @@ from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust._clock_reset import disbelieve, disbelieved_in
-from sealdex.trust._documents import DocumentStore
+from sealdex.trust._documents import DocumentStore, published_name
 from sealdex.trust._lock_holder import holder_of, note_holder
 from sealdex.trust._session import TrustSession
 from sealdex.trust.errors import NOTHING_CHANGED, mixed_up, unusable_folder
@@ -312,25 +312,33 @@ class TrustedRegistry:
         with self._locked():
             yield from self._fresh_session().files()
 
-    def published_targets(self, paths: Iterable[str], max_bytes: int) -> dict[str, tuple[str, bytes]]:
+    def published_targets(
+        self,
+        paths: Iterable[str],
+        max_bytes: int,
+        on_bad: Callable[[str, str, SealdexError], None] | None = None,
+    ) -> dict[str, tuple[str, bytes]]:
         """Return, by target path, the place in the published tree and the verified bytes of what is signed.
 
         Args:
             paths: TUF target paths; those that nobody signs are left out.
             max_bytes: a larger file is refused before it is requested.
+            on_bad: told target path, place and error of each that is missing or wrong, which is then left out.
 
         Raises:
             VerificationError, UnavailableError: as `index`.
         """
         infos, digest_in_name = self._target_infos(list(paths))
-        signed = [info for info in infos.values() if info is not None]
-        found = self._store.read(signed, max_bytes, digest_in_name=digest_in_name, are_many=True)
-        places = {}
-        for info in signed:
-            folder, slash, name = info.path.rpartition("/")
-            name = f"{info.hashes['sha256']}.{name}" if digest_in_name else name
-            places[info.path] = (f"targets/{folder}{slash}{name}", found[info.path])
-        return places
+        signed = {info.path: info for info in infos.values() if info is not None}
+        places = {path: f"targets/{published_name(info, digest_in_name)}" for path, info in signed.items()}
+        found = self._store.read(
+            signed.values(),
+            max_bytes,
+            digest_in_name=digest_in_name,
+            are_many=True,
+            on_bad=None if on_bad is None else lambda path, error: on_bad(path, places[path], error),
+        )
+        return {path: (place, found[path]) for path, place in places.items() if path in found}
 
     # --- metadata, under the lock --------------------------------------------------------------------------------
 

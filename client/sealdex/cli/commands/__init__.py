@@ -13,7 +13,12 @@ Its modules:
     services         run, ps, stop, logs
     job              job run
     bundle           bundle create, install
-    mirror           mirror create, verify, prune
+    mirror           the group mirror
+    mirror_create    mirror create
+    mirror_import    mirror import
+    mirror_state     mirror state
+    mirror_verify    mirror verify
+    mirror_prune     mirror prune
     cache            cache list, gc, verify
     gateway          gateway
     config           config show

@@ -9,9 +9,9 @@ from typing import Any
 import click
 import msgspec
 
-from sealdex.cli.commands.mirror import watch_of
 from sealdex.cli.context import Context, client_command, download_options
 from sealdex.cli.group import LazyGroup, examples
+from sealdex.cli.mirror_report import watch_of
 from sealdex.cli.progress import in_bytes
 from sealdex.text import counted
 

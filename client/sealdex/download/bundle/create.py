@@ -11,7 +11,7 @@ from sealdex.config.config import Config
 from sealdex.download.bundle.client_wheels import Wheel, chosen
 from sealdex.download.bundle.container import BUNDLE_FORMAT, BundleHead, CarriedRegistry, write_bundle
 from sealdex.download.mirror.carry import export
-from sealdex.download.mirror.create import Options, Watch
+from sealdex.download.mirror.options import Options, Watch
 from sealdex.download.mirror.record import NamedImage
 from sealdex.download.mirror.selection import LockedRelease, Selection
 from sealdex.download.mirror.source import find_source

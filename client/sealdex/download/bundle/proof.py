@@ -8,10 +8,10 @@ from pathlib import Path
 from sealdex.config.config import Config
 from sealdex.config.document import max_staleness_of
 from sealdex.download.bundle.container import damaged
+from sealdex.download.mirror._workers import each_of
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.selection import Selection
-from sealdex.download.mirror.transfer import each_of
 from sealdex.errors import NotFoundError, UnavailableError, VerificationError
 from sealdex.store.hashing import hash_of_regular
 from sealdex.transport import Transport

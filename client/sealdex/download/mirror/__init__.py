@@ -1,6 +1,6 @@
 """Mirrors: copies of a registry, or of a part of it, that need nothing signed again and set no trust.
 
-Public are all modules but one:
+Public are all modules without ``_``:
 
     selection   which releases and artifacts: the filters (pure)
     contents    which files these are (pure)
@@ -14,9 +14,14 @@ Public are all modules but one:
     bucket      an S3 bucket: GET and conditional PUT
     bucket_place    a mirror in a bucket: its lists, and its commit
     create      making a mirror and bringing it up to date
+    options     how one is made, who is told meanwhile, and what a run did (pure)
+    lock        one process at a time changes a mirror
     volumes     archives of a mirror, in one volume or several
     state       what a mirror has, as a small file
     carry       across a gap: an archive of what the far side lacks
-    verify      proving it complete and intact; removing what isn't selected any more
+    tree        what lies in a mirror's folder or bucket
+    verify      proving it complete and intact
+    prune       removing what isn't selected any more
+    _workers    something for each of many files, in threads
     _forked     work on many files, shared out over processes
 """

@@ -25,6 +25,7 @@ import msgspec
 from sealdex.download.mirror.bucket import Bucket, Held
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.keys import Keys
+from sealdex.download.mirror.options import OvertakenError
 from sealdex.download.mirror.record import (
     BUNDLE_KEY,
     MAX_RECORD_BYTES,
@@ -40,7 +41,7 @@ from sealdex.download.mirror.record import (
     record_bytes,
 )
 from sealdex.download.mirror.transfer import Place
-from sealdex.errors import InstallError, UnavailableError, UsageError
+from sealdex.errors import InstallError, UsageError
 from sealdex.store.hashing import hash_of_regular
 from sealdex.trust import stated_version
 
@@ -48,20 +49,6 @@ MAX_TIMESTAMP_BYTES = 1 << 20
 _MAX_LIST_BYTES = 1 << 30
 _UPLOADED_NAME = "uploaded.txt"
 _PROBE = b"Shows that this store keeps If-None-Match.\n"
-
-
-class OvertakenError(UnavailableError):
-    """Another run changed the mirror meanwhile; nothing was lost, and this one can start over."""
-
-    code = "overtaken"
-
-    def __init__(self, bucket: Bucket) -> None:
-        super().__init__(
-            f"another run changed the mirror in {bucket} at the same time",
-            subject=str(bucket),
-            untouched="readers of the mirror see what the other run wrote",
-            hint="run the same command again",
-        )
 
 
 class BucketPlace(Place):
@@ -303,7 +290,7 @@ class BucketPlace(Place):
         if etag is None:
             now = self._bucket.get(key, MAX_RECORD_BYTES)
             if now is None or now.data != data:
-                raise OvertakenError(self._bucket)
+                raise OvertakenError(str(self._bucket))
             return now  # a first attempt won, and its answer was lost; or another run wrote the same
         return Held(data, etag)
 
@@ -312,4 +299,4 @@ def _list_key(digest: str) -> str:
     return f"{OWN_FOLDER}/reached/{digest}.txt"
 
 
-__all__ = ["BucketPlace", "OvertakenError"]
+__all__ = ["BucketPlace"]

@@ -17,8 +17,9 @@ import msgspec
 
 from sealdex.config.config import Config
 from sealdex.download.mirror.bucket import Bucket
-from sealdex.download.mirror.create import MirrorResult, Options, Watch, create, place_of, record_before
+from sealdex.download.mirror.create import create, place_of, record_before
 from sealdex.download.mirror.keys import Keys
+from sealdex.download.mirror.options import MirrorResult, Options, Watch
 from sealdex.download.mirror.record import BUNDLE_KEY, OWN_FOLDER, REACHED_NAME, TIMESTAMP_KEY
 from sealdex.download.mirror.selection import Selection
 from sealdex.download.mirror.sigstore_root import brought_by

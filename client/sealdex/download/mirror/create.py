@@ -10,132 +10,48 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Container, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from sealdex.download.mirror._forked import processes, share_out
-from sealdex.download.mirror.bucket import Bucket
-from sealdex.download.mirror.bucket_place import BucketPlace, OvertakenError
+from sealdex.download.mirror._workers import each_of
 from sealdex.download.mirror.contents import MirrorFile
+from sealdex.download.mirror.lock import held
+from sealdex.download.mirror.options import IncompleteError, MirrorResult, Options, OvertakenError, Watch
 from sealdex.download.mirror.plan import Found, Target, plan_files
 from sealdex.download.mirror.record import (
     BUNDLE_KEY,
     MIRROR_FORMAT,
-    OWN_FOLDER,
     REACHED_NAME,
+    RECORD_NAME,
     TIMESTAMP_KEY,
     MirrorRecord,
     NamedImage,
     read_record,
 )
-from sealdex.download.mirror.selection import Selection, described
+from sealdex.download.mirror.selection import described
 from sealdex.download.mirror.sigstore_root import MAX_BYTES, digest_of, key_of
 from sealdex.download.mirror.source import Source, earlier_roots, record_of_source
-from sealdex.download.mirror.transfer import MOST_FAILURES, Fetcher, Place, Tally, each_of
-from sealdex.errors import InstallError, NotFoundError, SealdexError, UnavailableError
+from sealdex.download.mirror.transfer import Fetcher, Place, Tally
+from sealdex.download.mirror.tree import has_links
+from sealdex.errors import InstallError, NotFoundError, SealdexError
 from sealdex.model.decode import decode_as, encode_json
 from sealdex.store.cache import ContentCache
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust import TrustedRegistry, TrustState
 from sealdex.trust.metadata_bundle import Packer
 
+if TYPE_CHECKING:
+    from sealdex.download.mirror.bucket import Bucket
+
 _STARTS = 3
 """How often a run begins that others overtake, each time with what they wrote."""
 
 _MANY = 500
 """Files from which on several processes fetch them: forking takes less than a tenth of the time of so many."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a mirror is made.
-
-    Attributes:
-        selection: what it is to have.
-        threads: files fetched at the same time.
-        max_bytes: of a file whose size isn't signed.
-        dry_run: find out what is missing, and write nothing but the trust that was established.
-        verify: hash what is there, in place of comparing sizes.
-        have: keys that the recipient already has: they are neither fetched nor compared.
-        overhead: bytes that each file takes beside its own.
-        taken_from: a folder that files are moved from, verified, in place of being fetched.
-        max_staleness: the age up to which expired metadata is copied; default: not at all.
-        sigstore_root: Sigstore's trust root, which the mirror carries for its readers' administrators.
-    """
-
-    selection: Selection
-    threads: int
-    max_bytes: int
-    dry_run: bool = False
-    verify: bool = False
-    have: Container[str] = frozenset()
-    overhead: int = 0
-    taken_from: Path | None = None
-    max_staleness: timedelta | None = None
-    sigstore_root: bytes | None = None
-
-
-@dataclass
-class Watch:
-    """What a caller is told while a mirror is made; each may be called from several threads."""
-
-    waiting: Callable[[str], None] = lambda _why: None
-    totals: Callable[[int, int], None] = lambda _files, _bytes: None
-    moved: Callable[[int], None] = lambda _bytes: None
-    left: Callable[[str, SealdexError], None] = lambda _url, _error: None
-
-
-@dataclass
-class MirrorResult:
-    """What a run did.
-
-    Attributes:
-        state: what is trusted now.
-        record: what the mirror says of itself; None in a dry run.
-        changed: whether anything was written, or would be.
-        files, bytes: that were fetched, or would be; metadata and signed documents not counted.
-        plugins, releases: in the selection.
-        total_files, total_bytes: of the selection.
-        images: references of container images, which aren't copied.
-        warnings: what the user should know.
-    """
-
-    state: TrustState
-    record: MirrorRecord | None = None
-    changed: bool = True
-    files: int = 0
-    bytes: int = 0
-    plugins: int = 0
-    releases: int = 0
-    total_files: int = 0
-    total_bytes: int = 0
-    images: list[NamedImage] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-
-
-class IncompleteError(UnavailableError):
-    """Files of the selection couldn't be had; the mirror stays in the state that it was in.
-
-    Attributes:
-        missing: key and reason of each.
-    """
-
-    code = "incomplete"
-
-    def __init__(self, missing: list[tuple[str, str]], total: int) -> None:
-        shown = "\n".join(f"{key}: {why}" for key, why in sorted(missing))
-        more = "\nafter so many the run ended: there may be more" if len(missing) > MOST_FAILURES else ""
-        super().__init__(
-            f"{len(missing)} of {total} files could not be fetched:\n{shown}{more}",
-            untouched="readers of the mirror see its earlier state; what was fetched is kept for the next run",
-            hint="run the same command again when the source has them, or select less",
-        )
-        self.missing = missing
 
 
 def create(
@@ -186,13 +102,16 @@ def _create(
     )
     state = registry.refresh()
     before = record_before(folder)
-    if before is not None and not options.verify and _is_current(before, state, options):
+    # a link may lead to what others change: then the files are put in their places again, as after a change
+    linked = not place.is_remote and (has_links(folder, "metadata") or (folder / RECORD_NAME).is_symlink())
+    is_whole = before is not None and not options.verify and not linked
+    if before is not None and is_whole and _is_current(before, state, options):
         return _unchanged(before, state)
     theirs = record_of_source(source, transport)
     # an archive says itself what it has, and what stands in for its record is the mirror's own
     if options.selection.is_everything and theirs is not None and options.taken_from is None:
         options = replace(options, selection=theirs.selection)  # everything that another mirror has
-        if before is not None and not options.verify and _is_current(before, state, options):
+        if before is not None and is_whole and _is_current(before, state, options):
             return _unchanged(before, state)
     if options.sigstore_root is None and theirs is not None:
         options = replace(options, sigstore_root=_sigstore_root_of(source, theirs, transport))
@@ -200,6 +119,8 @@ def _create(
     try:
         run = _Run(source, registry, state, transport, place, own, options, watch, is_mirror=theirs is not None)
         result = run.run(before, root)
+        if linked:
+            result.warnings.append("links lay in place of metadata: files are there again")
         if theirs is not None and options.taken_from is None and (parts := described(theirs.selection)):
             result.warnings.append(f"the source is itself a mirror of a part: {', '.join(parts)}")
         return result
@@ -401,32 +322,11 @@ class _Run:
 
 def place_of(dest: Path | Bucket, own: Path, *, verify: bool = False) -> Place:
     """Return how files are put into a mirror; ``own`` is its folder for what is on its way."""
-    return Place(dest, own / "staging") if isinstance(dest, Path) else BucketPlace(dest, verify=verify)
+    if isinstance(dest, Path):
+        return Place(dest, own / "staging")
+    from sealdex.download.mirror.bucket_place import BucketPlace  # noqa: PLC0415  # for who has a bucket
 
-
-@contextmanager
-def held(folder: Path, watch: Watch) -> Iterator[Path]:
-    """Make a mirror's own folder and hold its lock: one process at a time changes a mirror."""
-    own = folder / OWN_FOLDER
-    try:
-        own.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(own / "lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            watch.waiting(f"another process is changing the mirror in {folder}: waiting for it")
-            lock.acquire()
-    except OSError as error:
-        raise InstallError(
-            f"{folder} can't be written: {error.strerror}",
-            subject=str(folder),
-            untouched="nothing was copied",
-            hint="check its permissions",
-        ) from error
-    try:
-        yield own
-    finally:
-        lock.release()
+    return BucketPlace(dest, verify=verify)
 
 
 def record_before(folder: Path) -> MirrorRecord | None:
@@ -473,4 +373,4 @@ def _lines(path: Path) -> Iterator[MirrorFile]:
             yield decode_as(line, MirrorFile)
 
 
-__all__ = ["IncompleteError", "MirrorResult", "Options", "Watch", "create"]
+__all__ = ["create", "place_of", "record_before"]

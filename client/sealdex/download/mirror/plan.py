@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sealdex.download.mirror.contents import MirrorFile, MirrorImage, files_of, images_of, readme_of
@@ -16,7 +16,7 @@ from sealdex.download.mirror.selection import (
     pick,
     wants_of_namespace,
 )
-from sealdex.errors import NotFoundError, VerificationError
+from sealdex.errors import NotFoundError, SealdexError, VerificationError
 from sealdex.model.catalog import MAX_SHARD_BYTES
 from sealdex.model.ids import PluginId
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target
@@ -52,13 +52,19 @@ class Target(tuple[str, bytes]):
     __slots__ = ()
 
 
-def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) -> Iterator[MirrorFile | Target]:
+def plan_files(
+    registry: TrustedRegistry,
+    selection: Selection,
+    found: Found,
+    on_bad: Callable[[str, SealdexError], None] | None = None,
+) -> Iterator[MirrorFile | Target]:
     """Yield everything but metadata that a mirror has: signed documents with their bytes, other files by their pins.
 
     Args:
         registry: asked for what is signed; afterwards its metadata is what the mirror needs.
         selection: what is asked for.
         found: filled in on the way.
+        on_bad: told of each signed document that is missing or wrong, which is then left out; default: it raises.
 
     Raises:
         NotFoundError: a plugin, release or namespace that is named doesn't exist; all of them are named.
@@ -75,16 +81,25 @@ def plan_files(registry: TrustedRegistry, selection: Selection, found: Found) ->
             if asked := wants_of_namespace(selection, plugin.namespace):
                 wants.setdefault(plugin, []).extend(asked)
         missing.namespaces(selection, everything)
-    yield from _shards(registry)
+    bad: set[str] = set()
+
+    def left_out(path: str, key: str, error: SealdexError) -> None:
+        bad.add(path)
+        if on_bad is not None:
+            on_bad(key, error)
+
+    telling = left_out if on_bad is not None else None
+    yield from _shards(registry, telling)
     done: set[tuple[PluginId, str]] = set()
     seen: set[PluginId] = set()
     waiting = sorted(wants)
     while waiting:
         batch, waiting = waiting[:_BATCH], waiting[_BATCH:]
-        signed = registry.published_targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES)
+        signed = registry.published_targets([index_target(plugin) for plugin in batch], MAX_INDEX_BYTES, telling)
         for plugin in batch:
             if (target := signed.get(index_target(plugin))) is None:
-                missing.plugin(plugin)
+                if index_target(plugin) not in bad:
+                    missing.plugin(plugin)
                 continue
             document = registry.read_index(plugin, target[1])
             picked = list(pick(document, wants[plugin], locked.get(plugin, {}), selection))
@@ -137,12 +152,12 @@ def _further(dependencies: Mapping[PluginId, list[Want]], wants: dict[PluginId, 
     return again
 
 
-def _shards(registry: TrustedRegistry) -> Iterator[Target]:
+def _shards(registry: TrustedRegistry, on_bad: Callable[[str, str, SealdexError], None] | None) -> Iterator[Target]:
     """Yield all shards of the catalog, whatever is selected: a row that is carried is carried as it was signed."""
     paths = registry.catalog_targets()
     for start in range(0, len(paths), _BATCH):
         batch = paths[start : start + _BATCH]
-        yield from map(Target, registry.published_targets(batch, MAX_SHARD_BYTES).values())
+        yield from map(Target, registry.published_targets(batch, MAX_SHARD_BYTES, on_bad).values())
 
 
 class _Missing:

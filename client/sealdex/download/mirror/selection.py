@@ -132,6 +132,20 @@ def check_selection(selection: Selection) -> Selection:
     return msgspec.structs.replace(selection, platforms=tuple(dict.fromkeys(platforms)))
 
 
+def normal(selection: Selection) -> Selection:
+    """Return a selection without the order and the repetitions in which it was written."""
+    return Selection(
+        plugins=tuple(sorted(set(selection.plugins))),
+        namespaces=tuple(sorted(set(selection.namespaces))),
+        channels=tuple(sorted(set(selection.channels))),
+        platforms=tuple(sorted(set(selection.platforms))),
+        latest=selection.latest,
+        locked=tuple(sorted(set(selection.locked), key=lambda each: (each.plugin, each.version, each.manifest))),
+        with_dependencies=selection.with_dependencies,
+        artifacts=selection.artifacts,
+    )
+
+
 def named_wants(selection: Selection) -> dict[PluginId, list[Want]]:
     """Return what a selection asks of the plugins that it names one by one."""
     wants: dict[PluginId, list[Want]] = {}
@@ -255,6 +269,7 @@ __all__ = [
     "described",
     "locked_of",
     "named_wants",
+    "normal",
     "pick",
     "wants_of_namespace",
 ]

@@ -9,9 +9,8 @@ import shutil
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from queue import Queue
 from urllib.parse import quote
 
 from sealdex.config.edit import replace_file
@@ -31,7 +30,7 @@ from sealdex.download.mirror.record import (
     record_bytes,
     same_content,
 )
-from sealdex.errors import InstallError, SealdexError, UnavailableError, VerificationError, is_disk_full
+from sealdex.errors import InstallError, SealdexError, VerificationError, is_disk_full
 from sealdex.store.cache import ContentCache
 from sealdex.store.hashing import hash_of_regular, open_to_read
 from sealdex.transport import (
@@ -53,9 +52,6 @@ _TO_WRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _MODE = 0o644
 
 _TOLD_CALLS, _TOLD_BYTES = 64, 4 << 20
-
-MOST_FAILURES = 100
-"""Files that can't be had after which a run ends."""
 
 
 class Place:
@@ -316,47 +312,6 @@ class Fetcher:
         self._on_bytes(len(data))
 
 
-def each_of(files: Iterable[MirrorFile], do: Callable[[MirrorFile], object], threads: int) -> list[tuple[str, str]]:
-    """Do something with each file, several at once, and return key and reason of those that couldn't be had.
-
-    The files are taken as they are needed, so there may be any number of them.
-
-    Raises:
-        SealdexError: what ``do`` raises and isn't an `UnavailableError`; the first of them, once the others ended.
-    """
-    queue: Queue[MirrorFile | None] = Queue(threads * 2)
-    failed: list[tuple[str, str]] = []
-    broken: list[BaseException] = []
-
-    def work() -> None:
-        while (file := queue.get()) is not None:
-            if broken or len(failed) > MOST_FAILURES:
-                continue
-            try:
-                do(file)
-            except UnavailableError as error:
-                failed.append((file.key, error.message))
-            except BaseException as error:  # noqa: BLE001  # raised again below, in the thread that asked
-                broken.append(error)
-
-    workers = [threading.Thread(target=work, name=f"mirror-{n}", daemon=True) for n in range(threads)]
-    for worker in workers:
-        worker.start()
-    try:
-        for file in files:
-            if broken or len(failed) > MOST_FAILURES:
-                break
-            queue.put(file)
-    finally:
-        for _ in workers:
-            queue.put(None)
-        for worker in workers:
-            worker.join()
-    if broken:
-        raise broken[0]
-    return failed
-
-
 def _make_folder(path: str) -> None:
     """Make a folder, with those above it; most of them are there, so that this is one call."""
     try:
@@ -430,4 +385,4 @@ def _local(error: OSError, path: Path) -> SealdexError:
     )
 
 
-__all__ = ["MOST_FAILURES", "Fetcher", "Place", "Tally", "each_of"]
+__all__ = ["Fetcher", "Place", "Tally"]

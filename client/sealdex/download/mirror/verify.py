@@ -1,7 +1,8 @@
-"""Proves a mirror complete and intact, from the root alone; and removes what is not selected any more."""
+"""Proves a mirror complete and intact, from the root alone."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -13,32 +14,31 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from sealdex.download.mirror._forked import processes, share_out
-from sealdex.download.mirror.bucket import Bucket
-from sealdex.download.mirror.bucket_place import BucketPlace
+from sealdex.download.mirror._workers import each_of
 from sealdex.download.mirror.contents import MirrorFile
-from sealdex.download.mirror.create import Watch, held
-from sealdex.download.mirror.keys import Keys
+from sealdex.download.mirror.options import Watch
 from sealdex.download.mirror.plan import Found, Target, plan_files
-from sealdex.download.mirror.record import BUNDLE_KEY, REACHED_BEFORE_NAME, REACHED_NAME, MirrorRecord, read_record
-from sealdex.download.mirror.selection import LockedRelease
+from sealdex.download.mirror.record import BUNDLE_KEY, RECORD_NAME, MirrorRecord, read_record
+from sealdex.download.mirror.selection import Selection, normal
 from sealdex.download.mirror.sigstore_root import digest_of
-from sealdex.download.mirror.transfer import each_of
-from sealdex.errors import InstallError, UnavailableError, UsageError
-from sealdex.model.ids import parse_plugin_id
-from sealdex.model.index import release_folder
+from sealdex.download.mirror.tree import TREES, bucket_keys, tree_keys
+from sealdex.errors import InstallError, SealdexError, UnavailableError
+from sealdex.model.decode import decode_as, encode_json
 from sealdex.store.hashing import NO_FOLLOW
 from sealdex.transport import Transport
 from sealdex.trust import TrustedRegistry, TrustState
 
-_TREES = ("metadata", "targets", "plugins")
-_PREFIXES = tuple(f"{tree}/" for tree in _TREES)
-_MISSING, _WRONG = -1, -2
+if TYPE_CHECKING:
+    from sealdex.download.mirror.bucket import Bucket
+
+_PREFIXES = tuple(f"{tree}/" for tree in TREES)
+_MISSING, _WRONG, _LINK = -1, -2, -3
+_NO_LINK = frozenset({errno.ELOOP, getattr(errno, "EMLINK", errno.ELOOP)})  # the latter on FreeBSD
 _TOLD_FILES = 50
 _CONNECTIONS = 8
-_MUCH = 5
-"""A prune that removes more than one file in so many asks to be confirmed."""
 
 
 @dataclass
@@ -49,17 +49,22 @@ class Verified:
         state: what the mirror's metadata says, verified from the root.
         record: what the mirror says of itself.
         files, bytes: that are as signed.
+        selection: that was looked for: the mirror's own, or what was demanded.
         missing, wrong: keys of files that aren't there, or aren't what was signed.
-        extra: how many files no document of this state leads to; ``mirror prune`` removes them.
+        links: of the missing ones, those that are links: what these lead to may be changed by others.
+        extra: how many files no document of this state leads to; ``mirror prune`` removes them. None where another
+            selection was demanded than the mirror's own.
     """
 
     state: TrustState
     record: MirrorRecord
+    selection: Selection
     files: int = 0
     bytes: int = 0
     missing: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
-    extra: int = 0
+    links: list[str] = field(default_factory=list)
+    extra: int | None = 0
 
     @property
     def is_intact(self) -> bool:
@@ -68,19 +73,36 @@ class Verified:
 
 
 def verify(
-    dest: Path | Bucket, root: bytes, transport: Transport, watch: Watch, max_staleness: timedelta | None = None
+    dest: Path | Bucket,
+    root: bytes,
+    transport: Transport,
+    watch: Watch,
+    max_staleness: timedelta | None = None,
+    *,
+    demanded: Selection | None = None,
 ) -> Verified:
     """Verify the metadata of a mirror from a root, and hash every file of its selection, on all processors.
 
+    Args:
+        dest: the mirror.
+        root: the root metadata that the user trusts.
+        transport: reads metadata and documents.
+        watch: told of progress.
+        max_staleness: the age up to which expired metadata counts; default: not at all.
+        demanded: what the mirror has to have, whatever ``mirror.json`` says; default: that, which isn't signed.
+
     Raises:
-        NotFoundError: it isn't a mirror.
-        VerificationError: its metadata, or a signed document, isn't what the root leads to.
-        UnavailableError: metadata or a signed document is missing.
+        NotFoundError: it isn't a mirror, or what is demanded doesn't exist.
+        VerificationError: its metadata isn't what the root leads to.
+        UnavailableError: metadata is missing.
     """
     folder = dest if isinstance(dest, Path) else dest.folder
-    if isinstance(dest, Bucket):
+    if not isinstance(dest, Path):
+        from sealdex.download.mirror.bucket_place import BucketPlace  # noqa: PLC0415  # for who has a bucket
+
         BucketPlace(dest).bring()
     record = read_record(folder)
+    selection = record.selection if demanded is None else demanded
     with tempfile.TemporaryDirectory() as trust:
         url = folder.resolve().as_uri() if isinstance(dest, Path) else dest.url
         registry = TrustedRegistry(
@@ -93,28 +115,56 @@ def verify(
             max_staleness=max_staleness,
             fetch_ahead=False,  # else the mirror's bundle would stand in for the files that are to be proved
         )
-        found = Verified(registry.refresh(), record)
-        known = _Known()
-        _check_all(dest, chain(_files(registry, record, known), _carried(record)), found, watch)
+        found = Verified(registry.refresh(), record, selection)
+        plan = _Plan(registry, selection, found, folder if isinstance(dest, Path) else None)
+        _check_all(dest, chain(plan.files(), _carried(record)), found, watch)
         metadata = {BUNDLE_KEY, *(f"metadata/{name}" for name, _ in registry.metadata_files())}
-    found.missing.sort()
-    found.wrong.sort()
     gone = {
         key
         for key in found.missing
-        if key.startswith(_PREFIXES) and (isinstance(dest, Bucket) or not os.path.lexists(folder / key))
+        if key.startswith(_PREFIXES) and not (isinstance(dest, Path) and os.path.lexists(folder / key))
     }
-    keys = _keys(folder) if isinstance(dest, Path) else (key for key, _ in _listed_trees(dest))
+    others = 0
+    for key, is_link in tree_keys(folder) if isinstance(dest, Path) else ((key, False) for key, _ in bucket_keys(dest)):
+        if key not in metadata and not _is_root(key):
+            others += 1
+        elif is_link:
+            found.missing.append(key)
+            found.links.append(key)
     # all that is there, less what has to be: a set of hundreds of thousands of keys isn't needed to count them
-    found.extra = sum(1 for key in keys if key not in metadata and not _is_root(key)) - (known.keys - len(gone))
+    if isinstance(dest, Path) and (folder / RECORD_NAME).is_symlink():
+        found.missing.append(RECORD_NAME)
+        found.links.append(RECORD_NAME)
+    is_own = normal(selection) == normal(record.selection)
+    found.extra = max(0, others - (plan.keys - len(gone))) if is_own else None  # of a tree that is a link: none
+    for keys in (found.missing, found.wrong, found.links):
+        keys.sort()
     return found
 
 
-class _Known:
-    """How many keys beside metadata a state leads to."""
+class _Plan:
+    """What a state leads to beside metadata."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: TrustedRegistry, selection: Selection, found: Verified, folder: Path | None) -> None:
+        self._registry = registry
+        self._selection = selection
+        self._found = found
+        self._folder = folder
         self.keys = 0
+
+    def files(self) -> Iterator[MirrorFile]:
+        """Yield the files; signed documents are verified where they are read, and noted if they can't be."""
+        for each in plan_files(self._registry, self._selection, Found(), self._note_bad):
+            self.keys += 1
+            if not isinstance(each, Target):
+                yield each
+            elif self._folder is not None and os.path.islink(f"{self._folder}/{each[0]}"):  # noqa: PTH114  # text
+                self._found.missing.append(each[0])
+                self._found.links.append(each[0])
+
+    def _note_bad(self, key: str, error: SealdexError) -> None:
+        self.keys += 1
+        (self._found.missing if isinstance(error, UnavailableError) else self._found.wrong).append(key)
 
 
 def _is_root(key: str) -> bool:
@@ -132,14 +182,16 @@ def _check_all(dest: Path | Bucket, files: Iterable[MirrorFile], found: Verified
             found.bytes += state
             watch.moved(state)
         else:
-            (found.missing if state == _MISSING else found.wrong).append(key)
+            (found.wrong if state == _WRONG else found.missing).append(key)
+            if state == _LINK:
+                found.links.append(key)
 
     def work(lines: Iterator[bytes], answer: Callable[[bytes], None]) -> None:
         good = size = 0
         for line in lines:
-            key, digest, length = json.loads(line)
+            key, digest, length = decode_as(line, _Pin)
             if (state := check(key, digest, length)) < 0:
-                answer(json.dumps([state, key]).encode())
+                answer(encode_json([state, key]))
                 continue
             good, size = good + 1, size + state
             if good == _TOLD_FILES:
@@ -158,7 +210,7 @@ def _check_all(dest: Path | Bucket, files: Iterable[MirrorFile], found: Verified
 
     count = processes()
     if count > 1 and isinstance(dest, Path):
-        lines = (json.dumps([file.key, file.sha256, file.size]).encode() for file in files)
+        lines = (encode_json(_Pin(file.key, file.sha256, file.size)) for file in files)
         if not share_out(lines, work, count, heard):
             raise InstallError("a process that hashed files was ended by somebody else", hint="run it again")
         return
@@ -174,79 +226,10 @@ def _check_all(dest: Path | Bucket, files: Iterable[MirrorFile], found: Verified
         raise UnavailableError("\n".join(f"{key}: {why}" for key, why in failed[:20]), subject=str(dest))
 
 
-@dataclass
-class Pruned:
-    """What a prune removed, or would remove.
-
-    Attributes:
-        files, bytes: of it.
-        kept: files that stay.
-        removed: whether they were removed.
-    """
-
-    files: int
-    bytes: int
-    kept: int
-    removed: bool
-
-
-def prune(
-    dest: Path | Bucket, keep: Iterable[LockedRelease], watch: Watch, *, dry_run: bool, confirmed: bool
-) -> Pruned:
-    """Remove files that neither the present nor the previous state of a mirror leads to, nor a lock.
-
-    Args:
-        dest: the mirror.
-        keep: releases that stay in any case.
-        watch: told of waits.
-        dry_run: remove nothing.
-        confirmed: remove more than a fifth of all files as well.
-
-    Raises:
-        NotFoundError: the folder isn't a mirror that was completed once.
-        UsageError: more than a fifth would go, and it isn't confirmed.
-        InstallError: a file can't be removed, or a tree of the mirror is a link.
-    """
-    folder = dest if isinstance(dest, Path) else dest.folder
-    if isinstance(dest, Path):
-        read_record(folder)
-    with held(folder, watch) as own:
-        if isinstance(dest, Bucket):
-            place = BucketPlace(dest)
-            place.bring(takes_over=True)
-            read_record(folder)
-        kept = Keys()
-        for name in (REACHED_NAME, REACHED_BEFORE_NAME):
-            kept.add_lines(own / name)
-        folders = tuple(f"{release_folder(parse_plugin_id(each.plugin), each.version)}/" for each in keep)
-        linked = [] if isinstance(dest, Bucket) else [tree for tree in _TREES if (folder / tree).is_symlink()]
-        if linked:
-            raise InstallError(
-                f"{', '.join(linked)} of {folder} is a link: nothing is removed from where it leads",
-                subject=str(folder),
-                untouched="nothing was removed",
-                hint="remove what isn't needed there yourself, or make the mirror in a folder without links",
-            )
-        there = _listed_trees(dest) if isinstance(dest, Bucket) else ((key, None) for key in _keys(folder))
-        going, total, size = list[str](), 0, 0
-        for key, length in there:
-            total += 1
-            if key not in kept and not (folders and key.startswith(folders)):
-                going.append(key)
-                size += (folder / key).lstat().st_size if length is None else length
-        if going and len(going) * _MUCH > total and not (dry_run or confirmed):
-            raise UsageError(
-                f"{len(going)} of {total} files would be removed, which is more than a fifth",
-                subject=str(dest),
-                untouched="nothing was removed",
-                hint="look at: sealdex mirror prune DEST --dry-run; then, if that is meant: --yes",
-            )
-        if not dry_run and isinstance(dest, Bucket):
-            place.prune(going)
-        elif not dry_run:
-            for key in going:
-                _remove(folder, key)
-        return Pruned(len(going), size, total - len(going), removed=not dry_run)
+class _Pin(NamedTuple):
+    key: str
+    sha256: str
+    size: int | None
 
 
 class _Check:
@@ -257,11 +240,11 @@ class _Check:
         self._buffer = threading.local()
 
     def __call__(self, key: str, sha256: str, length: int | None) -> int:
-        """Return the size of a file that is as signed; else `_MISSING` or `_WRONG`."""
+        """Return the size of a file that is as signed; else `_MISSING`, `_LINK` or `_WRONG`."""
         try:
             fd = os.open(f"{self._folder}/{key}", os.O_RDONLY | NO_FOLLOW)
-        except OSError:
-            return _MISSING  # or a link, or not to be read
+        except OSError as error:
+            return _LINK if error.errno in _NO_LINK else _MISSING  # or not to be read
         with open(fd, "rb", buffering=0) as file:  # noqa: PTH123  # Path.open takes no descriptor
             there = os.fstat(fd)
             if not stat.S_ISREG(there.st_mode):
@@ -297,52 +280,10 @@ class _BucketCheck:
         return found.size if found.sha256 == sha256 and length in {None, found.size} else _WRONG
 
 
-def _listed_trees(bucket: Bucket) -> Iterator[tuple[str, int]]:
-    for tree in _TREES:
-        yield from bucket.listed(f"{tree}/")
-
-
-def _files(registry: TrustedRegistry, record: MirrorRecord, known: _Known) -> Iterator[MirrorFile]:
-    for each in plan_files(registry, record.selection, Found()):
-        known.keys += 1
-        if not isinstance(each, Target):
-            yield each
-
-
 def _carried(record: MirrorRecord) -> Iterator[MirrorFile]:
     """Yield what isn't signed and comes along under its digest."""
     if (digest := digest_of(record.sigstore_root)) is not None:
         yield MirrorFile(record.sigstore_root, digest, None, None, "Sigstore's trust root")
 
 
-def _keys(folder: Path) -> Iterator[str]:
-    """Yield the key of every file of the published tree; what a link leads to is somebody else's."""
-    for tree in _TREES:
-        if (folder / tree).is_symlink():
-            continue
-        waiting = [tree] if (folder / tree).is_dir() else []
-        while waiting:
-            at = waiting.pop()
-            with os.scandir(f"{folder}/{at}") as entries:
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(f"{at}/{entry.name}")
-                    else:
-                        yield f"{at}/{entry.name}"
-
-
-def _remove(folder: Path, key: str) -> None:
-    path = folder / key
-    try:
-        path.unlink()
-        for parent in path.parents:
-            if parent == folder or any(parent.iterdir()):
-                break
-            parent.rmdir()
-    except OSError as error:
-        raise InstallError(
-            f"{path} can't be removed: {error.strerror}", subject=str(path), untouched="some files were removed already"
-        ) from error
-
-
-__all__ = ["Pruned", "Verified", "prune", "verify"]
+__all__ = ["Verified", "verify"]
