@@ -29,7 +29,7 @@ from sealdex.model.index import IndexDocument
 from sealdex.model.release import PublishedManifest
 from sealdex.queries import RegistryQueries, path_of, plugin_of, requests_of
 from sealdex.resolve import Choice, Keeping, Policy, Request, Resolution
-from sealdex.results import Checked, Fetched, Found, Installed, Located, Planned, PluginInfo, Trust
+from sealdex.results import AllFound, Checked, Fetched, Installed, Located, Planned, PluginInfo, Trust
 from sealdex.store.installations import Installation, current, installations
 
 if TYPE_CHECKING:
@@ -115,14 +115,14 @@ class Client:
         """
         return self.queries.refresh(name)
 
-    def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
+    def search(self, query: Query | str, *, registry: str | None = None, limit: int | None = None) -> AllFound:
         """Search the catalogs of all registries, or of one, best match first; see `RegistryQueries.search`.
 
         Raises:
             NotFoundError: no such registry, none at all, or it publishes no catalog.
             VerificationError, UnavailableError: as `refresh`.
         """
-        return self.queries.search(query, registry=registry)
+        return self.queries.search(query, registry=registry, limit=limit)
 
     def documents(self, plugins: Collection[PluginId]) -> dict[PluginId, IndexDocument | None]:
         """Return the signed documents of several plugins, each from its own registry; None for those that don't exist.

@@ -31,7 +31,6 @@ from sealdex.errors import (
     VerificationError,
 )
 from sealdex.events import Observer, guarded
-from sealdex.model.catalog import CatalogRow
 from sealdex.model.environment import Environment
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry, IndexDocument, ReleaseEntry, release_folder
@@ -49,7 +48,7 @@ from sealdex.resolve import (
     parse_request,
     resolve,
 )
-from sealdex.results import Found, PluginInfo, Trust
+from sealdex.results import AllFound, Found, PluginInfo, Trust
 from sealdex.store.cache import ContentCache
 from sealdex.store.host_id import host_id
 from sealdex.store.installations import installed_versions
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from sealdex.download.mirror.holdings import Holdings
     from sealdex.resolve.search import Query
     from sealdex.trust import Registries, TrustState
+    from sealdex.trust.catalog_rows import ReadRows
 
 
 class RegistryQueries:
@@ -188,7 +188,7 @@ class RegistryQueries:
 
     # --- questions ---------------------------------------------------------------------------------------------------
 
-    def search(self, query: Query | str, *, registry: str | None = None) -> list[Found]:
+    def search(self, query: Query | str, *, registry: str | None = None, limit: int | None = None) -> AllFound:
         """Search the catalogs, best match first.
 
         A registry's rows count only for the namespaces that are looked up there, so that no registry can show a plugin
@@ -198,36 +198,43 @@ class RegistryQueries:
         Args:
             query: words, or words and filters.
             registry: search only this one.
+            limit: return only so many of them; ``total`` of the answer says how many there are.
 
         Raises:
             NotFoundError: no such registry, none at all, or it publishes no catalog.
             CredentialsError: those of this one, or of all, can't be read.
             VerificationError, UnavailableError: as `refresh`.
         """
-        from sealdex.resolve.search import Query, search  # noqa: PLC0415  # for searches alone
+        from sealdex.resolve.search import Query, search_parts  # noqa: PLC0415  # for searches alone
+        from sealdex.trust.catalog_rows import CatalogRows  # noqa: PLC0415  # as search
 
         asked = Query(tuple(query.split())) if isinstance(query, str) else query
         names = [registry] if registry is not None else list(self.config.registries)
         if not names:
             self.config.registry_for("any")  # raises, with the advice to add one
-        rows: list[CatalogRow] = []
+        parts: list[ReadRows] = []
         home: list[str] = []
         skipped: list[SealdexError] = []
         for name in names:
             try:
-                rows += self.registries.rows(name)
+                parts += self.registries.row_parts(name)
             except (CredentialsError, CredentialsRefusedError) as error:
                 skipped.append(error)
                 if len(skipped) == len(names):  # the only one, or the last of all
                     raise
                 self.observer.skipping(name, error)
                 continue
-            home += [name] * (len(rows) - len(home))
+            home += [name] * (len(parts) - len(home))
         # together, so that what is rare, needed or nearest is so in all of them
-        return [
-            Found(hit.row, home[hit.at], hit.rank, hit.meant, self._lacks_plugin(hit.row.id))
-            for hit in search(rows, asked)
-        ]
+        rows = CatalogRows(parts, are_kept=len(parts) <= len(names))
+        hits, total = search_parts(rows, asked, limit)
+        return AllFound(
+            (
+                Found(hit.row, home[rows.part_of(hit.at)], hit.rank, hit.meant, self._lacks_plugin(hit.row.id))
+                for hit in hits
+            ),
+            total,
+        )
 
     def _lacks_plugin(self, plugin: PluginId) -> str | None:
         return self.holdings.lacks_plugin(plugin) if self._is_partial else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -63,6 +64,18 @@ class Found:
     rank: int
     meant: str | None = None
     not_on_mirror: str | None = None
+
+
+class AllFound(list[Found]):
+    """The rows of a search, in its order.
+
+    Attributes:
+        total: how many matched; more than there are here if only so many were asked for.
+    """
+
+    def __init__(self, found: Iterable[Found] = (), total: int = 0) -> None:
+        super().__init__(found)
+        self.total = total
 
 
 @dataclass(frozen=True, slots=True)

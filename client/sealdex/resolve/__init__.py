@@ -11,6 +11,7 @@ Pure: documents come through a callback, and nothing here touches a network or a
     _eligibility    whether one release fits, and if not why
     explain         why nothing fits: data first, text second
     search          search in the catalog
+    _search_index   which rows match a text, and how closely
     _search_text    texts as search sees them: folded, split into tokens
     _search_filters  what a search asks for, and whether a row passes its filters
 """

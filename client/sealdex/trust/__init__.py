@@ -5,6 +5,7 @@ that ask no registry must not.
 
     registries          the configured registries of a host, and which of them a plugin is asked for in
     registry            trust in one registry: from the pinned root to verified documents
+    catalog_rows        the rows of catalogs, of a very large one a few shards at a time
     roots               the pinned root: its fingerprint, whether it is one, finding it by fingerprint
     errors              errors of tuf as errors of Sealdex
     role_marks          marks in signed metadata: the realm and role that it was signed for

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from sealdex.config.config import Config
@@ -23,6 +24,7 @@ from sealdex.store.layout import Store
 from sealdex.store.writable import can_write, copy_for_a_run
 from sealdex.store.yanked import note_yanked
 from sealdex.transport import Addresses, Transport, public_url
+from sealdex.trust.catalog_rows import ReadRows
 from sealdex.trust.registry import TrustedRegistry, TrustState
 
 _log = Log("sealdex.trust")
@@ -189,12 +191,15 @@ class Registries:
                 self._cached = Registries(self._config, self._transport, self._observer, offline=True)
             return self._cached
 
-    def rows(self, name: str) -> list[CatalogRow]:
-        """Return a registry's catalog, without the namespaces that are not looked up there.
+    def row_parts(self, name: str) -> list[ReadRows]:
+        """Return what reads a registry's catalog, without the namespaces that are not looked up there.
 
         So no registry can show a plugin under a name that belongs to another registry.
         """
-        return [row for row in self._refreshed(name).catalog() if self._is_of(name, row.namespace)]
+        return [partial(self._own, name, read) for read in self._refreshed(name).catalog_parts()]
+
+    def _own(self, name: str, read: ReadRows) -> list[CatalogRow]:
+        return [row for row in read() if self._is_of(name, row.namespace)]
 
     def trust(self, plugin: PluginId) -> Trust:
         """Return which registry and role signed a plugin's document."""
@@ -215,7 +220,9 @@ class Registries:
         name = self._config.registry_for(plugin.namespace)
         near: Sequence[PluginId] = ()
         with suppress(SealdexError):  # a failing suggestion must not hide the error
-            near = nearest(plugin, [row.id for row in self.rows(name)])
+            parts = self.row_parts(name)
+            if len(parts) == 1:  # a large catalog is too much to read for a suggestion
+                near = nearest(plugin, [row.id for row in parts[0]()])
         return UnknownPluginError(plugin, name, near)
 
     def open(self, name: str) -> None:

@@ -19,6 +19,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -55,6 +56,10 @@ _WORTH_SAYING = timedelta(hours=1)
 
 LOCK_PATIENCE_S = 600.0
 """Seconds that another process may hold the lock. A transfer without progress ends long before that."""
+
+_LARGE_CATALOG = 48 * 1024 * 1024
+"""Bytes of all shards, some 130,000 plugins, above which they aren't held in memory together."""
+_SHARDS_AT_ONCE = 4
 
 K = TypeVar("K")
 D = TypeVar("D", IndexDocument, CatalogShard)
@@ -241,18 +246,40 @@ class TrustedRegistry:
             NotFoundError: the registry publishes no catalog.
             VerificationError, UnavailableError, FormatTooNewError: as `index`.
         """
+        shards = self._shard_count()
+        return self._rows_of(range(shards), shards)
+
+    def catalog_parts(self) -> list[Callable[[], list[CatalogRow]]]:
+        """Return what reads the rows of all plugins, in the order of shards; of a large catalog a few shards at a time.
+
+        Each verifies again what it reads, so nothing has to stay in memory. Shards are kept on disk.
+
+        Raises:
+            NotFoundError, VerificationError, UnavailableError, FormatTooNewError: as `catalog`; parts as well.
+        """
+        shards = self._shard_count()
+        infos, _ = self._target_infos(map(shard_target, range(shards)))
+        if sum(info.length for info in infos.values() if info is not None) <= _LARGE_CATALOG:
+            rows = self._rows_of(range(shards), shards)
+            return [lambda: rows]
+        numbers = [range(start, min(start + _SHARDS_AT_ONCE, shards)) for start in range(0, shards, _SHARDS_AT_ONCE)]
+        return [partial(self._rows_of, each, shards) for each in numbers]
+
+    def _shard_count(self) -> int:
         first = self._shards([0])[0]
         if first is None:
             raise NotFoundError(
                 f"registry '{self.name}' publishes no catalog, so it can't be searched",
                 hint="install by name: sealdex install NAMESPACE/NAME",
             )
-        found = {0: first, **self._shards(range(1, first.shards))}
+        return first.shards
+
+    def _rows_of(self, numbers: Iterable[int], shards: int) -> list[CatalogRow]:
         rows: list[CatalogRow] = []
-        for number, shard in found.items():
-            if shard is None or shard.shard != number or shard.shards != first.shards:
+        for number, shard in self._shards(numbers).items():
+            if shard is None or shard.shard != number or shard.shards != shards:
                 raise mixed_up(self.name, shard_target(number), "is missing, or another shard is in its place")
-            strangers = [row.id for row in shard.plugins if shard_of(row.id, shard.shards) != number]
+            strangers = [row.id for row in shard.plugins if shard_of(row.id, shards) != number]
             if strangers:
                 raise mixed_up(self.name, shard_target(number), f"holds {strangers[0]}, which belongs to another shard")
             rows += shard.plugins

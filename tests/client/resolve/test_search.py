@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sealdex.model.catalog import CatalogRow
-from sealdex.resolve.search import Query, search
+from sealdex.resolve.search import Query, search, search_parts
+from sealdex.trust.catalog_rows import CatalogRows, ReadRows
 
 ROWS = [
     CatalogRow("acme", "slack", "notify", "Sends messages", keywords=("chat",), latest="1.2.0"),
@@ -57,6 +58,44 @@ def test_filters_hold_together() -> None:
     # a plugin that doesn't constrain os is for every os
     assert ids(Query(labels={"os": "linux"}, words=("zeta",))) == ["zeta/mail"]
     assert "acme/slack" in ids(Query(labels={"os": "linux"}))
+
+
+@pytest.mark.parametrize("are_kept", [True, False])
+def test_rows_that_come_in_parts_are_searched_as_one_catalog(are_kept: bool) -> None:
+    rows = [
+        *ROWS,
+        *(CatalogRow("many", f"robot-{n}", "build", "a robot", dependencies=("acme/slack",)) for n in range(30)),
+    ]
+    chunks = [rows[:2], [], rows[2:5], rows[5:]]
+    read: list[int] = []
+
+    def part(number: int) -> ReadRows:
+        return lambda: read.append(number) or chunks[number]  # type: ignore[func-returns-value]
+
+    queries = [
+        "",
+        "slack",
+        "robot slack",
+        "a robot-7",
+        "slcak",
+        "sends slack",
+        "robto-29",
+        "o",
+        "!?",
+        "robot",
+        "nowhere",
+    ]
+    for text in queries:
+        for query in (Query(tuple(text.split())), Query((text,), type="notify"), Query((text,), sort="used")):
+            together = search(rows, query)
+            for limit in (None, 3):
+                made = CatalogRows([part(number) for number in range(4)], are_kept=are_kept)
+                hits, total = search_parts(made, query, limit)
+                assert (hits, total) == (together[:limit], len(together))
+                assert [made.part_of(hit.at) for hit in hits] == [sum(hit.at >= n for n in (2, 2, 5)) for hit in hits]
+    read.clear()
+    search_parts(CatalogRows([part(number) for number in range(4)], are_kept=False), Query(("mail",)))
+    assert read == [0, 1, 2, 3, 2, 2]  # all once; where it was found again to judge, and to show
 
 
 @given(st.text(max_size=12))

@@ -207,6 +207,19 @@ def test_the_catalogue_is_all_shards_the_rest_in_one_round(scene: Scene) -> None
     assert scene.server.requests == []
 
 
+def test_a_large_catalog_is_read_in_parts_and_verified_each_time(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.repository.set_catalogue(rows(400), 16)
+    scene.repository.publish()
+    [whole] = scene.registry().catalog_parts()
+    monkeypatch.setattr("sealdex.trust.registry._LARGE_CATALOG", 1000)
+    parts = scene.registry().catalog_parts()
+    assert len(parts) == 4
+    assert [row for part in parts for row in part()] == whole()
+    kept = next(scene.registry().folder.glob("documents/catalog%2F00f.json"))
+    kept.write_bytes(kept.read_bytes().replace(b"number", b"nunber"))
+    assert [row for part in parts for row in part()] == whole(), "what isn't as signed is fetched again"
+
+
 def test_a_registry_without_catalogue_says_how_to_go_on(scene: Scene) -> None:
     with pytest.raises(NotFoundError, match="publishes no catalog") as caught:
         scene.registry().catalog()

@@ -146,24 +146,23 @@ def search(
         sort=sort,
     )
     with context.client("searching", offline=offline) as client:
-        found = client.search(query, registry=registry)
-        shown = found[:limit] if limit else found
+        shown = client.search(query, registry=registry, limit=limit or None)
         located = _located(client, shown) if files and context.out.mode == "json" else {}
-    if not found:
+    if not shown:
         raise NotFoundError(
             f"no plugin matches{': ' + ' '.join(words) if words else ' these filters'}",
             hint="try fewer words or filters; to see which registries were searched: sealdex registry list",
             details={"skipped": context.out.skipped} if context.out.skipped else None,
         )
-    meant = found[0].meant
+    meant = shown[0].meant
     context.out.result({
         "plugins": [{**_found_plain(hit), **located.get(hit.row.id, {})} for hit in shown],
-        "total": len(found),
+        "total": shown.total,
         **({"did_you_mean": meant} if meant is not None else {}),
     })  # fmt: skip
     if meant is not None:
         context.out.note(f"nothing matches '{' '.join(words)}'; did you mean '{meant}'?")
-    several = len({hit.registry for hit in found}) > 1
+    several = len({hit.registry for hit in shown}) > 1
     measured = list(dict.fromkeys(bound.name for bound in query.bounds))
     context.out.table(
         ["PLUGIN", "VERSION", "TYPE", *measured, *(["REGISTRY"] if several else []), "SUMMARY"],
@@ -179,8 +178,8 @@ def search(
             for hit in shown
         ],
     )
-    if len(found) > len(shown):
-        context.out.note(f"{len(found) - len(shown)} more; --limit 0 shows all")
+    if shown.total > len(shown):
+        context.out.note(f"{shown.total - len(shown)} more; --limit 0 shows all")
 
 
 def _located(client: Client, shown: Sequence[Found]) -> dict[PluginId, dict[str, Any]]:
