@@ -335,8 +335,8 @@ def _artifacts(
         if problem := file_name_problem(name):
             raise UsageError(f"file name '{name}' {problem}: rename the archive", untouched=_UNTOUCHED)
         number = next((i for i, t in enumerate(templates) if fnmatchcase(name, t.match)), None)
-        if number is None and templates and archive.selector is None:
-            listed = ", ".join(repr(t.match) for t in templates)
+        if number is None and template is not None and template.artifacts and archive.selector is None:
+            listed = ", ".join(repr(t.match) for t in templates) or "container images alone"
             raise ConfigError(
                 f"'{name}' matches no artifact in {TEMPLATE_NAME} ({listed})",
                 untouched=_UNTOUCHED,

@@ -12,10 +12,10 @@ from tuf.ngclient import FetcherInterface
 
 from registry_builder.baseline.documents import tampered
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage, StoredObject
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.errors import SealdexError
 from sealdex.trust.role_marks import file_problem
 
-TIMESTAMP_KEY = "metadata/timestamp.json"
 MAX_METADATA_BYTES = 5_000_000  # ngclient's own limit for targets metadata, the largest metadata
 
 

@@ -24,11 +24,12 @@ from tuf.api.metadata import Metadata, Signed, Snapshot, T, Targets, Timestamp
 from tuf.ngclient import Updater
 
 from registry_builder.baseline.documents import NOTHING_WRITTEN, DocumentReader, tampered
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY, StorageFetcher
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, StorageFetcher
 from registry_builder.baseline.last_seen import Memory, Seen
 from registry_builder.signing.metadata import TargetPin, bin_of, claims_of
 from registry_builder.signing.offline_metadata import Trust
 from registry_builder.storage import ObjectMissingError, Storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.errors import SealdexError, VerificationError
 from sealdex.model.catalog import shard_target
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -210,8 +211,8 @@ def release(
             "warnings": plan.warnings,
             "rewritten": plan.rewritten,
             "artifacts": [
-                {"source": a.source, "size": a.size, "sha256": a.sha256, "archive": each.path}
-                for a, each in zip(made.artifacts, given, strict=True)
+                {"source": a.source, "size": a.size, "sha256": a.sha256, "archive": each.path if each else None}
+                for a, each in zip_longest(made.artifacts, given)  # container images follow, which have no archive
             ],
         }
     )

@@ -19,13 +19,14 @@ from tuf.api.serialization import DeserializationError
 
 from registry_builder.baseline.diff import Sources
 from registry_builder.baseline.documents import target_key
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.baseline.last_seen import Seen
 from registry_builder.publication.claim_files import claim_files
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, claims_of
 from registry_builder.signing.offline_metadata import read_metadata_file
 from registry_builder.storage import ObjectMissingError, ObjectTooLargeError, Storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.model.decode import decode_as
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import MAX_INDEX_BYTES, IndexDocument, index_target

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.maintenance._finding import Finding
 from registry_builder.maintenance._store_conditions import condition_findings
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import ObjectMissingError, headers_for
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.http import UrlStorage
 from sealdex.errors import SealdexError
 from sealdex.model.foreign_json import json_values

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from registry_builder.baseline.documents import TamperedError
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState, RolledBackError
 from registry_builder.publication.context import Publisher
 from registry_builder.storage import Storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.http import UrlStorage
 from sealdex.errors import VerificationError
 

@@ -21,13 +21,14 @@ from tuf.api.serialization import DeserializationError
 
 from registry_builder.baseline.diff import Sources, target_pin
 from registry_builder.baseline.documents import TamperDetails, TamperedError
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.baseline.json_diff import differences
 from registry_builder.compile.manifest import manifest_bytes
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import role_section
 from registry_builder.signing.signers import public_key
 from registry_builder.source.tree import SourcePlugin
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.errors import SealdexError
 from sealdex.model.decode import convert_to, encode_json
 from sealdex.model.ids import PluginId

@@ -24,7 +24,7 @@ from typing import TypeVar
 
 from tuf.api.metadata import Metadata, Root
 
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.baseline.state import PublishedState
 from registry_builder.publication._progress import ByteCount
 from registry_builder.publication._signing_time import signing_time
@@ -47,6 +47,7 @@ from registry_builder.storage import (
     ObjectMissingError,
     headers_for,
 )
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.errors import SealdexError
 from sealdex.log import Log
 

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from registry_builder.baseline.diff import Sources, Survey
 from registry_builder.baseline.documents import tampered
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.publication._pages_live import (
@@ -43,6 +43,7 @@ from registry_builder.publication.site_update import put_site
 from registry_builder.signing.metadata import TargetPin, bin_names
 from registry_builder.storage import Body, ObjectMissingError, StoredObject, headers_for
 from registry_builder.storage.forwarding import ForwardingStorage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.http import UrlStorage
 from sealdex.errors import UsageError, VerificationError
 from sealdex.model.index import plugin_of_target

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.publication.plan import PublishPlan
 from registry_builder.publication.uploads import UploadKind
 from registry_builder.storage import headers_for
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.headers import BUNDLE_KEY, TIMESTAMP_KEY
 
 
 @dataclass(frozen=True)

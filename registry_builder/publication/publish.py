@@ -31,7 +31,6 @@ from typing import TypeVar
 
 from registry_builder.baseline.diff import Sources, Survey, survey
 from registry_builder.baseline.documents import TamperedError
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.state import PublishedReader, PublishedState
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.removed_events import EventsRemovedError
@@ -56,6 +55,7 @@ from registry_builder.publication.site_update import put_site
 from registry_builder.publication.store_proof import StoreProof
 from registry_builder.source.realms import check_leaks, plugins_of
 from registry_builder.storage import LostRaceError, Storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.recorder import Recorder
 from sealdex.errors import NotFoundError, SealdexError, UsageError
 from sealdex.log import Log, stopwatch

@@ -18,12 +18,13 @@ from tuf.api.metadata import Metadata, Root, Snapshot, T, Targets
 from tuf.api.serialization import DeserializationError
 
 from registry_builder.baseline.documents import DocumentReader, tampered, target_key
-from registry_builder.baseline.fetcher import MAX_METADATA_BYTES, TIMESTAMP_KEY
+from registry_builder.baseline.fetcher import MAX_METADATA_BYTES
 from registry_builder.baseline.state import PublishedReader, PublishedState, RoleFile
 from registry_builder.compile.manifest import manifest_key
 from registry_builder.publication.context import Publisher
 from registry_builder.signing.metadata import TargetPin, delegations_of, realm_marker
 from registry_builder.storage import ObjectMissingError, Storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from registry_builder.storage.listing import inventory_of
 from sealdex.errors import NotFoundError, SealdexError
 from sealdex.model.catalog import names_first, shard_target

@@ -18,7 +18,6 @@ from tuf.api.metadata import T
 
 from registry_builder import source
 from registry_builder.baseline.diff import Sources, Survey
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.baseline.last_seen import Seen
 from registry_builder.baseline.state import ExpiredStateError, PublishedState
 from registry_builder.compile.index import Ingestion
@@ -36,7 +35,7 @@ from registry_builder.signing.metadata import bin_names, expiry, is_due, realm_m
 from registry_builder.signing.offline_metadata import load_trust, trust_folder
 from registry_builder.signing.role_signing import authority_of, sign_role
 from registry_builder.source.realms import plugins_of
-from registry_builder.storage.headers import BUNDLE_KEY
+from registry_builder.storage.headers import BUNDLE_KEY, TIMESTAMP_KEY
 from sealdex.errors import NotFoundError, SealdexError
 from sealdex.model.index import index_target
 

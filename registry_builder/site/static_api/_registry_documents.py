@@ -13,13 +13,13 @@ from registry_builder.site.registry_index import recent
 from registry_builder.site.static_api import _shapes as shapes
 from registry_builder.site.static_api._plugin_documents import Addresses
 from registry_builder.site.static_api.keys import CHANGES, LIST, plugin_key, shard_key
+from registry_builder.storage.headers import TIMESTAMP_KEY
 from sealdex.model.catalog import CatalogRow, shard_of, shard_target
 from sealdex.model.decode import encode_json
 from sealdex.model.ids import PluginId
 from sealdex.model.precedence import version_sort_key
 
 MAX_CHANGES = 200
-_TIMESTAMP = "metadata/timestamp.json"
 _NOTEWORTHY = frozenset({"yank", "deprecate", "move"})
 
 
@@ -72,7 +72,7 @@ def changes_document(shelf: Shelf, rows: Mapping[PluginId, CatalogRow], *, url: 
     found = heapq.nlargest(MAX_CHANGES + 1, [*released, *marked], key=_newest)
     shown = found[:MAX_CHANGES]
     since = shown[-1].at if len(found) > MAX_CHANGES else None
-    signed = shapes.Signed(_TIMESTAMP, at.of(_TIMESTAMP))
+    signed = shapes.Signed(TIMESTAMP_KEY, at.of(TIMESTAMP_KEY))
     return Page(CHANGES, encode_json(shapes.Changes(shapes.API_FORMAT, signed, since, tuple(shown))))
 
 

@@ -94,32 +94,29 @@ class Artifact(Struct, frozen=True, omit_defaults=True):
     bin: str | None = None
 
 
-class ReleaseDetails(Struct, frozen=True, omit_defaults=True):
-    """A release of a plugin, in the document of the plugin.
-
-    Attributes:
-        released_at: when its author made it, UTC.
-        channels: ``stable``, ``beta`` and others that it is in.
-        artifacts: the first that fits the environment is the one.
-        manifest: the signed manifest: entry point, schemas, resources.
-        yanked: set if it isn't to be used any more.
-        rollout: the share of hosts that are offered it, in per cent.
-        details: the document of this release.
-    """
-
+class _Release(Struct, frozen=True, omit_defaults=True, kw_only=True):
     version: str
-    channels: tuple[str, ...]
-    artifacts: tuple[Artifact, ...]
-    manifest: File
-    details: Address
-    released_at: str | None = None
+    channels: Annotated[tuple[str, ...], Meta(description="``stable``, ``beta`` and others that it is in.")]
+    artifacts: Annotated[tuple[Artifact, ...], Meta(description="The first that fits the environment is the one.")]
+    manifest: Annotated[File, Meta(description="The signed manifest: entry point, schemas, resources.")]
+    released_at: Annotated[str | None, Meta(description="When its author made it, UTC.")] = None
     selector: dict[str, Any] = {}
     tags: tuple[str, ...] = ()
     min_host_version: str | None = None
     dependencies: dict[str, str] = {}
-    yanked: Mark | None = None
-    rollout: int = 100
+    yanked: Annotated[Mark | None, Meta(description="Set if it isn't to be used any more.")] = None
+    rollout: Annotated[int, Meta(description="The share of hosts that are offered it, in per cent.")] = 100
     attachments: tuple[Attached, ...] = ()
+
+
+class ReleaseDetails(_Release, frozen=True, omit_defaults=True, kw_only=True):
+    """A release of a plugin, in the document of the plugin.
+
+    Attributes:
+        details: the document of this release.
+    """
+
+    details: Address
 
 
 class PluginDetails(Struct, frozen=True, omit_defaults=True):
@@ -155,34 +152,22 @@ class PluginDetails(Struct, frozen=True, omit_defaults=True):
     moved_to: Moved | None = None
 
 
-class DownloadPlugin(Struct, frozen=True, omit_defaults=True):
-    """One release: what to download, and what it must be.
+class DownloadPlugin(_Release, frozen=True, omit_defaults=True, kw_only=True):
+    """One release: what to download, and what it must be. Its manifest never changes.
 
     Attributes:
         id: the plugin.
-        manifest: the signed manifest of this release, which never changes.
+        plugin: the document of the plugin.
         download_url, checksum, size: address, SHA-256 and bytes of the artifact, where one is for every environment.
     """
 
     format: Format
     signed: Signed
     id: str
-    version: str
-    channels: tuple[str, ...]
-    artifacts: tuple[Artifact, ...]
-    manifest: File
     plugin: Address
-    released_at: str | None = None
     download_url: Address | None = None
     checksum: Digest | None = None
     size: Bytes | None = None
-    selector: dict[str, Any] = {}
-    tags: tuple[str, ...] = ()
-    min_host_version: str | None = None
-    dependencies: dict[str, str] = {}
-    yanked: Mark | None = None
-    rollout: int = 100
-    attachments: tuple[Attached, ...] = ()
 
 
 class PluginRow(Struct, frozen=True, omit_defaults=True):

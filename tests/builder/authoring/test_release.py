@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.authoring import Bare, errors, zip_of
+from support.builder_cli import document
 
 from registry_builder.authoring.payload import pack_folder
 from registry_builder.authoring.release import Archive, write_release
@@ -310,6 +311,20 @@ def test_a_template_may_name_images_alone_or_beside_archives(tree: Bare, out: Pa
     (tree.root / "plugins/acme/tool/release.yaml").write_text(more)
     write_release(tree.root, [parse_archive(f"{out}/tool-darwin.zip")], plugin=TOOL, released_at=TIME)
     assert len(written(tree, "1.2.0")["artifacts"]) == 2
+
+
+def test_an_archive_that_a_template_of_images_alone_does_not_name_is_refused(tree: Bare, out: Path) -> None:
+    (tree.root / "plugins/acme/tool/release.yaml").write_text(f"version: 1.0.0\nartifacts:\n  - image: {IMAGE}\n")
+    with pytest.raises(ConfigError, match=r"matches no artifact in release\.yaml \(container images alone\)"):
+        write_release(tree.root, [parse_archive(f"{out}/tool-linux.zip")], plugin=TOOL)
+    assert not (tree.root / "plugins/acme/tool/releases").exists()
+
+
+def test_the_command_tells_of_images_too(tree: Bare, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("release", "--plugin", "acme/tool", "--version", "1.0.0", "--image", IMAGE)
+    assert document(tree.root, capsys, *asked)["artifacts"] == [
+        {"source": f"oci:{IMAGE}", "size": None, "sha256": "ab" * 32, "archive": None}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -19,12 +19,12 @@ from support.s3_registry import S3Registry
 from support.s3_server import S3Server
 from support.source_trees import Tree
 
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.maintenance._store_conditions import MISSING_KEY
 from registry_builder.maintenance.doctor import Finding, _bucket, look_over, policy_problems
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.signing.metadata import utc_now
 from registry_builder.storage import Body, headers_for, open_storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 
 
 def findings(tree: Tree, uri: str, seconds: int = 0) -> dict[str, Finding]:

@@ -13,9 +13,9 @@ from support.publishing_child import Raced, own_folders, publishers, race_publis
 from support.source_trees import Tree
 from support.stock_client import StockClient
 
-from registry_builder.baseline.fetcher import TIMESTAMP_KEY
 from registry_builder.publication.publish import open_publisher, publish_realm
 from registry_builder.storage import open_storage
+from registry_builder.storage.headers import TIMESTAMP_KEY
 
 
 def race(tree: Tree, tmp_path: Path, storage_uri: str, racers: int, extra: dict[str, str]) -> list[Raced]:

@@ -250,6 +250,24 @@ def test_the_action_says_why_a_plugin_cannot_be_packed_or_released(scene: Scene,
     assert "pulls" not in scene.github.known or scene.github.known["pulls"] == []
 
 
+@pytest.mark.slow
+def test_where_release_yaml_names_images_alone_nothing_is_packed(scene: Scene, tmp_path: Path) -> None:
+    folder = make_plugin(tmp_path, "acme/slack")
+    image = f"harbor.example/acme/slack@sha256:{'ab' * 32}"
+    (folder / "release.yaml").write_text(f"version: 0.1.0\nartifacts:\n  - image: {image}\n")
+    done = release(scene, folder, "acme/slack", artifacts="release-assets", tag="v0.1.0", provenance="true")
+    assert done.result == "success", done.output
+    assert not any("attest-build-provenance" in each for each in done.uses)
+    assert not (scene.github.place / "assets/v0.1.0").exists()
+    branch = "release/acme/slack/0.1.0"
+    listed = git(fork_of(scene), "ls-tree", "-r", "--name-only", branch, "plugins/acme/slack/")
+    assert {line.rpartition("/")[2] for line in listed.splitlines()} == {
+        "0.1.0.json", "README.md", "plugin.yaml", "release.yaml",
+    }  # fmt: skip
+    made = json.loads(git(fork_of(scene), "show", f"{branch}:plugins/acme/slack/releases/0.1.0.json"))
+    assert [each["source"] for each in made["artifacts"]] == [f"oci:{image}"]
+
+
 def test_without_any_token_archives_are_assets_and_the_release_a_patch(scene: Scene, tmp_path: Path) -> None:
     """Attack: a tag is moved, or an asset exchanged, and the workflow run again: what a published release names by its
     digest is never replaced."""

@@ -23,7 +23,7 @@ from support.plugin_registry import PluginRegistry
 
 from sealdex import Client
 from sealdex.config.config import load_config
-from sealdex.errors import UnavailableError, UsageError
+from sealdex.errors import UnavailableError, UsageError, VerificationError
 from sealdex.runtime.gateway import guard
 from sealdex.runtime.gateway._forms import fields_of
 from sealdex.runtime.gateway._rest import MAX_BODY_BYTES
@@ -319,6 +319,10 @@ def test_with_the_token_and_without_allow_changes(scene: Scene) -> None:
 
 def test_attack_an_oversized_request_is_not_read(scene: Scene) -> None:
     assert scene.ask("POST", "/api/v1/plugins/validate-manifest", b"x" * (MAX_BODY_BYTES + 1)).status == 413
+    with socket.create_connection(("127.0.0.1", scene.port), timeout=TIMEOUT_S) as raw:  # who announces it is not heard
+        head = f"POST /api/v1/plugins/validate-manifest HTTP/1.1\r\nHost: 127.0.0.1:{scene.port}\r\n"
+        raw.sendall(f"{head}Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode())
+        assert raw.recv(12) == b"HTTP/1.1 413"
     with socket.create_connection(("127.0.0.1", scene.port), timeout=TIMEOUT_S) as raw:  # who states no length
         head = f"POST /api/v1/plugins/validate-manifest HTTP/1.1\r\nHost: 127.0.0.1:{scene.port}\r\n"
         raw.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
@@ -331,7 +335,7 @@ def test_attack_an_oversized_request_is_not_read(scene: Scene) -> None:
             status = b"HTTP/1.1 413"
         assert status == b"HTTP/1.1 413"
     with pytest.raises(grpc.RpcError) as caught:
-        scene.call("agent.v1.Agent", "DownloadPlugin", plugin_id="x" * (1 << 21))
+        scene.call("agent.v1.Agent", "DownloadPlugin", plugin_id=SMALL, agent_id="x" * (1 << 21))
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
@@ -344,12 +348,15 @@ def test_attack_a_path_in_a_plugin_s_name_is_no_path(scene: Scene, plugin: str) 
     assert nothing_installed(scene)
 
 
-def test_attack_an_uploaded_file_is_not_installed(scene: Scene) -> None:
-    form = (
-        b'--B\r\nContent-Disposition: form-data; name="source"\r\n\r\nlocal\r\n--B\r\nContent-Disposition: form-data; '
-        b'name="file"; filename="x.zip"\r\nContent-Type: application/zip\r\n\r\nPK\x03\x04\r\n--B--\r\n'
+@pytest.mark.parametrize("parts", ["source=local file", "file marketId=acme/slack", "source=local marketId=acme/slack"])
+def test_attack_an_uploaded_file_is_not_installed(scene: Scene, parts: str) -> None:
+    form = b""
+    for name, _, value in (each.partition("=") for each in parts.split()):
+        more = '; filename="x.zip"\r\nContent-Type: application/zip' if name == "file" else ""
+        form += f'--B\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value or "PK"}\r\n'.encode()
+    done = scene.ask_unix(
+        "POST", "/api/v1/plugins/install", form + b"--B--\r\n", Content_Type="multipart/form-data; boundary=B"
     )
-    done = scene.ask_unix("POST", "/api/v1/plugins/install", form, Content_Type="multipart/form-data; boundary=B")
     assert done.status == 400
     assert "registry signed" in done.document["error"]["message"]
     assert nothing_installed(scene)
@@ -365,6 +372,11 @@ def test_attack_a_socket_is_its_owner_s_alone(scene: Scene, tmp_path: Path) -> N
                 assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("*.sock")} == {0o600}
                 with pytest.raises(UnavailableError, match="another program"):
                     listen(Address(tmp_path / "h.sock"))
+                with (
+                    pytest.raises(UnavailableError, match="another program"),
+                    running_gateway(Host(client), Addresses(None, Address(tmp_path / "g.sock"))),
+                ):
+                    pass
     finally:
         os.umask(before)
     assert not list(tmp_path.glob("*.sock"))
@@ -403,6 +415,26 @@ def test_attack_a_document_that_is_not_signed_is_not_answered(scene: Scene, tmp_
         finally:
             path.write_bytes(data)
         assert not list(Path(Store(scene.folder / f"fresh-{number}").root).rglob("slack.py"))
+
+
+def test_attack_a_file_that_changes_in_the_cache_is_not_passed_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program of the same user changes the file after it was verified, and before the gateway reads it."""
+    with Client(scene.config("raced")) as client:
+        fetch = client.fetch
+
+        def raced(*asked: str) -> Any:
+            found = fetch(*asked)
+            for each in found:
+                assert each.path is not None
+                each.path.chmod(0o600)
+                each.path.write_bytes(each.path.read_bytes()[:-1] + b"!")
+            return found
+
+        monkeypatch.setattr(client, "fetch", raced)
+        with pytest.raises(VerificationError, match="changed in the cache"):
+            Host(client).deliver(SMALL, "", LIMIT)
 
 
 @pytest.mark.parametrize("address", OTHERS)
