@@ -53,6 +53,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "load-report.md"
 AGENTS = Path(__file__).with_name("load_agents.py")
 PLUGINS = tuple(f"bench/plugin-{letter}" for letter in "abcde")
 FILES, FILE_BYTES = 8, 16 << 10
+REST_S = 3.0
 SAMPLE_S = 5.0
 
 
@@ -158,7 +159,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
     lines = (folder / "start.jsonl", folder / "soak.jsonl")
     for path in lines:
         path.touch()
-    calm, proxy_sizes, loads = folder / "calm", list[tuple[int, int]](), [os.getloadavg()[0]]
+    calm, proxy_sizes, loads = folder / "calm", list[int](), [os.getloadavg()[0]]
     with _origin(registry.published, folder, options) as origin, FaultyProxy(origin, options.seed) as proxy:
         client = registry.client(folder / "host", proxy.url("/"))
         stores = folder / "stores"
@@ -171,6 +172,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
         shared |= {"plugins": PLUGINS, "seed": options.seed}
         first = json.loads(_agents(dict(shared, out=str(lines[0]), agents=options.agents)).communicate()[0])
         _say(f"{options.agents} agents in {first['wall_s']:.1f} s")
+        files_before = _files_at_rest()
         proxy.share, before, stop = options.faults, proxy.answered, threading.Event()
         publishing = threading.Thread(target=publisher.work, args=(stop,))
         of_hosts = {"hosts": options.hosts, "interval": options.interval, "calm": str(calm)}
@@ -181,7 +183,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
         try:
             while time.monotonic() < end and soaking.poll() is None:
                 time.sleep(min(SAMPLE_S, max(0.0, end - time.monotonic())))
-                proxy_sizes.append(_own_size())
+                proxy_sizes.append(_own_kib())
                 loads.append(os.getloadavg()[0])
         finally:
             stop.set()
@@ -189,7 +191,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
             proxy.share = 0.0
             calm.touch()
             second = json.loads(soaking.communicate()[0])
-        requests = proxy.answered - before
+        requests, files = proxy.answered - before, (files_before, _files_at_rest())
     minutes = options.seconds / 60
     about = {
         "command": command,
@@ -211,6 +213,7 @@ def measure(options: Options, folder: Path, command: str) -> Run:
         injected=dict(proxy.injected),
         requests=requests,
         proxy=proxy_sizes,
+        proxy_files=files,
         loads=loads,
         hosts=options.hosts,
         about=about,
@@ -232,9 +235,20 @@ def _agents(plan: dict[str, Any]) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, str(AGENTS), json.dumps(plan)], stdout=subprocess.PIPE)
 
 
-def _own_size() -> tuple[int, int]:
+def _own_kib() -> int:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // 1024, sum(1 for _ in Path("/proc/self/fd").iterdir())
+    return pages * os.sysconf("SC_PAGE_SIZE") // 1024
+
+
+def _files_at_rest() -> int:
+    """Return how many files this process has open when nobody is served: once they haven't become fewer for a while."""
+    fewest, since = sys.maxsize, time.monotonic()
+    while time.monotonic() - since < REST_S:
+        now = sum(1 for _ in Path("/proc/self/fd").iterdir())
+        if now < fewest:
+            fewest, since = now, time.monotonic()
+        time.sleep(0.1)
+    return fewest
 
 
 def _read(path: Path) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Line = Mapping[str, Any]
@@ -41,7 +41,8 @@ class Run:
         failed_publishes: what publishes said that failed.
         injected: faults by kind.
         requests: how many requests the proxy answered during the soak.
-        proxy: memory in KiB and open files of the process with the proxy, over the soak.
+        proxy: memory in KiB of the process with the proxy, over the soak.
+        proxy_files: its open files when nobody was served, before the soak and after it.
         loads: the machine's load average, over the soak.
         hosts: how many hosts there were.
         about: the machine, and how it was run.
@@ -55,7 +56,8 @@ class Run:
     failed_publishes: Sequence[str]
     injected: Mapping[str, int]
     requests: int
-    proxy: Sequence[tuple[int, int]]
+    proxy: Sequence[int]
+    proxy_files: tuple[int, int]
     loads: Sequence[float]
     hosts: int
     about: Mapping[str, str]
@@ -86,10 +88,8 @@ def flatness(who: str, sizes: Sequence[tuple[int, int]]) -> Flat:
     """Compare the second sixth of the samples (memory, open files) with the last; the first is for warming up."""
     sixth = max(1, len(sizes) // 6)
     early, late = sizes[sixth : 2 * sixth] or sizes, sizes[-sixth:]
-    # medians of both: a server's open files are the connections of whoever is alive, and their most is chance
-    memory, files = (
-        tuple(int(statistics.median(each[which] for each in part)) for part in (early, late)) for which in (0, 1)
-    )
+    memory = [int(statistics.median(size for size, _ in part)) for part in (early, late)]
+    files = [max(count for _, count in part) for part in (early, late)]
     return Flat(who, (memory[0], memory[1]), (files[0], files[1]))
 
 
@@ -135,7 +135,10 @@ def sizes(run: Run) -> list[Flat]:
         flatness(who, [(line["rss"], line["fds"]) for line in run.soak if line["who"] == who and "rss" in line])
         for who in hosts
     ]
-    return [*found, flatness("server and proxy", run.proxy)] if run.proxy else found
+    if run.proxy:
+        memory = flatness("server and proxy", [(each, 0) for each in run.proxy])
+        found.append(replace(memory, fds=run.proxy_files))
+    return found
 
 
 def page(run: Run, *, remark: str = "") -> str:
@@ -186,8 +189,9 @@ faults are in their times. What failed, by kind (a byte that was changed in sign
 
 ## Memory and open files
 
-Of the processes that lived through the soak, medians of its second sixth and of its last. Flat is less than
-{100 * GROWTH:.0f} % or {GROWTH_KIB >> 10} MiB of growth, and no file more.
+Of the processes that lived through the soak, in its second sixth and in its last: the median of the memory, the most
+open files. Flat is less than {100 * GROWTH:.0f} % or {GROWTH_KIB >> 10} MiB of growth, and no file more. The files of
+server and proxy are those before the soak and after it, when nobody was served: during it they are connections.
 
 {_table(("process", "memory then", "memory at the end", "files then", "files at the end", "flat"), _size_rows(run))}
 """
