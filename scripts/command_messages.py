@@ -29,28 +29,35 @@ ROOMS = {"sealdex": HERE / "client" / "sealdex", "sealdex-builder": HERE / "regi
 _PLACE = "\0"
 _MOST = 12  # so many variants of one text are written out; of more, the varying parts are values
 _VALUE = re.compile(r"\{(?:\d+|n)\}")
-_FIELD = re.compile(r"\{[a-z_]+\}|%\([a-z_]+\)s|%r|%s")
+_FIELD = re.compile(r"\{[a-z_]*(?:![rs])?\}|%\([a-z_]+\)s|%r|%s")
 
 # a word beside another word, a value or a quoted thing
 _SAID = re.compile(
     r"(?<![\w/.<\[-])[A-Za-z][a-z']+[,;:.]? (?=[\w\"'`(\0<\[{$-])|(?<=[\w\"'`)\0\]}>%]) [a-z]{2,}(?![\w/]|\.\w|[-:=]\w)"
 )
 _PATTERN = re.compile(r"\(\?|\\[bswd]|^\s*[{<]")
-_SQL = re.compile(r"^(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|ALTER|REPLACE|DROP)\b")
+_SQL = re.compile(
+    r"^(?:SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|ALTER|REPLACE|DROP|WHERE|ORDER BY|ON CONFLICT)\b"
+)
 _COMMAND = re.compile(
     r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:sealdex|sealdex-builder|cd|python3?|openssl|docker|skopeo|git|gh|aws|pip|curl)\b"
     r"(?!.*(?:; |, | to |: ))"
 )
 _LOGS = {"log", "_log", "logger", "_logger", "LOG", "_LOG", "logging", "warnings"}
 _BUGS = {"TypeError", "RuntimeError", "AssertionError", "NotImplementedError", "KeyError", "AttributeError"}
-_NOT_FOR_PEOPLE = {"re.compile", "TypeVar", "cast", "setattr", "getattr", "hasattr", "deprecated"}
+_NOT_FOR_PEOPLE = {"re.compile", "cast", "setattr", "getattr", "execute", "executemany", "executescript"}
+_WORDED = {"table", "say", "line", "note", "warn"}  # calls whose first argument is shown, even if it is one word
 # words that stand alone in the source, where a name could stand as well
 _WORDS = {
     "sealdex": (
-        *("error", "warning", "SECURITY", "at: {0}", "note: {0}", "help: {0}", "Usage", "Options", "Commands"),
+        *("error:", "warning:", "SECURITY:", "at: {0}", "note: {0}", "help: {0}", "Usage:", "Options:", "Commands:"),
         *("ok", "WARNING", "PROBLEM", "unknown", "enabled", "disabled", "current", "pinned", "YANKED", "DAMAGED"),
         *("running", "starting", "stopping", "stopped", "failed", "healthy", "unhealthy", "interrupted", "any"),
         *("NOT ON THIS MIRROR", "required", "default: {0}", "retry {0}", "{0}, retrying", "and {0} more"),
+        *("Examples:", "Example:"),
+        # what click puts together of what it says
+        *("Missing argument {0}.", "Missing option {0}.", "{0} is not a valid integer.", "{0} is not a valid float."),
+        *("{0} is not a valid integer range.", "{0} is not a valid float range."),
     ),
     "sealdex-builder": ("yes", "no", "Repeat for confirmation"),
 }
@@ -131,10 +138,14 @@ class _Reader(ast.NodeVisitor):
             self._put(node.lineno, f"{{n}} {nouns[0]}", f"{{n}} {nouns[1] if len(nouns) > 1 else nouns[0] + 's'}")
             self.visit(node.args[0])
             return
-        if last in {"table", "say"} and node.args:
-            for each in ast.walk(node.args[0]):
-                if isinstance(each, ast.Constant) and isinstance(each.value, str) and each.value.strip():
-                    self._put(each.lineno, each.value)
+        if last in _WORDED and node.args:
+            for each in ast.walk(node.args[0]) if last == "table" else node.args[:1]:
+                if (
+                    isinstance(each, ast.Constant)
+                    and isinstance(each.value, str)
+                    and re.search("[A-Za-z]{2}", each.value)
+                ):
+                    self._put(each.lineno, each.value.strip())
         self.generic_visit(node)
 
     def _literal(self, node: ast.expr) -> None:
@@ -151,6 +162,8 @@ class _Reader(ast.NodeVisitor):
 
     def _add_all(self, line: int, text: str) -> None:
         """Add a text by paragraphs and lines, as `sealdex.cli.help_text` and the output layer show them."""
+        if _SQL.search(text.strip()):
+            return
         if "\n\n" not in text and "\b" not in text:
             parts = text.split("\n")
         else:
@@ -160,7 +173,7 @@ class _Reader(ast.NodeVisitor):
                 parts += lines[1:] if lines[0].strip() == "\b" else [" ".join(paragraph.split())]
         for part in parts:
             core = re.sub(f"{_PLACE}+", _PLACE, part.strip())
-            if _SAID.search(core) and not any(each.search(core) for each in (_PATTERN, _SQL, _COMMAND)):
+            if _SAID.search(core) and not any(each.search(core) for each in (_PATTERN, _COMMAND)):
                 self._put(line, _numbered(core))
 
     def _put(self, line: int, message: str, plural: str | None = None) -> None:
@@ -203,7 +216,7 @@ def _variants(node: ast.expr) -> list[str] | None:
 
 def _variants_of_part(part: ast.expr) -> list[str]:
     if not isinstance(part, ast.FormattedValue):
-        return [str(part.value)] if isinstance(part, ast.Constant) else [_PLACE]
+        return [_FIELD.sub(_PLACE, str(part.value))] if isinstance(part, ast.Constant) else [_PLACE]
     if part.format_spec is not None or part.conversion != -1:
         return [_PLACE]
     return _variants(part.value) or [_PLACE]
@@ -231,13 +244,10 @@ def _of_click() -> Iterator[Text]:
     """Yield what click says by itself; if another version of it says otherwise, that is shown in English."""
     for path in sorted(Path(click.__file__).parent.glob("*.py")):
         with path.open("rb") as file:
-            for line, message, *_ in extract.extract("python", file, {"_": None, "ngettext": (1, 2)}):
-                for each in (message,) if isinstance(message, str) else message:
-                    numbers = iter(range(100))
-                    text = " ".join(
-                        re.sub(r"\{\w+\}|%\(\w+\)s", lambda _, left=numbers: f"{{{next(left)}}}", each).split()
-                    )
-                    yield Text("click", line, text)
+            for line, found, *_ in extract.extract("python", file, {"_": None, "ngettext": (1, 2)}):
+                for each in (found,) if isinstance(found, str) else found[:2]:
+                    if len(each) > 1:
+                        yield Text("click", line, _numbered(_FIELD.sub(_PLACE, " ".join(each.split()))))
 
 
 def messages(program: str) -> list[Text]:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-_ENOUGH = 8  # letters that a template must have to be looked for in a value: "{0} of {1}" could be anybody's words
+    _Template = tuple[int, str, list[str], list[Any], int]  # letters, longest words, words, parts, is a number
+
+_ENOUGH = 8  # letters that a template must have to be trusted: "{0} of {1}" could be anybody's words
+_LITTLE = 3
 _DEEP = 4
 _LONG = 4000
 _BETWEEN = (("; ", "；"), (": ", "："), (" · ", " · "), (", ", "、"), (". ", "。"))  # noqa: RUF001  # Chinese marks
@@ -32,11 +35,11 @@ class Catalogue:
 
     def __init__(self, documents: Iterable[Any]) -> None:
         self._texts: dict[str, str] = {}
-        templates: list[tuple[int, str, list[str], list[Any], int]] = []
+        templates: list[_Template] = []
         for document in documents:
             self._texts.update(document["texts"])
             for words, parts, is_number in document["templates"]:
-                weight = sum(map(len, words))
+                weight = sum(map(str.isalpha, "".join(words)))
                 templates.append((weight, max(words, key=len), words, parts, is_number))
         # the one with most words of its own is the one that was meant
         self._templates = sorted(templates, key=_weight, reverse=True)
@@ -67,10 +70,10 @@ class Catalogue:
 
     def _by_template(self, text: str, depth: int) -> str | None:
         for weight, longest, words, parts, is_number in self._templates:
-            if longest not in text or (depth and weight < _ENOUGH and not is_number):
+            if longest not in text or (depth and weight < _LITTLE and not is_number):
                 continue
             values = match(words, text)
-            if values is not None and not (is_number and not values[0].isdigit()):
+            if values is not None and _is_meant(weight, values, is_number=bool(is_number)):
                 if depth < _DEEP:
                     values = [self._say(value, depth + 1) for value in values]
                 return "".join(values[part] if isinstance(part, int) else part for part in parts)
@@ -79,6 +82,11 @@ class Catalogue:
     def _by_parts(self, text: str, depth: int) -> str | None:
         if depth >= _DEEP:
             return None
+        if text.endswith(")") and " (" in text:
+            outside, _, inside = text[:-1].partition(" (")
+            shown = self._say(outside, depth + 1), self._say(inside, depth + 1)
+            if shown != (outside, inside):
+                return f"{shown[0]}（{shown[1]}）"  # noqa: RUF001  # as Chinese writes them
         for mark, other in _BETWEEN:
             parts = text.split(mark)
             if len(parts) > 1:
@@ -88,8 +96,18 @@ class Catalogue:
         return None
 
 
-def _weight(template: tuple[int, str, list[str], list[Any], int]) -> int:
-    return template[0]
+def _weight(template: _Template) -> tuple[int, int]:
+    return template[0], len(template[2])
+
+
+def _is_meant(weight: int, values: list[str], *, is_number: bool) -> bool:
+    """Return whether a text with these values was made from a template with so many letters of its own.
+
+    The values of one with few letters are single words, but for the last: ``acme/slack needs acme/chat >=1 <2``.
+    """
+    if is_number:
+        return values[0].isdigit()
+    return weight >= _ENOUGH or not any(" " in value for value in values[:-1])
 
 
 def match(words: list[str], text: str) -> list[str] | None:

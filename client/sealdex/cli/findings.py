@@ -47,9 +47,9 @@ def show_findings(out: Output, findings: Iterable[Finding]) -> None:
     for row, finding in rows:
         mark = row[0] + " " * (widths[0] - width_of(row[0]))
         line = f"{mark}  {row[1]:{widths[1]}}  {row[2]}"
-        out.line(line, style=_STYLES.get(finding.state))
+        out.line(line, style=_STYLES.get(finding.state), is_said=True)
         if finding.remedy:
-            out.line(f"{'':{widths[0]}}  {'':{widths[1]}}  -> {out.advice(out.say(finding.remedy))}")
+            out.line(f"{'':{widths[0]}}  {'':{widths[1]}}  -> {out.advice(out.say(finding.remedy))}", is_said=True)
 
 
 def document_of(findings: Sequence[Finding]) -> dict[str, Any]:

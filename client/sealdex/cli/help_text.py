@@ -46,11 +46,11 @@ class SpokenFormatter(click.HelpFormatter):
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         """Write the line that shows how a command is called."""
-        super().write_usage(prog, args, prefix if prefix is not None else f"{self._say('Usage')}: ")
+        super().write_usage(prog, args, prefix if prefix is not None else self._say("Usage:"))
 
     def write_heading(self, heading: str) -> None:
         """Write the heading of a section."""
-        super().write_heading(self._say(heading))
+        self.write(f"{'':{self.current_indent}}{self._say(f'{heading}:')}\n")
 
     def write_text(self, text: str) -> None:
         """Write paragraphs; one that begins with a backspace is kept line by line."""

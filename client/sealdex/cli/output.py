@@ -156,10 +156,10 @@ class Output:
             text = commands.sub(lambda match, given=options: match[0] + given, text)
         return text
 
-    def line(self, text: str = "", *, style: Style | None = None) -> None:
-        """Write one line about something that happened."""
+    def line(self, text: str = "", *, style: Style | None = None, is_said: bool = False) -> None:
+        """Write one line about something that happened; ``is_said``: it is put together of what `say` returned."""
         if self.mode == "human":
-            self._write(self.stdout, clean(self.say(text)), style)
+            self._write(self.stdout, clean(text if is_said else self.say(text)), style)
 
     def answer(self, text: str) -> None:
         """Write an answer, such as a path; scripts read it, so it is shown in quiet mode too."""
@@ -200,7 +200,7 @@ class Output:
         if self.logs_json:
             self.log("warning", text)
         else:
-            self._write_parts(self.stderr, f"{self.say('warning')}: ", "yellow", clean(text))
+            self._write_parts(self.stderr, self._title("warning"), "yellow", clean(text))
 
     def leave(self, registry: str, url: str, error: SealdexError) -> None:
         """Warn that another address of a registry is asked than this one; the JSON answer says so as well."""
@@ -230,7 +230,7 @@ class Output:
         if self.logs_json:
             self.log("critical" if title == "SECURITY" else "error", "; ".join(map(clean, lines)))
             return
-        self._write_parts(self.stderr, f"{self.say(title)}: ", "red", clean(lines[0]))
+        self._write_parts(self.stderr, self._title(title), "red", clean(lines[0]))
         for line in lines[1:]:
             self._write(self.stderr, "  " + clean(line))
 
@@ -337,6 +337,10 @@ class Output:
             self.stdout.flush()
         with self._told(self.stderr):
             self.stderr.flush()
+
+    def _title(self, word: str) -> str:
+        said = self.say(f"{word}:")
+        return f"{said} " if said.isascii() else said  # the colon of Chinese has its space in itself
 
     def _told(self, stream: TextIO) -> _Told:
         return _Told(stream, "stdout" if stream is self.stdout else "stderr")
