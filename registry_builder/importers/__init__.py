@@ -20,12 +20,21 @@ What the readers above share:
     contents         the bytes of foreign files, hashed as they come
     container_registry    manifests of container registries, and tokens where they want one
     docker_login     what `docker login` keeps on this machine
-    run              decides, compares with the tree, and writes
-    _build           a foreign release as a release
+    run              decides, and writes plugins and releases
+    report           what an import did, and what it couldn't
+    _import_run      what the steps of one import share
+    _checked_release  a foreign release as one of the tree, with all that lint says of it
+    _build           its fields
+    _comparison      whether the source still has what was imported
+    _arrivals        yanks, deprecations, channels and attachments of the source
     _record          what no release has a field for, as an attachment
     _packages        zips and folders of other systems
     _reading         bounded and strict reading of exports
     _binaries        which hosts a library is for, by its header
+    _arcade_table    the rows of the engine's exported table
+    _hub_answers     what a hub's API says
+    _hub_releases    a hub's packages and models as releases
+    _checksums       checksum.sha256
     _krew_manifest   one krew manifest to a release
     _plugin_yaml     writing plugin.yaml
 
@@ -53,7 +62,8 @@ if TYPE_CHECKING:
     from registry_builder.importers.model_hub import read_hub_address, read_hub_folder
     from registry_builder.importers.options import ImportOptions
     from registry_builder.importers.plain_list import DEFAULT_LIST_TYPE, read_list
-    from registry_builder.importers.run import ImportReport, known_digests, run_import
+    from registry_builder.importers.report import ImportReport
+    from registry_builder.importers.run import known_digests, run_import
     from registry_builder.importers.service_map import as_services
     from registry_builder.importers.version_map import VersionMap, read_version_map
 else:
@@ -70,7 +80,8 @@ else:
         "model_hub": ("read_hub_address", "read_hub_folder"),
         "options": ("ImportOptions",),
         "plain_list": ("DEFAULT_LIST_TYPE", "read_list"),
-        "run": ("ImportReport", "known_digests", "run_import"),
+        "report": ("ImportReport",),
+        "run": ("known_digests", "run_import"),
         "service_map": ("as_services",),
         "version_map": ("VersionMap", "read_version_map"),
     })  # fmt: skip

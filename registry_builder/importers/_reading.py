@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from registry_builder.importers.foreign import SourceError, shown
+from registry_builder.importers.foreign import SourceError
 from registry_builder.source.text import convert_command, other_encoding, without_mark
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.model import foreign_fields
+from sealdex.model.foreign_fields import list_of, object_of, shown, text_of
 
 MAX_EXPORT_BYTES = 256 * 1024 * 1024
 MAX_LINE_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 60
-_NAIVE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?")
 
 
 def export_bytes(path: Path, most: int = MAX_EXPORT_BYTES) -> bytes:
@@ -126,64 +125,15 @@ def lines_of(path: Path, most: int = MAX_LINE_BYTES) -> Iterator[tuple[int, byte
 
 
 def utc(value: object, name: str) -> str:
-    """Return a time as documents have it. One without an offset counts as UTC, as databases mostly keep them.
+    """Return a time as documents have it; see `sealdex.model.foreign_fields.utc`.
 
     Raises:
         SourceError: it isn't a time.
     """
-    text = value.strip() if isinstance(value, str) else None
     try:
-        if text is None:
-            raise ValueError  # noqa: TRY301  # one place says it
-        moment = datetime.fromisoformat(_python_3_10(text))
+        return foreign_fields.utc(value, name)
     except ValueError as error:
-        raise SourceError(f"{name}: '{shown(value)}' is not a time: write it as 2025-01-16T08:00:00Z") from error
-    if moment.tzinfo is None:
-        if not _NAIVE.fullmatch(text):
-            raise SourceError(f"{name}: '{shown(value)}' is not a time: write it as 2025-01-16T08:00:00Z")
-        moment = moment.replace(tzinfo=timezone.utc)
-    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _python_3_10(text: str) -> str:
-    """Return a time as `datetime.fromisoformat` of Python 3.10 reads it: no ``Z``, three or six digits of a second."""
-    text = re.sub(r"[zZ]$", "+00:00", text)
-    return re.sub(r"\.(\d+)", lambda m: "." + m[1][:6].ljust(6, "0"), text)
-
-
-def text_of(values: dict[str, Any], name: str, problems: list[str], *, required: bool = False) -> str | None:
-    """Return a text field, stripped; None if it isn't there. What is wrong goes to ``problems``."""
-    value = values.get(name)
-    if value is None or (isinstance(value, str) and not value.strip()):
-        if required:
-            problems.append(f"{name}: is missing")
-        return None
-    if not isinstance(value, str):
-        problems.append(f"{name}: is {shown(value)!r}, not a text")
-        return None
-    return value.strip()
-
-
-def list_of(values: dict[str, Any], name: str, problems: list[str]) -> list[Any]:
-    """Return a list field; empty if it isn't there."""
-    value = values.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        problems.append(f"{name}: is {shown(value)!r}, not a list")
-        return []
-    return value
-
-
-def object_of(values: dict[str, Any], name: str, problems: list[str]) -> dict[str, Any] | None:
-    """Return an object field; None if it isn't there."""
-    value = values.get(name)
-    if value is None or value == "":
-        return None
-    if not isinstance(value, dict):
-        problems.append(f"{name}: is {shown(value)!r}, not an object")
-        return None
-    return value
+        raise SourceError(str(error)) from error
 
 
 def split_name(name: str) -> tuple[str | None, str]:

@@ -1,23 +1,21 @@
 """Reads what the Arcade plugin engine has: packages with ``manifest.json``, its exported plugin table, its S3 layout.
 
-The table is the engine's ``t_plugin`` as JSON or CSV, with fields as ``PluginId``, ``pluginId`` or ``plugin_id``.
 A file of the table is at ``S3Path``, or by the engine's rule at ``plugins/{id}/{version}/{id}_{version}.so``.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
+from registry_builder.importers._arcade_table import COLUMNS, OF_THE_HOST, merged, rows_of
 from registry_builder.importers._binaries import HEAD_BYTES
 from registry_builder.importers._packages import MAX_MANIFEST_BYTES, ZipPackage, files_below, head_of
-from registry_builder.importers._reading import export_bytes, in_utf8, list_of, object_of, strict_json, text_of, utc
+from registry_builder.importers._reading import in_utf8, strict_json, text_of, utc
 from registry_builder.importers.foreign import (
     ForeignFile,
     ForeignPlugin,
@@ -28,7 +26,6 @@ from registry_builder.importers.foreign import (
     RemoteFile,
     SourceError,
     keywords,
-    present,
     shown,
     stated_problems,
     summary_of,
@@ -37,30 +34,16 @@ from registry_builder.importers.foreign import (
 )
 from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.errors import NotFoundError, UsageError
+from sealdex.model.foreign_release import ENGINE_MANIFEST as MANIFEST
+from sealdex.model.foreign_release import engine_dependencies, engine_fields, is_library
 
 SYSTEM = "arcade"
-MANIFEST = "manifest.json"
-_LIBRARIES = (".so", ".dylib", ".dll")
 _TYPE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
 _NAMED = {
     "min_host_version": "minVersion", "entry_point": "entryPoint", "config_schema": "configSchema",
     "params_schema": "paramsSchema", "default_config": "defaultConfig", "authors": "author",
     "released_at": "installTime",
 }  # fmt: skip
-_MANIFEST_FIELDS = (
-    "name", "version", "description", "author", "homepage", "repository", "pluginType", "entryPoint", "dependencies",
-    "configSchema", "paramsSchema", "defaultConfig", "icon", "tags", "minVersion", "resources", "documentation",
-    "license",
-)  # fmt: skip
-_COLUMNS = (
-    *_MANIFEST_FIELDS, "pluginId", "isEnabled", "isBuiltin", "checksum", "source", "s3Path", "manifest", "installTime",
-    "updateTime", "id", "createdAt", "updatedAt", "deletedAt", "createTime",
-)  # fmt: skip
-_BY_PLAIN = {name.lower(): name for name in _COLUMNS}
-_JSON_COLUMNS = ("configSchema", "paramsSchema", "defaultConfig", "manifest", "tags", "dependencies", "resources")
-_OF_THE_HOST = ("isEnabled", "isBuiltin", "source", "s3Path", "updateTime", "id", "createdAt", "updatedAt", "deletedAt")
-_NULLS = frozenset({"", "NULL", "null", "\\N"})
-_KEYED = ("data", "list", "records", "RECORDS", "plugins", "rows", "items")  # how tools wrap an exported table
 
 
 @dataclass(frozen=True)
@@ -181,11 +164,11 @@ class _Reader:
 
     def table(self, path: Path) -> None:
         """Read an exported plugin table."""
-        for place, row in _rows(path):
+        for place, row in rows_of(path):
             self._found.entries += 1
             name, version = shown(row.get("name") or row.get("pluginId")), shown(row.get("version"))
             try:
-                values = _merged(row)
+                values = merged(row)
                 self._add(values, place, None, [], row)
             except SourceError as error:
                 self._found.refuse(place, name, version, str(error).split("\n"))
@@ -242,14 +225,14 @@ class _Reader:
         entry = fields.get("entry_point")
         if row is not None:
             file = self._stored_file(plugin_id, version, str(entry or ""), row, problems)
-        if file is not None and isinstance(entry, str) and entry.lower().endswith(_LIBRARIES):
+        if file is not None and is_library(entry):
             file = replace(file, is_library=True)
         found_keywords, left = keywords(values.get("tags"), "tags")
-        dependencies = dict(_dependencies(values, problems))
-        record = dict(unknown_fields(values, _COLUMNS))
+        dependencies = dict(engine_dependencies(values, problems))
+        record = dict(unknown_fields(values, COLUMNS))
         left += [f"{name}: is not a field of the engine's manifest; it is kept in import.json" for name in record]
         if row is not None:
-            record.update({k: row[k] for k in ("pluginId", *_OF_THE_HOST) if row.get(k) not in (None, "")})
+            record.update({k: row[k] for k in ("pluginId", *OF_THE_HOST) if row.get(k) not in (None, "")})
         if problems:
             raise SourceError("\n".join(problems))
         if known is None or not is_stored:
@@ -281,7 +264,7 @@ class _Reader:
         digests = {} if checksum in (None, "") else {"sha256": str(checksum).removeprefix("sha256:").lower()}
         problems += (p.replace("sha256:", "checksum:", 1) for p in stated_problems(digests, None))
         # the entry point is what the engine loads, whatever the file is called in its storage
-        name = PurePosixPath(entry).name if entry.lower().endswith(_LIBRARIES) else PurePosixPath(path).name
+        name = PurePosixPath(entry).name if is_library(entry) else PurePosixPath(path).name
         if path.startswith(("http://", "https://")):
             return ForeignFile(RemoteFile(path), name=name, digests=digests, verify=True)
         if path.startswith("/") or ".." in path.split("/") or "\\" in path:
@@ -300,7 +283,7 @@ class _Reader:
 
 
 def _missing(entry: object, members: Iterable[str]) -> str:
-    there = [name for name in members if name.lower().endswith(_LIBRARIES)]
+    there = [name for name in members if is_library(name)]
     return f"entryPoint: '{shown(entry)}' is not in the package{f'; there is {there[0]}' if there else ''}"
 
 
@@ -325,115 +308,14 @@ def _manifest(data: bytes, path: Path) -> dict[str, Any]:
     return values
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    data = export_bytes(path)
-    if path.suffix.lower() == ".json":
-        try:
-            values = strict_json(data)
-        except SourceError as error:
-            raise UsageError(str(error), subject=str(path), untouched="nothing was imported") from error
-        if isinstance(values, dict):
-            values = next((values[key] for key in _KEYED if isinstance(values.get(key), list)), [values])
-        if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
-            raise UsageError("is not a list of rows", subject=str(path), untouched="nothing was imported")
-        for number, row in enumerate(values, 1):
-            yield f"{path.name}:{number}", _by_field(row.items())
-        return
-    text = io.StringIO(data.decode(), newline="")
-    first = text.readline()
-    text.seek(0)
-    mark = max(",;\t", key=first.count)
-    csv.field_size_limit(MAX_MANIFEST_BYTES)
-    rows = csv.reader(text, delimiter=mark, strict=True)
-    try:
-        header = next(rows, [])
-        if "version" not in {_plain(name) for name in header}:
-            raise UsageError(
-                "has no column 'version' in its first line", subject=str(path), untouched="nothing was imported"
-            )
-        for row in rows:
-            if row:
-                place = f"{path.name}:{rows.line_num}"
-                yield place, _by_field(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False))
-    except csv.Error as error:
-        raise UsageError(
-            f"is not valid CSV in line {rows.line_num}: {error}", subject=str(path), untouched="nothing was imported"
-        ) from error
-
-
-def _plain(name: str) -> str:
-    return name.strip().strip('"`').replace("_", "").replace(" ", "").lower()
-
-
-def _by_field(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a row by the engine's names of fields; those that it doesn't have keep their own."""
-    row: dict[str, Any] = {}
-    for name, value in cells:
-        cell = None if isinstance(value, str) and value.strip() in _NULLS else value
-        row[_BY_PLAIN.get(_plain(name), name)] = cell
-    return row
-
-
-def _merged(row: dict[str, Any]) -> dict[str, Any]:
-    """Return the manifest of a row, with what its own columns say."""
-    problems: list[str] = []
-    row = dict(row)
-    for name in _JSON_COLUMNS:
-        if isinstance(row.get(name), str):
-            try:
-                row[name] = strict_json(row[name])
-            except SourceError as error:
-                problems.append(f"{name}: {error}")
-    manifest = object_of(row, "manifest", problems) or {}
-    problems += [
-        f"manifest.{name}: is '{shown(manifest[name])}', but the row says '{shown(row[name])}'"
-        for name in ("version", "entryPoint")
-        if row.get(name) and manifest.get(name) and row[name] != manifest[name]
-    ]
-    if problems:
-        raise SourceError("\n".join(problems))
-    own = {
-        name: value for name, value in row.items() if name not in {*_OF_THE_HOST, "pluginId", "checksum", "manifest"}
-    }
-    return {**manifest, **{name: value for name, value in own.items() if value is not None}}
-
-
 def _fields(values: dict[str, Any], row: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
-    entry = text_of(values, "entryPoint", problems)
-    fields: dict[str, Any] = {
-        "description": text_of(values, "description", problems),
-        "homepage": text_of(values, "homepage", problems),
-        "entry_point": entry,
-        "min_host_version": text_of(values, "minVersion", problems),
-        "icon": text_of(values, "icon", problems),
-        "config_schema": object_of(values, "configSchema", problems),
-        "params_schema": object_of(values, "paramsSchema", problems),
-        "default_config": object_of(values, "defaultConfig", problems),
-        "resources": object_of(values, "resources", problems),
-        "license": text_of(values, "license", problems),
-    }
-    if author := text_of(values, "author", problems):
-        fields["authors"] = [author]
-    if entry is not None:
-        fields["runtime"] = {"kind": "native" if entry.lower().endswith(_LIBRARIES) else "process"}
+    fields = engine_fields(values, problems)
     if row.get("installTime") is not None:
         try:
             fields["released_at"] = utc(row["installTime"], "installTime")
         except SourceError as error:
             problems.append(str(error))
-    return present(fields)
-
-
-def _dependencies(values: dict[str, Any], problems: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield name and range: of ``"name"``, ``"name@^1.2"``, or an object with ``name`` and ``version``."""
-    for number, each in enumerate(list_of(values, "dependencies", problems)):
-        if isinstance(each, str) and each.strip():
-            name, _, wanted = each.strip().partition("@")
-            yield name, wanted or "*"
-        elif isinstance(each, dict) and isinstance(other := each.get("pluginId") or each.get("name"), str):
-            yield other, str(each.get("version") or "*")
-        else:
-            problems.append(f"dependencies[{number}]: is not a plugin such as 'http@^1.2'")
+    return fields
 
 
 def _plugin(

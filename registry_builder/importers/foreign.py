@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sealdex.model.foreign_fields import present, shown
 from sealdex.model.wording import MAX_TITLE_LENGTH, keyword_problem, line_problem
 
 MAX_SUMMARY = 250
@@ -220,13 +221,6 @@ class Found:
             self.refused.append(NotRepresentable(place, shown(name), shown(version), reason, whole=True))
 
 
-def shown(value: object, most: int = 80) -> str:
-    """Return a name of the source for a message: without control characters, and not too long."""
-    text = "" if value is None else str(value)
-    text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 def slug(text: str) -> str | None:
     """Return a name as an identifier's part; None if letters of it would be lost, as with Chinese.
 
@@ -311,11 +305,6 @@ def stated_problems(digests: Mapping[str, object], size: object) -> Iterator[str
             yield f"{name}: {problem}"
     if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 0):
         yield f"size: is {shown(size)}, not a number of bytes"
-
-
-def present(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that are there."""
-    return {name: value for name, value in values.items() if value not in (None, "", (), [], {})}
 
 
 def unknown_fields(values: Mapping[str, Any], known: Iterable[str]) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from registry_builder.importers._hub_releases import service_values
 from registry_builder.importers._packages import MAX_MANIFEST_BYTES, files_below
 from registry_builder.importers._reading import export_bytes, list_of, text_of
 from registry_builder.importers.foreign import (
@@ -33,12 +34,12 @@ from registry_builder.importers.foreign import (
     title_of,
     unknown_fields,
 )
-from registry_builder.importers.model_hub import service_fields, service_values
 from registry_builder.source.safe_open import Gate, UnreadableError
 from sealdex.archive.entries import path_problem
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import UsageError
 from sealdex.model.decode import encode_pretty
+from sealdex.model.foreign_release import MODELS_DIR, service_fields
 
 _OF_SERVICE = frozenset({
     "service_id", "service_name", "version", "service_type", "port", "description", "models", "dependencies",
@@ -114,7 +115,7 @@ def _service(
     values |= {key: value for key, value in about.items() if key in _OF_SERVICE}
     values.pop("sha256", None)
     version = text_of(values, "version", problems, required=True) or ""
-    models_dir = text_of(about, "models_dir", problems) or "models"
+    models_dir = text_of(about, "models_dir", problems) or MODELS_DIR
     taken: set[tuple[str, str]] = set()
     for number, model in enumerate(list_of(values, "models", problems)):
         where = f"models[{number}]"

@@ -1,27 +1,26 @@
 """What archives of other systems say of themselves: an engine's ``manifest.json``, a model hub's ``service.json``.
 
-Pure. They state no namespace: it is ``local`` unless the user states another. `registry_builder.importers` reads whole
-systems of this kind; this is for one archive on this host.
+Pure. They state no namespace: it is ``local`` unless the user states another. What they say is read by
+`sealdex.model.foreign_release`, as by `registry_builder.importers`; this is for one archive on this host.
 """
 
 from __future__ import annotations
 
 import re
-import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from sealdex.model.decode import DocumentError, read_values
+from sealdex.model.foreign_fields import text_of
 from sealdex.model.foreign_json import json_values
+from sealdex.model.foreign_release import SERVICE_JSON, engine_dependencies, engine_fields, service_fields
 from sealdex.model.ids import parse_plugin_id
 from sealdex.model.ranges import parse_range
 from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest
 from sealdex.model.versions import version_problem
 
 NAMESPACE = "local"
-SERVICE_JSON = "service.json"
-_LIBRARIES = (".so", ".dll", ".dylib")
 _APART = re.compile(r"[^a-z0-9]+")
 
 
@@ -60,11 +59,16 @@ def read_foreign(file: str, data: bytes) -> Foreign:
     if not isinstance(values, dict):
         raise ValueError("it is not an object")  # noqa: TRY004  # one error for all that is wrong
     is_service = file == SERVICE_JSON
-    shown = _text(values, "service_id" if is_service else "name")
-    version = _text(values, "version")
-    if problem := version_problem(version):
-        raise ValueError(f"version: '{version}' {problem}")
-    fields = _service(values) if is_service else _plugin(values)
+    problems: list[str] = []
+    shown = text_of(values, "service_id" if is_service else "name", problems, required=True) or ""
+    version = text_of(values, "version", problems, required=True) or ""
+    if version and (problem := version_problem(version)):
+        problems.append(f"version: '{version}' {problem}")
+    fields = service_fields(values, problems) if is_service else engine_fields(values, problems)
+    if not is_service:
+        fields["dependencies"] = dict(_dependencies(values, problems))
+    if problems:
+        raise ValueError("; ".join(problems))
     return Foreign(_identifier(shown), shown, version, fields)
 
 
@@ -82,67 +86,15 @@ def as_manifest(foreign: Foreign, namespace: str, name: str, version: str) -> Pu
         raise ValueError("; ".join(map(str, error.problems))) from None
 
 
-def _plugin(values: Mapping[str, Any]) -> dict[str, Any]:
-    entry = values.get("entryPoint")
-    author, minimum = values.get("author"), values.get("minVersion")
-    return {
-        "description": values.get("description"),
-        "homepage": values.get("homepage"),
-        "license": values.get("license"),
-        "authors": [author] if author else None,
-        "entry_point": entry,
-        "runtime": {"kind": "native" if str(entry).lower().endswith(_LIBRARIES) else "process"} if entry else None,
-        "min_host_version": minimum if isinstance(minimum, str) and not version_problem(minimum) else None,
-        "config_schema": values.get("configSchema"),
-        "params_schema": values.get("paramsSchema"),
-        "default_config": values.get("defaultConfig"),
-        "resources": values.get("resources"),
-        "icon": values.get("icon"),
-        "dependencies": dict(map(_dependency, values.get("dependencies") or [])),
-    }
-
-
-def _dependency(each: object) -> tuple[str, str]:
-    if isinstance(each, dict):
-        name, wanted = each.get("pluginId") or each.get("name"), str(each.get("version") or "*")
-    else:
-        name, _, wanted = str(each).strip().partition("@")
-        wanted = wanted or "*"
-    try:
-        plugin = parse_plugin_id(str(name) if "/" in str(name) else f"{NAMESPACE}/{_identifier(str(name))}")
-        parse_range(wanted)
-    except ValueError as error:
-        raise ValueError(f"dependencies: {error}") from None
-    return str(plugin), wanted
-
-
-def _service(values: Mapping[str, Any]) -> dict[str, Any]:
-    kind = str(values.get("service_type") or "process").lower().replace("_", "-")
-    requires = values.get("dependencies")
-    command, port, check = values.get("startup_command"), values.get("port"), values.get("health_check")
-    try:
-        words = shlex.split(command) if isinstance(command, str) else command
-    except ValueError as error:
-        raise ValueError(f"startup_command: can't be read as a command: {error}") from None
-    service = {"command": words, "port": port, "health_check": check, "env": {"MODELS_DIR": "models"}}
-    models = [
-        {**model, "path": str(model.get("path", "")).rstrip("/")} if isinstance(model, dict) else model
-        for model in values.get("models") or []
-    ]
-    return {
-        "description": values.get("description"),
-        "runtime": {"kind": kind, **({"requires": requires} if requires else {})},
-        "models": models,
-        "service": {key: value for key, value in service.items() if value is not None} if words else None,
-        "released_at": values.get("created_at"),
-    }
-
-
-def _text(values: Mapping[str, Any], field: str) -> str:
-    found = values.get(field)
-    if not isinstance(found, str) or not found.strip():
-        raise ValueError(f"{field}: is missing, or not a text")
-    return found.strip()
+def _dependencies(values: Mapping[str, Any], problems: list[str]) -> Iterator[tuple[str, str]]:
+    for name, wanted in engine_dependencies(values, problems):
+        try:
+            plugin = parse_plugin_id(name if "/" in name else f"{NAMESPACE}/{_identifier(name)}")
+            parse_range(wanted)
+        except ValueError as error:  # noqa: PERF203  # all of them are told
+            problems.append(f"dependencies: {error}")
+        else:
+            yield str(plugin), wanted
 
 
 def _identifier(text: str) -> str | None:

@@ -19,8 +19,9 @@ from sealdex.archive.zip import list_zip, zip_content
 from sealdex.config.config import Config
 from sealdex.errors import InstallError, NotFoundError, SealdexError, UsageError, VerificationError
 from sealdex.install.archive_path import FORMATS, format_of
-from sealdex.install.foreign_manifest import NAMESPACE, SERVICE_JSON, Foreign, as_manifest, is_ours, read_foreign
+from sealdex.install.foreign_manifest import NAMESPACE, Foreign, as_manifest, is_ours, read_foreign
 from sealdex.model.decode import DocumentError, encode_json, read_wire
+from sealdex.model.foreign_release import SERVICE_JSON
 from sealdex.model.ids import PluginId, parse_plugin_id
 from sealdex.model.index import ArtifactEntry
 from sealdex.model.release import MANIFEST_FORMAT, PublishedManifest

@@ -22,5 +22,7 @@ all modules:
 
     decode          reads documents: strictly or leniently, with every problem named by its path
     foreign_json    JSON from somebody else, to plain values
+    foreign_fields  its fields, one by one: what is wrong goes to a list
+    foreign_release  what the manifests of Arcade and the Model Hub say of a release
     schema          JSON Schemas of the documents
 """
