@@ -1,6 +1,7 @@
 """Mirroring a registry from a local nginx, against rclone copying the same files, and proving it against sha256sum.
 
-rclone is told the names of all files, so it neither lists nor hashes.
+rclone is told the names of all files, so it neither lists nor hashes. Ours runs in an environment with the client's own
+packages, as users have it.
 Ours verifies every signature and every byte. Both sides end with ``sync``. What a run asks of nginx is counted from its
 log. ``sha256sum -c`` gets a list of all artifacts and manifests in as many pieces as there are cores.
 """
@@ -11,11 +12,13 @@ import os
 import random
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from benchmarks import peers
+from benchmarks.alone import client_alone
 from benchmarks.bench import Bench, put_aside
 from benchmarks.budgets import MIRROR_FIRST, MIRROR_REQUESTS, MIRROR_RSS, MIRROR_VERIFY
 from benchmarks.harness import Command, Row, Section, Series, Side, alternate, cpu, rss, run, wall
@@ -85,7 +88,7 @@ def _section(bench: Bench, what: str, fill: Callable[[Registry], None], options:
     (folder / "keys.txt").write_text("".join(f"{key}\n" for key in keys))
     log = folder / "requests.log"
     with nginx(registry.published, folder / "nginx", log=log) as url:
-        host = registry.client(folder / "host", url)
+        host = Alone(registry.client(folder / "host", url), client_alone()[1])
         ours_in, theirs_in, again = folder / "ours", folder / "theirs", folder / "again"
         bench.say(f"mirror: {bench.rounds} rounds of {len(keys):,} files")
         ours, theirs = alternate(
@@ -131,7 +134,20 @@ def _section(bench: Bench, what: str, fill: Callable[[Registry], None], options:
     return Section(f"Mirror: {what}, {len(keys):,} files, {size / 2**20:,.0f} MiB", rows)
 
 
-def _mirror(host: Client, dest: Path, options: tuple[str, ...]) -> Command:
+@dataclass(frozen=True)
+class Alone:
+    """A host with the client's own packages and no others."""
+
+    client: Client
+    program: Path
+
+    def command(self, *arguments: str) -> Command:
+        """Return a ``sealdex`` command on this host."""
+        said = self.client.command(*arguments)
+        return Command([str(self.program), *arguments], said.cwd, said.env)
+
+
+def _mirror(host: Alone, dest: Path, options: tuple[str, ...]) -> Command:
     command = host.command("mirror", "create", "bench", str(dest), *options)
     return Command(["sh", "-c", '"$@" && sync', "sh", *command.argv], command.cwd, command.env)
 

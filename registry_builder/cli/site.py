@@ -20,6 +20,7 @@ from sealdex.text import counted
 if TYPE_CHECKING:
     from datetime import timedelta
 
+    from registry_builder.site.writer import Written
     from sealdex.cli.output import Output
 
 _MAX_ROOT_BYTES = 512_000
@@ -88,8 +89,8 @@ def site_command(
 ) -> None:
     """Write all pages of the browse site to a folder, from the source tree alone; publishing isn't needed first.
 
-    Unchanged files are left alone. Links to signed documents and artifacts are broken
-    until the registry is published into the same folder.
+    Unchanged files are left alone; what the last run wrote and this one doesn't is removed. Links to signed documents
+    and artifacts are broken until the registry is published into the same folder.
 
     With --published the pages are those of a mirror or a published folder, made of what the root vouches for and
     nothing else. Of a partial mirror, what isn't there is named and not linked.
@@ -118,8 +119,9 @@ def site_command(
             site.site_from_tree(tree, realm, trust, answers_of=answers_of(tree.config.api)),
             output,
             progress.step,
+            keeps_record=True,
         )
-    out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} written")
+    out.line(_counts(output, result))
     out.result({"folder": output, "files": result.pages, "written": result.written, "removed": result.removed})
 
 
@@ -144,10 +146,10 @@ def _published(
             max_staleness=max_staleness,
             answers_of=answers_of(ApiSection(enabled=api, model_hub=model_hub)),
         )
-        result = site.write_pages(made.parts, output, progress.step)
+        result = site.write_pages(made.parts, output, progress.step, keeps_record=True)
     if (note := made.state.age_note) is not None:
         out.warn(note)
-    out.line(f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} written")
+    out.line(_counts(output, result))
     out.line(
         f"  timestamp {made.state.timestamp_version}: {counted(made.plugins, 'plugin')}; not here: "
         f"{counted(len(made.missing), 'plugin')}, and {counted(made.missing_releases, 'release')} of those that are"
@@ -162,6 +164,11 @@ def _published(
         "missing_plugins": list(map(str, made.missing)),
         "missing_releases": made.missing_releases,
     })  # fmt: skip
+
+
+def _counts(output: Path, result: Written) -> str:
+    gone = f", {len(result.removed)} removed" if result.removed else ""
+    return f"{shown(output)}: {counted(result.pages, 'file')}, {len(result.written)} written{gone}"
 
 
 __all__ = ["site_command"]

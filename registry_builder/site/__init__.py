@@ -14,6 +14,7 @@
     templates           templates and assets: where they come from, and rendering
     lint                problems of a source tree's site/ folder
     writer              writes pages into a folder, those whose bytes differ
+    own_files           which files of a folder the site wrote, and removing those that are gone
     images/             images of READMEs, from public addresses into the source tree
     preview/            the site on a local web server
     static_api/         api/: the registry as plain JSON at stable addresses

@@ -132,6 +132,11 @@ def is_translated(key: str) -> bool:
     return key.endswith(".html") and key not in {NOT_FOUND, OFFLINE_VERIFIER} and not key.startswith(_NOT_PAGES)
 
 
+def may_be_page(key: str) -> bool:
+    """Return whether a file of a folder can be the site's: nothing that is signed, and nothing that a mirror says."""
+    return key != "mirror.json" and not key.startswith((*_NOT_PAGES, "sigstore/"))
+
+
 def sitemap_page(shard: int) -> str:
     """Return the key of a part of the sitemap."""
     return f"sitemap/{shard:03x}.xml"

@@ -18,6 +18,7 @@ from support.tuf_repository import BUNDLE
 
 from registry_builder.compile import catalog_names
 from registry_builder.publication.publish import open_publisher, publish_realm
+from registry_builder.site.own_files import RECORD
 from sealdex.cli.main import main as client
 
 Site = Callable[..., Ran]
@@ -168,6 +169,56 @@ def test_nothing_is_written_into_the_folder_and_the_same_pages_once(
     assert {path: path.stat().st_mtime_ns for path in published.rglob("*")} == before
     again = site(published, output=tmp_path / "out")
     assert again.document["written"] == []
+
+
+def test_pages_that_are_gone_are_removed_and_nothing_else(
+    published: Path, site: Site, mirror: Callable[..., Path], tmp_path: Path
+) -> None:
+    out, part = tmp_path / "out", mirror("--plugin", "acme/slack")
+    assert site(published, output=out).code == 0
+    (out / "team/mail/notes.txt").write_text("mine")
+    (out / "mine.html").write_text("mine")
+    gone = {p.relative_to(out).as_posix() for p in (out / "acme/base").rglob("*") if p.is_file()}
+    done = site(part, output=out)
+    assert done.code == 0, done.err
+    assert gone <= set(done.document["removed"])
+    assert not (out / "acme/base").exists()
+    assert [path.name for path in (out / "team").rglob("*") if path.is_file()] == ["notes.txt"]
+    assert (out / "mine.html").read_text() == "mine"
+    again = site(part, output=out)
+    assert (again.document["written"], again.document["removed"]) == ([], [])
+    (out / RECORD).unlink()
+    assert site(published, output=out).code == 0
+    (out / RECORD).unlink()
+    assert site(part, output=out).document["removed"] == []  # whose these are isn't known
+    assert (out / "acme/base/index.html").exists()
+
+
+def test_attack_a_record_names_nothing_for_removal_but_pages(published: Path, site: Site, tmp_path: Path) -> None:
+    """Writes to the folder of the pages: a record that names files of others, and links that lead to them."""
+    assert site(published).code == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "file").write_text("mine")
+    (published / "linked").symlink_to(other)
+    (published / "link").symlink_to(other / "file")
+    named = [
+        "../other/file",
+        str(other / "file"),
+        "linked/file",
+        "link",
+        "metadata/timestamp.json",
+        ".hidden/file",
+        "a//b",
+    ]
+    named += ["plugins/acme/slack/1.0.0/manifest.json", "./metadata/timestamp.json", "mirror.json", ""]
+    (published / ".hidden").mkdir()
+    (published / ".hidden/file").write_text("mine")
+    (published / RECORD).write_text(json.dumps({"format": 1, "files": named}))
+    before = {path for path in [*published.rglob("*"), *other.rglob("*")] if path.is_file()}
+    done = site(published)
+    assert (done.code, done.document["removed"]) == (0, [])
+    assert {path for path in [*published.rglob("*"), *other.rglob("*")] if path.is_file()} == before
 
 
 @pytest.mark.parametrize("options", [["--max-staleness", "3x"], ["--url", "ftp://example.org/"], ["--realm", "public"]])
