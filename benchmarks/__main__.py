@@ -31,6 +31,7 @@ MODULES = {
     "site": "benchmarks.site",
     "search": "benchmarks.search",
     "search-page": "benchmarks.search_page",
+    "search-million": "benchmarks.search_million",
     "mirror": "benchmarks.mirror",
 }
 KREW_VARIABLE = "SEALDEX_BENCH_KREW"

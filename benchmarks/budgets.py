@@ -79,6 +79,11 @@ SITE_ONE_WALL = Budget(10, "s")
 SEARCH_QUERY = Budget(100, "ms", strict=True)
 """Search 20,000 plugins in the browser: a query, once loaded."""
 
+SEARCH_NAME_BYTES = Budget(150, "KB")
+"""Search 20,000 plugins in the browser by name: page, scripts and rows together, compressed."""
+SEARCH_NAME_MEMORY = Budget(60, "MB")
+"""The same: memory of the renderer after it (PSS), with what Chromium takes for an empty page."""
+
 SEARCH_NOT_FIRST = Budget(10, "%")
 """Search real packages by name, on pages and on the command line: how often the meant one isn't first."""
 SEARCH_NOT_AMONG_FIVE = Budget(2, "%")
@@ -112,6 +117,8 @@ ALL = {
     "site: all pages": SITE_ALL_WALL,
     "site: one release": SITE_ONE_WALL,
     "search page: a query": SEARCH_QUERY,
+    "search page: bytes by name": SEARCH_NAME_BYTES,
+    "search page: memory by name": SEARCH_NAME_MEMORY,
     "search: not first": SEARCH_NOT_FIRST,
     "search: not among five": SEARCH_NOT_AMONG_FIVE,
     "mirror: first run": MIRROR_FIRST,

@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.harness import run
+from benchmarks.renderer import chromium
 from benchmarks.report import write_report
 from benchmarks.scene import make_registry
-from benchmarks.search_page import chromium
 from registry_builder.site.preview.server import running_server
 
 HERE = Path(__file__).parent

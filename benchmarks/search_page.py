@@ -6,30 +6,25 @@ letter by letter, some with a typo, some in pairs, so that short prefixes, which
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import random
-import shutil
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
-from playwright.sync_api import Browser, sync_playwright
-
-from benchmarks import peers
 from benchmarks.bench import Bench
-from benchmarks.budgets import SEARCH_QUERY
+from benchmarks.budgets import SEARCH_NAME_BYTES, SEARCH_NAME_MEMORY, SEARCH_QUERY, Budget
 from benchmarks.harness import Row, Section, Series, run
+from benchmarks.renderer import Memory, memory_of, started_browser
 from benchmarks.scene import Registry, make_registry
 from benchmarks.synthetic import write_plugins
 from registry_builder.site.preview.server import running_server
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run")
 PAGE = "search.html"
 WORDS = 40
+LOADING_MS = 600_000
 
 _TYPE = """
 async (texts) => {
@@ -65,60 +60,83 @@ def measure(bench: Bench) -> list[Section]:
         def import_krew(registry: Registry) -> None:
             run(registry.command("import", "krew", str(krew), "--skip-invalid"))
 
-        sections.append(_section(bench, "kubectl plugin index", import_krew))
-    plugins = 2_000 if bench.quick else 20_000
-    sections.append(
-        _section(
-            bench,
-            f"synthetic, {plugins:,} plugins",
-            lambda registry: write_plugins(registry.folder, plugins, plugins),  # the catalog has one row per plugin
-        )
+        sections += _sections(bench, "kubectl plugin index", import_krew)
+    plugins = 3_000 if bench.quick else 20_000
+    sections += _sections(
+        bench,
+        f"synthetic, {plugins:,} plugins",
+        lambda registry: write_plugins(registry.folder, plugins, plugins),  # the catalog has one row per plugin
     )
     return sections
 
 
-def chromium() -> str:
-    """Return the path of the browser.
-
-    Raises:
-        PeerMissingError: there is none.
-    """
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        raise peers.PeerMissingError("chromium is missing: apt-get install chromium")
-    return program
-
-
-@contextlib.contextmanager
-def started_browser() -> Iterator[Browser]:
-    """Run the browser."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
-        yield browser
-        browser.close()
-
-
-def _section(bench: Bench, what: str, fill: Callable[[Registry], None]) -> Section:
+def _sections(bench: Bench, what: str, fill: Callable[[Registry], None]) -> list[Section]:
     registry = make_registry(bench.folder("search-page") / "tree")
     bench.say(f"search-page: publishing ({what})")
     fill(registry)
     run(registry.command("publish"))
     names = sorted(path.name for path in registry.folder.glob("plugins/*/*"))
-    texts = typed(names)
+    return sections_of(bench, what, registry.published, typed(names))
+
+
+def sections_of(bench: Bench, what: str, published: Path, texts: Sequence[str]) -> list[Section]:
+    """Return the figures of a published registry: by name, where it has shards by name, and with all rows."""
     bench.say(f"search-page: {len(texts)} queries, {bench.rounds} rounds ({what})")
-    with running_server(registry.published) as address, started_browser() as browser:
-        visits = [_visit(browser, registry.published, address, texts) for _ in range(bench.rounds)]
+    name = max(texts, key=len)
+    is_large = b'"names"' in (published / "search/catalogue.json").read_bytes()
+    with running_server(published) as address:
+        empty, names, every = [], [], []
+        for _ in range(bench.rounds):  # each in a browser of its own, so that none has what another left
+            empty.append(_empty(address))
+            names += [_visit(published, address, texts, name, with_all=False)] if is_large else []
+            every.append(_visit(published, address, texts, name, with_all=True))
     rows = (
-        Row("bytes to the first search", Series(tuple(v.bytes / 1e3 for v in visits), "KB")),
-        Row("the same, compressed by the web server", Series(tuple(v.gzipped / 1e3 for v in visits), "KB")),
-        Row("requests to the first search", Series(tuple(float(v.requests) for v in visits), "requests")),
-        Row("opening the page to the first answer", Series(tuple(v.first_ms for v in visits), "ms")),
-        Row("of which reading and indexing", Series(tuple(v.load_ms for v in visits), "ms")),
+        *_bytes_rows(every, None),
+        Row("opening the page to the first answer", Series(tuple(v.first_ms for v in every), "ms")),
+        Row("of which reading and indexing", Series(tuple(v.load_ms for v in every), "ms")),
+        *_memory_rows(every, empty, None),
+        *_query_rows(every),
+    )
+    made = [Section(f"Search all rows in the browser: {what}", rows)]
+    if names:
+        rows = (
+            *_bytes_rows(names, SEARCH_NAME_BYTES),
+            *_memory_rows(names, empty, SEARCH_NAME_MEMORY),
+            *_query_rows(names),
+        )
+        made.insert(0, Section(f"Search by name in the browser: {what}", rows))
+    return made
+
+
+def _memory_rows(visits: Sequence[_Visit], empty: Sequence[Memory], budget: Budget | None) -> tuple[Row, ...]:
+    after = Series(tuple(v.memory.proportional for v in visits), "MB")
+    return (
+        Row("renderer, with its share of Chromium (PSS)", after, budget=budget),
+        Row("the same of an empty page", Series(tuple(each.proportional for each in empty), "MB")),
+        Row("renderer, private memory", Series(tuple(v.memory.private for v in visits), "MB")),
+        Row("the same of an empty page", Series(tuple(each.private for each in empty), "MB")),
+        Row("private memory after all queries", Series(tuple(v.memory_later.private for v in visits), "MB")),
+    )
+
+
+def _bytes_rows(visits: Sequence[_Visit], budget: Budget | None) -> tuple[Row, ...]:
+    return (
+        Row("bytes of page and first search", Series(tuple(v.bytes / 1e3 for v in visits), "KB")),
+        Row(
+            "the same, compressed by the web server",
+            Series(tuple(v.gzipped / 1e3 for v in visits), "KB"),
+            budget=budget,
+        ),
+        Row("requests", Series(tuple(float(v.requests) for v in visits), "requests")),
+    )
+
+
+def _query_rows(visits: Sequence[_Visit]) -> tuple[Row, ...]:
+    return (
         Row("a query: median", Series(tuple(statistics.median(v.query_ms) for v in visits), "ms"), budget=SEARCH_QUERY),
         Row("a query: 95th percentile", Series(tuple(_p95(v.query_ms) for v in visits), "ms"), budget=SEARCH_QUERY),
         Row("a query: slowest", Series(tuple(max(v.query_ms) for v in visits), "ms")),
     )
-    return Section(f"Search in the browser: {what}", rows)
 
 
 @dataclass(frozen=True)
@@ -128,29 +146,46 @@ class _Visit:
     requests: int
     first_ms: float
     load_ms: float
+    memory: Memory
+    memory_later: Memory
     query_ms: tuple[float, ...]
 
 
-def _visit(browser: Browser, published: Path, address: str, texts: Sequence[str]) -> _Visit:
-    """Open the page in a browser that knows nothing, and type."""
-    context = browser.new_context()
-    asked: list[str] = []
-    context.on("request", lambda request: asked.append(unquote(urlsplit(request.url).path).lstrip("/")))
-    page = context.new_page()
-    page.goto(f"{address}/{PAGE}")
-    page.wait_for_selector("[data-search][data-state=answered]", timeout=60_000)
-    first, load = page.evaluate(
-        "[performance.mark('now').startTime, Number(document.querySelector('[data-search]').dataset.milliseconds)]"
-    )
-    bodies = [(published / path).read_bytes() for path in asked]
-    times = page.evaluate(_TYPE, list(texts))
-    context.close()
+def _empty(address: str) -> Memory:
+    """Return what a page without anything takes."""
+    with started_browser() as browser:
+        page = browser.new_page()
+        page.route("**/empty.html", lambda route: route.fulfill(body="<!doctype html><title>-</title>"))
+        page.goto(f"{address}/empty.html")
+        return memory_of(browser, page)
+
+
+def _visit(published: Path, address: str, texts: Sequence[str], name: str, *, with_all: bool) -> _Visit:
+    """Open the page in a browser that knows nothing, search for a name, and type."""
+    with started_browser() as browser:
+        page = browser.new_page()
+        asked: list[str] = []
+        page.context.on("request", lambda request: asked.append(unquote(urlsplit(request.url).path).lstrip("/")))
+        page.goto(f"{address}/{PAGE}?q={quote(name)}")
+        page.wait_for_selector("[data-search][data-state=answered]", timeout=LOADING_MS)
+        if with_all and page.locator("[data-key=wider]").count():
+            page.click("[data-key=wider]")
+            page.wait_for_selector("[data-search][data-state=answered][data-milliseconds]", timeout=LOADING_MS)
+        first, load = page.evaluate(
+            "[performance.now(), Number(document.querySelector('[data-search]').dataset.milliseconds ?? 0)]"
+        )
+        bodies = [(published / path).read_bytes() for path in asked]
+        memory = memory_of(browser, page)
+        times = page.evaluate(_TYPE, list(texts))
+        later = memory_of(browser, page)
     return _Visit(
         sum(map(len, bodies)),
         sum(len(gzip.compress(body, 6)) for body in bodies),
         len(bodies),
         first,
         load,
+        memory,
+        later,
         tuple(times),
     )
 

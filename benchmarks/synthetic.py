@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from sealdex.model.catalog import CatalogRow
+
 PLUGINS_PER_NAMESPACE = 50
 
 # Quantiles of the index at the points below, for the number of versions of a plugin and for lengths in characters.
@@ -200,13 +202,40 @@ def _write_release(folder: Path, number: int, release: int) -> None:
     (folder / "releases" / f"{version_name(release)}.json").write_bytes(data + b"\n")
 
 
-def _plugin_yaml(number: int) -> str:
+def plugin_values(number: int) -> tuple[str, list[str]]:
+    """Return summary and keywords of a plugin."""
     random_ = random.Random(f"plugin {number}")
-    namespace, name = plugin_name(number)
     keywords = sorted(random_.sample(_WORDS, random_.randrange(4)))
+    return _text(random_, _SUMMARY).capitalize(), keywords
+
+
+def catalog_row(number: int) -> CatalogRow:
+    """Return the row that the catalog has of a plugin with one release."""
+    namespace, name = plugin_name(number)
+    summary, keywords = plugin_values(number)
+    count = random.Random(f"release {number} 0").choices(range(1, len(_ARTIFACTS) + 1), _ARTIFACTS)[0]
+    systems, machines = zip(*_PLATFORMS[:count], strict=True)
+    return CatalogRow(
+        namespace=namespace,
+        name=name,
+        type="build",
+        summary=summary,
+        latest=version_name(0),
+        updated_at=f"2018-{1 + number % 12:02d}-{1 + number % 28:02d}T12:00:00Z",
+        license="Apache-2.0",
+        keywords=tuple(keywords),
+        labels={"arch": tuple(sorted(set(machines))), "os": tuple(sorted(set(systems)))},
+        channels={"stable": version_name(0)},
+        releases=1,
+    )
+
+
+def _plugin_yaml(number: int) -> str:
+    namespace, name = plugin_name(number)
+    summary, keywords = plugin_values(number)
     return (
         "type: build\n"
-        f"summary: {_text(random_, _SUMMARY).capitalize()}\n"
+        f"summary: {summary}\n"
         "license: Apache-2.0\n"
         f"keywords: [{', '.join(keywords)}]\n"
         f"owners:\n  - name: {namespace}\n"
