@@ -1,4 +1,4 @@
-"""Make a picture of each kind of page of the browse site: light and dark, on a telephone and a wide screen.
+"""Make a picture of each kind of page of the browse site: light and dark, on a telephone, a tablet, a wide screen.
 
     .venv/bin/python scripts/screenshots.py [--published DIR] [--output build/screenshots] [KIND...]
 
@@ -23,7 +23,11 @@ from support.browser import FLAGS, chromium  # noqa: E402  # as above
 
 from registry_builder.site.preview.server import running_server  # noqa: E402  # as above
 
-SIZES = {"phone": ViewportSize(width=390, height=844), "wide": ViewportSize(width=1360, height=900)}
+SIZES = {
+    "phone": ViewportSize(width=390, height=844),
+    "tablet": ViewportSize(width=820, height=1100),
+    "wide": ViewportSize(width=1440, height=900),
+}
 
 
 def main() -> None:
@@ -49,8 +53,9 @@ def main() -> None:
                 for kind, path in pages.items():
                     page = context.new_page()
                     page.goto(f"{site}/{path}")
-                    if path.startswith("search.html"):
-                        page.wait_for_selector("[data-state=answered]")
+                    if page.locator("[data-search]").count():
+                        page.wait_for_selector("[data-search][data-state=answered]")
+                    page.wait_for_load_state("networkidle")
                     name = f"{kind.replace(' ', '-')}.{size}.{theme}.png"
                     page.screenshot(path=options.output / name, full_page=True)
                     page.close()

@@ -158,6 +158,8 @@ if [ "$what" != demo ]; then
     fi
     command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null ||
         apt chromium || say "without chromium the tests of the browse site are skipped (in CI they fail)"
+    command -v firefox-esr >/dev/null || command -v firefox >/dev/null || apt firefox-esr ||
+        say "without firefox the tests of the browse site in a second browser are skipped (in CI they fail)"
     # the node that playwright brings along is linked with it
     find /lib /usr/lib /usr/lib64 -maxdepth 2 -name 'libatomic.so.1' 2>/dev/null | grep -q . || apt libatomic1 ||
         say "without libatomic1 playwright doesn't start, and the tests of the browse site fail"

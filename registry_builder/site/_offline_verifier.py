@@ -46,7 +46,9 @@ state that is older than one seen before and hasn't expired; <code>sealdex</code
 </html>
 """  # noqa: E501  # a page
 _STYLE = (
-    "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem;color-scheme:light dark}"
+    ":root{color-scheme:light dark}"
+    "body{font:1rem/1.5 system-ui,sans-serif;margin:2rem auto;max-width:44rem;padding:0 1rem;"
+    "background:Canvas;color:CanvasText}"
     "label{display:block}input:not([type=file]),textarea{width:100%;font:inherit;box-sizing:border-box}"
     "output{display:block;overflow-wrap:anywhere}output[data-state]{border-left:4px solid;padding:.5rem 1rem}"
 )

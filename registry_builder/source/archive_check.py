@@ -196,7 +196,7 @@ def name_warnings(entries: Sequence[tuple[str, str]], *, windows: bool, depth: i
     if long := [path for path, _ in entries if len(path.encode("utf-16-le")) // 2 > room]:
         yield (
             f"{_example(long)} too long for Windows with its default settings: {MAX_WINDOWS_PATH} characters in all, "
-            f"about {room} of them below the folder of a release"
+            f"about {max(room, 0)} of them below the folder of a release"
         )
 
 

@@ -202,6 +202,7 @@ function head(plugin, page, releases, from, to) {
   Object.assign(hidden, { type: "hidden", name: "plugin", value: plugin });
   form.append(hidden, picker("from", say("Compare"), releases, from), picker("to", say("with"), releases, to));
   const button = document.createElement("button");
+  button.type = "submit";
   button.textContent = say("Show what changed");
   form.append(button);
   made.append(line, form);

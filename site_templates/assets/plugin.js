@@ -73,6 +73,7 @@ function comparison(place) {
   form.append(picker("from", say("Compare"), versions, versions[1]));
   form.append(picker("to", say("with"), versions, versions[0]));
   const button = document.createElement("button");
+  button.type = "submit";
   button.textContent = say("Show what changed");
   form.append(button);
   place.append(form);

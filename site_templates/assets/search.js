@@ -223,9 +223,9 @@ page.field.value = asked.text;
 root.replaceChildren(
   element(
     "form",
-    { class: "search-form", role: "search", action: location.pathname, onsubmit: (event) => event.preventDefault() },
+    { class: "search-form", role: "search", action: location.pathname, onsubmit: submitted },
     element("label", { for: "search-text", class: "visually-hidden" }, say("Search plugins")),
-    page.field,
+    element("div", { class: "search-field" }, page.field, element("button", { type: "submit", "aria-label": say("Search") })),
     element(
       "p",
       { class: "search-keys", id: "search-keys" },
@@ -574,6 +574,12 @@ function clear(filters) {
   if (filters) for (const values of [asked.metrics, ...Object.values(asked.facets)]) values.clear();
   else asked.text = page.field.value = "";
   changed();
+}
+
+/** Results are there already: to submit is to go to them. */
+function submitted(event) {
+  event.preventDefault();
+  page.results.querySelector("h2 a")?.focus();
 }
 
 /** Arrows go from the field through the results and back; Escape clears and returns to the field. */

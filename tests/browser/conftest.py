@@ -1,7 +1,8 @@
-"""The browse site in a real browser: a registry published once a run, a server and a browser for each worker.
+"""The browse site in real browsers: a registry published once a run, a server and browsers for each worker.
 
-The browser is Debian's Chromium, driven by Playwright. Each page that a test opens is watched:
-an error on the console, an exception, a request to another origin or an answer of 400 and above fails the test.
+The browsers are Debian's Chromium and, for tests marked `both`, its Firefox, driven by Playwright. Each page that a
+test opens is watched: an error on the console, an exception, a request to another origin or an answer of 400 and above
+fails the test.
 """
 
 from __future__ import annotations
@@ -13,11 +14,26 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 from support import browse_registry
-from support.browser import FLAGS, Open, Watch, chromium
+from support.browser import ENGINES, Browsers, Open, Watch
 
 from registry_builder.site.preview.server import running_server
+
+HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put what wants Firefox together, behind the rest of this folder: then most often one process starts it."""
+    own = [at for at, item in enumerate(items) if item.path.is_relative_to(HERE)]
+    for at, item in zip(own, sorted((items[at] for at in own), key=_in_firefox), strict=True):
+        items[at] = item
+
+
+def _in_firefox(item: pytest.Item) -> bool:
+    chosen = getattr(item, "callspec", None)
+    return chosen is not None and chosen.params.get("engine") == "firefox"
 
 
 @pytest.fixture(scope="session")
@@ -52,13 +68,19 @@ def prefixed(published: Path, watch: Watch) -> Iterator[str]:
 
 
 @pytest.fixture(scope="package")  # not longer: Playwright leaves an event loop running in the thread
-def browser() -> Iterator[Browser]:
-    """One browser."""
-    program = chromium()
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browsers]:
+    """Each browser, started for the first test that wants it."""
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        yield started
-        started.close()
+        made = Browsers(playwright, tmp_path_factory.mktemp("browser"))
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def engine(request: pytest.FixtureRequest) -> str:
+    """The browser's name: the first, unless the test is marked `both`."""
+    name: str = getattr(request, "param", ENGINES[0])
+    return name
 
 
 @pytest.fixture
@@ -70,19 +92,27 @@ def watch(site: str) -> Iterator[Watch]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, site: str, watch: Watch) -> Iterator[Open]:
+def open_page(browsers: Browsers, engine: str, site: str, watch: Watch) -> Iterator[Open]:
     """Open a page of the site: ``open_page("search.html", color_scheme="dark")``, with a context's options."""
-    contexts = []
+    contexts: list[BrowserContext] = []
+    borrowed: list[Page] = []
 
     def open_(path: str = "", **options: Any) -> Page:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        context.set_default_timeout(15_000)
-        watch.over(context)
-        page = context.new_page()
+        if engine == "firefox" and not options and not borrowed:
+            page = browsers.kept_page(engine)
+            borrowed.append(page)
+        else:
+            context = browsers.started(engine).new_context(**options)
+            contexts.append(context)
+            page = context.new_page()
+        watch.over(page.context)
+        page.set_default_timeout(15_000)
         page.goto(site + path)
         return page
 
     yield open_
     for context in contexts:
         context.close()
+    for page in borrowed:
+        watch.leave(page.context)
+        browsers.give_back(page)

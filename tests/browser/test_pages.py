@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
-from support.browse_registry import GENERATED, NAMESPACE, PAGES
-from support.browser import Open, Watch
+from support.browse_registry import GENERATED, KINDS, NAMESPACE, PAGES
+from support.browser import Open, Watch, both
 from support.node_tools import installed, node
+from support.places import REPOSITORY
+from support.tree_server import TreeServer
 
 NODE = Path(__file__).parent / "node"
-PHONE = ViewportSize(width=320, height=640)  # WCAG 2.2, 1.4.10: nothing scrolls in two directions at this width
+SMALLEST = ViewportSize(width=320, height=640)  # WCAG 2.2, 1.4.10: nothing scrolls in two directions at this width
+WIDTHS = {"phone": 390, "tablet": 820, "wide": 1440}
+MADE_BY_SCRIPT = [
+    "search of words", "search of nothing", "search of a typo in zh", "comparison", "release in zh", "full", "verify",
+    "page of a list", "keywords in zh",
+]  # fmt: skip
+Theme = Literal["light", "dark"]
+EVERY = os.environ.get("PAGES") == "all"
+"""Set ``PAGES=all`` for each page in both themes at each width; else each is looked at in some of these."""
 _SKIPPED = re.compile(rf"plugins/|site/zh/{NAMESPACE}/tool-|{NAMESPACE}/tool-[^0]|{NAMESPACE}/tool-0[^0]")
-WIDE = ViewportSize(width=1280, height=800)
+
+
+def looks(kind: str) -> list[tuple[int, list[Theme]]]:
+    """The widths that a page is looked at, each with the themes there."""
+    if EVERY:
+        return [(width, ["light", "dark"]) for width in WIDTHS.values()]
+    if kind in KINDS:
+        return [(WIDTHS["wide"], ["light"]), (WIDTHS["phone"], ["dark"])]
+    return [(WIDTHS["tablet"], ["dark"])]  # translations: the same elements, other words
 
 
 @pytest.fixture(scope="session")
@@ -55,49 +75,90 @@ def lightness(page: Page) -> float:
     return 0.21 * red + 0.72 * green + 0.07 * blue
 
 
+def settled(page: Page) -> None:
+    """Wait until the page's scripts have said what they have to say."""
+    search = page.locator("[data-search]")
+    if search.count():
+        page.wait_for_selector("[data-search][data-state=answered]")
+    page.wait_for_load_state("networkidle")
+
+
+def test_every_template_has_a_kind_of_page() -> None:
+    templates = {path.name.removesuffix(".html.j2") for path in (REPOSITORY / "site_templates").glob("*.html.j2")}
+    assert {template for template, _ in KINDS.values() if template} == templates - {"base", "parts"}
+
+
 @pytest.mark.parametrize("kind", PAGES)
-def test_a_page_is_accessible_in_both_themes_and_fits(open_page: Open, axe: str, kind: str) -> None:
-    page = open_page(PAGES[kind], viewport=WIDE, color_scheme="light")
-    if kind.startswith("search"):
-        page.wait_for_selector("[data-state=answered]")
-    page.evaluate(axe)
-    assert violations(page) == []
-    assert lightness(page) > 200
+def test_a_page_is_accessible_and_fits(open_page: Open, axe: str, kind: str) -> None:
+    for width, themes in looks(kind):
+        page = open_page(PAGES[kind], viewport=ViewportSize(width=width, height=900), color_scheme=themes[0])
+        settled(page)
+        page.evaluate(axe)
+        for theme in themes:
+            page.emulate_media(color_scheme=theme)
+            assert (lightness(page) > 200) == (theme == "light"), theme
+            assert (width, theme, violations(page)) == (width, theme, [])
+        assert (width, too_wide(page)) == (width, [])
+    page.set_viewport_size(SMALLEST)
     assert too_wide(page) == []
-    page.emulate_media(color_scheme="dark")
-    assert lightness(page) < 60
-    assert violations(page) == []
-    page.set_viewport_size(PHONE)
-    assert too_wide(page) == []
-    assert violations(page) == []
     assert page.context.cookies() == []
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
 
 
-def test_all_pages_are_valid_html(published: Path, tmp_path: Path) -> None:
-    modules = installed(NODE)
-    report = tmp_path / "report.json"  # into a pipe it ends before all is written
-    command = [node(), str(modules / ".bin" / "html-validate"), "--config", "html-validate.json"]
-    # what authors upload below plugins/ is no page; of the generated plugins, all alike, a few are enough
-    pages = [str(path) for path in published.rglob("*.html") if not _SKIPPED.match(str(path.relative_to(published)))]
-    assert len(pages) > len(PAGES)
+@pytest.mark.parametrize("engine", ["firefox"], indirect=True)
+@pytest.mark.parametrize("kind", PAGES if EVERY else ["search of words", "full in zh", "comparison"])
+def test_a_page_is_accessible_in_firefox_too(open_page: Open, axe: str, kind: str) -> None:
+    page = open_page(PAGES[kind])
+    settled(page)
+    page.evaluate(axe)
+    assert lightness(page) < 60
+    assert violations(page) == []
+    assert too_wide(page) == []
+
+
+def invalid(pages: Iterable[Path], below: Path, report: Path) -> list[str]:
+    """What html-validate finds, one line each."""
+    command = [node(), str(installed(NODE) / ".bin" / "html-validate"), "--config", "html-validate.json"]
+    # the report goes into a file: into a pipe html-validate ends before all is written
     done = subprocess.run(
-        [*command, "--formatter", f"json={report}", *pages], capture_output=True, text=True, check=False, cwd=NODE
+        [*command, "--formatter", f"json={report}", *map(str, pages)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=NODE,
     )
     found = [
-        f"{Path(each['filePath']).relative_to(published)}:{message['line']} {message['ruleId']}: {message['message']}"
+        f"{Path(each['filePath']).relative_to(below)}:{message['line']} {message['ruleId']}: {message['message']}"
         for each in json.loads(report.read_text(encoding="utf-8"))
         for message in each["messages"]
     ]
-    assert found == []
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (1 if found else 0, "")
+    return found
+
+
+def test_all_pages_are_valid_html(published: Path, tmp_path: Path) -> None:
+    # what authors upload below plugins/ is no page; of the generated plugins, all alike, a few are enough
+    pages = [path for path in published.rglob("*.html") if not _SKIPPED.match(str(path.relative_to(published)))]
+    assert len(pages) > len(PAGES)
+    assert invalid(pages, published, tmp_path / "report.json") == []
+
+
+def test_what_scripts_make_of_pages_is_valid_html(open_page: Open, site: str, tmp_path: Path) -> None:
+    page = open_page()
+    files = []
+    for number, kind in enumerate(PAGES if EVERY else MADE_BY_SCRIPT):
+        page.goto(site + PAGES[kind])
+        settled(page)
+        files.append(tmp_path / f"{number} {kind}.html")
+        files[-1].write_text(page.content(), encoding="utf-8")
+    assert invalid(files, tmp_path, tmp_path / "report.json") == []
 
 
 def test_below_a_prefix_every_page_loads_all_it_needs(open_page: Open, prefixed: str) -> None:
-    """The 404 page is the exception: it answers for any address, so it needs to know its own."""
+    """The 404 page answers for any address, so it needs to know its own; the verifier to be saved loads nothing."""
     page = open_page()
     for kind, path in PAGES.items():
-        if kind != "not found":
+        if kind not in {"not found", "offline verifier"}:
             page.goto(prefixed + path)
             assert page.evaluate("[...document.styleSheets].every((sheet) => sheet.href && sheet.cssRules)")
 
@@ -125,6 +186,7 @@ def test_without_javascript_search_says_what_it_needs(open_page: Open) -> None:
     expect(page.get_by_role("link", name="robotics")).to_be_visible()
 
 
+@both
 def test_search_from_any_page(open_page: Open) -> None:
     page = open_page("robotics/kalman/")
     page.locator("body").press("/")
@@ -143,6 +205,7 @@ def test_copy_puts_the_install_line_on_the_clipboard_and_says_so(open_page: Open
     expect(page.locator("button.copy").first).to_have_text("Copied")
 
 
+@both
 def test_copy_selects_the_text_where_the_clipboard_is_refused(open_page: Open) -> None:
     page = open_page("robotics/kalman/")
     page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: {writeText: () => Promise.reject()}})")
@@ -192,37 +255,60 @@ def test_the_readme_of_the_attacker_is_still_read(open_page: Open) -> None:
     expect(page.locator("main")).to_contain_text("<script>window.pwned='field'</script>")
 
 
-@pytest.mark.parametrize("kind", ["home", "plugin", "search"])
+_STOPPED = {"script-src-elem", "script-src-attr", "style-src-elem", "img-src", "frame-src", "connect-src"}
+_INJECT = """async (attacker) => {
+  window.stopped = [];
+  document.addEventListener("securitypolicyviolation", (e) => window.stopped.push(e.effectiveDirective));
+  for (const html of ["<img src=x onerror='window.pwned=1'>", `<iframe src='${attacker}/frame'></iframe>`,
+                      `<img src='${attacker}/pixel.png'>`, "<style>body {display: none}</style>"])
+    document.body.insertAdjacentHTML("beforeend", html);
+  const script = document.createElement("script");
+  script.textContent = "window.pwned = 2";
+  document.body.append(script);
+  await fetch(`${attacker}/fetch`).catch(() => 0);
+  while (![...document.images].every((each) => each.complete)) await new Promise((done) => setTimeout(done, 20));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "kind"),
+    [("chromium", "home"), ("chromium", "plugin"), ("chromium", "search"), ("firefox", "plugin")],
+    indirect=["engine"],
+)
 def test_the_policy_stops_what_got_into_a_page(open_page: Open, watch: Watch, kind: str) -> None:
     """The attacker can put any HTML into a page: the policy has to do alone."""
     page = open_page(PAGES[kind])
-    page.evaluate(
-        """() => {
-          for (const html of ["<img src=x onerror='window.pwned=1'>", "<iframe src='https://attacker.example/'></iframe>",
-                              "<img src='https://attacker.example/pixel.png'>", "<style>body {display: none}</style>"])
-            document.body.insertAdjacentHTML("beforeend", html);
-          const script = document.createElement("script");
-          script.textContent = "window.pwned = 2";
-          document.body.append(script);
-        }"""
-    )
-    page.evaluate("fetch('https://attacker.example/').catch(() => 0)")
-    page.wait_for_function("document.querySelector('img[src=x]').complete")
-    assert page.evaluate("window.pwned") is None
-    expect(page.locator("main")).to_be_visible()
-    assert not [each for each in watch.trouble if "off the origin" in each]
-    assert [each for each in watch.trouble if "Content Security Policy" in each]
+    with TreeServer({}) as attacker:
+        page.evaluate(_INJECT, attacker.url)
+        page.wait_for_function(f"new Set(window.stopped).size >= {len(_STOPPED)}")
+        assert set(page.evaluate("window.stopped")) == _STOPPED
+        assert page.evaluate("window.pwned") is None
+        expect(page.locator("main")).to_be_visible()
+        assert attacker.requests == []
+    watch.trouble.clear()  # the browser tells what it stopped, and that there is no x
+
+
+def test_without_the_policy_it_would_have_worked(open_page: Open, watch: Watch) -> None:
+    page = open_page(PAGES["plugin"], bypass_csp=True)
+    with TreeServer({}) as attacker:
+        page.evaluate(_INJECT, attacker.url)
+        assert page.evaluate("window.pwned") in {1, 2}
+        assert {"fetch", "pixel.png"} <= {path.lstrip("/") for path in attacker.requests}
     watch.trouble.clear()
 
 
 # --- downloads: a number that logs say, read by the page itself ------------------------------------------------------
 
 
+@both
 def test_downloads_are_shown_as_what_they_are(open_page: Open) -> None:
     for path in ("robotics/kalman/", "robotics/kalman/1.1.0/"):
         section = open_page(path).get_by_role("region", name="Downloads")
         expect(section).to_contain_text("1,234 in the 30 days to 2026-11-20")
         expect(section).to_contain_text("As the logs show; mirrors and caches hide more.")
+
+
+def test_without_javascript_there_are_no_downloads(open_page: Open) -> None:
     assert open_page("robotics/kalman/", java_script_enabled=False).locator("[data-stats]").is_hidden()
 
 

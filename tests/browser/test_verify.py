@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
-from support.browser import Open, Watch
+from support.browser import Open, Watch, both
 from support.places import REPOSITORY
 
 from registry_builder.site._offline_verifier import offline_verifier
@@ -39,6 +39,7 @@ def ask(page: Page, **fields: str) -> str:
     return f"{output.get_attribute('data-state')}: {output.inner_text()}"
 
 
+@both
 def test_a_plugin_is_proved_from_a_fingerprint_or_a_root(open_page: Open, published: Path) -> None:
     page = open_page(f"verify/?plugin={PLUGIN}")
     said = ask(page, fingerprint=fingerprint(published).upper())

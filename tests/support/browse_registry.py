@@ -18,43 +18,67 @@ from support.source_trees import Tree
 
 GENERATED = 120
 NAMESPACE = "many"
+LONG = "a-name-of-as-many-characters-as-a-name-of-a-plugin-can-ever-have"
 
-PAGES = {
-    "home": "",
-    "search": "search.html",
-    "types": "types/build/",
-    "namespaces": "namespaces/",
-    "namespace": f"{NAMESPACE}/",
-    "keywords": "keywords/",
-    "keyword": "keywords/generated/",
-    "plugin": "robotics/kalman/",
-    "suite": "robotics/pick-and-place/",
-    "two artifacts": "robotics/hal-motor/",
-    "full": "edge/full/",
-    "wide": "edge/wide/",
-    "deprecated": "edge/old-slack/",
-    "all yanked": "edge/withdrawn/",
-    "attacks": "edge/attacks/",
-    "release": "edge/full/1.0.0/",
-    "chinese plugin": "edge/games/",
-    "chinese release": "edge/games/1.1.0/",
-    "comparison": "docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0",
-    "yanked release": "edge/withdrawn/1.0.0/",
-    "service release": "speech/echo-service/1.0.0/",
-    "verify": "verify/",
-    "documents": "docs/",
-    "not found": "404.html",
-    "home in Chinese": "site/zh/",
-    "search in Chinese": "site/zh/search.html",
-    "list in Chinese": f"site/zh/{NAMESPACE}/",
-    "keywords in Chinese": "site/zh/keywords/",
-    "plugin in Chinese": "site/zh/edge/games/",
-    "release in Chinese": "site/zh/edge/full/1.0.0/",
-    "comparison in Chinese": "site/zh/docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0",
-    "verify in Chinese": "site/zh/verify/",
-    "documents in Chinese": "site/zh/docs/",
+LANGUAGES = ("en", "zh")
+KINDS = {
+    "home": ("home", ""),
+    "search": ("search", "search.html"),
+    "search of words": ("search", "search.html?q=helper&type=build&os=linux"),
+    "search of nothing": ("search", "search.html?q=xyzzyplugh"),
+    "search of a typo": ("search", "search.html?q=kalmen"),
+    "types": ("list", "types/build/"),
+    "namespace": ("list", f"{NAMESPACE}/"),
+    "page of a list": ("list", f"namespaces/{NAMESPACE}/from/tool-037/"),
+    "keyword": ("list", "keywords/generated/"),
+    "keyword in another script": ("list", "keywords/%E6%B8%B8%E6%88%8F/"),
+    "namespaces": ("names", "namespaces/"),
+    "keywords": ("names", "keywords/"),
+    "plugin": ("plugin", "robotics/kalman/"),
+    "suite": ("plugin", "robotics/pick-and-place/"),
+    "two artifacts": ("plugin", "robotics/hal-motor/"),
+    "full": ("plugin", "edge/full/"),
+    "wide": ("plugin", "edge/wide/"),
+    "deprecated": ("plugin", "edge/old-slack/"),
+    "unreleased": ("plugin", "edge/unreleased/"),
+    "some yanked": ("plugin", "edge/regretted/"),
+    "all yanked": ("plugin", "edge/withdrawn/"),
+    "attacks": ("plugin", "edge/attacks/"),
+    "chinese plugin": ("plugin", "edge/games/"),
+    "arabic plugin": ("plugin", "edge/prayer-times/"),
+    "long names": ("plugin", f"{LONG}/{LONG}/"),
+    "release": ("release", "edge/full/1.0.0/"),
+    "chinese release": ("release", "edge/games/1.1.0/"),
+    "arabic release": ("release", "edge/prayer-times/1.0.0/"),
+    "yanked release": ("release", "edge/withdrawn/1.0.0/"),
+    "service release": ("release", "speech/echo-service/1.0.0/"),
+    "long release": ("release", f"{LONG}/{LONG}/1.0.0/"),
+    "comparison": ("compare", "docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0"),
+    "comparison of files": ("compare", "docs/compare/?plugin=robotics/kalman&from=1.0.0&to=1.1.0"),
+    "comparison of nothing": ("compare", "docs/compare/"),
+    "verify": ("verify", "verify/"),
+    "documents": ("documents", "docs/"),
+    "not found": ("not_found", "404.html"),
+    "offline verifier": ("", "verify/verify.html"),
 }
-"""Kind of page to its address below the site."""
+"""Kind of page to its template and its address below the site."""
+
+_ONE_LANGUAGE = {"not found", "offline verifier"}
+
+
+def _pages() -> dict[str, str]:
+    found = {name: path for name, (_, path) in KINDS.items()}
+    for language in LANGUAGES[1:]:
+        found |= {
+            f"{name} in {language}": f"site/{language}/{path}"
+            for name, (_, path) in KINDS.items()
+            if name not in _ONE_LANGUAGE
+        }
+    return found
+
+
+PAGES = _pages()
+"""Each kind, in each language of the site, to its address below the site: ``home``, ``home in zh``."""
 
 ATTACKS = """\
 # Attacks <script>window.pwned = "heading"</script>
@@ -175,7 +199,14 @@ def _edges(tree: Tree) -> None:
     for minor in range(30):
         tree.release("edge/wide", f"1.{minor}.0", channel="stable" if minor % 3 else "beta")
     tree.release("edge/wide", f"2.0.0-{'nightly.' * 8}1", channel="a-channel-of-a-long-name")  # stands on the home page
+    tree.plugin("edge/regretted", summary="One release of three is yanked")
+    for minor in range(3):
+        tree.release("edge/regretted", f"1.{minor}.0")
+    tree.status("edge/regretted", _event("yank", version="1.2.0", why="It deletes what it should keep"))
+    tree.plugin("edge/unreleased", summary="Announced, and not released yet", readme="# Soon\n\nNot yet.\n")
     _chinese(tree)
+    _arabic(tree)
+    _long(tree)
     tree.plugin("edge/full", summary="A release that says all that a release can say", **_FULL_PLUGIN)
     tree.release("edge/full", "1.0.0", **_FULL_RELEASE)
 
@@ -241,6 +272,72 @@ def _chinese(tree: Tree) -> None:
             )
         )
     tree.status("edge/games", *measured)
+
+
+_ARABIC_README = """\
+# أوقات الصلاة
+
+حساب أوقات الصلاة لكل مدينة، مع تنبيه قبل الأذان بعشر دقائق.
+
+> [!WARNING]
+> راجع التقويم المحلي أولا.
+
+- [x] الفجر
+- [ ] العشاء
+
+## التثبيت
+
+```sh
+sealdex install edge/prayer-times  # مرة واحدة
+```
+
+| المدينة | الزاوية |
+| --- | --- |
+| القاهرة | 19.5 |
+
+1. اختر المدينة
+2. اختر `method`
+"""
+
+
+def _arabic(tree: Tree) -> None:
+    """A plugin in a script that is written from right to left."""
+    tree.plugin(
+        "edge/prayer-times",
+        language="ar",
+        title="أوقات الصلاة",
+        summary="يحسب أوقات الصلاة (v2) لكل مدينة، ويرسل تنبيها قبل الأذان",
+        description="يحسب أوقات الصلاة لكل مدينة.\nيعمل بلا اتصال بالشبكة.",
+        keywords=["تقويم", "أذان"],
+        readme=_ARABIC_README,
+    )
+    tree.release("edge/prayer-times", "1.0.0", changelog="- الإصدار الأول", caveats="راجع التقويم المحلي أولا.")
+
+
+def _long(tree: Tree) -> None:
+    """A plugin whose every text is as long as it may be, and most of it without a place to break."""
+    tree.plugin(
+        f"{LONG}/{LONG}",
+        title="T" * 80,
+        summary="S" * 120 + " and more of it",
+        license="LicenseRef-" + "L" * 60,
+        keywords=[f"{'k' * 50}-{number}" for number in range(3)],
+        owners=[{"name": "O" * 80, "email": f"{'o' * 50}@example.org"}],
+        homepage=f"https://example.org/{'h' * 200}",
+        links={"N" * 60: "https://example.org/"},
+        readme=f"# {'H' * 100}\n\n`{'c' * 200}`\n\nhttps://example.org/{'p' * 200}\n",
+    )
+    tree.release(
+        f"{LONG}/{LONG}",
+        "1.0.0",
+        channel="c" * 32,
+        dependencies={f"{LONG}/{LONG[:-1]}": f">={'1' * 20}.0.0-pre"},
+        selector={"match_labels": {"example.org/" + "l" * 40: "v" * 50}},
+        default_config={"k" * 60: "v" * 200},
+        entry_point="m" * 60 + ":" + "C" * 60,
+    )
+    tree.plugin(f"{LONG}/{LONG[:-1]}")
+    tree.release(f"{LONG}/{LONG[:-1]}", f"{'1' * 20}.0.0-{'pre.' * 10}1+{'build.' * 6}1")
 
 
 def _event(action: str, **fields: Any) -> dict[str, Any]:

@@ -1,12 +1,30 @@
-"""A real browser for tests: which program it is, and a watch over all that goes wrong on the pages it shows."""
+"""Real browsers for tests: which programs they are, and a watch over all that goes wrong on the pages they show.
+
+Chromium and Firefox as Debian has them, both driven by Playwright. Firefox is driven over WebDriver BiDi, which can't
+switch JavaScript off, choose a theme or bypass a policy: it is started dark, and tests that need one of these are
+Chromium's alone.
+"""
 
 from __future__ import annotations
 
+import shlex
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request, Response
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    Request,
+    Response,
+    WebError,
+)
 from support.components import missing
 
 FLAGS = (
@@ -17,6 +35,17 @@ FLAGS = (
     "--no-first-run",
 )
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_FIREFOXES = ("firefox-esr", "firefox")
+_RELAY = Path(__file__).with_name("firefox_relay.py")
+_PREFERENCES: dict[str, str | float | bool] = {
+    "layout.css.prefers-color-scheme.content-override": 0,  # dark
+    "browser.sessionhistory.max_total_viewers": 0,  # "back" loads a page again: of a kept one Playwright hears nothing
+}
+_STOPPED = ("csp", "NS_ERROR_CONTENT_BLOCKED", "NS_ERROR_DOM_BAD_URI")
+
+ENGINES = ("chromium", "firefox")
+both = pytest.mark.parametrize("engine", ENGINES, indirect=True)
+"""Marks a test that runs in each browser; the others run in the first alone."""
 
 
 def chromium() -> str:
@@ -28,30 +57,112 @@ def chromium() -> str:
     return found
 
 
+def firefox() -> str:
+    """Return the path of Firefox, or see `missing`."""
+    found = next(filter(None, map(shutil.which, _FIREFOXES)), None)
+    if found is None:
+        missing("firefox", "install it with: sudo apt-get install firefox-esr (firefox on Ubuntu)")
+    assert found is not None
+    return found
+
+
+def launch(playwright: Playwright, engine: str, folder: Path) -> Browser:
+    """Start a browser.
+
+    Args:
+        playwright: what drives it.
+        engine: one of `ENGINES`.
+        folder: where a script may be written: Playwright starts one program without arguments of ours.
+    """
+    if engine == "chromium":
+        return playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+    program = folder / "firefox"
+    command = shlex.join([sys.executable, str(_RELAY), firefox()])
+    program.write_text(f'#!/bin/sh\nexec {command} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return playwright.firefox.launch(channel="moz-firefox", executable_path=program, firefox_user_prefs=_PREFERENCES)
+
+
+class Browsers:
+    """The browsers of one process: each is started when it is first asked for.
+
+    Args:
+        playwright: what drives them.
+        folder: where a script may be written.
+    """
+
+    def __init__(self, playwright: Playwright, folder: Path) -> None:
+        self._playwright = playwright
+        self._folder = folder
+        self._started: dict[str, Browser] = {}
+        self._kept: dict[str, Page] = {}
+
+    def started(self, engine: str) -> Browser:
+        """Return a browser, one of `ENGINES`."""
+        if engine not in self._started:
+            self._started[engine] = launch(self._playwright, engine, self._folder)
+        return self._started[engine]
+
+    def kept_page(self, engine: str) -> Page:
+        """Lend a browser's one page: a tab more costs Firefox more time than most tests take in it."""
+        if engine not in self._kept:
+            self._kept[engine] = self.started(engine).new_context().new_page()
+        return self._kept[engine]
+
+    def give_back(self, page: Page) -> None:
+        """Let a lent page forget what a test did with it."""
+        page.unroute_all(behavior="ignoreErrors")
+        page.context.unroute_all(behavior="ignoreErrors")
+        page.evaluate("localStorage.clear()")
+        page.goto("about:blank")
+        page.context.clear_cookies()
+
+    def close(self) -> None:
+        """End all of them."""
+        for each in self._started.values():
+            each.close()
+
+
 @dataclass
 class Watch:
     """What went wrong on the pages of a context."""
 
     origins: list[str]
     trouble: list[str] = field(default_factory=list)
+    _over: list[BrowserContext] = field(default_factory=list)
 
     def over(self, context: BrowserContext) -> None:
         """Watch all pages and workers of a context."""
+        if context in self._over:
+            return
+        self._over.append(context)
         context.on("console", self._console)
-        context.on("weberror", lambda error: self.trouble.append(f"exception: {error.error}"))
+        context.on("weberror", self._error)
         context.on("requestfinished", self._request)
         context.on("requestfailed", self._request)
         context.on("response", self._response)
+
+    def leave(self, context: BrowserContext) -> None:
+        """End that, where others use the context later."""
+        self._over.remove(context)
+        context.remove_listener("console", self._console)
+        context.remove_listener("weberror", self._error)
+        context.remove_listener("requestfinished", self._request)
+        context.remove_listener("requestfailed", self._request)
+        context.remove_listener("response", self._response)
+
+    def _error(self, error: WebError) -> None:
+        self.trouble.append(f"exception: {error.error}")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.trouble.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Request) -> None:
-        if request.failure == "csp":
+        if request.failure in _STOPPED:
             return  # not sent; the console says that the policy stopped it
         if not request.url.startswith(tuple(self.origins)):
-            self.trouble.append(f"request off the origin: {request.url}")
+            self.trouble.append(f"request off the origin: {request.url} ({request.failure})")
 
     def _response(self, response: Response) -> None:
         if response.status >= 400:
