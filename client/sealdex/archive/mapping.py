@@ -11,7 +11,6 @@ The mapping is krew's (``files: [{from, to}]``), so that its plugins install as 
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import posixpath
 import re
@@ -195,6 +194,8 @@ def _make_executable(bin_path: str, planned: dict[str, PlannedFile], problems: l
         )
     if file is None or file.kind != "file":
         programs = [name for name, other in planned.items() if other.kind == "file"]
+        import difflib  # noqa: PLC0415  # for a message
+
         near = difflib.get_close_matches(bin_path, programs, n=3, cutoff=0.4)
         problems.append(
             (

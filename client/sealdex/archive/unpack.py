@@ -34,7 +34,6 @@ from sealdex.archive.entries import (
 from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.mapping import FileRule, MappingError, PlannedFile, plan_files
 from sealdex.archive.reader import CHUNK_BYTES, ArchiveFile
-from sealdex.archive.tar import list_tar, read_tar
 from sealdex.archive.tree_writer import TreeWriter, UnpackedFile
 from sealdex.archive.windows_names import refuse_on_windows
 from sealdex.archive.zip import list_zip, zip_content
@@ -208,6 +207,8 @@ def _listing(archive: ArchiveFile, archive_format: str, limits: UnpackLimits) ->
     if archive_format == "zip":
         return list_zip(archive, limits)
     if archive_format in {"tar.gz", "tar.zst"}:
+        from sealdex.archive.tar import list_tar  # noqa: PLC0415  # most archives are zip
+
         return list_tar(archive, archive_format.removeprefix("tar."), limits)
     if archive_format == "file":
         return Listing([ArchiveEntry(path=archive.name, kind="file", size=archive.size, mode=stat.S_IRUSR)], [])
@@ -280,6 +281,8 @@ def _whole(archive: ArchiveFile) -> Iterator[bytes]:
 def _write_in_order(
     plan: UnpackPlan, archive: ArchiveFile, writer: TreeWriter, limits: UnpackLimits, meter: _Meter
 ) -> list[UnpackedFile]:
+    from sealdex.archive.tar import read_tar  # noqa: PLC0415  # most archives are zip
+
     wanted = {file.source: file for file in plan.files if file.kind == "file"}
     return [
         writer.add_file(file.path, file.mode, meter.metered(item.content))

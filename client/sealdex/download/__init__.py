@@ -21,17 +21,17 @@ from sealdex.lazy import exports
 
 TYPE_CHECKING = False  # as type checkers read it, without the import
 if TYPE_CHECKING:
-    from sealdex.download.delta import ReadyTree
     from sealdex.download.download import Pin
     from sealdex.download.export import copy_verified
     from sealdex.download.fetcher import ArtifactFetcher, NotHereError, Obtained
     from sealdex.download.locations import MANIFEST_NAME, attachment_url, image_reference
     from sealdex.download.preinstalled import Builtin
+    from sealdex.download.ready_tree import ReadyTree
 else:
     __getattr__, __dir__ = exports(
         __name__,
         {
-            "delta": ("ReadyTree",),
+            "ready_tree": ("ReadyTree",),
             "download": ("Pin",),
             "export": ("copy_verified",),
             "fetcher": ("ArtifactFetcher", "NotHereError", "Obtained"),

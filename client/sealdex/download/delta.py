@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from sealdex.archive.entries import DamagedArchiveError
 from sealdex.archive.mapping import PlannedFile
@@ -35,6 +34,7 @@ from sealdex.archive.tree_writer import TreeWriter, UnpackedFile
 from sealdex.archive.zip import zip_content
 from sealdex.download._delta_plan import ListedPlan, is_worth, plan_listed, read_file_list, spans_for
 from sealdex.download._ranges import NoRangesError, fetch_missing, held_spans
+from sealdex.download.ready_tree import GivenUpError, ReadyTree
 from sealdex.errors import VerificationError
 from sealdex.log import Log, stopwatch
 from sealdex.model.files import MAX_FILE_LIST_BYTES
@@ -61,42 +61,6 @@ _THREADS = 4
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-
-
-class GivenUpError(Exception):
-    """A delta download isn't possible, for this reason; the whole archive must be fetched."""
-
-    def __init__(self, why: str, *, has_fetched_nothing: bool = False) -> None:
-        super().__init__(why)
-        self.has_fetched_nothing = has_fetched_nothing
-
-
-class ReadyTree(Struct, frozen=True):
-    """A release's files, assembled and verified, in a staging folder.
-
-    Attributes:
-        artifact_sha256, archive_bytes: digest and size of the archive that has these files.
-        folder: the folder with the files.
-        files: the files, sorted by path.
-        fetched_bytes: bytes read from the server, the list included.
-        reused_bytes: total size of files that were already there.
-    """
-
-    artifact_sha256: str
-    archive_bytes: int
-    folder: Path
-    files: tuple[UnpackedFile, ...]
-    fetched_bytes: int
-    reused_bytes: int
-    _staging: ExitStack
-
-    def on_close(self, call: Callable[[], object]) -> None:
-        """Register a function to be called when the tree is closed."""
-        self._staging.callback(call)
-
-    def close(self) -> None:
-        """Delete the staging folder."""
-        self._staging.close()
 
 
 def _let_go(cache: ContentCache, digest: str) -> None:

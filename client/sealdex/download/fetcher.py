@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from sealdex.config.config import Config
 from sealdex.download._disk_space import Need, require_room
 from sealdex.download.copies import Copies, limits_of
-from sealdex.download.delta import GivenUpError, ReadyTree, from_pieces
 from sealdex.download.download import Pin, download
 from sealdex.download.locations import MANIFEST_NAME, artifact_pin, artifact_url, file_url
 from sealdex.download.preinstalled import Builtin
+from sealdex.download.ready_tree import GivenUpError, ReadyTree
 from sealdex.errors import SealdexError, UnavailableError, VerificationError
 from sealdex.events import Observer
 from sealdex.log import Log
@@ -175,6 +175,8 @@ class ArtifactFetcher:
             or self._builtin.find(plugin, version, artifact.file, artifact.sha256) is not None
         )
         if not is_here and artifact.url is None and (listed := artifact.file_list) is not None:
+            from sealdex.download.delta import from_pieces  # noqa: PLC0415  # only where there may be something to build on
+
             list_name = file_list_name(artifact.file)
             addresses = self._registries().addresses_of(plugin)
 

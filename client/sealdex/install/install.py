@@ -36,7 +36,7 @@ from sealdex.archive.limits import UnpackLimits
 from sealdex.archive.tree_writer import UnpackedFile
 from sealdex.archive.unpack import ArchiveFile, Progress, carry_out
 from sealdex.disk import rename, sync_path
-from sealdex.download.delta import ReadyTree
+from sealdex.download.ready_tree import ReadyTree
 from sealdex.errors import MAKE_ROOM, InstallError, VerificationError, is_disk_full
 from sealdex.install.plan import (
     ChangedMeanwhileError,

@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -19,20 +18,8 @@ from sealdex.download.fetcher import NotHereError
 from sealdex.errors import NoMatchError, NoRegistryError, NotFoundError, UnavailableError
 from sealdex.install.archive_path import format_of
 from sealdex.install.batch import Vouch, install_chosen, install_request
-from sealdex.install.fallback import fall_back
 from sealdex.install.install import action_for
 from sealdex.install.installed_constraints import resolve_beside
-from sealdex.install.local_archive import REGISTRY as LOCAL_REGISTRY
-from sealdex.install.local_archive import (
-    LocalArchive,
-    digest_of,
-    opened,
-    parse_identity,
-    plugins_meant,
-    require_allowed,
-    told_by,
-)
-from sealdex.install.preview import preview_chosen
 from sealdex.install.transaction import Job, deploy, finish_killed, pins
 from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry, choose_artifact
@@ -44,6 +31,7 @@ from sealdex.store.layout import Store
 from sealdex.store.transaction import facts_of
 
 if TYPE_CHECKING:
+    from sealdex.install.local_archive import LocalArchive
     from sealdex.queries import RegistryQueries
 
 
@@ -133,6 +121,8 @@ class Installer:
     ) -> list[Planned]:
         """Say what installing chosen releases would do; see `sealdex.client.Client.preview_choices`."""
         trusts = {choice.plugin: trust_of(choice.plugin) for choice in choices}
+        from sealdex.install.preview import preview_chosen  # noqa: PLC0415  # only who previews pays for it
+
         return preview_chosen(
             self._store, self._queries.fetcher, choices, trusts,
             make_current=make_current, pin=pin, on_broken=self._observer.breaking if force else None,
@@ -191,6 +181,8 @@ class Installer:
 
     def install_archive(self, file: Path, *, identity: str | None, allow_unsigned: bool, pin: bool | None) -> Installed:
         """Install an archive of this host's disk; see `sealdex.client.Client.install_archive`."""
+        from sealdex.install import local_archive  # noqa: PLC0415  # most is installed from registries
+
         if (signed := self._signed(file, identity)) is not None:
             self._queries.cache.add_file(file, signed.digest)
             done = self.install(
@@ -204,15 +196,16 @@ class Installer:
             )
             return next(each for each in done if each.choice.plugin == signed.request.plugin)
         config = self._queries.config
-        require_allowed(config, file, allowed=allow_unsigned)
+        local_archive.require_allowed(config, file, allowed=allow_unsigned)
         finish_killed(self._store)
-        with opened(self._store, file, parse_identity(identity) if identity is not None else None) as local:
+        stated = local_archive.parse_identity(identity) if identity is not None else None
+        with local_archive.opened(self._store, file, stated) as local:
             choice = _choice_of(local)
             if (policy := config.document.attestations) is not None and policy.required:
                 from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # few hosts require attestations
 
                 refuse_unsigned(config, choice.plugin)
-            trust = Trust(LOCAL_REGISTRY, None, None)
+            trust = Trust(local_archive.REGISTRY, None, None)
             request = install_request(choice, trust)
             job = Job(msgspec.structs.replace(request, manifest=local.manifest), local.path, pin)
             deployed = deploy(self._store, [job], command=f"install {file.name} as {choice.plugin}@{local.version}")[0]
@@ -229,11 +222,15 @@ class Installer:
             VerificationError: as `sealdex.queries.RegistryQueries.answers`.
             NoMatchError: it is a release's artifact for other hosts.
         """
+        from sealdex.install import local_archive  # noqa: PLC0415  # most is installed from registries
+
         if not self._queries.config.registries or format_of(file.name) is None:
             return None
-        digest = digest_of(file)
-        stated = parse_identity(identity)[0] if identity is not None else None
-        plugins = [stated] if stated is not None else plugins_meant(file, told_by(file), self._plugins_named)
+        digest = local_archive.digest_of(file)
+        if identity is not None:
+            plugins = [local_archive.parse_identity(identity)[0]]
+        else:
+            plugins = local_archive.plugins_meant(file, local_archive.told_by(file), self._plugins_named)
         for plugin, answer in self._queries.answers(plugins).items():
             if not isinstance(answer, IndexDocument):
                 continue  # not there, or nobody can be asked: then nobody vouches for it
@@ -263,21 +260,25 @@ class Installer:
 
     def preview_archive(self, file: Path, *, identity: str | None, allow_unsigned: bool) -> Planned:
         """Inspect an archive of this host's disk, and say what installing it would do."""
+        from sealdex.install import local_archive  # noqa: PLC0415  # most is installed from registries
+
         if (signed := self._signed(file, identity)) is not None:
             planned = self.preview(
                 [signed.request], make_current=True, pin=None, on_resolved=None, cascade=False, force=False
             )
             return next(each for each in planned if each.choice.plugin == signed.request.plugin)
         config = self._queries.config
-        require_allowed(config, file, allowed=allow_unsigned)
-        named = parse_identity(identity) if identity is not None else None
-        with TemporaryDirectory(prefix="sealdex-") as folder, opened(Store(folder), file, named) as local:
+        local_archive.require_allowed(config, file, allowed=allow_unsigned)
+        named = local_archive.parse_identity(identity) if identity is not None else None
+        from tempfile import TemporaryDirectory  # noqa: PLC0415  # so too
+
+        with TemporaryDirectory(prefix="sealdex-") as folder, local_archive.opened(Store(folder), file, named) as local:
             choice = _choice_of(local)
             if (policy := config.document.attestations) is not None and policy.required:
                 from sealdex.install.attestations import refuse_unsigned  # noqa: PLC0415  # few hosts require attestations
 
                 refuse_unsigned(config, choice.plugin)
-            trust = Trust(LOCAL_REGISTRY, None, None)
+            trust = Trust(local_archive.REGISTRY, None, None)
             action = action_for(self._store, install_request(choice, trust))
             before = facts_of(self._store, choice.plugin).version
         return Planned(choice, trust, action, before if before != local.version else None)
@@ -286,6 +287,8 @@ class Installer:
         self, asked: Sequence[Request], error: UnavailableError | NoRegistryError, command: str, *, make_current: bool
     ) -> list[Installed]:
         """Be content with what is installed, else with what the host came with; else raise what was caught."""
+        from sealdex.install.fallback import fall_back  # noqa: PLC0415  # registries answer, mostly
+
         try:
             return fall_back(self._store, asked, error, command=command, make_current=make_current)
         except (UnavailableError, NoRegistryError):

@@ -9,7 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from sealdex.archive.unpack import Progress
-from sealdex.download.delta import ReadyTree
+from sealdex.download.ready_tree import ReadyTree
 from sealdex.install.install import InstallResult, install
 from sealdex.install.plan import InstallRequest
 from sealdex.model.ids import PluginId

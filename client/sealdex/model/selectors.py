@@ -11,10 +11,9 @@ import enum
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, field
 
 LABEL_KEY = r"^[A-Za-z0-9]([A-Za-z0-9._/-]*[A-Za-z0-9])?$(?!\n)"
 LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._+-]*[A-Za-z0-9])?)?$(?!\n)"
@@ -182,8 +181,7 @@ def _holds(expression: Expression, actual: str | None) -> bool:
 # --- overlap: one domain a key, intersected requirement by requirement ------------------------------------------
 
 
-@dataclass
-class _Domain:
+class _Domain(Struct):
     """The values that one label may still take: absence, and a set, an exclusion or an open interval of numbers."""
 
     may_be_absent: bool = True

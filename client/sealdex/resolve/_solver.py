@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
+
+from msgspec import Struct
 
 ABSENT = 1
 
@@ -87,8 +88,7 @@ class World(Protocol[_Package]):
         """Take notice of each decision and conflict; may raise to end the search."""
 
 
-@dataclass(slots=True)  # Python 3.10 has no generic NamedTuple
-class _Assignment(Generic[_Package]):
+class _Assignment(Struct, Generic[_Package]):
     """Narrows a package down to ``mask``: a decision (without cause) or a consequence of one."""
 
     package: _Package

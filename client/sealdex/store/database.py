@@ -315,13 +315,13 @@ def _authors(database: sqlite3.Connection) -> dict[int, str]:
 
 def user_name() -> str | None:
     """Return the name of this process's user on this host, and who became it by sudo; None if it has none."""
-    import getpass  # noqa: PLC0415  # only who changes something has to be named
-
     try:
         import pwd  # noqa: PLC0415  # not on Windows
 
         name = pwd.getpwuid(os.geteuid()).pw_name
     except (ImportError, KeyError, OSError):
+        import getpass  # noqa: PLC0415  # for Windows, and users without a name
+
         try:
             name = getpass.getuser()
         except (ImportError, KeyError, OSError):

@@ -11,8 +11,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import sys
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
-from urllib.request import getproxies, getproxies_environment, proxy_bypass
 
 from msgspec import Struct
 
@@ -63,6 +63,10 @@ def proxy_for(url: str) -> Proxy | None:
     Raises:
         ConfigError: the environment has an invalid proxy address.
     """
+    if not _may_have_proxies():
+        return None
+    from urllib.request import getproxies  # noqa: PLC0415  # few hosts have any
+
     parts = urlsplit(url)
     proxies = getproxies()
     key = parts.scheme if proxies.get(parts.scheme) else "all"
@@ -71,6 +75,14 @@ def proxy_for(url: str) -> Proxy | None:
         return None
     spelled = f"{key}_proxy"  # the one that counts where both are set
     return read_proxy(text, spelled if os.environ.get(spelled) else spelled.upper())
+
+
+def _may_have_proxies() -> bool:
+    """Say whether there can be any: macOS and Windows keep them elsewhere too."""
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    names = {name.lower() for name, value in os.environ.items() if value}
+    return any(name.endswith("_proxy") for name in names - {"no_proxy"})
 
 
 def read_proxy(text: str, variable: str) -> Proxy:
@@ -109,6 +121,8 @@ def read_proxy(text: str, variable: str) -> Proxy:
 
 
 def _is_excepted(host: str, port: int, netloc: str) -> bool:
+    from urllib.request import getproxies_environment, proxy_bypass  # noqa: PLC0415  # there is a proxy
+
     listed = getproxies_environment().get("no")
     if listed is not None:
         return excepts(listed, host, port)
