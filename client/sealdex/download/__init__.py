@@ -7,6 +7,7 @@ Its modules; ``_`` marks what is private to the room:
     locations        the address and pin of an artifact; pure
     download         downloads one file into the cache: resumed, bounded, hashed as it arrives
     delta            puts a release together from installed files and ranges of its archive
+    ready_tree       what that results in, or why it was given up
     preinstalled     a folder of archives that a host or image comes with
     export           copies a verified artifact out of the cache
     bundle/          one file for one host: a lock's plugins, what proves them, the client

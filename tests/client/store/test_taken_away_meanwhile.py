@@ -16,8 +16,8 @@ from support.installing import PLUGIN, make_release
 from support.plugin_registry import PluginRegistry, sha256
 from support.store_truth import left_over
 
+import sealdex.download.delta
 import sealdex.download.download
-import sealdex.download.fetcher
 import sealdex.install.batch
 import sealdex.store.cache
 from sealdex import Client, NotFoundError, PluginId, UnavailableError
@@ -119,7 +119,7 @@ def test_what_was_put_together_for_an_install_that_fails_goes_at_once(
         made.append(from_pieces(*args, **options))  # or else the garbage collector might tidy up
         return made[-1]
 
-    monkeypatch.setattr(sealdex.download.fetcher, "from_pieces", remember)
+    monkeypatch.setattr(sealdex.download.delta, "from_pieces", remember)
     server.always("/plugins/acme/app/2.0.0/app.zip", Status(404))
     with pytest.raises(UnavailableError):
         client.install("acme/app@2.0.0", fallback=False)
