@@ -123,7 +123,7 @@ export class Catalogue {
   /**
    * @param text the module search-text.js
    * @param used of a catalog of some rows alone, how many need each plugin: its rows can't say how rare words are, nor
-   *   what was meant, only which names match. Without it, the rows are all that there are.
+   *   what was meant, only which names match, without filters. Without it, the rows are all that there are.
    */
   constructor(text, used = null) {
     this.text = text;
@@ -132,6 +132,7 @@ export class Catalogue {
     this.wholes = []; // of each row what a whole query may be: name, id, titles, each between line ends
     this.terms = []; // every token once
     this.numbers = new Map(); // token to its number
+    this.shared = new Map(); // texts that many rows share to the numbers of their tokens; until `finish`
     this.masks = []; // of each token the fields it stands in, in any row
     this.spelled = []; // of each token the number of rows that have it in a field of SPELLED
     this.own = new Lists(); // of each row its tokens: number << FIELD_BITS | fields
@@ -140,7 +141,7 @@ export class Catalogue {
     this.measured = new Map(); // row to its metrics, where there are some
     this.old = []; // of each row 1 if it is deprecated, else 0
     this.sorted = []; // of each row what the orders are made of: name, namespace, time; until `finish`
-    this.facets = Object.entries(FACETS).map(([key, facet]) => ({
+    this.facets = Object.entries(this.isPart ? {} : FACETS).map(([key, facet]) => ({
       key,
       same: facet.folded ? text.fold : (value) => value,
       ...facet,
@@ -167,24 +168,39 @@ export class Catalogue {
       for (const needed of this.isPart ? [] : (row.dependencies ?? [])) this.dependents.set(needed, (this.dependents.get(needed) ?? 0) + 1);
       for (const name of Object.keys(row.metrics ?? {})) this.metrics.add(name);
       if (row.metrics) this.measured.set(this.rows.count - 1, row.metrics);
+      if (this.isPart) continue;
       for (const facet of this.facets) facet.rows.push(facet.of(row).map((value) => number(facet, value)));
     }
   }
 
+  /** What a row is found by; of a part of the catalog names alone, since no more is asked of it. */
   #tokens(row, titles) {
-    const found = new Map();
-    const take = (text, field) => {
-      for (const token of this.text.tokens(text)) found.set(token, (found.get(token) ?? 0) | field);
+    const found = new Map(); // number of a token to the fields it stands in
+    const take = (numbers, field) => {
+      for (const at of numbers) found.set(at, (found.get(at) ?? 0) | field);
     };
-    take(row.name, NAME);
-    take(row.namespace, NAMESPACE);
-    take(row.type, TYPE);
-    take(row.summary, SUMMARY);
-    for (const title of titles) take(title, NAME);
-    for (const keyword of row.keywords ?? []) take(keyword, KEYWORD);
-    for (const tag of row.tags ?? []) take(tag, TAG);
-    for (const summary of Object.values(row.summary_i18n ?? {})) take(summary, SUMMARY);
-    return Array.from(found, ([token, mask]) => {
+    take(this.#numbers(row.name), NAME);
+    take(this.#often(row.namespace), NAMESPACE);
+    for (const title of titles) take(this.#numbers(title), NAME);
+    if (!this.isPart) {
+      take(this.#often(row.type), TYPE);
+      take(this.#numbers(row.summary), SUMMARY);
+      for (const keyword of row.keywords ?? []) take(this.#often(keyword), KEYWORD);
+      for (const tag of row.tags ?? []) take(this.#often(tag), TAG);
+      for (const summary of Object.values(row.summary_i18n ?? {})) take(this.#numbers(summary), SUMMARY);
+    }
+    const own = [];
+    for (const [at, mask] of found) {
+      this.masks[at] |= mask;
+      if (mask & SPELLED) this.spelled[at] += 1;
+      own.push((at << FIELD_BITS) | mask);
+    }
+    return own;
+  }
+
+  #numbers(text) {
+    const made = [];
+    for (const token of this.text.tokens(text)) {
       let at = this.numbers.get(token);
       if (at === undefined) {
         at = this.terms.push(token) - 1;
@@ -192,10 +208,19 @@ export class Catalogue {
         this.masks.push(0);
         this.spelled.push(0);
       }
-      this.masks[at] |= mask;
-      if (mask & SPELLED) this.spelled[at] += 1;
-      return (at << FIELD_BITS) | mask;
-    });
+      made.push(at);
+    }
+    return made;
+  }
+
+  /** The same of a text that many rows share. */
+  #often(text) {
+    let made = this.shared.get(text);
+    if (made === undefined) {
+      made = this.#numbers(text);
+      this.shared.set(text, made);
+    }
+    return made;
   }
 
   /** Prepare the orders; after the last `add`. */
@@ -214,6 +239,7 @@ export class Catalogue {
     this.used = Uint32Array.from(sorted, ([name, namespace]) => this.dependents.get(`${namespace}/${name}`) ?? 0);
     this.sorted = [];
     this.dependents.clear();
+    this.shared.clear();
   }
 
   /**

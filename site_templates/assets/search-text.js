@@ -13,6 +13,7 @@ const BY_PAIRS =
 const CONNECTORS = "-_.'/\u2010\u2019";
 const OF_WORD = /[\p{L}\p{N}\p{M}]/u;
 const ASCII = /^[\0-\x7f]*$/;
+const PLAIN = /^[a-z0-9 ]*$/;
 const ASCII_PIECE = /([a-z0-9]+(?:[-_.'/][a-z0-9]+)*)([#+]*)/g;
 
 // Kinds of characters: w of a word, b of a run that is read by pairs, s a symbol by itself, c a connector within a
@@ -71,7 +72,12 @@ function pairs(run) {
 /** The tokens of a text, a set: words, pairs, symbols; of a compound its parts, and each of its ends as one word. */
 export function tokens(text) {
   const found = new Set();
-  for (const { piece, parts, marks } of pieces(fold(text))) {
+  const folded = fold(text);
+  if (PLAIN.test(folded)) {
+    for (const word of folded.split(" ")) if (word) found.add(word); // most texts, in a third of the time
+    return found;
+  }
+  for (const { piece, parts, marks } of pieces(folded)) {
     if (!parts) {
       for (const pair of pairs(piece)) found.add(pair);
       continue;
@@ -106,8 +112,10 @@ export function units(text) {
 
 /** A text folded, without spaces and punctuation: "Word Count" is "wordcount", "c++" itself. */
 export function squeezed(text) {
+  const folded = fold(text);
+  if (ASCII.test(folded) && !/[#+]/.test(folded)) return folded.replace(/[^a-z0-9]+/g, "");
   let whole = "";
-  for (const { piece, parts, marks } of pieces(fold(text))) whole += parts ? parts.join("") + marks : piece;
+  for (const { piece, parts, marks } of pieces(folded)) whole += parts ? parts.join("") + marks : piece;
   return whole;
 }
 
