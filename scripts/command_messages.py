@@ -41,11 +41,19 @@ _SQL = re.compile(
 )
 _COMMAND = re.compile(
     r"^(?:\$ )?(?:[A-Z_]+=\S+ )*(?:sealdex|sealdex-builder|cd|python3?|openssl|docker|skopeo|git|gh|aws|pip|curl)\b"
-    r"(?!.*(?:; |, | to |: ))"
+    r"(?!.*(?:; |, | to |: | says | shows | prints ))"
 )
 _LOGS = {"log", "_log", "logger", "_logger", "LOG", "_LOG", "logging", "warnings"}
 _BUGS = {"TypeError", "RuntimeError", "AssertionError", "NotImplementedError", "KeyError", "AttributeError"}
 _NOT_FOR_PEOPLE = {"re.compile", "cast", "setattr", "getattr", "execute", "executemany", "executescript"}
+# what is written into files and pages, which have words of their own
+_NOT_SHOWN = (
+    "registry_builder/cli/markdown.py",
+    "registry_builder/site/static_api/openapi.py",
+    "registry_builder/site/_offline_verifier.py",
+)
+_SITE = "registry_builder/site/"
+_OF_PAGES = {"say", "count", "N_", "_", "ngettext", "gettext"}  # of pages: scripts/messages.py
 _WORDED = {"table", "say", "line", "note", "warn"}  # calls whose first argument is shown, even if it is one word
 # words that stand alone in the source, where a name could stand as well
 _WORDS = {
@@ -137,6 +145,8 @@ class _Reader(ast.NodeVisitor):
             nouns = [str(each.value) for each in node.args[1:] if isinstance(each, ast.Constant)]
             self._put(node.lineno, f"{{n}} {nouns[0]}", f"{{n}} {nouns[1] if len(nouns) > 1 else nouns[0] + 's'}")
             self.visit(node.args[0])
+            return
+        if last in _OF_PAGES and self._file.startswith(_SITE):
             return
         if last in _WORDED and node.args:
             for each in ast.walk(node.args[0]) if last == "table" else node.args[:1]:
@@ -253,7 +263,7 @@ def _of_click() -> Iterator[Text]:
 def messages(program: str) -> list[Text]:
     """Return all that a program says; what the client says already isn't repeated for the builder."""
     room = ROOMS[program]
-    found = [text for path in sorted(room.rglob("*.py")) for text in texts_of(path)]
+    found = [text for path in sorted(room.rglob("*.py")) for text in texts_of(path) if text.file not in _NOT_SHOWN]
     found += [Text("words", 0, word) for word in _WORDS[program]]
     if program == "sealdex":
         found += _of_click()

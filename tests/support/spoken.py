@@ -12,7 +12,7 @@ from support.places import REPOSITORY
 
 from sealdex.cli.catalogue import Catalogue
 
-PROGRAMS = ("sealdex",)
+PROGRAMS = ("sealdex", "sealdex-builder")
 
 
 @cache

@@ -118,6 +118,8 @@ def test_no_text_that_people_read_bypasses_the_catalogue() -> None:
     unsaid = []
     count = 0
     for path in rooms():
+        if path.parent.name == "site":  # pages have words of their own, and a test of their own
+            continue
         for line, text in shown_texts(path):
             for part in filter(None, (each.strip() for each in re.sub(r"\s*\n\s*\n\s*", "\n", text).split("\n"))):
                 words = re.findall(r"[A-Za-z]{2,}", part.replace("x1", ""))
@@ -143,7 +145,12 @@ def test_nothing_is_printed_past_the_output_layer() -> None:
             if name.rpartition(".")[2] in UNSAID and name.rpartition(".")[0] in {"", "click"} and literal(node.args[0]):
                 found.append(f"{path.name}: {literal(node.args[0])[0]}")
     # the version, and what a process of ours writes into the log of its service
-    assert sorted(found) == ["__main__.py: sealdex: x1", "command_table.py: sealdex x1"]
+    # what a process of ours writes into the log of its service, the version, and a question that the command line wraps
+    assert sorted(found) == [
+        "__main__.py: sealdex: x1",
+        "command_table.py: sealdex x1",
+        "passphrase.py: Passphrase of key x1",
+    ]
 
 
 def test_the_test_finds_what_bypasses(tmp_path: Path) -> None:
