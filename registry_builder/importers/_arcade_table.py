@@ -1,12 +1,14 @@
 """The engine's plugin table, as JSON or CSV: its rows by the engine's names of fields, and the manifest of each.
 
-A column is called ``PluginId``, ``pluginId`` or ``plugin_id``. Spreadsheets put ``;`` or tabs between cells.
+A column is called ``PluginId``, ``pluginId`` or ``plugin_id``. Spreadsheets put ``;`` or tabs between cells. What could
+be read in two ways is refused: a column twice, a row with more cells than there are columns.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,9 @@ COLUMNS = (
 _BY_PLAIN = {name.lower(): name for name in COLUMNS}
 _JSON_COLUMNS = ("configSchema", "paramsSchema", "defaultConfig", "manifest", "tags", "dependencies", "resources")
 OF_THE_HOST = ("isEnabled", "isBuiltin", "source", "s3Path", "updateTime", "id", "createdAt", "updatedAt", "deletedAt")
+TOO_MANY = ""
+"""In a row: why its cells can't be told apart; no column has this name."""
+_SEPARATOR = re.compile(r'"?sep=[,;\t]"?', re.IGNORECASE)
 _NULLS = frozenset({"", "NULL", "null", "\\N"})
 _KEYED = ("data", "list", "records", "RECORDS", "plugins", "rows", "items")  # how tools wrap an exported table
 
@@ -46,6 +51,8 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
             raise UsageError(str(error), subject=str(path), untouched="nothing was imported") from error
         if isinstance(values, dict):
             values = next((values[key] for key in _KEYED if isinstance(values.get(key), list)), [values])
+        elif isinstance(values, list):
+            values = next((each["data"] for each in values if _is_table(each)), values)
         if not isinstance(values, list) or not all(isinstance(row, dict) for row in values):
             raise UsageError("is not a list of rows", subject=str(path), untouched="nothing was imported")
         for number, row in enumerate(values, 1):
@@ -53,24 +60,42 @@ def rows_of(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     text = io.StringIO(data.decode(), newline="")
     first = text.readline()
-    text.seek(0)
+    if _SEPARATOR.fullmatch(first.strip()):  # Excel's own line
+        first = text.readline()
+    text.seek(text.tell() - len(first))
     mark = max(",;\t", key=first.count)
     csv.field_size_limit(MAX_MANIFEST_BYTES)
     rows = csv.reader(text, delimiter=mark, strict=True)
     try:
         header = next(rows, [])
-        if "version" not in {_plain(name) for name in header}:
-            raise UsageError(
-                "has no column 'version' in its first line", subject=str(path), untouched="nothing was imported"
-            )
+        _check_columns(header, path)
         for row in rows:
-            if row:
+            if any(cell.strip() for cell in row):  # spreadsheets keep empty rows
                 place = f"{path.name}:{rows.line_num}"
-                yield place, _by_field(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False))
+                values = _by_field(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False))
+                if any(cell.strip() for cell in row[len(header) :]):
+                    values[TOO_MANY] = f"has {len(row)} cells, and the table {len(header)} columns"
+                yield place, values
     except csv.Error as error:
         raise UsageError(
             f"is not valid CSV in line {rows.line_num}: {error}", subject=str(path), untouched="nothing was imported"
         ) from error
+
+
+def _is_table(value: object) -> bool:
+    """``{"type": "table", "name": "t_plugin", "data": [...]}`` among other objects, as phpMyAdmin exports it."""
+    return isinstance(value, dict) and value.get("type") == "table" and isinstance(value.get("data"), list)
+
+
+def _check_columns(header: list[str], path: Path) -> None:
+    names = [_plain(name) for name in header]
+    problem = None
+    if "version" not in names:
+        problem = "has no column 'version' in its first line"
+    elif twice := [name for number, name in enumerate(header) if name.strip() and _plain(name) in names[:number]]:
+        problem = f"has the column '{shown(twice[0])}' twice: keep one"
+    if problem is not None:
+        raise UsageError(problem, subject=str(path), untouched="nothing was imported")
 
 
 def _plain(name: str) -> str:
@@ -82,14 +107,18 @@ def _by_field(cells: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for name, value in cells:
         cell = None if isinstance(value, str) and value.strip() in _NULLS else value
-        row[_BY_PLAIN.get(_plain(name), name)] = cell
+        field = _BY_PLAIN.get(_plain(name), name)
+        if row.get(field) is not None and cell is not None and row[field] != cell:
+            row[TOO_MANY] = f"{field}: is there twice, as '{shown(row[field])}' and as '{shown(cell)}'"
+        elif field not in row or cell is not None:
+            row[field] = cell
     return row
 
 
 def merged(row: dict[str, Any]) -> dict[str, Any]:
     """Return the manifest of a row, with what its own columns say."""
-    problems: list[str] = []
     row = dict(row)
+    problems = [str(row.pop(TOO_MANY))] if TOO_MANY in row else []
     for name in _JSON_COLUMNS:
         if isinstance(row.get(name), str):
             try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from registry_builder.importers._packages import ZipPackage
 from registry_builder.importers._reading import in_utf8
@@ -56,6 +56,14 @@ def wrong_members(package: ZipPackage) -> Iterator[str]:
             yield f"{path}: has other bytes than {CHECKSUMS} says: restore it"
 
 
+def unlisted(members: Iterable[str], sums: bytes) -> list[str]:
+    """Return the files that a ``checksum.sha256`` doesn't name, where it names any."""
+    if not sums or _WHOLE_SUM.fullmatch(sums.decode("ascii", "replace")):
+        return []
+    named = {path for path, _ in sums_in(sums)} | {CHECKSUMS}
+    return sorted(path for path in members if path not in named)
+
+
 def with_sums(members: Mapping[str, PackedMember], sums: bytes) -> dict[str, PackedMember]:
     """Return the files of a model with the digests that its ``checksum.sha256`` states.
 
@@ -74,4 +82,4 @@ def with_sums(members: Mapping[str, PackedMember], sums: bytes) -> dict[str, Pac
     }
 
 
-__all__ = ["CHECKSUMS", "sums_in", "with_sums", "wrong_members"]
+__all__ = ["CHECKSUMS", "sums_in", "unlisted", "with_sums", "wrong_members"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from registry_builder.importers._checksums import with_sums, wrong_members
+from registry_builder.importers._checksums import CHECKSUMS, unlisted, with_sums, wrong_members
 from registry_builder.importers._hub_answers import Stated
 from registry_builder.importers._packages import ZipPackage
 from registry_builder.importers._reading import in_utf8, list_of, strict_json, utc
@@ -181,6 +181,9 @@ def add_model(
         },
         readme=str(about.get("description") or ""),
     )
+    if unnamed := unlisted(packed, sums):
+        names = ", ".join(map(shown, unnamed[:10]))
+        found.notes.append(f"{place}: {CHECKSUMS} doesn't name {names}: taken as they are")
     file = ForeignFile(Packing(packed), name=f"{model}-{version}.zip")
     found.releases.append(ForeignRelease(model, version, place, fields, (file,), named=_NAMED))
 

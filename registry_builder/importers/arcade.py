@@ -38,6 +38,7 @@ from sealdex.model.foreign_release import ENGINE_MANIFEST as MANIFEST
 from sealdex.model.foreign_release import engine_dependencies, engine_fields, is_library
 
 SYSTEM = "arcade"
+_SHOWN = 10
 _TYPE = re.compile(r"[A-Za-z0-9]+([_-][A-Za-z0-9]+)*")
 _NAMED = {
     "min_host_version": "minVersion", "entry_point": "entryPoint", "config_schema": "configSchema",
@@ -70,7 +71,9 @@ def read_arcade(sources: Iterable[Path], files: ArcadeFiles, *, plugin_type: str
     packages: list[tuple[Path | None, Path]] = []
     for path in sources:
         if path.is_dir():
-            packages += [(path, each) for each in _packages_in(path)]
+            inside = _packages_in(path)
+            packages += [(path, each) for each in inside]
+            reader.pass_over(path, inside)
             stored = path / "plugins"
             if not packages and not stored.is_dir():
                 raise UsageError(
@@ -113,6 +116,7 @@ class _Reader:
         self._names: dict[str, str] = {}  # ids to names
         self._known: set[tuple[str, str]] = set()  # id and version
         self._entries: dict[str, str] = {}  # id to the last entry point
+        self._refused: dict[str, str] = {}  # id to the place of a row that can't be read
 
     def done(self) -> Found:
         """Return what was read; dependencies by the engine's names."""
@@ -121,6 +125,18 @@ class _Reader:
             for r in self._found.releases
         ]
         return self._found
+
+    def pass_over(self, folder: Path, packages: list[Path]) -> None:
+        """Tell which files of a folder of packages aren't any."""
+        if folder in packages:
+            return
+        others = [each.name for each in sorted(folder.iterdir()) if each not in packages and each.name[0] != "."]
+        if others := [shown(name) for name in others if name != "plugins"]:
+            more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
+            self._found.notes.append(
+                f"{folder.name}: not read: {', '.join(others[:_SHOWN])}{more}: packages are zips, and folders with "
+                f"{MANIFEST}; a table is named by itself"
+            )
 
     # --- packages -------------------------------------------------------------------------------------------------
 
@@ -172,6 +188,7 @@ class _Reader:
                 self._add(values, place, None, [], row)
             except SourceError as error:
                 self._found.refuse(place, name, version, str(error).split("\n"))
+                self._refused[str(row.get("pluginId") or row.get("name"))] = place
 
     def stored(self) -> None:
         """Add versions that the storage has and no row of a table names: the table has the last one only."""
@@ -186,6 +203,11 @@ class _Reader:
                 place = f"plugins/{plugin.name}/{version.name}"
                 file = folder / place / f"{plugin.name}_{version.name}.so"
                 self._found.entries += 1
+                if plugin.name in self._refused:
+                    # without it neither the plugin's name nor the checksum of this file are known
+                    why = f"its row of the table ({self._refused[plugin.name]}) can't be read: correct that first"
+                    self._found.refuse(place, plugin.name, version.name, why)
+                    continue
                 if not gate.is_there(file):
                     self._found.refuse(place, plugin.name, version.name, f"{file.name}: is missing")
                     continue

@@ -27,6 +27,7 @@ from registry_builder.importers.foreign import (
     PackedMember,
     RemoteFile,
     SourceError,
+    shown,
     stated_problems,
 )
 from registry_builder.source.safe_open import Gate, UnreadableError
@@ -61,6 +62,7 @@ def read_hub_folder(folder: Path) -> Found:
         for entry in _entries(gate, Path(service.path), found):
             version, dot, ending = entry.name.rpartition(".")
             if not dot or ending.lower() != "zip" or entry.is_folder:
+                found.notes.append(f"services/{service.name}/{shown(entry.name)}: not read: packages are VERSION.zip")
                 continue
             path = Path(entry.path)
             if version == LATEST:

@@ -9,6 +9,8 @@ from typing import Any
 
 _NAIVE = re.compile(r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?)?")
 
+_OF_SPREADSHEETS = re.compile(r"(\d{4})/(\d{1,2})/(\d{1,2})(?: (\d{1,2})(:\d\d(?::\d\d)?))?")
+
 
 def shown(value: object, most: int = 80) -> str:
     """Return a name of the source for a message: without control characters, and not too long."""
@@ -60,10 +62,15 @@ def object_of(values: Mapping[str, Any], name: str, problems: list[str]) -> dict
 def utc(value: object, name: str) -> str:
     """Return a time as documents have it. One without an offset counts as UTC, as databases mostly keep them.
 
+    ``2025/1/16 8:00`` is read too: spreadsheets write it where the year comes first.
+
     Raises:
         ValueError: it isn't a time.
     """
     text = value.strip() if isinstance(value, str) else ""
+    if match := _OF_SPREADSHEETS.fullmatch(text):
+        year, month, day, hour, rest = match.groups()
+        text = f"{year}-{int(month):02}-{int(day):02}T{int(hour or 0):02}{rest or ':00'}"
     try:
         moment = datetime.fromisoformat(_python_3_10(text))
     except ValueError:

@@ -240,3 +240,58 @@ def test_sources_that_are_not_there(scene: ImportScene, tmp_path: Path) -> None:
     assert scene.run("arcade", tmp_path / "gone.zip").code == 3
     (tmp_path / "empty").mkdir()
     assert scene.run("arcade", tmp_path / "empty").code == 2
+
+
+def test_a_row_that_cant_be_read_lets_nothing_of_its_plugin_in(scene: ImportScene, tmp_path: Path) -> None:
+    """The file is in the storage, but the row has its name, manifest and checksum: without it neither is checked."""
+    storage = stored(tmp_path / "s3", data=ELF_AMD64 + b"exchanged")
+    stored(storage, version="0.9.0")
+    table = as_csv(tmp_path / "t.csv", row(install_time="gestern"))
+    ran = scene.run("arcade", table, "--files", storage, "--type", "notify")
+    assert (ran.code, ran.releases) == (1, [])
+    assert "install" in ran.reasons["1.0.0"]
+    assert "its row of the table (t.csv:2) can't be read" in ran.reasons["0.9.0"]
+    assert not (scene.tree / "plugins/arcade").exists()
+
+
+def test_a_table_as_excel_saves_it(scene: ImportScene, tmp_path: Path) -> None:
+    storage = stored(tmp_path / "s3")
+    saved = as_csv(tmp_path / "t.csv", row(install_time="2025/1/16 8:00", name="消息"), mark=";").read_bytes()
+    mark, lines = saved[:3], saved[3:]
+    (tmp_path / "t.csv").write_bytes(mark + b"sep=;\r\n" + lines + b";;;;\r\n")
+    ran = scene.run("arcade", tmp_path / "t.csv", "--files", storage)
+    assert (ran.code, ran.releases) == (0, ["arcade/plugin_slack_abc123@1.0.0"])
+    assert scene.release("arcade/plugin_slack_abc123", "1.0.0").released_at == "2025-01-16T08:00:00Z"
+    assert scene.plugin("arcade/plugin_slack_abc123").plugin.title == "消息"
+
+
+def test_rows_that_could_be_read_in_two_ways(scene: ImportScene, tmp_path: Path) -> None:
+    storage = stored(tmp_path / "s3")
+    text = "plugin_id,name,version,plugin_type,entry_point\n"
+    (tmp_path / "a.csv").write_text(f"{text}plugin_slack_abc123,Slack, the plugin,1.0.0,notify,slack.so\n")
+    ran = scene.run("arcade", tmp_path / "a.csv", "--files", storage)
+    assert (ran.code, ran.releases) == (1, [])
+    assert "has 6 cells, and the table 5 columns" in ran.said
+    twice = json.dumps([{**row(), "pluginId": "another"}])
+    (tmp_path / "b.json").write_text(twice)
+    ran = scene.run("arcade", tmp_path / "b.json", "--files", storage)
+    assert (ran.code, ran.releases) == (1, [])
+    assert "pluginId: is there twice, as 'plugin_slack_abc123' and as 'another'" in ran.said
+
+
+def test_a_table_as_phpmyadmin_exports_it(scene: ImportScene, tmp_path: Path) -> None:
+    exported = [{"type": "header"}, {"type": "database"}, {"type": "table", "name": "t_plugin", "data": [row()]}]
+    (tmp_path / "t.json").write_text(json.dumps(exported))
+    ran = scene.run("arcade", tmp_path / "t.json", "--files", stored(tmp_path / "s3"))
+    assert (ran.code, ran.releases) == (0, ["arcade/slack-notify@1.0.0"])
+
+
+def test_what_of_a_folder_is_no_package_is_told(scene: ImportScene, tmp_path: Path) -> None:
+    folder = tmp_path / "packages"
+    folder.mkdir()
+    package(folder / "slack.zip")
+    (folder / "other.tar.gz").write_bytes(b"x")
+    (folder / "empty").mkdir()
+    ran = scene.run("arcade", folder)
+    assert (ran.code, ran.releases) == (0, ["arcade/slack-notify@1.0.0"])
+    assert "not read: empty, other.tar.gz" in ran.said

@@ -281,6 +281,15 @@ def test_every_problem_is_named_and_the_others_are_imported(scene: ImportScene, 
     scene.assert_valid()
 
 
+def test_what_nobody_checks_or_reads_is_told(scene: ImportScene, hub: Path) -> None:
+    (hub / "storage/models/whisper-base/1.0.0/extra.bin").write_bytes(b"by whom?")
+    (hub / "storage/services/nmt-m2m100/1.2.0.tar.gz").write_bytes(b"x")
+    ran = scene.run("model-hub", hub)
+    assert ran.code == 0
+    assert "models/whisper-base/1.0.0: checksum.sha256 doesn't name extra.bin: taken as they are" in ran.said
+    assert "services/nmt-m2m100/1.2.0.tar.gz: not read" in ran.said
+
+
 def test_folders_that_are_no_hub(scene: ImportScene, tmp_path: Path) -> None:
     assert scene.run("model-hub", tmp_path / "gone").code == 3
     ran = scene.run("model-hub", tmp_path)

@@ -67,13 +67,18 @@ def test_a_host_is_told_all_of_it_at_once(file: str, values: dict[str, Any], sai
         ("2025-01-16 08:00:00", "2025-01-16T08:00:00Z"),
         ("2025-01-16T08:00:00.123456789+08:00", "2025-01-16T00:00:00Z"),
         ("2025-01-16", "2025-01-16T00:00:00Z"),
+        ("2025/1/16 8:00", "2025-01-16T08:00:00Z"),
+        ("2025/12/6 18:00:09", "2025-12-06T18:00:09Z"),
+        ("2025/1/6", "2025-01-06T00:00:00Z"),
     ],
 )
 def test_times(text: str, time: str) -> None:
     assert utc(text, "created_at") == time
 
 
-@pytest.mark.parametrize("value", ["gestern", "", None, 5, "20250116", "2025-W03-4", "2025-13-01"])
+@pytest.mark.parametrize(
+    "value", ["gestern", "", None, 5, "20250116", "2025-W03-4", "2025-13-01", "2025/13/1", "1/16/25 8:00"]
+)
 def test_what_is_no_time(value: object) -> None:
     with pytest.raises(ValueError, match=r"created_at: .* is not a time"):
         utc(value, "created_at")
