@@ -61,6 +61,12 @@ _TABLE: dict[str, Advice] = {
         "another process holds the lock",
         hint="wait until that process is done, then run the same command again",
     ),
+    "sealdex.store.file_lock.LockTimeoutError": Advice(
+        1,
+        "locked",
+        "another process holds the lock",
+        hint="wait until that process is done, then run the same command again",
+    ),
     "builtins.UnicodeEncodeError": Advice(
         2,
         "usage",

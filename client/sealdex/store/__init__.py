@@ -20,6 +20,7 @@ Public are all modules. The first five are what `list`, `path` and a warm `ensur
     tombstones       what is kept of a version that was taken out
     manifests        full manifests, beside the receipts
     verify           compares an installation with the list of files written when it was unpacked
+    file_lock        locks between processes: the system's own, filelock's where the case is odd
     staging          folders for what is being made or thrown away
     ownership        who but its user may write to a place
     writable         whether a place can be written, and what serves in its stead

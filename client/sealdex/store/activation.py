@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sealdex import disk
 from sealdex.disk import rename, replace, sync_path
 from sealdex.errors import MAKE_ROOM, InstallError, NotFoundError, is_disk_full
 from sealdex.log import Log, stopwatch
 from sealdex.similar import most_similar
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.installations import (
     Installation,
     current,
@@ -40,9 +39,9 @@ def acquire(lock: FileLock, timeout_s: float) -> None:
     """Take a lock, and log where that has to be waited for.
 
     Raises:
-        Timeout: somebody else held it for so long.
+        LockTimeoutError: somebody else held it for so long.
     """
-    with suppress(Timeout):
+    with suppress(LockTimeoutError):
         lock.acquire(timeout=0)
         return
     took = stopwatch()
@@ -63,7 +62,7 @@ def plugin_lock(store: Store, plugin: tuple[str, str], *, timeout_s: float = LOC
     lock = FileLock(path)
     try:
         acquire(lock, timeout_s)
-    except Timeout as error:
+    except LockTimeoutError as error:
         name = "/".join(plugin)
         raise InstallError(
             f"another sealdex has been changing {name} for {timeout_s:.0f} s",

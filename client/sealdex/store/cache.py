@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from sealdex import disk
 from sealdex.errors import VerificationError
 from sealdex.store.cache_entry import FILE_MODE, Partial, companion, note_added, note_use
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.hashing import NO_FOLLOW, hash_of, is_digest, is_regular, open_to_read
 
 if TYPE_CHECKING:
@@ -306,14 +307,12 @@ class ContentCache:
 
         ``on_wait`` is called once before waiting, if the lock is held by another.
         """
-        from filelock import FileLock, Timeout  # noqa: PLC0415  # 50 ms that a cached file need not pay
-
         path = self.path(digest)
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(companion(path, "lock"))
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except LockTimeoutError:
             if on_wait is not None:
                 on_wait()
             lock.acquire()
@@ -325,12 +324,10 @@ class ContentCache:
     @contextmanager
     def try_lock(self, digest: str) -> Iterator[bool]:
         """Hold the lock of one digest if it is free; yields whether it is held."""
-        from filelock import FileLock, Timeout  # noqa: PLC0415  # 50 ms that a cached file need not pay
-
         lock = FileLock(companion(self.path(digest), "lock"))
         try:
             lock.acquire(timeout=0)
-        except Timeout:
+        except LockTimeoutError:
             yield False
             return
         try:

@@ -22,11 +22,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from filelock import FileLock, Timeout
 from msgspec import Struct
 
 from sealdex.disk import remove_lock
 from sealdex.errors import InstallError
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.layout import Store
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _gate(store: Store) -> Iterator[None]:
     lock = FileLock(path)
     try:
         lock.acquire(timeout=_GATE_PATIENCE_S)
-    except Timeout as error:
+    except LockTimeoutError as error:
         raise InstallError(
             f"another sealdex has been removing versions for {_GATE_PATIENCE_S:.0f} s",
             subject=str(path),

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from sealdex.disk import remove_lock
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.layout import Store
 
 
@@ -32,7 +31,7 @@ def staging_folder(store: Store) -> Iterator[Path]:
     staging = Path(store.staging_folder)
     staging.mkdir(parents=True, exist_ok=True)
     folder = staging / secrets.token_hex(8)
-    lock = FileLock(_lock_path(folder), thread_local=False)  # another thread may end the block
+    lock = FileLock(_lock_path(folder))  # another thread may end the block
     with _guard(staging):
         lock.acquire()
     try:
@@ -56,7 +55,7 @@ def remove_stale(store: Store) -> list[str]:
         names = {path.name.removesuffix(".lock") for path in staging.iterdir()} - {"guard"}
         for name in names:
             lock = FileLock(_lock_path(staging / name))
-            with suppress(Timeout):
+            with suppress(LockTimeoutError):
                 lock.acquire(timeout=0)
                 stale.append((staging / name, lock))
     for folder, lock in stale:  # ours now, so this may take its time without blocking others

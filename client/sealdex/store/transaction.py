@@ -23,7 +23,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from msgspec.structs import replace
 
 from sealdex.errors import InstallError, NotFoundError, SealdexError
@@ -33,6 +32,7 @@ from sealdex.store.activation import LOCK_TIMEOUT_S, acquire, clear_current, ins
 from sealdex.store.change import Facts, Member
 from sealdex.store.database import DISABLED, State
 from sealdex.store.dependants import OnBroken, newly_broken, refuse
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.store.installations import current, current_version_named, find_installation, installed_versions
 from sealdex.store.layout import Store
 from sealdex.store.leases import unheld
@@ -246,7 +246,7 @@ def _store_lock(store: Store, timeout_s: float) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
         acquire(lock, timeout_s)
-    except Timeout as error:
+    except LockTimeoutError as error:
         raise InstallError(
             f"another sealdex has been changing what is installed for {timeout_s:.0f} s",
             subject=store.root,

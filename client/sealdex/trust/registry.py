@@ -23,7 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
 from msgspec import Struct
 from tuf.api.metadata import TargetFile
 
@@ -41,6 +40,7 @@ from sealdex.model.catalog import (
 from sealdex.model.decode import DocumentError, read_wire
 from sealdex.model.ids import PluginId
 from sealdex.model.index import INDEX_FORMAT, MAX_INDEX_BYTES, IndexDocument, index_target
+from sealdex.store.file_lock import FileLock, LockTimeoutError
 from sealdex.transport import Addresses, Transport, public_url
 from sealdex.trust._clock_reset import disbelieve, disbelieved_in
 from sealdex.trust._documents import DocumentStore, published_name
@@ -195,7 +195,7 @@ class TrustedRegistry:
             f"{self.url}metadata/", f"{self.url}targets/", folder / "metadata", folder / "documents"
         )
         self._threads = threading.RLock()
-        self._lock = FileLock(folder / "lock", thread_local=False)
+        self._lock = FileLock(folder / "lock")
         self._session: TrustSession | None = None
         self._store = DocumentStore(
             name,
@@ -376,7 +376,7 @@ class TrustedRegistry:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 try:
                     self._lock.acquire(timeout=0)
-                except Timeout:
+                except LockTimeoutError:
                     _log.info(
                         "trust.lock",
                         "{registry}: {holder} holds the lock {path}: waiting for it",
@@ -391,7 +391,7 @@ class TrustedRegistry:
                         )
                     self._lock.acquire(timeout=LOCK_PATIENCE_S)
                 note_holder(self.folder)
-            except Timeout as error:
+            except LockTimeoutError as error:
                 raise UnavailableError(
                     f"{holder_of(self.folder)} has held the trust folder of registry '{self.name}' for "
                     f"{LOCK_PATIENCE_S:.0f} s",

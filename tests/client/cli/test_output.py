@@ -23,6 +23,7 @@ from sealdex.cli.group import LazyCommand, LazyGroup, output_of, output_options
 from sealdex.cli.output import Mode, Output, mode_of
 from sealdex.cli.progress import Progress, in_bytes
 from sealdex.errors import NoMatchError, SealdexError, UnavailableError, UnsafeArchiveError, VerificationError
+from sealdex.store.file_lock import LockTimeoutError
 from sealdex.text import clean
 
 
@@ -235,6 +236,7 @@ def raiser(error: BaseException) -> Callable[[list[str], Output], object]:
         (UnsafeArchiveError("x"), 4),
         (UnavailableError("x"), 5),
         (Timeout("/store/trust/acme.lock"), 1),
+        (LockTimeoutError("/store/trust/acme.lock"), 1),
         (PermissionError(errno.EACCES, "Permission denied", "/store"), 1),
         (ZeroDivisionError("x"), 1),
         (KeyboardInterrupt(), 130),
@@ -294,6 +296,7 @@ def test_hint_of_the_error_wins_over_the_table() -> None:
     assert report(UnavailableError("x", hint="sealdex doctor")).hint == "sealdex doctor"
     assert "free some space" in str(report(OSError(errno.ENOSPC, "No space left on device", "/s")).hint)
     assert report(Timeout("/a.lock")).subject == "/a.lock"
+    assert report(LockTimeoutError("/a.lock")).subject == "/a.lock"
 
 
 def test_mode_is_read_before_the_arguments_are_parsed() -> None:
