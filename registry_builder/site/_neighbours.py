@@ -14,7 +14,6 @@ _MOST = 8
 _ROW, _BOX = 38, 30
 _WIDTHS = (250, 220, 250)
 _GAP = 50
-WIDTH = sum(_WIDTHS) + 2 * _GAP
 _MOST_LETTERS = 30
 
 
@@ -56,13 +55,14 @@ def dependency_drawing(
         return None
     rows = max(1, *(min(len(side), _MOST) + (len(side) > _MOST) for side in (needs, needed_by)))
     height = rows * _ROW
-    at = _WIDTHS[0] + _GAP
+    at = _WIDTHS[0] + _GAP if needs else 0  # an empty column is no part of the drawing
     own = Box(at, (height - _BOX) / 2, _WIDTHS[1], _BOX, _short(plugin), plugin)
     left = _column(needs, 0, height)
     right = _column(needed_by, at + _WIDTHS[1] + _GAP, height)
     lines = [_line(box.x + box.width, box.middle, own.x, own.middle) for box in left]
     lines += [_line(own.x + own.width, own.middle, box.x, box.middle) for box in right]
-    return DependencyDrawing((*left, *right), own, tuple(lines), WIDTH, height)
+    width = at + _WIDTHS[1] + (_GAP + _WIDTHS[2] if needed_by else 0)
+    return DependencyDrawing((*left, *right), own, tuple(lines), width, height)
 
 
 def _column(side: Sequence[LinkedPlugin], x: float, height: float) -> list[Box]:

@@ -465,9 +465,11 @@ class Builder:
                     "tag": tag,
                     "name": language_name(tag),
                     "is_here": tag == language,
-                    "page": urls.link(key if tag == tags[0] else urls.language_folder(tag) + key, page=place),
+                    "address": urls.address(translated),
+                    "page": urls.link(translated, page=place),
                 }
                 for tag in others
+                for translated in [key if tag == tags[0] else urls.language_folder(tag) + key]
             ],
         }
         return Page(place, self.templates.render(template, place, {**shared, **values}, base=base, language=language))

@@ -183,7 +183,17 @@ def test_neighbours_are_drawn_up_to_a_number() -> None:
     assert [box.more for box in drawn.boxes if box.more] == [12]
     assert len(drawn.lines) == 10
     assert max(len(box.text) for box in drawn.boxes) == 30
+    assert (drawn.plugin.x, drawn.width) == (300, 820)
     assert dependency_drawing("acme/slack", [], []) is None
+
+
+def test_a_side_without_neighbours_takes_no_room() -> None:
+    needed = dependency_drawing("acme/slack", [], [LinkedPlugin("acme/suite", None)])
+    needing = dependency_drawing("acme/slack", [LinkedPlugin("acme/base", None)], [])
+    assert needed is not None
+    assert needing is not None
+    assert (needed.plugin.x, needed.boxes[0].x, needed.width) == (0, 270, 520)
+    assert (needing.plugin.x, needing.width) == (300, 520)
 
 
 def test_provenance_is_what_the_signers_certificate_says() -> None:

@@ -169,6 +169,9 @@ def test_pages_in_each_language_lead_to_each_other_and_stay_in_it(tree: Tree, ru
     assert '<p class="lead">\u6d88\u606f</p>' in chinese  # of the page's own language, so not marked
     assert '<p class="lead">Messages</p>' in english
     assert 'hreflang="zh" lang="zh">\u4e2d\u6587</a>' in english
+    assert (
+        '<link rel="alternate" hreflang' not in english
+    )  # whole addresses alone count, and the site doesn't know its own
     assert "2026\u5e7411\u670821\u65e5" in chinese
     assert 'href="../../../../site/zh/types/notify/"' in chinese
     assert re.search(r'src="\.\./\.\./\.\./\.\./assets/words\.[0-9a-f]+\.zh\.js"', chinese)
@@ -181,6 +184,24 @@ def test_pages_in_each_language_lead_to_each_other_and_stay_in_it(tree: Tree, ru
     assert one.requests["PUT"] == 12  # further languages wait for a publish of all
     assert not [key for key in one.pages if key.startswith("site/")]
     assert "site/zh/acme/slack/1.1.0/index.html" in run().pages
+
+
+def test_a_site_that_knows_its_address_tells_search_engines_of_translations(
+    tree: Tree, run: Publish, site: Path
+) -> None:
+    tree.plugin("acme/slack")
+    with (tree.root / "registry.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[site]\nlanguages = ["en", "zh"]\n')
+    old = (tree.root / "registry.toml").read_text()
+    new = old.replace("[realms.public]", '[realms.public]\nurl = "https://plugins.example/a/"')
+    (tree.root / "registry.toml").write_text(new)
+    assert run().warnings == []
+    for place in ("", "site/zh/"):
+        said = (site / place / "acme/slack/index.html").read_text()
+        assert f'<link rel="canonical" href="https://plugins.example/a/{place}acme/slack/">' in said
+        for tag, other in (("en", ""), ("zh", "site/zh/")):
+            address = f"https://plugins.example/a/{other}acme/slack/"
+            assert f'<link rel="alternate" hreflang="{tag}" href="{address}">' in said
 
 
 def test_a_language_without_words_is_refused_with_what_to_write(tree: Tree, run: Publish) -> None:
