@@ -23,7 +23,7 @@ from benchmarks.synthetic import write_plugins
 from registry_builder.site.preview.server import running_server
 
 PAGE = "search.html"
-WORDS = 40
+WORDS = 20
 LOADING_MS = 600_000
 
 _TYPE = """

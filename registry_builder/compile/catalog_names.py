@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
+from math import isqrt
 
 from msgspec.structs import replace
 
@@ -18,7 +19,8 @@ from sealdex.resolve.search import squeezed
 MANY = 2_000
 """Plugins up to which a page may as well read all rows."""
 ENTRIES = 400
-"""Entries of a new shard; one that has twice as many is split."""
+"""Entries of a new shard; of more than 160,000 plugins as many as the root of their number. One that has twice as many
+is split. So the list of shards, which a page reads first, grows no faster than a shard does."""
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 _MAX_KEY = 64
 _LEAST = "0"  # of all keys
@@ -46,24 +48,26 @@ def name_shards(rows: Collection[CatalogRow], before: Collection[str] = ()) -> d
         return {}
     entries = [(name_key(row.name), row, False) for row in rows]
     entries += [(key, row, True) for row in rows for key in {name_key(title) for title in _titles(row)} if key]
-    return {first: _bytes(first, own) for first, own in _ranges(sorted(entries, key=lambda entry: entry[0]), before)}
+    entries.sort(key=lambda entry: entry[0])
+    size = max(ENTRIES, isqrt(len(rows)))
+    return {first: _bytes(first, own) for first, own in _ranges(entries, before, size)}
 
 
 _Entry = tuple[str, CatalogRow, bool]
 
 
-def _ranges(entries: list[_Entry], before: Collection[str]) -> Iterator[tuple[str, list[_Entry]]]:
+def _ranges(entries: list[_Entry], before: Collection[str], size: int) -> Iterator[tuple[str, list[_Entry]]]:
     firsts = sorted({_LEAST, *before})
     keys = [key for key, _, _ in entries]
     ends = [bisect_left(keys, first) for first in firsts[1:]]
     for first, start, end in zip(firsts, [0, *ends], [*ends, len(entries)], strict=True):
-        if end - start < 2 * ENTRIES:
+        if end - start < 2 * size:
             if end > start:
                 yield first, entries[start:end]
             continue
         at = start
         while at < end:
-            until = min(at + ENTRIES, end)
+            until = min(at + size, end)
             while until < end and keys[until] == keys[until - 1]:  # what has one key stays together
                 until += 1
             yield (first if at == start else _between(keys[at - 1], keys[at])), entries[at:until]

@@ -189,6 +189,7 @@ class Index:
             if is_first:
                 self.dependents.update(part.needed())
             yield part
+            self._let_go(part)
         self._count = count
 
     def _each(self, wanted: set[int]) -> Iterator[tuple[_Part, int]]:
@@ -201,6 +202,13 @@ class Index:
             while waiting and (end is None or waiting[-1] < end):
                 part = part or self._taken(number, offset, read)
                 yield part, waiting.pop()
+            if part is not None:
+                self._let_go(part)
+
+    def _let_go(self, part: _Part) -> None:
+        """Free what a part has before the next is read: whoever was given it may still hold on to it."""
+        if not self._rows.are_kept:
+            part.forget()
 
     def _taken(self, number: int, offset: int, read: Callable[[], Sequence[CatalogRow]]) -> _Part:
         part = self._kept.get(number)
@@ -226,6 +234,10 @@ class _Part:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def forget(self) -> None:
+        """Let everything go: rows, texts, tokens. Nothing is asked of this part afterwards."""
+        vars(self).clear()
 
     def row(self, at: int) -> CatalogRow:
         return self._rows[at - self._offset]

@@ -37,6 +37,11 @@ def test_each_plugin_is_in_the_one_shard_that_has_its_name() -> None:
     assert len(shards) > 4
 
 
+def test_shards_grow_with_the_registry_so_that_their_list_stays_short() -> None:
+    rows = [CatalogRow("acme", f"robot-{number:03}", "t", "s") for number in range(400)]
+    assert {len(shard.plugins) for shard in read(name_shards(rows)).values()} == {20}  # the root of 400
+
+
 def test_a_small_registry_has_none_and_one_that_has_them_keeps_them() -> None:
     assert name_shards(ROWS[:10]) == {}
     assert set(name_shards(ROWS[:4], ["0", "s"])) == {"0", "s"}
