@@ -30,6 +30,7 @@ _KEYWORDS = {
     "_": None,
     "gettext": None,
     "ngettext": (1, 2),
+    "refuse": (2,),  # chain.js: a link of the chain, and why
 }
 _SOURCES = (
     ("registry_builder/site/*.py", "python", {}),
@@ -96,8 +97,9 @@ def _entry(message: catalog.Message, plurals: int) -> str:
     flags = places + (f"#, {', '.join(sorted(message.flags))}\n" if message.flags else "")
     if isinstance(message.id, tuple):
         forms = message.string if isinstance(message.string, tuple) else (message.string or "",)
+        padded = (*forms, *[""] * plurals)[:plurals]  # a message without a translation comes with two
         head = flags + line("msgid", message.id[0]) + line("msgid_plural", message.id[1])
-        return head + "".join(line(f"msgstr[{number}]", form or "") for number, form in enumerate(forms[:plurals]))
+        return head + "".join(line(f"msgstr[{number}]", form or "") for number, form in enumerate(padded))
     return flags + line("msgid", message.id) + line("msgstr", str(message.string or ""))
 
 

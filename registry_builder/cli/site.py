@@ -70,6 +70,13 @@ def _url(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str
     callback=_age,
     help="With --published: show expired metadata up to this age, such as 90d.",
 )
+@click.option(
+    "--language",
+    "languages",
+    multiple=True,
+    metavar="TAG",
+    help="With --published: pages in this language; may be repeated; default: those that the registry states.",
+)
 @click.option("--api", is_flag=True, help="With --published: also api/v1/, the registry as plain JSON (docs/api.md).")
 @click.option("--model-hub", is_flag=True, help="With --published: also what nodes of the Model Hub ask for.")
 @output_options
@@ -84,6 +91,7 @@ def site_command(
     title: str | None,
     url: str | None,
     max_staleness: timedelta | None,
+    languages: tuple[str, ...],
     api: bool,
     model_hub: bool,
 ) -> None:
@@ -103,11 +111,11 @@ def site_command(
                 untouched="nothing was written",
                 hint="get the root from the registry's owners, over a way that you trust",
             )
-        _published(out, published, root, output, title, url, max_staleness, api=api, model_hub=model_hub)
+        _published(out, published, root, output, title, url, max_staleness, languages, api=api, model_hub=model_hub)
         return
-    if root is not None or title is not None or url is not None or max_staleness is not None or api or model_hub:
+    if any((root, title, url, max_staleness, languages, api, model_hub)):
         raise UsageError(
-            "--root, --title, --url, --max-staleness, --api and --model-hub are for --published DIR",
+            "--root, --title, --url, --max-staleness, --language, --api and --model-hub are for --published DIR",
             untouched="nothing was written",
             hint="the source tree has these in registry.toml",
         )
@@ -133,10 +141,17 @@ def _published(
     title: str | None,
     url: str | None,
     max_staleness: timedelta | None,
+    languages: tuple[str, ...],
     *,
     api: bool,
     model_hub: bool,
 ) -> None:
+    if wordless := [tag for tag in languages if not site.has_words(tag)]:
+        raise UsageError(
+            f"there are no words in {', '.join(wordless)} for pages",
+            untouched="nothing was written",
+            hint="a source tree may bring words of its own (docs/site.md); pages of a mirror have English and Chinese",
+        )
     with out.progress("reading what is published") as progress, root.open("rb") as file:
         made = site.site_from_published(
             folder,
@@ -144,6 +159,7 @@ def _published(
             title=title,
             url=url,
             max_staleness=max_staleness,
+            languages=languages,
             answers_of=answers_of(ApiSection(enabled=api, model_hub=model_hub)),
         )
         result = site.write_pages(made.parts, output, progress.step, keeps_record=True)
@@ -154,11 +170,15 @@ def _published(
         f"  timestamp {made.state.timestamp_version}: {counted(made.plugins, 'plugin')}; not here: "
         f"{counted(len(made.missing), 'plugin')}, and {counted(made.missing_releases, 'release')} of those that are"
     )
+    if made.wordless:
+        out.note(f"the registry's pages are in {', '.join(made.wordless)} too, which this program has no words for")
     out.result({
         "folder": output,
         "files": result.pages,
         "written": result.written,
         "removed": result.removed,
+        "languages": made.languages,
+        "languages_without_words": made.wordless,
         "timestamp_version": made.state.timestamp_version,
         "plugins": made.plugins,
         "missing_plugins": list(map(str, made.missing)),

@@ -124,7 +124,9 @@ class _Job:
         self._api = api_of(config.api, frame, self._plan.bits)
         judge = AttestationChecks(publisher.tree.root, config.attestations).verify
         self._builder = Builder(templates, frame, signers, judge)
-        self._frame = frame_digest(frame, signers, templates.fingerprint)
+        # whom the registry accepts decides what pages call verified
+        policy = repr(config.attestations) if config.attestations is not None else ""
+        self._frame = frame_digest(frame, signers, templates.fingerprint + policy)
 
     def run(self) -> SiteResult:
         shown = self._shown()

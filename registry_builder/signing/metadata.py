@@ -16,6 +16,7 @@ without the marks a storage could serve one realm's or bin's files, validly sign
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Literal, NamedTuple
@@ -61,6 +62,13 @@ _BITS = ((1_000, 6), (16_000, 8), (250_000, 10))
 _MOST_BITS = 11
 _BINS_PER_SHARD = 16
 
+LANGUAGES_FIELD = "x-sealdex-languages"
+"""In snapshot: the languages of the registry's pages, the first that of the pages at the top. Clients ignore it."""
+
+_DEFAULT_LANGUAGE = "en"
+_MOST_LANGUAGES = 16
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?")
+
 
 class TargetPin(NamedTuple):
     """Length in bytes and SHA-256 of a TUF target."""
@@ -85,6 +93,21 @@ def _marks(config: RegistryConfig, realm: str, role: str) -> dict[str, str]:
 
 def _dated(marks: dict[str, str], signed_at: datetime) -> dict[str, str]:
     return {**marks, SIGNED_AT_FIELD: signed_at_text(signed_at)}
+
+
+def _stated(config: RegistryConfig) -> dict[str, list[str]]:
+    """Return the languages of the registry's pages, for who makes pages of a mirror; nothing where they are English."""
+    languages = list(dict.fromkeys(config.site.languages))
+    return {} if languages == [_DEFAULT_LANGUAGE] else {LANGUAGES_FIELD: languages}
+
+
+def stated_languages(snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the languages that a verified snapshot states."""
+    stated = snapshot.unrecognized_fields.get(LANGUAGES_FIELD)
+    if not isinstance(stated, list):
+        return (_DEFAULT_LANGUAGE,)
+    found = [each for each in stated[:_MOST_LANGUAGES] if isinstance(each, str) and _LANGUAGE.fullmatch(each)]
+    return tuple(dict.fromkeys(found)) or (_DEFAULT_LANGUAGE,)
 
 
 def expiry(role: RoleSection, now: datetime) -> datetime:
@@ -269,7 +292,7 @@ def build_snapshot(
         version=version,
         expires=expiry(config.roles["snapshot"], now),
         meta={f"{role}.json": MetaFile(number) for role, number in versions.items()},
-        unrecognized_fields=_dated(_marks(config, realm, "snapshot"), signed_at or now),
+        unrecognized_fields={**_dated(_marks(config, realm, "snapshot"), signed_at or now), **_stated(config)},
     )
 
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from registry_builder.site.from_tree import site_from_tree
     from registry_builder.site.images.lint import image_problems
     from registry_builder.site.lint import site_problems
+    from registry_builder.site.templates import has_words
     from registry_builder.site.writer import write_pages
 else:
     __getattr__, __dir__ = exports(__name__, {
@@ -56,11 +57,13 @@ else:
         "from_tree": ("site_from_tree",),
         "images.lint": ("image_problems",),
         "lint": ("site_problems",),
+        "templates": ("has_words",),
         "writer": ("write_pages",),
     })  # fmt: skip
 
 __all__ = [
     "PublishedSite",
+    "has_words",
     "image_problems",
     "site_from_published",
     "site_from_tree",

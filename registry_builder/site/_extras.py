@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from registry_builder.compile.manifest import manifest_key
+from registry_builder.site._languages import language_of
 from registry_builder.site._provenance import MAX_BUNDLE_BYTES, Provenance, provenance_of
 from registry_builder.site._readme_html import render_readme
 from registry_builder.site._words import Words
@@ -41,7 +42,9 @@ def changes_of(shelf: Shelf, document: IndexDocument, words: Words) -> tuple[tup
         if text:
             html = render_readme(text.encode(), document.name, words=words, prefix=f"change-{number}-")
             page, when = release_page(document.id, release.version), release.released_at
-            found.append(ChangeView(release.version, words.date(when), when or "", page, html))
+            language = language_of(text, document.language)
+            shown = "" if language == words.language else language
+            found.append(ChangeView(release.version, words.date(when), when or "", page, html, shown))
     return tuple(found), False
 
 

@@ -14,14 +14,22 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from tuf.api.metadata import Metadata, Root, Signed, Targets
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets
 
 from registry_builder.baseline.diff import Sources, target_pin
 from registry_builder.baseline.documents import DocumentReader
 from registry_builder.compile.catalog import shard_bytes, shard_rows
 from registry_builder.compile.index import Ingestion
 from registry_builder.compile.manifest import manifest_key
-from registry_builder.signing.metadata import TargetPin, bin_bits, claims_of, delegations_of, shard_count
+from registry_builder.signing.metadata import (
+    TargetPin,
+    bin_bits,
+    claims_of,
+    delegations_of,
+    shard_count,
+    stated_languages,
+)
+from registry_builder.site._languages import ENGLISH
 from registry_builder.site._words import ENGLISH_WORDS
 from registry_builder.site.affected_pages import everything
 from registry_builder.site.document_source import Shelf
@@ -30,7 +38,7 @@ from registry_builder.site.page_context import NO_ADDRESS, Frame, RoleLine, Sign
 from registry_builder.site.pages import AnswersOf, Builder, Page, Parts, no_answers
 from registry_builder.site.registry_index import Overview, overview_of
 from registry_builder.site.search_catalog import SearchFiles, catalogue_file, held_of, search_files
-from registry_builder.site.templates import Templates, own_folder
+from registry_builder.site.templates import Templates, has_words, own_folder
 from registry_builder.site.urls import CATALOGUE
 from registry_builder.source.config import ROLES, SiteSection
 from registry_builder.storage import UrlStorage
@@ -55,6 +63,8 @@ class PublishedSite(NamedTuple):
         plugins: how many are there.
         missing: plugins of the catalog that aren't.
         missing_releases: how many releases of those that are there aren't.
+        languages: of the pages.
+        wordless: languages that the registry states and this program has no words for.
     """
 
     parts: Parts
@@ -62,6 +72,8 @@ class PublishedSite(NamedTuple):
     plugins: int
     missing: tuple[PluginId, ...]
     missing_releases: int
+    languages: tuple[str, ...] = ()
+    wordless: tuple[str, ...] = ()
 
 
 class _Read(NamedTuple):
@@ -83,6 +95,7 @@ def site_from_published(
     title: str | None = None,
     url: str | None = None,
     max_staleness: timedelta | None = None,
+    languages: Sequence[str] = (),
     answers_of: AnswersOf = no_answers,
 ) -> PublishedSite:
     """Return all files of the site of a mirror or a published folder.
@@ -93,9 +106,11 @@ def site_from_published(
         title: the name on the pages; default: the registry's.
         url: where they will be, for feeds and the sitemap; links are relative even without it.
         max_staleness: the age up to which expired metadata is shown; default: not at all.
+        languages: of the pages; default: those that the registry states, in its signed snapshot, and English.
         answers_of: makes the documents of ``api/``; default: none.
 
     Raises:
+        ConfigError: this program has no words in one of ``languages``.
         VerificationError: something that is there isn't what the root leads to, or has expired.
         UnavailableError: the folder lacks metadata that leads to the documents, or the catalog's shards.
     """
@@ -111,8 +126,11 @@ def site_from_published(
         held=held,
     )
     signers = _signers(read)
-    frame = _frame(read, title, url)
-    builder = Builder(Templates(own_folder(), SiteSection()), frame, signers)
+    stated = stated_languages(read.metadata["snapshot"]) if isinstance(read.metadata["snapshot"], Snapshot) else ()
+    tags = tuple(dict.fromkeys(languages)) or tuple(filter(has_words, stated)) or (ENGLISH,)
+    section = SiteSection(languages=tags)
+    frame = _frame(read, title, url, tags)
+    builder = Builder(Templates(own_folder(), section), frame, signers)
     overview = overview_of(shelf)
     answers = answers_of(frame, signers.bits, shelf, overview.rows, dict(enumerate(read.shards.shards)))
     pages = builder.parts(shelf, overview, _trust_box(root, read), everything(overview.rows, overview.dependents))
@@ -131,7 +149,13 @@ def site_from_published(
         if not held.has(manifest_key(plugin, release.version))
     ]
     return PublishedSite(
-        Parts([*pages.plugins, *answers.plugins], common), read.state, len(read.documents), missing, len(gone)
+        Parts([*pages.plugins, *answers.plugins], common),
+        read.state,
+        len(read.documents),
+        missing,
+        len(gone),
+        tags,
+        tuple(tag for tag in stated if not languages and tag not in tags),
     )
 
 
@@ -228,7 +252,7 @@ def _signers(read: _Read) -> Signers:
     return Signers(bits, claimed)
 
 
-def _frame(read: _Read, title: str | None, url: str | None) -> Frame:
+def _frame(read: _Read, title: str | None, url: str | None, languages: tuple[str, ...]) -> Frame:
     """Return the context of all pages, from the mark that signed metadata carries: ``<name>-<id>/<realm>``."""
     mark = read.metadata["root"].unrecognized_fields.get(REALM_FIELD)
     registry, _, realm = (mark if isinstance(mark, str) else "").rpartition("/")
@@ -245,6 +269,7 @@ def _frame(read: _Read, title: str | None, url: str | None) -> Frame:
         address=url or NO_ADDRESS,
         base=urlsplit(url).path if url else "/",
         logo=None,
+        languages=languages,
         namespace=feed_namespace(name, identity, realm) if identity else uuid.NAMESPACE_URL,
     )
 

@@ -92,13 +92,14 @@ class ReleaseLine:
 
 @dataclass(frozen=True)
 class ChangeView:
-    """The changelog of one release; ``page`` is the release's."""
+    """The changelog of one release; ``page`` is the release's, ``language`` empty where it is the page's."""
 
     version: str
     date: str
     timestamp: str
     page: str
     html: Markup
+    language: str = ""
 
 
 @dataclass(frozen=True)

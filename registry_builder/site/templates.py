@@ -27,6 +27,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
 
 from registry_builder.site._compiled_templates import CompiledTemplates
+from registry_builder.site._languages import ENGLISH
 from registry_builder.site._words import CATALOGUE_NAME, Words, words_of
 from registry_builder.site.urls import address, is_translated, language_folder, link
 from registry_builder.source.allowed_secrets import is_allowed, refusal
@@ -348,6 +349,11 @@ def message_files(own: OwnFiles, language: str) -> list[tuple[str, bytes]]:
     except UnreadableError as error:
         raise ConfigError(str(error), subject=f"{OVERRIDES}/{name}") from error
     return found
+
+
+def has_words(language: str) -> bool:
+    """Return whether this program itself has words in a language."""
+    return language == ENGLISH or (own_folder() / LANGUAGES / language / CATALOGUE_NAME).is_file()
 
 
 def _logo(own: OwnFiles, name: str) -> bytes:

@@ -5,16 +5,16 @@
 const LIMITS = { root: 512_000, timestamp: 16_384, snapshot: 2_000_000, role: 5_000_000, index: 8_388_608 };
 const MAX_ROOTS = 256;
 
-/** What was refused, and at which link of the chain. */
+/** What was refused, and at which link of the chain: in English, and as a message with values, for who translates it. */
 export class RefusedError extends Error {
-  constructor(link, message) {
-    super(message);
-    this.link = link;
+  constructor(link, text, values) {
+    super(text.replace(/\{(\w+)\}/g, (_, name) => values[name]));
+    Object.assign(this, { link, text, values });
   }
 }
 
-const refuse = (link, message) => {
-  throw new RefusedError(link, message);
+const refuse = (link, text, values = {}) => {
+  throw new RefusedError(link, text, values);
 };
 
 export const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -90,13 +90,13 @@ async function checked(bytes, name, type, { keyids, threshold }, keys, realm) {
     if (keyids.includes(keyid) && keys[keyid] && (await isSignedBy(keys[keyid], unhex(sig), data))) good.add(keyid);
   if (!(threshold >= 1 && good.size >= threshold)) refuse(name, "it isn't signed by enough of its keys");
   if (signed._type !== type || !/^1\./.test(signed.spec_version)) refuse(name, "it is of another type or version");
-  if ((signed["x-sealdex-role"] ?? name) !== name) refuse(name, `it was signed as ${signed["x-sealdex-role"]}`);
+  if ((signed["x-sealdex-role"] ?? name) !== name) refuse(name, "it was signed as {role}", { role: signed["x-sealdex-role"] });
   if (realm !== undefined && signed["x-sealdex-realm"] !== realm) refuse(name, "it was signed for another registry");
   return signed;
 }
 
 function unexpired(signed, name, now) {
-  if (!(Date.parse(signed.expires) > now)) refuse(name, `it expired on ${signed.expires}`);
+  if (!(Date.parse(signed.expires) > now)) refuse(name, "it expired on {day}", { day: signed.expires });
   return signed;
 }
 
@@ -111,7 +111,7 @@ function unexpired(signed, name, now) {
 export async function verifyPlugin({ read, root: pinned, plugin, onLink = () => {}, now = Date.now() }) {
   const needed = async (path, limit, name) => {
     const bytes = await read(path, limit);
-    return bytes ?? refuse(name, `the server doesn't have ${path}`);
+    return bytes ?? refuse(name, "the server doesn't have {path}", { path });
   };
   let trusted;
   try {

@@ -17,8 +17,8 @@ async function compare(where) {
   const root = new URL(where.dataset.root, location.href);
   const tree = new URL(where.dataset.tree, location.href);
   const [, namespace, name] = found;
-  const page = new URL(name === "index.html" ? `namespaces/${namespace}/plugins/${name}/` : `${namespace}/${name}/`, root);
-  const index = await indexDocument(page);
+  const page = new URL(pluginFolder(namespace, name), root);
+  const index = await readIndex(page);
   if (!index) {
     say_(where, say("There is no plugin {plugin} here.", { plugin }));
     return;
@@ -31,7 +31,7 @@ async function compare(where) {
     return;
   }
   const folder = (release) => new URL(`plugins/${namespace}/${name}/${encodeURIComponent(release.version)}/`, tree);
-  const [before, after] = await Promise.all([old, now].map((release) => json(new URL("manifest.json", folder(release)))));
+  const [before, after] = await Promise.all([old, now].map((release) => readJson(new URL("manifest.json", folder(release)))));
   section(where, say("At a glance"), table([say("Fact"), from, to], glance(old, now)));
   section(where, say("Dependencies"), changes(flat(old.dependencies ?? {}), flat(now.dependencies ?? {}), say("Neither changed.")));
   section(where, say("Artifacts"), table([say("Artifact"), from, to, say("Difference")], artifacts(old, now)));
@@ -47,24 +47,6 @@ async function compare(where) {
   where.append(
     paragraph(say("Made of the signed documents as this server sent them. To verify them: {command}", { command: `sealdex info ${plugin}@${to}` })),
   );
-}
-
-async function indexDocument(page) {
-  const answer = await fetch(page);
-  if (!answer.ok) return null;
-  const read = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const link = read.querySelector('link[rel="alternate"][type="application/json"]')?.getAttribute("href");
-  return link ? json(new URL(link, page)) : null;
-}
-
-async function json(address) {
-  if (address.origin !== location.origin) return null;
-  try {
-    const answer = await fetch(address);
-    return answer.ok ? await answer.json() : null;
-  } catch {
-    return null;
-  }
 }
 
 // --- what is compared ------------------------------------------------------------------------------------------------
@@ -129,26 +111,38 @@ function difference(left, right) {
 async function files(where, old, now, folder) {
   for (const [what, left, right] of paired(old, now)) {
     if (!left?.file_list || !right?.file_list || left.sha256 === right.sha256) continue;
-    const list = (release, each) => json(new URL(`${encodeURIComponent(each.file)}.files.json`, folder(release)));
+    const list = (release, each) => readJson(new URL(`${encodeURIComponent(each.file)}.files.json`, folder(release)));
     const [before, after] = await Promise.all([list(old, left), list(now, right)]);
-    if (!Array.isArray(before?.files) || !Array.isArray(after?.files)) continue;
-    const keyed = (read) => new Map(read.files.map((each) => [each.path, each]));
-    const [a, b] = [keyed(before), keyed(after)];
+    const heading = say("Files: {what}", { what });
+    const [a, b] = [listed(before, left), listed(after, right)];
+    if (!a || !b) {
+      section(where, heading, paragraph(say("A list of files can't be read, so files aren't compared.")));
+      continue;
+    }
     const rows = [];
     for (const path of [...new Set([...a.keys(), ...b.keys()])].sort()) {
       const [was, is] = [a.get(path), b.get(path)];
-      if (was?.sha256 === is?.sha256 && was?.size === is?.size) continue;
-      rows.push([
-        !was ? say("added") : !is ? say("removed") : say("changed"),
-        path,
-        was ? saySize(was.size) : "\u2013",
-        is ? saySize(is.size) : "\u2013",
-      ]);
+      if (was?.content === is?.content) continue;
+      rows.push([!was ? say("added") : !is ? say("removed") : say("changed"), path, was?.text ?? "\u2013", is?.text ?? "\u2013"]);
     }
-    const heading = say("Files: {what}", { what });
     const same = paragraph(say("The files are the same; only the archive differs."));
     section(where, heading, rows.length ? table([say("Change"), say("File"), old.version, now.version], rows) : same);
   }
+}
+
+/**
+ * The files and links of a list by path, each with what makes it the same and how it is shown. Entries are arrays: path,
+ * kind, mode, size, SHA-256, and a link's target tenth (docs/format.md).
+ */
+function listed(list, artifact) {
+  if (list?.format !== 1 || list.archive?.sha256 !== artifact.sha256 || !Array.isArray(list.entries)) return null;
+  const found = new Map();
+  for (const entry of list.entries) {
+    const [path, kind, , bytes, sha256] = entry;
+    if (kind === "file") found.set(path, { content: sha256, text: saySize(bytes) });
+    else if (kind === "symlink") found.set(path, { content: `\u2192 ${entry[9]}`, text: `\u2192 ${entry[9]}` });
+  }
+  return found;
 }
 
 function asks(manifest) {

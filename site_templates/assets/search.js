@@ -339,8 +339,8 @@ function result(row) {
       ...(row.latest ? [" ", element("span", { class: "version" }, row.latest)] : []),
       ...states(row).flatMap(([kind, text]) => [" ", element("span", { class: `tag ${kind}` }, text)]),
     ),
-    ...(row.title ? [element("p", { class: "plugin-title" }, ...worded(row, "title"))] : []),
-    element("p", { class: "plugin-summary" }, ...worded(row, "summary")),
+    ...(row.title ? [worded(row, "title")] : []),
+    worded(row, "summary"),
     element("p", { class: "plugin-facts" }, ...facts.flatMap((fact) => [" · ", fact]).slice(1)),
     ...(row.deprecated || row.use ? [element("p", { class: "search-note" }, instead(row))] : []),
   );
@@ -430,11 +430,44 @@ function noMatch(text, chosen) {
   return chosen ? say("No plugin matches “{text}” with these filters.", { text }) : say("No plugin matches “{text}”.", { text });
 }
 
-/** Title or summary in the page's language where the row has it. */
+/** Title or summary, in the page's language where the row has it, and said to be in its own where that is another. */
 function worded(row, field) {
   const all = `${field}_i18n`;
-  const translated = row[all]?.[LANGUAGE];
-  return typeof translated === "string" ? marked(translated, row.marks[all]?.[LANGUAGE]) : marked(row[field], row.marks[field]);
+  const tag = nearest(row[all] ?? {});
+  const language = tag ?? languageOf(row[field], row.language);
+  const parts = tag === undefined ? marked(row[field], row.marks[field]) : marked(row[all][tag], row.marks[all]?.[tag]);
+  const other = language !== LANGUAGE;
+  return element("p", { class: `plugin-${field}`, lang: other && language, dir: other && "auto" }, ...parts);
+}
+
+/** The tag that a reader of this page gets: the page's, its language without region, or another region of it. */
+function nearest(texts) {
+  const [base] = LANGUAGE.split("-");
+  return [LANGUAGE, base].find((tag) => Object.hasOwn(texts, tag)) ?? Object.keys(texts).sort().find((tag) => tag.split("-")[0] === base);
+}
+
+// the language that is mostly written in a script; "und" where several are
+const SCRIPTS = Object.entries({
+  ja: /[\p{sc=Hiragana}\p{sc=Katakana}]/gu,
+  zh: /\p{sc=Han}/gu,
+  ko: /\p{sc=Hangul}/gu,
+  th: /\p{sc=Thai}/gu,
+  he: /\p{sc=Hebrew}/gu,
+  el: /\p{sc=Greek}/gu,
+  hy: /\p{sc=Armenian}/gu,
+  ka: /\p{sc=Georgian}/gu,
+  und: /[\p{sc=Cyrillic}\p{sc=Arabic}\p{sc=Devanagari}]/gu,
+});
+
+/** The language of a text: the stated one, else what its script tells, else English; as pages have it. */
+function languageOf(text, stated) {
+  if (stated) return stated;
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  const counts = SCRIPTS.map(([language, script]) => [language, text.match(script)?.length ?? 0]);
+  const sum = counts.reduce((total, [, count]) => total + count, 0);
+  if (!sum || sum < 0.2 * letters) return "en";
+  if (counts[0][1] && counts[1][1]) return "ja"; // which has Han characters too
+  return counts.reduce((most, each) => (each[1] > most[1] ? each : most))[0];
 }
 
 function nothing() {

@@ -66,9 +66,14 @@ async function verify(output, chain, tree, plugin, root, fingerprint) {
       say("The registry confirmed this until {day}.", { day: sayDay(timestamp.expires) }),
     ]);
   } catch (error) {
-    const message = error.link ? `${error.link}: ${error.message}` : error.message;
+    const message = error.link ? `${error.link}: ${reason(error)}` : error.message;
     show(output, "refused", say("Not verified. {message}", { message }), links);
   }
+}
+
+/** Why a link of the chain was refused, in the page's language. */
+function reason({ text, values }) {
+  return say(text, values.day ? { ...values, day: sayDay(values.day) } : values);
 }
 
 /** The root with a fingerprint: the registry keeps all of them, from the first on. */

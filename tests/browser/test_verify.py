@@ -29,11 +29,11 @@ def fingerprint(published: Path) -> str:
     return hashlib.sha256((published / "metadata/1.root.json").read_bytes()).hexdigest()
 
 
-def ask(page: Page, **fields: str) -> str:
+def ask(page: Page, button: str = "Verify", **fields: str) -> str:
     """Fill in the form, and return what it says in the end."""
     for name, value in fields.items():
         page.locator(f"form[data-verify] [name={name}]").fill(value)
-    page.get_by_role("button", name="Verify", exact=True).click()
+    page.get_by_role("button", name=button, exact=True).click()
     output = page.locator("form[data-verify] output")
     expect(output).to_have_attribute("data-state", re.compile("proved|refused"), timeout=30_000)
     return f"{output.get_attribute('data-state')}: {output.inner_text()}"
@@ -66,6 +66,24 @@ def test_what_can_t_be_verified_is_said(open_page: Open, published: Path, fields
     found = ask(page, **{"plugin": PLUGIN, "fingerprint": fingerprint(published), **fields})
     assert found.startswith("refused: ")
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"plugin": "robotics/missing"}, "index: 没有人为该名称的插件签名"),
+        ({"fingerprint": "", "root": "{}"}, "root: 无法读取您提供的根元数据"),
+    ],
+)
+def test_reasons_are_in_the_readers_language(
+    open_page: Open, published: Path, fields: dict[str, str], said: str
+) -> None:
+    page = open_page("site/zh/verify/")
+    found = ask(page, **{"plugin": PLUGIN, "fingerprint": fingerprint(published), **fields}, button="验证")
+    assert found.startswith("refused: ")
+    assert said in found
+    page.clock.set_fixed_time("2040-01-01T00:00:00Z")
+    assert re.search("root: 已于 20[0-9]{2}年.*过期", ask(page, plugin=PLUGIN, button="验证")) or fields.get("root")
 
 
 def _changed(old: bytes, new: bytes) -> Callable[[Route], None]:

@@ -6,8 +6,10 @@ Made from ``examples/`` by the builder's own commands, as `make demo` does, and 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -15,6 +17,10 @@ from unittest import mock
 from support.authoring import builder
 from support.places import REPOSITORY
 from support.source_trees import Tree
+
+from registry_builder.authoring.release import Archive, write_release
+from registry_builder.source import file_list
+from sealdex.model.ids import PluginId
 
 GENERATED = 120
 NAMESPACE = "many"
@@ -54,7 +60,7 @@ KINDS = {
     "service release": ("release", "speech/echo-service/1.0.0/"),
     "long release": ("release", f"{LONG}/{LONG}/1.0.0/"),
     "comparison": ("compare", "docs/compare/?plugin=edge/games&from=1.0.0&to=1.2.0"),
-    "comparison of files": ("compare", "docs/compare/?plugin=robotics/kalman&from=1.0.0&to=1.1.0"),
+    "comparison of files": ("compare", "docs/compare/?plugin=edge/listed&from=1.0.0&to=1.1.0"),
     "comparison of nothing": ("compare", "docs/compare/"),
     "verify": ("verify", "verify/"),
     "documents": ("documents", "docs/"),
@@ -207,6 +213,7 @@ def _edges(tree: Tree) -> None:
     _chinese(tree)
     _arabic(tree)
     _long(tree)
+    _listed(tree)
     tree.plugin("edge/full", summary="A release that says all that a release can say", **_FULL_PLUGIN)
     tree.release("edge/full", "1.0.0", **_FULL_RELEASE)
 
@@ -338,6 +345,27 @@ def _long(tree: Tree) -> None:
     )
     tree.plugin(f"{LONG}/{LONG[:-1]}")
     tree.release(f"{LONG}/{LONG[:-1]}", f"{'1' * 20}.0.0-{'pre.' * 10}1+{'build.' * 6}1")
+
+
+def _listed(tree: Tree) -> None:
+    """A plugin with lists of files, which only larger archives have otherwise, and with needs that have needs."""
+    tree.plugin("edge/listed", summary="Whose archives have lists of files")
+    stored = {"stays.txt": b"stays", "lib/changes.py": b"a = 1\n", "goes.bin": bytes(1200)}
+    now = {"stays.txt": b"stays", "lib/changes.py": b"a = 12345\n", "comes/here.bin": bytes(34_000)}
+    with mock.patch.object(file_list, "MIN_ARCHIVE_BYTES", 1000):
+        for version, files in (("1.0.0", stored), ("1.1.0", now)):
+            path = tree.root.parent / f"listed-{version}.zip"
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("padding.bin", bytes(20_000))
+                for name, data in files.items():
+                    archive.writestr(name, data)
+                link = zipfile.ZipInfo("lib/link")
+                link.create_system, link.external_attr = 3, 0o120777 << 16
+                archive.writestr(link, "changes.py")
+            write_release(tree.root, [Archive(path)], plugin=PluginId("edge", "listed"), version=version)
+    release = tree.root / "plugins/edge/listed/releases/1.1.0.json"
+    needs = {"edge/full": "^1", "robotics/pick-and-place": ">=1"}
+    release.write_text(json.dumps({**json.loads(release.read_text()), "dependencies": needs}))
 
 
 def _event(action: str, **fields: Any) -> dict[str, Any]:

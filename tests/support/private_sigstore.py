@@ -25,6 +25,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 GITHUB = "https://token.actions.githubusercontent.com"
 _ISSUER_OID = ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_V2_OID = ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
+_SOURCE_OIDS = (ObjectIdentifier("1.3.6.1.4.1.57264.1.12"), ObjectIdentifier("1.3.6.1.4.1.57264.1.13"))
 _SCT_OID = ObjectIdentifier("1.3.6.1.4.1.11129.2.4.2")
 _SHA256 = ec.ECDSA(hashes.SHA256())
 
@@ -73,10 +74,12 @@ class PrivateSigstore:
         path.write_text(json.dumps(document), encoding="utf-8")
         return path
 
-    def attest(self, identity: str, payload: bytes, *, issuer: str = GITHUB) -> bytes:
-        """Return a bundle of a statement in a DSSE envelope."""
+    def attest(
+        self, identity: str, payload: bytes, *, issuer: str = GITHUB, source: tuple[str, str] | None = None
+    ) -> bytes:
+        """Return a bundle of a statement in a DSSE envelope; ``source`` is a repository's address and a commit."""
         kind = "application/vnd.in-toto+json"
-        key, certificate = self._login(identity, issuer)
+        key, certificate = self._login(identity, issuer, source)
         pae = b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
         signature = _b64(key.sign(pae, _SHA256))
         body = {
@@ -125,7 +128,9 @@ class PrivateSigstore:
             .sign(self._ca, hashes.SHA256())
         )
 
-    def _login(self, identity: str, issuer: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    def _login(
+        self, identity: str, issuer: str, source: tuple[str, str] | None = None
+    ) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
         """Return a key that holds ten minutes and its certificate, with the log's word for it inside (RFC 6962)."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.KeyUsage(
@@ -145,6 +150,11 @@ class PrivateSigstore:
             .add_extension(x509.UnrecognizedExtension(_ISSUER_OID, said), critical=False)
             .add_extension(x509.UnrecognizedExtension(_ISSUER_V2_OID, bytes([0x0C, len(said)]) + said), critical=False)
         )
+        for oid, text in zip(_SOURCE_OIDS, source or (), strict=False):
+            said = text.encode()
+            builder = builder.add_extension(
+                x509.UnrecognizedExtension(oid, bytes([0x0C, len(said)]) + said), critical=False
+            )
         placeholder = self._with_sct(builder, b"\0" * 70)
         moment = int(self._now.timestamp() * 1000)
         issuer_hash = hashlib.sha256(_spki(self._ca)).digest()

@@ -130,6 +130,37 @@ def test_pages_of_a_part_name_what_is_missing_and_link_nothing_of_it(mirror: Cal
     assert client(["mirror", "verify", str(part), "--root", str(part / "metadata/1.root.json")]) == 0
 
 
+def test_pages_are_in_the_languages_that_the_registry_states_and_signs(
+    tmp_path: Path, root: Path, site: Site, made: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(made.root.parent, tmp_path / "other")
+    tree, published = Tree(tmp_path / "other/source"), tmp_path / "other/published/public"
+    monkeypatch.setenv("SEALDEX_KEYS", str(tmp_path / "other/keys"))
+    with (tree.root / "registry.toml").open("a", encoding="utf-8") as file:
+        file.write('\n[site]\nlanguages = ["zh", "en", "eo"]\n')
+    (tree.root / "site/languages/eo").mkdir(parents=True)
+    (tree.root / "site/languages/eo/messages.po").write_text(
+        'msgid ""\nmsgstr "Content-Type: text/plain; charset=utf-8\\n"\n'
+    )
+    tree.release("acme/slack", "1.2.0")
+    publish_realm(open_publisher(tree.load(), "public", use_memory=False))
+    done = site(published, output=tmp_path / "out")
+    assert (done.code, done.document["languages"]) == (0, ["zh", "en"]), done.err
+    assert done.document["languages_without_words"] == ["eo"]
+    assert '<html lang="zh">' in (tmp_path / "out/acme/slack/index.html").read_text()
+    assert '<html lang="en">' in (tmp_path / "out/site/en/acme/slack/index.html").read_text()
+    assert not (tmp_path / "out/site/eo").exists()
+    shutil.copytree(published / "targets", tmp_path / "out/targets")
+    shutil.copytree(published / "plugins", tmp_path / "out/plugins")
+    assert dead_links(tmp_path / "out") == []
+    one = site(published, "--language", "en", output=tmp_path / "one")
+    assert (one.document["languages"], (tmp_path / "one/site").exists()) == (["en"], False)
+    none = site(published, "--language", "fr", output=tmp_path / "none")
+    assert (none.code, (tmp_path / "none").exists()) == (2, False)
+    assert client(["registry", "add", "acme", str(published), "--root", str(root)]) == 0  # clients pass over the field
+    assert client(["info", "acme/slack"]) == 0
+
+
 def test_what_has_no_artifacts_says_so(mirror: Callable[..., Path], site: Site) -> None:
     bare = mirror("--artifacts", "none")
     assert site(bare).code == 0

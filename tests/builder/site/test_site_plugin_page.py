@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.private_sigstore import PrivateSigstore, workflow
+from support.private_sigstore import PrivateSigstore, statement, workflow
 from support.site_pages import Publish, pages_of
 from support.source_trees import Tree
 
+from registry_builder.authoring.lifecycle import attest
 from registry_builder.site._code_blocks import coloured
 from registry_builder.site._drawings import charts, timeline
 from registry_builder.site._neighbours import dependency_drawing
 from registry_builder.site._provenance import provenance_of
 from registry_builder.site._readme_html import headings_of, render_readme
 from registry_builder.site.plugin_view import LinkedPlugin
+from sealdex.model.ids import PluginId
 from sealdex.model.index import FilePin, IndexDocument, ReleaseEntry
 from sealdex.model.plugin import Evaluation
 
@@ -194,6 +196,45 @@ def test_a_side_without_neighbours_takes_no_room() -> None:
     assert needing is not None
     assert (needed.plugin.x, needed.boxes[0].x, needed.width) == (0, 270, 520)
     assert (needing.plugin.x, needing.width) == (300, 520)
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+_ACCEPTED = """
+[attestations]
+trusted_root = "trusted_root.json"
+[[attestations.accept]]
+namespaces = ["acme"]
+identity = "https://github.com/{team}/*"
+issuer = "https://token.actions.githubusercontent.com"
+"""
+
+
+@pytest.mark.parametrize("team", ["acme", "others"], ids=["accepted", "of a signer who isn't accepted"])
+def test_provenance_is_verified_by_the_registrys_policy_alone(tree: Tree, run: Publish, site: Path, team: str) -> None:
+    """A bundle that really verifies, with the real library; what differs is whom the registry accepts."""
+    sigstore = PrivateSigstore()
+    source = ("https://github.com/acme/slack", COMMIT)
+    artifact = (tree.root / "plugins/acme/slack/dist/slack-1.0.0.bin").read_bytes()
+    digest = hashlib.sha256(artifact).hexdigest()
+    path = tree.root.parent / "slack.sigstore.json"
+    path.write_bytes(sigstore.attest(workflow("acme/slack"), statement(digest), source=source))
+    sigstore.trusted_root(tree.root / "trusted_root.json")
+    with (tree.root / "registry.toml").open("a", encoding="utf-8") as file:
+        file.write(_ACCEPTED.format(team="acme"))
+    assert attest(tree.root, PluginId("acme", "slack"), "1.0.0", path, by="kim").event is not None
+    run()
+    if team == "others":  # later the registry accepts others: what is published stays, and is no longer verified
+        said = tree.root / "registry.toml"
+        said.write_text(said.read_text().replace("github.com/acme/*", "github.com/others/*"))
+        assert run().warnings == []
+    for key in ("acme/slack/index.html", "acme/slack/1.0.0/index.html"):
+        page = (site / key).read_text()
+        trust = page[page.index('<h2 id="signed">') :]
+        shown = "verified" if team == "acme" else "not verified here"
+        assert re.search(rf'Provenance <span class="tag {"good" if team == "acme" else ""}">{shown}</span>', trust)
+        assert f'<a href="{source[0]}" rel="nofollow noopener noreferrer">github.com/acme/slack</a>' in trust
+        assert f'<a href="{source[0]}/commit/{COMMIT}" rel="nofollow noopener noreferrer"><code>{COMMIT[:12]}' in trust
+        assert f"signed by {workflow('acme/slack')}" in trust
 
 
 def test_provenance_is_what_the_signers_certificate_says() -> None:

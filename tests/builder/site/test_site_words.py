@@ -63,6 +63,19 @@ def test_every_message_is_translated_with_its_values(wanted: catalog.Catalog, la
             assert set(PLACEHOLDER.findall(str(form))) == values, message.id
 
 
+def test_a_new_message_has_as_many_forms_as_its_language_counts(tmp_path: Path) -> None:
+    """Chinese has one: two of them, even empty ones, made a catalogue that can't be read."""
+    made = catalog.Catalog(fuzzy=False)
+    made.add(("%(n)s box", "%(n)s boxes"), locations=[("x.js", 0)])
+    for language, forms in (("zh", 1), ("en", 2), ("ru", 3), ("ar", 6)):
+        path = tmp_path / language / "messages.po"
+        for _ in range(2):  # begun, and brought up to date
+            script().update(path, made, language)
+            assert path.read_text().count("msgstr[") == forms, language
+            with path.open("rb") as file:
+                assert len(pofile.read_po(file, locale=language, abort_invalid=True)) == 1
+
+
 class _Shown(HTMLParser):
     """The texts of a page that people read, but code."""
 

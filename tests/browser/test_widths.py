@@ -1,0 +1,111 @@
+"""What a page shows first, and on one line, on a telephone, a small and a wide screen; totals and initials of lists."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from playwright.sync_api import Page, Route, ViewportSize, expect
+from support.browse_registry import GENERATED, NAMESPACE
+from support.browser import Open
+
+WIDTHS = pytest.mark.parametrize("width", [390, 820, 1440])
+CONTRAST = """(mark) => {
+  const luminance = (colour) => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map((c) => c / 255)
+      .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const style = getComputedStyle(mark);
+  const [a, b] = [luminance(style.color), luminance(style.backgroundColor)].sort((x, y) => y - x);
+  return (a + 0.05) / (b + 0.05);
+}"""
+
+
+def size(width: int) -> ViewportSize:
+    return ViewportSize(width=width, height=844)
+
+
+def box(page: Page, selector: str) -> dict[str, float]:
+    found = page.locator(selector).first.bounding_box()
+    assert found is not None, selector
+    return {
+        "x": found["x"],
+        "y": found["y"],
+        "width": found["width"],
+        "height": found["height"],
+        "end": found["y"] + found["height"],
+    }
+
+
+@WIDTHS
+@pytest.mark.parametrize("path", ["robotics/kalman/", "site/zh/robotics/kalman/"], ids=["en", "zh"])
+def test_the_masthead_is_a_line_and_one_way_to_install_is_shown(open_page: Open, path: str, width: int) -> None:
+    page = open_page(path, viewport=size(width))
+    nav, field = box(page, ".masthead-nav"), box(page, ".masthead-search")
+    if width > 390:  # on a telephone the field has a line of its own
+        assert max(nav["y"], field["y"]) < min(nav["end"], field["end"]), "the search field wraps"
+    assert field["end"] - nav["y"] < (220 if width == 390 else 70)
+    shown = [each for each in page.locator(".install .command").all() if each.is_visible()]
+    assert len(shown) == 1
+    assert box(page, ".install")["height"] < 300
+    assert box(page, ".install")["y"] + box(page, ".install")["height"] < 844  # with what it is, on the first screen
+
+
+@WIDTHS
+def test_an_all_yanked_page_says_one_thing_of_platforms(open_page: Open, site: str, width: int) -> None:
+    page = open_page("edge/withdrawn/", viewport=size(width))
+    expect(page.locator("section", has=page.locator("#platforms"))).to_contain_text("Any")
+    badge = page.locator(".badges img").nth(1)
+    assert badge.get_attribute("alt") == "platforms: any"
+    assert "platforms: any" in page.request.get(f"{site}edge/withdrawn/platforms.svg").text()
+
+
+@WIDTHS
+@pytest.mark.parametrize("theme", ["dark", "light"])
+def test_what_was_found_stands_out_and_can_be_read(open_page: Open, theme: str, width: int) -> None:
+    page = open_page("search.html?q=kalman", viewport=size(width), color_scheme=theme)
+    page.wait_for_selector("[data-search][data-state=answered]")
+    marks = page.locator(".search-result mark").all()
+    assert marks
+    assert min(mark.evaluate(CONTRAST) for mark in marks) >= 4.5
+
+
+@WIDTHS
+def test_the_home_page_says_what_is_new_used_recent_and_of_which_types(open_page: Open, width: int) -> None:
+    page = open_page("", viewport=size(width))
+    for heading in ("Recently released", "New plugins", "Most used", "Types"):
+        section = page.locator("section", has=page.get_by_role("heading", name=heading, exact=True))
+        assert section.locator("a").count() >= 3, heading
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+@WIDTHS
+def test_a_list_of_several_pages_has_totals_initials_first_and_last(open_page: Open, site: str, width: int) -> None:
+    page = open_page(f"{NAMESPACE}/", viewport=size(width))
+    head = page.locator("[data-list]")
+    expect(head).to_contain_text(f"{GENERATED} plugins")
+    total = int((page.locator("[data-page]").inner_text()).split("of ")[1].split()[0])
+    assert total > 2
+    page.get_by_role("link", name="Last", exact=True).click()
+    expect(page.locator("[data-page]")).to_contain_text(f"Page {total} of {total}")
+    page.get_by_role("link", name="First", exact=True).click()
+    expect(page.locator("[data-page]")).to_contain_text(f"Page 1 of {total}")
+
+    def many(route: Route) -> None:
+        pages = [
+            {"first": f"{NAMESPACE}/{letter}-x", "page": f"{NAMESPACE}/"} for letter in "abcdefghijklmnopqrstuvwxyz"
+        ]
+        route.fulfill(body=json.dumps({"total": 5000, "pages": pages}), content_type="application/json")
+
+    page.route("**/index.json", many)
+    page.goto(f"{site}{NAMESPACE}/")
+    letters = page.get_by_role("navigation", name="Initials").get_by_role("link")
+    expect(letters).to_have_count(26)
+    expect(head).to_contain_text("5,000 plugins")
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
+
+
+def test_names_have_their_counts(open_page: Open) -> None:
+    page = open_page("namespaces/")
+    expect(page.locator(f'li[data-name="{NAMESPACE}"]')).to_have_text(f"{NAMESPACE} {GENERATED}")
