@@ -31,7 +31,7 @@ MODULES = {
     "site": "benchmarks.site",
     "search": "benchmarks.search",
     "search-page": "benchmarks.search_page",
-    "search-million": "benchmarks.search_million",
+    "search-large": "benchmarks.search_large",
     "mirror": "benchmarks.mirror",
 }
 KREW_VARIABLE = "SEALDEX_BENCH_KREW"
