@@ -30,7 +30,8 @@ def client_alone() -> tuple[Path, Path]:
     (site / "sealdex-here.pth").write_text(f"{REPOSITORY / 'client'}\n")
     program = environment / "bin" / "sealdex"  # as pip writes it
     program.write_text(
-        f"#!{python}\nimport sys\nfrom sealdex.cli.main import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+        f"#!{python}\nimport sys\nfrom sealdex.cli.main import program\n"
+        "if __name__ == '__main__':\n    sys.exit(program())\n"
     )
     program.chmod(0o755)
     return python, program

@@ -2,6 +2,6 @@
 
 import sys
 
-from sealdex.cli.main import main
+from sealdex.cli.main import program
 
-sys.exit(main())
+sys.exit(program())

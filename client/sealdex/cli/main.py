@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import os
+import sys
 
 from sealdex.cli.errors import run
 
@@ -35,6 +37,34 @@ def main(args: Sequence[str] | None = None) -> int:
         return run(_command, None, prog=PROG)
     finally:
         gc.freeze()
+
+
+def program() -> int:
+    """Run the command line of a process that does nothing else, and end it; what ``sealdex`` is for a shell."""
+    code = main()
+    from sealdex.cli.plain_calls import parse  # noqa: PLC0415  # imported by now, mostly
+
+    if parse(sys.argv[1:]) is not None:  # no plugin was run, nor any other code that may expect more
+        _end(code)
+    return code
+
+
+def _end(code: int) -> None:
+    """End the process without taking its modules and objects apart, which is a twentieth of `sealdex install`.
+
+    Only where nothing is lost by it: what has to be called at the end is called, what was written is passed on, and no
+    thread is at work. Otherwise this returns, and the process ends as usual.
+    """
+    threads = sys.modules.get("threading")
+    if sys.flags.interactive or sys.gettrace() is not None or (threads is not None and threads.active_count() > 1):
+        return
+    atexit._run_exitfuncs()  # noqa: SLF001  # as multiprocessing ends its children
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        return  # Python says what can't be written, in its own way
+    os._exit(code)
 
 
 def _completed(cli: Group) -> bool:
