@@ -222,14 +222,14 @@ class Found:
 
 
 def slug(text: str) -> str | None:
-    """Return a name as an identifier's part; None if letters of it would be lost, as with Chinese.
+    """Return a name as an identifier's part; None if letters of it would be lost, as with Chinese, or don't show.
 
     >>> slug("NMT_M2M100"), slug("My Plugin!"), slug("Café"), slug("消息通知")
     ('nmt_m2m100', 'my-plugin', 'cafe', None)
     """
     plain = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).lower()
-    if any(c.isalnum() and not c.isascii() for c in plain):
-        return None
+    if any((c.isalnum() and not c.isascii()) or not (c.isprintable() or c.isspace()) for c in plain):
+        return None  # letters would be lost, or it looks like another name
     plain = re.sub(r"[^a-z0-9._-]+", "-", plain)
     plain = re.sub(r"[._-]*-[._-]*|[._-]{2,}", "-", plain).strip("._-")
     return plain or None

@@ -159,7 +159,13 @@ def assign(
 
 
 def _line(foreign: str, file: str) -> str:
-    return f'write its name into {file}, below [names]: "{shown(foreign)}" = "NS/NAME"'
+    return f'write its name into {file}, below [names]: {_key(foreign)} = "NS/NAME"'
+
+
+def _key(foreign: str) -> str:
+    """Return an identifier of the source as a whole key in TOML, as it is looked up; what doesn't show is escaped."""
+    quoted = foreign.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in quoted) + '"'
 
 
 def _proposal(plugin: ForeignPlugin, namespace: str) -> PluginId | str:

@@ -74,6 +74,7 @@ def as_services(found: Found, path: Path) -> Found:
             release, plugin, taken = _service(service, dict(about), path.parent, place, models)
         except SourceError as error:
             made.refuse(place, service, about.get("version"), str(error).split("\n"))
+            used |= _named(about, models)  # they are meant for the package, which the next run makes
             continue
         used |= taken
         made.plugins[service] = plugin
@@ -82,6 +83,18 @@ def as_services(found: Found, path: Path) -> Found:
         release for release in made.releases if (release.plugin, release.version) not in used or not _is_model(release)
     ]
     return made
+
+
+def _named(about: Mapping[str, Any], models: Mapping[tuple[str, str], ForeignRelease]) -> set[tuple[str, str]]:
+    """Return the models that a service of the map names, whatever else is wrong with it."""
+    listed = about.get("models")
+    wanted = [model for model in (listed if isinstance(listed, list) else []) if isinstance(model, dict)]
+    return {
+        (model, version)
+        for model, version in models
+        for each in wanted
+        if each.get("model_id") == model and each.get("version", version) == version
+    }
 
 
 def _is_model(release: ForeignRelease) -> bool:

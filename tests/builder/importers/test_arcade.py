@@ -295,3 +295,22 @@ def test_what_of_a_folder_is_no_package_is_told(scene: ImportScene, tmp_path: Pa
     ran = scene.run("arcade", folder)
     assert (ran.code, ran.releases) == (0, ["arcade/slack-notify@1.0.0"])
     assert "not read: empty, other.tar.gz" in ran.said
+
+
+def test_a_name_that_doesnt_show_as_it_is_has_to_be_written(scene: ImportScene, tmp_path: Path) -> None:
+    """A right-to-left override or a blank without width makes one name look like another."""
+    long = "x" * 90
+    for number, name in enumerate(("sl\u200back", "\u202eevil", long, 'a"b\\消息')):
+        package(tmp_path / f"{number}.zip", name=name)
+    ran = scene.run("arcade", *sorted(tmp_path.glob("*.zip")))
+    assert (ran.code, ran.releases) == (1, [])
+    said = [each["reason"] for each in ran.document["not_imported"]]
+    keys = [each.partition("below [names]: ")[2] for each in said]
+    assert sorted(keys) == sorted(
+        f'{key} = "NS/NAME"' for key in ('"sl\\U0000200Back"', '"\\U0000202Eevil"', f'"{long}"', '"a\\"b\\\\消息"')
+    )
+    (scene.tree / "imports").mkdir(exist_ok=True)
+    lines = "\n".join(key.replace("NS/NAME", f"me/p{number}") for number, key in enumerate(keys))
+    (scene.tree / "imports/arcade.toml").write_text(f"format = 1\n[names]\n{lines}\n")
+    ran = scene.run("arcade", *sorted(tmp_path.glob("*.zip")))
+    assert (ran.code, len(ran.releases)) == (0, 4)

@@ -240,6 +240,25 @@ models = [{ model_id = "nothing", version = "1.0.0" }]
         assert not any("pycache" in name for name in files)
 
 
+def test_the_models_of_a_service_that_is_refused_wait_for_it(scene: ImportScene, hub: Path, tmp_path: Path) -> None:
+    """Imported by themselves, they would be published as plugins that nobody meant."""
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/app.py").write_text(CODE)
+    (tmp_path / "code/link").symlink_to("/etc/passwd")
+    (tmp_path / "map.toml").write_text(
+        '[services.asr]\ncode = "code"\nversion = "1.0.0"\nstartup_command = "python3 app.py"\n'
+        'models = [{ model_id = "whisper-base", path = "models/whisper" }]\n'
+    )
+    args = ("model-hub", hub, "--as-services", tmp_path / "map.toml")
+    refused = scene.run(*args)
+    assert refused.code == 1
+    assert "is a link that leaves" in refused.reasons["1.0.0"]
+    assert [each for each in refused.releases if "whisper" in each] == []
+    (tmp_path / "code/link").unlink()
+    assert scene.run(*args).releases == ["model-hub/asr@1.0.0"]
+    assert not (scene.tree / "plugins/model-hub/whisper-base").exists()
+
+
 def test_every_problem_is_named_and_the_others_are_imported(scene: ImportScene, hub: Path, tmp_path: Path) -> None:
     services = hub / "storage/services/nmt-m2m100"
     (services / "2.0.0.zip").write_bytes(package("2.0.1", service_id="other", models="x", created_at="gestern"))
