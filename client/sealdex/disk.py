@@ -5,6 +5,7 @@ Sources: `FlushFileBuffers`, `MoveFileEx` and `CreateFile` in Microsoft's docume
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -52,6 +53,32 @@ def sync_path(path: str | Path) -> None:
         sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_filesystem(folder: str | Path) -> None:
+    """Flush all that was written to the file system of a folder: for thousands of files, in place of one by one.
+
+    Linux has a call for one file system, which tells of writes that failed; elsewhere all of them are flushed, and on
+    Windows none, which has no such call.
+
+    Raises:
+        OSError: something couldn't be written, or the folder can't be opened.
+    """
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415  # for who writes that much
+
+        flush = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if flush is not None:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                if flush(descriptor) == 0:
+                    return
+                if (code := ctypes.get_errno()) != errno.ENOSYS:  # a sandbox may know no such call
+                    raise OSError(code, os.strerror(code), str(folder))
+            finally:
+                os.close(descriptor)
+    if hasattr(os, "sync"):
+        os.sync()
 
 
 def replace(source: str | Path, target: str | Path) -> None:
@@ -122,4 +149,14 @@ def patiently(act: Callable[[], None]) -> None:
     act()
 
 
-__all__ = ["ON_WINDOWS", "path_in_url", "patiently", "remove_lock", "rename", "replace", "sync", "sync_path"]
+__all__ = [
+    "ON_WINDOWS",
+    "path_in_url",
+    "patiently",
+    "remove_lock",
+    "rename",
+    "replace",
+    "sync",
+    "sync_filesystem",
+    "sync_path",
+]

@@ -210,6 +210,25 @@ def test_attack_a_record_of_less_is_noticed_where_a_selection_is_demanded(
     assert run(*trusting, "--plugin", "acme/none").code == 3
 
 
+def test_what_a_run_that_did_not_end_left_is_hashed(run: Run, registry: PluginRegistry, mirror: Path) -> None:
+    """A power failure may leave a file with its name and size and other bytes: nothing has flushed it."""
+    kept = mirror / "plugins/acme/slack/1.1.0/slack.zip"
+    data = registry.release("acme/slack", "1.2.0")
+    registry.release("acme/base", "1.3.0")
+    registry.publish()
+    gone = registry.files.pop("plugins/acme/base/1.3.0/manifest.json")
+    assert run("mirror", "create", "public", mirror).code == 5
+    left = mirror / "plugins/acme/slack/1.2.0/slack.zip"
+    assert left.read_bytes() == data
+    left.write_bytes(bytes(len(data)))
+    kept.write_bytes(bytes(kept.stat().st_size))  # a finished run flushed and hashed this one: it isn't read again
+    registry.files["plugins/acme/base/1.3.0/manifest.json"] = gone
+    assert run("mirror", "create", "public", mirror).code == 0
+    assert left.read_bytes() == data
+    assert not any(kept.read_bytes())
+    assert not (mirror / ".sealdex-mirror/unflushed").exists()
+
+
 def test_all_signed_documents_that_are_missing_or_wrong_are_named(run: Run, mirror: Path) -> None:
     documents = sorted(path.relative_to(mirror).as_posix() for path in (mirror / "targets").rglob("*.json"))
     first, second, third = documents[:3]

@@ -197,6 +197,12 @@ class BucketPlace(Place):
 
     # --- commit ------------------------------------------------------------------------------------------------------
 
+    def begin(self) -> None:
+        """Nothing to note: what a server took is stored."""
+
+    def flushed(self) -> None:
+        """Return that all that is known to be there is."""
+
     def require_conditions(self) -> None:
         """Refuse a store that ignores conditions: two runs at once would lose each other's state.
 

@@ -175,6 +175,7 @@ class _Run:
     def _plan(self, result: MirrorResult) -> Path:
         """Find out what is missing, into a file of one line each; signed documents are written on the way."""
         found = Found()
+        flushed = self._place.flushed()  # what was written later is there by its name and size, not yet by its bytes
         path = self._own / "staging" / "missing.jsonl"
         with path.open("wb") as lines, self._reached.open("w", encoding="utf-8") as reached:
             for each in plan_files(self._registry, self._options.selection, found):
@@ -189,7 +190,8 @@ class _Run:
                     self._elsewhere.append(each.key)
                 result.total_files += 1
                 result.total_bytes += each.size or 0
-                if each.key not in self._options.have and not self._place.has(each, hashed=self._hashed):
+                hashed = self._hashed or (flushed is not None and each.key not in flushed)
+                if each.key not in self._options.have and not self._place.has(each, hashed=hashed):
                     lines.write(encode_json(each) + b"\n")
                     result.files += 1
                     result.bytes += each.size or 0
@@ -218,6 +220,8 @@ class _Run:
 
     def _fetch(self, missing: Path, result: MirrorResult) -> None:
         self._watch.totals(result.files, result.bytes)
+        if result.files:
+            self._place.begin()
         fetcher = Fetcher(
             self._transport,
             self._registry.addresses,

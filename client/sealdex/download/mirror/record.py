@@ -30,6 +30,7 @@ from sealdex.trust import stated_version
 
 MIRROR_FORMAT = 1
 RECORD_BEFORE_NAME = "mirror-before.json"
+UNFLUSHED_NAME = "unflushed"
 TIMESTAMP_KEY = "metadata/timestamp.json"
 BUNDLE_KEY = "metadata/recent.bundle"
 OWN_FOLDER = ".sealdex-mirror"
@@ -165,6 +166,7 @@ __all__ = [
     "RECORD_BEFORE_NAME",
     "RECORD_NAME",
     "TIMESTAMP_KEY",
+    "UNFLUSHED_NAME",
     "MirrorRecord",
     "NamedImage",
     "parse_record",

@@ -9,12 +9,12 @@ import shutil
 import stat
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 from sealdex.config.edit import replace_file
-from sealdex.disk import replace
+from sealdex.disk import replace, sync_filesystem
 from sealdex.download.download import Pin, download
 from sealdex.download.mirror.contents import MirrorFile
 from sealdex.download.mirror.record import (
@@ -26,6 +26,7 @@ from sealdex.download.mirror.record import (
     RECORD_BEFORE_NAME,
     RECORD_NAME,
     TIMESTAMP_KEY,
+    UNFLUSHED_NAME,
     MirrorRecord,
     record_bytes,
     same_content,
@@ -178,11 +179,34 @@ class Place:
         self.put_same(BUNDLE_KEY, bundle)
         self.put_same(TIMESTAMP_KEY, timestamp)
         self.sync()
+        (self.folder / OWN_FOLDER / UNFLUSHED_NAME).unlink(missing_ok=True)
+
+    def begin(self) -> None:
+        """Note that files get their names from now on which a power failure may still empty."""
+        (self.folder / OWN_FOLDER / UNFLUSHED_NAME).touch()
+
+    def flushed(self) -> Container[str] | None:
+        """Return the keys that a finished run left on the disk; None for all: no other run came after it."""
+        own = self.folder / OWN_FOLDER
+        if not (own / UNFLUSHED_NAME).exists():
+            return None
+        from sealdex.download.mirror.keys import Keys  # noqa: PLC0415  # sqlite3, for after a run that didn't end
+
+        keys = Keys()
+        for name in (REACHED_NAME, REACHED_BEFORE_NAME):
+            keys.add_lines(own / name)
+        return keys
 
     def sync(self) -> None:
-        """Make what was written outlast a power failure."""
-        if hasattr(os, "sync"):
-            os.sync()
+        """Make what was written outlast a power failure.
+
+        Raises:
+            InstallError: some of it couldn't be written to the disk.
+        """
+        try:
+            sync_filesystem(self.folder)
+        except OSError as error:
+            raise _local(error, self.folder) from error
 
 
 class Fetcher:
