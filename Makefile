@@ -1,7 +1,7 @@
 # make demo: a registry from examples/, published, served, installed from, attacked. make test: lint, types, tests.
 # Each does all of its own set-up. See README.md.
 # PINS=newest or PINS=lowest takes other versions than those of pins/, in an environment of its own: scripts/setup.sh.
-.PHONY: help demo test lint bench schema messages lighthouse pins dist onefile frozen share man clean
+.PHONY: help demo test lint bench schema messages lighthouse pins dist onefile frozen deb formula images share man clean
 
 PINS ?= pinned
 VENV := .venv$(if $(filter-out pinned,$(PINS)),-$(PINS))
@@ -23,6 +23,9 @@ help:
 	@echo "make onefile one file of the client and all it needs, for this Python and system, in dist/"
 	@echo "make man     man pages of both programs from their help texts, in dist/man; make share: completions, in the tree"
 	@echo "make frozen  the client as a program for hosts without Python, for this system, in dist/"
+	@echo "make deb     the client as a Debian package, built and tried in clean roots of Debian 13 (root, minutes)"
+	@echo "make images  the images of packaging/docker, built by buildah and tried; BASE=IMAGE@DIGEST, or one that is made here (root)"
+	@echo "make formula HOMEPAGE=ADDRESS SDIST_URL=ADDRESS    the Homebrew formula of a release, in dist/"
 	@echo "make  download the third-party JavaScript of the site, with npm"
 	@echo "make clean   remove what the other targets created"
 
@@ -95,6 +98,21 @@ frozen:
 	@scripts/setup.sh demo
 	@$(VENV)/bin/python scripts/dist.py build
 	@$(VENV)/bin/python scripts/frozen.py
+
+deb:
+	@scripts/setup.sh demo
+	@$(VENV)/bin/python scripts/dist.py build
+	@scripts/deb.sh
+
+images:
+	@scripts/setup.sh demo
+	@$(VENV)/bin/python scripts/dist.py build
+	@scripts/images.sh
+
+formula:
+	@scripts/setup.sh test
+	@[ -e dist/SHA256SUMS ] || $(VENV)/bin/python scripts/dist.py build
+	@$(VENV)/bin/python scripts/formula.py --homepage "$(HOMEPAGE)" --sdist dist/sealdex-*.tar.gz --sdist-url "$(SDIST_URL)"
 
 clean:
 	rm -rf .venv .venv-newest .venv-lowest demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis benchmarks/work

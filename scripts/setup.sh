@@ -140,6 +140,10 @@ if [ "$what" != demo ]; then
         say "without zsh and fish the tests of their completion are skipped (in CI they fail)"
     command -v njs >/dev/null || apt njs ||
         say "without njs the functions of CloudFront aren't run in its kind of engine, and skipped (in CI they fail)"
+    command -v rubocop >/dev/null || apt rubocop ||
+        say "without rubocop the Homebrew formula isn't looked at (in CI it has to be)"
+    command -v dpkg-parsechangelog >/dev/null || apt dpkg-dev ||
+        say "without dpkg-dev the Debian package isn't looked at (in CI it has to be)"
     # Debian keeps nginx where ordinary users don't look
     PATH=$PATH:/usr/sbin command -v nginx >/dev/null || apt nginx-light || true
     # unpacked, not installed: the package would start a registry for the whole network; the tests run their own
