@@ -10,9 +10,9 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-from filelock import FileLock
 
 from sealdex.config import toml_writer
 from sealdex.config.config import CATCH_ALL, Config, ConfigDocument, RegistrySection, parse_config
@@ -21,6 +21,9 @@ from sealdex.config.toml_reader import read_toml_text
 from sealdex.disk import replace, sync, sync_path
 from sealdex.errors import ConfigError, UsageError
 from sealdex.model.ids import part_problem
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 _LOCK_SECONDS = 10
 
@@ -185,6 +188,8 @@ def _read(path: Path) -> str:
 
 
 def _locked(path: Path) -> FileLock:
+    from filelock import FileLock  # noqa: PLC0415  # a project uses what this module writes files with
+
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     return FileLock(path.with_name(f".{path.name}.lock"), timeout=_LOCK_SECONDS)
 
