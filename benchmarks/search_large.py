@@ -5,17 +5,15 @@ The registry is published by the builder, with the rows of all plugins in its ca
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.budgets import LOOKUP_BYTES, LOOKUP_ROUNDS
-from benchmarks.harness import Command, Row, Section, Series, cpu, rss, run, wall
+from benchmarks.harness import Row, Section, Series, cpu, rss, run, wall
 from benchmarks.scene import Client, check_prints, make_registry
-from benchmarks.search_page import sections_of
+from benchmarks.search_page import publish_with_rows, sections_of
 from benchmarks.slow_server import Served, SlowServer, sequential_rounds, slow_server
-from benchmarks.synthetic import plugin_name, write_plugins
+from benchmarks.synthetic import plugin_name
 from registry_builder.site.preview.server import running_server
 
 OWN = 500  # plugins that are there whole
@@ -35,9 +33,7 @@ def measure(bench: Bench) -> list[Section]:
     folder = bench.folder("search-large")
     registry = make_registry(folder / "tree")
     bench.say(f"search-large: publishing {plugins:,} plugins")
-    write_plugins(registry.folder, OWN, OWN)
-    arguments = [sys.executable, "-m", "benchmarks.padded", str(registry.folder), str(plugins), "--rows"]
-    run(Command(arguments, Path(__file__).parents[1], registry.command().env))
+    publish_with_rows(registry, plugins, own=OWN)
     name = plugin_name(plugins // 2)[1]
     with running_server(registry.published) as address:
         sections = [_of_client(bench, registry.client(folder / "host", address), name, plugins)]

@@ -9,21 +9,23 @@ from __future__ import annotations
 import gzip
 import random
 import statistics
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from benchmarks.bench import Bench
 from benchmarks.budgets import SEARCH_NAME_BYTES, SEARCH_NAME_MEMORY, SEARCH_QUERY, Budget
-from benchmarks.harness import Row, Section, Series, run
+from benchmarks.harness import Command, Row, Section, Series, run
 from benchmarks.renderer import Memory, memory_of, started_browser
 from benchmarks.scene import Registry, make_registry
-from benchmarks.synthetic import write_plugins
+from benchmarks.synthetic import plugin_name, write_plugins
 from registry_builder.site.preview.server import running_server
 
 PAGE = "search.html"
 WORDS = 20
+OWN = 200  # plugins that are there whole
 LOADING_MS = 600_000
 
 _TYPE = """
@@ -57,26 +59,25 @@ def measure(bench: Bench) -> list[Section]:
     if bench.krew is not None:
         krew = bench.krew
 
-        def import_krew(registry: Registry) -> None:
-            run(registry.command("import", "krew", str(krew), "--skip-invalid"))
-
-        sections += _sections(bench, "kubectl plugin index", import_krew)
+        registry = make_registry(bench.folder("search-page") / "tree")
+        bench.say("search-page: publishing (kubectl plugin index)")
+        run(registry.command("import", "krew", str(krew), "--skip-invalid"))
+        run(registry.command("publish"))
+        names = sorted(path.name for path in registry.folder.glob("plugins/*/*"))
+        sections += sections_of(bench, "kubectl plugin index", registry.published, typed(names))
     plugins = 3_000 if bench.quick else 20_000
-    sections += _sections(
-        bench,
-        f"synthetic, {plugins:,} plugins",
-        lambda registry: write_plugins(registry.folder, plugins, plugins),  # the catalog has one row per plugin
-    )
-    return sections
-
-
-def _sections(bench: Bench, what: str, fill: Callable[[Registry], None]) -> list[Section]:
     registry = make_registry(bench.folder("search-page") / "tree")
-    bench.say(f"search-page: publishing ({what})")
-    fill(registry)
-    run(registry.command("publish"))
-    names = sorted(path.name for path in registry.folder.glob("plugins/*/*"))
-    return sections_of(bench, what, registry.published, typed(names))
+    bench.say(f"search-page: publishing (synthetic, {plugins:,} plugins)")
+    publish_with_rows(registry, plugins, own=OWN)
+    names = [plugin_name(number)[1] for number in range(plugins)]
+    return [*sections, *sections_of(bench, f"synthetic, {plugins:,} plugins", registry.published, typed(names))]
+
+
+def publish_with_rows(registry: Registry, plugins: int, *, own: int) -> None:
+    """Publish some plugins as part of a registry that has the rows of so many; the others have no pages."""
+    write_plugins(registry.folder, own, own)
+    arguments = [sys.executable, "-m", "benchmarks.padded", str(registry.folder), str(plugins), "--rows"]
+    run(Command(arguments, registry.folder, {**registry.command().env, "PYTHONPATH": str(Path(__file__).parents[1])}))
 
 
 def sections_of(bench: Bench, what: str, published: Path, texts: Sequence[str]) -> list[Section]:
