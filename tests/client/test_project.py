@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pytest
 from support.commands import Run
 from support.plugin_registry import YANKED, PluginRegistry
 from support.tree_server import TreeServer
@@ -83,6 +84,42 @@ def test_a_warm_ensure_imports_nothing_heavy(run: Run, want: Callable[[str], Non
         env=dict(os.environ),
     )
     assert (ran.returncode, ran.stdout, ran.stderr.strip()) == (0, "all 2 plugins are in place\n", "[]")
+
+
+UNUSED_AT_FIRST = {
+    "urllib3", "filelock", "importlib.metadata", "subprocess", "urllib.request", "click", "tarfile", "getpass",
+    "difflib", "encodings.idna", "securesystemslib.signer._gpg_signer", "securesystemslib.signer._crypto_signer",
+    "cryptography.hazmat.primitives.serialization.ssh", "sealdex.install.local_archive", "sealdex.install.preview",
+    "sealdex.download.delta", "sealdex.archive.tar",
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("run")
+@pytest.mark.parametrize(
+    ("command", "most"),
+    [(["info", "acme/slack"], 115), (["install", "acme/slack"], 150), (["ensure"], 160)],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_on_an_empty_host_no_more_is_imported_than_is_used(
+    want: Callable[[str], None], command: list[str], most: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The first second is imports: docs/decisions/0063-the-first-second.md."""
+    want('"acme/slack" = "^1"')
+    monkeypatch.setenv("SEALDEX_STORE", str(tmp_path / "empty"))
+    code = (
+        "import sys; from sealdex.cli.main import main\n"
+        f"code = main({command!r})\nours = [name for name in sys.modules if name.startswith('sealdex')]\n"
+        f"print(sorted({UNUSED_AT_FIRST!r} & set(sys.modules)), len(ours) <= {most} or len(ours), file=sys.stderr)\n"
+        "sys.exit(code)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}\n" + code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ),
+    )
+    assert (ran.returncode, ran.stderr.strip().splitlines()[-1]) == (0, "[] True"), ran.stderr
 
 
 def test_what_was_changed_by_hand_is_put_right(run: Run, want: Callable[[str], None], tmp_path: Path) -> None:
