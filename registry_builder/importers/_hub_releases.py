@@ -30,7 +30,7 @@ from sealdex.errors import UsageError
 from sealdex.model.foreign_release import SERVICE_JSON, service_fields
 from sealdex.model.versions import parse_version, version_problem
 
-_KNOWN = frozenset({
+KNOWN = frozenset({
     "service_id", "service_name", "version", "service_type", "port", "description", "models", "dependencies",
     "startup_command", "health_check", "created_at", "sha256",
 })  # fmt: skip
@@ -94,7 +94,7 @@ def _add_service(
     file: ForeignFile,
     stated: Stated,
 ) -> None:
-    record = dict(unknown_fields(values, _KNOWN))
+    record = dict(unknown_fields(values, KNOWN))
     left = tuple(f"{name}: is not a field of {SERVICE_JSON}; it is kept in import.json" for name in record)
     if values.get("sha256"):
         record["sha256"] = values["sha256"]  # of what, nobody can tell: no file has the digest of its own archive
@@ -203,4 +203,4 @@ def set_channels(found: Found, services: Mapping[str, Stated]) -> None:
     found.releases = releases
 
 
-__all__ = ["about_service", "add_model", "add_package", "service_values", "set_channels"]
+__all__ = ["KNOWN", "about_service", "add_model", "add_package", "service_values", "set_channels"]

@@ -29,6 +29,7 @@ _REFERENCE = re.compile(r"(?P<repository>[^:@]+)(?::(?P<tag>[\w][\w.-]{0,127}))?
 _CHALLENGE = re.compile(r"(?:^|,)\s*(Bearer|Basic)\s+", re.IGNORECASE)
 _PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _STATUSES = frozenset({200, 301, 302, 303, 307, 308, 401, 403, 404, 405})
+_REFUSED = frozenset({400, 401, 403})
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _MAX_BYTES = 4 << 20
 _DEFAULT_TOKEN_S = 60  # where the answer doesn't say
@@ -93,6 +94,7 @@ class RegistryLogins(Credentials):
 
         Raises:
             HttpStatusError: the login of this machine can't be read, or its registry would expose it.
+            VerificationError, UnavailableError: the token server is not to be asked, or doesn't answer.
         """
         place = _place_of(url)
         if place is None:
@@ -101,8 +103,10 @@ class RegistryLogins(Credentials):
             found = self._authorized(url, place)
         except SourceError as error:
             raise HttpStatusError(url, 401, f"{place[0]} wants a login: {error}") from error
-        except SealdexError:
-            return None  # the registry's own answer is told
+        except HttpStatusError as error:
+            if error.status not in _REFUSED:
+                raise
+            return None  # what the registry refused is told
         if found is None or found == refused:
             return None
         with self._lock:

@@ -45,7 +45,7 @@ from sealdex.transport import Transport
 SYSTEM = "helm"
 TYPE = "helm-chart"
 _HUB = "artifacthub.io/"
-_KNOWN = frozenset({
+KNOWN = frozenset({
     "apiVersion", "name", "version", "description", "home", "sources", "keywords", "maintainers", "icon", "urls",
     "digest", "created", "deprecated", "removed",
 })  # fmt: skip
@@ -142,7 +142,7 @@ def _chart(
         file = _file(name, version, urls[0], match["digest"].lower() if match else None, base, registries)
     if problems:
         raise SourceError("\n".join(problems))
-    record = dict(unknown_fields(chart, _KNOWN))
+    record = dict(unknown_fields(chart, KNOWN))
     if urls[1:]:
         record["urls"] = urls[1:]
     attachments: tuple[ForeignAttachment, ...] = ()
@@ -245,4 +245,4 @@ def _plugin(name: str, chart: Mapping[str, Any]) -> ForeignPlugin:
     )
 
 
-__all__ = ["SYSTEM", "TYPE", "read_helm"]
+__all__ = ["KNOWN", "SYSTEM", "TYPE", "read_helm"]

@@ -35,8 +35,9 @@ from sealdex.model.ids import normalise_type
 SYSTEM = "marketplace"
 TYPES = ("TYPE_UNSPECIFIED", "HAL_DRIVER", "ACR_ALGORITHM", "TRAINING_SCRIPT", "APPLICATION_SUITE")
 _IMAGE = re.compile(r"(?:oci:(?://)?|docker://)?(?P<repository>[^\s@]+)@sha256:(?P<digest>[0-9a-f]{64})")
+_FALSE = (None, False, "", "false", "False")  # 0 is one too
 _TAGGED = re.compile(r"(?:oci://|docker://)?[a-z0-9.-]+(?::\d+)?/[a-z0-9._/-]+:[\w.-]+")
-_KNOWN = frozenset({
+KNOWN = frozenset({
     "id", "name", "type", "description", "versions", "version", "author", "license", "homepage", "repository",
     "documentation", "keywords", "tags", "compatibility", "compatibility_tags", "download_url", "sha256", "checksum",
     "size", "dependencies", "private", "visibility",
@@ -147,12 +148,12 @@ def _plugin(
     if problems:
         found.refuse(place, identity, None, problems)
         return
-    if message.get("private") is True or str(message.get("visibility", "")).lower() == "private":
+    if message.get("private") not in _FALSE or str(message.get("visibility") or "public").lower() != "public":
         left.append(
             "private: who may read it is decided by the realm that a plugin is in: see docs/private.md, and set realm "
             "in plugin.yaml before it is published"
         )
-    record = dict(unknown_fields(message, _KNOWN))
+    record = dict(unknown_fields(message, KNOWN))
     author = message.get("author")
     found.plugins[identity] = ForeignPlugin(
         identity,
@@ -267,4 +268,4 @@ def _dependencies(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, wanted or "*"
 
 
-__all__ = ["SYSTEM", "TYPES", "read_marketplace"]
+__all__ = ["KNOWN", "SYSTEM", "TYPES", "read_marketplace"]

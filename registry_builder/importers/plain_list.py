@@ -46,7 +46,7 @@ _OF_RELEASE = (
 )  # fmt: skip
 _OF_FILE = ("tags", "format", "bin", "files")
 _OF_PLUGIN = ("type", "summary", "repository", "documentation")
-_KNOWN = frozenset({
+KNOWN = frozenset({
     "name", "version", "address", "digest", "digests", "size", "file", "selector", "licence", "license", "released_at",
     "yanked", "deprecated", "use", "keywords", "dependencies", "attachments", *_OF_RELEASE, *_OF_FILE, *_OF_PLUGIN,
 })  # fmt: skip
@@ -126,7 +126,7 @@ def _entry(values: dict[str, Any], place: str, folder: Path, plugin_type: str) -
     ]
     attachments = tuple(_attachments(values, folder, problems))
     found_keywords, left = keywords(values.get("keywords"), "keywords")
-    left += (f"{key}: is not a field of a list" for key in values if key not in _KNOWN)
+    left += (f"{key}: is not a field of a list" for key in values if key not in KNOWN)
     if problems:
         raise SourceError("\n".join(problems))
     space, rest = split_name(name)
@@ -234,4 +234,4 @@ def _attachments(values: dict[str, Any], folder: Path, problems: list[str]) -> I
         yield ForeignAttachment(origin, str(name), each.get("kind"), sha256)
 
 
-__all__ = ["DEFAULT_LIST_TYPE", "SYSTEM", "read_list"]
+__all__ = ["DEFAULT_LIST_TYPE", "KNOWN", "SYSTEM", "read_list"]

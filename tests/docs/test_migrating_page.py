@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 from support.pages_as_written import run_page
 from support.places import REPOSITORY
+
+from registry_builder.importers import _arcade_table, _hub_releases, helm, marketplace, plain_list
 
 PAGE = (REPOSITORY / "docs" / "migrating.md").read_text(encoding="utf-8")
 
@@ -31,3 +35,24 @@ def test_every_field_of_the_old_systems_is_in_a_table() -> None:
         "PluginIdentifier type versions download_url"
     )
     assert [field for field in fields.split() if field not in rows] == []
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("Arcade", _arcade_table.COLUMNS),
+        ("Model Hub", _hub_releases.KNOWN),
+        ("Marketplace", marketplace.KNOWN),
+        ("Helm", helm.KNOWN),
+        ("Everything else", plain_list.KNOWN),
+    ],
+)
+def test_every_field_that_an_importer_takes_is_in_its_table(section: str, fields: Collection[str]) -> None:
+    text = PAGE.partition(f"\n## {section}")[2].partition("\n## ")[0]
+    rows = " ".join(line for line in text.splitlines() if line.startswith("|"))
+    words = {_plain(word) for code in re.findall("`([^`]+)`", rows) for word in re.findall(r"\w+", code)}
+    assert [field for field in sorted(fields) if _plain(field) not in words] == []
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", "").lower()

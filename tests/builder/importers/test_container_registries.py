@@ -17,7 +17,7 @@ from registry_builder.importers.container_registry import RegistryLogins, challe
 from registry_builder.importers.docker_login import Login, login_for
 from registry_builder.importers.foreign import SourceError
 from sealdex.errors import SealdexError
-from sealdex.transport import Grant, Sent, Transport
+from sealdex.transport import Grant, HttpStatusError, Sent, Transport
 
 from .test_helm import ONE, TWO, entry, index
 
@@ -209,6 +209,22 @@ def test_a_token_is_for_one_repository_of_one_host() -> None:
     for other in (BLOB.replace("team/web", "team/other"), BLOB.replace("registry.example", "evil.example")):
         assert not asks.grant(other)
     assert not asks.grant("https://registry.example/")
+
+
+@pytest.mark.parametrize(("status", "is_told"), [(401, False), (403, False), (404, True), (503, True)])
+def test_a_token_server_that_fails_is_not_taken_for_a_refusal(status: int, is_told: bool) -> None:
+    class Failing(Answers):
+        def send(self, method: str, url: str, **options: Any) -> Sent:
+            if method == "GET":
+                raise HttpStatusError(url, status)
+            return super().send(method, url, **options)
+
+    asks = logins(Failing('Bearer realm="https://t.example/"'), "registry.example")
+    if is_told:
+        with pytest.raises(HttpStatusError, match=f"t.example answered {status}"):
+            asks.renewed(BLOB, Grant())
+    else:
+        assert asks.renewed(BLOB, Grant()) is None
 
 
 @pytest.mark.parametrize("token", [b"[]", b"{}", b'{"token": "a b"}', b'{"token": 5}', b"\xff"])

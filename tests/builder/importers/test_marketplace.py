@@ -115,3 +115,16 @@ def test_every_problem_is_named(scene: ImportScene, tmp_path: Path) -> None:
 @pytest.mark.parametrize("values", [[5], {"other": 1}, {"plugins": 5}, {"plugins": [], "downloads": []}, "text"])
 def test_files_that_are_no_messages(scene: ImportScene, tmp_path: Path, values: object) -> None:
     assert scene.run("marketplace", written(tmp_path / "m.json", values)).code == 2
+
+
+@pytest.mark.parametrize(
+    "fields", [{"visibility": "internal"}, {"visibility": "Org"}, {"private": 1}, {"private": "yes"}]
+)
+def test_what_isnt_for_everybody_is_told(scene: ImportScene, tmp_path: Path, fields: dict[str, Any]) -> None:
+    """The registry that it is imported into may be public."""
+    about = {"id": "robotics/lidar", "type": "HAL_DRIVER", "description": "x", "versions": ["1.0.0"], **fields}
+    (tmp_path / "m.json").write_text(
+        json.dumps([{**about, "download_url": "https://x.example/a.zip", "sha256": "0" * 64}])
+    )
+    ran = scene.run("marketplace", tmp_path / "m.json", "--dry-run")
+    assert "is decided by the realm" in ran.said
