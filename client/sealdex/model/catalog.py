@@ -14,7 +14,7 @@ CATALOG_FORMAT = 1
 MAX_SHARD_BYTES = 16 * 1024 * 1024
 
 
-class CatalogRow(Struct, frozen=True, omit_defaults=True):
+class CatalogRow(Struct, frozen=True, omit_defaults=True, gc=False):  # there are many, and none is in a circle
     """What a list shows of a plugin.
 
     Attributes:
