@@ -18,7 +18,8 @@ for is taken from the cache or the preinstalled archives and compared with the l
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from sealdex.download.preinstalled import Builtin
 from sealdex.errors import NoRegistryError, NotFoundError, SealdexError, UnavailableError
@@ -36,8 +37,7 @@ BY_LOCK = "sealdex.lock"
 """In receipts, says that the lock was trusted because no registry could be reached."""
 
 
-@dataclass(frozen=True, slots=True)
-class Vouched:
+class Vouched(Struct, frozen=True):
     """What may be installed of one plugin.
 
     Attributes:
