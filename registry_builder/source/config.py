@@ -10,6 +10,7 @@ from typing import Annotated, Literal, get_args
 from msgspec import Meta, Struct, field
 
 from registry_builder.source.documents import newer_format
+from registry_builder.source.hub_ids import one_id_twice
 from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.text import conflict_problem, convert_command, other_encoding, without_mark
 from sealdex.config.attestation_policy import AttestationPolicy, policy_problems
@@ -372,6 +373,8 @@ def _api_problems(api: ApiSection) -> Iterator[FieldProblem]:
         for name, plugin in stated.items():
             if not _is_plugin(plugin):
                 yield FieldProblem(f"api.{kind}.{name}", f"is '{plugin}': write NAMESPACE/NAME")
+        for name, other in one_id_twice(stated):
+            yield FieldProblem(f"api.{kind}.{name}", f"differs from '{other}' in case alone: choose another id")
 
 
 def _is_plugin(text: str) -> bool:

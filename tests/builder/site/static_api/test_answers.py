@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -144,6 +145,42 @@ def test_a_release_costs_four_documents_more(answering: Tree, run: Publish, site
     ]
     assert result.requests["PUT"] == 9 + 8 + 4
     assert run().requests["PUT"] == 0
+
+
+def test_a_yank_of_the_newest_is_told_in_every_document(answering: Tree, run: Publish, site: Path) -> None:
+    answering.release("acme/slack", "1.1.0", released_at="2026-11-22T12:00:00Z")
+    run()
+    answering.status(
+        "acme/slack", {"action": "yank", "version": "1.1.0", "at": "2026-11-23T12:00:00Z", "by": "ann", "why": "坏了"}
+    )
+    assert sorted(key for key in run().pages if key.startswith("api/")) == [
+        "api/v1/changes.json",
+        "api/v1/plugins/acme/slack/index.json",
+        "api/v1/plugins/acme/slack/releases/1.1.0.json",
+        "api/v1/plugins/index.json",
+    ]
+    documents = Documents(site)
+    listed = {row["id"]: row for row in documents.read(f"{ROOT}plugins/index.json")["plugins"]}
+    details = documents.read(f"{ROOT}plugins/acme/slack/index.json")
+    own = documents.read(f"{ROOT}plugins/acme/slack/releases/1.1.0.json")
+    assert listed["acme/slack"]["latest"] == details["latest"] == "1.0.0"
+    assert [each.get("yanked", {}).get("why") for each in details["releases"]] == ["坏了", None]
+    assert own["yanked"]["why"] == "坏了"
+    newest = documents.read(f"{ROOT}changes.json")["changes"][0]
+    assert (newest["kind"], newest["id"], newest["version"]) == ("yanked", "acme/slack", "1.1.0")
+
+
+def test_a_plugin_that_left_the_source_tree_is_still_published_and_told(
+    answering: Tree, run: Publish, site: Path
+) -> None:
+    run()
+    before = answers(site)
+    shutil.rmtree(answering.root / "plugins/team/mail")
+    run()
+    assert answers(site) == before
+    answering.release("acme/slack", "1.1.0", released_at="2026-11-22T12:00:00Z")
+    run()
+    assert "team/mail" in [row["id"] for row in Documents(site).read(f"{ROOT}plugins/index.json")["plugins"]]
 
 
 def test_the_counts_on_s3(answering: Tree, run: Publish, s3_uri: str, tmp_path: Path) -> None:

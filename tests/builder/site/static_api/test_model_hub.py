@@ -256,6 +256,19 @@ def test_a_newcomer_takes_no_id_over() -> None:
     }
 
 
+def test_ids_that_differ_in_case_alone_are_one(tmp_path: Path) -> None:
+    voice, other = PluginId("hub", "voice"), PluginId("aaa", "speech")
+    both = [(voice, "service"), (other, "service")]
+    stated = {"Voice": "aaa/speech"}
+    assert hub_ids(both, "service", stated) == {"Voice": other}  # its files would be those of `voice` on some disks
+    assert without_id(both, "service", stated) == {"voice": [voice]}
+    assert hub_ids(both, "service", {"Index.JSON": "aaa/speech"}) == {"speech": other, "voice": voice}
+    tree = make(tmp_path / "source")
+    settings(tree, '[api.services]\nVoice = "hub/voice"\nvoice = "hub/nmt-m2m100"\n')
+    with pytest.raises(ConfigError, match="differs from 'Voice' in case alone"):
+        read_config(tree.root)
+
+
 def test_ids_that_are_wrong_are_named(tmp_path: Path) -> None:
     tree = make(tmp_path / "source")
     settings(tree, '[api]\nmodel_hub = true\n[api.services]\nold = "hub/nothing"\n')
