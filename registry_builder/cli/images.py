@@ -82,6 +82,9 @@ def update(
         done = list(updating)
     for each in done:
         _show(out, each, dry_run=dry_run, prune=prune)
+    problems = [each for each in done if each.problem is not None]
+    for each in problems:
+        out.warn(f"{each.plugin}: its images are as they were: {each.problem}")
     stored, failed = sum(len(each.stored) for each in done), sum(len(each.failed) for each in done)
     what = "to fetch" if dry_run else "stored"
     kept, links = sum(len(each.kept) for each in done), sum(len(each.links) for each in done)
@@ -91,11 +94,11 @@ def update(
     if stored and not dry_run:
         out.note("next: look at the images, and commit them with images.json")
     out.result({"dry_run": dry_run, "plugins": [_document(each) for each in done if _says_anything(each)]})
-    return 1 if failed else 0
+    return 1 if failed or problems else 0
 
 
 def _says_anything(each: Updated) -> bool:
-    return any((each.stored, each.kept, each.links, each.failed, each.stale, each.removed))
+    return any((each.stored, each.kept, each.links, each.failed, each.stale, each.removed, each.problem))
 
 
 def _show(out: Output, each: Updated, *, dry_run: bool, prune: bool) -> None:
@@ -122,6 +125,7 @@ def _document(each: Updated) -> dict[str, object]:
         "failed": list(map(_not_stored, each.failed)),
         "stale": each.stale,
         "removed": each.removed,
+        "problem": each.problem,
     }
 
 

@@ -27,7 +27,6 @@ from registry_builder.source.readme_images import (
 )
 from registry_builder.source.safe_open import UnreadableError
 from registry_builder.source.tree import SourcePlugin
-from sealdex.errors import ConfigError
 from sealdex.model.ids import PluginId
 
 _WORKERS = 8
@@ -52,6 +51,7 @@ class Updated:
         failed: those that couldn't be had this time.
         stale: recorded addresses that no README has any more.
         removed: files that were removed with them.
+        problem: why nothing was done for this plugin; None if something could be.
     """
 
     plugin: PluginId
@@ -61,6 +61,7 @@ class Updated:
     failed: list[NotStored] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
+    problem: str | None = None
 
 
 def addresses_in(plugin: SourcePlugin) -> tuple[str, ...]:
@@ -98,22 +99,18 @@ def update_images(
         wire: how others are reached.
         notice: told what is being done.
 
-    Raises:
-        ConfigError: a record or a README can't be read, or the folder isn't one of the plugin's own.
+    A plugin whose README or record can't be read keeps no other back.
     """
     for plugin in plugins:
         notice(f"images of {plugin.id}")
+        done = Updated(plugin.id)
         try:
+            _refuse_link(plugin)
             addresses, known = addresses_in(plugin), read_record(plugin)
         except UnreadableError as error:
-            raise ConfigError(
-                f"plugins/{plugin.id}: {error}",
-                subject=f"plugins/{plugin.id}",
-                untouched="its images are as they were",
-                hint=f"correct the README or images/{RECORD_NAME}; a removed record is made again",
-            ) from error
-        _refuse_link(plugin)
-        done = Updated(plugin.id)
+            done.problem = str(error)
+            yield done
+            continue
         wanted = _sorted_out(plugin, addresses, known, done, refresh=refresh)
         done.stale = sorted(set(known) - set(addresses))
         if dry_run:
@@ -198,12 +195,8 @@ def _write(
 
 def _refuse_link(plugin: SourcePlugin) -> None:
     if images_folder(plugin).is_symlink():
-        place = f"plugins/{plugin.id}/images"
-        raise ConfigError(
-            f"{place} is a link, and images aren't written through it",
-            subject=place,
-            untouched="nothing was fetched or written",
-            hint="put a folder in its place, or remove it",
+        raise UnreadableError(
+            "images/ is a link, and images aren't written through it: put a folder there, or remove it"
         )
 
 
