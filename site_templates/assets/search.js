@@ -25,6 +25,18 @@ const FACETS = {
 const LANGUAGE = document.documentElement.lang;
 const SORTS = { relevance: say("Relevance"), recent: say("Recently released"), used: say("Most used by others"), name: say("Name") };
 const METRIC = /^\s*[^\s<>=]+\s*(>=|<=|>|<|=)\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$/; // as search-engine.js reads it
+// the language that is mostly written in a script; "und" where several are
+const SCRIPTS = Object.entries({
+  ja: /[\p{sc=Hiragana}\p{sc=Katakana}]/gu,
+  zh: /\p{sc=Han}/gu,
+  ko: /\p{sc=Hangul}/gu,
+  th: /\p{sc=Thai}/gu,
+  he: /\p{sc=Hebrew}/gu,
+  el: /\p{sc=Greek}/gu,
+  hy: /\p{sc=Armenian}/gu,
+  ka: /\p{sc=Georgian}/gu,
+  und: /[\p{sc=Cyrillic}\p{sc=Arabic}\p{sc=Devanagari}]/gu,
+});
 
 const root = document.querySelector("[data-search]");
 const title = document.title;
@@ -445,19 +457,6 @@ function nearest(texts) {
   const [base] = LANGUAGE.split("-");
   return [LANGUAGE, base].find((tag) => Object.hasOwn(texts, tag)) ?? Object.keys(texts).sort().find((tag) => tag.split("-")[0] === base);
 }
-
-// the language that is mostly written in a script; "und" where several are
-const SCRIPTS = Object.entries({
-  ja: /[\p{sc=Hiragana}\p{sc=Katakana}]/gu,
-  zh: /\p{sc=Han}/gu,
-  ko: /\p{sc=Hangul}/gu,
-  th: /\p{sc=Thai}/gu,
-  he: /\p{sc=Hebrew}/gu,
-  el: /\p{sc=Greek}/gu,
-  hy: /\p{sc=Armenian}/gu,
-  ka: /\p{sc=Georgian}/gu,
-  und: /[\p{sc=Cyrillic}\p{sc=Arabic}\p{sc=Devanagari}]/gu,
-});
 
 /** The language of a text: the stated one, else what its script tells, else English; as pages have it. */
 function languageOf(text, stated) {
