@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -314,3 +315,21 @@ def test_a_name_that_doesnt_show_as_it_is_has_to_be_written(scene: ImportScene, 
     (scene.tree / "imports/arcade.toml").write_text(f"format = 1\n[names]\n{lines}\n")
     ran = scene.run("arcade", *sorted(tmp_path.glob("*.zip")))
     assert (ran.code, len(ran.releases)) == (0, 4)
+
+
+@pytest.mark.parametrize("place", ["plugins", "plugins/arcade", "plugins/arcade/slack-notify", "releases", "dist"])
+def test_nothing_is_written_through_a_link_that_leaves_the_tree(scene: ImportScene, tmp_path: Path, place: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    link = scene.tree / (place if place.startswith("plugins") else f"plugins/arcade/slack-notify/{place}")
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if link.is_dir():
+        shutil.rmtree(link)
+    link.symlink_to(outside)
+    if link.parent.name == "slack-notify" or link.name == "slack-notify":
+        (scene.tree / "imports").mkdir()
+        (scene.tree / "imports/arcade.toml").write_text('format = 1\n[names]\nslack-notify = "arcade/slack-notify"\n')
+    ran = scene.run("arcade", package(tmp_path / "slack.zip"))
+    assert ran.code == 1
+    assert "is a link that leaves the source tree" in ran.said
+    assert list(outside.iterdir()) == []
