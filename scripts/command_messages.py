@@ -15,13 +15,17 @@ import inspect
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import click
 from babel.messages import catalog, extract, pofile
+
+from sealdex.cli.messages import words_of
 
 HERE = Path(__file__).resolve().parent.parent
 ROOMS = {"sealdex": HERE / "client" / "sealdex", "sealdex-builder": HERE / "registry_builder"}
@@ -62,12 +66,39 @@ _WORDS = {
         *("ok", "WARNING", "PROBLEM", "unknown", "enabled", "disabled", "current", "pinned", "YANKED", "DAMAGED"),
         *("running", "starting", "stopping", "stopped", "failed", "healthy", "unhealthy", "interrupted", "any"),
         *("NOT ON THIS MIRROR", "required", "default: {0}", "retry {0}", "{0}, retrying", "and {0} more"),
-        *("Examples:", "Example:"),
+        *("Examples:", "Example:", "unpinned", "{0} (undone)", "{0} nothing -> {1}", "{0} -> nothing"),
+        # what begins with a verb of a table
+        *(
+            "installed {0}",
+            "repaired {0}",
+            "switched to {0}",
+            "freed {0}; {1} with {2} kept",
+            "removed {0}, {1}; {2} stay",
+        ),
+        *("would install {0}", "would repair {0}", "would record {0}", "would need the image {0} of {1}"),
+        *("would free {0}; {1} with {2} kept", "would remove {0}, {1}; {2} stay", "removed {0}, {1}; {2} stay"),
+        *("installed {0} in {1}, {2}", "repaired {0} in {1}, {2}", "installed {0}, repaired {1} in {2}, {3}"),
+        # what is put together of parts
+        *("keywords: {0}", "owners: {0}", "homepage: {0}", "repository: {0}", "documentation: {0}"),
+        *("did you mean {0}?", "there is no plugin {0}; did you mean {1}?", "there is no plugin {0} in registry {1}"),
+        *("there is no plugin {0} in registry {1}; did you mean {2}?", "{0} is missing"),
         # what click puts together of what it says
         *("Missing argument {0}.", "Missing option {0}.", "{0} is not a valid integer.", "{0} is not a valid float."),
         *("{0} is not a valid integer range.", "{0} is not a valid float range."),
     ),
-    "sealdex-builder": ("yes", "no", "Repeat for confirmation"),
+    "sealdex-builder": (
+        *("yes", "no", "Repeat for confirmation"),
+        *("{n} artifact", "{n} manifest", "{n} readme", "{n} index document", "{n} catalogue shard", "{n} file list"),
+        *(
+            "{n} artifacts",
+            "{n} manifests",
+            "{n} readmes",
+            "{n} index documents",
+            "{n} catalogue shards",
+            "{n} file lists",
+        ),
+        *("{n} file lists", "{n} attachment", "{n} attachments", "{n} dependents document", "{n} dependents documents"),
+    ),
 }
 _SYSTEM = (
     *("ENOENT", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EISDIR", "ENOSPC", "EROFS", "EDQUOT", "ENOTEMPTY", "EMFILE"),
@@ -260,6 +291,7 @@ def _of_click() -> Iterator[Text]:
                         yield Text("click", line, _numbered(_FIELD.sub(_PLACE, " ".join(each.split()))))
 
 
+@cache
 def messages(program: str) -> list[Text]:
     """Return all that a program says; what the client says already isn't repeated for the builder."""
     room = ROOMS[program]
@@ -286,9 +318,9 @@ def template(program: str) -> catalog.Catalog:
 
 
 def document(found: catalog.Catalog) -> dict[str, object]:
-    """Return what programs read of a translated catalog, see `sealdex.cli.catalogue`."""
+    """Return what programs read of a translated catalog, see `sealdex.cli.messages`."""
     texts: dict[str, str] = {}
-    templates: list[list[object]] = []
+    templates: list[tuple[list[str], list[object], int]] = []
     for message in found:
         if not message.id or not message.string:
             continue  # said in English
@@ -299,13 +331,34 @@ def document(found: catalog.Catalog) -> dict[str, object]:
                 texts[text] = string
                 continue
             order = _VALUE.findall(text)
-            words = _VALUE.split(text)
             parts: list[object] = []
             for word, value in zip(_VALUE.split(string), [*_VALUE.findall(string), None], strict=True):
                 parts += [word] if word else []
                 parts += [order.index(value)] if value is not None else []
-            templates.append([words, parts, int(order == ["{n}"])])
-    return {"texts": texts, "templates": templates}
+            templates.append((_VALUE.split(text), parts, int(order == ["{n}"])))
+    keys = [_keys(words) for words, _, _ in templates]
+    often = Counter(key for each in keys for key in each)
+
+    def rarest(each: set[str]) -> str:
+        return min(each, key=lambda key: (often[key], key), default="")
+
+    return {
+        "texts": texts,
+        "templates": [
+            [rarest(each), sum(map(str.isalpha, "".join(words))), words, *more]
+            for each, (words, *more) in zip(keys, templates, strict=True)
+        ],
+    }
+
+
+def _keys(words: list[str]) -> set[str]:
+    """Return the whole words of a template, by which a text is found to be one of it: none that touches a value."""
+    found: set[str] = set()
+    for number, text in enumerate(words):
+        parts = text.split(" ")
+        whole = parts[number > 0 : len(parts) - (number < len(words) - 1)]
+        found |= words_of(" ".join(whole))
+    return {key for key in found if re.search(r"\w{2}", key)}
 
 
 def written(found: catalog.Catalog) -> str:

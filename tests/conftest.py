@@ -27,6 +27,12 @@ from sealdex import log
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
+# Commands are tested in English, whatever the locale of whoever runs the tests; those of other languages set their own.
+os.environ.pop("LANGUAGE", None)
+if os.environ.get("LC_ALL"):
+    os.environ["LC_ALL"] = "C.UTF-8"
+os.environ["LC_MESSAGES"] = "C"
+
 for name, count in PROFILES.items():
     settings.register_profile(name, deadline=None, max_examples=count, print_blob=name != "local")
 settings.load_profile("ci" if os.environ.get("CI") else "local")

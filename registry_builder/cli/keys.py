@@ -117,6 +117,7 @@ def list_(ctx: click.Context) -> None:
             (d["name"], ", ".join(d["roles"]) or "-", d["scheme"], "yes" if d["here"] else "no", d["keyid"][:16])
             for d in documents
         ],
+        worded=("here",),
     )
     out.result({"keys": documents})
 

@@ -121,7 +121,7 @@ def _validate_tree(
             out.answer(file)
         place = f"{problem.where}: " if problem.where else ""
         say = out.say if out.mode == "human" else str  # scripts read it in quiet mode
-        out.answer(f"  {say(problem.severity)}: {place}{say(problem.message)}")
+        out.answer(f"  {say(f'{problem.severity}:')} {place}{say(problem.message)}")
     plugins_shown = tree.plugins if mine is None else mine
     releases = sum(len(plugin.releases) for plugin in plugins_shown.values())
     held = f"{counted(len(plugins_shown), 'plugin')}, {counted(releases, 'release')}"

@@ -22,7 +22,7 @@ const answers = {
     }),
 
   queries: ({ rows, queries }) => {
-    const made = new Catalogue(text);
+    const made = new Messages(text);
     made.add(rows);
     made.finish();
     return queries.map((query) => {

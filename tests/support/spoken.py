@@ -1,4 +1,4 @@
-"""Commands in another language: catalogues of both programs, and what a text is called in them."""
+"""Commands in another language: messages of both programs, and what a text is called in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import ModuleType
 
 from support.places import REPOSITORY
 
-from sealdex.cli.catalogue import Catalogue
+from sealdex.cli.messages import Messages
 
 PROGRAMS = ("sealdex", "sealdex-builder")
 
@@ -31,10 +31,10 @@ def script(name: str) -> ModuleType:
 
 
 @cache
-def chinese() -> Catalogue:
-    """Return the catalogue that the builder has, which has all of the client's too."""
+def chinese() -> Messages:
+    """Return the messages that the builder has, which has all of the client's too."""
     rooms = [script("command_messages").ROOMS[program] for program in PROGRAMS]
-    return Catalogue(json.loads((room / "cli/languages/zh.json").read_text(encoding="utf-8")) for room in rooms)
+    return Messages(json.loads((room / "cli/languages/zh.json").read_text(encoding="utf-8")) for room in rooms)
 
 
 def is_chinese(text: str) -> bool:

@@ -21,7 +21,7 @@ Its modules:
     progress         a progress line on a terminal
     translation      brings the messages of the reader's language; English imports none of the next four
     language         which languages are meant by LANGUAGE, LC_ALL, LC_MESSAGES, LANG
-    catalogue        finds the message that a text was made from, and says it in another language
+    messages         finds the message that a text was made from, and says it in another language
     help_text        --help in another language, measured in columns
     languages/       the messages, by scripts/messages.py
     refused_config   which plugins don't take the configuration that is kept for them

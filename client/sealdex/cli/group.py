@@ -131,18 +131,19 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         rows = [(name, entry.help) for name, entry in self._lazy.items()]
+        say = output_of(ctx).say
         for name in super().list_commands(ctx):
             command = super().get_command(ctx, name)
             if command is not None and not command.hidden:
-                rows.append((name, command.short_help or _first_sentence(command)))
+                rows.append((name, command.short_help or _first_sentence(command, say)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 
 
-def _first_sentence(command: click.Command) -> str:
+def _first_sentence(command: click.Command, say: Callable[[str], str]) -> str:
     """Return the first sentence of a command's help in full: click would cut it at the end of a line."""
-    paragraph = inspect.cleandoc(command.help or "").partition("\n\n")[0]
-    return " ".join(re.split(r"(?<=\.)\s", paragraph, maxsplit=1)[0].split())
+    paragraph = " ".join(inspect.cleandoc(command.help or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=\.)\s|(?<=。)", say(paragraph), maxsplit=1)[0]
 
 
 def examples(*lines: str) -> str:

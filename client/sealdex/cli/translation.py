@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from sealdex.cli.catalogue import Catalogue
 from sealdex.cli.language import ENGLISH, languages
+from sealdex.cli.messages import Messages
 
 TYPE_CHECKING = False  # as type checkers read it, see `sealdex.cli.output`
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def translation(rooms: Iterable[str], streams: Iterable[TextIO]) -> Callable[[st
             return None
         documents = [document for room in rooms if (document := _read(room, tag)) is not None]
         if documents:
-            found = Catalogue(documents)
+            found = Messages(documents)
             return found.say if all(_can_show(found.sample, stream) for stream in streams) else None
     return None
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from support.spoken import chinese
 
-from sealdex.cli.catalogue import Catalogue, match
 from sealdex.cli.help_text import wrapped
 from sealdex.cli.language import languages
+from sealdex.cli.messages import Messages, match
 from sealdex.text import width_of
 
 
@@ -48,15 +48,15 @@ def test_windows_tells_the_language_of_its_interface(number: int, tags: list[str
     assert languages({"LANG": "zh_CN"}, 0x0409) == ["zh-cn", "zh", "en"]
 
 
-SMALL = Catalogue([
+SMALL = Messages([
     {
         "texts": {"nothing was installed": "未安装", "stable": "稳定", "the link leads out": "链接指向外部"},
         "templates": [
-            [["", " is not on ", ""], [1, " 上没有 ", 0], 0],
-            [["", " is not on this mirror: ", ""], ["此镜像没有 ", 0, "：", 1], 0],  # noqa: RUF001
-            [["", " plugins"], [0, " 个插件"], 1],
-            [["help: ", ""], ["帮助：", 0], 0],  # noqa: RUF001
-            [["", " of ", ""], [1, " 的 ", 0], 0],
+            ["not", 7, ["", " is not on ", ""], [1, " 上没有 ", 0], 0],
+            ["mirror", 17, ["", " is not on this mirror: ", ""], ["此镜像没有 ", 0, "：", 1], 0],  # noqa: RUF001
+            ["plugins", 7, ["", " plugins"], [0, " 个插件"], 1],
+            ["help", 4, ["help: ", ""], ["帮助：", 0], 0],  # noqa: RUF001
+            ["of", 2, ["", " of ", ""], [1, " 的 ", 0], 0],
         ],
     }
 ])  # fmt: skip
@@ -111,7 +111,7 @@ def test_lines_of_help_are_as_wide_as_the_terminal_and_begin_with_no_mark() -> N
     assert list(wrapped("", 10)) == []
 
 
-def test_the_real_catalogue_says_what_a_host_reads_most() -> None:
+def test_the_real_messages_says_what_a_host_reads_most() -> None:
     say = chinese().say
     assert say("there is no registry 'nobody'; did you mean 'public'?").startswith("没有注册表 'nobody'")
     assert say("3 problems") == "3 个问题"

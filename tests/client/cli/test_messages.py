@@ -1,10 +1,11 @@
-"""The catalogues of both command lines: complete and not stale; and nothing that people see bypasses them."""
+"""The messages of both command lines: complete and not stale; and nothing that people see bypasses them."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def forms_of(message: Any) -> list[str]:
     return [form for form in string if message.id and form]
 
 
-# --- what bypasses the catalogue -------------------------------------------------------------------------------------
+# --- what bypasses the messages -------------------------------------------------------------------------------------
 
 SHOWING = {"line", "note", "warn", "progress", "step", "say"}
 TEXTS = {"help", "short_help", "hint", "untouched", "message", "detail", "remedy"}
@@ -72,9 +73,14 @@ BUGS = {"TypeError", "RuntimeError", "ValueError", "OSError", "AttributeError", 
 UNSAID = {"echo", "secho", "confirm", "prompt", "print", "pause", "progressbar"}
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def shown_texts(path: Path) -> Iterator[tuple[int, str]]:
     """Yield (line, text) of what is handed to errors, the output layer and click. ``x1`` stands for values."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func).rpartition(".")[2]
@@ -113,7 +119,7 @@ def rooms() -> list[Path]:
     return [path for program in PROGRAMS for path in sorted(script("command_messages").ROOMS[program].rglob("*.py"))]
 
 
-def test_no_text_that_people_read_bypasses_the_catalogue() -> None:
+def test_no_text_that_people_read_bypasses_the_messages() -> None:
     say = chinese().say
     unsaid = []
     count = 0
@@ -138,7 +144,7 @@ def is_same(text: str) -> bool:
 def test_nothing_is_printed_past_the_output_layer() -> None:
     found = []
     for path in rooms():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if not isinstance(node, ast.Call) or not node.args:
                 continue
             name = ast.unparse(node.func)

@@ -252,12 +252,12 @@ def env(context: Context) -> None:
         "store": config.store,
         "registries": list(config.registries),
     })  # fmt: skip
-    rows = [[f"label {key}", value] for key, value in sorted(environment.labels.items())]
-    rows += [["tag", tag] for tag in sorted(environment.tags)]
+    rows = [[out.say(f"label {key}"), value] for key, value in sorted(environment.labels.items())]
+    rows += [[out.say("tag"), tag] for tag in sorted(environment.tags)]
     rows += [
-        ["host version", environment.host_version or "not set"],
-        ["config", str(config.path)],
-        ["store", str(config.store)],
+        [out.say("host version"), environment.host_version or out.say("not set")],
+        [out.say("config"), str(config.path)],
+        [out.say("store"), str(config.store)],
     ]
     out.table(["", ""], rows)
 

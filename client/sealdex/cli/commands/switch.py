@@ -172,6 +172,7 @@ def history(context: Context, limit: int) -> None:
             ]
             for change in shown
         ],
+        worded=("WHAT", "PLUGINS"),
     )
     if not found:
         out.note("no changes yet")

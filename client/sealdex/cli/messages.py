@@ -4,10 +4,10 @@ Code says everything in English, errors too, so logs, ``--json`` and Python's ca
 output layer translates. `scripts/messages.py` reads the messages from the sources and writes ``languages/TAG.json``:
 
     {"texts": {"nothing was installed": "未安装任何内容"},
-     "templates": [[["", " is not on ", ""], [0, " 不在 ", 1, " 上"], 0]]}
+     "templates": [["not", 7, ["", " is not on ", ""], [0, " 不在 ", 1, " 上"], 0]]}
 
-A template has the words between its values, what to say with the values in their places, and whether its value is a
-number. What matches none is shown as it is. Pure.
+A template has the word by which it is found, the number of its letters, the words between its values, what to say with
+the values in their places, and whether its value is a number. What matches none is shown as it is. Pure.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    _Template = tuple[int, str, list[str], list[Any], int]  # letters, longest words, words, parts, is a number
+    _Template = list[Any]  # letters of its own, words, parts, whether its value is a number
 
 _ENOUGH = 8  # letters that a template must have to be trusted: "{0} of {1}" could be anybody's words
 _LITTLE = 3
 _DEEP = 4
 _LONG = 4000
+_MARKS = "'\"`()[]{}<>,;:.!?…·"
 _BETWEEN = (("; ", "；"), (": ", "："), (" · ", " · "), (", ", "、"), (". ", "。"))  # noqa: RUF001  # Chinese marks
 
 
-class Catalogue:
+class Messages:
     """The messages of one language.
 
     Args:
@@ -35,14 +36,11 @@ class Catalogue:
 
     def __init__(self, documents: Iterable[Any]) -> None:
         self._texts: dict[str, str] = {}
-        templates: list[_Template] = []
+        self._templates: dict[str, list[_Template]] = {}
         for document in documents:
             self._texts.update(document["texts"])
-            for words, parts, is_number in document["templates"]:
-                weight = sum(map(str.isalpha, "".join(words)))
-                templates.append((weight, max(words, key=len), words, parts, is_number))
-        # the one with most words of its own is the one that was meant
-        self._templates = sorted(templates, key=_weight, reverse=True)
+            for key, *template in document["templates"]:
+                self._templates.setdefault(key, []).append(template)
 
     @property
     def sample(self) -> str:
@@ -69,14 +67,19 @@ class Catalogue:
         return before + said + after
 
     def _by_template(self, text: str, depth: int) -> str | None:
-        for weight, longest, words, parts, is_number in self._templates:
-            if longest not in text or (depth and weight < _LITTLE and not is_number):
+        found: list[_Template] = []
+        for key in {"", *words_of(text)}:
+            found += self._templates.get(key, ())
+        # the one with most letters of its own is the one that was meant
+        for weight, words, parts, is_number in sorted(found, key=_weight, reverse=True):
+            if depth and weight < _LITTLE and not is_number:
                 continue
             values = match(words, text)
-            if values is not None and _is_meant(weight, values, is_number=bool(is_number)):
+            begins = len(words[0]) > _LITTLE
+            if values is not None and _is_meant(weight, values, begins=begins, is_number=bool(is_number)):
                 if depth < _DEEP:
                     values = [self._say(value, depth + 1) for value in values]
-                return "".join(values[part] if isinstance(part, int) else part for part in parts)
+                return _joined([values[part] if isinstance(part, int) else part for part in parts])
         return None
 
     def _by_parts(self, text: str, depth: int) -> str | None:
@@ -96,18 +99,45 @@ class Catalogue:
         return None
 
 
+def words_of(text: str) -> set[str]:
+    """Return the words of a text without the marks around them."""
+    return {word.strip(_MARKS) for word in text.split(" ")}
+
+
 def _weight(template: _Template) -> tuple[int, int]:
-    return template[0], len(template[2])
+    return template[0], len(template[1])
 
 
-def _is_meant(weight: int, values: list[str], *, is_number: bool) -> bool:
+def _is_meant(weight: int, values: list[str], *, begins: bool, is_number: bool) -> bool:
     """Return whether a text with these values was made from a template with so many letters of its own.
 
-    The values of one with few letters are single words, but for the last: ``acme/slack needs acme/chat >=1 <2``.
+    The values of one with few letters, unless it ``begins`` with them, are single words but for the last:
+    ``acme/slack needs acme/chat >=1 <2``.
     """
     if is_number:
         return values[0].isdigit()
-    return weight >= _ENOUGH or not any(" " in value for value in values[:-1])
+    single = values[:-1] if weight >= _LITTLE else values
+    return weight >= _ENOUGH or begins or not any(" " in value for value in single)
+
+
+def _joined(parts: list[str]) -> str:
+    """Join words and values, with a space between a Chinese character and a letter or digit, and none between two."""
+    text = ""
+    for part in parts:
+        if text[-1:] == " " and _is_han(text[-2:-1]) and _is_han(part[:1]):
+            text = text[:-1]
+        if text and part and ((_is_han(text[-1]) and _is_latin(part[0])) or (_is_latin(text[-1]) and _is_han(part[0]))):
+            text += " "
+        text += part
+    return text
+
+
+def _is_han(char: str) -> bool:
+    return "\u4e00" <= char <= "\u9fff"  # an empty text is below it
+
+
+def _is_latin(char: str) -> bool:
+    return char.isascii() and char.isalnum()
 
 
 def match(words: list[str], text: str) -> list[str] | None:
