@@ -164,7 +164,7 @@ def test_zip64_directory_and_comment(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_many_files_go_through_threads_with_the_same_result(tmp_path: Path) -> None:
-    files = {f"d{i % 7}/f{i}": os.urandom(20_000) for i in range(150)}
+    files = {f"d{i % 7}/f{i}": os.urandom(40_000) for i in range(150)}
     seen: list[tuple[int, int]] = []
     threads = set()
 
@@ -176,7 +176,7 @@ def test_many_files_go_through_threads_with_the_same_result(tmp_path: Path) -> N
     written = unpack(archive, "zip", tmp_path / "out", on_progress=progress)
     assert tree(tmp_path / "out") == files
     assert len(written) == len(files)
-    assert seen[-1] == (3_000_000, 3_000_000)
+    assert seen[-1] == (6_000_000, 6_000_000)
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
     assert all(name.startswith("unpack") for name in threads) or os.cpu_count() == 1
 
