@@ -55,7 +55,7 @@ def dependency_drawing(
         return None
     rows = max(1, *(min(len(side), _MOST) + (len(side) > _MOST) for side in (needs, needed_by)))
     height = rows * _ROW
-    at = _WIDTHS[0] + _GAP if needs else 0  # an empty column is no part of the drawing
+    at = _WIDTHS[0] + _GAP if needs else 0  # an empty column takes no room
     own = Box(at, (height - _BOX) / 2, _WIDTHS[1], _BOX, _short(plugin), plugin)
     left = _column(needs, 0, height)
     right = _column(needed_by, at + _WIDTHS[1] + _GAP, height)
