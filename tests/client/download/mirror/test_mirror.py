@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from support.commands import Run
-from support.mirror_files import keys
+from support.mirror_files import keys, published
 from support.plugin_registry import PluginRegistry
 from support.tree_server import TreeServer
 from support.tuf_repository import BUNDLE
 from tuf.ngclient import Updater
 
+from sealdex.disk import sync_filesystem
+from sealdex.download.mirror import transfer
 from sealdex.download.mirror.transfer import Place
 from sealdex.model.ids import parse_plugin_id
 from sealdex.transport import Transport
@@ -367,3 +371,35 @@ def test_a_mirror_is_made_from_all_addresses_of_a_registry(
         assert set(second.requests) == {lacking, wrong}
     assert "is left for another address" in made.err
     assert run("mirror", "verify", tmp_path / "mirror", "--root", root).code == 0
+
+
+def test_a_write_that_failed_when_it_was_flushed_keeps_the_old_state(
+    run: Run, registry: PluginRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mirror = tmp_path / "mirror"
+    assert run("mirror", "create", "public", mirror).code == 0
+    before = published(mirror)
+    registry.release("acme/base", "7.0.0")
+    registry.publish()
+
+    def broken(folder: Path) -> None:
+        raise OSError(errno.EIO, "Input/output error", str(folder))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(transfer, "sync_filesystem", broken)
+        refused = run("mirror", "create", "public", mirror)
+    assert refused.code == 1, refused.err
+    assert "Input/output error" in refused.err
+    after = published(mirror)
+    assert [after[key] for key in ("metadata/timestamp.json", "mirror.json")] == [
+        before[key] for key in ("metadata/timestamp.json", "mirror.json")
+    ]
+    assert run("mirror", "create", "public", mirror).code == 0
+    assert run("mirror", "verify", mirror, "--registry", "public").code == 0
+
+
+def test_a_file_system_is_flushed_by_any_of_its_folders(tmp_path: Path) -> None:
+    sync_filesystem(tmp_path)
+    if sys.platform == "linux":
+        with pytest.raises(FileNotFoundError):
+            sync_filesystem(tmp_path / "none")
