@@ -18,10 +18,11 @@ _PAGE = """\
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; connect-src https: http://127.0.0.1:* http://localhost:*; style-src 'sha256-{style_digest}'; script-src 'sha256-{script_digest}'">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; connect-src https: http://127.0.0.1:* http://localhost:*; img-src data:; style-src 'sha256-{style_digest}'; script-src 'sha256-{script_digest}'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">
 <title>Verify a plugin</title>
+<link rel="icon" href="data:,">
 <style>{style}</style>
 </head>
 <body>
