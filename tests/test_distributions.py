@@ -115,6 +115,8 @@ def test_a_wheel_holds_its_package_and_its_licences_and_no_more(built: Path, nam
         ]
         assert [each for each in names if each.endswith("README.md") or "/tests/" in each] == []
         assert f"{package}/py.typed" in names
+        assert f"{package}/cli/languages/zh.json" in names
+        assert [each for each in names if each.endswith(".po") and "site_templates" not in each] == []
         licences = email.message_from_bytes(archive.read(f"{info}METADATA")).get_all("License-File") or []
         assert "LICENSE" in licences
         assert [each for each in licences if f"{info}licenses/{each}" not in names] == []

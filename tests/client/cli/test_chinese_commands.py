@@ -149,6 +149,42 @@ def test_messages_are_found_in_a_zip_too(tmp_path: Path) -> None:
     assert is_chinese(done.stderr.decode())
 
 
+def test_attack_a_value_is_cleaned_after_it_was_put_into_a_translation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A publisher writes escape sequences and overrides: in Chinese as in English nothing of them is shown."""
+    monkeypatch.delenv("LANGUAGE", raising=False)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    out = Output()
+    evil = "a\x1b[2Jb\u202ec\r\nerror"
+    out.warn(f"{evil} is deprecated")
+    out.line(f"uninstalled {evil} 1.0")
+    out.fail([f"there is no plugin {evil}"])
+    out.table(["PLUGIN", "STATUS"], [[evil, evil]], worded=("STATUS",))
+    shown = capsys.readouterr()
+    assert "已弃用" in shown.err
+    assert "已卸载" in shown.out
+    for text in (shown.out, shown.err):
+        assert not re.search("[\x1b\u202e\r]", text)
+        assert "abc" in text
+    assert len((shown.out + shown.err).splitlines()) == 5
+
+
+def test_names_and_publishers_words_in_tables_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("LANGUAGE", raising=False)
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    out = Output()
+    out.table(["PLUGIN", "STATUS", "SUMMARY"], [["enabled", "enabled", "List services."]], worded=("STATUS",))
+    out.block("List services.")
+    assert capsys.readouterr().out.splitlines() == [
+        "插件     状态  简介",
+        "enabled  启用  List services.",
+        "  List services.",
+    ]
+
+
 # --- help ------------------------------------------------------------------------------------------------------------
 
 
