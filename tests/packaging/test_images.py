@@ -1,4 +1,4 @@
-"""The Dockerfiles: linted by hadolint where it is, and what they promise read off them. They are built nowhere here."""
+"""The Dockerfiles: linted by hadolint where it is, and what they promise read off them. `make images` builds them."""
 
 from __future__ import annotations
 
