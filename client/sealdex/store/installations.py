@@ -201,6 +201,7 @@ def installed_versions(store: Store, plugin: Plugin) -> list[Installation]:
 
 def find_installation(store: Store, plugin: Plugin, version: str) -> Installation | None:
     """Return the installation of exactly that version, or None."""
+    store.plugin_folder(plugin)  # raises if that can't be the name of one
     try:
         folder = store.version_folder(plugin, version)
     except ValueError:
