@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 import time
 
@@ -85,9 +86,24 @@ def replace(source: str | Path, target: str | Path) -> None:
     """Rename a file over another, or where nothing is; on Windows again while somebody has one of them open.
 
     Raises:
-        OSError: as `os.replace`.
+        OSError: as `os.replace`, and as `refuse_device`.
     """
+    refuse_device(target)
     patiently(lambda: os.replace(source, target))  # noqa: PTH105  # text or path
+
+
+def refuse_device(path: str | Path) -> None:
+    """Refuse to replace what isn't a file: a rename as root would put a file in place of ``/dev/null``.
+
+    Raises:
+        OSError: a device, a pipe or a socket is there.
+    """
+    try:
+        kind = stat.S_IFMT(os.lstat(path).st_mode)
+    except OSError:
+        return  # what is in the way of that is in the way of the rename, which tells it
+    if kind not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
+        raise OSError(errno.EINVAL, "This is a device, pipe or socket, which isn't replaced by a file", str(path))
 
 
 def rename(source: str | Path, target: str | Path) -> None:

@@ -124,11 +124,11 @@ class Metrics:
 
         Raises:
             OSError: it can't be written.
-            ConfigError: it is a folder.
+            ConfigError: it is a folder, a device or a pipe.
         """
-        if path.is_dir():  # also an empty path, which has no name to be replaced
+        if path.exists() and not path.is_file():  # also an empty path, which has no name to be replaced
             raise ConfigError(
-                f"the metrics can't be written to {path}, which is a folder",
+                f"the metrics can't be written to {path}, which is not a file",
                 untouched="what the command did before is done",
                 hint="name a file that ends in .prom, with --metrics-file or metrics_file",
             )

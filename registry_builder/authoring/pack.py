@@ -28,6 +28,7 @@ from registry_builder.source.safe_open import Gate, UnreadableError
 from registry_builder.source.secrets.scan import secrets_of_bytes
 from registry_builder.source.secrets.text import MAX_SCANNED_BYTES
 from registry_builder.source.text import POINTER_PROBLEM, is_lfs_pointer
+from sealdex import disk
 from sealdex.archive.entries import RECEIPT_FOLDER, TreeRules, path_problem, symlink_problem
 from sealdex.archive.windows_names import windows_problem
 from sealdex.errors import ConfigError, UsageError
@@ -207,7 +208,7 @@ def pack(
         if accept is not None:
             accept(Path(part), sha256)
         Path(part).chmod(0o644)
-        Path(part).replace(target)
+        disk.replace(part, target)
     except UnreadableError as error:
         Path(part).unlink(missing_ok=True)
         raise UnpackableError(folder, [f"a file that changed meanwhile {error}"]) from error

@@ -27,6 +27,7 @@ from registry_builder.source.config import (
     RoleSection,
     read_config_text,
 )
+from sealdex import disk
 from sealdex.config.toml_reader import toml_values
 from sealdex.errors import ConfigError, SealdexError, UsageError
 from sealdex.model.decode import read_values
@@ -272,7 +273,7 @@ def _write(path: Path, document: TOMLDocument) -> None:
     # beside and renamed: an interrupted write must not leave half a registry.toml
     beside = path.with_name(f".{CONFIG_NAME}.{os.getpid()}")
     beside.write_text(tomlkit.dumps(document), encoding="utf-8")
-    beside.replace(path)
+    disk.replace(beside, path)
 
 
 def _toml(section: KeySection) -> Table:

@@ -6,6 +6,8 @@ import os
 import tempfile
 from pathlib import Path
 
+from sealdex import disk
+
 _FILE_MODE = 0o644
 
 
@@ -29,8 +31,13 @@ def write_new(path: Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file in one step, replacing an existing one."""
-    _written(path, data).replace(path)
+    """Write a file in one step, replacing an existing one.
+
+    Raises:
+        OSError: it can't be written, or it is a device, pipe or socket.
+    """
+    disk.refuse_device(path)  # before anything is written beside it
+    disk.replace(_written(path, data), path)
 
 
 def _written(path: Path, data: bytes) -> Path:

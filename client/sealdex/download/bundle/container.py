@@ -23,6 +23,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from sealdex import disk
 from sealdex.download.mirror.volumes import check_archive, unpack
 from sealdex.errors import ConfigError, InstallError, NotFoundError, UsageError, VerificationError
 from sealdex.model.decode import DocumentError, encode_pretty, read_wire
@@ -230,7 +231,7 @@ def write_bundle(
                     with path.open("rb") as source, archive.open(entry, "w") as target:
                         shutil.copyfileobj(source, target, _COPY_BYTES)
         draft.chmod(0o755 if program else 0o644)
-        draft.replace(out)
+        disk.replace(draft, out)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise

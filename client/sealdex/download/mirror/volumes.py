@@ -20,6 +20,7 @@ from typing import IO, Annotated, BinaryIO, NamedTuple, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from sealdex import disk
 from sealdex.download.mirror.selection import Selection
 from sealdex.errors import ConfigError, InstallError, NotFoundError, UsageError, VerificationError
 from sealdex.model.decode import DocumentError, decode_as, encode_pretty, read_wire
@@ -170,7 +171,7 @@ def write_volume(path: Path, head: ArchiveHead, pieces: Iterable[Piece], folder:
                     (folder / piece.key).unlink()
                 count += 1
             _add(archive, END_NAME, encode_pretty(_End(ARCHIVE_FORMAT, count)))
-        draft.replace(path)
+        disk.replace(draft, path)
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
