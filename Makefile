@@ -26,7 +26,6 @@ help:
 	@echo "make deb     the client as a Debian package, built and tried in clean roots of Debian 13 (root, minutes)"
 	@echo "make images  the images of packaging/docker, built by buildah and tried; BASE=IMAGE@DIGEST, or one that is made here (root)"
 	@echo "make formula HOMEPAGE=ADDRESS SDIST_URL=ADDRESS    the Homebrew formula of a release, in dist/"
-	@echo "make  download the third-party JavaScript of the site, with npm"
 	@echo "make clean   remove what the other targets created"
 
 demo:
