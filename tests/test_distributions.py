@@ -58,7 +58,11 @@ def test_the_version_stands_in_one_place() -> None:
         assert project["dynamic"] == ["version"]
     places = ["registry_builder", "client", "docs", "scripts", ".github", "*.toml", "Makefile"]
     listed = subprocess.run(
-        ["git", "grep", "-lF", VERSION, "--", *places], cwd=REPOSITORY, capture_output=True, text=True, check=True
+        ["git", "grep", "-lE", rf"(^|[^0-9.]){re.escape(VERSION)}", "--", *places],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     # the builder asks for the client of its own release: hatchling has no way to derive one line of a list
     assert set(listed.stdout.split()) == {"client/sealdex/__init__.py", "pyproject.toml"}

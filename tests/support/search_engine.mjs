@@ -22,7 +22,7 @@ const answers = {
     }),
 
   queries: ({ rows, queries }) => {
-    const made = new Messages(text);
+    const made = new Catalogue(text);
     made.add(rows);
     made.finish();
     return queries.map((query) => {

@@ -253,7 +253,11 @@ def test_challenges(header: str, found: dict[str, dict[str, str]]) -> None:
     ("config", "host", "found"),
     [
         ({"auths": {"https://ghcr.io/v2/": {"username": "a", "password": "b"}}}, "ghcr.io", Login("a", "b")),
-        ({"auths": {"https://index.docker.io/v1/": {"auth": "YTpiOmM="}}}, "registry-1.docker.io", Login("a", "b:c")),
+        (
+            {"auths": {"https://index.docker.io/v1/": {"auth": base64.b64encode(b"a:b:c").decode()}}},
+            "registry-1.docker.io",
+            Login("a", "b:c"),
+        ),
         ({"auths": {"ghcr.io": {"identitytoken": "t", "auth": "YTo="}}}, "ghcr.io", Login("", "t", is_identity=True)),
         ({"auths": {"ghcr.io": {}}}, "ghcr.io", None),
         ({"auths": {"ghcr.io:5000": {"auth": "YTpi"}}}, "ghcr.io", None),
