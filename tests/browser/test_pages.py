@@ -27,8 +27,9 @@ MADE_BY_SCRIPT = [
     "page of a list", "keywords in zh",
 ]  # fmt: skip
 Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
 EVERY = os.environ.get("PAGES") == "all"
-"""Set ``PAGES=all`` for each page in both themes at each width; else each is looked at in some of these."""
+"""Set ``PAGES=all`` for each page in both themes at each width; else each is looked at in one of these six ways."""
 _SKIPPED = re.compile(rf"plugins/|site/zh/{NAMESPACE}/tool-|{NAMESPACE}/tool-[^0]|{NAMESPACE}/tool-0[^0]")
 
 
@@ -36,9 +37,11 @@ def looks(kind: str) -> list[tuple[int, list[Theme]]]:
     """The widths that a page is looked at, each with the themes there."""
     if EVERY:
         return [(width, ["light", "dark"]) for width in WIDTHS.values()]
-    if kind in KINDS:
-        return [(WIDTHS["wide"], ["light"]), (WIDTHS["phone"], ["dark"])]
-    return [(WIDTHS["tablet"], ["dark"])]  # translations: the same elements, other words
+    every = [(width, theme) for theme in THEMES for width in WIDTHS.values()]
+    width, theme = every[
+        list(PAGES).index(kind) % len(every)
+    ]  # one each: all of them meet elements that many pages have
+    return [(width, [theme])]
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +103,8 @@ def test_a_page_is_accessible_and_fits(open_page: Open, axe: str, kind: str) -> 
             page.emulate_media(color_scheme=theme)
             assert (lightness(page) > 200) == (theme == "light"), theme
             assert (width, theme, violations(page)) == (width, theme, [])
+    for width in WIDTHS.values():
+        page.set_viewport_size(ViewportSize(width=width, height=900))
         assert (width, too_wide(page)) == (width, [])
     page.set_viewport_size(SMALLEST)
     assert too_wide(page) == []
