@@ -61,25 +61,28 @@ def hints_of(method: Callable[..., Any]) -> dict[str, Any]:
     return typing.get_type_hints(bare, globalns=getattr(inspect.unwrap(method), "__globals__", {}), localns=names)
 
 
-def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
-    signature, hints = functools.cache(inspect.signature), functools.cache(hints_of)
+# both take longer than a call, and are the same for each
+_signature = functools.cache(inspect.signature)
+_hints = functools.cache(hints_of)
 
+
+def _checking(method: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(method)
     def call(*args: Any, **options: Any) -> Any:
         try:
-            given = signature(method).bind(*args, **options)
+            given = _signature(method).bind(*args, **options)
         except TypeError:
             return method(*args, **options)  # Python says what is missing or unknown
         for name, value in given.arguments.items():
-            if name in hints(method):
-                _check(method, name, value, hints(method)[name])
+            if name in _hints(method):
+                _check(method, name, value, _hints(method)[name])
         return method(*args, **options)
 
     return call
 
 
 def _check(method: Callable[..., Any], name: str, value: Any, hint: Any) -> None:
-    is_variadic = inspect.signature(method).parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
+    is_variadic = _signature(method).parameters[name].kind is inspect.Parameter.VAR_POSITIONAL
     for each in value if is_variadic else (value,):
         if not fits(each, hint):
             wanted = _values(hint) or method.__annotations__[name]
