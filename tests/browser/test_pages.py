@@ -292,7 +292,7 @@ def test_the_policy_stops_what_got_into_a_page(open_page: Open, watch: Watch, ki
         assert page.evaluate("window.pwned") is None
         expect(page.locator("main")).to_be_visible()
         assert attacker.requests == []
-    watch.trouble.clear()  # the browser tells what it stopped, and that there is no x
+    watch.end()  # the browser tells what it stopped, and that there is no x
 
 
 def test_without_the_policy_it_would_have_worked(open_page: Open, watch: Watch) -> None:
@@ -301,7 +301,7 @@ def test_without_the_policy_it_would_have_worked(open_page: Open, watch: Watch) 
         page.evaluate(_INJECT, attacker.url)
         assert page.evaluate("window.pwned") in {1, 2}
         assert {"fetch", "pixel.png"} <= {path.lstrip("/") for path in attacker.requests}
-    watch.trouble.clear()
+    watch.end()
 
 
 # --- downloads: a number that logs say, read by the page itself ------------------------------------------------------

@@ -129,7 +129,15 @@ class Watch:
 
     origins: list[str]
     trouble: list[str] = field(default_factory=list)
+    expected: str | None = None
+    """What a trouble of the test's own making has in it: such are passed over."""
     _over: list[BrowserContext] = field(default_factory=list)
+    _judged: bool = True
+
+    def end(self) -> None:
+        """Judge nothing from now on: this page was attacked, and browsers tell what came of it when they like."""
+        self._judged = False
+        self.trouble.clear()
 
     def over(self, context: BrowserContext) -> None:
         """Watch all pages and workers of a context."""
@@ -151,22 +159,26 @@ class Watch:
         context.remove_listener("requestfailed", self._request)
         context.remove_listener("response", self._response)
 
+    def _add(self, trouble: str) -> None:
+        if self._judged and (self.expected is None or self.expected not in trouble):
+            self.trouble.append(trouble)
+
     def _error(self, error: WebError) -> None:
-        self.trouble.append(f"exception: {error.error}")
+        self._add(f"exception: {error.error}")
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
-            self.trouble.append(f"console {message.type}: {message.text} {message.location.get('url', '')}")
+            self._add(f"console {message.type}: {message.text} {message.location.get('url', '')}")
 
     def _request(self, request: Request) -> None:
         if request.failure in _STOPPED:
             return  # not sent; the console says that the policy stopped it
         if not request.url.startswith(tuple(self.origins)):
-            self.trouble.append(f"request off the origin: {request.url} ({request.failure})")
+            self._add(f"request off the origin: {request.url} ({request.failure})")
 
     def _response(self, response: Response) -> None:
         if response.status >= 400:
-            self.trouble.append(f"answer {response.status}: {response.url}")
+            self._add(f"answer {response.status}: {response.url}")
 
 
 Open = Callable[..., Page]
