@@ -66,9 +66,9 @@ _PACKAGE = re.compile(r"(python3|node)-([a-z0-9]+(?:[._-][a-z0-9]+)*)")
 _NAMESPACES = {"python3": "pypi", "node": "npm"}
 _ASK = """
 import { readFileSync } from "node:fs";
-const { engine, text, rows, queries } = JSON.parse(readFileSync(0, "utf8"));
+const { engine, text, packed, rows, queries } = JSON.parse(readFileSync(0, "utf8"));
 const { Catalogue } = await import(engine);
-const made = new Catalogue(await import(text));
+const made = new Catalogue(await import(text), await import(packed));
 made.add(rows);
 made.finish();
 const answers = queries.map((query) => {
@@ -171,6 +171,7 @@ def _of_page(rows: Sequence[dict[str, Any]]) -> _Answers:
     given = {
         "engine": (ASSETS / "search-engine.js").as_uri(),
         "text": (ASSETS / "search-text.js").as_uri(),
+        "packed": (ASSETS / "search-packed.js").as_uri(),
         "rows": rows,
         "queries": [typed for typed, _ in QUERIES],
     }

@@ -8,14 +8,22 @@ const MANY_VALUES = 400;
 
 // Fields as bits: name and titles, keywords, namespace, tags, type, summaries; and what a token found there weighs.
 const [NAME, KEYWORD, NAMESPACE, TAG, TYPE, SUMMARY] = [1, 2, 4, 8, 16, 32];
-const FIELD_WEIGHTS = [[NAME, 8], [KEYWORD, 5], [NAMESPACE, 3], [TAG, 3], [TYPE, 2], [SUMMARY, 2]];
-const WEIGHTS = Uint8Array.from({ length: 64 }, (_, mask) =>
-  Math.max(0, ...FIELD_WEIGHTS.map(([bit, weight]) => (mask & bit ? weight : 0))),
-);
+const WEIGHTS = new Map([[NAME, 8], [KEYWORD, 5], [NAMESPACE, 3], [TAG, 3], [TYPE, 2], [SUMMARY, 2]]);
+const SEARCHED = {
+  name: NAME,
+  title: NAME,
+  title_i18n: NAME,
+  namespace: NAMESPACE,
+  type: TYPE,
+  summary: SUMMARY,
+  summary_i18n: SUMMARY,
+  keywords: KEYWORD,
+  tags: TAG,
+};
 const SPELLED = NAME | KEYWORD | NAMESPACE; // fields whose words a mistyped one may have meant
-const FIELD_BITS = 6;
+const [BEGINS_WITH, IS] = [1, 2]; // what a text is to a name, id or title, as bits
 
-const [WHOLE, EXACT, PREFIX, INSIDE] = [6, 4, 2, 1]; // of a name or title all, a word, the start of one, a part of one
+const WHOLE = 6; // what a unit counts that is all of a name or title; see EXACT, PREFIX, INSIDE
 const MIN_INSIDE = 3; // letters that may stand inside of a word
 const MIN_WHOLE = 2; // letters that may begin a name
 const MIN_TYPO_LENGTH = 4;
@@ -25,18 +33,19 @@ const SHARED_FROM = 20; // rows from which on a word that half of them have may 
 export const LAST_OF_NAMES = 3; // the last rank that names and titles decide about
 const [IS_NAME, BEGINS_AS_WORDS, WORDS_OF_NAME, BEGINS, ELSEWHERE] = [0, 1, 2, 3, 4];
 
-// Of one facet any chosen value will do, or of `every` all of them; and all facets must be satisfied. A plugin that says
-// nothing of `os` or `arch` runs on all of them: `open`. `same`: spellings that are one value.
+// Of one facet any chosen value will do, or of `every` all of them; and all facets must be satisfied. `of` gives a row's
+// values of its `field`. A plugin that says nothing of `os` or `arch` runs on all of them: `open`. `same`: spellings that are
+// one value.
 const FACETS = {
-  type: { of: (row) => [row.type], same: (value) => value.toLowerCase().replaceAll("_", "-") },
-  namespace: { of: (row) => [row.namespace] },
-  keyword: { of: (row) => row.keywords ?? [], every: true, folded: true },
-  os: { of: (row) => row.labels?.os ?? [], open: true },
-  arch: { of: (row) => row.labels?.arch ?? [], open: true },
-  tag: { of: (row) => row.tags ?? [], every: true },
-  channel: { of: (row) => Object.keys(row.channels ?? {}) },
-  licence: { of: (row) => (row.license ? [row.license] : []), same: (value) => value.toLowerCase() },
-  deprecated: { of: (row) => [row.deprecated === undefined ? "no" : "yes"] },
+  type: { field: "type", of: (type) => (type === undefined ? [] : [type]), same: (value) => value.toLowerCase().replaceAll("_", "-") },
+  namespace: { field: "namespace", of: (namespace) => (namespace === undefined ? [] : [namespace]) },
+  keyword: { field: "keywords", of: (keywords) => keywords ?? [], every: true, folded: true },
+  os: { field: "labels", of: (labels) => labels?.os ?? [], open: true },
+  arch: { field: "labels", of: (labels) => labels?.arch ?? [], open: true },
+  tag: { field: "tags", of: (tags) => tags ?? [], every: true },
+  channel: { field: "channels", of: (channels) => Object.keys(channels ?? {}) },
+  licence: { field: "license", of: (license) => (license ? [license] : []), same: (value) => value.toLowerCase() },
+  deprecated: { field: "deprecated", of: (deprecated) => [deprecated === undefined ? "no" : "yes"] },
 };
 
 const METRIC = /^\s*([^\s<>=]+)\s*(>=|<=|>|<|=)\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*$/;
@@ -59,95 +68,32 @@ export function metricTest(text) {
 const less = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
 const length = (text) => (ASCII.test(text) ? text.length : [...text].length); // in code points
 const ASCII = /^[\0-\x7f]*$/;
-const id = (row) => `${row.namespace}/${row.name}`;
-
-/** Lists of numbers, one a row, end to end: an array for each would take more than what is in it. */
-class Lists {
-  constructor() {
-    this.ends = new Uint32Array(64);
-    this.values = new Uint32Array(256);
-    this.count = 0;
-  }
-
-  push(list) {
-    const start = this.start(this.count);
-    const end = start + list.length;
-    this.ends = roomy(this.ends, this.count + 1);
-    this.values = roomy(this.values, end);
-    this.values.set(list, start);
-    this.ends[this.count++] = end;
-  }
-
-  start(row) {
-    return row === 0 ? 0 : this.ends[row - 1];
-  }
-
-  of(row) {
-    return this.values.subarray(this.start(row), this.ends[row]);
-  }
-}
-
-/** Rows as the bytes they came in: as objects they would take five times as much. */
-class Rows {
-  constructor() {
-    this.ends = new Float64Array(64);
-    this.bytes = new Uint8Array(4096);
-    this.count = 0;
-    this.into = new TextEncoder();
-    this.from = new TextDecoder();
-  }
-
-  push(row) {
-    const data = this.into.encode(JSON.stringify(row));
-    const start = this.count === 0 ? 0 : this.ends[this.count - 1];
-    this.ends = roomy(this.ends, this.count + 1);
-    this.bytes = roomy(this.bytes, start + data.length);
-    this.bytes.set(data, start);
-    this.ends[this.count++] = start + data.length;
-  }
-
-  at(row) {
-    return JSON.parse(this.from.decode(this.bytes.subarray(row === 0 ? 0 : this.ends[row - 1], this.ends[row])));
-  }
-}
-
-/** An array that is long enough, with what was in it. */
-function roomy(array, needed) {
-  if (needed <= array.length) return array;
-  const longer = new array.constructor(Math.max(needed, Math.ceil(array.length * 1.5)));
-  longer.set(array);
-  return longer;
-}
 
 export class Catalogue {
   /**
    * @param text the module search-text.js
+   * @param packed the module search-packed.js
    * @param used of a catalog of some rows alone, how many need each plugin: its rows can't say how rare words are, nor
    *   what was meant, only which names match, without filters. Without it, the rows are all that there are.
    */
-  constructor(text, used = null) {
+  constructor(text, packed, used = null) {
     this.text = text;
+    this.packed = packed;
     this.isPart = used !== null;
-    this.rows = new Rows();
-    this.wholes = []; // of each row what a whole query may be: name, id, titles, each between line ends
-    this.terms = []; // every token once
-    this.numbers = new Map(); // token to its number
-    this.shared = new Map(); // texts that many rows share to the numbers of their tokens; until `finish`
-    this.masks = []; // of each token the fields it stands in, in any row
-    this.spelled = []; // of each token the number of rows that have it in a field of SPELLED
-    this.own = new Lists(); // of each row its tokens: number << FIELD_BITS | fields
+    this.rows = new packed.Rows((column, bytes, from, to) => this.#index(column, bytes, from, to));
+    this.terms = new packed.Terms(); // every token once, and what a whole query may be
+    this.buffer = new Uint8Array(256);
     this.dependents = new Map(used ?? []);
     this.metrics = new Set();
-    this.measured = new Map(); // row to its metrics, where there are some
-    this.old = []; // of each row 1 if it is deprecated, else 0
-    this.sorted = []; // of each row what the orders are made of: name, namespace, time; until `finish`
+    this.spelled = null; // of each token how many rows have it in a field of SPELLED, and what it weighs; when it is needed
     this.facets = Object.entries(this.isPart ? {} : FACETS).map(([key, facet]) => ({
       key,
       same: facet.folded ? text.fold : (value) => value,
       ...facet,
       numbers: new Map(), // value to its number
       values: [], // number to value
-      rows: new Lists(), // row to the numbers of its values
+      lists: new packed.Lists(), // id of what a row has in the field, to the numbers of the facet's values
+      ids: null, // row to that id
     }));
   }
 
@@ -156,90 +102,90 @@ export class Catalogue {
     return this.rows.count;
   }
 
-  /** Take the rows of one shard. */
+  /** Take some rows. */
   add(rows) {
-    for (const row of rows) {
-      this.rows.push(row);
-      const titles = [row.title, ...Object.values(row.title_i18n ?? {})].filter(Boolean);
-      this.wholes.push(["", ...[row.name, id(row), ...titles].map(this.text.squeezed), ""].join("\n"));
-      this.sorted.push([row.name, row.namespace, row.updated_at ?? ""]);
-      this.old.push(row.deprecated === undefined ? 0 : 1);
-      this.own.push(this.#tokens(row, titles));
-      for (const needed of this.isPart ? [] : (row.dependencies ?? [])) this.dependents.set(needed, (this.dependents.get(needed) ?? 0) + 1);
-      for (const name of Object.keys(row.metrics ?? {})) this.metrics.add(name);
-      if (row.metrics) this.measured.set(this.rows.count - 1, row.metrics);
-      if (this.isPart) continue;
-      for (const facet of this.facets) facet.rows.push(facet.of(row).map((value) => number(facet, value)));
-    }
+    this.read(this.packed.asDocument(rows));
   }
 
-  /** What a row is found by; of a part of the catalog names alone, since no more is asked of it. */
-  #tokens(row, titles) {
-    const found = new Map(); // number of a token to the fields it stands in
-    const take = (numbers, field) => {
-      for (const at of numbers) found.set(at, (found.get(at) ?? 0) | field);
-    };
-    take(this.#numbers(row.name), NAME);
-    take(this.#often(row.namespace), NAMESPACE);
-    for (const title of titles) take(this.#numbers(title), NAME);
-    if (!this.isPart) {
-      take(this.#often(row.type), TYPE);
-      take(this.#numbers(row.summary), SUMMARY);
-      for (const keyword of row.keywords ?? []) take(this.#often(keyword), KEYWORD);
-      for (const tag of row.tags ?? []) take(this.#often(tag), TAG);
-      for (const summary of Object.values(row.summary_i18n ?? {})) take(this.#numbers(summary), SUMMARY);
-    }
-    const own = [];
-    for (const [at, mask] of found) {
-      this.masks[at] |= mask;
-      if (mask & SPELLED) this.spelled[at] += 1;
-      own.push((at << FIELD_BITS) | mask);
-    }
-    return own;
+  /** Take the rows of one shard, as the bytes of its document; give what else it says. */
+  read(bytes) {
+    return this.rows.read(bytes);
   }
 
-  #numbers(text) {
-    const made = [];
-    for (const token of this.text.tokens(text)) {
-      let at = this.numbers.get(token);
-      if (at === undefined) {
-        at = this.terms.push(token) - 1;
-        this.numbers.set(token, at);
-        this.masks.push(0);
-        this.spelled.push(0);
+  /** Take a new value of a field apart; of a part of the catalog those of names alone, since no more is asked of it. */
+  #index(column, bytes, from, to) {
+    const field = Object.hasOwn(SEARCHED, column.name) ? SEARCHED[column.name] : 0;
+    if (!(field & (this.isPart ? NAME | NAMESPACE : -1))) return;
+    column.tokens ??= new this.packed.Lists();
+    column.wholes ??= new this.packed.Lists();
+    const hasWhole = field & (NAME | NAMESPACE);
+    if (this.buffer.length < to - from) this.buffer = new Uint8Array(2 * (to - from));
+    const take = (buffer, start, end) => column.tokens.put(this.terms.number(buffer, start, end));
+    const isPlain = this.packed.plainStrings(bytes, from, to, (source, start, end) => {
+      const length = this.text.asciiTokens(source, start, end, this.buffer, take);
+      if (!hasWhole) return;
+      if (length > 0) column.wholes.put(this.terms.number(this.buffer, 0, length));
+      else if (length < 0) this.#whole(column, this.packed.strings(bytes, from, to)[0]);
+    });
+    if (!isPlain) {
+      for (const text of this.packed.strings(bytes, from, to)) {
+        for (const token of this.text.tokens(text)) column.tokens.put(this.terms.numberOf(token));
+        if (hasWhole) this.#whole(column, text);
       }
-      made.push(at);
     }
-    return made;
+    column.tokens.end();
+    column.wholes.end();
   }
 
-  /** The same of a text that many rows share. */
-  #often(text) {
-    let made = this.shared.get(text);
-    if (made === undefined) {
-      made = this.#numbers(text);
-      this.shared.set(text, made);
-    }
-    return made;
+  #whole(column, text) {
+    const whole = this.text.squeezed(text);
+    if (whole) column.wholes.put(this.terms.numberOf(whole));
   }
 
-  /** Prepare the orders; after the last `add`. */
+  /** Prepare for queries; after the last row. */
   finish() {
-    const { sorted } = this;
-    const by = (compare) => {
-      const place = new Uint32Array(sorted.length);
-      Uint32Array.from(sorted.keys())
-        .sort((a, b) => compare(sorted[a], sorted[b]))
-        .forEach((row, at) => (place[row] = at));
-      return place;
-    };
-    const named = (a, b) => less(a[0], b[0]) || less(a[1], b[1]);
-    this.byName = by(named);
-    this.byRelease = by((a, b) => less(b[2], a[2]) || named(a, b));
-    this.used = Uint32Array.from(sorted, ([name, namespace]) => this.dependents.get(`${namespace}/${name}`) ?? 0);
-    this.sorted = [];
-    this.dependents.clear();
-    this.shared.clear();
+    const { rows } = this;
+    const column = (name) => rows.column(name);
+    this.searched = rows.columns.filter((each) => each.tokens !== null);
+    this.named = this.searched.filter((each) => SEARCHED[each.name] === NAME);
+    this.namespaces = column("namespace");
+    this.#countDependents();
+    rows.finish();
+    this.terms.finish();
+    [this.buffer, this.dependents] = [null, null];
+    for (const facet of this.facets) {
+      const of = column(facet.field);
+      facet.ids = of?.ids ?? new Uint8Array(rows.count);
+      for (let id = 0; id < (of?.kinds ?? 1); id++) {
+        for (const value of facet.of(of?.value(id))) facet.lists.put(number(facet, value));
+        facet.lists.end();
+      }
+    }
+    this.old = column("deprecated")?.ids ?? new Uint8Array(rows.count);
+    this.measured = column("metrics");
+    for (let id = 1; id < (this.measured?.kinds ?? 0); id++) {
+      for (const name of Object.keys(this.measured.value(id))) this.metrics.add(name);
+    }
+    this.times = column("updated_at");
+  }
+
+  /** How many rows need each row. */
+  #countDependents() {
+    const { rows, dependents } = this;
+    this.used = new Uint32Array(rows.count);
+    const needing = this.isPart ? undefined : rows.column("dependencies");
+    const counts = needing?.counts(rows.count);
+    for (let id = 1; id < (needing?.kinds ?? 0); id++) {
+      for (const needed of needing.value(id)) dependents.set(needed, (dependents.get(needed) ?? 0) + counts[id]);
+    }
+    const names = rows.column("name");
+    if (!dependents.size || !names) return;
+    const isNeeded = new Uint8Array(names.kinds);
+    for (const needed of dependents.keys()) isNeeded[1 + (names.values.find(JSON.stringify(needed.slice(needed.indexOf("/") + 1))) ?? -1)] = 1;
+    for (let row = 0; row < rows.count; row++) {
+      const id = names.ids[row];
+      if (id && isNeeded[id]) this.used[row] = dependents.get(`${this.namespaces.value(this.namespaces.ids[row])}/${names.value(id)}`) ?? 0;
+    }
   }
 
   /**
@@ -255,26 +201,12 @@ export class Catalogue {
     const { found: every, ranks, scores, meant, needles } = this.#match(text);
     const found = this.isPart ? every.filter((row) => ranks[row] <= LAST_OF_NAMES) : every;
     const limits = this.facets.map((facet) => limit(facet, wanted[facet.key] ?? []));
-    const tests = metrics.map(metricTest);
-    const counts = this.facets.map((facet) => ({ each: new Uint32Array(facet.values.length), open: 0 }));
-    const passed = [];
-    for (const row of found) {
-      if (!tests.every((test) => test?.(this.measured.get(row)))) continue;
-      // A value's count says what choosing it would show: so a choice of any of several doesn't limit its own counts.
-      const refusing = this.#refusing(row, limits);
-      if (refusing === null) continue;
-      if (refusing === -1) {
-        passed.push(row);
-        for (let at = 0; at < counts.length; at++) tally(this.facets[at], counts[at], row);
-      } else if (!this.facets[refusing].every) {
-        tally(this.facets[refusing], counts[refusing], row);
-      }
-    }
-    this.#order(passed, sort, ranks, scores);
+    const counts = limits.map(({ length }) => new Uint32Array(length));
+    const passed = this.#passing(this.#measuredAs(metrics, found), limits, counts);
+    const order = this.#order(sort, ranks, scores);
     return {
       total: passed.length,
-      rows: passed
-        .slice(0, count)
+      rows: firstOf(passed, count, order)
         .map((at) => this.rows.at(at))
         .map((row) => ({ ...row, marks: this.#marks(row, needles) })),
       meant,
@@ -288,28 +220,60 @@ export class Catalogue {
     };
   }
 
-  #order(rows, sort, ranks, scores) {
-    if (sort === "name") return rows.sort((a, b) => this.byName[a] - this.byName[b]);
-    const recent = (a, b) => this.byRelease[a] - this.byRelease[b];
-    if (sort === "recent") return rows.sort(recent);
-    if (sort === "used") return rows.sort((a, b) => this.used[b] - this.used[a] || recent(a, b));
-    const { old } = this;
-    if (!ranks) return rows.sort((a, b) => old[a] - old[b] || recent(a, b));
-    const sunk = (row) => (ranks[row] === IS_NAME ? 0 : old[row]);
-    return rows.sort(
-      (a, b) =>
-        sunk(a) - sunk(b) ||
-        ranks[a] - ranks[b] ||
-        old[a] - old[b] ||
-        scores[b] - scores[a] ||
-        this.used[b] - this.used[a] ||
-        recent(a, b),
-    );
+  /** The rows that were measured as demanded. */
+  #measuredAs(metrics, rows) {
+    if (!metrics.length) return rows;
+    const tests = metrics.map(metricTest);
+    const { measured } = this;
+    const passes = Uint8Array.from({ length: measured?.kinds ?? 1 }, (_, id) => (tests.every((test) => test?.(measured?.value(id))) ? 1 : 0));
+    return rows.filter((row) => passes[measured?.ids[row] ?? 0]);
+  }
+
+  /**
+   * The rows that all facets let pass. `counts` gets how many of them have what in each facet's field. A value's count says
+   * what choosing it would show: so a choice of any of several doesn't limit its own counts.
+   */
+  #passing(rows, limits, counts) {
+    const { facets } = this;
+    const limiting = [...limits.keys()].filter((at) => limits[at].isLimit);
+    const passed = limiting.length ? rows.filter((row) => {
+      let refusing = -1;
+      for (const at of limiting) {
+        if (limits[at].allowed[facets[at].ids[row]]) continue;
+        if (refusing !== -1) return false;
+        refusing = at;
+      }
+      if (refusing !== -1 && !facets[refusing].every) counts[refusing][facets[refusing].ids[row]] += 1;
+      return refusing === -1;
+    }) : rows;
+    for (let at = 0; at < facets.length; at++) tally(counts[at], facets[at].ids, passed);
+    return passed;
+  }
+
+  /** What compares two rows. */
+  #order(sort, ranks, scores) {
+    const { old, used } = this;
+    const named = (a, b) => compared(this.rows.column("name"), a, b) || compared(this.namespaces, a, b);
+    if (sort === "name") return named;
+    const recent = (a, b) => compared(this.times, b, a) || named(a, b);
+    if (sort === "recent") return recent;
+    if (sort === "used") return (a, b) => used[b] - used[a] || recent(a, b);
+    const isOld = (row) => (old[row] ? 1 : 0);
+    if (!ranks) return (a, b) => isOld(a) - isOld(b) || recent(a, b);
+    const sunk = (row) => (ranks[row] === IS_NAME ? 0 : isOld(row));
+    return (a, b) =>
+      sunk(a) - sunk(b) ||
+      ranks[a] - ranks[b] ||
+      isOld(a) - isOld(b) ||
+      scores[b] - scores[a] ||
+      used[b] - used[a] ||
+      recent(a, b);
   }
 
   /** Rows whose text matches; all rows where there are no words, none where there is nothing but punctuation. */
   #match(text) {
-    if (!text.trim()) return { found: this.wholes.keys(), meant: null, needles: [] };
+    if (!text.trim()) return { found: Uint32Array.from({ length: this.count }, (_, row) => row), meant: null, needles: [] };
+    this.asked = new Map(); // what was looked for in all terms for this query
     let asked = text;
     let made = this.#find(text);
     if (!made.found.length && !this.isPart) {
@@ -320,16 +284,17 @@ export class Catalogue {
         break;
       }
     }
+    this.asked = null;
     const needles = this.text.units(asked).flatMap((unit) => [unit.text, ...unit.parts]);
     return { ...made, needles, meant: asked === text ? null : asked };
   }
 
   #find(text) {
     const asked = this.text.units(text);
-    const many = this.rows.count;
+    const many = this.count;
     const ranks = new Uint8Array(many);
     const scores = new Uint32Array(many);
-    if (!asked.length) return { found: [], ranks, scores };
+    if (!asked.length) return { found: new Uint32Array(0), ranks, scores };
     const values = asked.map((unit) => this.#values(unit, asked.length === 1));
     const shared = values.map(({ rows }) => !this.isPart && many >= SHARED_FROM && 2 * rows >= many);
     const isRequired = shared.every(Boolean) ? shared.map(() => true) : shared.map((is) => !is);
@@ -337,24 +302,86 @@ export class Catalogue {
     const required = asked.filter((_, at) => isRequired[at]);
     const rest = shared.some(Boolean) ? required.map((unit) => unit.text).join("") : whole;
     const rarity = values.map(({ rows }) => 32 - Math.clz32(Math.floor(many / Math.max(rows, 1))));
-    const found = [];
+    const [needed, mayBegin] = [values.filter((_, at) => isRequired[at]), length(rest) >= MIN_WHOLE];
+    const [begins, is] = [this.#wholes(rest), this.#wholes(whole)];
+    const isAll = asked.map((unit) => this.#wholes(unit.text));
+    const words = required.map((unit) => [unit.text, ...unit.parts].map((each) => this.#having(each).exact));
+    const found = new Uint32Array(many);
+    let count = 0;
     for (let row = 0; row < many; row++) {
-      const begins = this.wholes[row].includes(`\n${rest}`);
-      const has = isRequired.every((is, at) => !is || values[at].of[row]);
-      if (!has && !(begins && length(rest) >= MIN_WHOLE)) continue;
-      found.push(row);
-      if (this.wholes[row].includes(`\n${whole}\n`)) ranks[row] = IS_NAME;
-      else if (this.#areWordsOfName(required, row)) ranks[row] = begins ? BEGINS_AS_WORDS : WORDS_OF_NAME;
-      else if (begins) ranks[row] = BEGINS;
+      const isBegun = (begins[row] & BEGINS_WITH) !== 0;
+      if (!(isBegun && mayBegin) && !needed.every(({ of }) => of[row])) continue;
+      found[count++] = row;
+      if (is[row] & IS) ranks[row] = IS_NAME;
+      else if (this.#areWordsOfName(words, row)) ranks[row] = isBegun ? BEGINS_AS_WORDS : WORDS_OF_NAME;
+      else if (isBegun) ranks[row] = BEGINS;
       else {
         ranks[row] = ELSEWHERE;
         for (let at = 0; at < values.length; at++) {
-          const isAll = this.wholes[row].includes(`\n${asked[at].text}\n`);
-          scores[row] += rarity[at] * (isAll ? WHOLE * WEIGHTS[NAME] : values[at].of[row]);
+          scores[row] += rarity[at] * (isAll[at][row] & IS ? WHOLE * WEIGHTS.get(NAME) : values[at].of[row]);
         }
       }
     }
-    return { found, ranks, scores };
+    return { found: found.subarray(0, count), ranks, scores };
+  }
+
+  /** How the terms have a text; looked for once a query. */
+  #having(text) {
+    let made = this.asked.get(text);
+    if (made === undefined) {
+      made = this.terms.having(text, length(text) >= MIN_INSIDE);
+      this.asked.set(text, made);
+    }
+    return made;
+  }
+
+  /** What a text is to the names, ids and titles of each row, as bits. */
+  #wholes(text) {
+    const key = `\n${text}`; // no text that is looked for
+    let made = this.asked.get(key);
+    if (made === undefined) {
+      made = new Uint8Array(this.count);
+      for (const column of this.named) either(made, column, this.#wholesOf(column, text));
+      if (this.namespaces?.wholes) this.#wholesOfIds(made, text);
+      this.asked.set(key, made);
+    }
+    return made;
+  }
+
+  #wholesOf({ wholes, kinds: length }, text) {
+    const { kinds, exact } = this.#having(text);
+    const of = new Uint8Array(length);
+    for (let at = 0; at < wholes.count; at++) {
+      for (let next = wholes.start(at); next < wholes.ends[at]; next++) {
+        if (kinds[wholes.values[next]] >= this.packed.PREFIX) of[at + 1] |= BEGINS_WITH;
+        if (wholes.values[next] === exact) of[at + 1] |= IS;
+      }
+    }
+    return of;
+  }
+
+  /** The same of ids alone, which are namespace and name: a text may begin with the one and end in the other. */
+  #wholesOfIds(made, text) {
+    const { namespaces, terms } = this;
+    const names = this.rows.column("name");
+    const { kinds } = this.#having(text);
+    const ends = new Map(); // what follows a namespace to the ids of such namespaces
+    const all = new Uint8Array(namespaces.kinds);
+    for (let at = 0; at < namespaces.wholes.count; at++) {
+      const [whole] = namespaces.wholes.of(at);
+      if (whole === undefined) continue;
+      if (kinds[whole] >= this.packed.PREFIX) all[at + 1] = BEGINS_WITH;
+      if (kinds[whole] === this.packed.PREFIX || !text.startsWith(terms.text(whole))) continue;
+      const end = text.slice(terms.text(whole).length);
+      if (end) ends.set(end, [...(ends.get(end) ?? []), at + 1]);
+    }
+    either(made, namespaces, all);
+    for (const [end, ids] of ends) {
+      const of = this.#wholesOf(names, end);
+      const isThere = new Uint8Array(namespaces.kinds);
+      for (const id of ids) isThere[id] = 1;
+      for (let row = 0; row < made.length; row++) if (isThere[namespaces.ids[row]]) made[row] |= of[names.ids[row]];
+    }
   }
 
   /**
@@ -363,53 +390,60 @@ export class Catalogue {
    */
   #values(unit, isAlone) {
     const isLetter = (text) => unit.isWord && length(text) === 1;
-    const of = this.#valuesOf(unit.text, length(unit.text) >= MIN_INSIDE, isAlone && isLetter(unit.text));
+    const of = this.#valuesOf(unit.text, true, isAlone && isLetter(unit.text));
     if (unit.parts.length) {
-      const parts = unit.parts.map((part) => this.#valuesOf(part, false, isLetter(part)));
-      for (let row = 0; row < of.length; row++) of[row] = Math.max(of[row], Math.min(...parts.map((each) => each[row])));
+      const [weakest, ...others] = unit.parts.map((part) => this.#valuesOf(part, false, isLetter(part)));
+      for (const part of others) for (let row = 0; row < of.length; row++) if (part[row] < weakest[row]) weakest[row] = part[row];
+      for (let row = 0; row < of.length; row++) if (weakest[row] > of[row]) of[row] = weakest[row];
     }
     let rows = 0;
-    for (const value of of) if (value) rows += 1;
+    for (let row = 0; row < of.length; row++) if (of[row]) rows += 1;
     return { of, rows };
   }
 
   #valuesOf(text, mayBeInside, namesOnly) {
-    const kinds = new Uint8Array(this.terms.length);
-    for (let at = 0; at < kinds.length; at++) {
-      const term = this.terms[at];
-      if (term.startsWith(text)) kinds[at] = term.length === text.length ? EXACT : PREFIX;
-      else if (mayBeInside && term.includes(text)) kinds[at] = INSIDE;
-    }
-    const values = new Uint8Array(this.rows.count);
-    const { ends, values: tokens } = this.own;
-    for (let row = 0, at = 0; row < values.length; row++) {
-      for (; at < ends[row]; at++) {
-        const kind = kinds[tokens[at] >>> FIELD_BITS];
-        if (!kind) continue;
-        const mask = tokens[at] & 63;
-        values[row] = Math.max(values[row], kind * WEIGHTS[namesOnly && kind === PREFIX ? mask & NAME : mask]);
+    const { kinds } = this.#having(text);
+    const { INSIDE, PREFIX } = this.packed;
+    const made = new Uint8Array(this.count);
+    for (const column of this.searched) {
+      const field = SEARCHED[column.name];
+      const least = namesOnly && field !== NAME ? PREFIX : mayBeInside ? 0 : INSIDE; // only what is more counts
+      const weight = WEIGHTS.get(field);
+      const of = new Uint8Array(column.kinds);
+      const { ends, values } = column.tokens;
+      let isAny = false;
+      for (let id = 1, at = 0; id < of.length; id++) {
+        let best = 0;
+        for (; at < ends[id - 1]; at++) if (kinds[values[at]] > best) best = kinds[values[at]];
+        if (best > least) {
+          of[id] = best * weight;
+          isAny = true;
+        }
       }
+      if (isAny) atLeast(made, column, of);
     }
-    return values;
+    return made;
   }
 
   /** Whether a query's words are whole words of name, title or namespace, and one of them not the latter's. */
-  #areWordsOfName(required, row) {
+  #areWordsOfName(words, row) {
     let inName = false;
-    for (const unit of required) {
-      let masks = [this.#mask(unit.text, row)];
-      if (unit.parts.length && !(masks[0] & NAME)) masks = unit.parts.map((part) => this.#mask(part, row));
-      if (!masks.every((mask) => mask & (NAME | NAMESPACE))) return false;
+    for (const [all, ...parts] of words) {
+      let masks = [this.#mask(all, row)];
+      if (parts.length && !(masks[0] & NAME)) masks = parts.map((part) => this.#mask(part, row));
+      if (!masks.every(Boolean)) return false;
       inName ||= masks.some((mask) => mask & NAME);
     }
     return inName;
   }
 
-  /** The fields of a row that a token stands in. */
+  /** In which of the fields NAME and NAMESPACE of a row a token stands. */
   #mask(token, row) {
-    const at = this.numbers.get(token);
-    const found = at === undefined ? undefined : this.own.of(row).find((each) => each >>> FIELD_BITS === at);
-    return found === undefined ? 0 : found & 63;
+    if (token === -1) return 0;
+    const { namespaces } = this;
+    let mask = namespaces?.ids[row] && namespaces.tokens.has(namespaces.ids[row] - 1, token) ? NAMESPACE : 0;
+    for (const column of this.named) if (column.ids[row] && column.tokens.has(column.ids[row] - 1, token)) mask |= NAME;
+    return mask;
   }
 
   /** What may have been meant by a text that matches nothing, most probable first. */
@@ -417,7 +451,7 @@ export class Catalogue {
     const words = text.trim().split(/\s+/u);
     const all = words.map((word) => this.text.units(word));
     const spelled = all.map((own) => (own.length === 1 && own[0].isWord ? own[0] : null));
-    const counts = all.map((own) => Math.min(this.rows.count, ...own.map((unit) => this.#values(unit, false).rows)));
+    const counts = all.map((own) => Math.min(this.count, ...own.map((unit) => this.#values(unit, false).rows)));
     const lacking = [...words.keys()].filter((at) => counts[at] === 0);
     const groups = lacking.length
       ? [lacking]
@@ -434,15 +468,48 @@ export class Catalogue {
     const letters = length(word);
     const limit = letters < MIN_TYPO_LENGTH ? 0 : letters < MIN_TWO_TYPOS ? 1 : 2;
     if (!limit) return null;
+    this.spelled ??= this.#spelled();
+    const { rows, weights } = this.spelled;
+    const own = signature(word, 0, word.length);
     let best = null;
-    for (let at = 0; at < this.terms.length; at++) {
-      if (!this.spelled[at] || Math.abs(this.terms[at].length - word.length) > 2 * limit) continue;
-      const far = distance(word, this.terms[at], limit);
-      if (!far) continue;
-      const one = [far, -WEIGHTS[this.masks[at] & SPELLED], -this.spelled[at], this.terms[at]];
-      if (!best || one.reduce((order, value, i) => order || less(value, best[i]), 0) < 0) best = one;
+    for (const { text, first, end, isAscii } of this.terms.chunks) {
+      const units = isAscii && ASCII.test(word) ? limit : 2 * limit; // a character may be two units long
+      for (let at = first; at < end; at++) {
+        const start = this.terms.start(at);
+        if (!rows[at] || Math.abs(this.terms.ends[at] - start - word.length) > units) continue;
+        if (bits(own ^ signature(text, start, this.terms.ends[at])) > 2 * units) continue; // one gone, one new
+        const term = this.terms.text(at);
+        const far = distance(word, term, limit);
+        if (!far) continue;
+        const one = [far, -weights[at], -rows[at], term];
+        if (!best || one.reduce((order, value, i) => order || less(value, best[i]), 0) < 0) best = one;
+      }
     }
     return best && best[3];
+  }
+
+  /** Of each token how many rows have it in a field of SPELLED, and the most that it weighs there. */
+  #spelled() {
+    const rows = new Uint32Array(this.terms.count);
+    const weights = new Uint8Array(this.terms.count);
+    const last = new Uint32Array(this.terms.count); // row + 1
+    const columns = this.searched.filter((column) => SEARCHED[column.name] & SPELLED);
+    for (const { name, tokens } of columns) {
+      const weight = WEIGHTS.get(SEARCHED[name]);
+      for (let at = 0; at < tokens.length; at++) weights[tokens.values[at]] = Math.max(weights[tokens.values[at]], weight);
+    }
+    for (let row = 0; row < this.count; row++) {
+      for (const { ids, tokens } of columns) {
+        if (ids[row] === 0) continue;
+        for (let at = tokens.start(ids[row] - 1); at < tokens.ends[ids[row] - 1]; at++) {
+          const token = tokens.values[at];
+          if (last[token] === row + 1) continue;
+          last[token] = row + 1;
+          rows[token] += 1;
+        }
+      }
+    }
+    return { rows, weights };
   }
 
   #marks(row, needles) {
@@ -457,22 +524,53 @@ export class Catalogue {
     }
     return made;
   }
+}
 
-  /** -1: all facets let the row pass; the number of the only one that doesn't; null: several don't. */
-  #refusing(row, limits) {
-    let refusing = -1;
-    for (let at = 0; at < limits.length; at++) {
-      const allowed = limits[at];
-      if (allowed === null) continue;
-      const facet = this.facets[at];
-      const own = facet.rows.of(row);
-      const has = (numbers) => own.some((value) => numbers.has(value));
-      if (own.length === 0 ? facet.open : facet.every ? allowed.every(has) : allowed.some(has)) continue;
-      if (refusing !== -1) return null;
-      refusing = at;
-    }
-    return refusing;
+/** Let each row have the bits of its value. */
+function either(made, { ids }, of) {
+  if (of.some(Boolean)) for (let row = 0; row < made.length; row++) made[row] |= of[ids[row]];
+}
+
+/** Let each row have the most of what it has and its value gives. */
+function atLeast(made, { ids }, of) {
+  for (let row = 0; row < made.length; row++) if (of[ids[row]] > made[row]) made[row] = of[ids[row]];
+}
+
+/** The order of two rows by a field; a row without it comes first. */
+function compared(column, a, b) {
+  if (column === undefined) return 0;
+  const [one, other] = [column.ids[a], column.ids[b]];
+  if (one === other) return 0;
+  return one && other ? column.values.compare(one - 1, other - 1) : one - other;
+}
+
+/** The first rows in an order, without sorting the rest. */
+function firstOf(rows, count, order) {
+  if (rows.length <= count) return Array.from(rows).sort(order);
+  const kept = [];
+  let last = null; // of those that were the first so far
+  for (const row of rows) {
+    if (last !== null && order(row, last) > 0) continue;
+    kept.push(row);
+    if (kept.length < 2 * count + 100) continue;
+    kept.sort(order).length = count;
+    last = kept[count - 1];
   }
+  return kept.sort(order).slice(0, count);
+}
+
+/** Which characters a text has, roughly: a bit for each, which some share. */
+function signature(text, from, to) {
+  let has = 0;
+  for (let at = from; at < to; at++) has |= 1 << (text.charCodeAt(at) & 31);
+  return has;
+}
+
+/** How many bits of a number are set. */
+function bits(number) {
+  let count = 0;
+  for (let rest = number; rest; rest &= rest - 1) count += 1;
+  return count;
 }
 
 /** The optimal string alignment distance of two words; 0 if they are the same, null if it is over a limit. */
@@ -506,25 +604,38 @@ function number(facet, value) {
   return found;
 }
 
-/** The numbers that each chosen value stands for; null where nothing is chosen. A value nobody has stands for none. */
+/** Which ids of the facet's field let a row pass, and whether any is refused. A value nobody has is none of theirs. */
 function limit(facet, chosen) {
-  if (!chosen.length) return null;
-  return chosen.map((value) => {
+  const { lists } = facet;
+  if (!chosen.length) return { isLimit: false, length: lists.count };
+  const sets = chosen.map((value) => {
     const same = facet.same(value);
     return new Set([...facet.values.keys()].filter((at) => facet.same(facet.values[at]) === same));
   });
+  const allowed = Uint8Array.from({ length: lists.count }, (_, id) => {
+    const own = lists.of(id);
+    const has = (numbers) => own.some((value) => numbers.has(value));
+    return (own.length === 0 ? facet.open : facet.every ? sets.every(has) : sets.some(has)) ? 1 : 0;
+  });
+  return { isLimit: true, length: lists.count, allowed };
 }
 
-function tally(facet, counts, row) {
-  const own = facet.rows.of(row);
-  if (own.length === 0) counts.open += 1;
-  for (const value of own) counts.each[value] += 1;
+function tally(counts, ids, rows) {
+  for (const row of rows) counts[ids[row]] += 1;
 }
 
 /** The values that still lead somewhere, most frequent first, at most `most`; chosen ones are always among them. */
 function listed(facet, counts, chosen, most) {
+  const each = new Uint32Array(facet.values.length);
+  let open = 0;
+  for (let id = 0; id < counts.length; id++) {
+    if (!counts[id]) continue;
+    const own = facet.lists.of(id);
+    if (own.length === 0) open += counts[id];
+    for (const value of own) each[value] += counts[id];
+  }
   const values = facet.values
-    .map((value, at) => [value, counts.each[at] && counts.each[at] + (facet.open ? counts.open : 0)])
+    .map((value, at) => [value, each[at] && each[at] + (facet.open ? open : 0)])
     .filter(([value, count]) => count || chosen.includes(value));
   for (const value of chosen) if (!facet.numbers.has(value)) values.push([value, 0]);
   values.sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));

@@ -34,13 +34,15 @@ export class Names {
    * @param address its URL, which the shards' are relative to
    * @param Catalogue of search-engine.js
    * @param text the module search-text.js
+   * @param packed the module search-packed.js
    * @param read reads a JSON document by its URL
    */
-  constructor(files, address, Catalogue, text, read = json) {
+  constructor(files, address, Catalogue, text, packed, read = json) {
     this.files = files;
     this.address = address;
     this.Catalogue = Catalogue;
     this.text = text;
+    this.packed = packed;
     this.read = read;
     this.firsts = Object.keys(files.names).sort();
     this.shards = new Map(); // first key to the document of its shard, last used last
@@ -69,7 +71,7 @@ export class Names {
     const which = firsts.join(" ");
     if (this.made.firsts === which) return this.made.index;
     const documents = await Promise.all(firsts.map((first) => this.#shard(first)));
-    const index = new this.Catalogue(this.text, this.files.used ?? []);
+    const index = new this.Catalogue(this.text, this.packed, this.files.used ?? []);
     const seen = new Set();
     const take = (rows) => {
       const fresh = rows.filter((row) => !seen.has(`${row.namespace}/${row.name}`));

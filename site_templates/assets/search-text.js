@@ -14,6 +14,12 @@ const CONNECTORS = "-_.'/\u2010\u2019";
 const OF_WORD = /[\p{L}\p{N}\p{M}]/u;
 const ASCII = /^[\0-\x7f]*$/;
 const PLAIN = /^[a-z0-9 ]*$/;
+const WORD_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const char = String.fromCharCode(byte).toLowerCase();
+  return /[a-z0-9]/.test(char) ? char.charCodeAt(0) : 0; // in lower case
+});
+const CONNECTOR_BYTES = Uint8Array.from({ length: 256 }, (_, byte) => (/[-_.'/]/.test(String.fromCharCode(byte)) ? 1 : 0));
+const PARTS = []; // of a compound, where each starts; one array for all
 const ASCII_PIECE = /([a-z0-9]+(?:[-_.'/][a-z0-9]+)*)([#+]*)/g;
 
 // Kinds of characters: w of a word, b of a run that is read by pairs, s a symbol by itself, c a connector within a
@@ -87,6 +93,42 @@ export function tokens(text) {
     if (marks) found.add(parts.at(-1) + marks);
   }
   return found;
+}
+
+/**
+ * Tell the tokens of a text of ASCII in bytes, as `tokens`, some perhaps twice: `take(buffer, from, to)`. Without strings,
+ * since a large catalog has millions. Give its length without spaces and punctuation, which is what the buffer has then
+ * (`squeezed`); -1 if it has marks after words.
+ */
+export function asciiTokens(bytes, from, to, buffer, take) {
+  let length = 0; // of what is in the buffer
+  let hasMarks = false;
+  for (let at = from; at < to; ) {
+    if (WORD_BYTES[bytes[at]] === 0) {
+      hasMarks ||= bytes[at] === 0x23 || bytes[at] === 0x2b;
+      at += 1;
+      continue;
+    }
+    const piece = length;
+    let parts = 0;
+    for (;;) {
+      const part = length;
+      for (; at < to && WORD_BYTES[bytes[at]] !== 0; at++) buffer[length++] = WORD_BYTES[bytes[at]];
+      take(buffer, part, length);
+      PARTS[parts++] = part;
+      if (!(at + 1 < to && CONNECTOR_BYTES[bytes[at]] === 1 && WORD_BYTES[bytes[at + 1]] !== 0)) break;
+      at += 1;
+    }
+    for (let part = 0; part < parts - 1; part++) take(buffer, PARTS[part], length);
+    const end = length;
+    for (; at < to && (bytes[at] === 0x23 || bytes[at] === 0x2b); at++) buffer[length++] = bytes[at];
+    if (length !== end) {
+      hasMarks = true;
+      take(buffer, PARTS[parts - 1], length);
+      length = end;
+    }
+  }
+  return hasMarks ? -1 : length;
 }
 
 /**

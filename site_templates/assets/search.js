@@ -2,7 +2,7 @@
 //
 //   <div data-search data-catalogue="search/catalogue.json" data-names="assets/search-names.js"
 //        data-worker="assets/search-worker.js" data-engine="assets/search-engine.js" data-text="assets/search-text.js"
-//        data-root="./"> ...what people without JavaScript read... </div>
+//        data-packed="assets/search-packed.js" data-root="./"> ...what people without JavaScript read... </div>
 //
 // whose URLs are relative to the page. The worker searches all rows, search-names.js what a large registry has by name; this
 // module keeps three things in step: the query (`asked`), the URL (?q=words&type=build&os=linux&metric=top1>=0.8&sort=name),
@@ -63,8 +63,8 @@ async function opened() {
   said = await json(address("catalogue"));
   let names = null;
   if (said.names) {
-    const [{ Catalogue }, text] = await Promise.all([import(address("engine")), import(address("text"))]);
-    names = new Names(said, address("catalogue"), Catalogue, text);
+    const [{ Catalogue }, text, packed] = await Promise.all(["engine", "text", "packed"].map((name) => import(address(name))));
+    names = new Names(said, address("catalogue"), Catalogue, text, packed);
   }
   return { names, needsAll, isLarge: isLarge(said) };
 }
@@ -76,7 +76,7 @@ function started() {
   worker.onmessage = ({ data }) => answers[data.did](data);
   worker.onerror = () => answers.failed({ reason: say("the search script didn't load") });
   const shards = said.shards.map((shard) => new URL(shard, address("catalogue")).href);
-  worker.postMessage({ do: "load", shards, engine: address("engine"), text: address("text") });
+  worker.postMessage({ do: "load", shards, engine: address("engine"), text: address("text"), packed: address("packed") });
   return worker;
 }
 
@@ -116,8 +116,13 @@ const answers = {
     show(last);
     if (waiting) ask();
   },
-  failed({ reason }) {
-    page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason });
+  failed({ reason, lacksMemory = false }) {
+    if (lacksMemory) {
+      sessionStorage.removeItem(ALLOWED); // names alone are searched again
+      all = false;
+    }
+    const why = lacksMemory ? say("this browser lacks the memory for all plugins") : reason;
+    page.status.textContent = say("Search failed: {reason}. Reload the page, or browse the lists.", { reason: why });
     page.progress.hidden = true;
     root.dataset.state = "failed";
     worker?.terminate();

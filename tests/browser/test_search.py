@@ -283,6 +283,31 @@ def test_a_filter_reads_all_rows_of_a_large_registry_when_they_are_wanted(open_p
     expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
 
 
+@both
+def test_a_browser_that_lacks_the_memory_says_so_and_still_finds_names(open_page: Open) -> None:
+    page = open_page()
+    asked_for = large(page)
+
+    def worker(route: Route) -> None:
+        """Let arrays of more than 100,000 bytes fail as browsers let them fail."""
+        fails = "if (all[0] > 1e5) throw new RangeError('Array buffer allocation failed')"
+        limited = (
+            f"globalThis.Uint8Array = class extends Uint8Array {{ constructor(...all) {{ {fails}; super(...all); }} }}"
+        )
+        route.fulfill(body=f"{limited};\n{route.fetch().text()}", content_type="text/javascript")
+
+    page.context.route("**/search-worker.*.js", worker)
+    page.goto(f"{page.url}{SEARCH}?q=zebras")
+    page.get_by_role("button", name="Search all 2,400 plugins").click()
+    status(page, re.compile("Search failed: this browser lacks the memory for all plugins"))
+    assert asked_for.count("rows.json") == 1
+    search_for(page, "kalman filter")  # nothing reads all rows again by itself
+    expect(page.locator(".search-result h2 a")).to_have_text(["one/filter"])
+    search_for(page, "zebras")
+    expect(page.get_by_role("button", name="Search all 2,400 plugins")).to_be_visible()
+    assert asked_for.count("rows.json") == 1
+
+
 def test_what_a_mirror_of_a_part_lacks_is_told_and_not_linked(open_page: Open) -> None:
     page = open_page()
     every = [("a", "robot"), ("b", "robot"), ("b", "robot-2")]

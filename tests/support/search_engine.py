@@ -16,7 +16,8 @@ CASES = REPOSITORY / "tests/fixtures/search/cases.json"
 
 def ask(what: str, **given: Any) -> Any:
     """Ask ``search_engine.mjs``, which says what there is to ask."""
-    asked = {"do": what, "engine": str(ASSETS / "search-engine.js"), "text": str(ASSETS / "search-text.js"), **given}
+    modules = {name: str(ASSETS / f"search-{name}.js") for name in ("engine", "text", "packed")}
+    asked = {"do": what, **modules, **given}
     done = subprocess.run(
         [node(), str(Path(__file__).with_suffix(".mjs"))],
         input=json.dumps(asked),

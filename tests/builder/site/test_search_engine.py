@@ -141,6 +141,43 @@ def test_both_split_mixed_texts_alike() -> None:
     assert ask("units", texts=made) == units
 
 
+def test_texts_of_ascii_are_split_alike_without_strings() -> None:
+    choose = random.Random("ascii")  # noqa: S311  # test data
+    parts = [*"aB9#+-_./' \t!~\x7f", "word", "C++", "a-b", "x_y/z", "8."]
+    made = ["", *("".join(choose.choices(parts, k=choose.randint(1, 9))) for _ in range(2000))]
+    expected = [
+        [_sorted(texts.tokens(each)), None if "#" in each or "+" in each else texts.squeezed(each)] for each in made
+    ]
+    found = ask("ascii", texts=made)
+    assert [(text, each[0]) for text, each in zip(made, found, strict=True)] == [
+        (text, each[0]) for text, each in zip(made, expected, strict=True)
+    ]
+    assert [squeezed for _, squeezed in found if squeezed is not None] == [
+        own for (_, own), (_, there) in zip(expected, found, strict=True) if there is not None
+    ]
+    assert any(squeezed is None for _, squeezed in found)
+
+
+def test_a_catalog_is_kept_as_it_was_whatever_its_json_looks_like() -> None:
+    rows: list[dict[str, Any]] = [
+        {"name": 'a"\\', "summary": "é \u2028 }]{[,:", "labels": {"os": ["linux"], "x": {"y": [[], {}]}}},
+        {"summary": "", "name": "b", "releases": 12, "score": -1.5e-7, "is": True, "title_i18n": {}, "\u00e9": [1, 2]},
+        {},
+        {"__proto__": {"polluted": 1}, "name": 'a"\\'},
+    ]
+    plain = {"format": 1, "plugins": rows, "more": {"plugins": [1]}}
+    spaced = json.dumps(plain, indent=3).replace("\n", "\r\n\t")
+    documents = [json.dumps(plain, ensure_ascii=False, separators=(",", ":")), json.dumps(plain), f" {spaced}\n"]
+    kept = {"said": {"format": 1, "more": {"plugins": [1]}}, "rows": rows}
+    assert ask("documents", documents=documents) == [kept] * 3
+    without = ['{"format": 1}', '{"plugins": []}', '{"plugins": [ ]}', "{}", '{"plugins": null}']
+    assert [found["rows"] for found in ask("documents", documents=without)] == [[]] * 5
+    assert ask("documents", documents=['{"plugins":[{"name":"a","title":null}]}'])[0]["rows"] == [{"name": "a"}]
+    cut = [documents[0][:at] for at in range(len(documents[0]))]
+    wrong = ['{"plugins":[{"a":}]}', '{"plugins":[{"a" 1}]}', '{"plugins":[1]}', '{"plugins":[{}{}]}', '{"a":1}{', "[]"]
+    assert ask("documents", documents=[*cut, *wrong]) == [None] * (len(cut) + len(wrong))
+
+
 def test_whatever_is_asked_both_find_the_same_in_the_same_order() -> None:
     choose = random.Random("rows")  # noqa: S311  # test data
     words = ["slack", "chat", "kanban", "board", "wordcount", "word", "count", "café", "游戏合集", "小游戏", "c#", "go"]
